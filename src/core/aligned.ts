@@ -1,0 +1,94 @@
+/**
+ * Aligned allocation (specification 6). Most requests need nothing special: a block of a page is
+ * aligned to every power of two that divides its size, and large blocks begin at a slice.
+ */
+
+import { free, malloc, usableSize } from "./alloc.ts";
+import { goodSize } from "./bins.ts";
+import { pageOf } from "./desc.ts";
+import { load32, memoryCopy, store32 } from "./glue.ts";
+import { mallocLargeAligned } from "./heap.ts";
+import {
+  ALIGNMENT_MAX,
+  D_OWNER,
+  EINVAL,
+  ENOMEM,
+  FLAG_ALIGNED,
+  MEDIUM_MAX,
+  POINTER_SIZE,
+  SIZE_MAX,
+  SLICE_SHIFT,
+  SLICE_SIZE,
+  WORD,
+} from "./layout.ts";
+import { realloc } from "./realloc.ts";
+
+function isPowerOfTwo(x: u32): bool {
+  return x !== 0 && (x & (x - 1)) === 0;
+}
+
+/** A block whose address is a multiple of `alignment`, a power of two; else 0. */
+export function memalign(alignment: usize, size: usize): usize {
+  if (!isPowerOfTwo(alignment) || size > SIZE_MAX) return 0;
+  if (alignment > SLICE_SIZE) return mallocLargeAligned(size, alignment >>> SLICE_SHIFT);
+  const rounded: usize = ((size + (alignment - 1)) & ~(alignment - 1)) >>> 0;
+  if (isNatural(alignment, size)) return malloc(size);
+  if (isNatural(alignment, rounded)) return malloc(rounded);
+  return mallocInside(alignment, size, 0);
+}
+
+/** Whether every block that serves `size` is aligned already. */
+function isNatural(alignment: usize, size: usize): bool {
+  if (size > MEDIUM_MAX) return true;
+  return (goodSize(size) & (alignment - 1)) === 0;
+}
+
+/**
+ * A block p with (p + offset) a multiple of `alignment`. An alignment above ALIGNMENT_MAX cannot
+ * have an offset.
+ */
+export function memalignAt(alignment: usize, size: usize, offset: usize): usize {
+  if (offset === 0) return memalign(alignment, size);
+  if (!isPowerOfTwo(alignment) || alignment > ALIGNMENT_MAX || size > SIZE_MAX) return 0;
+  return mallocInside(alignment, size, offset);
+}
+
+/** Allocates with room to spare and answers an address inside; the page remembers that it did. */
+function mallocInside(alignment: usize, size: usize, offset: usize): usize {
+  const block: usize = malloc(size + (alignment - 1));
+  if (block === 0) return 0;
+  const over: u32 = ((block + offset) & (alignment - 1)) >>> 0;
+  if (over === 0) return block;
+  const page: usize = pageOf(block);
+  store32(page, D_OWNER, (load32(page, D_OWNER) | FLAG_ALIGNED) >>> 0);
+  return block + (alignment - over);
+}
+
+/** Stores an aligned block at `out`; answers 0, EINVAL or ENOMEM. `out` is untouched on error. */
+export function posixMemalign(out: usize, alignment: usize, size: usize): u32 {
+  if (out === 0 || alignment < POINTER_SIZE || !isPowerOfTwo(alignment)) return EINVAL;
+  const p: usize = memalign(alignment, size);
+  if (p === 0) return ENOMEM;
+  store32(out, 0, p);
+  return 0;
+}
+
+/** realloc that keeps (p + offset) a multiple of `alignment`. */
+export function reallocAlignedAt(p: usize, size: usize, alignment: usize, offset: usize): usize {
+  if (alignment <= WORD) return realloc(p, size);
+  const old: usize = usableSize(p);
+  if (p !== 0 && old === 0) return 0;
+  const over: u32 = ((p + offset) & (alignment - 1)) >>> 0;
+  if (over === 0 && p !== 0 && size <= old && size >= old - (old >>> 1)) return p;
+  const q: usize = memalignAt(alignment, size, offset);
+  if (q === 0) return 0;
+  memoryCopy(q, p, old < size ? old : size);
+  free(p);
+  return q;
+}
+
+/** Keeps the alignment that p has: a p off by 16 stays off by 16, as mimalloc does it. */
+export function reallocAligned(p: usize, size: usize, alignment: usize): usize {
+  if (!isPowerOfTwo(alignment)) return 0;
+  return reallocAlignedAt(p, size, alignment, (p & (alignment - 1)) >>> 0);
+}

@@ -1,0 +1,144 @@
+/**
+ * malloc, free and their close kin. The fast paths stand first and call nothing.
+ */
+
+import { binOf } from "./bins.ts";
+import { descAt, pageOf } from "./desc.ts";
+import { load32, memoryZero, mul32, mulOverflows, store32 } from "./glue.ts";
+import { mallocGeneric } from "./heap.ts";
+import {
+  D_BLOCK,
+  D_FREE,
+  D_LOCAL,
+  D_OWNER,
+  D_USED,
+  D_ZERO,
+  DIRECT_MAX,
+  FLAG_ALIGNED,
+  FLAG_LARGE,
+  FLAGS,
+  MEDIUM_MAX,
+  PTR_BLOCK,
+  PTR_FOREIGN,
+  PTR_INTERIOR,
+  Q_FIRST,
+  SMALL_MAX,
+} from "./layout.ts";
+import {
+  pageBlockOf,
+  pageEmptied,
+  pageFreeBlock,
+  pageHolds,
+  pageLargeFree,
+  pageTake,
+  pageTakeFresh,
+} from "./page.ts";
+import { directPage, queueOf } from "./queue.ts";
+import { heapId } from "./state.ts";
+
+/** A block of at least `size` bytes, 16-byte aligned above 8 bytes; 0 = out of memory. */
+export function malloc(size: usize): usize {
+  if (size <= DIRECT_MAX) {
+    const page: usize = directPage(size);
+    const block: usize = load32(page, D_FREE);
+    if (block !== 0) {
+      store32(page, D_FREE, load32(block, 0));
+      store32(page, D_USED, load32(page, D_USED) + 1);
+      return block;
+    }
+    return mallocFresh(page, size);
+  }
+  return mallocByBin(size);
+}
+
+/** The free list is empty: a fresh block, or the generic path. */
+function mallocFresh(page: usize, size: u32): usize {
+  const block: usize = pageTakeFresh(page);
+  return block !== 0 ? block : mallocGeneric(size);
+}
+
+/** Sizes above 1 024 bytes, which the direct table does not know. */
+function mallocByBin(size: u32): usize {
+  if (size > MEDIUM_MAX) return mallocGeneric(size);
+  const page: usize = load32(queueOf(binOf(size)), Q_FIRST);
+  const block: usize = page !== 0 ? pageTake(page) : 0;
+  return block !== 0 ? block : mallocGeneric(size);
+}
+
+/** Frees a block of this heap; null is ignored. Anything else that is no block: undefined. */
+export function free(p: usize): void {
+  if (p === 0) return;
+  const page: usize = descAt(p);
+  if (load32(page, D_OWNER) !== heapId) {
+    freeSlow(p, page);
+    return;
+  }
+  const used: u32 = load32(page, D_USED) - 1;
+  if (used === 0) {
+    pageEmptied(page, p);
+    return;
+  }
+  store32(p, 0, load32(page, D_LOCAL));
+  store32(page, D_LOCAL, p);
+  store32(page, D_USED, used);
+}
+
+/** Full, aligned and large pages, and blocks behind the first slice of a page. */
+function freeSlow(p: usize, desc: usize): void {
+  let page: usize = desc;
+  if ((load32(page, D_OWNER) & ~FLAGS) >>> 0 !== heapId) page = pageOf(p);
+  if (page === 0) return;
+  const owner: u32 = load32(page, D_OWNER);
+  if ((owner & ~FLAGS) >>> 0 !== heapId) return;
+  if ((owner & FLAG_LARGE) !== 0) pageLargeFree(page);
+  else pageFreeBlock(page, (owner & FLAG_ALIGNED) !== 0 ? pageBlockOf(page, p) : p);
+}
+
+/**
+ * What p is: PTR_BLOCK, or PTR_FOREIGN when no block of this heap covers it, or PTR_INTERIOR when
+ * it points into one. A block that is free already passes: only debugging heaps know it.
+ */
+export function pointerCheck(p: usize): u32 {
+  const page: usize = pageOf(p);
+  if (page === 0 || !pageHolds(page, p)) return PTR_FOREIGN;
+  if ((load32(page, D_OWNER) & FLAG_ALIGNED) !== 0) return PTR_BLOCK;
+  return pageBlockOf(page, p) === p ? PTR_BLOCK : PTR_INTERIOR;
+}
+
+/** Frees p if it is a block or null; else answers as pointerCheck and changes nothing. */
+export function freeChecked(p: usize): u32 {
+  if (p === 0) return PTR_BLOCK;
+  const what: u32 = pointerCheck(p);
+  if (what === PTR_BLOCK) free(p);
+  return what;
+}
+
+/** Bytes from p to the end of its block; 0 for null and for what is no block. */
+export function usableSize(p: usize): usize {
+  const page: usize = pageOf(p);
+  if (page === 0 || !pageHolds(page, p)) return 0;
+  return load32(page, D_BLOCK) - (p - pageBlockOf(page, p));
+}
+
+/** Whether p lies inside a block, in use or free, of this heap. */
+export function contains(p: usize): bool {
+  const page: usize = pageOf(p);
+  return page !== 0 && pageHolds(page, p);
+}
+
+/** A block of zeros. Memory that was never written is not written here either. */
+export function zalloc(size: usize): usize {
+  const p: usize = malloc(size);
+  if (p === 0) return 0;
+  const page: usize = size > SMALL_MAX && size <= MEDIUM_MAX ? pageOf(p) : descAt(p);
+  if (p < load32(page, D_ZERO)) memoryZero(p, load32(page, D_BLOCK));
+  return p;
+}
+
+export function calloc(count: usize, size: usize): usize {
+  return mulOverflows(count, size) ? 0 : zalloc(mul32(count, size));
+}
+
+export function mallocn(count: usize, size: usize): usize {
+  return mulOverflows(count, size) ? 0 : malloc(mul32(count, size));
+}

@@ -1,0 +1,35 @@
+/**
+ * What an instance of the core offers, in whichever back end. Sizes and pointers are u32; from
+ * WebAssembly pointers above 2 GiB arrive as negative numbers, which `>>> 0` mends.
+ */
+export interface CoreExports {
+  heapInit(base: number, zeroed: boolean | number): void;
+  heapAttach(base: number): void;
+  heapCollect(): void;
+  malloc(size: number): number;
+  mallocn(count: number, size: number): number;
+  calloc(count: number, size: number): number;
+  zalloc(size: number): number;
+  realloc(p: number, size: number): number;
+  reallocn(p: number, count: number, size: number): number;
+  reallocarray(p: number, count: number, size: number): number;
+  reallocf(p: number, size: number): number;
+  rezalloc(p: number, size: number): number;
+  recalloc(p: number, count: number, size: number): number;
+  expand(p: number, size: number): number;
+  free(p: number): void;
+  freeChecked(p: number): number;
+  pointerCheck(p: number): number;
+  usableSize(p: number): number;
+  malloc_usable_size(p: number): number;
+  contains(p: number): boolean | number;
+  goodSize(size: number): number;
+  memalign(alignment: number, size: number): number;
+  aligned_alloc(alignment: number, size: number): number;
+  memalignAt(alignment: number, size: number, offset: number): number;
+  posix_memalign(out: number, alignment: number, size: number): number;
+  reallocAligned(p: number, size: number, alignment: number): number;
+  reallocAlignedAt(p: number, size: number, alignment: number, offset: number): number;
+  strdup(p: number): number;
+  strndup(p: number, max: number): number;
+}

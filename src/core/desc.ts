@@ -1,0 +1,93 @@
+/**
+ * From an address to its page descriptor, and the two bitmaps over slices.
+ *
+ * One load leads to the table of the chunk, arithmetic to the descriptor in it: no flat page map,
+ * which would reserve 256 KiB, and no load that misses, since a table entry serves 32 MiB.
+ */
+import { leadingZeros, load32, store32 } from "./glue.ts";
+import {
+  A_CHUNKS,
+  A_TOP,
+  CHUNK_SHIFT,
+  CHUNK_SLICES,
+  D_OWNER,
+  D_SLICES,
+  DESC_SHIFT,
+  SLICE_SHIFT,
+  STATE_STARTS,
+} from "./layout.ts";
+import { arenaBase } from "./state.ts";
+
+/** Descriptor of the slice that holds p; garbage when no table covers it: see chunkTable. */
+export function descAt(p: usize): usize {
+  return load32(arenaBase + ((p >>> 23) & 0x1fc), A_CHUNKS) + ((p >>> 10) & 0x7fc0);
+}
+
+/** Table of the chunk of a slice, or 0. */
+export function chunkTable(slice: u32): usize {
+  return load32(arenaBase + ((slice >>> CHUNK_SHIFT) << 2), A_CHUNKS);
+}
+
+/** Descriptor of a slice whose chunk has a table. */
+export function descOf(slice: u32): usize {
+  return chunkTable(slice) + ((slice & (CHUNK_SLICES - 1)) << DESC_SHIFT);
+}
+
+export function bitSet(bitmap: usize, index: u32): void {
+  const word: usize = bitmap + ((index >>> 5) << 2);
+  store32(word, 0, (load32(word, 0) | (1 << (index & 31))) >>> 0);
+}
+
+export function bitClear(bitmap: usize, index: u32): void {
+  const word: usize = bitmap + ((index >>> 5) << 2);
+  store32(word, 0, (load32(word, 0) & ~(1 << (index & 31))) >>> 0);
+}
+
+/** Sets the bits [from, from + count) and tells whether all of them were 0. */
+export function bitsSet(bitmap: usize, from: u32, count: u32): bool {
+  let clear: bool = true;
+  let i: u32 = from;
+  const end: u32 = from + count;
+  while (i < end) {
+    const word: usize = bitmap + ((i >>> 5) << 2);
+    const mask: u32 = bitsMask(i & 31, end - i);
+    const old: u32 = load32(word, 0);
+    if ((old & mask) !== 0) clear = false;
+    store32(word, 0, (old | mask) >>> 0);
+    i = ((i | 31) >>> 0) + 1;
+  }
+  return clear;
+}
+
+/** The bits of one word from `bit` on, at most `count` of them. */
+function bitsMask(bit: u32, count: u32): u32 {
+  const left: u32 = 32 - bit;
+  if (count >= left) return (0xffffffff << bit) >>> 0;
+  return (((1 << count) - 1) << bit) >>> 0;
+}
+
+/** Index of the last set bit at or below `from`, or 0 when there is none. */
+export function bitsBefore(bitmap: usize, from: u32): u32 {
+  let index: u32 = from >>> 5;
+  let word: u32 = (load32(bitmap + (index << 2), 0) & (0xffffffff >>> (31 - (from & 31)))) >>> 0;
+  while (word === 0) {
+    if (index === 0) return 0;
+    index = index - 1;
+    word = load32(bitmap + (index << 2), 0);
+  }
+  return (index << 5) + 31 - leadingZeros(word);
+}
+
+/**
+ * Descriptor of the page that holds p, for any address: also for interior ones and foreign ones.
+ * 0 when no page covers it.
+ */
+export function pageOf(p: usize): usize {
+  const slice: u32 = p >>> SLICE_SHIFT;
+  if (slice >= load32(arenaBase, A_TOP)) return 0;
+  const start: u32 = bitsBefore(arenaBase + STATE_STARTS, slice);
+  if (start === 0 || chunkTable(start) === 0) return 0;
+  const page: usize = descOf(start);
+  if (load32(page, D_OWNER) === 0 || slice - start >= load32(page, D_SLICES)) return 0;
+  return page;
+}

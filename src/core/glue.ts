@@ -1,0 +1,89 @@
+/**
+ * The intrinsics of the core, JavaScript side. The build wraps the bundled core in a factory whose
+ * parameter is `host`; glue.as.ts is the AssemblyScript side with the same names and types.
+ *
+ * `words` and `bytes` are rebound only when the host's buffer changed, which is always inside
+ * memoryGrow: no caller may keep a view of its own across a call that can grow.
+ */
+
+/** What the core asks of the place where it runs. */
+export interface CoreHost {
+  /** The memory; after a growth it may be another object. */
+  readonly buffer: ArrayBufferLike;
+  /**
+   * Grows by at least `slices` slices of 64 KiB. Answers `granted << 16 | previous size in slices`,
+   * or 0 when it refuses.
+   */
+  grow(slices: number): number;
+  /** Reports an error code of layout.ts and the size that was asked for. */
+  error(code: number, size: number): void;
+}
+
+declare const host: CoreHost;
+
+let buffer: ArrayBufferLike = host.buffer;
+let words = new Uint32Array(buffer);
+let bytes = new Uint8Array(buffer);
+
+export function load32(p: usize, offset: u32): u32 {
+  return words[(p + offset) >>> 2]!;
+}
+
+export function store32(p: usize, offset: u32, value: u32): void {
+  words[(p + offset) >>> 2] = value;
+}
+
+export function load8(p: usize, offset: u32): u32 {
+  return bytes[p + offset]!;
+}
+
+export function store8(p: usize, offset: u32, value: u32): void {
+  bytes[p + offset] = value;
+}
+
+/** Copies forwards or backwards as needed; the ranges may overlap. */
+export function memoryCopy(to: usize, from: usize, size: u32): void {
+  bytes.copyWithin(to, from, from + size);
+}
+
+export function memoryZero(p: usize, size: u32): void {
+  bytes.fill(0, p, p + size);
+}
+
+/** Size of the memory in slices. */
+export function memorySlices(): u32 {
+  return buffer.byteLength >>> 16;
+}
+
+export function memoryGrow(slices: u32): u32 {
+  const answer = host.grow(slices) >>> 0;
+  if (host.buffer !== buffer) {
+    buffer = host.buffer;
+    words = new Uint32Array(buffer);
+    bytes = new Uint8Array(buffer);
+  }
+  return answer;
+}
+
+export function errorRaise(code: u32, size: u32): void {
+  host.error(code, size);
+}
+
+/** Product modulo 2^32. */
+export function mul32(a: u32, b: u32): u32 {
+  return Math.imul(a, b) >>> 0;
+}
+
+/** Whether a * b needs more than 32 bits; exact, since doubles round monotonically. */
+export function mulOverflows(a: u32, b: u32): bool {
+  return a * b > 0xffffffff;
+}
+
+export function leadingZeros(x: u32): u32 {
+  return Math.clz32(x);
+}
+
+/** x must not be 0. */
+export function trailingZeros(x: u32): u32 {
+  return 31 - Math.clz32(x & -x);
+}

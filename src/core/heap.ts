@@ -1,0 +1,204 @@
+/**
+ * The heap: its birth, the generic path of malloc, the search of a queue, sweeps and collection.
+ */
+
+import { binOf } from "./bins.ts";
+import { bitsSet } from "./desc.ts";
+import { errorRaise, load32, memorySlices, memoryZero, store32 } from "./glue.ts";
+import {
+  BIN_COUNT,
+  BIN_FULL,
+  D_END,
+  D_FRESH_END,
+  D_NEXT,
+  D_RETIRE,
+  D_START,
+  D_USED,
+  ENOMEM,
+  EOVERFLOW,
+  H_HEARTBEAT,
+  H_ID,
+  H_PAGES,
+  H_RETIRE_MAX,
+  H_RETIRE_MIN,
+  H_WARM,
+  MEDIUM_MAX,
+  Q_FIRST,
+  SIZE_MAX,
+  SLICE_SHIFT,
+  SLICE_SIZE,
+  STATE_DIRTY,
+  STATE_HEAP,
+  WARM_MAX,
+} from "./layout.ts";
+import {
+  pageCollect,
+  pageExtend,
+  pageFresh,
+  pageIsValid,
+  pageLarge,
+  pageRelease,
+  pageTake,
+} from "./page.ts";
+import { queueIsValid, queueOf, queuesInit, queueToFront, queueToFull } from "./queue.ts";
+import { arenaInit, arenaIsValid } from "./slices.ts";
+import { heapBase, heapId, stateBind } from "./state.ts";
+
+/**
+ * Makes [base, base + 64 KiB) the state of an arena with one heap and takes all memory behind it.
+ * base is a multiple of 64 KiB and the memory reaches to its end. `zeroed` tells that everything
+ * from base on is zero; otherwise the state is cleared and the rest counts as written.
+ */
+export function heapInit(base: usize, zeroed: bool): void {
+  if (!zeroed) {
+    memoryZero(base, SLICE_SIZE);
+    bitsSet(base + STATE_DIRTY, base >>> SLICE_SHIFT, memorySlices() - (base >>> SLICE_SHIFT));
+  }
+  stateBind(base, base + STATE_HEAP);
+  store32(heapBase, H_ID, heapId);
+  store32(heapBase, H_RETIRE_MIN, BIN_FULL);
+  store32(heapBase, H_WARM, WARM_MAX);
+  queuesInit();
+  arenaInit();
+}
+
+/** Binds this instance to a state that another instance made. */
+export function heapAttach(base: usize): void {
+  stateBind(base, base + STATE_HEAP);
+}
+
+/**
+ * Everything that malloc does not find at the head of a page, in the order of specification 7.1.
+ * Returns 0 after the error has been reported.
+ */
+export function mallocGeneric(size: u32): usize {
+  store32(heapBase, H_HEARTBEAT, load32(heapBase, H_HEARTBEAT) + 1);
+  let page: usize = pageFind(size, 1);
+  if (page === 0) {
+    heapCollect();
+    page = pageFind(size, 1);
+    if (page === 0) {
+      errorRaise(ENOMEM, size);
+      return 0;
+    }
+  }
+  if (size > MEDIUM_MAX) return load32(page, D_START);
+  return pageTake(page);
+}
+
+/** As mallocGeneric for a block of its own whose run is aligned to `alignment` slices. */
+export function mallocLargeAligned(size: u32, alignment: u32): usize {
+  let page: usize = pageFindLarge(size, alignment);
+  if (page === 0) {
+    heapCollect();
+    page = pageFindLarge(size, alignment);
+  }
+  if (page !== 0) return load32(page, D_START);
+  errorRaise(ENOMEM, size);
+  return 0;
+}
+
+/** A page with a free block for a size, or the fresh page of a large block; 0 = none. */
+function pageFind(size: u32, alignment: u32): usize {
+  if (size > MEDIUM_MAX) return pageFindLarge(size, alignment);
+  const bin: u32 = binOf(size);
+  const page: usize = load32(queueOf(bin), Q_FIRST);
+  if (page !== 0 && pageCollect(page)) {
+    store32(page, D_RETIRE, 0);
+    return page;
+  }
+  return queueSearch(bin);
+}
+
+function pageFindLarge(size: u32, alignment: u32): usize {
+  if (size <= SIZE_MAX) return pageLarge(size, alignment);
+  errorRaise(EOVERFLOW, size);
+  return 0;
+}
+
+/**
+ * Next fit: the first page of the queue that has or can thread a free block comes to the front;
+ * pages passed on the way are full and leave the queue, so that no later search meets them.
+ */
+function queueSearch(bin: u32): usize {
+  const queue: usize = queueOf(bin);
+  let page: usize = load32(queue, Q_FIRST);
+  while (page !== 0) {
+    const next: usize = load32(page, D_NEXT);
+    if (pageCollect(page) || pageExtendSome(page)) {
+      queueToFront(queue, page);
+      store32(page, D_RETIRE, 0);
+      return page;
+    }
+    queueToFull(page);
+    page = next;
+  }
+  sweepRetired();
+  return pageFresh(bin);
+}
+
+function pageExtendSome(page: usize): bool {
+  if (load32(page, D_FRESH_END) === load32(page, D_END)) return false;
+  pageExtend(page);
+  return true;
+}
+
+/**
+ * Counts down the empty pages that were kept and gives back those whose time is up. Runs when a
+ * fresh page is needed, so the clock is demand, not time.
+ */
+function sweepRetired(): void {
+  let min: u32 = BIN_FULL;
+  let max: u32 = 0;
+  const last: u32 = load32(heapBase, H_RETIRE_MAX);
+  for (let bin: u32 = load32(heapBase, H_RETIRE_MIN); bin <= last; bin++) {
+    const page: usize = load32(queueOf(bin), Q_FIRST);
+    if (page === 0 || !pageStaysRetired(page)) continue;
+    if (bin < min) min = bin;
+    max = bin;
+  }
+  store32(heapBase, H_RETIRE_MIN, min);
+  store32(heapBase, H_RETIRE_MAX, max);
+}
+
+function pageStaysRetired(page: usize): bool {
+  const left: u32 = load32(page, D_RETIRE);
+  if (left === 0) return false;
+  if (load32(page, D_USED) !== 0) {
+    store32(page, D_RETIRE, 0);
+    return false;
+  }
+  store32(page, D_RETIRE, left - 1);
+  if (left > 1) return true;
+  pageRelease(page);
+  return false;
+}
+
+/** Gives every empty page back, retired ones too. */
+export function heapCollect(): void {
+  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
+    let page: usize = load32(queueOf(bin), Q_FIRST);
+    while (page !== 0) {
+      const next: usize = load32(page, D_NEXT);
+      pageCollect(page);
+      if (load32(page, D_USED) === 0) pageRelease(page);
+      page = next;
+    }
+  }
+}
+
+/** Whether arena, queues and every page hold what layout.ts says. O(blocks). */
+export function heapIsValid(): bool {
+  if (!arenaIsValid()) return false;
+  let pages: u32 = 0;
+  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
+    if (!queueIsValid(bin)) return false;
+    let page: usize = load32(queueOf(bin), Q_FIRST);
+    while (page !== 0) {
+      if (!pageIsValid(page)) return false;
+      pages = pages + 1;
+      page = load32(page, D_NEXT);
+    }
+  }
+  return pages === load32(heapBase, H_PAGES);
+}

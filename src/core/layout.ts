@@ -1,0 +1,202 @@
+/**
+ * All nouns of the heap: units, structures, field offsets and special values.
+ *
+ * block   what malloc hands out; a free block holds the address of the next free one
+ * slice   64 KiB of address space (one wasm page), aligned to its size
+ * page    a run of slices that holds blocks of one size, or one large block
+ * span    a run of free slices
+ * desc    the 64-byte page descriptor; every slice has one, the first slice's speaks for the run
+ * chunk   512 slices (32 MiB) whose descriptors lie in one table
+ * bin     a size class; each bin has a queue of pages
+ * arena   the slices, descriptors and spans of one memory (threads will share it)
+ * heap    direct table and page queues of one thread
+ *
+ * The state of a fresh memory is one slice, of which a small program touches three 4 KiB pages:
+ *
+ *   base                                                                          base + 64 KiB
+ *   +--------+--------+--------+----------------+----------------+----------------------------+
+ *   | arena  | heap   | (free) | dirty bitmap   | starts bitmap  | descriptors of chunk 0     |
+ *   | 1 KiB  | 2 KiB  |        | 8 KiB          | 8 KiB          | 32 KiB                     |
+ *   +--------+--------+--------+----------------+----------------+----------------------------+
+ *   0        0x400    0xC00    0x1000           0x3000           0x8000
+ *
+ * Descriptors are packed in tables and not put in front of their pages: headers at 64 KiB
+ * strides share one cache set, and a stray write of the user would reach them first.
+ */
+
+// ---- units ------------------------------------------------------------------------------------
+/** The smallest block; all sizes are those of mimalloc on 64 bits. */
+export const WORD: u32 = 8;
+export const POINTER_SIZE: u32 = 4;
+export const SLICE_SHIFT: u32 = 16;
+export const SLICE_SIZE: u32 = 65536;
+/** The last slice of 4 GiB stays unused, so that the end of every run is a u32. */
+export const SLICES_MAX: u32 = 65535;
+export const CHUNK_SHIFT: u32 = 9;
+export const CHUNK_SLICES: u32 = 512;
+export const CHUNK_TABLE_SIZE: u32 = 32768;
+export const CHUNKS: u32 = 128;
+/** PTRDIFF_MAX: larger requests are refused as overflow. */
+export const SIZE_MAX: u32 = 0x7fffffff;
+
+// ---- page geometry (64-bit column of the specification; blocks above MEDIUM_MAX get own runs) --
+export const SMALL_MAX: u32 = 16384;
+export const MEDIUM_MAX: u32 = 65536;
+export const MEDIUM_SLICES: u32 = 8;
+/** Largest alignment that may be combined with an offset. */
+export const ALIGNMENT_MAX: u32 = 1048576;
+export const EXTEND_SIZE: u32 = 4096;
+export const EXTEND_MIN: u32 = 4;
+export const RETIRE_SMALL: u32 = 17;
+export const RETIRE_MEDIUM: u32 = 5;
+
+// ---- sizes served by the direct table; larger ones compute their bin ---------------------------
+export const DIRECT_MAX: u32 = 1024;
+export const DIRECT_COUNT: u32 = 129;
+
+// ---- bins --------------------------------------------------------------------------------------
+/** Bin of MEDIUM_MAX. */
+export const BIN_LAST: u32 = 48;
+/** Not a queue: the bin of a page that is one large block. */
+export const BIN_LARGE: u32 = 73;
+/** The queue of pages in which a search found no free block. */
+export const BIN_FULL: u32 = 74;
+export const BIN_COUNT: u32 = 75;
+/** Marks in D_BIN of slices that are no page. */
+export const BIN_NONE: u32 = 0;
+export const BIN_SPAN: u32 = 254;
+export const BIN_SPAN_END: u32 = 255;
+
+/*
+ * ---- page descriptor ---------------------------------------------------------------------------
+ *
+ *   0    4     8    12    16     20    24    28    32    36    40   44   48     52  56     60
+ *   +----+-----+----+-----+------+-----+-----+-----+-----+----+----+----+------+---+------+----+
+ *   |free|local|used|owner|thread|block|fresh|fresh|start|page|next|prev|slices|bin|retire|zero|
+ *   |    |free |    |     |free  |size |     |end  |     |end |    |    |      |   |      |    |
+ *   +----+-----+----+-----+------+-----+-----+-----+-----+----+----+----+------+---+------+----+
+ *
+ *   start          fresh          fresh end            page end
+ *   | handed out   | never handed | not yet taken      |
+ *   | at least once| out          | into use           |
+ *
+ *   capacity = (fresh end - start) / block size
+ *   used + |free| + |local free| + (fresh end - fresh) / block size == capacity
+ *
+ * Fresh blocks are on no list: threading them would write to every one, long before its user does.
+ * Only the owner touches a descriptor, but for the one word `thread free`. `owner` is the id of
+ * the heap with flags in its low bits, so one comparison proves "mine, and nothing special".
+ * A slice that does not begin a page has owner 0. A span uses start, next, prev, slices and bin.
+ */
+export const DESC_SHIFT: u32 = 6;
+export const DESC_SIZE: u32 = 64;
+export const D_FREE: u32 = 0;
+export const D_LOCAL: u32 = 4;
+export const D_USED: u32 = 8;
+export const D_OWNER: u32 = 12;
+export const D_THREAD: u32 = 16;
+export const D_BLOCK: u32 = 20;
+export const D_FRESH: u32 = 24;
+export const D_FRESH_END: u32 = 28;
+/** Address of the first block; of a span: address of its first slice. */
+export const D_START: u32 = 32;
+/** One past the last block that fits. */
+export const D_END: u32 = 36;
+export const D_NEXT: u32 = 40;
+export const D_PREV: u32 = 44;
+export const D_SLICES: u32 = 48;
+export const D_BIN: u32 = 52;
+/** Sweeps left until an empty page that was kept is given back; 0 = not retired. */
+export const D_RETIRE: u32 = 56;
+/** Blocks that are taken at or behind this address are zero; 0xffffffff = none is known to be. */
+export const D_ZERO: u32 = 60;
+
+/** Flags in D_OWNER. Heap ids are multiples of 8. */
+export const FLAG_FULL: u32 = 1;
+export const FLAG_ALIGNED: u32 = 2;
+export const FLAG_LARGE: u32 = 4;
+export const FLAGS: u32 = 7;
+
+/*
+ * ---- page queue --------------------------------------------------------------------------------
+ *
+ *   0     4    8           12
+ *   +-----+----+-----------+--------------+
+ *   |first|last|block size |direct start  |    direct start: byte offset of the first direct entry
+ *   +-----+----+-----------+--------------+    that this queue serves (above 1 KiB: none)
+ */
+export const QUEUE_SHIFT: u32 = 4;
+export const Q_FIRST: u32 = 0;
+export const Q_LAST: u32 = 4;
+export const Q_BLOCK: u32 = 8;
+export const Q_DIRECT: u32 = 12;
+
+/*
+ * ---- heap (offsets from heapBase) -------------------------------------------------------------
+ *
+ *   0     64             128                  768
+ *   +-----+--------------+--------------------+----------------------+
+ *   |words|empty page    |direct table 129 * 4|queues 75 * 16        |
+ *   +-----+--------------+--------------------+----------------------+
+ *
+ * Offsets stay below 1024 because binaryen folds only such constants into a load.
+ */
+export const H_ID: u32 = 0;
+export const H_HEARTBEAT: u32 = 4;
+export const H_RETIRE_MIN: u32 = 8;
+export const H_RETIRE_MAX: u32 = 12;
+/** Warm frees left until a page is sent through the generic path; see pageEmptied. */
+export const H_WARM: u32 = 16;
+export const H_PAGES: u32 = 20;
+/** Pages of one large block, and their bytes. */
+export const H_LARGE_COUNT: u32 = 24;
+export const H_LARGE_BYTES: u32 = 28;
+/** A page without blocks: what direct entries of empty queues point at. */
+export const H_EMPTY: u32 = 64;
+export const H_DIRECT: u32 = 128;
+export const H_QUEUES: u32 = 768;
+export const HEAP_SIZE: u32 = 2048;
+export const WARM_MAX: u32 = 256;
+
+/*
+ * ---- arena (offsets from arenaBase) -----------------------------------------------------------
+ *
+ *   0     64                   320                832
+ *   +-----+--------------------+------------------+
+ *   |words|span bins 64 * 4    |chunk tables 128*4|
+ *   +-----+--------------------+------------------+
+ *
+ *   slices of spans + slices of pages + slices of tables + 1 == slices that the arena was given
+ */
+/** One past the highest slice that was ever ours. */
+export const A_TOP: u32 = 0;
+export const A_FREE_SLICES: u32 = 4;
+export const A_OWN_SLICES: u32 = 8;
+export const A_TABLE_SLICES: u32 = 12;
+/** Address of a half slice that is free for the next chunk table, or 0. */
+export const A_TABLE_SPARE: u32 = 16;
+/** Bit n of the pair: span bin n is not empty. */
+export const A_SPAN_MASK: u32 = 20;
+export const A_PAGE_SLICES: u32 = 28;
+export const A_PAGE_SLICES_PEAK: u32 = 32;
+export const A_SPANS: u32 = 64;
+export const A_CHUNKS: u32 = 320;
+export const SPAN_BINS: u32 = 64;
+
+// ---- the state slice --------------------------------------------------------------------------
+export const STATE_HEAP: u32 = 0x400;
+/** Bit per slice: 1 = may hold something else than zeros. */
+export const STATE_DIRTY: u32 = 0x1000;
+/** Bit per slice: 1 = a page begins here. */
+export const STATE_STARTS: u32 = 0x3000;
+export const STATE_TABLE: u32 = 0x8000;
+
+// ---- error codes, as errno numbers them -------------------------------------------------------
+export const ENOMEM: u32 = 12;
+export const EINVAL: u32 = 22;
+export const EOVERFLOW: u32 = 75;
+
+/** What pointerCheck answers. */
+export const PTR_BLOCK: u32 = 0;
+export const PTR_FOREIGN: u32 = 1;
+export const PTR_INTERIOR: u32 = 2;

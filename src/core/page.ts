@@ -1,0 +1,297 @@
+/**
+ * Pages: runs of slices cut in blocks of one size, or one large block.
+ *
+ * A page takes its blocks into use a few at a time (pageExtend) and writes to none of them; a block
+ * carries a link only after it was freed. `free` feeds malloc, `local free` takes what is freed:
+ * since they are apart, `free` runs empty at regular intervals, and everything that must happen now
+ * and then happens there. After mimalloc (Leijen, Zorn, de Moura 2019).
+ */
+
+import { binSize } from "./bins.ts";
+import { bitClear, bitSet, descOf } from "./desc.ts";
+import { load32, store32 } from "./glue.ts";
+import {
+  BIN_LARGE,
+  BIN_NONE,
+  D_BIN,
+  D_BLOCK,
+  D_END,
+  D_FREE,
+  D_FRESH,
+  D_FRESH_END,
+  D_LOCAL,
+  D_NEXT,
+  D_OWNER,
+  D_PREV,
+  D_RETIRE,
+  D_SLICES,
+  D_START,
+  D_THREAD,
+  D_USED,
+  D_ZERO,
+  EXTEND_MIN,
+  EXTEND_SIZE,
+  FLAG_ALIGNED,
+  FLAG_FULL,
+  FLAG_LARGE,
+  FLAGS,
+  H_LARGE_BYTES,
+  H_LARGE_COUNT,
+  H_RETIRE_MAX,
+  H_RETIRE_MIN,
+  H_WARM,
+  MEDIUM_SLICES,
+  RETIRE_MEDIUM,
+  RETIRE_SMALL,
+  SLICE_SHIFT,
+  SLICE_SIZE,
+  SMALL_MAX,
+  STATE_STARTS,
+  WARM_MAX,
+} from "./layout.ts";
+import { queueFromFull, queuePush, queueRemove } from "./queue.ts";
+import { slicesAlloc, slicesAllocAligned, slicesFree, slicesTakeZero } from "./slices.ts";
+import { arenaBase, heapBase, heapId } from "./state.ts";
+
+/** Claims the descriptor of a run for a page of this heap with blocks of one size from `start`. */
+function pageClaim(slice: u32, count: u32, block: u32, start: usize, flags: u32): usize {
+  const page: usize = descOf(slice);
+  store32(page, D_FREE, 0);
+  store32(page, D_LOCAL, 0);
+  store32(page, D_USED, 0);
+  store32(page, D_OWNER, heapId | flags);
+  store32(page, D_THREAD, 0);
+  store32(page, D_BLOCK, block);
+  store32(page, D_START, start);
+  store32(page, D_FRESH, start);
+  store32(page, D_FRESH_END, start);
+  store32(page, D_NEXT, 0);
+  store32(page, D_PREV, 0);
+  store32(page, D_SLICES, count);
+  store32(page, D_RETIRE, 0);
+  store32(page, D_ZERO, slicesTakeZero(slice, count) ? start : 0xffffffff);
+  bitSet(arenaBase + STATE_STARTS, slice);
+  return page;
+}
+
+/** Gives the slices of a page back. It is in no queue any more. */
+function pageDrop(page: usize): void {
+  const slice: u32 = load32(page, D_START) >>> SLICE_SHIFT;
+  store32(page, D_OWNER, 0);
+  store32(page, D_BIN, BIN_NONE);
+  bitClear(arenaBase + STATE_STARTS, slice);
+  slicesFree(slice, load32(page, D_SLICES));
+}
+
+/**
+ * Offset of the first block: small pages start their blocks a little later, so that the first
+ * blocks of many pages do not share a cache set.
+ */
+function pageColour(block: u32): u32 {
+  if (block <= 64) return block * 3;
+  return block <= 512 ? block : 0;
+}
+
+/** A page for a bin in front of its queue, with fresh blocks; 0 = out of memory. */
+export function pageFresh(bin: u32): usize {
+  const block: u32 = binSize(bin);
+  const count: u32 = block <= SMALL_MAX ? 1 : MEDIUM_SLICES;
+  const slice: u32 = slicesAlloc(count);
+  if (slice === 0) return 0;
+  const colour: u32 = pageColour(block);
+  const start: usize = ((slice << SLICE_SHIFT) + colour) >>> 0;
+  const page: usize = pageClaim(slice, count, block, start, 0);
+  const fits: u32 = (((count << SLICE_SHIFT) - colour) / block) >>> 0;
+  store32(page, D_END, start + fits * block);
+  store32(page, D_BIN, bin);
+  pageExtend(page);
+  queuePush(page);
+  return page;
+}
+
+/**
+ * Takes the next blocks into use: 4 KiB of them, at least 4. Not all at once, so that malloc passes
+ * the generic path at regular intervals and freed blocks are used again before untouched memory.
+ */
+export function pageExtend(page: usize): void {
+  const block: u32 = load32(page, D_BLOCK);
+  const end: usize = load32(page, D_FRESH_END);
+  const few: u32 = block * EXTEND_MIN > EXTEND_SIZE ? EXTEND_MIN : (EXTEND_SIZE / block) >>> 0;
+  const left: usize = load32(page, D_END) - end;
+  const more: usize = few * block;
+  store32(page, D_FRESH_END, end + (more < left ? more : left));
+}
+
+/** Makes the freed blocks available when `free` has run empty; whether there is a block to take. */
+export function pageCollect(page: usize): bool {
+  if (load32(page, D_FREE) !== 0) return true;
+  if (load32(page, D_FRESH) !== load32(page, D_FRESH_END)) return true;
+  const local: usize = load32(page, D_LOCAL);
+  if (local === 0) return false;
+  store32(page, D_FREE, local);
+  store32(page, D_LOCAL, 0);
+  pageSoil(page);
+  return true;
+}
+
+/** A block of a page: from its free list, else a fresh one; 0 when it has neither. */
+export function pageTake(page: usize): usize {
+  const block: usize = load32(page, D_FREE);
+  if (block === 0) return pageTakeFresh(page);
+  store32(page, D_FREE, load32(block, 0));
+  store32(page, D_USED, load32(page, D_USED) + 1);
+  return block;
+}
+
+export function pageTakeFresh(page: usize): usize {
+  const block: usize = load32(page, D_FRESH);
+  if (block === load32(page, D_FRESH_END)) return 0;
+  store32(page, D_FRESH, block + load32(page, D_BLOCK));
+  store32(page, D_USED, load32(page, D_USED) + 1);
+  return block;
+}
+
+/** Blocks that were in use come back on `free`: only fresh ones are zero now. */
+function pageSoil(page: usize): void {
+  const fresh: usize = load32(page, D_FRESH);
+  if (load32(page, D_ZERO) < fresh) store32(page, D_ZERO, fresh);
+}
+
+/** Gives an empty page back to the arena. */
+export function pageRelease(page: usize): void {
+  queueRemove(page);
+  pageDrop(page);
+}
+
+/**
+ * The last block in use of an unflagged page is freed. The only page of its queue is kept for a
+ * while; any other is given back at once.
+ *
+ * The block goes on `free` and not on `local free`: programs that allocate and free in pairs get
+ * the block back that is warm in the cache, and the free list does not wander through the page
+ * (a quarter of the time of pairs of mixed sizes). The price is that `free` would never run empty
+ * under such a program, so every WARM_MAX such frees one takes the common way.
+ */
+export function pageEmptied(page: usize, block: usize): void {
+  if ((load32(page, D_NEXT) | load32(page, D_PREV)) !== 0) {
+    pageRelease(page);
+    return;
+  }
+  const warm: u32 = load32(heapBase, H_WARM);
+  store32(heapBase, H_WARM, warm - 1);
+  store32(page, D_USED, 0);
+  store32(block, 0, load32(page, D_FREE));
+  store32(page, D_FREE, block);
+  pageSoil(page);
+  if (load32(page, D_RETIRE) === 0) pageRetire(page);
+  store32(page, D_RETIRE, load32(page, D_BLOCK) <= SMALL_MAX ? RETIRE_SMALL : RETIRE_MEDIUM);
+  if (warm === 0) pageCool(page);
+}
+
+/** Lets the next malloc of this page take the generic path, if its lists allow that cheaply. */
+function pageCool(page: usize): void {
+  store32(heapBase, H_WARM, WARM_MAX);
+  if (load32(page, D_LOCAL) !== 0) return;
+  store32(page, D_LOCAL, load32(page, D_FREE));
+  store32(page, D_FREE, 0);
+}
+
+/** Widens the range of bins that the sweep looks at. */
+function pageRetire(page: usize): void {
+  const bin: u32 = load32(page, D_BIN);
+  if (bin < load32(heapBase, H_RETIRE_MIN)) store32(heapBase, H_RETIRE_MIN, bin);
+  if (bin > load32(heapBase, H_RETIRE_MAX)) store32(heapBase, H_RETIRE_MAX, bin);
+}
+
+/** Frees a block of a page of ours that may be full; the block begins at its beginning. */
+export function pageFreeBlock(page: usize, block: usize): void {
+  const used: u32 = load32(page, D_USED) - 1;
+  if (used === 0) {
+    if ((load32(page, D_OWNER) & FLAG_FULL) !== 0) queueFromFull(page);
+    store32(page, D_OWNER, (load32(page, D_OWNER) & ~FLAG_ALIGNED) >>> 0);
+    pageEmptied(page, block);
+    return;
+  }
+  store32(block, 0, load32(page, D_LOCAL));
+  store32(page, D_LOCAL, block);
+  store32(page, D_USED, used);
+  if ((load32(page, D_OWNER) & FLAG_FULL) !== 0) queueFromFull(page);
+}
+
+/** A page that is one block, its run aligned to `alignment` slices; 0 = out of memory. */
+export function pageLarge(size: u32, alignment: u32): usize {
+  const count: u32 = size === 0 ? 1 : (size + (SLICE_SIZE - 1)) >>> SLICE_SHIFT;
+  const slice: u32 = alignment > 1 ? slicesAllocAligned(count, alignment) : slicesAlloc(count);
+  if (slice === 0) return 0;
+  const block: u32 = (count << SLICE_SHIFT) >>> 0;
+  const start: usize = (slice << SLICE_SHIFT) >>> 0;
+  const page: usize = pageClaim(slice, count, block, start, FLAG_LARGE);
+  store32(page, D_BIN, BIN_LARGE);
+  store32(page, D_USED, 1);
+  pageLargeEnd(page, start + block);
+  largeCount(1, block);
+  return page;
+}
+
+/** The one block of a large page reaches to `end`. */
+export function pageLargeEnd(page: usize, end: usize): void {
+  store32(page, D_FRESH, end);
+  store32(page, D_FRESH_END, end);
+  store32(page, D_END, end);
+}
+
+export function pageLargeFree(page: usize): void {
+  largeCount(0xffffffff, (0 - load32(page, D_BLOCK)) >>> 0);
+  pageDrop(page);
+}
+
+/** Adds to the books of large blocks, modulo 2^32. */
+export function largeCount(pages: u32, bytes: u32): void {
+  store32(heapBase, H_LARGE_COUNT, load32(heapBase, H_LARGE_COUNT) + pages);
+  store32(heapBase, H_LARGE_BYTES, load32(heapBase, H_LARGE_BYTES) + bytes);
+}
+
+/** Start of the block that holds p, an address inside the blocks of a page. */
+export function pageBlockOf(page: usize, p: usize): usize {
+  const start: usize = load32(page, D_START);
+  const block: u32 = load32(page, D_BLOCK);
+  return start + (((p - start) / block) >>> 0) * block;
+}
+
+/** Whether p lies in the blocks that a page has taken into use so far. */
+export function pageHolds(page: usize, p: usize): bool {
+  return p >= load32(page, D_START) && p < load32(page, D_FRESH_END);
+}
+
+/** Blocks that a page has taken into use so far. */
+export function pageCapacity(page: usize): u32 {
+  return ((load32(page, D_FRESH_END) - load32(page, D_START)) / load32(page, D_BLOCK)) >>> 0;
+}
+
+/** Blocks on a list, all inside the page; more than `limit` means a cycle. O(blocks). */
+function listLength(page: usize, head: usize, limit: u32): u32 {
+  let count: u32 = 0;
+  let block: usize = head;
+  while (block !== 0) {
+    if (count > limit || !pageHolds(page, block) || pageBlockOf(page, block) !== block) {
+      return 0xffffffff;
+    }
+    count = count + 1;
+    block = load32(block, 0);
+  }
+  return count;
+}
+
+/** The counting equation of layout.ts, and every list stays inside the page. O(blocks). */
+export function pageIsValid(page: usize): bool {
+  const capacity: u32 = pageCapacity(page);
+  const used: u32 = load32(page, D_USED);
+  if (used > capacity || load32(page, D_FRESH_END) > load32(page, D_END)) return false;
+  if (load32(page, D_FRESH) > load32(page, D_FRESH_END)) return false;
+  if ((load32(page, D_OWNER) & ~FLAGS) >>> 0 !== heapId) return false;
+  const fresh: u32 = load32(page, D_FRESH_END) - load32(page, D_FRESH);
+  const free: u32 = listLength(page, load32(page, D_FREE), capacity);
+  const local: u32 = listLength(page, load32(page, D_LOCAL), capacity);
+  if (free > capacity || local > capacity) return false;
+  return used + free + local + ((fresh / load32(page, D_BLOCK)) >>> 0) === capacity;
+}

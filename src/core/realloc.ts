@@ -1,0 +1,128 @@
+/**
+ * The realloc family (specification 5.6). A block stays where it is while the new size fills at
+ * least half of it; large blocks also grow and shrink in place, slice by slice.
+ */
+
+import { free, malloc, usableSize } from "./alloc.ts";
+import { descAt, pageOf } from "./desc.ts";
+import { load32, memoryCopy, memoryZero, mul32, mulOverflows, store8, store32 } from "./glue.ts";
+import {
+  D_BLOCK,
+  D_OWNER,
+  D_SLICES,
+  D_START,
+  FLAG_LARGE,
+  MEDIUM_MAX,
+  SIZE_MAX,
+  SLICE_SHIFT,
+  SLICE_SIZE,
+  WORD,
+} from "./layout.ts";
+import { largeCount, pageLargeEnd } from "./page.ts";
+import { slicesExtend, slicesFree, slicesTakeZero } from "./slices.ts";
+import { heapId } from "./state.ts";
+
+/** usableSize without proof, for a pointer that is a block or nothing at all. */
+function blockSize(p: usize): usize {
+  const page: usize = descAt(p);
+  if (load32(page, D_OWNER) === heapId) return load32(page, D_BLOCK);
+  return usableSize(p);
+}
+
+/** Whether a block of `old` bytes may keep a new size: not too small, not too large. */
+function sizeFits(old: usize, size: usize): bool {
+  return size <= old && size >= old >>> 1 && size !== 0;
+}
+
+/**
+ * Resizes p; a null p allocates, size 0 gives another minimal block. Returns 0 when memory is out
+ * or p is no block; p is as it was then.
+ */
+export function realloc(p: usize, size: usize): usize {
+  return reallocAny(p, size, false);
+}
+
+/**
+ * realloc that clears what grows, right for blocks that were zero-allocated and only resized by
+ * this function. Bytes given up by shrinking in place come back as they were.
+ */
+export function rezalloc(p: usize, size: usize): usize {
+  return reallocAny(p, size, true);
+}
+
+function reallocAny(p: usize, size: usize, zero: bool): usize {
+  const old: usize = p !== 0 ? blockSize(p) : 0;
+  if (sizeFits(old, size)) return p;
+  if (p !== 0 && old === 0) return 0;
+  if (old > MEDIUM_MAX && size > MEDIUM_MAX && largeResize(p, size, zero)) return p;
+  return reallocMove(p, old, size, zero);
+}
+
+function reallocMove(p: usize, old: usize, size: usize, zero: bool): usize {
+  const q: usize = malloc(size);
+  if (q === 0) return 0;
+  if (size === 0) store8(q, 0, 0);
+  if (zero && size > old) clearFrom(q, old, size);
+  blockCopy(q, p, old < size ? old : size);
+  free(p);
+  return q;
+}
+
+/** The last word of the old size may hold bytes that were never the user's. */
+function clearFrom(q: usize, old: usize, size: usize): void {
+  const from: usize = old >= WORD ? old - WORD : 0;
+  memoryZero(q + from, size - from);
+}
+
+/** Below some hundred bytes the call behind memory.copy costs more than a loop over words. */
+const COPY_LOOP_MAX: u32 = 128;
+
+function blockCopy(to: usize, from: usize, size: u32): void {
+  if (size > COPY_LOOP_MAX) {
+    memoryCopy(to, from, size);
+    return;
+  }
+  for (let i: u32 = 0; i < size; i += 4) store32(to + i, 0, load32(from + i, 0));
+}
+
+/** Gives a large block more or fewer slices where it stands. */
+function largeResize(p: usize, size: usize, zero: bool): bool {
+  const page: usize = pageOf(p);
+  if ((load32(page, D_OWNER) & FLAG_LARGE) === 0 || load32(page, D_START) !== p) return false;
+  if (size > SIZE_MAX) return false;
+  const have: u32 = load32(page, D_SLICES);
+  const want: u32 = (size + (SLICE_SIZE - 1)) >>> SLICE_SHIFT;
+  const end: u32 = (p >>> SLICE_SHIFT) + have;
+  if (want > have) {
+    if (!slicesExtend(end, want - have)) return false;
+    const fresh: bool = slicesTakeZero(end, want - have);
+    if (zero && !fresh) memoryZero((end << SLICE_SHIFT) >>> 0, (want - have) << SLICE_SHIFT);
+  } else if (want < have) {
+    slicesFree(end - (have - want), have - want);
+  }
+  store32(page, D_SLICES, want);
+  store32(page, D_BLOCK, (want << SLICE_SHIFT) >>> 0);
+  pageLargeEnd(page, p + ((want << SLICE_SHIFT) >>> 0));
+  largeCount(0, ((want - have) << SLICE_SHIFT) >>> 0);
+  return true;
+}
+
+export function reallocn(p: usize, count: usize, size: usize): usize {
+  return mulOverflows(count, size) ? 0 : realloc(p, mul32(count, size));
+}
+
+/** realloc that frees p when it fails. */
+export function reallocf(p: usize, size: usize): usize {
+  const q: usize = realloc(p, size);
+  if (q === 0) free(p);
+  return q;
+}
+
+export function recalloc(p: usize, count: usize, size: usize): usize {
+  return mulOverflows(count, size) ? 0 : rezalloc(p, mul32(count, size));
+}
+
+/** p when it can hold `size` bytes as it is, else 0. Never moves. */
+export function expand(p: usize, size: usize): usize {
+  return p !== 0 && size <= usableSize(p) ? p : 0;
+}

@@ -1,0 +1,15 @@
+/**
+ * The globals of an instance: which arena and which heap its calls work on. They are the thread
+ * locals of the design: each Worker has an instance of its own over the same memory.
+ */
+
+export let arenaBase: usize = 0;
+export let heapBase: usize = 0;
+/** The heap's id, as it stands in D_OWNER of a page that needs no special care. */
+export let heapId: u32 = 0;
+
+export function stateBind(arena: usize, heap: usize): void {
+  arenaBase = arena;
+  heapBase = heap;
+  heapId = heap;
+}
