@@ -1,0 +1,175 @@
+/** ArrayBuffer and SharedArrayBuffer as sources, for the JavaScript back end. */
+import {
+  checkBytes,
+  type GrowthOptions,
+  growWithin,
+  type MemoryCapabilities,
+  type MemorySource,
+  SLICE_BYTES,
+  slicesFor,
+} from "./source.ts";
+
+export interface ArrayBufferOptions extends GrowthOptions {
+  /** The caller's buffer; grows only if it is resizable. */
+  buffer?: ArrayBuffer | undefined;
+  /** First byte that the heap may use, rounded up to 64 KiB. Default: 64 KiB if ours, else 0. */
+  offset?: number | undefined;
+  /** Bytes of a new buffer that are there at once. Default: as few as possible. */
+  initial?: number | undefined;
+  /** Tells that a caller's buffer is zero from `offset` on. Default: false. */
+  zeroed?: boolean | undefined;
+}
+
+export interface SharedArrayBufferOptions {
+  /** The caller's buffer; grows only if it is growable. */
+  buffer?: SharedArrayBuffer | undefined;
+  offset?: number | undefined;
+  zeroed?: boolean | undefined;
+  initial?: number | undefined;
+  /** Size of a new buffer, all of it there at once unless `growable`. Default: 64 MiB. */
+  maximum?: number | undefined;
+  /**
+   * Makes a growable buffer where the engine has it. V8 reads such a buffer 40 times slower, so
+   * the default is a fixed one, whose untouched pages cost nothing on most systems.
+   */
+  growable?: boolean | undefined;
+  growth?: GrowthOptions["growth"];
+}
+
+/** What lib.es2024 will call these members. */
+interface Resizable {
+  readonly resizable?: boolean;
+  readonly growable?: boolean;
+  readonly maxByteLength?: number;
+  resize?(bytes: number): void;
+  grow?(bytes: number): void;
+}
+
+const SHARED_DEFAULT = 64 * 2 ** 20;
+
+/**
+ * A source over an ArrayBuffer. One of ours grows by moving into a larger buffer: fixed buffers are
+ * the fast ones (a resizable one costs 2.5 times as much at every access), and moving is paid once
+ * an eighth more is needed. The old buffer is detached, so stale views are empty and not wrong.
+ *
+ * @throws RangeError when a number of bytes makes no sense.
+ * @example
+ * const source = arrayBuffer({ initial: 2 ** 20 });
+ */
+export function arrayBuffer(options: ArrayBufferOptions = {}): MemorySource {
+  for (const name of ["offset", "initial", "maximum"] as const) checkBytes(name, options[name]);
+  return options.buffer ? callersBuffer(options.buffer, options) : movingBuffer(options);
+}
+
+function movingBuffer(options: ArrayBufferOptions): MemorySource {
+  const start = slicesFor(options.offset ?? SLICE_BYTES) * SLICE_BYTES;
+  const least = Math.max(options.initial ?? 0, start + SLICE_BYTES);
+  let buffer = new ArrayBuffer(slicesFor(least) * SLICE_BYTES);
+  return {
+    kind: "ArrayBuffer",
+    capabilities: capabilities({ canGrow: true, zeroed: true, detaches: true }),
+    get buffer() {
+      return buffer;
+    },
+    start,
+    grow: (slices) =>
+      growWithin(slices, buffer.byteLength / SLICE_BYTES, options, (n) => {
+        const moved = bufferMove(buffer, buffer.byteLength + n * SLICE_BYTES);
+        if (moved) buffer = moved;
+        return moved !== undefined;
+      }),
+  };
+}
+
+/** The bytes in a larger buffer; the old one is detached as memory.grow would do it. */
+function bufferMove(from: ArrayBuffer, bytes: number): ArrayBuffer | undefined {
+  try {
+    const to = new ArrayBuffer(bytes);
+    new Uint8Array(to).set(new Uint8Array(from));
+    structuredClone(from, { transfer: [from] });
+    return to;
+  } catch {
+    return undefined;
+  }
+}
+
+function callersBuffer(buffer: ArrayBuffer, options: ArrayBufferOptions): MemorySource {
+  const { resizable, maxByteLength } = buffer as Resizable;
+  const limits = { ...options, maximum: Math.min(options.maximum ?? 2 ** 32, maxByteLength ?? 0) };
+  return {
+    kind: "ArrayBuffer",
+    capabilities: capabilities({ canGrow: resizable === true, zeroed: options.zeroed === true }),
+    buffer,
+    start: slicesFor(options.offset ?? 0) * SLICE_BYTES,
+    grow: (slices) => {
+      if (!resizable) return 0;
+      return growWithin(slices, Math.floor(buffer.byteLength / SLICE_BYTES), limits, (n) =>
+        resized(buffer, n),
+      );
+    },
+  };
+}
+
+function resized(buffer: Resizable & { byteLength: number }, slices: number): boolean {
+  try {
+    const bytes = (Math.floor(buffer.byteLength / SLICE_BYTES) + slices) * SLICE_BYTES;
+    if (buffer.resize) buffer.resize(bytes);
+    else buffer.grow?.(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * A source over a SharedArrayBuffer.
+ *
+ * @throws RangeError when a number of bytes makes no sense.
+ * @example
+ * const source = sharedArrayBuffer({ maximum: 2 ** 24 });
+ */
+export function sharedArrayBuffer(options: SharedArrayBufferOptions = {}): MemorySource {
+  for (const name of ["offset", "initial", "maximum"] as const) checkBytes(name, options[name]);
+  const buffer = options.buffer ?? sharedNew(options);
+  const { growable, maxByteLength } = buffer as Resizable;
+  const limits = { ...options, maximum: Math.min(options.maximum ?? 2 ** 32, maxByteLength ?? 0) };
+  return {
+    kind: "SharedArrayBuffer",
+    capabilities: capabilities({
+      canGrow: growable === true,
+      shared: true,
+      zeroed: options.zeroed ?? !options.buffer,
+    }),
+    buffer,
+    start: slicesFor(options.offset ?? (options.buffer ? 0 : SLICE_BYTES)) * SLICE_BYTES,
+    grow: (slices) => {
+      if (!growable) return 0;
+      return growWithin(slices, Math.floor(buffer.byteLength / SLICE_BYTES), limits, (n) =>
+        resized(buffer as Resizable & { byteLength: number }, n),
+      );
+    },
+  };
+}
+
+function sharedNew(options: SharedArrayBufferOptions): SharedArrayBuffer {
+  const maximum = slicesFor(options.maximum ?? SHARED_DEFAULT) * SLICE_BYTES;
+  if (!options.growable) return new SharedArrayBuffer(maximum);
+  const initial = slicesFor(Math.max(options.initial ?? 0, 2 * SLICE_BYTES)) * SLICE_BYTES;
+  const Growable = SharedArrayBuffer as unknown as new (
+    bytes: number,
+    limits: { maxByteLength: number },
+  ) => SharedArrayBuffer;
+  return new Growable(initial, { maxByteLength: maximum });
+}
+
+function capabilities(some: Partial<MemoryCapabilities>): MemoryCapabilities {
+  return {
+    canGrow: false,
+    shared: false,
+    zeroed: false,
+    detaches: false,
+    canRelease: false,
+    canProtect: false,
+    ...some,
+  };
+}

@@ -1,0 +1,101 @@
+/**
+ * Where bytes come from: one contract for every kind of memory, with its features as a record, so
+ * that nobody asks for a platform.
+ */
+
+/** Bytes of a slice, the unit of growth. */
+export const SLICE_BYTES = 65536;
+/** The most slices a memory may have; the last one of 4 GiB is never used. */
+export const SLICES_LIMIT = 65535;
+
+export interface MemoryCapabilities {
+  /** grow() can succeed. */
+  readonly canGrow: boolean;
+  /** Other threads may hold the same bytes. */
+  readonly shared: boolean;
+  /** Everything from `start` on is zero when the source is made. */
+  readonly zeroed: boolean;
+  /** Growth replaces `buffer`; views made before become empty. */
+  readonly detaches: boolean;
+  /** Ranges can be given back to the operating system. */
+  readonly canRelease: boolean;
+  /** Ranges can be made inaccessible. */
+  readonly canProtect: boolean;
+}
+
+/**
+ * A memory and the right to grow it. A heap is the only one that grows its source; if somebody else
+ * grows the memory underneath, those slices are theirs and no heap touches them.
+ */
+export interface MemorySource {
+  readonly kind: string;
+  readonly capabilities: MemoryCapabilities;
+  /** The bytes, as they are now; ask again after a growth. */
+  readonly buffer: ArrayBufferLike;
+  /** First byte that a heap may use: a multiple of 64 KiB. */
+  readonly start: number;
+  /** The memory as WebAssembly can import it, if it is one. */
+  readonly memory?: WebAssembly.Memory;
+  /**
+   * Grows by at least `slices` slices of 64 KiB. Answers `granted << 16 | size before, in slices`
+   * as an unsigned number, or 0 when it cannot; then nothing has changed. Never throws.
+   */
+  grow(slices: number): number;
+}
+
+/** How many slices to grow by when `needed` are missing and the memory has `present`. */
+export type GrowthPolicy = (needed: number, present: number) => number;
+
+/** An eighth of the memory at a time: few growths, and little more address space than needed. */
+export const growEighth: GrowthPolicy = (needed, present) => Math.max(needed, present >>> 3);
+
+/** Never more than asked for. */
+export const growExactly: GrowthPolicy = (needed) => needed;
+
+export interface GrowthOptions {
+  /** Largest size in bytes; rounded down to slices. Default: 4 GiB less one slice. */
+  maximum?: number | undefined;
+  /** Default: growEighth. */
+  growth?: GrowthPolicy | undefined;
+}
+
+/**
+ * The rule that every growing source follows: what the policy wants, else what is needed, never
+ * beyond the maximum. `attempt` grows by exactly that many slices and answers whether it could.
+ */
+export function growWithin(
+  needed: number,
+  present: number,
+  options: GrowthOptions,
+  attempt: (slices: number) => boolean,
+): number {
+  const room = slicesBelow(options.maximum) - present;
+  if (needed > room) return 0;
+  const policy = options.growth ?? growEighth;
+  const wanted = Math.min(Math.max(needed, Math.ceil(policy(needed, present))), room);
+  if (attempt(wanted)) return growthAnswer(wanted, present);
+  return wanted > needed && attempt(needed) ? growthAnswer(needed, present) : 0;
+}
+
+function growthAnswer(granted: number, present: number): number {
+  return ((granted << 16) | present) >>> 0;
+}
+
+function slicesBelow(maximum: number | undefined): number {
+  if (maximum === undefined) return SLICES_LIMIT;
+  return Math.min(SLICES_LIMIT, Math.floor(maximum / SLICE_BYTES));
+}
+
+/** Bytes in whole slices. */
+export function slicesFor(bytes: number): number {
+  return Math.ceil(bytes / SLICE_BYTES);
+}
+
+/** Checks a number of bytes that a caller gave. */
+export function checkBytes(name: string, bytes: unknown): void {
+  if (bytes === undefined) return;
+  if (typeof bytes !== "number") throw new TypeError(`${name} must be a number of bytes`);
+  if (!Number.isInteger(bytes) || bytes < 0 || bytes > 2 ** 32) {
+    throw new RangeError(`${name} must be a whole number from 0 to 4294967296, not ${bytes}`);
+  }
+}

@@ -1,0 +1,79 @@
+/** WebAssembly.Memory as a source: our own, or the caller's from an offset on. */
+import {
+  checkBytes,
+  type GrowthOptions,
+  growWithin,
+  type MemorySource,
+  SLICE_BYTES,
+  slicesFor,
+} from "./source.ts";
+
+export interface WasmMemoryOptions extends GrowthOptions {
+  /** The caller's memory; without it a new one is made. */
+  memory?: WebAssembly.Memory | undefined;
+  /**
+   * First byte that the heap may use, rounded up to 64 KiB; what lies below stays the caller's.
+   * Default: the end of a caller's memory; 64 KiB in a memory of our own, so that writes through a
+   * null pointer hit nothing.
+   */
+  offset?: number | undefined;
+  /** Bytes of a new memory that are there at once. Default: as few as possible. */
+  initial?: number | undefined;
+  /** Tells that a caller's memory is zero from `offset` on. Default: only what grows is. */
+  zeroed?: boolean | undefined;
+}
+
+/**
+ * A source over WebAssembly.Memory.
+ *
+ * @throws RangeError when a number of bytes makes no sense or the engine refuses the memory.
+ * @example
+ * const source = wasmMemory({ maximum: 64 * 2 ** 20 });
+ */
+export function wasmMemory(options: WasmMemoryOptions = {}): MemorySource {
+  for (const name of ["offset", "initial", "maximum"] as const) checkBytes(name, options[name]);
+  const memory = options.memory ?? memoryNew(options);
+  const before = memory.buffer.byteLength;
+  const offset = options.offset ?? (options.memory ? before : SLICE_BYTES);
+  const start = slicesFor(offset) * SLICE_BYTES;
+  return {
+    kind: "WebAssembly.Memory",
+    capabilities: {
+      canGrow: true,
+      shared: isShared(memory.buffer),
+      zeroed: options.zeroed ?? (!options.memory || start >= before),
+      detaches: !isShared(memory.buffer),
+      canRelease: false,
+      canProtect: false,
+    },
+    get buffer() {
+      return memory.buffer;
+    },
+    start,
+    memory,
+    grow: (slices) =>
+      growWithin(slices, memory.buffer.byteLength / SLICE_BYTES, options, (n) => grown(memory, n)),
+  };
+}
+
+/** The engine checks `maximum` too, but only `growWithin` knows it for a caller's memory. */
+function memoryNew(options: WasmMemoryOptions): WebAssembly.Memory {
+  const initial = slicesFor(Math.max(options.initial ?? 0, (options.offset ?? SLICE_BYTES) + 1));
+  if (options.maximum !== undefined && initial * SLICE_BYTES > options.maximum) {
+    throw new RangeError(`maximum ${options.maximum} is below the ${initial * SLICE_BYTES} needed`);
+  }
+  return new WebAssembly.Memory({ initial });
+}
+
+function isShared(buffer: ArrayBufferLike): boolean {
+  return typeof SharedArrayBuffer !== "undefined" && buffer instanceof SharedArrayBuffer;
+}
+
+function grown(memory: WebAssembly.Memory, slices: number): boolean {
+  try {
+    memory.grow(slices);
+    return true;
+  } catch {
+    return false;
+  }
+}
