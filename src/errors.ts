@@ -1,0 +1,86 @@
+/**
+ * What can go wrong at the typed door: one function a mistake. Wrong kinds are TypeErrors, wrong
+ * values RangeErrors, mistakes with memory HeapErrors.
+ */
+
+export type HeapErrorCode =
+  | "ERR_FOREIGN_POINTER"
+  | "ERR_INTERIOR_POINTER"
+  | "ERR_HEAP_DESTROYED"
+  | "ERR_OUT_OF_MEMORY";
+
+/** A mistake with memory. The heap is as it was before the call. */
+export class HeapError extends Error {
+  override readonly name = "HeapError";
+  /** What happened, for programs. */
+  readonly code: HeapErrorCode;
+  /** The pointer that was given, or 0. */
+  readonly ptr: number;
+
+  constructor(code: HeapErrorCode, ptr: number, message: string) {
+    super(message);
+    this.code = code;
+    this.ptr = ptr;
+  }
+}
+
+/** Largest size of a request: PTRDIFF_MAX. */
+export const SIZE_LIMIT = 0x7fffffff;
+
+export function hex(ptr: number): string {
+  return `0x${ptr.toString(16)}`;
+}
+
+export function foreignPointer(call: string, ptr: number): HeapError {
+  return new HeapError("ERR_FOREIGN_POINTER", ptr, `${call}: ${hex(ptr)} is no block of this heap`);
+}
+
+export function interiorPointer(call: string, ptr: number): HeapError {
+  return new HeapError(
+    "ERR_INTERIOR_POINTER",
+    ptr,
+    `${call}: ${hex(ptr)} points into a block, not at its beginning`,
+  );
+}
+
+export function heapDestroyed(call: string): HeapError {
+  return new HeapError("ERR_HEAP_DESTROYED", 0, `${call}: the heap has been destroyed`);
+}
+
+export function outOfMemory(call: string, size: number): HeapError {
+  return new HeapError("ERR_OUT_OF_MEMORY", 0, `${call}: no memory for ${size} bytes`);
+}
+
+/** Throws what is wrong with a size, count, offset or length. */
+export function sizeRefuse(what: string, value: unknown): never {
+  if (typeof value !== "number") {
+    throw new TypeError(`${what} must be a number, not ${typeName(value)}`);
+  }
+  throw new RangeError(`${what} must be a whole number from 0 to ${SIZE_LIMIT}, not ${value}`);
+}
+
+export function alignmentRefuse(value: unknown): never {
+  if (typeof value !== "number") {
+    throw new TypeError(`alignment must be a number, not ${typeName(value)}`);
+  }
+  throw new RangeError(`alignment must be a power of two up to 1073741824, not ${value}`);
+}
+
+export function pointerRefuse(value: unknown): never {
+  if (typeof value !== "number") {
+    throw new TypeError(`pointer must be a number, not ${typeName(value)}`);
+  }
+  throw new RangeError(`pointer must be a whole number from 0 to 4294967295, not ${value}`);
+}
+
+export function rangeRefuse(ptr: number, bytes: number, limit: number): RangeError {
+  return new RangeError(`view of ${bytes} bytes at ${hex(ptr)} ends behind the memory's ${limit}`);
+}
+
+export function misaligned(name: string, ptr: number, size: number): RangeError {
+  return new RangeError(`${name} needs a pointer that is a multiple of ${size}, not ${hex(ptr)}`);
+}
+
+function typeName(value: unknown): string {
+  return value === null ? "null" : typeof value;
+}

@@ -1,0 +1,114 @@
+/** The options of createHeap: one table that checks them and makes docs/options.md. */
+import type { BackEnd, ErrorHandler } from "./backend.ts";
+import type { MemorySource } from "./memory/index.ts";
+
+export interface HeapOptions {
+  backend?: BackEnd | undefined;
+  memory?: WebAssembly.Memory | MemorySource | undefined;
+  offset?: number | undefined;
+  initial?: number | undefined;
+  maximum?: number | undefined;
+  onError?: ErrorHandler | undefined;
+}
+
+export interface OptionRow {
+  name: string;
+  type: string;
+  default: string;
+  text: string;
+  /** What is wrong with a value, or undefined. */
+  refuse(value: unknown): Error | undefined;
+}
+
+/** Every option of createHeap. */
+export const heapOptions: OptionRow[] = [
+  {
+    name: "backend",
+    type: '"wasm" | "js"',
+    default: '"wasm"',
+    text: "Which build of the core serves the heap. js runs where WebAssembly may not.",
+    refuse: (value) => (value === "wasm" || value === "js" ? undefined : wrongBackEnd(value)),
+  },
+  {
+    name: "memory",
+    type: "WebAssembly.Memory | MemorySource",
+    default: "a new memory",
+    text: "Where bytes come from: a memory of yours, or a source from terrane/memory.",
+    refuse: (value) => (isMemory(value) ? undefined : wrongKind("memory", "a memory", value)),
+  },
+  {
+    name: "offset",
+    type: "number",
+    default: "the end of `memory`",
+    text: "First byte of `memory` that the heap may use, rounded up to 64 KiB.",
+    refuse: (value) => wrongBytes("offset", value),
+  },
+  {
+    name: "initial",
+    type: "number",
+    default: "128 KiB",
+    text: "Bytes of a new memory that are there at once, rounded up to 64 KiB.",
+    refuse: (value) => wrongBytes("initial", value),
+  },
+  {
+    name: "maximum",
+    type: "number",
+    default: "4 GiB less 64 KiB",
+    text: "Bytes beyond which the memory does not grow: then allocation answers 0.",
+    refuse: (value) => wrongBytes("maximum", value),
+  },
+  {
+    name: "onError",
+    type: "(code, size) => void",
+    default: "nothing",
+    text: "Called when a request fails: 12 = out of memory, 75 = request too large.",
+    refuse: (value) =>
+      typeof value === "function" ? undefined : wrongKind("onError", "a function", value),
+  },
+];
+
+/** Throws for the first option that is unknown or has a wrong value; undefined counts as absent. */
+export function optionsCheck(table: OptionRow[], options: object): void {
+  if (typeof options !== "object" || options === null) {
+    throw wrongKind("options", "an object", options);
+  }
+  for (const [name, value] of Object.entries(options)) {
+    const row = table.find((each) => each.name === name);
+    if (!row) throw new TypeError(`unknown option ${name}; known: ${names(table)}`);
+    const error = value === undefined ? undefined : row.refuse(value);
+    if (error) throw error;
+  }
+}
+
+function names(table: OptionRow[]): string {
+  return table.map((row) => row.name).join(", ");
+}
+
+/** The table as Markdown. */
+export function optionsMarkdown(table: OptionRow[]): string {
+  const cell = (text: string) => text.replaceAll("|", "\\|");
+  const rows = table.map(
+    (row) => `| ${row.name} | \`${cell(row.type)}\` | ${cell(row.default)} | ${cell(row.text)} |`,
+  );
+  return ["| option | type | default | meaning |", "|---|---|---|---|", ...rows, ""].join("\n");
+}
+
+function isMemory(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return value instanceof WebAssembly.Memory || ("grow" in value && "capabilities" in value);
+}
+
+function wrongBackEnd(value: unknown): Error {
+  if (typeof value !== "string") return wrongKind("backend", '"wasm" or "js"', value);
+  return new RangeError(`backend must be "wasm" or "js", not "${value}"`);
+}
+
+function wrongKind(name: string, kind: string, value: unknown): TypeError {
+  return new TypeError(`${name} must be ${kind}, not ${value === null ? "null" : typeof value}`);
+}
+
+function wrongBytes(name: string, value: unknown): Error | undefined {
+  if (typeof value !== "number") return wrongKind(name, "a number of bytes", value);
+  if (Number.isInteger(value) && value >= 0 && value <= 2 ** 32) return undefined;
+  return new RangeError(`${name} must be a whole number from 0 to 4294967296, not ${value}`);
+}

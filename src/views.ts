@@ -1,0 +1,131 @@
+/**
+ * Typed arrays over a heap. Growth of a memory that is not shared detaches every typed array over
+ * it, so whoever keeps one across an allocation needs a handle that makes a new one: HeapView.
+ */
+import { misaligned, rangeRefuse } from "./errors.ts";
+
+/** Every typed array that the language has. */
+export type TypedArray =
+  | Int8Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array;
+
+export interface TypedArrayConstructor<T extends TypedArray> {
+  readonly BYTES_PER_ELEMENT: number;
+  readonly name: string;
+  new (buffer: ArrayBufferLike, offset?: number, length?: number): T;
+}
+
+/** What a view needs of its heap. */
+export interface ViewHost {
+  readonly buffer: ArrayBufferLike;
+  free(ptr: number): void;
+}
+
+/**
+ * `length` elements at `ptr` of a heap, right also after the memory has grown.
+ *
+ * Take `array` into a local for a loop, and take it anew after anything that may allocate:
+ * a typed array itself is empty once the memory has moved. Reading `array` costs a comparison.
+ *
+ * @example
+ * const xs = heap.allocArray(Float64Array, 3);
+ * xs.array.set([1, 2, 3]);
+ * heap.malloc(1e6);
+ * xs.at(2); // 3
+ * xs.free();
+ */
+export class HeapView<T extends TypedArray> {
+  /** Address of the first element in bytes. */
+  readonly ptr: number;
+  /** Number of elements. */
+  readonly length: number;
+  readonly #host: ViewHost;
+  readonly #type: TypedArrayConstructor<T>;
+  #array: T;
+
+  /**
+   * @throws RangeError when ptr is no multiple of the element size or the memory ends before.
+   */
+  constructor(host: ViewHost, type: TypedArrayConstructor<T>, ptr: number, length: number) {
+    const size = type.BYTES_PER_ELEMENT;
+    if (ptr % size !== 0) throw misaligned(type.name, ptr, size);
+    const limit = host.buffer.byteLength;
+    if (ptr + length * size > limit) throw rangeRefuse(ptr, length * size, limit);
+    this.#host = host;
+    this.#type = type;
+    this.ptr = ptr;
+    this.length = length;
+    this.#array = new type(host.buffer, ptr, length);
+  }
+
+  /** The elements as a typed array over the memory as it is now. */
+  get array(): T {
+    if (this.#array.length !== this.length) {
+      this.#array = new this.#type(this.#host.buffer, this.ptr, this.length);
+    }
+    return this.#array;
+  }
+
+  get byteLength(): number {
+    return this.length * this.#type.BYTES_PER_ELEMENT;
+  }
+
+  /** The element at an index; negative ones count from the end. */
+  at(index: number): T[number] | undefined {
+    return this.array.at(index);
+  }
+
+  /** Copies values to the elements from `offset` on. */
+  set(values: ArrayLike<T[number]>, offset = 0): this {
+    (this.array as { set(values: ArrayLike<T[number]>, offset: number): void }).set(values, offset);
+    return this;
+  }
+
+  [Symbol.iterator](): IterableIterator<T[number]> {
+    return this.array[Symbol.iterator]() as IterableIterator<T[number]>;
+  }
+
+  /** Frees the block at `ptr`. The view must not be used any more. */
+  free(): void {
+    this.#host.free(this.ptr);
+  }
+
+  [Symbol.dispose](): void {
+    this.free();
+  }
+}
+
+/** The whole memory as each kind of typed array, made when asked for and again after a growth. */
+export class MemoryViews {
+  readonly #host: ViewHost;
+  readonly #made = new Map<unknown, TypedArray>();
+
+  constructor(host: ViewHost) {
+    this.#host = host;
+  }
+
+  /** Forgets all views: the memory has grown. */
+  reset(): void {
+    this.#made.clear();
+  }
+
+  /** A length of 0 betrays a memory that somebody else has grown. */
+  of<T extends TypedArray>(type: TypedArrayConstructor<T>): T {
+    const made = this.#made.get(type);
+    if (made !== undefined && made.length !== 0) return made as T;
+    const { buffer } = this.#host;
+    const size = type.BYTES_PER_ELEMENT;
+    const view = new type(buffer, 0, Math.floor(buffer.byteLength / size));
+    this.#made.set(type, view);
+    return view;
+  }
+}

@@ -1,0 +1,111 @@
+/** Reads the heap's own structures: statistics and the walk over live blocks. */
+import * as L from "./core/layout.ts";
+
+/** Words of the memory, indexed by address / 4. */
+type Words = Uint32Array;
+
+export interface HeapStats {
+  /** Bytes of memory that the heap was given or has grown. */
+  heapBytes: number;
+  /** Bytes of pages: blocks in use and room for more of their sizes. */
+  pageBytes: number;
+  /** The most that pageBytes has been. */
+  pageBytesPeak: number;
+  /** Bytes of free slices. */
+  freeBytes: number;
+  /** Bytes of the heap's own state that a program of this size touches, in 4 KiB. */
+  stateBytes: number;
+  /** Pages that hold blocks. */
+  pages: number;
+  /** Blocks in use. */
+  blocks: number;
+  /** Usable bytes of blocks in use. */
+  blockBytes: number;
+  /** How often malloc has taken the generic path. */
+  heartbeat: number;
+}
+
+/** A live block for `visitBlocks`: return false to stop. */
+export type BlockVisitor = (ptr: number, size: number) => boolean | undefined | void;
+
+function word(words: Words, address: number, offset: number): number {
+  return words[(address + offset) >>> 2] as number;
+}
+
+/** Descriptors of all pages of the arena at `arena`, in address order. */
+export function* pages(words: Words, arena: number): Generator<number> {
+  const top = word(words, arena, L.A_TOP);
+  for (let slice = 0; slice < top; slice++) {
+    const bits = word(words, arena, L.STATE_STARTS + ((slice >>> 5) << 2));
+    if (bits === 0) slice |= 31;
+    else if ((bits >>> (slice & 31)) & 1) yield descOf(words, arena, slice);
+  }
+}
+
+function descOf(words: Words, arena: number, slice: number): number {
+  const table = word(words, arena, L.A_CHUNKS + ((slice >>> L.CHUNK_SHIFT) << 2));
+  return table + ((slice & (L.CHUNK_SLICES - 1)) << L.DESC_SHIFT);
+}
+
+export function statsRead(words: Words, arena: number): HeapStats {
+  const slices = (field: number) => word(words, arena, field) * L.SLICE_SIZE;
+  const stats: HeapStats = {
+    heapBytes: slices(L.A_OWN_SLICES),
+    pageBytes: slices(L.A_PAGE_SLICES),
+    pageBytesPeak: slices(L.A_PAGE_SLICES_PEAK),
+    freeBytes: slices(L.A_FREE_SLICES),
+    stateBytes: stateBytes(words, arena),
+    pages: 0,
+    blocks: 0,
+    blockBytes: 0,
+    heartbeat: word(words, arena + L.STATE_HEAP, L.H_HEARTBEAT),
+  };
+  for (const page of pages(words, arena)) {
+    stats.pages += 1;
+    stats.blocks += word(words, page, L.D_USED);
+    stats.blockBytes += word(words, page, L.D_USED) * word(words, page, L.D_BLOCK);
+  }
+  return stats;
+}
+
+const OS_PAGE = 4096;
+
+/** Arena and heap are one OS page; bitmaps and descriptors are touched as far as slices reach. */
+function stateBytes(words: Words, arena: number): number {
+  const own = word(words, arena, L.A_TOP) - arena / L.SLICE_SIZE;
+  const inOsPages = (bytes: number) => Math.ceil(bytes / OS_PAGE) * OS_PAGE;
+  return OS_PAGE + 2 * inOsPages(own / 8) + inOsPages(own * L.DESC_SIZE);
+}
+
+/** Calls `visit` for every live block in address order; whether it got to the end. */
+export function blocksVisit(words: Words, arena: number, visit: BlockVisitor): boolean {
+  for (const page of pages(words, arena)) {
+    for (const [ptr, size] of pageBlocks(words, page)) {
+      if (visit(ptr, size) === false) return false;
+    }
+  }
+  return true;
+}
+
+/** The live blocks of a page, all found before the first is shown: the visitor may free. */
+function pageBlocks(words: Words, page: number): [number, number][] {
+  const size = word(words, page, L.D_BLOCK);
+  const free = new Set<number>();
+  listCollect(words, page, L.D_FREE, free);
+  listCollect(words, page, L.D_LOCAL, free);
+  const blocks: [number, number][] = [];
+  const end = word(words, page, L.D_FRESH);
+  for (let p = word(words, page, L.D_START); p < end; p += size) {
+    if (!free.has(p)) blocks.push([p, size]);
+  }
+  return blocks;
+}
+
+/** Bounded by the blocks there are, since a double free can make a list circular. */
+function listCollect(words: Words, page: number, list: number, free: Set<number>): void {
+  let block = word(words, page, list);
+  while (block !== 0 && !free.has(block)) {
+    free.add(block);
+    block = word(words, block, 0);
+  }
+}
