@@ -1,5 +1,6 @@
 /** The allocators under test, each behind the same few names. */
 import { existsSync, readFileSync } from "node:fs";
+import { createHeap } from "#dist/index.js";
 import { fromRoot } from "./paths.ts";
 
 export type Mode = "wasm" | "js";
@@ -100,46 +101,36 @@ function mimallocHost(memory: () => WebAssembly.Memory): WebAssembly.Imports {
   return { wasi_snapshot_preview1: host };
 }
 
-/* ---------------------------------------------------------------------------------------------
- * terrane: the core on its own, as a module that imports it gets it.
- * ------------------------------------------------------------------------------------------- */
-const TERRANE_FILE = "dist/core.wasm";
-const TERRANE_BASE = 65536;
-
-const terrane: Allocator = {
-  name: "terrane",
-  modes: ["wasm", "js"],
-  available: existsSync(fromRoot(TERRANE_FILE)),
-  instantiate: async () => terraneInstance(),
-};
-
-interface TerraneExports extends HeapExports {
-  heapInit(base: number, zeroed: number): void;
-}
-
-function terraneInstance(): Instance {
-  const memory = new WebAssembly.Memory({ initial: 2, maximum: 65536 });
-  const env = {
-    memory,
-    grow: (slices: number) => terraneGrow(memory, slices),
-    error: unexpected("error"),
+/** C's functions of a heap of ours; its JavaScript build only makes sense from JavaScript. */
+function terrane(name: string, modes: readonly Mode[], backend: "wasm" | "js"): Allocator {
+  return {
+    name,
+    modes,
+    available: true,
+    instantiate: async () => {
+      const heap = createHeap({ backend, onError: unexpected("error") });
+      return { memory: heap.source, exports: heap.abi };
+    },
   };
-  const instance = new WebAssembly.Instance(compiled(TERRANE_FILE), { env });
-  const exports = instance.exports as unknown as TerraneExports;
-  exports.heapInit(TERRANE_BASE, 1);
-  return { memory, exports };
 }
 
-/** Granted slices in the upper half, the previous size in the lower one; 0 refuses. */
-function terraneGrow(memory: WebAssembly.Memory, slices: number): number {
-  try {
-    return (slices << 16) | memory.grow(slices);
-  } catch {
-    return 0;
-  }
-}
-
-/* ------------------------------------------------------------------------------------------- */
+/** What most TypeScript authors call: every argument and pointer is checked. */
+const terraneTyped: Allocator = {
+  name: "terrane-typed",
+  modes: ["js"],
+  available: true,
+  instantiate: async () => {
+    const heap = createHeap();
+    const exports = {
+      malloc: (size: number) => heap.malloc(size),
+      free: (block: number) => heap.free(block),
+      realloc: (block: number, size: number) => heap.realloc(block, size),
+      calloc: (count: number, size: number) => heap.calloc(count, size),
+      memalign: (alignment: number, size: number) => heap.memalign(alignment, size),
+    };
+    return { memory: heap.source, exports };
+  },
+};
 
 /** MemPool walks lists of blocks, so only a small live set gives it a chance. */
 const thing: Allocator = {
@@ -163,7 +154,9 @@ async function thingInstance(): Promise<Instance> {
 }
 
 export const allocators: readonly Allocator[] = [
-  terrane,
+  terrane("terrane", ["wasm", "js"], "wasm"),
+  terrane("terrane-js", ["js"], "js"),
+  terraneTyped,
   rival("dlmalloc", "bench/rivals/dlmalloc.wasm"),
   rival("tlsf", "bench/rivals/tlsf.wasm"),
   {
