@@ -43,8 +43,8 @@ export function interiorPointer(call: string, ptr: number): HeapError {
   );
 }
 
-export function heapDestroyed(call: string): HeapError {
-  return new HeapError("ERR_HEAP_DESTROYED", 0, `${call}: the heap has been destroyed`);
+export function heapDestroyed(): HeapError {
+  return new HeapError("ERR_HEAP_DESTROYED", 0, "the heap has been destroyed");
 }
 
 export function outOfMemory(call: string, size: number): HeapError {

@@ -323,7 +323,7 @@ export class Heap {
 
   /** Figures as they are now; costs a walk over the pages. */
   stats(): HeapStats {
-    this.#core.goodSize(0);
+    this.#core.goodSize(0); // throws if the heap is destroyed
     return statsRead(this.u32, this.source.start);
   }
 
@@ -399,7 +399,7 @@ function checkAlignment(alignment: number): void {
 
 /** Stands in for the core of a destroyed heap, so that no live call pays for the question. */
 const coreDestroyed = new Proxy({} as CoreExports, {
-  get: (_, call) => () => {
-    throw heapDestroyed(call === "goodSize" ? "heap" : String(call));
+  get: () => () => {
+    throw heapDestroyed();
   },
 });
