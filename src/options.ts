@@ -84,8 +84,14 @@ function names(table: OptionRow[]): string {
   return table.map((row) => row.name).join(", ");
 }
 
-/** The table as Markdown. */
-export function optionsMarkdown(table: OptionRow[]): string {
+/** docs/options.md, whole. */
+export function optionsPage(): string {
+  const head = "# Options of createHeap\n\nGenerated from `src/options.ts` by `npm run docs`.\n";
+  const foot = "Unknown names and wrong values throw; `undefined` counts as absent.\n";
+  return [head, optionsMarkdown(heapOptions), foot].join("\n");
+}
+
+function optionsMarkdown(table: OptionRow[]): string {
   const cell = (text: string) => text.replaceAll("|", "\\|");
   const rows = table.map(
     (row) => `| ${row.name} | \`${cell(row.type)}\` | ${cell(row.default)} | ${cell(row.text)} |`,

@@ -62,10 +62,10 @@ export const BIN_LARGE: u32 = 73;
 /** The queue of pages in which a search found no free block. */
 export const BIN_FULL: u32 = 74;
 export const BIN_COUNT: u32 = 75;
-/** Marks in D_BIN of slices that are no page. */
+/** D_BIN of a slice that begins no page and is at no edge of a span. */
 export const BIN_NONE: u32 = 0;
-export const BIN_SPAN: u32 = 254;
-export const BIN_SPAN_END: u32 = 255;
+/** D_BIN at both edges of a span: this plus the number of its slices. */
+export const BIN_SPAN: u32 = 0x10000;
 
 /*
  * ---- page descriptor ---------------------------------------------------------------------------

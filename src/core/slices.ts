@@ -1,8 +1,8 @@
 /**
  * Runs of slices: spans (free runs) in bins by length, split and coalesced, and growth.
  *
- * Spans and not the scan of a bitmap: on blocks of 64 KiB to 4 MiB a scan with its marking costs
- * several times a pop from a bin. This file is the single-thread variant; a shared arena will
+ * Spans and not the scan of a bitmap, whose cost grows with the memory. Both edges of a span carry
+ * its length, so neighbours are joined without a search; inner slices carry nothing. This file is the single-thread variant; a shared arena will
  * claim slices from a bitmap with atomics behind the same four functions.
  */
 
@@ -29,14 +29,16 @@ import {
   A_TOP,
   BIN_NONE,
   BIN_SPAN,
-  BIN_SPAN_END,
   CHUNK_SHIFT,
+  CHUNK_SLICES,
   CHUNK_TABLE_SIZE,
   D_BIN,
   D_NEXT,
   D_PREV,
   D_SLICES,
   D_START,
+  DESC_SHIFT,
+  DESC_SIZE,
   SLICE_SHIFT,
   SLICE_SIZE,
   SLICES_MAX,
@@ -62,15 +64,16 @@ function spanMaskWord(bin: u32): usize {
   return arenaBase + A_SPAN_MASK + ((bin >>> 5) << 2);
 }
 
-/** Makes [slice, slice + count) a span. The caller has coalesced it and counts it. */
-function spanPush(slice: u32, count: u32): void {
-  const span: usize = descOf(slice);
+/**
+ * Makes the `count` slices from descriptor `span` on, which begin at slice `slice`, a span. The
+ * caller has coalesced it and counts it.
+ */
+function spanPush(span: usize, slice: u32, count: u32): void {
   const bin: u32 = spanBin(count);
   const head: usize = spanHead(bin);
   const first: usize = load32(head, 0);
-  store32(descOf(slice + count - 1), D_BIN, BIN_SPAN_END);
-  store32(descOf(slice + count - 1), D_SLICES, count);
-  store32(span, D_BIN, BIN_SPAN);
+  store32(descBehind(span, slice, count - 1), D_BIN, BIN_SPAN + count);
+  store32(span, D_BIN, BIN_SPAN + count);
   store32(span, D_SLICES, count);
   store32(span, D_START, (slice << SLICE_SHIFT) >>> 0);
   store32(span, D_PREV, 0);
@@ -80,15 +83,13 @@ function spanPush(slice: u32, count: u32): void {
   else store32(spanMaskWord(bin), 0, (load32(spanMaskWord(bin), 0) | (1 << (bin & 31))) >>> 0);
 }
 
-/** Takes a span out of its bin; its slices belong to nobody then. */
-function spanRemove(span: usize): void {
-  const count: u32 = load32(span, D_SLICES);
+/** Takes a span out of its bin and wipes the mark at its start; the one at its end is left. */
+function spanUnlink(span: usize): void {
   const next: usize = load32(span, D_NEXT);
   const prev: usize = load32(span, D_PREV);
   if (next !== 0) store32(next, D_PREV, prev);
   if (prev !== 0) store32(prev, D_NEXT, next);
-  else spanHeadSet(spanBin(count), next);
-  store32(descOf((load32(span, D_START) >>> SLICE_SHIFT) + count - 1), D_BIN, BIN_NONE);
+  else spanHeadSet(spanBin(load32(span, D_SLICES)), next);
   store32(span, D_BIN, BIN_NONE);
 }
 
@@ -97,6 +98,24 @@ function spanHeadSet(bin: u32, span: usize): void {
   if (span !== 0) return;
   const word: usize = spanMaskWord(bin);
   store32(word, 0, (load32(word, 0) & ~(1 << (bin & 31))) >>> 0);
+}
+
+/** Descriptor of slice + count, given that of `slice`; mostly in the same table. */
+function descBehind(desc: usize, slice: u32, count: u32): usize {
+  const index: u32 = slice & (CHUNK_SLICES - 1);
+  return index + count < CHUNK_SLICES ? desc + (count << DESC_SHIFT) : descOf(slice + count);
+}
+
+/** Descriptor of slice - count, given that of `slice`. */
+function descBefore(desc: usize, slice: u32, count: u32): usize {
+  const index: u32 = slice & (CHUNK_SLICES - 1);
+  return index >= count ? desc - (count << DESC_SHIFT) : descOf(slice - count);
+}
+
+/** Length of the span at whose edge a slice stands, or 0; a table must cover the slice. */
+function spanLength(desc: usize): u32 {
+  const mark: u32 = load32(desc, D_BIN);
+  return mark > BIN_SPAN ? mark - BIN_SPAN : 0;
 }
 
 /** First bin from `bin` on that has a span, or SPAN_BINS. */
@@ -128,35 +147,39 @@ function spanFind(count: u32): usize {
 /** Joins a run that just became free with free neighbours and files it. */
 function runRelease(slice: u32, count: u32): void {
   let from: u32 = slice;
+  let desc: usize = descOf(slice);
   let length: u32 = count;
   store32(arenaBase, A_FREE_SLICES, load32(arenaBase, A_FREE_SLICES) + count);
-  if (slice !== 0 && chunkTable(slice - 1) !== 0) {
-    const before: usize = descOf(slice - 1);
-    if (descIsSpan(before)) {
-      from = slice - load32(before, D_SLICES);
-      length = length + load32(before, D_SLICES);
-      spanRemove(descOf(from));
-    }
-  }
   const behind: u32 = spanAt(slice + count);
   if (behind !== 0) {
     length = length + behind;
-    spanRemove(descOf(slice + count));
+    spanUnlink(descBehind(desc, slice, count));
   }
-  spanPush(from, length);
+  const before: u32 = spanBefore(desc, slice);
+  if (before !== 0) {
+    store32(descBefore(desc, slice, 1), D_BIN, BIN_NONE);
+    from = slice - before;
+    length = length + before;
+    desc = descBefore(desc, slice, before);
+    spanUnlink(desc);
+  }
+  spanPush(desc, from, length);
 }
 
-/** A slice at the edge of a span says so in its bin; a page's bin is smaller. */
-function descIsSpan(desc: usize): bool {
-  return load32(desc, D_BIN) >= BIN_SPAN;
+/** Length of the span that ends before a slice, or 0. */
+function spanBefore(desc: usize, slice: u32): u32 {
+  if ((slice & (CHUNK_SLICES - 1)) !== 0) return spanLength(desc - DESC_SIZE);
+  if (slice === 0 || chunkTable(slice - 1) === 0) return 0;
+  return spanLength(descOf(slice - 1));
 }
 
 /** Takes `count` slices from the front of a span; the rest stays a span. */
 function spanTake(span: usize, count: u32): u32 {
   const slice: u32 = load32(span, D_START) >>> SLICE_SHIFT;
   const length: u32 = load32(span, D_SLICES);
-  spanRemove(span);
-  if (length > count) spanPush(slice + count, length - count);
+  spanUnlink(span);
+  if (length > count) spanPush(descBehind(span, slice, count), slice + count, length - count);
+  else store32(descBehind(span, slice, length - 1), D_BIN, BIN_NONE);
   store32(arenaBase, A_FREE_SLICES, load32(arenaBase, A_FREE_SLICES) - count);
   return slice;
 }
@@ -209,8 +232,7 @@ export function slicesExtend(end: u32, more: u32): bool {
 /** Length of the span that begins at a slice, or 0. */
 function spanAt(slice: u32): u32 {
   if (slice >= load32(arenaBase, A_TOP) || chunkTable(slice) === 0) return 0;
-  const span: usize = descOf(slice);
-  return descIsSpan(span) ? load32(span, D_SLICES) : 0;
+  return spanLength(descOf(slice));
 }
 
 function pageSlicesAdd(count: u32): void {
@@ -229,9 +251,7 @@ export function slicesTakeZero(slice: u32, count: u32): bool {
 /** Slices of the span that ends at the top of memory. */
 function spanAtTop(): u32 {
   const top: u32 = load32(arenaBase, A_TOP);
-  if (top === 0 || chunkTable(top - 1) === 0) return 0;
-  const last: usize = descOf(top - 1);
-  return descIsSpan(last) ? load32(last, D_SLICES) : 0;
+  return chunkTable(top - 1) !== 0 ? spanLength(descOf(top - 1)) : 0;
 }
 
 /**
@@ -344,8 +364,6 @@ export function arenaIsValid(): bool {
 function spanIsValid(span: usize, bin: u32): bool {
   const slice: u32 = load32(span, D_START) >>> SLICE_SHIFT;
   const count: u32 = load32(span, D_SLICES);
-  if (spanBin(count) !== bin || descOf(slice) !== span || !descIsSpan(span)) return false;
-  const last: usize = descOf(slice + count - 1);
-  if (!descIsSpan(last) || load32(last, D_SLICES) !== count) return false;
-  return spanAt(slice + count) === 0;
+  if (spanBin(count) !== bin || descOf(slice) !== span || spanLength(span) !== count) return false;
+  return spanLength(descOf(slice + count - 1)) === count && spanAt(slice + count) === 0;
 }
