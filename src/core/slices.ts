@@ -2,8 +2,9 @@
  * Runs of slices: spans (free runs) in bins by length, split and coalesced, and growth.
  *
  * Spans and not the scan of a bitmap, whose cost grows with the memory. Both edges of a span carry
- * its length, so neighbours are joined without a search; inner slices carry nothing. This file is the single-thread variant; a shared arena will
- * claim slices from a bitmap with atomics behind the same four functions.
+ * its length, so neighbours are joined without a search; inner slices carry nothing. This file is
+ * the single-thread variant; a shared arena will claim slices from a bitmap with atomics behind the
+ * same functions.
  */
 
 import { bitsSet, chunkTable, descOf } from "./desc.ts";

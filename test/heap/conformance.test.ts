@@ -1,0 +1,109 @@
+/**
+ * One suite, every subject: whatever memory and back end a heap stands on, through the typed door
+ * and through the C ABI.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Heap } from "#dist/index.js";
+import { type HeapSubject, heapSubjects, missingSubjects } from "../support/heaps.js";
+import { profiles, Shadow, step, type Verbs } from "../support/model.js";
+import { Random, seedOf } from "../support/random.js";
+
+const OPERATIONS = Number(process.env.TERRANE_OPERATIONS ?? 4000);
+
+function typedVerbs(heap: Heap): Verbs {
+  return {
+    malloc: (size) => heap.malloc(size),
+    calloc: (count, size) => heap.calloc(count, size),
+    memalign: (alignment, size) => heap.memalign(alignment, size),
+    realloc: (p, size) => heap.realloc(p, size),
+    free: (p) => heap.free(p),
+    usableSize: (p) => heap.usableSize(p),
+    bytes: () => heap.u8,
+  };
+}
+
+function abiVerbs(heap: Heap): Verbs {
+  const { abi } = heap;
+  return {
+    malloc: (size) => abi.malloc(size) >>> 0,
+    calloc: (count, size) => abi.calloc(count, size) >>> 0,
+    memalign: (alignment, size) => abi.aligned_alloc(alignment, size) >>> 0,
+    realloc: (p, size) => abi.realloc(p, size) >>> 0,
+    free: (p) => abi.free(p),
+    usableSize: (p) => abi.malloc_usable_size(p) >>> 0,
+    bytes: () => heap.u8,
+  };
+}
+
+const doors: [string, (heap: Heap) => Verbs][] = [
+  ["typed", typedVerbs],
+  ["abi", abiVerbs],
+];
+
+/** Above 2 GiB a growth refuses or moves gigabytes for a fixed buffer: large profiles stay out. */
+function profilesOf(subject: HeapSubject) {
+  return subject.name.includes("2 GiB") ? profiles.slice(0, 2) : profiles;
+}
+
+for (const subject of heapSubjects) {
+  for (const [door, verbs] of doors) {
+    test(`${subject.name}, ${door}: random runs keep blocks apart and books at zero`, (t) => {
+      for (const [number, profile] of profilesOf(subject).entries()) {
+        const seed = seedOf(2000 + number);
+        t.diagnostic(`${profile.name}: TERRANE_SEED=${seed}`);
+        const random = new Random(seed);
+        const heap = subject.create();
+        const shadow = new Shadow(verbs(heap));
+        for (let i = 0; i < OPERATIONS; i++) step(shadow, profile, random);
+        assert.equal(heap.stats().blocks, shadow.live.length);
+        assertWalk(heap, shadow);
+        shadow.freeAll();
+        heap.collect();
+        const { blocks, pages, pageBytes, blockBytes } = heap.stats();
+        assert.deepEqual([blocks, pages, pageBytes, blockBytes], [0, 0, 0, 0]);
+      }
+    });
+  }
+
+  test(`${subject.name}: a small block, a medium one, a large one, and their neighbours`, () => {
+    const heap = subject.create();
+    for (const size of [0, 1, 8, 9, 16, 1024, 1025, 16384, 16385, 65536, 65537, 1 << 20]) {
+      const [a, b] = [heap.malloc(size), heap.zalloc(size)];
+      assert.notEqual(a, 0);
+      assert.notEqual(a, b);
+      assert.ok(heap.usableSize(a) >= size);
+      assert.equal(heap.usableSize(a), heap.goodSize(size));
+      heap.u8.fill(0xff, a, a + heap.usableSize(a));
+      assert.ok(heap.u8.subarray(b, b + size).every((byte) => byte === 0));
+      heap.free(a);
+      heap.free(b);
+    }
+    assert.equal(heap.stats().blocks, 0);
+  });
+
+  test(`${subject.name}: what lies below the heap is never written`, () => {
+    const heap = subject.create();
+    const { start } = heap.source;
+    const from = Math.max(0, start - 65536);
+    const before = heap.u8.slice(from, start);
+    for (let i = 0; i < 500; i++) heap.malloc(i * 37);
+    assert.deepEqual(heap.u8.slice(from, start), before);
+  });
+}
+
+/** The walk shows each live block once; an aligned pointer lies inside its block. */
+function assertWalk(heap: Heap, shadow: Shadow): void {
+  const live = shadow.live.map((block) => block.p).sort((a, b) => a - b);
+  let index = 0;
+  heap.visitBlocks((ptr, size) => {
+    const p = live[index++] as number;
+    assert.ok(ptr <= p && p < ptr + size, `${p} is not in the block of ${size} at ${ptr}`);
+  });
+  assert.equal(index, live.length);
+}
+
+test("subjects that this engine cannot have", (t) => {
+  for (const reason of missingSubjects) t.diagnostic(reason);
+  assert.ok(heapSubjects.length + missingSubjects.length >= 13);
+});
