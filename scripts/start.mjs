@@ -1,7 +1,12 @@
 /** Replays the traces of four real programs on our heap and its rivals, and says what came out. */
 import { fileURLToPath } from "node:url";
-import pico from "picocolors";
-import { allocators, tableFormat, traceRead, tracesReplay } from "../dist/trace/index.js";
+import {
+  allocators,
+  colourIsWanted,
+  tableFormat,
+  traceRead,
+  tracesReplay,
+} from "../dist/trace/index.js";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 
@@ -46,6 +51,5 @@ const traces = [];
 for (const program of PROGRAMS) traces.push(await traceRead(`bench/traces/${program}.trace.gz`));
 const usual = allocators.filter((allocator) => !allocator.onRequest);
 const results = await tracesReplay(traces, usual, ROUNDS);
-const colour = process.stdout.isTTY && pico.isColorSupported;
-process.stdout.write(await tableFormat(results, colour));
+process.stdout.write(await tableFormat(results, await colourIsWanted()));
 process.stdout.write(`\n${speedSentence(results)}\n${memorySentence(results)}\n`);

@@ -32,6 +32,8 @@ export function sourceDefault(backEnd: BackEnd, options: NewMemory): MemorySourc
 /** What a core asks of its place: see CoreHost. `onGrow` runs after each growth. */
 export interface CoreSetting {
   source: MemorySource;
+  /** Whether others may hold the source, and grow it. */
+  foreign: boolean;
   onError: ErrorHandler;
   onGrow: () => void;
 }
@@ -80,11 +82,26 @@ function coreInstance(setting: CoreSetting): CoreExports {
 }
 
 function coreFactory(setting: CoreSetting): CoreExports {
-  return createCore({
+  const core = createCore({
     get buffer() {
       return setting.source.buffer;
     },
     grow: (slices) => growAndTell(setting, slices),
     error: setting.onError,
   });
+  return setting.foreign && setting.source.capabilities.detaches ? refreshing(core) : core;
+}
+
+/**
+ * When somebody else grows a memory that detaches, the JavaScript core is left with empty views and
+ * would read undefined without an error. A default source has no somebody else, and needs no guard.
+ */
+function refreshing(core: CoreExports): CoreExports {
+  const guard =
+    (call: (...args: number[]) => unknown) => (a: number, b: number, c: number, d: number) => {
+      core.memoryRefresh();
+      return call(a, b, c, d);
+    };
+  const calls = Object.entries(core).map(([name, call]) => [name, guard(call)]);
+  return Object.fromEntries(calls) as CoreExports;
 }

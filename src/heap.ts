@@ -53,6 +53,7 @@ export class Heap {
     this.#views = new MemoryViews(this);
     this.#core = coreStart(this.backend, {
       source: this.source,
+      foreign: options.memory !== undefined,
       onError: (code, size) => this.#onError(code, size),
       onGrow: () => this.#views.reset(),
     });

@@ -36,7 +36,7 @@ function word(words: Words, address: number, offset: number): number {
 export function* pages(words: Words, arena: number): Generator<number> {
   const top = word(words, arena, L.A_TOP);
   for (let slice = 0; slice < top; slice++) {
-    const bits = word(words, arena, L.STATE_STARTS + ((slice >>> 5) << 2));
+    const bits = word(words, arena, L.STATE_STARTS + ((slice >>> 5) << 3));
     if (bits === 0) slice |= 31;
     else if ((bits >>> (slice & 31)) & 1) yield descOf(words, arena, slice);
   }
@@ -63,18 +63,26 @@ export function statsRead(words: Words, arena: number): HeapStats {
   for (const page of pages(words, arena)) {
     stats.pages += 1;
     stats.blocks += word(words, page, L.D_USED);
-    stats.blockBytes += word(words, page, L.D_USED) * word(words, page, L.D_BLOCK);
+    stats.blockBytes += bytesUsed(words, page);
   }
   return stats;
 }
 
+function bytesUsed(words: Words, page: number): number {
+  if ((word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) === 0) {
+    return word(words, page, L.D_USED) * word(words, page, L.D_BLOCK);
+  }
+  return mediumBlocks(words, page).reduce((sum, [, size]) => sum + size, 0);
+}
+
 const OS_PAGE = 4096;
 
-/** Arena and heap are one OS page; bitmaps and descriptors are touched as far as slices reach. */
+/** Arena, heap and bitmaps are touched as far as slices reach, and so are descriptors. */
 function stateBytes(words: Words, arena: number): number {
-  const own = word(words, arena, L.A_TOP) - arena / L.SLICE_SIZE;
+  const top = word(words, arena, L.A_TOP);
+  const own = top - arena / L.SLICE_SIZE;
   const inOsPages = (bytes: number) => Math.ceil(bytes / OS_PAGE) * OS_PAGE;
-  return OS_PAGE + 2 * inOsPages(own / 8) + inOsPages(own * L.DESC_SIZE);
+  return inOsPages(L.STATE_DIRTY + top / 4) + inOsPages(own * L.DESC_SIZE);
 }
 
 /** Calls `visit` for every live block in address order; whether it got to the end. */
@@ -89,6 +97,11 @@ export function blocksVisit(words: Words, arena: number, visit: BlockVisitor): b
 
 /** The live blocks of a page, all found before the first is shown: the visitor may free. */
 function pageBlocks(words: Words, page: number): [number, number][] {
+  const medium = (word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
+  return medium ? mediumBlocks(words, page) : equalBlocks(words, page);
+}
+
+function equalBlocks(words: Words, page: number): [number, number][] {
   const size = word(words, page, L.D_BLOCK);
   const free = new Set<number>();
   listCollect(words, page, L.D_FREE, free);
@@ -97,6 +110,20 @@ function pageBlocks(words: Words, page: number): [number, number][] {
   const end = word(words, page, L.D_FRESH);
   for (let p = word(words, page, L.D_START); p < end; p += size) {
     if (!free.has(p)) blocks.push([p, size]);
+  }
+  return blocks;
+}
+
+function mediumBlocks(words: Words, page: number): [number, number][] {
+  const bit = (low: number, high: number, unit: number) =>
+    (word(words, page, unit < 32 ? low : high) >>> (unit & 31)) & 1;
+  const blocks: [number, number][] = [];
+  for (let unit = 0; unit < L.MEDIUM_UNITS; unit++) {
+    if (bit(L.D_STARTS_LOW, L.D_STARTS_HIGH, unit)) {
+      blocks.push([word(words, page, L.D_START) + unit * L.UNIT_SIZE, L.UNIT_SIZE]);
+    } else if (!bit(L.D_FREE_LOW, L.D_FREE_HIGH, unit)) {
+      (blocks.at(-1) as [number, number])[1] += L.UNIT_SIZE;
+    }
   }
   return blocks;
 }

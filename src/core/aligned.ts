@@ -19,6 +19,8 @@ import {
   SIZE_MAX,
   SLICE_SHIFT,
   SLICE_SIZE,
+  SMALL_MAX,
+  UNIT_SIZE,
   WORD,
 } from "./layout.ts";
 import { realloc } from "./realloc.ts";
@@ -40,6 +42,7 @@ export function memalign(alignment: usize, size: usize): usize {
 /** Whether every block that serves `size` is aligned already. */
 function isNatural(alignment: usize, size: usize): bool {
   if (size > MEDIUM_MAX) return true;
+  if (size > SMALL_MAX) return alignment <= UNIT_SIZE;
   return (goodSize(size) & (alignment - 1)) === 0;
 }
 
@@ -75,6 +78,7 @@ export function posixMemalign(out: usize, alignment: usize, size: usize): u32 {
 
 /** realloc that keeps (p + offset) a multiple of `alignment`. */
 export function reallocAlignedAt(p: usize, size: usize, alignment: usize, offset: usize): usize {
+  if (!isPowerOfTwo(alignment)) return 0;
   if (alignment <= WORD) return realloc(p, size);
   const old: usize = usableSize(p);
   if (p !== 0 && old === 0) return 0;
@@ -87,7 +91,7 @@ export function reallocAlignedAt(p: usize, size: usize, alignment: usize, offset
   return q;
 }
 
-/** Keeps the alignment that p has: a p off by 16 stays off by 16, as mimalloc does it. */
+/** Takes p's own offset: with alignment 64 a p at 16 modulo 64 gets a q at 48, as in mimalloc. */
 export function reallocAligned(p: usize, size: usize, alignment: usize): usize {
   if (!isPowerOfTwo(alignment)) return 0;
   return reallocAlignedAt(p, size, alignment, (p & (alignment - 1)) >>> 0);

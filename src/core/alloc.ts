@@ -2,7 +2,7 @@
  * malloc, free and their close kin. The fast paths stand first and call nothing.
  */
 
-import { binOf } from "./bins.ts";
+import { binOf, goodSize } from "./bins.ts";
 import { descAt, pageOf } from "./desc.ts";
 import { load32, memoryZero, mul32, mulOverflows, store32 } from "./glue.ts";
 import { mallocGeneric } from "./heap.ts";
@@ -16,6 +16,7 @@ import {
   DIRECT_MAX,
   FLAG_ALIGNED,
   FLAG_LARGE,
+  FLAG_MEDIUM,
   FLAGS,
   MEDIUM_MAX,
   PTR_BLOCK,
@@ -24,6 +25,7 @@ import {
   Q_FIRST,
   SMALL_MAX,
 } from "./layout.ts";
+import { mediumAlloc, mediumBlockOf, mediumFree, mediumSize, mediumTookZero } from "./medium.ts";
 import {
   pageBlockOf,
   pageEmptied,
@@ -59,9 +61,14 @@ function mallocFresh(page: usize, size: u32): usize {
 
 /** Sizes above 1 024 bytes, which the direct table does not know. */
 function mallocByBin(size: u32): usize {
-  if (size > MEDIUM_MAX) return mallocGeneric(size);
+  if (size > SMALL_MAX) return mallocMedium(size);
   const page: usize = load32(queueOf(binOf(size)), Q_FIRST);
   const block: usize = page !== 0 ? pageTake(page) : 0;
+  return block !== 0 ? block : mallocGeneric(size);
+}
+
+function mallocMedium(size: u32): usize {
+  const block: usize = size <= MEDIUM_MAX ? mediumAlloc(size) : 0;
   return block !== 0 ? block : mallocGeneric(size);
 }
 
@@ -83,15 +90,26 @@ export function free(p: usize): void {
   store32(page, D_USED, used);
 }
 
-/** Full, aligned and large pages, and blocks behind the first slice of a page. */
+/** Start of the block that holds p, an address inside the blocks of a page; 0 = free units. */
+function blockOf(page: usize, p: usize): usize {
+  const medium: bool = (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
+  return medium ? mediumBlockOf(page, p) : pageBlockOf(page, p);
+}
+
+/** Full, aligned, medium and large pages, and blocks behind the first slice of a page. */
 function freeSlow(p: usize, desc: usize): void {
   let page: usize = desc;
   if ((load32(page, D_OWNER) & ~FLAGS) >>> 0 !== heapId) page = pageOf(p);
   if (page === 0) return;
   const owner: u32 = load32(page, D_OWNER);
   if ((owner & ~FLAGS) >>> 0 !== heapId) return;
-  if ((owner & FLAG_LARGE) !== 0) pageLargeFree(page);
-  else pageFreeBlock(page, (owner & FLAG_ALIGNED) !== 0 ? pageBlockOf(page, p) : p);
+  if ((owner & FLAG_LARGE) !== 0) {
+    pageLargeFree(page);
+    return;
+  }
+  const block: usize = (owner & FLAG_ALIGNED) !== 0 ? blockOf(page, p) : p;
+  if ((owner & FLAG_MEDIUM) !== 0) mediumFree(page, block);
+  else pageFreeBlock(page, block);
 }
 
 /**
@@ -101,8 +119,10 @@ function freeSlow(p: usize, desc: usize): void {
 export function pointerCheck(p: usize): u32 {
   const page: usize = pageOf(p);
   if (page === 0 || !pageHolds(page, p)) return PTR_FOREIGN;
+  const block: usize = blockOf(page, p);
+  if (block === 0) return PTR_FOREIGN;
   if ((load32(page, D_OWNER) & FLAG_ALIGNED) !== 0) return PTR_BLOCK;
-  return pageBlockOf(page, p) === p ? PTR_BLOCK : PTR_INTERIOR;
+  return block === p ? PTR_BLOCK : PTR_INTERIOR;
 }
 
 /** Frees p if it is a block or null; else answers as pointerCheck and changes nothing. */
@@ -117,20 +137,27 @@ export function freeChecked(p: usize): u32 {
 export function usableSize(p: usize): usize {
   const page: usize = pageOf(p);
   if (page === 0 || !pageHolds(page, p)) return 0;
-  return load32(page, D_BLOCK) - (p - pageBlockOf(page, p));
+  const block: usize = blockOf(page, p);
+  if (block === 0) return 0;
+  const medium: bool = (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
+  return block + (medium ? mediumSize(page, block) : load32(page, D_BLOCK)) - p;
 }
 
 /** Whether p lies inside a block, in use or free, of this heap. */
 export function contains(p: usize): bool {
   const page: usize = pageOf(p);
-  return page !== 0 && pageHolds(page, p);
+  return page !== 0 && pageHolds(page, p) && blockOf(page, p) !== 0;
 }
 
 /** A block of zeros. Memory that was never written is not written here either. */
 export function zalloc(size: usize): usize {
   const p: usize = malloc(size);
   if (p === 0) return 0;
-  const page: usize = size > SMALL_MAX && size <= MEDIUM_MAX ? pageOf(p) : descAt(p);
+  if (size > SMALL_MAX && size <= MEDIUM_MAX) {
+    if (!mediumTookZero) memoryZero(p, goodSize(size));
+    return p;
+  }
+  const page: usize = descAt(p);
   if (p < load32(page, D_ZERO)) memoryZero(p, load32(page, D_BLOCK));
   return p;
 }

@@ -6,6 +6,8 @@ export interface CoreExports {
   heapInit(base: number, zeroed: boolean | number): void;
   heapAttach(base: number): void;
   heapCollect(): void;
+  /** Only of use in JavaScript, after somebody else grew a memory that detaches. */
+  memoryRefresh(): void;
   malloc(size: number): number;
   mallocn(count: number, size: number): number;
   calloc(count: number, size: number): number;

@@ -33,13 +33,22 @@ export function descOf(slice: u32): usize {
   return chunkTable(slice) + ((slice & (CHUNK_SLICES - 1)) << DESC_SHIFT);
 }
 
+/** Address of the word with the bit of a slice. */
+function bitWord(bitmap: usize, index: u32): usize {
+  return bitmap + ((index >>> 5) << 3);
+}
+
+export function bitIsSet(bitmap: usize, index: u32): bool {
+  return ((load32(bitWord(bitmap, index), 0) >>> (index & 31)) & 1) !== 0;
+}
+
 export function bitSet(bitmap: usize, index: u32): void {
-  const word: usize = bitmap + ((index >>> 5) << 2);
+  const word: usize = bitWord(bitmap, index);
   store32(word, 0, (load32(word, 0) | (1 << (index & 31))) >>> 0);
 }
 
 export function bitClear(bitmap: usize, index: u32): void {
-  const word: usize = bitmap + ((index >>> 5) << 2);
+  const word: usize = bitWord(bitmap, index);
   store32(word, 0, (load32(word, 0) & ~(1 << (index & 31))) >>> 0);
 }
 
@@ -49,7 +58,7 @@ export function bitsSet(bitmap: usize, from: u32, count: u32): bool {
   let i: u32 = from;
   const end: u32 = from + count;
   while (i < end) {
-    const word: usize = bitmap + ((i >>> 5) << 2);
+    const word: usize = bitWord(bitmap, i);
     const mask: u32 = bitsMask(i & 31, end - i);
     const old: u32 = load32(word, 0);
     if ((old & mask) !== 0) clear = false;
@@ -60,7 +69,7 @@ export function bitsSet(bitmap: usize, from: u32, count: u32): bool {
 }
 
 /** The bits of one word from `bit` on, at most `count` of them. */
-function bitsMask(bit: u32, count: u32): u32 {
+export function bitsMask(bit: u32, count: u32): u32 {
   const left: u32 = 32 - bit;
   if (count >= left) return (0xffffffff << bit) >>> 0;
   return (((1 << count) - 1) << bit) >>> 0;
@@ -68,14 +77,14 @@ function bitsMask(bit: u32, count: u32): u32 {
 
 /** Index of the last set bit at or below `from`, or 0 when there is none. */
 export function bitsBefore(bitmap: usize, from: u32): u32 {
-  let index: u32 = from >>> 5;
-  let word: u32 = (load32(bitmap + (index << 2), 0) & (0xffffffff >>> (31 - (from & 31)))) >>> 0;
+  let index: u32 = (from | 31) >>> 0;
+  let word: u32 = (load32(bitWord(bitmap, index), 0) & (0xffffffff >>> (31 - (from & 31)))) >>> 0;
   while (word === 0) {
-    if (index === 0) return 0;
-    index = index - 1;
-    word = load32(bitmap + (index << 2), 0);
+    if (index < 32) return 0;
+    index = index - 32;
+    word = load32(bitWord(bitmap, index), 0);
   }
-  return (index << 5) + 31 - leadingZeros(word);
+  return index - leadingZeros(word);
 }
 
 /**

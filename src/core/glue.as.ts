@@ -59,6 +59,9 @@ export function memoryGrow(slices: u32): u32 {
   return hostGrow(slices);
 }
 
+/** Nothing to do: WebAssembly always sees the memory as it is. */
+export function memoryRefresh(): void {}
+
 // @ts-ignore: decorator
 @inline
 export function errorRaise(code: u32, size: u32): void {

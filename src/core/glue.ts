@@ -2,8 +2,8 @@
  * The intrinsics of the core, JavaScript side. The build wraps the bundled core in a factory whose
  * parameter is `host`; glue.as.ts is the AssemblyScript side with the same names and types.
  *
- * `words` and `bytes` are rebound only when the host's buffer changed, which is always inside
- * memoryGrow: no caller may keep a view of its own across a call that can grow.
+ * `words` and `bytes` are bound anew when the host's buffer changed: no caller may keep a view of
+ * its own across a call that can grow.
  */
 
 /** What the core asks of the place where it runs. */
@@ -50,19 +50,26 @@ export function memoryZero(p: usize, size: u32): void {
   bytes.fill(0, p, p + size);
 }
 
-/** Size of the memory in slices. */
+/** Size of the memory in slices; a division, since 4 GiB is no u32. */
 export function memorySlices(): u32 {
-  return buffer.byteLength >>> 16;
+  return (buffer.byteLength / 65536) >>> 0;
 }
 
 export function memoryGrow(slices: u32): u32 {
   const answer = host.grow(slices) >>> 0;
-  if (host.buffer !== buffer) {
-    buffer = host.buffer;
-    words = new Uint32Array(buffer);
-    bytes = new Uint8Array(buffer);
-  }
+  memoryRefresh();
   return answer;
+}
+
+/**
+ * Binds the views again if the host's buffer was replaced. Where others can grow the memory, the
+ * host calls this before each entry: the core asking itself costs every malloc a half more.
+ */
+export function memoryRefresh(): void {
+  if (host.buffer === buffer) return;
+  buffer = host.buffer;
+  words = new Uint32Array(buffer);
+  bytes = new Uint8Array(buffer);
 }
 
 export function errorRaise(code: u32, size: u32): void {

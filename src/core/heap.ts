@@ -6,17 +6,19 @@ import { binOf } from "./bins.ts";
 import { bitsSet } from "./desc.ts";
 import { errorRaise, load32, memorySlices, memoryZero, store32 } from "./glue.ts";
 import {
+  A_PAGE_SLICES,
   BIN_COUNT,
   BIN_FULL,
   D_END,
   D_FRESH_END,
   D_NEXT,
+  D_OWNER,
   D_RETIRE,
   D_START,
   D_USED,
   ENOMEM,
   EOVERFLOW,
-  H_HEARTBEAT,
+  FLAG_MEDIUM,
   H_ID,
   H_PAGES,
   H_RETIRE_MAX,
@@ -24,25 +26,30 @@ import {
   H_WARM,
   MEDIUM_MAX,
   Q_FIRST,
+  RETIRE_SLICES,
   SIZE_MAX,
   SLICE_SHIFT,
   SLICE_SIZE,
+  SMALL_MAX,
   STATE_DIRTY,
   STATE_HEAP,
   WARM_MAX,
 } from "./layout.ts";
+import { mediumAlloc, mediumAllocFresh, mediumIsValid } from "./medium.ts";
 import {
+  heapBeat,
   pageCollect,
   pageExtend,
   pageFresh,
   pageIsValid,
   pageLarge,
   pageRelease,
+  pageSlices,
   pageTake,
 } from "./page.ts";
 import { queueIsValid, queueOf, queuesInit, queueToFront, queueToFull } from "./queue.ts";
-import { arenaInit, arenaIsValid } from "./slices.ts";
-import { heapBase, heapId, stateBind } from "./state.ts";
+import { arenaInit, arenaIsValid, slicesWouldTouch } from "./slices.ts";
+import { arenaBase, heapBase, heapId, stateBind } from "./state.ts";
 
 /**
  * Makes [base, base + 64 KiB) the state of an arena with one heap and takes all memory behind it.
@@ -72,18 +79,30 @@ export function heapAttach(base: usize): void {
  * Returns 0 after the error has been reported.
  */
 export function mallocGeneric(size: u32): usize {
-  store32(heapBase, H_HEARTBEAT, load32(heapBase, H_HEARTBEAT) + 1);
-  let page: usize = pageFind(size, 1);
-  if (page === 0) {
+  heapBeat();
+  let block: usize = blockFind(size);
+  if (block === 0) {
     heapCollect();
-    page = pageFind(size, 1);
-    if (page === 0) {
-      errorRaise(ENOMEM, size);
-      return 0;
-    }
+    block = blockFind(size);
+    if (block === 0) errorRaise(ENOMEM, size);
   }
-  if (size > MEDIUM_MAX) return load32(page, D_START);
-  return pageTake(page);
+  return block;
+}
+
+function blockFind(size: u32): usize {
+  if (size > MEDIUM_MAX) {
+    const large: usize = pageFindLarge(size, 1);
+    return large !== 0 ? load32(large, D_START) : 0;
+  }
+  if (size > SMALL_MAX) {
+    const block: usize = mediumAlloc(size);
+    if (block !== 0) return block;
+    sweepRetired(false);
+    retiredRelease(pageSlices(size));
+    return mediumAllocFresh(size);
+  }
+  const page: usize = pageFind(size);
+  return page !== 0 ? pageTake(page) : 0;
 }
 
 /** As mallocGeneric for a block of its own whose run is aligned to `alignment` slices. */
@@ -98,9 +117,8 @@ export function mallocLargeAligned(size: u32, alignment: u32): usize {
   return 0;
 }
 
-/** A page with a free block for a size, or the fresh page of a large block; 0 = none. */
-function pageFind(size: u32, alignment: u32): usize {
-  if (size > MEDIUM_MAX) return pageFindLarge(size, alignment);
+/** A page with a free block for a small size; 0 = none. */
+function pageFind(size: u32): usize {
   const bin: u32 = binOf(size);
   const page: usize = load32(queueOf(bin), Q_FIRST);
   if (page !== 0 && pageCollect(page)) {
@@ -111,9 +129,12 @@ function pageFind(size: u32, alignment: u32): usize {
 }
 
 function pageFindLarge(size: u32, alignment: u32): usize {
-  if (size <= SIZE_MAX) return pageLarge(size, alignment);
-  errorRaise(EOVERFLOW, size);
-  return 0;
+  if (size > SIZE_MAX) {
+    errorRaise(EOVERFLOW, size);
+    return 0;
+  }
+  retiredRelease(pageSlices(size));
+  return pageLarge(size, alignment);
 }
 
 /**
@@ -133,8 +154,19 @@ function queueSearch(bin: u32): usize {
     queueToFull(page);
     page = next;
   }
-  sweepRetired();
+  sweepRetired(false);
+  retiredRelease(1);
   return pageFresh(bin);
+}
+
+/**
+ * Gives all retired pages back before `count` slices of untouched memory are taken into use: an
+ * empty page of another size is worth less than memory that nobody has needed yet. A small heap
+ * keeps its pages, since it would come back here with every size that it uses in turns.
+ */
+function retiredRelease(count: u32): void {
+  if (load32(arenaBase, A_PAGE_SLICES) < RETIRE_SLICES) return;
+  if (load32(heapBase, H_RETIRE_MAX) !== 0 && slicesWouldTouch(count)) sweepRetired(true);
 }
 
 function pageExtendSome(page: usize): bool {
@@ -144,16 +176,16 @@ function pageExtendSome(page: usize): bool {
 }
 
 /**
- * Counts down the empty pages that were kept and gives back those whose time is up. Runs when a
- * fresh page is needed, so the clock is demand, not time.
+ * Counts down the empty pages that were kept and gives back those whose time is up, or all. Runs
+ * when a fresh page is needed, so the clock is demand, not time.
  */
-function sweepRetired(): void {
+function sweepRetired(all: bool): void {
   let min: u32 = BIN_FULL;
   let max: u32 = 0;
   const last: u32 = load32(heapBase, H_RETIRE_MAX);
   for (let bin: u32 = load32(heapBase, H_RETIRE_MIN); bin <= last; bin++) {
     const page: usize = load32(queueOf(bin), Q_FIRST);
-    if (page === 0 || !pageStaysRetired(page)) continue;
+    if (page === 0 || !pageStaysRetired(page, all)) continue;
     if (bin < min) min = bin;
     max = bin;
   }
@@ -161,7 +193,7 @@ function sweepRetired(): void {
   store32(heapBase, H_RETIRE_MAX, max);
 }
 
-function pageStaysRetired(page: usize): bool {
+function pageStaysRetired(page: usize, all: bool): bool {
   const left: u32 = load32(page, D_RETIRE);
   if (left === 0) return false;
   if (load32(page, D_USED) !== 0) {
@@ -169,7 +201,8 @@ function pageStaysRetired(page: usize): bool {
     return false;
   }
   store32(page, D_RETIRE, left - 1);
-  if (left > 1) return true;
+  const medium: bool = (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
+  if (left > 1 && (!all || medium)) return true;
   pageRelease(page);
   return false;
 }
@@ -180,7 +213,6 @@ export function heapCollect(): void {
     let page: usize = load32(queueOf(bin), Q_FIRST);
     while (page !== 0) {
       const next: usize = load32(page, D_NEXT);
-      pageCollect(page);
       if (load32(page, D_USED) === 0) pageRelease(page);
       page = next;
     }
@@ -195,7 +227,8 @@ export function heapIsValid(): bool {
     if (!queueIsValid(bin)) return false;
     let page: usize = load32(queueOf(bin), Q_FIRST);
     while (page !== 0) {
-      if (!pageIsValid(page)) return false;
+      const medium: bool = (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
+      if (!(medium ? mediumIsValid(page) : pageIsValid(page))) return false;
       pages = pages + 1;
       page = load32(page, D_NEXT);
     }

@@ -4,6 +4,7 @@ export { binOf, binSize } from "./bins.ts";
 export { pageOf } from "./desc.ts";
 export { heapIsValid } from "./heap.ts";
 export * from "./index.ts";
+export { mediumIsValid } from "./medium.ts";
 export { pageCapacity, pageIsValid } from "./page.ts";
 export { queueIsValid } from "./queue.ts";
 export { arenaIsValid, spanBin } from "./slices.ts";

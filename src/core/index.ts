@@ -21,6 +21,7 @@ export {
   zalloc,
 } from "./alloc.ts";
 export { goodSize } from "./bins.ts";
+export { memoryRefresh } from "./glue.ts";
 export { heapAttach, heapCollect, heapInit } from "./heap.ts";
 export {
   expand,

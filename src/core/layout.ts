@@ -11,14 +11,14 @@
  * arena   the slices, descriptors and spans of one memory (threads will share it)
  * heap    direct table and page queues of one thread
  *
- * The state of a fresh memory is one slice, of which a small program touches three 4 KiB pages:
+ * The state of a fresh memory is one slice, of which a small program touches two 4 KiB pages:
  *
- *   base                                                                          base + 64 KiB
- *   +--------+--------+--------+----------------+----------------+----------------------------+
- *   | arena  | heap   | (free) | dirty bitmap   | starts bitmap  | descriptors of chunk 0     |
- *   | 1 KiB  | 2 KiB  |        | 8 KiB          | 8 KiB          | 32 KiB                     |
- *   +--------+--------+--------+----------------+----------------+----------------------------+
- *   0        0x400    0xC00    0x1000           0x3000           0x8000
+ *   base                                                                   base + 64 KiB
+ *   +--------+--------+---------------------------+--------+----------------------------+
+ *   | arena  | heap   | bitmaps: dirty and starts | (free) | descriptors of chunk 0     |
+ *   | 1 KiB  | 2 KiB  | in turns, 16 KiB          |        | 32 KiB                     |
+ *   +--------+--------+---------------------------+--------+----------------------------+
+ *   0        0x400    0xC00                       0x4C00   0x8000
  *
  * Descriptors are packed in tables and not put in front of their pages: headers at 64 KiB
  * strides share one cache set, and a stray write of the user would reach them first.
@@ -39,29 +39,42 @@ export const CHUNKS: u32 = 128;
 /** PTRDIFF_MAX: larger requests are refused as overflow. */
 export const SIZE_MAX: u32 = 0x7fffffff;
 
-// ---- page geometry (64-bit column of the specification; blocks above MEDIUM_MAX get own runs) --
-export const SMALL_MAX: u32 = 16384;
+// ---- page geometry ------------------------------------------------------------------------------
+/** Largest block of a small page, which is one slice of blocks of one size. */
+export const SMALL_MAX: u32 = 8192;
+/** Largest block of a medium page (medium.ts); blocks above are runs of slices of their own. */
 export const MEDIUM_MAX: u32 = 65536;
-export const MEDIUM_SLICES: u32 = 8;
+export const MEDIUM_SLICES: u32 = 2;
+export const MEDIUM_UNITS: u32 = 64;
+export const UNIT_SHIFT: u32 = 11;
+export const UNIT_SIZE: u32 = 2048;
+/** Units of the largest medium block. */
+export const MEDIUM_RUN_MAX: u32 = 32;
+/** One less than the units of the smallest medium block: no search looks there. */
+export const MEDIUM_RUN_MIN: u32 = 4;
 /** Largest alignment that may be combined with an offset. */
 export const ALIGNMENT_MAX: u32 = 1048576;
 export const EXTEND_SIZE: u32 = 4096;
 export const EXTEND_MIN: u32 = 4;
 export const RETIRE_SMALL: u32 = 17;
 export const RETIRE_MEDIUM: u32 = 5;
+/** Slices in pages from which on retired pages go before untouched memory is used: 4 MiB. */
+export const RETIRE_SLICES: u32 = 64;
 
 // ---- sizes served by the direct table; larger ones compute their bin ---------------------------
 export const DIRECT_MAX: u32 = 1024;
 export const DIRECT_COUNT: u32 = 129;
 
 // ---- bins --------------------------------------------------------------------------------------
-/** Bin of MEDIUM_MAX. */
+/** Bin of SMALL_MAX. */
 export const BIN_LAST: u32 = 48;
+/** Plus the bound of its longest free run: the queue of a medium page. */
+export const BIN_MEDIUM: u32 = 45;
 /** Not a queue: the bin of a page that is one large block. */
-export const BIN_LARGE: u32 = 73;
+export const BIN_LARGE: u32 = 78;
 /** The queue of pages in which a search found no free block. */
-export const BIN_FULL: u32 = 74;
-export const BIN_COUNT: u32 = 75;
+export const BIN_FULL: u32 = 79;
+export const BIN_COUNT: u32 = 80;
 /** D_BIN of a slice that begins no page and is at no edge of a span. */
 export const BIN_NONE: u32 = 0;
 /** D_BIN at both edges of a span: this plus the number of its slices. */
@@ -111,11 +124,18 @@ export const D_RETIRE: u32 = 56;
 /** Blocks that are taken at or behind this address are zero; 0xffffffff = none is known to be. */
 export const D_ZERO: u32 = 60;
 
-/** Flags in D_OWNER. Heap ids are multiples of 8. */
+/** In the descriptor of a medium page two pairs of words have another meaning: see medium.ts. */
+export const D_FREE_LOW: u32 = 0;
+export const D_FREE_HIGH: u32 = 4;
+export const D_STARTS_LOW: u32 = 24;
+export const D_STARTS_HIGH: u32 = 36;
+
+/** Flags in D_OWNER. Heap ids are multiples of 16. */
 export const FLAG_FULL: u32 = 1;
 export const FLAG_ALIGNED: u32 = 2;
 export const FLAG_LARGE: u32 = 4;
-export const FLAGS: u32 = 7;
+export const FLAG_MEDIUM: u32 = 8;
+export const FLAGS: u32 = 15;
 
 /*
  * ---- page queue --------------------------------------------------------------------------------
@@ -136,7 +156,7 @@ export const Q_DIRECT: u32 = 12;
  *
  *   0     64             128                  768
  *   +-----+--------------+--------------------+----------------------+
- *   |words|empty page    |direct table 129 * 4|queues 75 * 16        |
+ *   |words|empty page    |direct table 129 * 4|queues 80 * 16        |
  *   +-----+--------------+--------------------+----------------------+
  *
  * Offsets stay below 1024 because binaryen folds only such constants into a load.
@@ -145,7 +165,7 @@ export const H_ID: u32 = 0;
 export const H_HEARTBEAT: u32 = 4;
 export const H_RETIRE_MIN: u32 = 8;
 export const H_RETIRE_MAX: u32 = 12;
-/** Warm frees left until a page is sent through the generic path; see pageEmptied. */
+/** Warm frees left until the next heartbeat; see pageEmptied. */
 export const H_WARM: u32 = 16;
 export const H_PAGES: u32 = 20;
 /** Pages of one large block, and their bytes. */
@@ -185,10 +205,13 @@ export const SPAN_BINS: u32 = 64;
 
 // ---- the state slice --------------------------------------------------------------------------
 export const STATE_HEAP: u32 = 0x400;
-/** Bit per slice: 1 = may hold something else than zeros. */
-export const STATE_DIRTY: u32 = 0x1000;
-/** Bit per slice: 1 = a page begins here. */
-export const STATE_STARTS: u32 = 0x3000;
+/**
+ * Two bitmaps over slices, their words in turns, so that small memories touch one page of both.
+ * Dirty: 1 = the slice may hold something else than zeros.
+ */
+export const STATE_DIRTY: u32 = 0xc00;
+/** Starts: 1 = a page begins here. */
+export const STATE_STARTS: u32 = 0xc04;
 export const STATE_TABLE: u32 = 0x8000;
 
 // ---- error codes, as errno numbers them -------------------------------------------------------

@@ -16,6 +16,7 @@ import {
   D_NEXT,
   D_OWNER,
   D_PREV,
+  D_RETIRE,
   DIRECT_COUNT,
   FLAG_FULL,
   H_DIRECT,
@@ -126,9 +127,10 @@ function queueNow(page: usize): usize {
   return queueOf(full ? BIN_FULL : load32(page, D_BIN));
 }
 
-/** Parks a page that has no free block. */
+/** Parks a page that has no free block, and so is not retired any more. */
 export function queueToFull(page: usize): void {
   queueUnlink(queueOf(load32(page, D_BIN)), page);
+  store32(page, D_RETIRE, 0);
   store32(page, D_OWNER, (load32(page, D_OWNER) | FLAG_FULL) >>> 0);
   queueLinkBack(queueOf(BIN_FULL), page);
 }
@@ -138,6 +140,13 @@ export function queueFromFull(page: usize): void {
   queueUnlink(queueOf(BIN_FULL), page);
   store32(page, D_OWNER, (load32(page, D_OWNER) & ~FLAG_FULL) >>> 0);
   queueLinkBack(queueOf(load32(page, D_BIN)), page);
+}
+
+/** Files a page under another bin, in front of its queue. */
+export function queueMove(page: usize, bin: u32): void {
+  queueUnlink(queueOf(load32(page, D_BIN)), page);
+  store32(page, D_BIN, bin);
+  queueLinkFront(queueOf(bin), page);
 }
 
 /** Moves a page of a queue to its front. */

@@ -4,6 +4,7 @@
  */
 
 import { free, malloc, usableSize } from "./alloc.ts";
+import { goodSize } from "./bins.ts";
 import { descAt, pageOf } from "./desc.ts";
 import { load32, memoryCopy, memoryZero, mul32, mulOverflows, store8, store32 } from "./glue.ts";
 import {
@@ -12,12 +13,15 @@ import {
   D_SLICES,
   D_START,
   FLAG_LARGE,
+  FLAG_MEDIUM,
   MEDIUM_MAX,
   SIZE_MAX,
   SLICE_SHIFT,
   SLICE_SIZE,
+  SMALL_MAX,
   WORD,
 } from "./layout.ts";
+import { mediumBlockOf, mediumResize } from "./medium.ts";
 import { largeCount, pageLargeEnd } from "./page.ts";
 import { slicesExtend, slicesFree, slicesTakeZero } from "./slices.ts";
 import { heapId } from "./state.ts";
@@ -54,7 +58,7 @@ function reallocAny(p: usize, size: usize, zero: bool): usize {
   const old: usize = p !== 0 ? blockSize(p) : 0;
   if (sizeFits(old, size)) return p;
   if (p !== 0 && old === 0) return 0;
-  if (old > MEDIUM_MAX && size > MEDIUM_MAX && largeResize(p, size, zero)) return p;
+  if (old > SMALL_MAX && size > SMALL_MAX && resizeInPlace(p, old, size, zero)) return p;
   return reallocMove(p, old, size, zero);
 }
 
@@ -62,7 +66,7 @@ function reallocMove(p: usize, old: usize, size: usize, zero: bool): usize {
   const q: usize = malloc(size);
   if (q === 0) return 0;
   if (size === 0) store8(q, 0, 0);
-  if (zero && size > old) clearFrom(q, old, size);
+  if (zero && size > old) clearFrom(q, old, blockSize(q));
   blockCopy(q, p, old < size ? old : size);
   free(p);
   return q;
@@ -78,18 +82,28 @@ function clearFrom(q: usize, old: usize, size: usize): void {
 const COPY_LOOP_MAX: u32 = 128;
 
 function blockCopy(to: usize, from: usize, size: u32): void {
-  if (size > COPY_LOOP_MAX) {
+  if (size > COPY_LOOP_MAX || ((to | from) & 3) !== 0) {
     memoryCopy(to, from, size);
     return;
   }
   for (let i: u32 = 0; i < size; i += 4) store32(to + i, 0, load32(from + i, 0));
 }
 
+/** Medium and large blocks of which p is the beginning. */
+function resizeInPlace(p: usize, old: usize, size: usize, zero: bool): bool {
+  const page: usize = pageOf(p);
+  const owner: u32 = load32(page, D_OWNER);
+  if ((owner & FLAG_LARGE) !== 0) return size > MEDIUM_MAX && largeResize(p, size, zero);
+  if ((owner & FLAG_MEDIUM) === 0 || size > MEDIUM_MAX) return false;
+  if (mediumBlockOf(page, p) !== p || !mediumResize(page, p, size)) return false;
+  if (zero && size > old) clearFrom(p, old, goodSize(size));
+  return true;
+}
+
 /** Gives a large block more or fewer slices where it stands. */
 function largeResize(p: usize, size: usize, zero: bool): bool {
   const page: usize = pageOf(p);
-  if ((load32(page, D_OWNER) & FLAG_LARGE) === 0 || load32(page, D_START) !== p) return false;
-  if (size > SIZE_MAX) return false;
+  if (load32(page, D_START) !== p || size > SIZE_MAX) return false;
   const have: u32 = load32(page, D_SLICES);
   const want: u32 = (size + (SLICE_SIZE - 1)) >>> SLICE_SHIFT;
   const end: u32 = (p >>> SLICE_SHIFT) + have;

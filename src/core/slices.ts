@@ -7,7 +7,7 @@
  * same functions.
  */
 
-import { bitsSet, chunkTable, descOf } from "./desc.ts";
+import { bitIsSet, bitsSet, chunkTable, descOf } from "./desc.ts";
 import {
   leadingZeros,
   load32,
@@ -198,6 +198,14 @@ export function slicesAlloc(count: u32): u32 {
   }
   pageSlicesAdd(count);
   return spanTake(span, count);
+}
+
+/** Whether a run of `count` slices would have to come from memory that was never used. */
+export function slicesWouldTouch(count: u32): bool {
+  const span: usize = spanFind(count);
+  if (span === 0) return true;
+  const slice: u32 = load32(span, D_START) >>> SLICE_SHIFT;
+  return !bitIsSet(arenaBase + STATE_DIRTY, slice);
 }
 
 /** A run whose first slice is a multiple of `alignment` (in slices, a power of two), or 0. */

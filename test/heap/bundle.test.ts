@@ -21,9 +21,8 @@ async function bundle(entry: string): Promise<string> {
 
 /** What every browser has, and nothing else. */
 function browserGlobals(): object {
-  const { WebAssembly, atob, TextEncoder, TextDecoder, structuredClone, SharedArrayBuffer } =
-    globalThis;
-  return { WebAssembly, atob, TextEncoder, TextDecoder, structuredClone, SharedArrayBuffer };
+  const names = ["WebAssembly", "atob", "TextEncoder", "TextDecoder", "structuredClone"];
+  return Object.fromEntries(names.map((name) => [name, Reflect.get(globalThis, name)]));
 }
 
 for (const backend of ["wasm", "js"]) {

@@ -258,6 +258,17 @@ for (const backend of backends) {
     assert.deepEqual(lengths(), whole());
     memory.grow(3);
     assert.deepEqual(lengths(), whole());
+    const block = heap.malloc(100);
+    memory.grow(1);
+    assert.equal(heap.usableSize(block), 112);
+    memory.grow(1);
+    const { malloc, free } = heap.abi;
+    const raw = malloc(100) >>> 0;
+    memory.grow(1);
+    free(raw);
+    memory.grow(1);
+    heap.free(block);
+    assert.equal(heap.stats().blocks, 1);
   });
 
   test(`${backend}: a view outside the memory or off its alignment is refused`, () => {

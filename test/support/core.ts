@@ -1,7 +1,8 @@
 /** Cores for tests: both back ends, with validity walks, over a memory the test can look into. */
 import { readFileSync } from "node:fs";
-import { createCore } from "#check/core.js";
 import type { CoreExports } from "#dist/core/contract.js";
+import type { CoreHost } from "#dist/core/glue.js";
+import { SLICE_SIZE, STATE_HEAP } from "#dist/core/layout.js";
 
 /** The check build also exports its walks and some insides; all answer numbers or booleans. */
 export interface CheckedCore extends CoreExports {
@@ -14,63 +15,139 @@ export interface CheckedCore extends CoreExports {
   binOf(size: number): number;
   binSize(bin: number): number;
   spanBin(slices: number): number;
+  /** JavaScript: must run when somebody else has grown a memory whose buffers detach. */
 }
 
 export type BackEnd = "wasm" | "js";
 export const backEnds: BackEnd[] = ["wasm", "js"];
 
 export interface CoreSubject {
+  backEnd: BackEnd;
+  /** Every answer is an unsigned number: addresses above 2 GiB are not negative, true is 1. */
   core: CheckedCore;
+  /** Where the state begins. */
+  base: number;
   memory: WebAssembly.Memory;
   /** Current words of the memory, indexed by address / 4. */
   words(): Uint32Array;
   bytes(): Uint8Array;
+  /** The word at an address plus an offset: of a page, say, D_RETIRE. */
+  word(address: number, offset?: number): number;
+  /** A word of the arena, or of the heap. */
+  arena(offset: number): number;
+  heap(offset: number): number;
   /** Every error that was raised: [code, size]. */
   errors: [number, number][];
-  /** Number of growths asked for; set `refuseFrom` to refuse the n-th (1-based) and later ones. */
+  /** Number of growths asked for; those from refuseFrom to refuseTo (1-based) are refused. */
   growths: number;
   refuseFrom: number;
+  refuseTo: number;
 }
 
-const module = new WebAssembly.Module(
-  readFileSync(new URL("../../check/core.wasm", import.meta.url)),
-);
+const checked = new URL("../../check/", import.meta.url);
+const module = new WebAssembly.Module(readFileSync(new URL("core.wasm", checked)));
+// The factory is built by rollup and has no declaration: the address is kept from tsc.
+const { createCore } = (await import(new URL("core.js", checked).href)) as {
+  createCore(host: CoreHost): CheckedCore;
+};
 
-/** A core whose state begins at `base` (a multiple of 64 KiB) in a memory of at most `maximum` slices. */
+/**
+ * A core whose state begins at `base` (a multiple of 64 KiB) in a memory that can grow to
+ * `maximum` slices behind it.
+ */
 export function coreSubject(backEnd: BackEnd, maximum = 4096, base = 0): CoreSubject {
-  const memory = new WebAssembly.Memory({ initial: base / 65536 + 1, maximum });
-  const subject = {
-    memory,
-    errors: [] as [number, number][],
-    growths: 0,
-    refuseFrom: Number.POSITIVE_INFINITY,
-    words: () => new Uint32Array(memory.buffer),
-    bytes: () => new Uint8Array(memory.buffer),
-  } as CoreSubject;
-  const host = {
+  const first = base / SLICE_SIZE;
+  const memory = new WebAssembly.Memory({
+    initial: first + 1,
+    maximum: Math.min(65536, first + maximum),
+  });
+  return coreOver(backEnd, memory, base, true);
+}
+
+/** A core over a memory that exists; `zeroed` as heapInit takes it. */
+export function coreOver(
+  backEnd: BackEnd,
+  memory: WebAssembly.Memory,
+  base: number,
+  zeroed: boolean,
+): CoreSubject {
+  const subject = { backEnd, base, memory, ...windows(memory, base) } as CoreSubject;
+  subject.errors = [];
+  subject.growths = 0;
+  subject.refuseFrom = Number.POSITIVE_INFINITY;
+  subject.refuseTo = Number.POSITIVE_INFINITY;
+  subject.core = unsigned(instantiate(subject), memory);
+  subject.core.heapInit(base, zeroed);
+  return subject;
+}
+
+function windows(memory: WebAssembly.Memory, base: number) {
+  let words = new Uint32Array(memory.buffer);
+  let bytes = new Uint8Array(memory.buffer);
+  const wordsNow = () => {
+    if (words.buffer !== memory.buffer) words = new Uint32Array(memory.buffer);
+    return words;
+  };
+  const bytesNow = () => {
+    if (bytes.buffer !== memory.buffer) bytes = new Uint8Array(memory.buffer);
+    return bytes;
+  };
+  const word = (address: number, offset = 0) => wordsNow()[(address + offset) / 4]!;
+  return {
+    words: wordsNow,
+    bytes: bytesNow,
+    word,
+    arena: (offset: number) => word(base, offset),
+    heap: (offset: number) => word(base + STATE_HEAP, offset),
+  };
+}
+
+function hostOf(subject: CoreSubject): CoreHost {
+  return {
     get buffer() {
-      return memory.buffer;
+      return subject.memory.buffer;
     },
-    grow: (slices: number) => growExactly(subject, slices >>> 0),
-    error: (code: number, size: number) => {
+    grow: (slices) => growExactly(subject, slices >>> 0),
+    error: (code, size) => {
       subject.errors.push([code >>> 0, size >>> 0]);
     },
   };
-  subject.core =
-    backEnd === "js"
-      ? (createCore(host) as CheckedCore)
-      : (new WebAssembly.Instance(module, { env: { memory, grow: host.grow, error: host.error } })
-          .exports as unknown as CheckedCore);
-  subject.core.heapInit(base, true);
-  return subject;
 }
 
 function growExactly(subject: CoreSubject, slices: number): number {
   subject.growths += 1;
-  if (subject.growths >= subject.refuseFrom) return 0;
+  const { growths, refuseFrom, refuseTo } = subject;
+  if (growths >= refuseFrom && growths <= refuseTo) return 0;
   try {
     return ((slices << 16) | subject.memory.grow(slices)) >>> 0;
   } catch {
     return 0;
   }
+}
+
+function instantiate(subject: CoreSubject): CheckedCore {
+  const host = hostOf(subject);
+  if (subject.backEnd === "js") return createCore(host);
+  const env = { memory: subject.memory, grow: host.grow, error: host.error };
+  return new WebAssembly.Instance(module, { env }).exports as unknown as CheckedCore;
+}
+
+/**
+ * WebAssembly answers in i32, JavaScript sometimes in booleans: here both answer in u32. The typed
+ * door's duty to look for a buffer that was replaced is done here too.
+ */
+function unsigned(core: CheckedCore, memory: WebAssembly.Memory): CheckedCore {
+  const answers: Record<string, unknown> = {};
+  let { buffer } = memory;
+  for (const [name, value] of Object.entries(core)) {
+    if (typeof value !== "function") continue;
+    answers[name] = (a = 0, b = 0, c = 0, d = 0) => {
+      if (memory.buffer !== buffer) {
+        buffer = memory.buffer;
+        core.memoryRefresh();
+      }
+      return value(a, b, c, d) >>> 0;
+    };
+  }
+  return answers as unknown as CheckedCore;
 }

@@ -1,0 +1,268 @@
+/**
+ * Medium pages: 128 KiB in 64 units of 2 KiB. A block of more than 8 KiB takes a run of units; two
+ * bitmaps say which units are free and where blocks begin.
+ *
+ * Not pages of equal blocks as mimalloc has them: between 8 and 64 KiB programs use many sizes and
+ * few blocks of each, so pages of one size stand mostly empty, and a buffer that comes and goes
+ * keeps memory from all other sizes. On the git trace the peak fell from 1.46 to what
+ * docs/performance.md has. The price is a search in a bitmap, 10 to 20 ns.
+ *
+ *   free units   1110000000000111...   (64 bits: low word, high word)
+ *   starts       0001000010000000...   a block reaches to the next start or free unit
+ *
+ *   units of blocks + free units == 64;  |starts| == used
+ *
+ * A page stands in the queue of an upper bound of its longest free run (4 to 32 units), which a
+ * failed search lowers and a free raises: so a search looks at a page at most once too often.
+ */
+import { bitsMask } from "./desc.ts";
+import { leadingZeros, load32, store32, trailingZeros } from "./glue.ts";
+import {
+  BIN_MEDIUM,
+  D_BIN,
+  D_FREE_HIGH,
+  D_FREE_LOW,
+  D_FRESH_END,
+  D_OWNER,
+  D_RETIRE,
+  D_START,
+  D_STARTS_HIGH,
+  D_STARTS_LOW,
+  D_USED,
+  D_ZERO,
+  FLAG_ALIGNED,
+  FLAG_MEDIUM,
+  MEDIUM_RUN_MAX,
+  MEDIUM_RUN_MIN,
+  MEDIUM_SLICES,
+  MEDIUM_UNITS,
+  Q_FIRST,
+  RETIRE_MEDIUM,
+  SLICE_SHIFT,
+  UNIT_SHIFT,
+  UNIT_SIZE,
+} from "./layout.ts";
+import { pageClaim, pageRelease, pageRetire } from "./page.ts";
+import { queueMove, queueOf, queuePush } from "./queue.ts";
+import { slicesAlloc } from "./slices.ts";
+
+/** Whether the block that was taken last had never been written: zalloc asks right after. */
+export let mediumTookZero: bool = false;
+
+function unitsFor(size: u32): u32 {
+  return (size + (UNIT_SIZE - 1)) >>> UNIT_SHIFT;
+}
+
+/** First unit of a run of `count` ones in a pair of words, or MEDIUM_UNITS. */
+function runFind(low: u32, high: u32, count: u32): u32 {
+  let lo: u32 = low;
+  let hi: u32 = high;
+  let length: u32 = 1;
+  while (length < count) {
+    const more: u32 = count - length < length ? count - length : length;
+    lo = (lo & ((lo >>> more) | (hi << (32 - more)))) >>> 0;
+    hi = (hi & (hi >>> more)) >>> 0;
+    length = length + more;
+  }
+  if (lo !== 0) return trailingZeros(lo);
+  return hi !== 0 ? 32 + trailingZeros(hi) : MEDIUM_UNITS;
+}
+
+/** First unit behind `unit` whose bit is set, or MEDIUM_UNITS. */
+function unitAfter(low: u32, high: u32, unit: u32): u32 {
+  if (unit < 31) {
+    const rest: u32 = low >>> (unit + 1);
+    if (rest !== 0) return unit + 1 + trailingZeros(rest);
+  }
+  if (unit < 32) return high !== 0 ? 32 + trailingZeros(high) : MEDIUM_UNITS;
+  const rest: u32 = unit === 63 ? 0 : high >>> (unit - 31);
+  return rest !== 0 ? unit + 1 + trailingZeros(rest) : MEDIUM_UNITS;
+}
+
+/** One more than the last unit up to `unit` whose bit is set, or 0. */
+function unitUpTo(low: u32, high: u32, unit: u32): u32 {
+  if (unit >= 32) {
+    const head: u32 = (high & (0xffffffff >>> (63 - unit))) >>> 0;
+    if (head !== 0) return 64 - leadingZeros(head);
+    return low !== 0 ? 32 - leadingZeros(low) : 0;
+  }
+  const head: u32 = (low & (0xffffffff >>> (31 - unit))) >>> 0;
+  return head !== 0 ? 32 - leadingZeros(head) : 0;
+}
+
+/** The bits of units [unit, unit + count) in the low and in the high word. */
+function maskLow(unit: u32, count: u32): u32 {
+  return unit < 32 ? bitsMask(unit, count) : 0;
+}
+
+function maskHigh(unit: u32, count: u32): u32 {
+  const end: u32 = unit + count;
+  if (end <= 32) return 0;
+  return unit > 32 ? bitsMask(unit - 32, count) : bitsMask(0, end - 32);
+}
+
+function unitsOccupy(page: usize, unit: u32, count: u32): void {
+  store32(page, D_FREE_LOW, (load32(page, D_FREE_LOW) & ~maskLow(unit, count)) >>> 0);
+  store32(page, D_FREE_HIGH, (load32(page, D_FREE_HIGH) & ~maskHigh(unit, count)) >>> 0);
+}
+
+function unitsRelease(page: usize, unit: u32, count: u32): void {
+  store32(page, D_FREE_LOW, (load32(page, D_FREE_LOW) | maskLow(unit, count)) >>> 0);
+  store32(page, D_FREE_HIGH, (load32(page, D_FREE_HIGH) | maskHigh(unit, count)) >>> 0);
+}
+
+function startFlip(page: usize, unit: u32): void {
+  const field: u32 = unit < 32 ? D_STARTS_LOW : D_STARTS_HIGH;
+  store32(page, field, (load32(page, field) ^ (1 << (unit & 31))) >>> 0);
+}
+
+function unitOf(page: usize, p: usize): u32 {
+  return (p - load32(page, D_START)) >>> UNIT_SHIFT;
+}
+
+/** Units of the block that begins at a unit. */
+function unitsAt(page: usize, unit: u32): u32 {
+  const low: u32 = (load32(page, D_FREE_LOW) | load32(page, D_STARTS_LOW)) >>> 0;
+  const high: u32 = (load32(page, D_FREE_HIGH) | load32(page, D_STARTS_HIGH)) >>> 0;
+  return unitAfter(low, high, unit) - unit;
+}
+
+/** A block of more than SMALL_MAX bytes from a page that is there; 0 when none has room. */
+export function mediumAlloc(size: u32): usize {
+  const units: u32 = unitsFor(size);
+  for (let bound: u32 = units; bound <= MEDIUM_RUN_MAX; bound++) {
+    const queue: usize = queueOf(BIN_MEDIUM + bound);
+    let page: usize = load32(queue, Q_FIRST);
+    while (page !== 0) {
+      const unit: u32 = runFind(load32(page, D_FREE_LOW), load32(page, D_FREE_HIGH), units);
+      if (unit !== MEDIUM_UNITS) return mediumTake(page, unit, units);
+      queueMove(page, BIN_MEDIUM + units - 1);
+      page = load32(queue, Q_FIRST);
+    }
+  }
+  return 0;
+}
+
+/** As mediumAlloc from a new page; 0 = out of memory. */
+export function mediumAllocFresh(size: u32): usize {
+  const slice: u32 = slicesAlloc(MEDIUM_SLICES);
+  if (slice === 0) return 0;
+  const start: usize = (slice << SLICE_SHIFT) >>> 0;
+  const page: usize = pageClaim(slice, MEDIUM_SLICES, UNIT_SIZE, start, FLAG_MEDIUM);
+  store32(page, D_FRESH_END, start + (MEDIUM_SLICES << SLICE_SHIFT));
+  store32(page, D_FREE_LOW, 0xffffffff);
+  store32(page, D_FREE_HIGH, 0xffffffff);
+  store32(page, D_STARTS_LOW, 0);
+  store32(page, D_STARTS_HIGH, 0);
+  store32(page, D_BIN, BIN_MEDIUM + MEDIUM_RUN_MAX);
+  queuePush(page);
+  return mediumTake(page, 0, unitsFor(size));
+}
+
+function mediumTake(page: usize, unit: u32, units: u32): usize {
+  const p: usize = load32(page, D_START) + (unit << UNIT_SHIFT);
+  unitsOccupy(page, unit, units);
+  startFlip(page, unit);
+  store32(page, D_USED, load32(page, D_USED) + 1);
+  store32(page, D_RETIRE, 0);
+  mediumTookZero = p >= load32(page, D_ZERO);
+  pageSoilTo(page, p + (units << UNIT_SHIFT));
+  return p;
+}
+
+/** Memory below `end` counts as written; a page that never was zero says 0xffffffff already. */
+function pageSoilTo(page: usize, end: usize): void {
+  if (load32(page, D_ZERO) < end) store32(page, D_ZERO, end);
+}
+
+/** Frees the block that begins at p. */
+export function mediumFree(page: usize, p: usize): void {
+  const unit: u32 = unitOf(page, p);
+  const units: u32 = unitsAt(page, unit);
+  const used: u32 = load32(page, D_USED) - 1;
+  startFlip(page, unit);
+  unitsRelease(page, unit, units);
+  store32(page, D_USED, used);
+  if (used === 0) mediumEmptied(page);
+  else boundRaise(page, unit);
+}
+
+/**
+ * One empty page is kept for a while: a buffer in turns would make and drop it, and leave its
+ * traces in ever new slices.
+ */
+function mediumEmptied(page: usize): void {
+  const first: usize = load32(queueOf(BIN_MEDIUM + MEDIUM_RUN_MAX), Q_FIRST);
+  if (first !== 0 && first !== page && load32(first, D_USED) === 0) {
+    pageRelease(page);
+    return;
+  }
+  queueMove(page, BIN_MEDIUM + MEDIUM_RUN_MAX);
+  store32(page, D_OWNER, (load32(page, D_OWNER) & ~FLAG_ALIGNED) >>> 0);
+  store32(page, D_RETIRE, RETIRE_MEDIUM);
+  pageRetire(page);
+}
+
+/** Files a page by the free run that holds a unit, if that is longer than its bound. */
+function boundRaise(page: usize, unit: u32): void {
+  const low: u32 = ~load32(page, D_FREE_LOW) >>> 0;
+  const high: u32 = ~load32(page, D_FREE_HIGH) >>> 0;
+  const run: u32 = unitAfter(low, high, unit) - unitUpTo(low, high, unit);
+  const bin: u32 = BIN_MEDIUM + (run < MEDIUM_RUN_MAX ? run : MEDIUM_RUN_MAX);
+  if (bin > load32(page, D_BIN)) queueMove(page, bin);
+}
+
+/** Start of the block that holds p; 0 when the unit is free. */
+export function mediumBlockOf(page: usize, p: usize): usize {
+  const unit: u32 = unitOf(page, p);
+  const field: u32 = unit < 32 ? D_FREE_LOW : D_FREE_HIGH;
+  if (((load32(page, field) >>> (unit & 31)) & 1) !== 0) return 0;
+  const start: u32 = unitUpTo(load32(page, D_STARTS_LOW), load32(page, D_STARTS_HIGH), unit) - 1;
+  return load32(page, D_START) + (start << UNIT_SHIFT);
+}
+
+/** Bytes of the block that begins at p. */
+export function mediumSize(page: usize, p: usize): usize {
+  return unitsAt(page, unitOf(page, p)) << UNIT_SHIFT;
+}
+
+/** Gives the block at p room for `size` bytes where it stands, if that can be. */
+export function mediumResize(page: usize, p: usize, size: u32): bool {
+  const unit: u32 = unitOf(page, p);
+  const have: u32 = unitsAt(page, unit);
+  const want: u32 = unitsFor(size);
+  if (want <= have) {
+    unitsRelease(page, unit + want, have - want);
+    if (want !== have) boundRaise(page, unit + want);
+    return true;
+  }
+  if (unit + want > MEDIUM_UNITS) return false;
+  const low: u32 = ~load32(page, D_FREE_LOW) >>> 0;
+  const high: u32 = ~load32(page, D_FREE_HIGH) >>> 0;
+  if (unitAfter(low, high, unit + have - 1) < unit + want) return false;
+  unitsOccupy(page, unit + have, want - have);
+  pageSoilTo(page, p + (want << UNIT_SHIFT));
+  return true;
+}
+
+/** The equations above, and no free run is longer than the queue says. */
+export function mediumIsValid(page: usize): bool {
+  const low: u32 = load32(page, D_FREE_LOW);
+  const high: u32 = load32(page, D_FREE_HIGH);
+  const startsLow: u32 = load32(page, D_STARTS_LOW);
+  const startsHigh: u32 = load32(page, D_STARTS_HIGH);
+  if ((low & startsLow) !== 0 || (high & startsHigh) !== 0) return false;
+  // A used unit behind a free one, and unit 0 if used, begins a block.
+  const beginsLow: u32 = (~low & ((low << 1) | 1)) >>> 0;
+  const beginsHigh: u32 = (~high & ((high << 1) | (low >>> 31))) >>> 0;
+  if ((beginsLow & ~startsLow) !== 0 || (beginsHigh & ~startsHigh) !== 0) return false;
+  let starts: u32 = 0;
+  let unit: u32 = (startsLow & 1) !== 0 ? 0 : unitAfter(startsLow, startsHigh, 0);
+  while (unit < MEDIUM_UNITS) {
+    starts = starts + 1;
+    unit = unitAfter(startsLow, startsHigh, unit);
+  }
+  const bound: u32 = load32(page, D_BIN) - BIN_MEDIUM;
+  if (starts !== load32(page, D_USED) || bound < MEDIUM_RUN_MIN) return false;
+  return bound >= MEDIUM_RUN_MAX || runFind(low, high, bound + 1) === MEDIUM_UNITS;
+}

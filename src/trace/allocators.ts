@@ -1,0 +1,168 @@
+/** The allocators that a trace can be replayed on, by name. */
+import { readFileSync } from "node:fs";
+import { plainSubject } from "./plain.ts";
+import type { Raw, Subject } from "./subject.ts";
+import { linearSubject } from "./subject.ts";
+
+export interface Allocator {
+  readonly name: string;
+  /** One line for `--list`. */
+  readonly describe: string;
+  /** Too slow for traces with many live blocks: runs only when named. */
+  readonly onRequest?: true;
+  /**
+   * A fresh one.
+   * @param aligned the trace has memalign.
+   * @throws AllocatorError if something that it needs is not installed.
+   */
+  create(aligned: boolean): Promise<Subject>;
+}
+
+/** An allocator that cannot be had here. */
+export class AllocatorError extends Error {
+  override readonly name = "AllocatorError";
+}
+
+async function terraneSubject(backend: "wasm" | "js", aligned: boolean): Promise<Subject> {
+  // Only now: `terrane --help` has no use for a heap.
+  const { createHeap } = await import("../index.ts");
+  const heap = createHeap({ backend });
+  return linearSubject(
+    heap.abi,
+    () => heap.u8,
+    () => heap.stats().stateBytes,
+    aligned,
+  );
+}
+
+/*
+ * ---- rivals as WebAssembly ----------------------------------------------------------------------
+ */
+
+interface RivalExports extends Raw {
+  readonly memory: WebAssembly.Memory;
+}
+
+/**
+ * Of dlmalloc and TLSF alike: the statics lie in the granule where the first blocks lie too; the
+ * header that marks the end of the memory touches one of its own.
+ */
+const RIVAL_STATE = 4096;
+
+const modules = new Map<string, WebAssembly.Module>();
+
+/** Compiled once a process, so that a later round meets optimised code. */
+function rivalModule(name: string): WebAssembly.Module {
+  let module = modules.get(name);
+  if (module === undefined) {
+    module = new WebAssembly.Module(readFileSync(new URL(`${name}.wasm`, import.meta.url)));
+    modules.set(name, module);
+  }
+  return module;
+}
+
+function rivalSubject(name: string, aligned: boolean): Subject {
+  const { exports } = new WebAssembly.Instance(rivalModule(name), {});
+  const raw = exports as unknown as RivalExports;
+  const { memory } = raw;
+  return linearSubject(
+    raw,
+    () => new Uint8Array(memory.buffer),
+    () => RIVAL_STATE,
+    aligned,
+  );
+}
+
+/*
+ * ---- @thi.ng/malloc -----------------------------------------------------------------------------
+ */
+
+/** It cannot grow; pages that are never touched cost nothing. */
+const POOL_SIZE = 1 << 30;
+const POOL_PACKAGE = "@thi.ng/malloc";
+
+interface Pool {
+  readonly buf: ArrayBufferLike;
+  malloc(size: number): number;
+  calloc(size: number): number;
+  realloc(p: number, size: number): number;
+  free(p: number): boolean;
+}
+
+interface PoolModule {
+  readonly MemPool: new (options: { size: number; align: number }) => Pool;
+}
+
+async function poolModule(): Promise<PoolModule> {
+  try {
+    return (await import(POOL_PACKAGE)) as PoolModule;
+  } catch {
+    throw new AllocatorError(`thi.ng: ${POOL_PACKAGE} is not installed (npm i ${POOL_PACKAGE})`);
+  }
+}
+
+async function poolSubject(aligned: boolean): Promise<Subject> {
+  const { MemPool } = await poolModule();
+  const pool = new MemPool({ size: POOL_SIZE, align: 8 });
+  const u8 = new Uint8Array(pool.buf);
+  // It refuses size 0 and, in realloc, the null pointer; C's programs use both.
+  const raw: Raw = {
+    malloc: (size) => pool.malloc(size || 1),
+    calloc: (count, size) => pool.calloc(count * size || 1),
+    realloc: (p, size) => (p === 0 ? pool.malloc(size || 1) : pool.realloc(p, size || 1)),
+    free: (p) => pool.free(p),
+  };
+  // Its state lies in front of the first block, in the same granule.
+  return linearSubject(
+    raw,
+    () => u8,
+    () => 0,
+    aligned,
+  );
+}
+
+/*
+ * ---- the table ----------------------------------------------------------------------------------
+ */
+
+export const allocators: readonly Allocator[] = [
+  {
+    name: "terrane",
+    describe: "this package's heap, as WebAssembly",
+    create: (aligned) => terraneSubject("wasm", aligned),
+  },
+  {
+    name: "terrane-js",
+    describe: "this package's heap, as JavaScript",
+    create: (aligned) => terraneSubject("js", aligned),
+  },
+  {
+    name: "dlmalloc",
+    describe: "Doug Lea's malloc of wasi-libc, what C and Rust programs get today",
+    create: async (aligned) => rivalSubject("dlmalloc", aligned),
+  },
+  {
+    name: "tlsf",
+    describe: "AssemblyScript's allocator",
+    create: async (aligned) => rivalSubject("tlsf", aligned),
+  },
+  {
+    name: "uint8array",
+    describe: "a new Uint8Array for each block; memory: live objects and buffers at the peak",
+    create: async () => plainSubject(),
+  },
+  {
+    name: "thi.ng",
+    describe: "MemPool of @thi.ng/malloc, if installed; its free looks through all live blocks",
+    onRequest: true,
+    create: poolSubject,
+  },
+];
+
+/** @throws RangeError if there is none of this name. */
+export function allocatorFind(name: string): Allocator {
+  const found = allocators.find((allocator) => allocator.name === name);
+  if (found !== undefined) return found;
+  const known = allocators.map((allocator) => allocator.name).join(", ");
+  throw new RangeError(`unknown allocator "${name}" (known: ${known})`);
+}

@@ -1,0 +1,56 @@
+/**
+ * Every pass over a trace has a thread of its own. What the engine learnt of one allocator would
+ * change the code for the next: in one thread the JavaScript heap was up to 3x slower in the second
+ * round than in the first, and its garbage was counted as another's memory.
+ */
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import type { Measure } from "./measure.ts";
+import { ReplayError } from "./measure.ts";
+import type { Trace } from "./ops.ts";
+
+export interface PassOrder {
+  readonly kind: "measure" | "round";
+  readonly trace: Trace;
+  /** Its name in allocators.ts. */
+  readonly allocator: string;
+}
+
+export interface PassAnswer {
+  /** What went wrong, in words for the user. */
+  readonly fault?: string;
+  readonly measure?: Measure;
+  /** Operations a second. */
+  readonly speed?: number;
+}
+
+/** @throws ReplayError if the allocator fails, is not installed, or ends the thread. */
+export async function measureStart(trace: Trace, allocator: string): Promise<Measure> {
+  const { measure } = await passStart({ kind: "measure", trace, allocator });
+  return measure as Measure;
+}
+
+/**
+ * Operations a second of one round.
+ * @throws ReplayError as measureStart.
+ */
+export async function roundStart(trace: Trace, allocator: string): Promise<number> {
+  const { speed } = await passStart({ kind: "round", trace, allocator });
+  return speed as number;
+}
+
+async function passStart(order: PassOrder): Promise<PassAnswer> {
+  const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: order });
+  try {
+    const [answer] = (await once(worker, "message")) as [PassAnswer];
+    if (answer.fault !== undefined) throw new ReplayError(answer.fault);
+    return answer;
+  } catch (error) {
+    if (error instanceof ReplayError) throw error;
+    // The thread itself ended, as when the engine is out of memory.
+    const text = error instanceof Error ? error.message : String(error);
+    throw new ReplayError(`${order.trace.file}: ${order.allocator}: ${text}`);
+  } finally {
+    await worker.terminate();
+  }
+}

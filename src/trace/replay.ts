@@ -1,0 +1,83 @@
+/** Replays traces on allocators: first the pass that measures and checks, then timed rounds. */
+import type { Allocator } from "./allocators.ts";
+import type { Measure } from "./measure.ts";
+import type { Trace } from "./ops.ts";
+import { measureStart, roundStart } from "./pass.ts";
+import { median } from "./round.ts";
+
+export interface ReplayResult {
+  /** Its file, as it was named. */
+  readonly trace: string;
+  readonly allocator: string;
+  /** Of the trace. */
+  readonly operations: number;
+  /** Median of the rounds. */
+  readonly opsPerSecond: number;
+  /** Bytes ever handed to a block or to the allocator's own state; see measure.ts. */
+  readonly peakBytes: number;
+  /** Peak of live requested bytes. */
+  readonly peakLiveBytes: number;
+  /** peakBytes / peakLiveBytes. */
+  readonly fragmentation: number;
+}
+
+export interface ReplayOptions {
+  /** Timed rounds for each allocator. */
+  readonly rounds: number;
+  /** Called when a pass is over; replaySteps says how often. */
+  readonly onStep?: () => void;
+}
+
+/** Passes that replayRun makes. */
+export function replaySteps(allocators: number, rounds: number): number {
+  return allocators * (rounds + 1);
+}
+
+/**
+ * Threads are played one after the other, in the order in which the trace has them.
+ *
+ * Rounds alternate between the allocators, so that a slow minute of the machine hits all alike.
+ * @param allocators of the table in allocators.ts: passes know them by name.
+ * @throws ReplayError if an allocator fails or is not installed.
+ */
+export async function replayRun(
+  trace: Trace,
+  allocators: readonly Allocator[],
+  options: ReplayOptions,
+): Promise<ReplayResult[]> {
+  const runs = allocators.map((allocator) => ({ allocator, speeds: [] as number[] }));
+  const measures: Measure[] = [];
+  for (const { allocator } of runs) {
+    measures.push(await measureStart(trace, allocator.name));
+    options.onStep?.();
+  }
+  for (let round = 0; round < options.rounds; round++) {
+    for (const { allocator, speeds } of runs) {
+      speeds.push(await roundStart(trace, allocator.name));
+      options.onStep?.();
+    }
+  }
+  return runs.map(({ allocator, speeds }, index) =>
+    resultCreate(trace, allocator.name, speeds, measures[index] as Measure),
+  );
+}
+
+function resultCreate(
+  trace: Trace,
+  allocator: string,
+  speeds: readonly number[],
+  { peakBytes, peakLiveBytes }: Measure,
+): ReplayResult {
+  const opsPerSecond = Math.round(median(speeds));
+  const { file, facts } = trace;
+  return {
+    trace: file,
+    allocator,
+    operations: facts.operations,
+    opsPerSecond,
+    peakBytes,
+    peakLiveBytes,
+    // A trace of empty blocks only has no ratio, and JSON has no infinity.
+    fragmentation: peakLiveBytes === 0 ? 1 : peakBytes / peakLiveBytes,
+  };
+}

@@ -1,0 +1,67 @@
+/** Results as a table for people. */
+import { basename } from "node:path";
+import type { ReplayResult } from "./replay.ts";
+
+/** The allocator that the others are compared with, if it is among them. */
+const OURS = "terrane";
+const MIB = 1 << 20;
+
+const HEAD = [
+  "trace",
+  "allocator",
+  "Mops/s",
+  "vs terrane",
+  "peak MiB",
+  "live MiB",
+  "fragmentation",
+];
+const NOTE = `Mops/s: millions of trace operations a second, more is better.
+peak: memory ever handed to a block (in 4 KiB granules) and the allocator's own state;
+      of uint8array, what its live blocks hold at the peak. fragmentation: peak / live bytes.`;
+
+/** For stdout. picocolors alone would colour files too where the environment has CI. */
+export async function colourIsWanted(): Promise<boolean> {
+  const { default: pico } = await import("picocolors");
+  return process.stdout.isTTY === true && pico.isColorSupported;
+}
+
+/** @param colour with escape sequences of a terminal. */
+export async function tableFormat(
+  results: readonly ReplayResult[],
+  colour: boolean,
+): Promise<string> {
+  const { default: Table } = await import("cli-table3");
+  const { default: pico } = await import("picocolors");
+  const { bold, cyan, dim } = pico.createColors(colour);
+  const table = new Table({
+    head: HEAD.map((title) => bold(title)),
+    colAligns: ["left", "left", "right", "right", "right", "right", "right"],
+    // Its own colours know nothing of NO_COLOR.
+    style: { head: [], border: [], compact: true },
+  });
+  for (const result of results) {
+    const row = rowCells(result, results);
+    table.push(result.allocator.startsWith(OURS) ? row.map((cell) => cyan(cell)) : row);
+  }
+  return `${table.toString()}\n${dim(NOTE)}\n`;
+}
+
+function rowCells(result: ReplayResult, all: readonly ReplayResult[]): string[] {
+  const ours = all.find(({ trace, allocator }) => trace === result.trace && allocator === OURS);
+  return [
+    traceTitle(result.trace),
+    result.allocator,
+    (result.opsPerSecond / 1e6).toFixed(2),
+    ours === undefined ? "-" : `${(result.opsPerSecond / ours.opsPerSecond).toFixed(2)}x`,
+    (result.peakBytes / MIB).toFixed(2),
+    (result.peakLiveBytes / MIB).toFixed(2),
+    result.fragmentation.toFixed(2),
+  ];
+}
+
+/** The file's name without folder and endings. */
+export function traceTitle(file: string): string {
+  return basename(file)
+    .replace(/\.gz$/, "")
+    .replace(/(.)\.trace$/, "$1");
+}

@@ -1,0 +1,23 @@
+/** The thread in which one pass runs; passStart in pass.ts starts it. */
+import { parentPort, workerData } from "node:worker_threads";
+import { AllocatorError, allocatorFind } from "./allocators.ts";
+import { measureRun, ReplayError } from "./measure.ts";
+import type { PassAnswer, PassOrder } from "./pass.ts";
+import { roundRun } from "./round.ts";
+
+async function passRun({ kind, trace, allocator }: PassOrder): Promise<PassAnswer> {
+  const subject = await allocatorFind(allocator).create(trace.facts.aligned);
+  if (kind === "measure") return { measure: measureRun(trace, allocator, subject) };
+  return { speed: roundRun(trace, subject) };
+}
+
+/** Errors lose their class on the way to another thread: what the user reads is made here. */
+function faultText(error: unknown, { trace, allocator }: PassOrder): string {
+  const text = error instanceof Error ? error.message : String(error);
+  if (error instanceof ReplayError || error instanceof AllocatorError) return text;
+  return `${trace.file}: ${allocator}: ${text}`;
+}
+
+const order = workerData as PassOrder;
+const answer = await passRun(order).catch((error) => ({ fault: faultText(error, order) }));
+parentPort?.postMessage(answer);

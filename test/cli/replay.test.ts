@@ -1,0 +1,163 @@
+/** The command line as a user meets it: a process, its output and its exit code. */
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { filesCreate } from "../trace/traces.js";
+
+const put = filesCreate();
+const SMALL = put("small.trace", "m 1 100\nm 2 3000\nr 1 3 500\nf 2\nf 3\n");
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+function terrane(args: readonly string[], env: NodeJS.ProcessEnv = {}): Ended {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["dist/cli.js", ...args], {
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+  });
+  return { code: status, out: stdout, err: stderr };
+}
+
+const ROW_KEYS = [
+  "trace",
+  "allocator",
+  "operations",
+  "opsPerSecond",
+  "peakBytes",
+  "peakLiveBytes",
+  "fragmentation",
+];
+
+test("--json prints one array of results and nothing else", () => {
+  const packed = put("packed.trace.gz", gzipSync("m 1 10\nf 1\n"));
+  const { code, out, err } = terrane(["replay", SMALL, packed, "--json", "--rounds", "1"]);
+  assert.equal(code, 0);
+  assert.equal(err, "");
+  const rows = JSON.parse(out);
+  const names = ["terrane", "terrane-js", "dlmalloc", "tlsf", "uint8array"];
+  assert.deepEqual(
+    rows.map((row: { allocator: string }) => row.allocator),
+    [...names, ...names],
+  );
+  for (const row of rows) {
+    assert.deepEqual(Object.keys(row), ROW_KEYS);
+    for (const key of ROW_KEYS.slice(2)) assert.ok(Number.isFinite(row[key]), key);
+  }
+  assert.equal(rows[0].trace, SMALL);
+  assert.equal(rows[0].operations, 5);
+  assert.equal(rows[0].peakLiveBytes, 3500);
+  assert.equal(rows[5].trace, packed);
+});
+
+test("the table names traces and allocators, without colours in a file", () => {
+  const args = ["replay", SMALL, "--rounds", "1", "--allocator", "dlmalloc,tlsf", "terrane"];
+  const { code, out, err } = terrane(args, { CI: "true" });
+  assert.equal(code, 0);
+  assert.equal(err, "");
+  for (const text of ["small", "dlmalloc", "tlsf", "terrane", "Mops/s", "fragmentation"]) {
+    assert.ok(out.includes(text), text);
+  }
+  assert.ok(!out.includes("uint8array │"));
+  assert.ok(!out.includes("\x1b["));
+});
+
+test("-- ends the names of allocators", () => {
+  const args = ["replay", "--json", "-r", "1", "--allocator", "tlsf", "--", SMALL];
+  const { code, out } = terrane(args);
+  assert.equal(code, 0);
+  assert.equal(JSON.parse(out).length, 1);
+});
+
+test("--list names every allocator with a sentence", () => {
+  const { code, out, err } = terrane(["replay", "--list"]);
+  assert.deepEqual([code, err], [0, ""]);
+  const names = out
+    .trim()
+    .split("\n")
+    .map((line) => line.split(" ")[0]);
+  assert.deepEqual(names, ["terrane", "terrane-js", "dlmalloc", "tlsf", "uint8array", "thi.ng"]);
+});
+
+test("--help and --version answer on stdout", () => {
+  const main = terrane(["--help"]);
+  assert.equal(main.code, 0);
+  assert.match(main.out, /replay .*\n[\s\S]*Example/);
+  const replay = terrane(["replay", "--help"]);
+  assert.equal(replay.code, 0);
+  assert.match(replay.out, /Examples:[\s\S]*thi\.ng[\s\S]*Exit code/);
+  const version = terrane(["--version"]);
+  assert.equal(version.code, 0);
+  assert.match(version.out, /^\d+\.\d+\.\d+\n$/);
+});
+
+test("without a command the help goes to stderr", () => {
+  const { code, out, err } = terrane([]);
+  assert.deepEqual([code, out], [2, ""]);
+  assert.match(err, /^Usage: terrane/);
+});
+
+const KNOWN = "(known: terrane, terrane-js, dlmalloc, tlsf, uint8array, thi.ng)";
+const ROUNDS = "option '-r, --rounds <n>' argument";
+const ROUNDS_RULE = "is invalid. It must be a whole number from 1 to 1000.";
+const broken = put("broken.trace", "m 1 8\nf 1\nf 1\n");
+const huge = put("huge.trace", "m 1 2147483647\nm 2 2147483647\nm 3 2147483647\n");
+
+/** Arguments, exit code, the line on stderr. */
+const FAILURES: readonly (readonly [readonly string[], number, string])[] = [
+  [["rpelay"], 2, "unknown command 'rpelay' (Did you mean replay?)"],
+  [["bogus"], 2, "unknown command 'bogus'"],
+  [["--bogus"], 2, "unknown option '--bogus'"],
+  [["replay"], 2, "no trace given (see terrane replay --help)"],
+  [["replay", SMALL, "--bogus"], 2, "unknown option '--bogus'"],
+  [["replay", SMALL, "--allocator"], 2, "option '-a, --allocator <name...>' argument missing"],
+  [["replay", SMALL, "--allocator", "jemalloc"], 2, `unknown allocator "jemalloc" ${KNOWN}`],
+  [["replay", SMALL, "--allocator", "tlsf,nope"], 2, `unknown allocator "nope" ${KNOWN}`],
+  [["replay", "--allocator", "tlsf", SMALL], 2, `unknown allocator "${SMALL}" ${KNOWN}`],
+  [["replay", SMALL, "--rounds", "0"], 2, `${ROUNDS} '0' ${ROUNDS_RULE}`],
+  [["replay", SMALL, "--rounds", "1.5"], 2, `${ROUNDS} '1.5' ${ROUNDS_RULE}`],
+  [["replay", SMALL, "--rounds", "many"], 2, `${ROUNDS} 'many' ${ROUNDS_RULE}`],
+  [["replay", "no-such.trace"], 1, "no-such.trace: cannot be read: no such file"],
+  [["replay", SMALL, "src"], 1, "src: cannot be read: it is a folder"],
+  [["replay", SMALL, broken], 1, `${broken}:3: ID 1 is gone: it was freed or reallocated before`],
+  [
+    ["replay", huge, "--allocator", "dlmalloc"],
+    1,
+    `${huge}: dlmalloc: operation 1: out of memory for block 1 of 2147483647 bytes`,
+  ],
+];
+
+for (const [args, code, line] of FAILURES) {
+  test(`failure: ${args.slice(0, 4).join(" ")} (exit ${code})`, () => {
+    assert.deepEqual(terrane(args), { code, out: "", err: `terrane: ${line}\n` });
+  });
+}
+
+test("an allocator that traps is told in one line", () => {
+  const { code, out, err } = terrane(["replay", huge, "--allocator", "tlsf"]);
+  assert.deepEqual([code, out], [1, ""]);
+  assert.match(err, /^terrane: .*huge\.trace: tlsf: operation \d: [^\n]+\n$/);
+});
+
+test("a reader that goes away early ends the program quietly", async () => {
+  const child = spawn(process.execPath, ["dist/cli.js", "replay", SMALL, "--rounds", "1"]);
+  child.stdout.destroy();
+  let err = "";
+  child.stderr.on("data", (text) => (err += text));
+  const code = await new Promise((resolve) => child.on("close", resolve));
+  assert.deepEqual([code, err], [0, ""]);
+});
+
+test("an interrupt ends the program and prints nothing", async () => {
+  const args = ["dist/cli.js", "replay", "bench/traces/python.trace.gz", "--rounds", "1000"];
+  const child = spawn(process.execPath, args);
+  let text = "";
+  child.stdout.on("data", (part) => (text += part));
+  child.stderr.on("data", (part) => (text += part));
+  setTimeout(() => child.kill("SIGINT"), 700);
+  const signal = await new Promise((resolve) => child.on("close", (_, name) => resolve(name)));
+  assert.deepEqual([signal, text], ["SIGINT", ""]);
+});

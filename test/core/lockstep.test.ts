@@ -1,0 +1,216 @@
+/**
+ * Lockstep: the two builds of the one source answer the same operations with the same addresses,
+ * and leave the same bytes behind.
+ */
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { type CoreSubject, coreSubject } from "../support/core.js";
+import { Random, seedOf } from "../support/random.js";
+import { traceNames, traceOperations } from "../support/traces.js";
+import { HIGH_BASE } from "../support/variants.js";
+
+/** One operation; our subjects answer 0 where there is no answer. */
+type Call = (s: CoreSubject) => number | boolean | void;
+
+interface Pair {
+  wasm: CoreSubject;
+  js: CoreSubject;
+  operations: number;
+}
+
+function pair(maximum: number, base = 0): Pair {
+  return {
+    wasm: coreSubject("wasm", maximum, base),
+    js: coreSubject("js", maximum, base),
+    operations: 0,
+  };
+}
+
+/** One operation on both; its answer when they agree. */
+function both(pair: Pair, name: string, call: Call): number {
+  const expected = Number(call(pair.wasm));
+  const answer = Number(call(pair.js));
+  if (answer !== expected) {
+    assert.fail(`operation ${pair.operations}, ${name}: wasm ${expected}, js ${answer}`);
+  }
+  pair.operations++;
+  return answer;
+}
+
+/** Writes the same few bytes into a block on both sides. */
+function mark(pair: Pair, p: number, size: number): void {
+  if (p === 0) return;
+  for (const s of [pair.wasm, pair.js]) {
+    s.bytes().fill(pair.operations & 0xff, p, p + Math.min(size, 64));
+    if (size > 64) s.bytes().fill(0x77, p + size - 16, p + size);
+  }
+}
+
+function assertSameMemory(pair: Pair): void {
+  const wasm = Buffer.from(pair.wasm.memory.buffer);
+  const js = Buffer.from(pair.js.memory.buffer);
+  assert.equal(js.length, wasm.length, "size of the memories");
+  const { base } = pair.wasm;
+  if (Buffer.compare(js.subarray(base), wasm.subarray(base)) === 0) return;
+  let at = base;
+  while (js[at] === wasm[at]) at++;
+  assert.fail(`byte ${at}: wasm ${wasm[at]}, js ${js[at]}`);
+}
+
+function finish(t: TestContext, pair: Pair): void {
+  assertSameMemory(pair);
+  assert.deepEqual(pair.js.errors, pair.wasm.errors);
+  assert.equal(pair.js.growths, pair.wasm.growths);
+  t.diagnostic(`${pair.operations} operations`);
+}
+
+interface Live {
+  p: number;
+  size: number;
+}
+
+const ALLOCATIONS: Record<string, (r: Random, size: number) => Call> = {
+  malloc: (_, size) => (s) => s.core.malloc(size),
+  mallocn: (r, size) => {
+    const count = r.between(0, 3);
+    return (s) => s.core.mallocn(count, size);
+  },
+  calloc: (_, size) => (s) => s.core.calloc(1, size),
+  memalign: (r, size) => {
+    const alignment = 1 << r.between(0, 17);
+    return (s) => s.core.memalign(alignment, size);
+  },
+  memalignAt: (r, size) => {
+    const alignment = 1 << r.between(0, 14);
+    const offset = r.below(5000);
+    return (s) => s.core.memalignAt(alignment, size, offset);
+  },
+  tooLarge: (r) => {
+    const size = 0x70000000 + r.below(0x8fffffff);
+    return (s) => s.core.malloc(size);
+  },
+};
+
+const RESIZES: Record<string, (r: Random, p: number, size: number) => Call> = {
+  realloc: (_, p, size) => (s) => s.core.realloc(p, size),
+  rezalloc: (_, p, size) => (s) => s.core.rezalloc(p, size),
+  reallocAligned: (r, p, size) => {
+    const alignment = 1 << r.between(0, 12);
+    return (s) => s.core.reallocAligned(p, size, alignment);
+  },
+  reallocAlignedAt: (r, p, size) => {
+    const alignment = 1 << r.between(0, 12);
+    const offset = r.below(100);
+    return (s) => s.core.reallocAlignedAt(p, size, alignment, offset);
+  },
+};
+
+const QUESTIONS: Record<string, (p: number) => Call> = {
+  usableSize: (p) => (s) => s.core.usableSize(p),
+  contains: (p) => (s) => s.core.contains(p) as number,
+  goodSize: (p) => (s) => s.core.goodSize(p % 0x7fffffff),
+  expand: (p) => (s) => s.core.expand(p, 100),
+  wild: (p) => (s) => s.core.usableSize((p * 2654435761) >>> 0),
+};
+
+function choose<T>(r: Random, table: Record<string, T>): [string, T] {
+  const names = Object.keys(table);
+  const name = names[r.below(names.length)]!;
+  return [name, table[name]!];
+}
+
+function stepAllocate(pair: Pair, r: Random, live: Live[]): void {
+  const size = r.skewed(1, r.chance(5) ? 500000 : 20000) - 1;
+  const [name, make] = r.chance(60) ? ["malloc", ALLOCATIONS.malloc!] : choose(r, ALLOCATIONS);
+  const p = both(pair, `${name}(${size})`, make(r, size));
+  if (p === 0) return;
+  const usable = both(pair, "usableSize", (s) => s.core.usableSize(p));
+  mark(pair, p, Math.min(size, usable));
+  live.push({ p, size: usable });
+}
+
+function stepResize(pair: Pair, r: Random, live: Live[]): void {
+  const at = r.below(live.length);
+  const block = live[at]!;
+  const size = r.skewed(1, r.chance(5) ? 500000 : 20000) - 1;
+  const [name, make] = choose(r, RESIZES);
+  const p = both(pair, `${name}(${block.p}, ${size})`, make(r, block.p, size));
+  if (p === 0) return;
+  live[at] = { p, size: both(pair, "usableSize", (s) => s.core.usableSize(p)) };
+  mark(pair, p, Math.min(size, live[at].size));
+}
+
+function stepFree(pair: Pair, r: Random, live: Live[]): void {
+  const [block] = live.splice(r.below(live.length), 1);
+  both(pair, `freeChecked(${block!.p})`, (s) => s.core.freeChecked(block!.p));
+}
+
+function stepAny(pair: Pair, r: Random, live: Live[], limit: number): void {
+  const dice = r.below(100);
+  if (dice < 5) {
+    const p = live.length > 0 ? live[r.below(live.length)]!.p : r.u32();
+    const [name, make] = choose(r, QUESTIONS);
+    both(pair, `${name}(${p})`, make(p));
+  } else if (dice < 15 && live.length > 0) {
+    stepResize(pair, r, live);
+  } else if (live.length > 0 && r.chance((100 * live.length) / limit)) {
+    stepFree(pair, r, live);
+  } else {
+    stepAllocate(pair, r, live);
+  }
+}
+
+for (const [name, base, maximum] of [
+  ["at 0", 0, 4096],
+  ["above 2 GiB", HIGH_BASE, 4096],
+  ["in too small a memory", 0, 60],
+] as const) {
+  test(`wasm and js: lockstep of random operations ${name}`, (t) => {
+    const seed = seedOf(4000 + maximum);
+    t.diagnostic(`TERRANE_SEED=${seed}`);
+    const random = new Random(seed);
+    const subjects = pair(maximum, base);
+    const live: Live[] = [];
+    for (let i = 0; i < 90000; i++) stepAny(subjects, random, live, 2000);
+    while (live.length > 0) stepFree(subjects, random, live);
+    both(subjects, "heapCollect", (s) => s.core.heapCollect());
+    both(subjects, "heapIsValid", (s) => s.core.heapIsValid());
+    finish(t, subjects);
+  });
+}
+
+/** A new block of a trace's operation, on both sides. */
+function traceAllocate(pair: Pair, letter: string, numbers: number[]): number {
+  const [, a = 0, b = 0] = numbers;
+  if (letter === "m") return both(pair, `malloc(${a})`, (s) => s.core.malloc(a));
+  if (letter === "c") return both(pair, `calloc(${a}, ${b})`, (s) => s.core.calloc(a, b));
+  assert.equal(letter, "a", "letter of a trace");
+  return both(pair, `memalign(${a}, ${b})`, (s) => s.core.memalign(a, b));
+}
+
+function traceStep(pair: Pair, blocks: number[], letter: string, numbers: number[]): void {
+  const [id = 0, next = 0, size = 0] = numbers;
+  if (letter === "f") {
+    both(pair, "free", (s) => s.core.free(blocks[id]!));
+  } else if (letter === "r") {
+    const p = blocks[id] ?? 0;
+    blocks[next] = both(pair, `realloc(${p}, ${size})`, (s) => s.core.realloc(p, size));
+    assert.notEqual(blocks[next], 0);
+  } else {
+    blocks[id] = traceAllocate(pair, letter, numbers);
+    assert.notEqual(blocks[id], 0);
+  }
+}
+
+for (const name of traceNames()) {
+  test(`wasm and js: lockstep of ${name}`, (t) => {
+    const subjects = pair(4096);
+    const blocks: number[] = [];
+    for (const [letter, ...numbers] of traceOperations(name)) {
+      traceStep(subjects, blocks, letter, numbers);
+    }
+    both(subjects, "heapIsValid", (s) => s.core.heapIsValid());
+    assert.equal(subjects.wasm.core.heapIsValid(), 1);
+    finish(t, subjects);
+  });
+}

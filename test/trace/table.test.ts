@@ -1,0 +1,50 @@
+/** The table that people read. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ReplayResult } from "#dist/trace/index.js";
+import { allocatorFind, allocators, tableFormat } from "#dist/trace/index.js";
+import { traceTitle } from "#dist/trace/table.js";
+
+function result(allocator: string, opsPerSecond: number): ReplayResult {
+  const sizes = { peakBytes: 3 << 20, peakLiveBytes: 2 << 20, fragmentation: 1.5 };
+  return { trace: "a/perl.trace.gz", allocator, operations: 9, opsPerSecond, ...sizes };
+}
+
+function cells(table: string, allocator: string): string[] {
+  const line = table.split("\n").find((text) => text.includes(`│ ${allocator} `)) ?? "";
+  return line
+    .split("│")
+    .map((cell) => cell.trim())
+    .slice(1, -1);
+}
+
+test("a row has millions of operations, the ratio to terrane, MiB and fragmentation", async () => {
+  const table = await tableFormat([result("terrane", 4e6), result("tlsf", 1e6)], false);
+  const expected = ["perl", "tlsf", "1.00", "0.25x", "3.00", "2.00", "1.50"];
+  assert.deepEqual(cells(table, "tlsf"), expected);
+  assert.equal(cells(table, "terrane")[3], "1.00x");
+});
+
+test("without terrane there is no ratio", async () => {
+  assert.equal(cells(await tableFormat([result("tlsf", 1e6)], false), "tlsf")[3], "-");
+});
+
+test("colours only when asked for", async () => {
+  const sequence = "\x1b[";
+  assert.ok(!(await tableFormat([result("terrane", 1e6)], false)).includes(sequence));
+  assert.ok((await tableFormat([result("terrane", 1e6)], true)).includes(sequence));
+});
+
+test("a trace is titled by its file without folder and endings", () => {
+  assert.equal(traceTitle("/a/b/perl.trace.gz"), "perl");
+  assert.equal(traceTitle("perl.trace"), "perl");
+  assert.equal(traceTitle("x.gz"), "x");
+  assert.equal(traceTitle(".trace"), ".trace");
+});
+
+test("allocators are found by name, and an unknown name tells the known ones", () => {
+  for (const allocator of allocators) assert.equal(allocatorFind(allocator.name), allocator);
+  const message =
+    'unknown allocator "jemalloc" (known: terrane, terrane-js, dlmalloc, tlsf, uint8array, thi.ng)';
+  assert.throws(() => allocatorFind("jemalloc"), { name: "RangeError", message });
+});
