@@ -109,7 +109,7 @@ function terrane(name: string, modes: readonly Mode[], backend: "wasm" | "js"): 
     available: true,
     instantiate: async () => {
       const heap = createHeap({ backend, onError: unexpected("error") });
-      return { memory: heap.source, exports: heap.abi };
+      return { memory: heap.memory ?? heap.source, exports: heap.abi };
     },
   };
 }

@@ -24,6 +24,7 @@ import {
   PTR_INTERIOR,
   Q_FIRST,
   SMALL_MAX,
+  ZERO_UNKNOWN,
 } from "./layout.ts";
 import { mediumAlloc, mediumBlockOf, mediumFree, mediumSize, mediumTookZero } from "./medium.ts";
 import {
@@ -32,6 +33,7 @@ import {
   pageFreeBlock,
   pageHolds,
   pageLargeFree,
+  pageOnlyFresh,
   pageTake,
   pageTakeFresh,
 } from "./page.ts";
@@ -149,16 +151,29 @@ export function contains(p: usize): bool {
   return page !== 0 && pageHolds(page, p) && blockOf(page, p) !== 0;
 }
 
-/** A block of zeros. Memory that was never written is not written here either. */
+/**
+ * A block of zeros. Fresh blocks of zero pages are not written; only the first of each extension
+ * is, since it comes through the generic path, which does not tell where it found a block.
+ */
 export function zalloc(size: usize): usize {
+  if (size > SMALL_MAX) return zallocBig(size);
+  const page: usize = size <= DIRECT_MAX ? directPage(size) : load32(queueOf(binOf(size)), Q_FIRST);
+  const block: usize = page !== 0 && pageOnlyFresh(page) ? pageTakeFresh(page) : 0;
+  if (block !== 0) {
+    if (load32(page, D_ZERO) === ZERO_UNKNOWN) memoryZero(block, load32(page, D_BLOCK));
+    return block;
+  }
+  const p: usize = malloc(size);
+  if (p !== 0) memoryZero(p, goodSize(size));
+  return p;
+}
+
+function zallocBig(size: u32): usize {
   const p: usize = malloc(size);
   if (p === 0) return 0;
-  if (size > SMALL_MAX && size <= MEDIUM_MAX) {
-    if (!mediumTookZero) memoryZero(p, goodSize(size));
-    return p;
-  }
-  const page: usize = descAt(p);
-  if (p < load32(page, D_ZERO)) memoryZero(p, load32(page, D_BLOCK));
+  const zero: bool =
+    size > MEDIUM_MAX ? load32(descAt(p), D_ZERO) !== ZERO_UNKNOWN : mediumTookZero;
+  if (!zero) memoryZero(p, goodSize(size));
   return p;
 }
 

@@ -58,6 +58,8 @@ export const EXTEND_SIZE: u32 = 4096;
 export const EXTEND_MIN: u32 = 4;
 export const RETIRE_SMALL: u32 = 17;
 export const RETIRE_MEDIUM: u32 = 5;
+/** A retired page with at most so many sweeps left counts as idle. */
+export const RETIRE_IDLE: u32 = 8;
 /** Slices in pages from which on retired pages go before untouched memory is used: 4 MiB. */
 export const RETIRE_SLICES: u32 = 64;
 
@@ -121,8 +123,12 @@ export const D_SLICES: u32 = 48;
 export const D_BIN: u32 = 52;
 /** Sweeps left until an empty page that was kept is given back; 0 = not retired. */
 export const D_RETIRE: u32 = 56;
-/** Blocks that are taken at or behind this address are zero; 0xffffffff = none is known to be. */
+/**
+ * ZERO_UNKNOWN, or the page was zero when it was made: then fresh blocks are, and in a medium page
+ * all units at or behind this address.
+ */
 export const D_ZERO: u32 = 60;
+export const ZERO_UNKNOWN: u32 = 0xffffffff;
 
 /** In the descriptor of a medium page two pairs of words have another meaning: see medium.ts. */
 export const D_FREE_LOW: u32 = 0;

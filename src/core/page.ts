@@ -49,6 +49,7 @@ import {
   SMALL_MAX,
   STATE_STARTS,
   WARM_MAX,
+  ZERO_UNKNOWN,
 } from "./layout.ts";
 import { queueFromFull, queuePush, queueRemove } from "./queue.ts";
 import { slicesAlloc, slicesAllocAligned, slicesFree, slicesTakeZero } from "./slices.ts";
@@ -70,7 +71,7 @@ export function pageClaim(slice: u32, count: u32, block: u32, start: usize, flag
   store32(page, D_PREV, 0);
   store32(page, D_SLICES, count);
   store32(page, D_RETIRE, 0);
-  store32(page, D_ZERO, slicesTakeZero(slice, count) ? start : 0xffffffff);
+  store32(page, D_ZERO, slicesTakeZero(slice, count) ? start : ZERO_UNKNOWN);
   bitSet(arenaBase + STATE_STARTS, slice);
   return page;
 }
@@ -128,6 +129,11 @@ export function pageExtend(page: usize): void {
   store32(page, D_FRESH_END, end + (more < left ? more : left));
 }
 
+/** Whether the next block that a page gives is a fresh one, if it gives any. */
+export function pageOnlyFresh(page: usize): bool {
+  return (load32(page, D_FREE) | load32(page, D_LOCAL)) === 0;
+}
+
 /** Makes the freed blocks available when `free` has run empty; whether there is a block to take. */
 export function pageCollect(page: usize): bool {
   if (load32(page, D_FREE) !== 0) return true;
@@ -141,7 +147,6 @@ export function pageCollect(page: usize): bool {
 function pageSwap(page: usize): void {
   store32(page, D_FREE, load32(page, D_LOCAL));
   store32(page, D_LOCAL, 0);
-  pageSoil(page);
 }
 
 /**
@@ -166,12 +171,6 @@ export function pageTakeFresh(page: usize): usize {
   store32(page, D_FRESH, block + load32(page, D_BLOCK));
   store32(page, D_USED, load32(page, D_USED) + 1);
   return block;
-}
-
-/** Blocks that were in use come back on `free`: only fresh ones are zero now. */
-function pageSoil(page: usize): void {
-  const fresh: usize = load32(page, D_FRESH);
-  if (load32(page, D_ZERO) < fresh) store32(page, D_ZERO, fresh);
 }
 
 /** Gives an empty page back to the arena. */
@@ -199,7 +198,6 @@ export function pageEmptied(page: usize, block: usize): void {
   store32(page, D_USED, 0);
   store32(block, 0, load32(page, D_FREE));
   store32(page, D_FREE, block);
-  pageSoil(page);
   if (load32(page, D_RETIRE) === 0) pageRetire(page);
   store32(page, D_RETIRE, RETIRE_SMALL);
   if (warm === 1) heapBeat();
