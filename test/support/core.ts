@@ -72,13 +72,26 @@ export function coreOver(
   zeroed: boolean,
 ): CoreSubject {
   const subject = { backEnd, base, memory, ...windows(memory, base) } as CoreSubject;
+  coreStart(subject);
+  subject.core.heapInit(base, zeroed);
+  return subject;
+}
+
+/** Another instance, of any back end, over the state that a first one made. */
+export function coreAttached(backEnd: BackEnd, to: CoreSubject): CoreSubject {
+  const { memory, base } = to;
+  const subject = { backEnd, base, memory, ...windows(memory, base) } as CoreSubject;
+  coreStart(subject);
+  subject.core.heapAttach(base);
+  return subject;
+}
+
+function coreStart(subject: CoreSubject): void {
   subject.errors = [];
   subject.growths = 0;
   subject.refuseFrom = Number.POSITIVE_INFINITY;
   subject.refuseTo = Number.POSITIVE_INFINITY;
-  subject.core = unsigned(instantiate(subject), memory);
-  subject.core.heapInit(base, zeroed);
-  return subject;
+  subject.core = unsigned(instantiate(subject), subject.memory);
 }
 
 function windows(memory: WebAssembly.Memory, base: number) {
