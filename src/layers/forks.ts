@@ -1,0 +1,47 @@
+/** What pools that stand on two pools have in common. */
+import { type Alignment, type Pool, poolOf, type Traits, type Verbs } from "./contract.ts";
+import { memoriesDiffer } from "./errors.ts";
+
+type And<A, B> = A extends true ? (B extends true ? true : false) : false;
+
+/** What two pools promise together. */
+export interface Both<A extends Traits, B extends Traits> {
+  readonly alignment: A["alignment"] | B["alignment"];
+  readonly sized: true;
+  readonly drops: And<A["drops"], B["drops"]>;
+  readonly owns: And<A["owns"], B["owns"]>;
+  readonly zeroed: And<A["zeroed"], B["zeroed"]>;
+}
+
+/** A pool over two that lie in one memory. deinit ends the first, then the second. */
+export function forkOf<A extends Traits, B extends Traits>(
+  name: string,
+  first: Pool<A>,
+  second: Pool<B>,
+  verbs: Pick<Verbs, "get" | "put">,
+): Pool<Both<A, B>> {
+  if (first.memory.bytes().buffer !== second.memory.bytes().buffer) throw memoriesDiffer(name);
+  const below = [first as Pool<Traits>, second as Pool<Traits>];
+  const traits = traitsOf(first.traits, second.traits);
+  return poolOf(name, traits, first.memory, below, {
+    ...verbs,
+    deinit() {
+      try {
+        first.deinit(); // a check in there throws when it finds leaks
+      } finally {
+        second.deinit();
+      }
+    },
+    ...(traits.owns && { owns: (ptr: number) => first.owns(ptr) || second.owns(ptr) }),
+  }) as Pool<Traits> as Pool<Both<A, B>>;
+}
+
+function traitsOf(a: Traits, b: Traits): Traits {
+  return {
+    alignment: Math.min(a.alignment, b.alignment) as Alignment,
+    sized: true,
+    drops: a.drops && b.drops,
+    owns: a.owns && b.owns,
+    zeroed: a.zeroed && b.zeroed,
+  };
+}

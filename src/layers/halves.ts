@@ -1,0 +1,139 @@
+/** Arenas of blocks that are halves of each other: what buddy works with. */
+import type { Pool } from "./contract.ts";
+import { Counter } from "./counter.ts";
+
+export const ARENA = 65536;
+const SMALLEST = 4; // 16 bytes
+const LARGEST = 16; // an arena
+
+/** A block of order n has 2^n bytes. */
+function orderOf(size: number): number {
+  return size <= 16 ? SMALLEST : 32 - Math.clz32(size - 1);
+}
+
+function arenaOf(ptr: number): number {
+  return ptr - (ptr % ARENA);
+}
+
+export class Halves {
+  readonly counter = new Counter();
+  /** Marks of each arena: the order of a free block, at the granule where it begins; else 0. */
+  readonly #arenas = new Map<number, Uint8Array>();
+  readonly #large = new Map<number, number>();
+  /** First free block of each order: next and previous are its first two words. */
+  readonly #free = new Array<number>(LARGEST + 1).fill(0);
+  readonly #source: Pool;
+
+  constructor(source: Pool) {
+    this.#source = source;
+  }
+
+  get(size: number): number {
+    const ptr = size > ARENA ? this.#getLarge(size) : this.#getSmall(orderOf(size));
+    if (ptr !== 0) this.counter.got(size);
+    return ptr;
+  }
+
+  put(ptr: number, size: number): void {
+    this.counter.put(size);
+    if (this.#large.delete(ptr)) this.#give(ptr, size);
+    else this.#putSmall(ptr, orderOf(size));
+  }
+
+  clear(): void {
+    for (const base of this.#arenas.keys()) this.#give(base, ARENA);
+    for (const [ptr, size] of this.#large) this.#give(ptr, size);
+    this.#arenas.clear();
+    this.#large.clear();
+    this.#free.fill(0);
+    this.counter.drop();
+  }
+
+  owns(ptr: number): boolean {
+    return this.#arenas.has(arenaOf(ptr)) || this.#large.has(ptr);
+  }
+
+  #getLarge(size: number): number {
+    const ptr = this.#take(size);
+    if (ptr !== 0) this.#large.set(ptr, size);
+    return ptr;
+  }
+
+  #getSmall(order: number): number {
+    let from = order;
+    while (from < LARGEST && this.#free[from] === 0) from += 1;
+    const ptr = (this.#free[from] as number) || this.#arenaNew();
+    if (ptr === 0) return 0;
+    this.#unlink(ptr, from);
+    while (from > order) {
+      from -= 1;
+      this.#push(ptr + (1 << from), from);
+    }
+    return ptr;
+  }
+
+  #putSmall(ptr: number, order: number): void {
+    const base = arenaOf(ptr);
+    const marks = this.#arenas.get(base) as Uint8Array;
+    let at = ptr - base;
+    let joined = order;
+    while (joined < LARGEST && marks[(at ^ (1 << joined)) >>> 4] === joined) {
+      this.#unlink(base + (at ^ (1 << joined)), joined);
+      at &= ~(1 << joined);
+      joined += 1;
+    }
+    // One empty arena stays, or a program with one block would take and give it all the time.
+    if (joined === LARGEST && this.#arenas.size > 1) this.#arenaGive(base);
+    else this.#push(base + at, joined);
+  }
+
+  /** An arena as a free block of the largest order. */
+  #arenaNew(): number {
+    const base = this.#take(ARENA);
+    if (base === 0) return 0;
+    this.#arenas.set(base, new Uint8Array(ARENA >>> 4));
+    this.#push(base, LARGEST);
+    return base;
+  }
+
+  #arenaGive(base: number): void {
+    this.#arenas.delete(base);
+    this.#give(base, ARENA);
+  }
+
+  #push(ptr: number, order: number): void {
+    const words = this.#source.memory.u32();
+    const first = this.#free[order] as number;
+    words[ptr >>> 2] = first;
+    words[(ptr >>> 2) + 1] = 0;
+    if (first !== 0) words[(first >>> 2) + 1] = ptr;
+    this.#free[order] = ptr;
+    this.#mark(ptr, order);
+  }
+
+  #unlink(ptr: number, order: number): void {
+    const words = this.#source.memory.u32();
+    const next = words[ptr >>> 2] as number;
+    const previous = words[(ptr >>> 2) + 1] as number;
+    if (next !== 0) words[(next >>> 2) + 1] = previous;
+    if (previous !== 0) words[previous >>> 2] = next;
+    else this.#free[order] = next;
+    this.#mark(ptr, 0);
+  }
+
+  #mark(ptr: number, order: number): void {
+    const marks = this.#arenas.get(arenaOf(ptr)) as Uint8Array;
+    marks[(ptr % ARENA) >>> 4] = order;
+  }
+
+  #take(size: number): number {
+    const ptr = this.#source.get(size);
+    if (ptr !== 0) this.counter.take(size);
+    return ptr;
+  }
+
+  #give(ptr: number, size: number): void {
+    this.#source.put(ptr, size);
+    this.counter.give(size);
+  }
+}

@@ -1,0 +1,40 @@
+/** A budget. */
+import { type Layer, layerOf } from "./contract.ts";
+import { Counter } from "./counter.ts";
+import { checkWhole } from "./errors.ts";
+
+/**
+ * Answers 0 to requests that would bring the bytes in use above `bytes`.
+ *
+ * @throws RangeError unless bytes is a whole number up to 2^32.
+ * @example
+ * const pool = pipe(std(heap), limit(1e6));
+ */
+export function limit(bytes: number): Layer<{ readonly sized: true }> {
+  checkWhole("limit: bytes", bytes, 0, 2 ** 32);
+  return (source) => {
+    const counter = new Counter();
+    return layerOf(
+      `limit(${bytes})`,
+      source,
+      { sized: true },
+      {
+        get(size) {
+          if (counter.bytes + size > bytes) return 0;
+          const ptr = source.get(size);
+          if (ptr !== 0) counter.got(size);
+          return ptr;
+        },
+        put(ptr, size) {
+          source.put(ptr, size);
+          counter.put(size);
+        },
+        deinit() {
+          if (source.traits.drops) counter.drop();
+          source.deinit();
+        },
+        figures: () => counter.figures(),
+      },
+    );
+  };
+}

@@ -1,0 +1,99 @@
+/** Flat composition. */
+import type { Pool } from "./contract.ts";
+
+type Step<A, B> = (source: A) => B;
+
+/**
+ * Puts layers on a source, the first one lowest: `pipe(std(heap), chunk(), stats())` is
+ * `stats()(chunk()(std(heap)))`. Up to 8 layers; the result is a source for more.
+ *
+ * @example
+ * const pool = pipe(std(createHeap()), chunk(4096), stats());
+ */
+export function pipe<A extends Pool, B extends Pool>(source: A, b: Step<A, B>): B;
+export function pipe<A extends Pool, B extends Pool, C extends Pool>(
+  source: A,
+  b: Step<A, B>,
+  c: Step<B, C>,
+): C;
+export function pipe<A extends Pool, B extends Pool, C extends Pool, D extends Pool>(
+  source: A,
+  b: Step<A, B>,
+  c: Step<B, C>,
+  d: Step<C, D>,
+): D;
+export function pipe<
+  A extends Pool,
+  B extends Pool,
+  C extends Pool,
+  D extends Pool,
+  E extends Pool,
+>(source: A, b: Step<A, B>, c: Step<B, C>, d: Step<C, D>, e: Step<D, E>): E;
+export function pipe<
+  A extends Pool,
+  B extends Pool,
+  C extends Pool,
+  D extends Pool,
+  E extends Pool,
+  F extends Pool,
+>(source: A, b: Step<A, B>, c: Step<B, C>, d: Step<C, D>, e: Step<D, E>, f: Step<E, F>): F;
+export function pipe<
+  A extends Pool,
+  B extends Pool,
+  C extends Pool,
+  D extends Pool,
+  E extends Pool,
+  F extends Pool,
+  G extends Pool,
+>(
+  source: A,
+  b: Step<A, B>,
+  c: Step<B, C>,
+  d: Step<C, D>,
+  e: Step<D, E>,
+  f: Step<E, F>,
+  g: Step<F, G>,
+): G;
+export function pipe<
+  A extends Pool,
+  B extends Pool,
+  C extends Pool,
+  D extends Pool,
+  E extends Pool,
+  F extends Pool,
+  G extends Pool,
+  H extends Pool,
+>(
+  source: A,
+  b: Step<A, B>,
+  c: Step<B, C>,
+  d: Step<C, D>,
+  e: Step<D, E>,
+  f: Step<E, F>,
+  g: Step<F, G>,
+  h: Step<G, H>,
+): H;
+export function pipe<
+  A extends Pool,
+  B extends Pool,
+  C extends Pool,
+  D extends Pool,
+  E extends Pool,
+  F extends Pool,
+  G extends Pool,
+  H extends Pool,
+  I extends Pool,
+>(
+  source: A,
+  b: Step<A, B>,
+  c: Step<B, C>,
+  d: Step<C, D>,
+  e: Step<D, E>,
+  f: Step<E, F>,
+  g: Step<F, G>,
+  h: Step<G, H>,
+  i: Step<H, I>,
+): I;
+export function pipe(source: Pool, ...layers: Step<Pool, Pool>[]): Pool {
+  return layers.reduce((pool, layer) => layer(pool), source);
+}

@@ -1,0 +1,114 @@
+/** One suite, every composition: blocks stay apart and whole, and the books of the source close. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createHeap } from "#dist/index.js";
+import { allocator, gauge, type Pool, tree } from "#dist/layers/index.js";
+import { type Profile, profiles, Shadow, step, type Verbs } from "../support/model.js";
+import { Random, seedOf } from "../support/random.js";
+import { fixedSubjects, randomSubject, type Subject } from "./subjects.js";
+
+const OPERATIONS = Number(process.env.TERRANE_OPERATIONS ?? 1500);
+const RANDOM_SUBJECTS = 48;
+
+/** Few live blocks of all sizes, so that pools that keep what was put stay small. */
+function profile(name: string, live: number): Profile {
+  const found = profiles.find((one) => one.name === name) as Profile;
+  return { ...found, live, memalign: 0 };
+}
+
+function verbsOf(pool: Pool): Verbs {
+  const door = allocator(pool);
+  return {
+    malloc: (size) => door.malloc(size),
+    calloc: (count, size) => door.calloc(count, size),
+    memalign: () => assert.fail("pools have no memalign"),
+    realloc: (p, size) => door.realloc(p, size),
+    free: (p) => door.free(p),
+    usableSize: (p) => door.usableSize(p),
+    bytes: () => door.u8,
+  };
+}
+
+const seed = seedOf(5000);
+const random = Array.from({ length: RANDOM_SUBJECTS }, (_, i) => randomSubject(seed + i));
+
+for (const subject of [...fixedSubjects, ...random]) {
+  for (const [name, live] of [
+    ["small", 300],
+    ["mixed", 100],
+  ] as const) {
+    test(`${subject.name}, ${name} blocks`, (t) => {
+      t.diagnostic(`TERRANE_SEED=${seed}`);
+      run(subject, profile(name, live));
+    });
+  }
+}
+
+function run(subject: Subject, wanted: Profile): void {
+  const heap = createHeap();
+  const pool = subject.create(heap);
+  const shadow = new Shadow(verbsOf(pool));
+  const draw = new Random(seed);
+  for (let i = 0; i < OPERATIONS; i++) step(shadow, wanted, draw);
+  shadow.checkAll();
+  assert.equal(shadow.refused, 0);
+  shadow.freeAll();
+  if (!subject.name.includes("arena") && !subject.name.includes("zone")) assertIdle(pool);
+  pool.deinit();
+  assertClosed(pool);
+  assert.equal(heap.stats().blocks, 0, tree(pool));
+}
+
+/** Every block was put, so the top of the composition has no bytes in use. */
+function assertIdle(pool: Pool): void {
+  const figures = gauge(pool);
+  if (!figures) return;
+  assert.equal(figures.allocations, figures.frees);
+  assert.equal(figures.bytes, 0);
+  assert.ok(figures.peak > 0);
+}
+
+/** After deinit nothing is in use or held anywhere. */
+function assertClosed(pool: Pool): void {
+  const figures = gauge(pool);
+  assert.equal(figures?.bytes ?? 0, 0, tree(pool));
+  assert.equal(figures?.held ?? 0, 0, tree(pool));
+  for (const below of pool.below) assertClosed(below);
+}
+
+for (const subject of [...fixedSubjects, ...random]) {
+  test(`${subject.name}: deinit drops live blocks, or leaves exactly those`, () => {
+    const heap = createHeap();
+    const pool = subject.create(heap);
+    const ptrs = [1, 100, 5000, 70000].map((size) => [pool.get(size), size] as const);
+    assert.ok(ptrs.every(([ptr]) => ptr !== 0));
+    for (const [ptr, size] of ptrs) pool.memory.bytes().fill(255, ptr, ptr + size);
+    deinitLeaky(pool);
+    pool.deinit(); // nothing is left that could be given twice
+    if (pool.traits.drops) assert.equal(heap.stats().blocks, 0, tree(pool));
+    else assert.ok(heap.stats().blocks <= ptrs.length, tree(pool));
+  });
+
+  test(`${subject.name}: a pool is as new after deinit`, () => {
+    const heap = createHeap();
+    const pool = subject.create(heap);
+    const door = allocator(pool);
+    for (let round = 0; round < 3; round++) {
+      const ptrs = [10, 1000, 100000].map((size) => door.calloc(1, size));
+      assert.ok(ptrs.every((ptr) => ptr !== 0 && door.u8[ptr] === 0));
+      for (const ptr of ptrs) door.u8.fill(7, ptr, ptr + door.usableSize(ptr));
+      for (const ptr of ptrs) door.free(ptr);
+      door.deinit();
+      assert.equal(heap.stats().blocks, 0, tree(pool));
+    }
+  });
+}
+
+/** check tells of the leaks that this test makes, after it has given them back. */
+function deinitLeaky(pool: Pool): void {
+  try {
+    pool.deinit();
+  } catch (error) {
+    assert.equal((error as { code?: string }).code, "ERR_LEAK");
+  }
+}

@@ -1,0 +1,93 @@
+/** The compositions that every conformance test runs on: each layer alone, recipes, random ones. */
+import type { Heap } from "#dist/index.js";
+import * as L from "#dist/layers/index.js";
+import { wasmMemory } from "#dist/memory/index.js";
+import { Random } from "../support/random.js";
+
+export interface Subject {
+  name: string;
+  /** A pool over the heap; some stand on a memory of their own instead. */
+  create(heap: Heap): L.Pool;
+}
+
+type AnyLayer = (source: L.Pool) => L.Pool;
+
+/** Erases the types: what these compositions need, they are given at run time. */
+function any(layer: unknown): AnyLayer {
+  return layer as AnyLayer;
+}
+
+const oneLayer: Record<string, () => AnyLayer> = {
+  aligned: () => any(L.aligned(1024)),
+  batch: () => any(L.batch()),
+  bypass: () => any(L.bypass()),
+  check: () => any(L.check()),
+  chunk: () => any(L.chunk(16384)),
+  coalescing: () => any(L.coalescing()),
+  "coalescing in small arenas": () => any(L.coalescing(4096)),
+  fill: () => any(L.fill()),
+  freelist: () => any(L.freelist(256)),
+  "bounded freelist": () => any(L.freelist(4096, { bound: 3 })),
+  ground: () => any(L.ground()),
+  header: () => any(L.header()),
+  limit: () => any(L.limit(2 ** 31)),
+  log: () => any(L.log(() => {})),
+  segregated: () => any(L.segregated()),
+  "segregated up to 100": () => any(L.segregated(100)),
+  stats: () => any(L.stats()),
+  zeroing: () => any(L.zeroing()),
+  zone: () => any(L.zone()),
+  buddy: () => (source) => L.buddy()(L.aligned(65536)(source)),
+  hybrid: () => (source) =>
+    L.hybrid(500, L.pipe(source, L.ground(), L.segregated(512)), L.stats()(source)),
+  fallback: () => (source) =>
+    L.fallback(L.pipe(source, L.ground(), L.limit(100000), L.check()), source),
+  "fallback from nothing": () => (source) => L.fallback(L.pipe(source, L.nothing()), source),
+};
+
+const recipes: Record<string, () => AnyLayer> = {
+  kingsley: () => any(L.kingsley),
+  arena: () => any(L.arena),
+  lea: () => any(L.lea),
+};
+
+const alone: Subject[] = Object.entries({ ...oneLayer, ...recipes }).map(([name, make]) => ({
+  name,
+  create: (heap) => make()(L.std(heap)),
+}));
+
+/** Sources with a memory of their own. */
+const sources: Subject[] = [
+  { name: "std", create: (heap) => L.std(heap) },
+  { name: "sbrk", create: () => L.sbrk(wasmMemory()) },
+  { name: "slices", create: () => L.slices(wasmMemory()) },
+  { name: "kingsley over sbrk", create: () => L.kingsley(L.sbrk(wasmMemory())) },
+  { name: "buddy over slices", create: () => L.pipe(L.slices(wasmMemory()), L.buddy()) },
+  { name: "lea over slices", create: () => L.lea(L.slices(wasmMemory())) },
+  {
+    name: "the region library's example",
+    create: () =>
+      L.pipe(L.slices(wasmMemory()), L.stats(), L.check(), L.batch(), L.chunk(4096), L.stats()),
+  },
+  {
+    name: "an allocator of layers as the heap of others",
+    create: (heap) => L.pipe(L.std(L.allocator(L.kingsley(L.std(heap)))), L.coalescing()),
+  },
+];
+
+/** Two to five layers, drawn at random; not ground, where deinit stops. */
+export function randomSubject(seed: number): Subject {
+  const random = new Random(seed);
+  const names = Object.keys(oneLayer).filter((name) => name !== "ground");
+  const drawn = Array.from(
+    { length: random.between(2, 5) },
+    () => names[random.below(names.length)] as string,
+  );
+  return {
+    name: `seed ${seed}: ${drawn.join(", ")}`,
+    create: (heap) =>
+      drawn.reduce<L.Pool>((pool, name) => (oneLayer[name] as () => AnyLayer)()(pool), L.std(heap)),
+  };
+}
+
+export const fixedSubjects: Subject[] = [...sources, ...alone];
