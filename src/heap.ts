@@ -235,37 +235,37 @@ export class Heap {
   }
 
   get i8(): Int8Array {
-    return this.#views.of(Int8Array);
+    return this.#views.of("i8");
   }
   get u8(): Uint8Array {
-    return this.#views.of(Uint8Array);
+    return this.#views.of("u8");
   }
   get u8c(): Uint8ClampedArray {
-    return this.#views.of(Uint8ClampedArray);
+    return this.#views.of("u8c");
   }
   get i16(): Int16Array {
-    return this.#views.of(Int16Array);
+    return this.#views.of("i16");
   }
   get u16(): Uint16Array {
-    return this.#views.of(Uint16Array);
+    return this.#views.of("u16");
   }
   get i32(): Int32Array {
-    return this.#views.of(Int32Array);
+    return this.#views.of("i32");
   }
   get u32(): Uint32Array {
-    return this.#views.of(Uint32Array);
+    return this.#views.of("u32");
   }
   get f32(): Float32Array {
-    return this.#views.of(Float32Array);
+    return this.#views.of("f32");
   }
   get f64(): Float64Array {
-    return this.#views.of(Float64Array);
+    return this.#views.of("f64");
   }
   get i64(): BigInt64Array {
-    return this.#views.of(BigInt64Array);
+    return this.#views.of("i64");
   }
   get u64(): BigUint64Array {
-    return this.#views.of(BigUint64Array);
+    return this.#views.of("u64");
   }
 
   /** `length` elements at ptr as a view that stays right after growth. */

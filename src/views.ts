@@ -104,10 +104,39 @@ export class HeapView<T extends TypedArray> {
   }
 }
 
+/** Every kind of view of the whole memory, under the name that Heap has for it. */
+export interface WholeViews {
+  i8: Int8Array;
+  u8: Uint8Array;
+  u8c: Uint8ClampedArray;
+  i16: Int16Array;
+  u16: Uint16Array;
+  i32: Int32Array;
+  u32: Uint32Array;
+  f32: Float32Array;
+  f64: Float64Array;
+  i64: BigInt64Array;
+  u64: BigUint64Array;
+}
+
+const kinds: { [K in keyof WholeViews]: TypedArrayConstructor<WholeViews[K]> } = {
+  i8: Int8Array,
+  u8: Uint8Array,
+  u8c: Uint8ClampedArray,
+  i16: Int16Array,
+  u16: Uint16Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+  f32: Float32Array,
+  f64: Float64Array,
+  i64: BigInt64Array,
+  u64: BigUint64Array,
+};
+
 /** The whole memory as each kind of typed array, made when asked for and again after a growth. */
 export class MemoryViews {
   readonly #host: ViewHost;
-  readonly #made = new Map<unknown, TypedArray>();
+  #made: Partial<WholeViews> = {};
 
   constructor(host: ViewHost) {
     this.#host = host;
@@ -115,17 +144,20 @@ export class MemoryViews {
 
   /** Forgets all views: the memory has grown. */
   reset(): void {
-    this.#made.clear();
+    this.#made = {};
   }
 
   /** A length of 0 betrays a memory that somebody else has grown. */
-  of<T extends TypedArray>(type: TypedArrayConstructor<T>): T {
-    const made = this.#made.get(type);
-    if (made !== undefined && made.length !== 0) return made as T;
+  of<K extends keyof WholeViews>(name: K): WholeViews[K] {
+    const made = this.#made[name];
+    return made !== undefined && made.length !== 0 ? made : this.#make(name);
+  }
+
+  #make<K extends keyof WholeViews>(name: K): WholeViews[K] {
     const { buffer } = this.#host;
-    const size = type.BYTES_PER_ELEMENT;
-    const view = new type(buffer, 0, Math.floor(buffer.byteLength / size));
-    this.#made.set(type, view);
+    const type = kinds[name];
+    const view = new type(buffer, 0, Math.floor(buffer.byteLength / type.BYTES_PER_ELEMENT));
+    this.#made[name] = view;
     return view;
   }
 }
