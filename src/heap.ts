@@ -26,7 +26,7 @@ const PTR_FOREIGN = 1;
  * A heap over one memory, for one thread. Pointers are byte offsets into `buffer`; 0 is null and
  * never a block. Allocation answers 0 when memory is out; mistakes throw and change nothing.
  *
- * Algorithm: mimalloc (Leijen, Zorn, de Moura, ISMM 2019) over a page map of 64 KiB slices.
+ * Algorithm: mimalloc (Leijen, Zorn, de Moura, APLAS 2019) over slices of 64 KiB.
  *
  * @example
  * using heap = createHeap();

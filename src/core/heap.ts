@@ -139,7 +139,7 @@ function pageFindLarge(size: u32, alignment: u32): usize {
 }
 
 /**
- * Next fit: the first page of the queue that has or can thread a free block comes to the front;
+ * Next fit: the first page of the queue that has or can take a block into use comes to front;
  * pages passed on the way are full and leave the queue, so that no later search meets them.
  */
 function queueSearch(bin: u32): usize {

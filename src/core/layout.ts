@@ -3,7 +3,8 @@
  *
  * block   what malloc hands out; a free block holds the address of the next free one
  * slice   64 KiB of address space (one wasm page), aligned to its size
- * page    a run of slices that holds blocks of one size, or one large block
+ * page    a run of slices that holds blocks: small ones of one size, medium ones, or one large one
+ * unit    2 KiB of a medium page
  * span    a run of free slices
  * desc    the 64-byte page descriptor; every slice has one, the first slice's speaks for the run
  * chunk   512 slices (32 MiB) whose descriptors lie in one table
@@ -25,7 +26,7 @@
  */
 
 // ---- units ------------------------------------------------------------------------------------
-/** The smallest block; all sizes are those of mimalloc on 64 bits. */
+/** The smallest block. */
 export const WORD: u32 = 8;
 export const POINTER_SIZE: u32 = 4;
 export const SLICE_SHIFT: u32 = 16;
