@@ -147,8 +147,7 @@ export function usableSize(p: usize): usize {
 
 /** Whether p lies inside a block, in use or free, of this heap. */
 export function contains(p: usize): bool {
-  const page: usize = pageOf(p);
-  return page !== 0 && pageHolds(page, p) && blockOf(page, p) !== 0;
+  return usableSize(p) !== 0;
 }
 
 /**

@@ -36,7 +36,7 @@ import {
   STATE_HEAP,
   WARM_MAX,
 } from "./layout.ts";
-import { mediumAlloc, mediumAllocFresh, mediumIsValid } from "./medium.ts";
+import { mediumAllocFresh, mediumIsValid } from "./medium.ts";
 import {
   heapBeat,
   pageCollect,
@@ -90,14 +90,13 @@ export function mallocGeneric(size: u32): usize {
   return block;
 }
 
+/** A block for a size; for a medium one the caller has searched the pages that are there. */
 function blockFind(size: u32): usize {
   if (size > MEDIUM_MAX) {
     const large: usize = pageFindLarge(size, 1);
     return large !== 0 ? load32(large, D_START) : 0;
   }
   if (size > SMALL_MAX) {
-    const block: usize = mediumAlloc(size);
-    if (block !== 0) return block;
     sweepRetired(false);
     retiredRelease(pageSlices(size));
     return mediumAllocFresh(size);

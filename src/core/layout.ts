@@ -36,7 +36,6 @@ export const SLICES_MAX: u32 = 65535;
 export const CHUNK_SHIFT: u32 = 9;
 export const CHUNK_SLICES: u32 = 512;
 export const CHUNK_TABLE_SIZE: u32 = 32768;
-export const CHUNKS: u32 = 128;
 /** PTRDIFF_MAX: larger requests are refused as overflow. */
 export const SIZE_MAX: u32 = 0x7fffffff;
 
@@ -182,7 +181,6 @@ export const H_LARGE_BYTES: u32 = 28;
 export const H_EMPTY: u32 = 64;
 export const H_DIRECT: u32 = 128;
 export const H_QUEUES: u32 = 768;
-export const HEAP_SIZE: u32 = 2048;
 export const WARM_MAX: u32 = 256;
 
 /*
