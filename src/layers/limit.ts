@@ -1,7 +1,8 @@
 /** A budget. */
-import { type Layer, layerOf } from "./contract.ts";
+import type { Layer } from "./contract.ts";
 import { Counter } from "./counter.ts";
 import { checkWhole } from "./errors.ts";
+import { counted } from "./stats.ts";
 
 /**
  * Answers 0 to requests that would bring the bytes in use above `bytes`.
@@ -14,27 +15,11 @@ export function limit(bytes: number): Layer<{ readonly sized: true }> {
   checkWhole("limit: bytes", bytes, 0, 2 ** 32);
   return (source) => {
     const counter = new Counter();
-    return layerOf(
-      `limit(${bytes})`,
-      source,
-      { sized: true },
-      {
-        get(size) {
-          if (counter.bytes + size > bytes) return 0;
-          const ptr = source.get(size);
-          if (ptr !== 0) counter.got(size);
-          return ptr;
-        },
-        put(ptr, size) {
-          source.put(ptr, size);
-          counter.put(size);
-        },
-        deinit() {
-          if (source.traits.drops) counter.drop();
-          source.deinit();
-        },
-        figures: () => counter.figures(),
-      },
-    );
+    return counted(`limit(${bytes})`, source, counter, (size) => {
+      if (counter.bytes + size > bytes) return 0;
+      const ptr = source.get(size);
+      if (ptr !== 0) counter.got(size);
+      return ptr;
+    });
   };
 }

@@ -1,10 +1,9 @@
 /** The end of memory as a source. */
 import type { MemorySource } from "../memory/index.ts";
+import { SLICE_BYTES as SLICE } from "../memory/source.ts";
 import { granules, type Pool, poolOf } from "./contract.ts";
 import { Counter } from "./counter.ts";
 import { memoryOf } from "./views.ts";
-
-const SLICE = 65536;
 
 export type Sbrk = Pool<{
   readonly alignment: 16;

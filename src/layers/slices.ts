@@ -1,10 +1,9 @@
 /** Runs of 64 KiB slices of a memory as a source: what mmap is to Unix. */
 import type { MemorySource } from "../memory/index.ts";
+import { SLICE_BYTES as SLICE } from "../memory/source.ts";
 import { type Pool, poolOf } from "./contract.ts";
 import { Counter } from "./counter.ts";
 import { memoryOf } from "./views.ts";
-
-const SLICE = 65536;
 
 export type Slices = Pool<{
   readonly alignment: 65536;

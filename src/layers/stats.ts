@@ -1,5 +1,5 @@
 /** Counts. */
-import { type Layer, layerOf } from "./contract.ts";
+import { type Layer, layerOf, type Over, type Pool, type Traits } from "./contract.ts";
 import { Counter } from "./counter.ts";
 
 /**
@@ -13,26 +13,36 @@ import { Counter } from "./counter.ts";
 export function stats(): Layer<{ readonly sized: true }> {
   return (source) => {
     const counter = new Counter();
-    return layerOf(
-      "stats",
-      source,
-      { sized: true },
-      {
-        get(size) {
-          const ptr = source.get(size);
-          if (ptr !== 0) counter.got(size);
-          return ptr;
-        },
-        put(ptr, size) {
-          source.put(ptr, size);
-          counter.put(size);
-        },
-        deinit() {
-          if (source.traits.drops) counter.drop();
-          source.deinit();
-        },
-        figures: () => counter.figures(),
-      },
-    );
+    return counted("stats", source, counter, (size) => {
+      const ptr = source.get(size);
+      if (ptr !== 0) counter.got(size);
+      return ptr;
+    });
   };
+}
+
+/** A layer that only watches: blocks pass, and `get` has counted those it gave. */
+export function counted<T extends Traits>(
+  name: string,
+  source: Pool<T>,
+  counter: Counter,
+  get: (size: number) => number,
+): Pool<Over<T, { readonly sized: true }>> {
+  return layerOf(
+    name,
+    source,
+    { sized: true },
+    {
+      get,
+      put(ptr, size) {
+        source.put(ptr, size);
+        counter.put(size);
+      },
+      deinit() {
+        if (source.traits.drops) counter.drop();
+        source.deinit();
+      },
+      figures: () => counter.figures(),
+    },
+  );
 }
