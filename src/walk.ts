@@ -119,9 +119,10 @@ function mediumBlocks(words: Words, page: number): [number, number][] {
     (word(words, page, unit < 32 ? low : high) >>> (unit & 31)) & 1;
   const blocks: [number, number][] = [];
   for (let unit = 0; unit < L.MEDIUM_UNITS; unit++) {
-    if (bit(L.D_STARTS_LOW, L.D_STARTS_HIGH, unit)) {
+    if (bit(L.D_FREE_LOW, L.D_FREE_HIGH, unit)) continue;
+    if (bit(L.D_BOUNDS_LOW, L.D_BOUNDS_HIGH, unit)) {
       blocks.push([word(words, page, L.D_START) + unit * L.UNIT_SIZE, L.UNIT_SIZE]);
-    } else if (!bit(L.D_FREE_LOW, L.D_FREE_HIGH, unit)) {
+    } else {
       (blocks.at(-1) as [number, number])[1] += L.UNIT_SIZE;
     }
   }

@@ -29,10 +29,10 @@ import {
 import { mediumAlloc, mediumBlockOf, mediumFree, mediumSize, mediumTookZero } from "./medium.ts";
 import {
   pageBlockOf,
+  pageDrop,
   pageEmptied,
   pageFreeBlock,
   pageHolds,
-  pageLargeFree,
   pageOnlyFresh,
   pageTake,
   pageTakeFresh,
@@ -106,7 +106,7 @@ function freeSlow(p: usize, desc: usize): void {
   const owner: u32 = load32(page, D_OWNER);
   if ((owner & ~FLAGS) >>> 0 !== heapId) return;
   if ((owner & FLAG_LARGE) !== 0) {
-    pageLargeFree(page);
+    pageDrop(page);
     return;
   }
   const block: usize = (owner & FLAG_ALIGNED) !== 0 ? blockOf(page, p) : p;

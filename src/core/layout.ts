@@ -133,8 +133,8 @@ export const ZERO_UNKNOWN: u32 = 0xffffffff;
 /** In the descriptor of a medium page two pairs of words have another meaning: see medium.ts. */
 export const D_FREE_LOW: u32 = 0;
 export const D_FREE_HIGH: u32 = 4;
-export const D_STARTS_LOW: u32 = 24;
-export const D_STARTS_HIGH: u32 = 36;
+export const D_BOUNDS_LOW: u32 = 24;
+export const D_BOUNDS_HIGH: u32 = 36;
 
 /** Flags in D_OWNER. Heap ids are multiples of 16. */
 export const FLAG_FULL: u32 = 1;
@@ -174,9 +174,6 @@ export const H_RETIRE_MAX: u32 = 12;
 /** Warm frees left until the next heartbeat; see pageEmptied. */
 export const H_WARM: u32 = 16;
 export const H_PAGES: u32 = 20;
-/** Pages of one large block, and their bytes. */
-export const H_LARGE_COUNT: u32 = 24;
-export const H_LARGE_BYTES: u32 = 28;
 /** A page without blocks: what direct entries of empty queues point at. */
 export const H_EMPTY: u32 = 64;
 export const H_DIRECT: u32 = 128;

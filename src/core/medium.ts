@@ -8,9 +8,12 @@
  * The price is a search in a bitmap, 10 to 20 ns.
  *
  *   free units   1110000000000111...   (64 bits: low word, high word)
- *   starts       0001000010000000...   a block reaches to the next start or free unit
+ *   bounds       1001000010000100...   here begins a block or a run of free units
  *
- *   units of blocks + free units == 64;  |starts| == used
+ *   units of blocks + free units == 64;  |bounds of units in use| == used
+ *
+ * A block reaches to the next bound. While it lives neither its two bounds nor the zeros between
+ * them change, whatever becomes of its neighbours, so that any thread may ask for its size.
  *
  * A page stands in the queue of an upper bound of its longest free run (4 to 32 units), which a
  * failed search lowers and a free raises: so a search looks at a page at most once too often.
@@ -20,14 +23,14 @@ import { leadingZeros, load32, store32, trailingZeros } from "./glue.ts";
 import {
   BIN_MEDIUM,
   D_BIN,
+  D_BOUNDS_HIGH,
+  D_BOUNDS_LOW,
   D_FREE_HIGH,
   D_FREE_LOW,
   D_FRESH_END,
   D_OWNER,
   D_RETIRE,
   D_START,
-  D_STARTS_HIGH,
-  D_STARTS_LOW,
   D_USED,
   D_ZERO,
   FLAG_ALIGNED,
@@ -111,9 +114,31 @@ function unitsRelease(page: usize, unit: u32, count: u32): void {
   store32(page, D_FREE_HIGH, (load32(page, D_FREE_HIGH) | maskHigh(unit, count)) >>> 0);
 }
 
-function startFlip(page: usize, unit: u32): void {
-  const field: u32 = unit < 32 ? D_STARTS_LOW : D_STARTS_HIGH;
-  store32(page, field, (load32(page, field) ^ (1 << (unit & 31))) >>> 0);
+/** Marks that a block or a free run begins at a unit; the end of the page needs no mark. */
+function boundSet(page: usize, unit: u32): void {
+  if (unit === MEDIUM_UNITS) return;
+  const field: u32 = unit < 32 ? D_BOUNDS_LOW : D_BOUNDS_HIGH;
+  store32(page, field, (load32(page, field) | (1 << (unit & 31))) >>> 0);
+}
+
+function boundClear(page: usize, unit: u32): void {
+  const field: u32 = unit < 32 ? D_BOUNDS_LOW : D_BOUNDS_HIGH;
+  store32(page, field, (load32(page, field) & ~(1 << (unit & 31))) >>> 0);
+}
+
+function boundIsSet(page: usize, unit: u32): bool {
+  const field: u32 = unit < 32 ? D_BOUNDS_LOW : D_BOUNDS_HIGH;
+  return ((load32(page, field) >>> (unit & 31)) & 1) !== 0;
+}
+
+function unitIsFree(page: usize, unit: u32): bool {
+  const field: u32 = unit < 32 ? D_FREE_LOW : D_FREE_HIGH;
+  return ((load32(page, field) >>> (unit & 31)) & 1) !== 0;
+}
+
+/** Units that have just become free join a free run behind them. */
+function boundJoin(page: usize, unit: u32): void {
+  if (unit < MEDIUM_UNITS && unitIsFree(page, unit)) boundClear(page, unit);
 }
 
 function unitOf(page: usize, p: usize): u32 {
@@ -122,9 +147,7 @@ function unitOf(page: usize, p: usize): u32 {
 
 /** Units of the block that begins at a unit. */
 function unitsAt(page: usize, unit: u32): u32 {
-  const low: u32 = (load32(page, D_FREE_LOW) | load32(page, D_STARTS_LOW)) >>> 0;
-  const high: u32 = (load32(page, D_FREE_HIGH) | load32(page, D_STARTS_HIGH)) >>> 0;
-  return unitAfter(low, high, unit) - unit;
+  return unitAfter(load32(page, D_BOUNDS_LOW), load32(page, D_BOUNDS_HIGH), unit) - unit;
 }
 
 /** A block of more than SMALL_MAX bytes from a page that is there; 0 when none has room. */
@@ -152,8 +175,8 @@ export function mediumAllocFresh(size: u32): usize {
   store32(page, D_FRESH_END, start + (MEDIUM_SLICES << SLICE_SHIFT));
   store32(page, D_FREE_LOW, 0xffffffff);
   store32(page, D_FREE_HIGH, 0xffffffff);
-  store32(page, D_STARTS_LOW, 0);
-  store32(page, D_STARTS_HIGH, 0);
+  store32(page, D_BOUNDS_LOW, 1);
+  store32(page, D_BOUNDS_HIGH, 0);
   store32(page, D_BIN, BIN_MEDIUM + MEDIUM_RUN_MAX);
   queuePush(page);
   return mediumTake(page, 0, unitsFor(size));
@@ -161,8 +184,8 @@ export function mediumAllocFresh(size: u32): usize {
 
 function mediumTake(page: usize, unit: u32, units: u32): usize {
   const p: usize = load32(page, D_START) + (unit << UNIT_SHIFT);
+  boundSet(page, unit + units);
   unitsOccupy(page, unit, units);
-  startFlip(page, unit);
   store32(page, D_USED, load32(page, D_USED) + 1);
   store32(page, D_RETIRE, 0);
   mediumTookZero = p >= load32(page, D_ZERO);
@@ -180,8 +203,9 @@ export function mediumFree(page: usize, p: usize): void {
   const unit: u32 = unitOf(page, p);
   const units: u32 = unitsAt(page, unit);
   const used: u32 = load32(page, D_USED) - 1;
-  startFlip(page, unit);
+  boundJoin(page, unit + units);
   unitsRelease(page, unit, units);
+  if (unit !== 0 && unitIsFree(page, unit - 1)) boundClear(page, unit);
   store32(page, D_USED, used);
   if (used === 0) mediumEmptied(page);
   else boundRaise(page, unit);
@@ -215,9 +239,8 @@ function boundRaise(page: usize, unit: u32): void {
 /** Start of the block that holds p; 0 when the unit is free. */
 export function mediumBlockOf(page: usize, p: usize): usize {
   const unit: u32 = unitOf(page, p);
-  const field: u32 = unit < 32 ? D_FREE_LOW : D_FREE_HIGH;
-  if (((load32(page, field) >>> (unit & 31)) & 1) !== 0) return 0;
-  const start: u32 = unitUpTo(load32(page, D_STARTS_LOW), load32(page, D_STARTS_HIGH), unit) - 1;
+  if (unitIsFree(page, unit)) return 0;
+  const start: u32 = unitUpTo(load32(page, D_BOUNDS_LOW), load32(page, D_BOUNDS_HIGH), unit) - 1;
   return load32(page, D_START) + (start << UNIT_SHIFT);
 }
 
@@ -233,6 +256,8 @@ export function mediumResize(page: usize, p: usize, size: u32): bool {
   const want: u32 = unitsFor(size);
   if (want === have) return true;
   if (want < have) {
+    boundSet(page, unit + want);
+    boundJoin(page, unit + have);
     unitsRelease(page, unit + want, have - want);
     boundRaise(page, unit + want);
     return true;
@@ -241,29 +266,29 @@ export function mediumResize(page: usize, p: usize, size: u32): bool {
   const low: u32 = ~load32(page, D_FREE_LOW) >>> 0;
   const high: u32 = ~load32(page, D_FREE_HIGH) >>> 0;
   if (unitAfter(low, high, unit + have - 1) < unit + want) return false;
+  boundSet(page, unit + want);
+  boundClear(page, unit + have);
   unitsOccupy(page, unit + have, want - have);
   pageSoilTo(page, p + (want << UNIT_SHIFT));
   return true;
 }
 
-/** The equations above, and no free run is longer than the queue says. */
+/** The equations above, bounds where they must be, and no free run longer than its queue says. */
 export function mediumIsValid(page: usize): bool {
-  const low: u32 = load32(page, D_FREE_LOW);
-  const high: u32 = load32(page, D_FREE_HIGH);
-  const startsLow: u32 = load32(page, D_STARTS_LOW);
-  const startsHigh: u32 = load32(page, D_STARTS_HIGH);
-  if ((low & startsLow) !== 0 || (high & startsHigh) !== 0) return false;
-  // A used unit behind a free one, and unit 0 if used, begins a block.
-  const beginsLow: u32 = (~low & ((low << 1) | 1)) >>> 0;
-  const beginsHigh: u32 = (~high & ((high << 1) | (low >>> 31))) >>> 0;
-  if ((beginsLow & ~startsLow) !== 0 || (beginsHigh & ~startsHigh) !== 0) return false;
-  let starts: u32 = 0;
-  let unit: u32 = (startsLow & 1) !== 0 ? 0 : unitAfter(startsLow, startsHigh, 0);
-  while (unit < MEDIUM_UNITS) {
-    starts = starts + 1;
-    unit = unitAfter(startsLow, startsHigh, unit);
+  let used: u32 = 0;
+  for (let unit: u32 = 0; unit < MEDIUM_UNITS; unit++) {
+    const free: bool = unitIsFree(page, unit);
+    const bound: bool = boundIsSet(page, unit);
+    if (unit === 0 || free !== unitIsFree(page, unit - 1)) {
+      if (!bound) return false;
+    } else if (free && bound) {
+      return false;
+    }
+    if (bound && !free) used = used + 1;
   }
-  const bound: u32 = load32(page, D_BIN) - BIN_MEDIUM;
-  if (starts !== load32(page, D_USED) || bound < MEDIUM_RUN_MIN) return false;
-  return bound >= MEDIUM_RUN_MAX || runFind(low, high, bound + 1) === MEDIUM_UNITS;
+  const longest: u32 = load32(page, D_BIN) - BIN_MEDIUM;
+  if (used !== load32(page, D_USED) || longest < MEDIUM_RUN_MIN) return false;
+  if (longest >= MEDIUM_RUN_MAX) return true;
+  const low: u32 = load32(page, D_FREE_LOW);
+  return runFind(low, load32(page, D_FREE_HIGH), longest + 1) === MEDIUM_UNITS;
 }

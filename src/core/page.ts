@@ -36,8 +36,6 @@ import {
   FLAG_LARGE,
   FLAGS,
   H_HEARTBEAT,
-  H_LARGE_BYTES,
-  H_LARGE_COUNT,
   H_RETIRE_MAX,
   H_RETIRE_MIN,
   H_WARM,
@@ -76,8 +74,8 @@ export function pageClaim(slice: u32, count: u32, block: u32, start: usize, flag
   return page;
 }
 
-/** Gives the slices of a page back. It is in no queue any more. */
-function pageDrop(page: usize): void {
+/** Gives the slices of a page back; it is in no queue. */
+export function pageDrop(page: usize): void {
   const slice: u32 = load32(page, D_START) >>> SLICE_SHIFT;
   store32(page, D_OWNER, 0);
   store32(page, D_BIN, BIN_NONE);
@@ -242,7 +240,6 @@ export function pageLarge(size: u32, alignment: u32): usize {
   store32(page, D_BIN, BIN_LARGE);
   store32(page, D_USED, 1);
   pageLargeEnd(page, start + block);
-  largeCount(1, block);
   return page;
 }
 
@@ -251,17 +248,6 @@ export function pageLargeEnd(page: usize, end: usize): void {
   store32(page, D_FRESH, end);
   store32(page, D_FRESH_END, end);
   store32(page, D_END, end);
-}
-
-export function pageLargeFree(page: usize): void {
-  largeCount(0xffffffff, (0 - load32(page, D_BLOCK)) >>> 0);
-  pageDrop(page);
-}
-
-/** Adds to the books of large blocks, modulo 2^32. */
-export function largeCount(pages: u32, bytes: u32): void {
-  store32(heapBase, H_LARGE_COUNT, load32(heapBase, H_LARGE_COUNT) + pages);
-  store32(heapBase, H_LARGE_BYTES, load32(heapBase, H_LARGE_BYTES) + bytes);
 }
 
 /** Start of the block that holds p, an address inside the blocks of a small or large page. */

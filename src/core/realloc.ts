@@ -22,7 +22,7 @@ import {
   WORD,
 } from "./layout.ts";
 import { mediumBlockOf, mediumResize } from "./medium.ts";
-import { largeCount, pageLargeEnd } from "./page.ts";
+import { pageLargeEnd } from "./page.ts";
 import { slicesExtend, slicesFree, slicesTakeZero } from "./slices.ts";
 import { heapId } from "./state.ts";
 
@@ -117,7 +117,6 @@ function largeResize(p: usize, size: usize, zero: bool): bool {
   store32(page, D_SLICES, want);
   store32(page, D_BLOCK, (want << SLICE_SHIFT) >>> 0);
   pageLargeEnd(page, p + ((want << SLICE_SHIFT) >>> 0));
-  largeCount(0, ((want - have) << SLICE_SHIFT) >>> 0);
   return true;
 }
 
