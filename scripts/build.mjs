@@ -5,6 +5,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
 import { rollup } from "rollup";
@@ -13,9 +14,29 @@ import { minify } from "terser";
 const root = fileURLToPath(new URL("..", import.meta.url));
 process.chdir(root);
 
-/** asc wants import paths without ending, and takes glue.as.ts for glue.ts. */
-function readSource(name) {
-  const path = name.replace(/(^|\/)core\/glue\.ts$/, "$1core/glue.as.ts");
+/**
+ * The builds of the core: for one thread, and for threads that share a memory. Each names the files
+ * that stand in for others, first for AssemblyScript, then for JavaScript.
+ */
+const single = {
+  name: "",
+  wasm: { glue: "glue.as", atomics: "atomics-single" },
+  js: { atomics: "atomics-single" },
+  options: [],
+};
+const shared = {
+  name: "-shared",
+  wasm: { glue: "glue.as", atomics: "atomics.as", slices: "slices-shared" },
+  js: { slices: "slices-shared" },
+  // The memory that is imported may have any size and any maximum.
+  options: ["--enable", "threads", "--sharedMemory", "--maximumMemory", "65536"],
+};
+
+/** asc wants import paths without ending. */
+function readSource(name, instead) {
+  const path = name.replace(/(^|\/)core\/(\w+)\.ts$/, (whole, before, file) =>
+    instead[file] ? `${before}core/${instead[file]}.ts` : whole,
+  );
   try {
     return readFileSync(path, "utf8").replace(/ from "(\.\/[^"]+)\.ts"/g, ' from "$1"');
   } catch {
@@ -24,17 +45,28 @@ function readSource(name) {
 }
 
 /** asc also says how its optimiser fared; only errors are worth a line. */
-async function buildWasm(entry, out) {
+async function buildWasm(build, entry, out) {
   const options = ["-O3", "--converge", "--noAssert", "--runtime", "stub", "--importMemory"];
   // 201: usize and u32 differ on 64 bits only, which is another build.
-  options.push("--disableWarning", "201");
+  options.push("--disableWarning", "201", ...build.options);
   const { error, stderr } = await asc.main(
     [`src/core/${entry}.ts`, ...options, "-o", `${out}.wasm`, "-t", `${out}.wat`],
-    { readFile: readSource },
+    { readFile: (name) => readSource(name, build.wasm) },
   );
   if (!error) return;
   process.stderr.write(stderr.toString());
   throw error;
+}
+
+function standIns(instead) {
+  return {
+    name: "stand-ins",
+    resolveId(source, importer) {
+      const file = /^\.\/(\w+)\.js$/.exec(source)?.[1];
+      if (!importer || !file || !instead[file]) return null;
+      return join(dirname(importer), `${instead[file]}.js`);
+    },
+  };
 }
 
 /**
@@ -42,8 +74,9 @@ async function buildWasm(entry, out) {
  * do for itself: together 1.7x on a larson-like loop. Functions stay as they are: terser inlines
  * them as calls of function expressions, which cost 1.4x.
  */
-async function buildFactory(entry, out) {
-  const bundle = await rollup({ input: `dist/core/${entry}.js` });
+async function buildFactory(build, entry, out) {
+  const plugins = [standIns(build.js)];
+  const bundle = await rollup({ input: `dist/core/${entry}.js`, plugins });
   const { output } = await bundle.generate({ format: "es" });
   const body = output[0].code.replace(/export \{([^}]*)\};\s*$/, (_, names) => {
     const pairs = names.split(",").map((name) => name.trim().split(/\s+as\s+/));
@@ -59,9 +92,10 @@ async function buildFactory(entry, out) {
   writeFileSync(out, `${code}\n`);
 }
 
-function embedWasm() {
-  const base64 = readFileSync("dist/core.wasm").toString("base64");
-  writeFileSync("dist/embed/core-wasm.js", `export const coreWasm = "${base64}";\n`);
+function embedWasm(build) {
+  const base64 = readFileSync(`dist/core${build.name}.wasm`).toString("base64");
+  const name = build === shared ? "coreSharedWasm" : "coreWasm";
+  writeFileSync(`dist/embed/core${build.name}-wasm.js`, `export const ${name} = "${base64}";\n`);
 }
 
 function copyDeclarations() {
@@ -83,13 +117,18 @@ mkdirSync("dist/embed", { recursive: true });
 execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "."], {
   stdio: "inherit",
 });
-await buildWasm("index", "dist/core");
-await buildFactory("index", "dist/embed/core-js.js");
-embedWasm();
+for (const build of [single, shared]) {
+  await buildWasm(build, `index${build.name}`, `dist/core${build.name}`);
+  await buildFactory(build, `index${build.name}`, `dist/embed/core${build.name}-js.js`);
+  embedWasm(build);
+}
 copyDeclarations();
 copyRivals();
 if (process.argv.includes("--check")) {
   mkdirSync("build/check", { recursive: true });
-  await buildWasm("index-check", "build/check/core");
-  await buildFactory("index-check", "build/check/core.js");
+  for (const build of [single, shared]) {
+    await buildWasm(build, `index${build.name}-check`, `build/check/core${build.name}`);
+    const out = `build/check/core${build.name}.js`;
+    await buildFactory(build, `index${build.name}-check`, out);
+  }
 }

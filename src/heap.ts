@@ -221,7 +221,7 @@ export class Heap {
 
   /** Gives every page without live blocks back to the heap's free slices. */
   collect(): void {
-    this.#core.heapCollect();
+    this.#core.heapCollect(false);
   }
 
   /** The bytes, as they are now; ask again after anything that may allocate. */

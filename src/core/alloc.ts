@@ -2,6 +2,8 @@
  * malloc, free and their close kin. The fast paths stand first and call nothing.
  */
 
+import { pageAdopt } from "./abandon.ts";
+import { SHARED } from "./atomics.ts";
 import { binOf, goodSize } from "./bins.ts";
 import { descAt, pageOf } from "./desc.ts";
 import { load32, memoryZero, mul32, mulOverflows, store32 } from "./glue.ts";
@@ -19,6 +21,7 @@ import {
   FLAG_MEDIUM,
   FLAGS,
   MEDIUM_MAX,
+  OWNER_ABANDONED,
   PTR_BLOCK,
   PTR_FOREIGN,
   PTR_INTERIOR,
@@ -38,6 +41,7 @@ import {
   pageTakeFresh,
 } from "./page.ts";
 import { directPage, queueOf } from "./queue.ts";
+import { remotePush } from "./remote.ts";
 import { heapId } from "./state.ts";
 
 /** A block of at least `size` bytes, 16-byte aligned above 8 bytes; 0 = out of memory. */
@@ -74,7 +78,10 @@ function mallocMedium(size: u32): usize {
   return block !== 0 ? block : mallocGeneric(size);
 }
 
-/** Frees a block of this heap; null is ignored. Anything else that is no block: undefined. */
+/**
+ * Frees a block, in a shared arena of whichever thread; null is ignored. Anything else that is no
+ * block: undefined.
+ */
 export function free(p: usize): void {
   if (p === 0) return;
   const page: usize = descAt(p);
@@ -98,20 +105,41 @@ function blockOf(page: usize, p: usize): usize {
   return medium ? mediumBlockOf(page, p) : pageBlockOf(page, p);
 }
 
-/** Full, aligned, medium and large pages, and blocks behind the first slice of a page. */
+/** Full, aligned, medium, large pages, blocks behind the first slice, other threads' pages. */
 function freeSlow(p: usize, desc: usize): void {
-  let page: usize = desc;
-  if ((load32(page, D_OWNER) & ~FLAGS) >>> 0 !== heapId) page = pageOf(p);
+  const first: bool = SHARED
+    ? load32(desc, D_OWNER) !== 0
+    : (load32(desc, D_OWNER) & ~FLAGS) >>> 0 === heapId;
+  const page: usize = first ? desc : pageOf(p);
   if (page === 0) return;
   const owner: u32 = load32(page, D_OWNER);
-  if ((owner & ~FLAGS) >>> 0 !== heapId) return;
+  const mine: bool = (owner & ~FLAGS) >>> 0 === heapId;
+  if (!SHARED && !mine) return;
   if ((owner & FLAG_LARGE) !== 0) {
     pageDrop(page);
     return;
   }
   const block: usize = (owner & FLAG_ALIGNED) !== 0 ? blockOf(page, p) : p;
-  if ((owner & FLAG_MEDIUM) !== 0) mediumFree(page, block);
+  if (SHARED && !mine) freeRemote(page, block, owner);
+  else freeLocal(page, block);
+}
+
+/** Frees a block of a small or medium page of ours. */
+function freeLocal(page: usize, block: usize): void {
+  if ((load32(page, D_OWNER) & FLAG_MEDIUM) !== 0) mediumFree(page, block);
   else pageFreeBlock(page, block);
+}
+
+/**
+ * Frees a block of a page that is not ours. Whoever frees in a page that nobody owns makes it his
+ * own; also if it was given up while he pushed the block.
+ */
+function freeRemote(page: usize, block: usize, owner: u32): void {
+  if ((owner & ~FLAGS) >>> 0 === OWNER_ABANDONED && pageAdopt(page)) {
+    freeLocal(page, block);
+    return;
+  }
+  if ((remotePush(page, block) & ~FLAGS) >>> 0 === OWNER_ABANDONED) pageAdopt(page);
 }
 
 /**

@@ -5,7 +5,7 @@
 export interface CoreExports {
   heapInit(base: number, zeroed: boolean | number): void;
   heapAttach(base: number): void;
-  heapCollect(): void;
+  heapCollect(force?: boolean | number): void;
   /** Only of use in JavaScript, after somebody else grew a memory that detaches. */
   memoryRefresh(): void;
   malloc(size: number): number;
@@ -34,4 +34,18 @@ export interface CoreExports {
   reallocAlignedAt(p: number, size: number, alignment: number, offset: number): number;
   strdup(p: number): number;
   strndup(p: number, max: number): number;
+}
+
+/** What the shared build offers besides. Tickets are numbers of threads, from 1 on. */
+export interface SharedCoreExports extends CoreExports {
+  /** A number for a thread that is to come; 0 = there are none left. */
+  ticketDraw(): number;
+  /** Binds this instance to the arena at `base`; answers the ticket, or 0. */
+  threadAttach(base: number, ticket: number): number;
+  threadTicket(): number;
+  threadCount(): number;
+  threadDetach(): void;
+  threadRecover(ticket: number): boolean | number;
+  /** Takes what other threads have freed in this heap's pages. */
+  remoteTakeAll(): void;
 }

@@ -4,6 +4,7 @@
  * One load leads to the table of the chunk, arithmetic to the descriptor in it: no flat page map,
  * which would reserve 256 KiB, and no load that misses, since a table entry serves 32 MiB.
  */
+import { atomicAnd, atomicOr, SHARED } from "./atomics.ts";
 import { leadingZeros, load32, store32 } from "./glue.ts";
 import {
   A_CHUNKS,
@@ -43,16 +44,17 @@ export function bitIsSet(bitmap: usize, index: u32): bool {
 }
 
 export function bitSet(bitmap: usize, index: u32): void {
-  const word: usize = bitWord(bitmap, index);
-  store32(word, 0, (load32(word, 0) | (1 << (index & 31))) >>> 0);
+  atomicOr(bitWord(bitmap, index), 0, (1 << (index & 31)) >>> 0);
 }
 
 export function bitClear(bitmap: usize, index: u32): void {
-  const word: usize = bitWord(bitmap, index);
-  store32(word, 0, (load32(word, 0) & ~(1 << (index & 31))) >>> 0);
+  atomicAnd(bitWord(bitmap, index), 0, ~(1 << (index & 31)) >>> 0);
 }
 
-/** Sets the bits [from, from + count) and tells whether all of them were 0. */
+/**
+ * Sets the bits [from, from + count) and tells whether all of them were 0. Shared bitmaps: these
+ * bits must be the caller's, their neighbours may be others'.
+ */
 export function bitsSet(bitmap: usize, from: u32, count: u32): bool {
   let clear: bool = true;
   let i: u32 = from;
@@ -62,7 +64,8 @@ export function bitsSet(bitmap: usize, from: u32, count: u32): bool {
     const mask: u32 = bitsMask(i & 31, end - i);
     const old: u32 = load32(word, 0);
     if ((old & mask) !== 0) clear = false;
-    store32(word, 0, (old | mask) >>> 0);
+    if (!SHARED) store32(word, 0, (old | mask) >>> 0);
+    else if ((old & mask) >>> 0 !== mask) atomicOr(word, 0, mask);
     i = ((i | 31) >>> 0) + 1;
   }
   return clear;

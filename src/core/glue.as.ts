@@ -64,6 +64,10 @@ export function memoryRefresh(): void {}
 
 // @ts-ignore: decorator
 @inline
+export function memoryReach(top: u32): void {}
+
+// @ts-ignore: decorator
+@inline
 export function errorRaise(code: u32, size: u32): void {
   hostError(code, size);
 }

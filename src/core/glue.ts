@@ -22,7 +22,8 @@ export interface CoreHost {
 declare const host: CoreHost;
 
 let buffer: ArrayBufferLike = host.buffer;
-let words = new Uint32Array(buffer);
+/** For atomics.ts only. */
+export let words = new Uint32Array(buffer);
 let bytes = new Uint8Array(buffer);
 
 export function load32(p: usize, offset: u32): u32 {
@@ -70,6 +71,14 @@ export function memoryRefresh(): void {
   buffer = host.buffer;
   words = new Uint32Array(buffer);
   bytes = new Uint8Array(buffer);
+}
+
+/**
+ * Called where another thread may have grown a shared memory to `top` slices: views of it are
+ * never detached, but stay short, and what is written behind their end vanishes.
+ */
+export function memoryReach(top: u32): void {
+  if (words.length < top * 16384) memoryRefresh();
 }
 
 export function errorRaise(code: u32, size: u32): void {

@@ -2,6 +2,8 @@
  * The heap: its birth, the generic path of malloc, the search of a queue, sweeps and collection.
  */
 
+import { abandonedAdopt } from "./abandon.ts";
+import { SHARED } from "./atomics.ts";
 import { binOf } from "./bins.ts";
 import { bitsSet } from "./desc.ts";
 import { errorRaise, load32, memorySlices, memoryZero, store32 } from "./glue.ts";
@@ -9,8 +11,12 @@ import {
   A_PAGE_SLICES,
   BIN_COUNT,
   BIN_FULL,
+  BIN_MEDIUM,
   D_END,
+  D_FREE,
+  D_FRESH,
   D_FRESH_END,
+  D_LOCAL,
   D_NEXT,
   D_OWNER,
   D_RETIRE,
@@ -19,38 +25,38 @@ import {
   ENOMEM,
   EOVERFLOW,
   FLAG_MEDIUM,
-  H_ID,
   H_PAGES,
   H_RETIRE_MAX,
   H_RETIRE_MIN,
-  H_WARM,
   MEDIUM_MAX,
   Q_FIRST,
   RETIRE_IDLE,
   RETIRE_SLICES,
+  SHARED_STATE_SLICES,
   SIZE_MAX,
   SLICE_SHIFT,
   SLICE_SIZE,
   SMALL_MAX,
   STATE_DIRTY,
   STATE_HEAP,
-  WARM_MAX,
 } from "./layout.ts";
-import { mediumAllocFresh, mediumIsValid } from "./medium.ts";
+import { mediumAlloc, mediumAllocFresh, mediumIsValid, unitsFor } from "./medium.ts";
 import {
   heapBeat,
-  pageCollect,
   pageExtend,
   pageFresh,
   pageIsValid,
   pageLarge,
   pageRelease,
   pageSlices,
+  pageSwap,
   pageTake,
 } from "./page.ts";
-import { queueIsValid, queueOf, queuesInit, queueToFront, queueToFull } from "./queue.ts";
+import { queueIsValid, queueOf, queueToFront, queueToFull } from "./queue.ts";
+import { fullPoll, mediumPoll, remoteTake, remoteTakeAll } from "./remote.ts";
 import { arenaInit, arenaIsValid, slicesWouldTouch } from "./slices.ts";
-import { arenaBase, heapBase, heapId, stateBind } from "./state.ts";
+import { arenaBase, heapBase, stateBind } from "./state.ts";
+import { heapBegin, leftoversCollect, threadAttach } from "./threads.ts";
 
 /**
  * Makes [base, base + 64 KiB) the state of an arena with one heap and takes all memory behind it.
@@ -59,18 +65,24 @@ import { arenaBase, heapBase, heapId, stateBind } from "./state.ts";
  */
 export function heapInit(base: usize, zeroed: bool): void {
   if (!zeroed) {
-    memoryZero(base, SLICE_SIZE);
+    memoryZero(base, SHARED ? SLICE_SIZE * SHARED_STATE_SLICES : SLICE_SIZE);
     bitsSet(base + STATE_DIRTY, base >>> SLICE_SHIFT, memorySlices() - (base >>> SLICE_SHIFT));
   }
+  if (SHARED) {
+    stateBind(base, 0);
+    arenaInit();
+    threadAttach(base, 0);
+    return;
+  }
   stateBind(base, base + STATE_HEAP);
-  store32(heapBase, H_ID, heapId);
-  store32(heapBase, H_RETIRE_MIN, BIN_FULL);
-  store32(heapBase, H_WARM, WARM_MAX);
-  queuesInit();
+  heapBegin();
   arenaInit();
 }
 
-/** Binds this instance to a state that another instance made. */
+/**
+ * Binds this instance to the heap that another instance made, so that they work on it in turns.
+ * Threads that work at the same time use threadAttach.
+ */
 export function heapAttach(base: usize): void {
   stateBind(base, base + STATE_HEAP);
 }
@@ -83,7 +95,7 @@ export function mallocGeneric(size: u32): usize {
   heapBeat();
   let block: usize = blockFind(size);
   if (block === 0) {
-    heapCollect();
+    heapCollect(true);
     block = blockFind(size);
     if (block === 0) errorRaise(ENOMEM, size);
   }
@@ -97,6 +109,8 @@ function blockFind(size: u32): usize {
     return large !== 0 ? load32(large, D_START) : 0;
   }
   if (size > SMALL_MAX) {
+    const block: usize = SHARED ? mediumFromOthers(size) : 0;
+    if (block !== 0) return block;
     sweepRetired(false);
     retiredRelease(pageSlices(size));
     return mediumAllocFresh(size);
@@ -105,11 +119,18 @@ function blockFind(size: u32): usize {
   return page !== 0 ? pageTake(page) : 0;
 }
 
+/** A block of a page in which other threads have freed some, or that nobody owns. */
+function mediumFromOthers(size: u32): usize {
+  const block: usize = mediumPoll() ? mediumAlloc(size) : 0;
+  if (block !== 0) return block;
+  return abandonedAdopt(BIN_MEDIUM + unitsFor(size)) ? mediumAlloc(size) : 0;
+}
+
 /** As mallocGeneric for a block of its own whose run is aligned to `alignment` slices. */
 export function mallocLargeAligned(size: u32, alignment: u32): usize {
   let page: usize = pageFindLarge(size, alignment);
   if (page === 0) {
-    heapCollect();
+    heapCollect(true);
     page = pageFindLarge(size, alignment);
   }
   if (page !== 0) return load32(page, D_START);
@@ -142,6 +163,30 @@ function pageFindLarge(size: u32, alignment: u32): usize {
  * pages passed on the way are full and leave the queue, so that no later search meets them.
  */
 function queueSearch(bin: u32): usize {
+  const page: usize = queueWalk(bin);
+  if (page !== 0) return page;
+  if (SHARED) {
+    fullPoll();
+    if (load32(queueOf(bin), Q_FIRST) !== 0 || abandonedAdopt(bin)) {
+      const other: usize = queueWalk(bin);
+      if (other !== 0) return other;
+    }
+  }
+  sweepRetired(false);
+  retiredRelease(1);
+  return pageFresh(bin);
+}
+
+/** Makes the freed blocks available when `free` has run empty; whether there is a block to take. */
+function pageCollect(page: usize): bool {
+  if (load32(page, D_FREE) !== 0) return true;
+  if (load32(page, D_FRESH) !== load32(page, D_FRESH_END)) return true;
+  if (load32(page, D_LOCAL) === 0 && !(SHARED && remoteTake(page))) return false;
+  pageSwap(page);
+  return true;
+}
+
+function queueWalk(bin: u32): usize {
   const queue: usize = queueOf(bin);
   let page: usize = load32(queue, Q_FIRST);
   while (page !== 0) {
@@ -154,9 +199,7 @@ function queueSearch(bin: u32): usize {
     queueToFull(page);
     page = next;
   }
-  sweepRetired(false);
-  retiredRelease(1);
-  return pageFresh(bin);
+  return 0;
 }
 
 /**
@@ -208,8 +251,15 @@ function pageStaysRetired(page: usize, all: bool): bool {
   return false;
 }
 
-/** Gives every empty page back, retired ones too. */
-export function heapCollect(): void {
+/**
+ * Gives every empty page back, retired ones too. In a shared arena takes what others have freed
+ * first, and with `force` also the pages of threads that have ended.
+ */
+export function heapCollect(force: bool): void {
+  if (SHARED) {
+    remoteTakeAll();
+    if (force) leftoversCollect();
+  }
   for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
     let page: usize = load32(queueOf(bin), Q_FIRST);
     while (page !== 0) {

@@ -21,6 +21,16 @@
  *   +--------+--------+---------------------------+--------+----------------------------+
  *   0        0x400    0xC00                       0x4C00   0x8000
  *
+ * Threads that share a memory have their heaps in an area each, behind the state slice, and the
+ * place of the single thread's heap stays empty:
+ *
+ *   base                                          base + 64 KiB                    base + 320 KiB
+ *   +--------+---+---------------+--------+-------+-----------+---------------------------+
+ *   | arena  |   | dirty, starts | free   | table | abandoned | areas 4 to 127, 2 KiB     |
+ *   |        |   |               | 8 KiB  |       | 8 KiB     | each                      |
+ *   +--------+---+---------------+--------+-------+-----------+---------------------------+
+ *   0        0x400  0xC00        0x4C00   0x8000  0x10000     0x12000
+ *
  * Descriptors are packed in tables and not put in front of their pages: headers at 64 KiB
  * strides share one cache set, and a stray write of the user would reach them first.
  */
@@ -81,6 +91,10 @@ export const BIN_COUNT: u32 = 80;
 export const BIN_NONE: u32 = 0;
 /** D_BIN at both edges of a span: this plus the number of its slices. */
 export const BIN_SPAN: u32 = 0x10000;
+/** D_BIN of a slice that is the shared arena's and begins no page; BIN_NONE: somebody else's. */
+export const BIN_OURS: u32 = 0x10000;
+/** D_BIN of a slice of chunk tables in a shared arena. */
+export const BIN_TABLE: u32 = 0x20000;
 
 /*
  * ---- page descriptor ---------------------------------------------------------------------------
@@ -99,8 +113,10 @@ export const BIN_SPAN: u32 = 0x10000;
  *   used + |free| + |local free| + (fresh end - fresh) / block size == capacity
  *
  * Fresh blocks are on no list: threading them would write to every one, long before its user does.
- * Only the owner touches a descriptor, but for the one word `thread free`. `owner` is the id of
- * the heap with flags in its low bits, so one comparison proves "mine, and nothing special".
+ * Only the owner touches a descriptor, but for the one word `thread free`, the list of the blocks
+ * that other threads have freed; they count as used until the owner takes them. `owner` is the id
+ * of the heap with flags in its low bits, so one comparison proves "mine, and nothing special".
+ * A page of one large block belongs to whoever frees or resizes the block.
  * A slice that does not begin a page has owner 0. A span uses start, next, prev, slices and bin.
  */
 export const DESC_SHIFT: u32 = 6;
@@ -142,6 +158,8 @@ export const FLAG_ALIGNED: u32 = 2;
 export const FLAG_LARGE: u32 = 4;
 export const FLAG_MEDIUM: u32 = 8;
 export const FLAGS: u32 = 15;
+/** In the place of a heap's id: the page's thread has ended, and whoever wants it may take it. */
+export const OWNER_ABANDONED: u32 = 16;
 
 /*
  * ---- page queue --------------------------------------------------------------------------------
@@ -174,6 +192,20 @@ export const H_RETIRE_MAX: u32 = 12;
 /** Warm frees left until the next heartbeat; see pageEmptied. */
 export const H_WARM: u32 = 16;
 export const H_PAGES: u32 = 20;
+/** Of a shared heap only, down to H_STATE. Word of the free bitmap where a search begins. */
+export const H_HINT: u32 = 24;
+/** Slice where the next search for abandoned pages begins. */
+export const H_ABANDONED_AT: u32 = 28;
+/** The full page that the poll looks at next, or 0. */
+export const H_POLL: u32 = 32;
+/** Not 0: other threads have freed blocks of small pages; set by them. */
+export const H_REMOTE: u32 = 36;
+/** As H_REMOTE for medium pages. */
+export const H_REMOTE_MEDIUM: u32 = 40;
+/** Ticket of the thread that recovers this area. */
+export const H_RECOVERER: u32 = 56;
+/** `ticket << 2 | AREA_*`. */
+export const H_STATE: u32 = 60;
 /** A page without blocks: what direct entries of empty queues point at. */
 export const H_EMPTY: u32 = 64;
 export const H_DIRECT: u32 = 128;
@@ -201,6 +233,14 @@ export const A_TABLE_SPARE: u32 = 16;
 export const A_SPAN_MASK: u32 = 20;
 export const A_PAGE_SLICES: u32 = 28;
 export const A_PAGE_SLICES_PEAK: u32 = 32;
+/** Of a shared arena only, down to A_ABANDONED. The id of the heap that grows the memory, or 0. */
+export const A_GROWER: u32 = 36;
+/** The last ticket that was given to a thread. */
+export const A_TICKETS: u32 = 40;
+/** How often a thread has come. */
+export const A_ATTACHES: u32 = 44;
+/** 0: there is no abandoned page. */
+export const A_ABANDONED: u32 = 48;
 export const A_SPANS: u32 = 64;
 export const A_CHUNKS: u32 = 320;
 export const SPAN_BINS: u32 = 64;
@@ -216,8 +256,28 @@ export const STATE_DIRTY: u32 = 0xc00;
 export const STATE_STARTS: u32 = 0xc04;
 export const STATE_TABLE: u32 = 0x8000;
 
+// ---- the state of a shared arena --------------------------------------------------------------
+export const SHARED_STATE_SLICES: u32 = 5;
+/** Bitmap over slices: 1 = free. */
+export const STATE_FREE: u32 = 0x4c00;
+/** Bitmap over slices: 1 = an abandoned page begins here. */
+export const STATE_ABANDONED: u32 = 0x10000;
+export const STATE_AREAS: u32 = 0x10000;
+export const AREA_SHIFT: u32 = 11;
+export const AREA_SIZE: u32 = 2048;
+/** The first areas are where the bitmap of abandoned pages is. */
+export const AREA_FIRST: u32 = 4;
+export const AREA_COUNT: u32 = 128;
+/** What stands in the low two bits of H_STATE. */
+export const AREA_FREE: u32 = 0;
+export const AREA_LIVE: u32 = 1;
+export const AREA_RECOVERING: u32 = 2;
+export const TICKET_MAX: u32 = 0x3fffffff;
+
 // ---- error codes, as errno numbers them -------------------------------------------------------
 export const ENOMEM: u32 = 12;
+/** A list of freed blocks is damaged. */
+export const EFAULT: u32 = 14;
 export const EINVAL: u32 = 22;
 export const EOVERFLOW: u32 = 75;
 

@@ -44,15 +44,16 @@ import {
   SLICE_SHIFT,
   UNIT_SHIFT,
   UNIT_SIZE,
+  ZERO_UNKNOWN,
 } from "./layout.ts";
-import { pageClaim, pageRelease, pageRetire } from "./page.ts";
+import { pageClaim, pagePublish, pageRelease, pageRetire } from "./page.ts";
 import { queueMove, queueOf, queuePush } from "./queue.ts";
 import { slicesAlloc } from "./slices.ts";
 
 /** Whether the block that was taken last had never been written: zalloc asks right after. */
 export let mediumTookZero: bool = false;
 
-function unitsFor(size: u32): u32 {
+export function unitsFor(size: u32): u32 {
   return (size + (UNIT_SIZE - 1)) >>> UNIT_SHIFT;
 }
 
@@ -171,13 +172,14 @@ export function mediumAllocFresh(size: u32): usize {
   const slice: u32 = slicesAlloc(MEDIUM_SLICES);
   if (slice === 0) return 0;
   const start: usize = (slice << SLICE_SHIFT) >>> 0;
-  const page: usize = pageClaim(slice, MEDIUM_SLICES, UNIT_SIZE, start, FLAG_MEDIUM);
+  const page: usize = pageClaim(slice, MEDIUM_SLICES, UNIT_SIZE, start);
   store32(page, D_FRESH_END, start + (MEDIUM_SLICES << SLICE_SHIFT));
   store32(page, D_FREE_LOW, 0xffffffff);
   store32(page, D_FREE_HIGH, 0xffffffff);
   store32(page, D_BOUNDS_LOW, 1);
   store32(page, D_BOUNDS_HIGH, 0);
   store32(page, D_BIN, BIN_MEDIUM + MEDIUM_RUN_MAX);
+  pagePublish(page, FLAG_MEDIUM);
   queuePush(page);
   return mediumTake(page, 0, unitsFor(size));
 }
@@ -271,6 +273,23 @@ export function mediumResize(page: usize, p: usize, size: u32): bool {
   unitsOccupy(page, unit + have, want - have);
   pageSoilTo(page, p + (want << UNIT_SHIFT));
   return true;
+}
+
+/**
+ * Makes the books of a page right whose owner was terminated in the middle of an operation. Units
+ * that were half taken or half freed become blocks of nobody.
+ */
+export function mediumMend(page: usize): void {
+  let used: u32 = 0;
+  for (let unit: u32 = 0; unit < MEDIUM_UNITS; unit++) {
+    const free: bool = unitIsFree(page, unit);
+    if (unit === 0 || free !== unitIsFree(page, unit - 1)) boundSet(page, unit);
+    else if (free) boundClear(page, unit);
+    if (!free && boundIsSet(page, unit)) used = used + 1;
+  }
+  store32(page, D_USED, used);
+  store32(page, D_BIN, BIN_MEDIUM + MEDIUM_RUN_MAX);
+  store32(page, D_ZERO, ZERO_UNKNOWN);
 }
 
 /** The equations above, bounds where they must be, and no free run longer than its queue says. */

@@ -7,12 +7,14 @@
  * and then happens there. After mimalloc (Leijen, Zorn, de Moura 2019).
  */
 
+import { SHARED } from "./atomics.ts";
 import { binSize } from "./bins.ts";
 import { bitClear, bitSet, descOf } from "./desc.ts";
 import { load32, store32 } from "./glue.ts";
 import {
   BIN_LARGE,
   BIN_NONE,
+  BIN_OURS,
   D_BIN,
   D_BLOCK,
   D_END,
@@ -53,13 +55,15 @@ import { queueFromFull, queuePush, queueRemove } from "./queue.ts";
 import { slicesAlloc, slicesAllocAligned, slicesFree, slicesTakeZero } from "./slices.ts";
 import { arenaBase, heapBase, heapId } from "./state.ts";
 
-/** Claims the descriptor of a run for a page of this heap with blocks of one size from `start`. */
-export function pageClaim(slice: u32, count: u32, block: u32, start: usize, flags: u32): usize {
+/**
+ * Fills the descriptor of a run for a page with blocks of one size from `start`. The caller fills
+ * in what depends on the kind of page, then calls pagePublish.
+ */
+export function pageClaim(slice: u32, count: u32, block: u32, start: usize): usize {
   const page: usize = descOf(slice);
   store32(page, D_FREE, 0);
   store32(page, D_LOCAL, 0);
   store32(page, D_USED, 0);
-  store32(page, D_OWNER, heapId | flags);
   store32(page, D_THREAD, 0);
   store32(page, D_BLOCK, block);
   store32(page, D_START, start);
@@ -70,15 +74,23 @@ export function pageClaim(slice: u32, count: u32, block: u32, start: usize, flag
   store32(page, D_SLICES, count);
   store32(page, D_RETIRE, 0);
   store32(page, D_ZERO, slicesTakeZero(slice, count) ? start : ZERO_UNKNOWN);
-  bitSet(arenaBase + STATE_STARTS, slice);
   return page;
+}
+
+/**
+ * Makes a page ours and known. Last, so that a thread that dies before leaves slices that are in no
+ * page, and never a page that is half made.
+ */
+export function pagePublish(page: usize, flags: u32): void {
+  store32(page, D_OWNER, heapId | flags);
+  bitSet(arenaBase + STATE_STARTS, load32(page, D_START) >>> SLICE_SHIFT);
 }
 
 /** Gives the slices of a page back; it is in no queue. */
 export function pageDrop(page: usize): void {
   const slice: u32 = load32(page, D_START) >>> SLICE_SHIFT;
   store32(page, D_OWNER, 0);
-  store32(page, D_BIN, BIN_NONE);
+  store32(page, D_BIN, SHARED ? BIN_OURS : BIN_NONE);
   bitClear(arenaBase + STATE_STARTS, slice);
   slicesFree(slice, load32(page, D_SLICES));
 }
@@ -105,11 +117,12 @@ export function pageFresh(bin: u32): usize {
   if (slice === 0) return 0;
   const colour: u32 = pageColour(block);
   const start: usize = ((slice << SLICE_SHIFT) + colour) >>> 0;
-  const page: usize = pageClaim(slice, 1, block, start, 0);
+  const page: usize = pageClaim(slice, 1, block, start);
   const fits: u32 = ((SLICE_SIZE - colour) / block) >>> 0;
   store32(page, D_END, start + fits * block);
   store32(page, D_BIN, bin);
   pageExtend(page);
+  pagePublish(page, 0);
   queuePush(page);
   return page;
 }
@@ -132,17 +145,8 @@ export function pageOnlyFresh(page: usize): bool {
   return (load32(page, D_FREE) | load32(page, D_LOCAL)) === 0;
 }
 
-/** Makes the freed blocks available when `free` has run empty; whether there is a block to take. */
-export function pageCollect(page: usize): bool {
-  if (load32(page, D_FREE) !== 0) return true;
-  if (load32(page, D_FRESH) !== load32(page, D_FRESH_END)) return true;
-  if (load32(page, D_LOCAL) === 0) return false;
-  pageSwap(page);
-  return true;
-}
-
 /** The freed blocks become the free list. */
-function pageSwap(page: usize): void {
+export function pageSwap(page: usize): void {
   store32(page, D_FREE, load32(page, D_LOCAL));
   store32(page, D_LOCAL, 0);
 }
@@ -236,10 +240,11 @@ export function pageLarge(size: u32, alignment: u32): usize {
   if (slice === 0) return 0;
   const block: u32 = (count << SLICE_SHIFT) >>> 0;
   const start: usize = (slice << SLICE_SHIFT) >>> 0;
-  const page: usize = pageClaim(slice, count, block, start, FLAG_LARGE);
+  const page: usize = pageClaim(slice, count, block, start);
   store32(page, D_BIN, BIN_LARGE);
   store32(page, D_USED, 1);
   pageLargeEnd(page, start + block);
+  pagePublish(page, FLAG_LARGE);
   return page;
 }
 
@@ -267,18 +272,42 @@ export function pageCapacity(page: usize): u32 {
   return ((load32(page, D_FRESH_END) - load32(page, D_START)) / load32(page, D_BLOCK)) >>> 0;
 }
 
+const LIST_DAMAGED: u32 = 0xffffffff;
+
 /** Blocks on a list, all inside the page; more than `limit` means a cycle. O(blocks). */
 function listLength(page: usize, head: usize, limit: u32): u32 {
   let count: u32 = 0;
   let block: usize = head;
   while (block !== 0) {
     if (count > limit || !pageHolds(page, block) || pageBlockOf(page, block) !== block) {
-      return 0xffffffff;
+      return LIST_DAMAGED;
     }
     count = count + 1;
     block = load32(block, 0);
   }
   return count;
+}
+
+/**
+ * Makes the books of a small page right whose owner was terminated in the middle of an operation:
+ * a block that was on no list at that moment stays in use for ever, so do blocks behind a link
+ * that leads out of the page.
+ */
+export function pageMend(page: usize): void {
+  const capacity: u32 = pageCapacity(page);
+  if (load32(page, D_FREE) === load32(page, D_LOCAL)) store32(page, D_LOCAL, 0);
+  let free: u32 = listLength(page, load32(page, D_FREE), capacity);
+  let local: u32 = listLength(page, load32(page, D_LOCAL), capacity);
+  if (free === LIST_DAMAGED) free = listForget(page, D_FREE);
+  if (local === LIST_DAMAGED) local = listForget(page, D_LOCAL);
+  const fresh: u32 = load32(page, D_FRESH_END) - load32(page, D_FRESH);
+  const unused: u32 = free + local + ((fresh / load32(page, D_BLOCK)) >>> 0);
+  store32(page, D_USED, capacity - unused);
+}
+
+function listForget(page: usize, list: u32): u32 {
+  store32(page, list, 0);
+  return 0;
 }
 
 /** The counting equation of layout.ts, and every list stays inside the page. O(blocks). */

@@ -6,6 +6,7 @@
  * on both sides of any earlier end, and the branch that tells them apart is mispredicted.
  */
 
+import { SHARED } from "./atomics.ts";
 import { binOf, binSize } from "./bins.ts";
 import { load32, store32 } from "./glue.ts";
 import {
@@ -22,6 +23,7 @@ import {
   H_DIRECT,
   H_EMPTY,
   H_PAGES,
+  H_POLL,
   H_QUEUES,
   Q_BLOCK,
   Q_DIRECT,
@@ -76,6 +78,7 @@ function queueDirect(queue: usize): void {
 
 function queueUnlink(queue: usize, page: usize): void {
   const next: usize = load32(page, D_NEXT);
+  if (SHARED && load32(heapBase, H_POLL) === page) store32(heapBase, H_POLL, next);
   const prev: usize = load32(page, D_PREV);
   if (next !== 0) store32(next, D_PREV, prev);
   else store32(queue, Q_LAST, prev);

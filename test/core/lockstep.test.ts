@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { type CoreSubject, coreSubject } from "../support/core.js";
+import { type Build, builds, type CoreSubject, coreSubject } from "../support/core.js";
 import { Random, seedOf } from "../support/random.js";
 import { traceNames, traceOperations } from "../support/traces.js";
 import { HIGH_BASE } from "../support/variants.js";
@@ -18,10 +18,10 @@ interface Pair {
   operations: number;
 }
 
-function pair(maximum: number, base = 0): Pair {
+function pair(maximum: number, base = 0, build: Build = "single"): Pair {
   return {
-    wasm: coreSubject("wasm", maximum, base),
-    js: coreSubject("js", maximum, base),
+    wasm: coreSubject("wasm", maximum, base, build),
+    js: coreSubject("js", maximum, base, build),
     operations: 0,
   };
 }
@@ -160,23 +160,31 @@ function stepAny(pair: Pair, r: Random, live: Live[], limit: number): void {
   }
 }
 
-for (const [name, base, maximum] of [
-  ["at 0", 0, 4096],
-  ["above 2 GiB", HIGH_BASE, 4096],
-  ["in too small a memory", 0, 60],
-] as const) {
-  test(`wasm and js: lockstep of random operations ${name}`, (t) => {
-    const seed = seedOf(4000 + maximum);
-    t.diagnostic(`TERRANE_SEED=${seed}`);
-    const random = new Random(seed);
-    const subjects = pair(maximum, base);
-    const live: Live[] = [];
-    for (let i = 0; i < 90000; i++) stepAny(subjects, random, live, 2000);
-    while (live.length > 0) stepFree(subjects, random, live);
-    both(subjects, "heapCollect", (s) => s.core.heapCollect());
-    both(subjects, "heapIsValid", (s) => s.core.heapIsValid());
-    finish(t, subjects);
-  });
+const PLACES = [
+  { name: "at 0", base: 0, maximum: 4096 },
+  { name: "above 2 GiB", base: HIGH_BASE, maximum: 4096 },
+  { name: "in too small a memory", base: 0, maximum: 60 },
+];
+
+for (const build of builds) {
+  for (const { name, base, maximum } of PLACES) {
+    test(`wasm and js, ${build}: lockstep of random operations ${name}`, (t) => {
+      const seed = seedOf(4000 + maximum);
+      t.diagnostic(`TERRANE_SEED=${seed}`);
+      const random = new Random(seed);
+      const subjects = pair(maximum, base, build);
+      const live: Live[] = [];
+      for (let i = 0; i < 90000; i++) stepAny(subjects, random, live, 2000);
+      while (live.length > 0) stepFree(subjects, random, live);
+      both(subjects, "heapCollect", (s) => s.core.heapCollect());
+      both(subjects, "heapIsValid", (s) => s.core.heapIsValid());
+      finish(t, subjects);
+    });
+  }
+
+  for (const name of traceNames()) {
+    test(`wasm and js, ${build}: lockstep of ${name}`, (t) => traceRun(t, build, name));
+  }
 }
 
 /** A new block of a trace's operation, on both sides. */
@@ -202,15 +210,13 @@ function traceStep(pair: Pair, blocks: number[], letter: string, numbers: number
   }
 }
 
-for (const name of traceNames()) {
-  test(`wasm and js: lockstep of ${name}`, (t) => {
-    const subjects = pair(4096);
-    const blocks: number[] = [];
-    for (const [letter, ...numbers] of traceOperations(name)) {
-      traceStep(subjects, blocks, letter, numbers);
-    }
-    both(subjects, "heapIsValid", (s) => s.core.heapIsValid());
-    assert.equal(subjects.wasm.core.heapIsValid(), 1);
-    finish(t, subjects);
-  });
+function traceRun(t: TestContext, build: Build, name: string): void {
+  const subjects = pair(4096, 0, build);
+  const blocks: number[] = [];
+  for (const [letter, ...numbers] of traceOperations(name)) {
+    traceStep(subjects, blocks, letter, numbers);
+  }
+  both(subjects, "heapIsValid", (s) => s.core.heapIsValid());
+  assert.equal(subjects.wasm.core.heapIsValid(), 1);
+  finish(t, subjects);
 }

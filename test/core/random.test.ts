@@ -1,7 +1,7 @@
-/** Random runs beside a shadow model, over a million operations, in both back ends. */
+/** Random runs beside a shadow model, over a million operations, in both back ends of both builds. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { backEnds, type CoreSubject, coreSubject } from "../support/core.js";
+import { backEnds, builds, type CoreSubject, coreSubject } from "../support/core.js";
 import { type Profile, profiles, Shadow, step } from "../support/model.js";
 import { assertEmpty, assertValid } from "../support/pages.js";
 import { Random, seedOf } from "../support/random.js";
@@ -44,36 +44,37 @@ function say(t: TestContext, seed: number, shadow: Shadow): void {
   t.diagnostic(`TERRANE_SEED=${seed}: ${shadow.operations} operations`);
 }
 
-for (const backEnd of backEnds) {
-  for (const [number, profile] of profiles.entries()) {
-    test(`${backEnd}: random operations, ${profile.name}`, (t) => {
-      const seed = seedOf(1000 + number);
+for (const backEnd of backEnds)
+  for (const build of builds) {
+    for (const [number, profile] of profiles.entries()) {
+      test(`${backEnd}, ${build}: random operations, ${profile.name}`, (t) => {
+        const seed = seedOf(1000 + number);
+        t.diagnostic(`TERRANE_SEED=${seed}`);
+        const s = coreSubject(backEnd, 4096, 0, build);
+        const shadow = run(s, profile, new Random(seed), OPERATIONS[profile.name]!);
+        assert.equal(shadow.refused, 0, "256 MiB are enough");
+        finish(s, shadow);
+        say(t, seed, shadow);
+      });
+    }
+
+    test(`${backEnd}, ${build}: random operations above 2 GiB`, (t) => {
+      const seed = seedOf(2000);
       t.diagnostic(`TERRANE_SEED=${seed}`);
-      const s = coreSubject(backEnd);
-      const shadow = run(s, profile, new Random(seed), OPERATIONS[profile.name]!);
-      assert.equal(shadow.refused, 0, "256 MiB are enough");
+      const s = coreSubject(backEnd, 4096, HIGH_BASE, build);
+      const shadow = run(s, profiles[1]!, new Random(seed), 40000);
+      assert.equal(shadow.refused, 0);
+      finish(s, shadow);
+      say(t, seed, shadow);
+    });
+
+    test(`${backEnd}, ${build}: random operations in a memory that is too small`, (t) => {
+      const seed = seedOf(3000);
+      t.diagnostic(`TERRANE_SEED=${seed}`);
+      const s = coreSubject(backEnd, 200, 0, build);
+      const shadow = run(s, profiles[1]!, new Random(seed), 60000);
+      assert.ok(shadow.refused > 100, `${shadow.refused} requests were refused`);
       finish(s, shadow);
       say(t, seed, shadow);
     });
   }
-
-  test(`${backEnd}: random operations above 2 GiB`, (t) => {
-    const seed = seedOf(2000);
-    t.diagnostic(`TERRANE_SEED=${seed}`);
-    const s = coreSubject(backEnd, 4096, HIGH_BASE);
-    const shadow = run(s, profiles[1]!, new Random(seed), 40000);
-    assert.equal(shadow.refused, 0);
-    finish(s, shadow);
-    say(t, seed, shadow);
-  });
-
-  test(`${backEnd}: random operations in a memory that is too small`, (t) => {
-    const seed = seedOf(3000);
-    t.diagnostic(`TERRANE_SEED=${seed}`);
-    const s = coreSubject(backEnd, 200);
-    const shadow = run(s, profiles[1]!, new Random(seed), 60000);
-    assert.ok(shadow.refused > 100, `${shadow.refused} requests were refused`);
-    finish(s, shadow);
-    say(t, seed, shadow);
-  });
-}

@@ -1,11 +1,18 @@
 /** Cores for tests: both back ends, with validity walks, over a memory the test can look into. */
 import { readFileSync } from "node:fs";
-import type { CoreExports } from "#dist/core/contract.js";
+import type { SharedCoreExports } from "#dist/core/contract.js";
 import type { CoreHost } from "#dist/core/glue.js";
-import { SLICE_SIZE, STATE_HEAP } from "#dist/core/layout.js";
+import {
+  AREA_FIRST,
+  AREA_SIZE,
+  SHARED_STATE_SLICES,
+  SLICE_SIZE,
+  STATE_AREAS,
+  STATE_HEAP,
+} from "#dist/core/layout.js";
 
-/** The check build also exports its walks and some insides; all answer numbers or booleans. */
-export interface CheckedCore extends CoreExports {
+/** The check builds also export their walks and some insides; all answer numbers or booleans. */
+export interface CheckedCore extends SharedCoreExports {
   heapIsValid(): boolean | number;
   arenaIsValid(): boolean | number;
   pageIsValid(page: number): boolean | number;
@@ -15,14 +22,23 @@ export interface CheckedCore extends CoreExports {
   binOf(size: number): number;
   binSize(bin: number): number;
   spanBin(slices: number): number;
-  /** JavaScript: must run when somebody else has grown a memory whose buffers detach. */
+  /** Of the shared build only. */
+  slicesAlloc(count: number): number;
+  slicesFree(slice: number, count: number): void;
+  slicesFreeCount(): number;
+  lostCollect(): number;
 }
 
 export type BackEnd = "wasm" | "js";
 export const backEnds: BackEnd[] = ["wasm", "js"];
 
+/** The core for one thread, and the core for threads that share a memory. */
+export type Build = "single" | "shared";
+export const builds: Build[] = ["single", "shared"];
+
 export interface CoreSubject {
   backEnd: BackEnd;
+  build: Build;
   /** Every answer is an unsigned number: addresses above 2 GiB are not negative, true is 1. */
   core: CheckedCore;
   /** Where the state begins. */
@@ -33,7 +49,7 @@ export interface CoreSubject {
   bytes(): Uint8Array;
   /** The word at an address plus an offset: of a page, say, D_RETIRE. */
   word(address: number, offset?: number): number;
-  /** A word of the arena, or of the heap. */
+  /** A word of the arena, or of the heap that the first instance made. */
   arena(offset: number): number;
   heap(offset: number): number;
   /** Every error that was raised: [code, size]. */
@@ -45,23 +61,39 @@ export interface CoreSubject {
 }
 
 const checked = new URL("../../check/", import.meta.url);
-const module = new WebAssembly.Module(readFileSync(new URL("core.wasm", checked)));
-// The factory is built by rollup and has no declaration: the address is kept from tsc.
-const { createCore } = (await import(new URL("core.js", checked).href)) as {
-  createCore(host: CoreHost): CheckedCore;
+
+function checkedModule(name: string): WebAssembly.Module {
+  return new WebAssembly.Module(readFileSync(new URL(name, checked)));
+}
+
+/** The factories are built by rollup and have no declaration: the address is kept from tsc. */
+async function checkedFactory(name: string): Promise<(host: CoreHost) => CheckedCore> {
+  return (await import(new URL(name, checked).href)).createCore;
+}
+
+const modules = { single: checkedModule("core.wasm"), shared: checkedModule("core-shared.wasm") };
+const factories = {
+  single: await checkedFactory("core.js"),
+  shared: await checkedFactory("core-shared.js"),
 };
 
 /**
  * A core whose state begins at `base` (a multiple of 64 KiB) in a memory that can grow to
  * `maximum` slices behind it.
  */
-export function coreSubject(backEnd: BackEnd, maximum = 4096, base = 0): CoreSubject {
+export function coreSubject(
+  backEnd: BackEnd,
+  maximum = 4096,
+  base = 0,
+  build: Build = "single",
+): CoreSubject {
   const first = base / SLICE_SIZE;
   const memory = new WebAssembly.Memory({
-    initial: first + 1,
+    initial: first + (build === "shared" ? SHARED_STATE_SLICES : 1),
     maximum: Math.min(65536, first + maximum),
+    shared: build === "shared",
   });
-  return coreOver(backEnd, memory, base, true);
+  return coreOver(backEnd, memory, base, true, build);
 }
 
 /** A core over a memory that exists; `zeroed` as heapInit takes it. */
@@ -70,8 +102,9 @@ export function coreOver(
   memory: WebAssembly.Memory,
   base: number,
   zeroed: boolean,
+  build: Build = "single",
 ): CoreSubject {
-  const subject = { backEnd, base, memory, ...windows(memory, base) } as CoreSubject;
+  const subject = { backEnd, build, base, memory, ...windows(memory, base, build) } as CoreSubject;
   coreStart(subject);
   subject.core.heapInit(base, zeroed);
   return subject;
@@ -79,10 +112,11 @@ export function coreOver(
 
 /** Another instance, of any back end, over the state that a first one made. */
 export function coreAttached(backEnd: BackEnd, to: CoreSubject): CoreSubject {
-  const { memory, base } = to;
-  const subject = { backEnd, base, memory, ...windows(memory, base) } as CoreSubject;
+  const { memory, base, build } = to;
+  const subject = { backEnd, build, base, memory, ...windows(memory, base, build) } as CoreSubject;
   coreStart(subject);
-  subject.core.heapAttach(base);
+  if (build === "single") subject.core.heapAttach(base);
+  else subject.core.threadAttach(base, 0);
   return subject;
 }
 
@@ -94,7 +128,8 @@ function coreStart(subject: CoreSubject): void {
   subject.core = unsigned(instantiate(subject), subject.memory);
 }
 
-function windows(memory: WebAssembly.Memory, base: number) {
+function windows(memory: WebAssembly.Memory, base: number, build: Build) {
+  const heap = build === "single" ? STATE_HEAP : STATE_AREAS + AREA_FIRST * AREA_SIZE;
   let words = new Uint32Array(memory.buffer);
   let bytes = new Uint8Array(memory.buffer);
   const wordsNow = () => {
@@ -111,7 +146,7 @@ function windows(memory: WebAssembly.Memory, base: number) {
     bytes: bytesNow,
     word,
     arena: (offset: number) => word(base, offset),
-    heap: (offset: number) => word(base + STATE_HEAP, offset),
+    heap: (offset: number) => word(base + heap, offset),
   };
 }
 
@@ -140,9 +175,10 @@ function growExactly(subject: CoreSubject, slices: number): number {
 
 function instantiate(subject: CoreSubject): CheckedCore {
   const host = hostOf(subject);
-  if (subject.backEnd === "js") return createCore(host);
+  if (subject.backEnd === "js") return factories[subject.build](host);
   const env = { memory: subject.memory, grow: host.grow, error: host.error };
-  return new WebAssembly.Instance(module, { env }).exports as unknown as CheckedCore;
+  return new WebAssembly.Instance(modules[subject.build], { env })
+    .exports as unknown as CheckedCore;
 }
 
 /**

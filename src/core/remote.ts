@@ -1,0 +1,175 @@
+/**
+ * Blocks that one thread frees in another thread's page (shared build only).
+ *
+ * Each page has one atomic word, `thread free`: a list of blocks that other threads push by
+ * compare-and-swap and the owner takes as a whole, so that no address can come back in between
+ * (ABA). The owner looks at it when the page has nothing else to give. Full pages are in no queue
+ * that malloc searches, so the first block that is pushed on an empty list also sets a word of the
+ * owner's heap, `remote`: while it is 0 the owner looks at no full page, else at a few in turn each
+ * time it needs a fresh one.
+ *
+ * mimalloc 2 queues such blocks at the owner's heap instead, in a protocol of four states of which
+ * one is waited for; a thread that is terminated in it would hold the owner up for ever. Here
+ * nobody waits: who stops between the push and the word leaves blocks that are found with the next.
+ */
+import { atomicCas, atomicLoad, atomicStore, atomicSwap } from "./atomics.ts";
+import { errorRaise, load32, store32 } from "./glue.ts";
+import {
+  BIN_FULL,
+  BIN_MEDIUM,
+  D_BLOCK,
+  D_LOCAL,
+  D_NEXT,
+  D_OWNER,
+  D_THREAD,
+  D_USED,
+  EFAULT,
+  FLAG_MEDIUM,
+  FLAGS,
+  H_POLL,
+  H_REMOTE,
+  H_REMOTE_MEDIUM,
+  MEDIUM_RUN_MAX,
+  MEDIUM_RUN_MIN,
+  OWNER_ABANDONED,
+  Q_FIRST,
+} from "./layout.ts";
+import { mediumFree } from "./medium.ts";
+import { pageCapacity, pageHolds, pageRelease } from "./page.ts";
+import { queueFromFull, queueOf } from "./queue.ts";
+import { heapBase } from "./state.ts";
+
+/** Full pages that one poll looks at: of 17 pages at most one waits for more than its turn. */
+const POLL_PAGES: u32 = 16;
+
+/**
+ * Pushes a block on the list of a page of another heap, or of none. Afterwards the page may be
+ * gone, so the answer is what its descriptor says now: its owner, with flags.
+ */
+export function remotePush(page: usize, block: usize): u32 {
+  let first: usize = atomicLoad(page, D_THREAD);
+  store32(block, 0, first);
+  while (!atomicCas(page, D_THREAD, first, block)) {
+    first = atomicLoad(page, D_THREAD);
+    store32(block, 0, first);
+  }
+  const owner: u32 = atomicLoad(page, D_OWNER);
+  if (first === 0) remoteTell(owner);
+  return owner;
+}
+
+/** Tells the heap that its owner word names; a heap that is gone is told in vain, at no harm. */
+function remoteTell(owner: u32): void {
+  const heap: usize = (owner & ~FLAGS) >>> 0;
+  if (heap <= OWNER_ABANDONED) return;
+  atomicStore(heap, (owner & FLAG_MEDIUM) !== 0 ? H_REMOTE_MEDIUM : H_REMOTE, 1);
+}
+
+/** Blocks of the list from `first` on; more than `most` or out of the page: 0xffffffff. */
+function remoteCount(page: usize, first: usize, most: u32): u32 {
+  let count: u32 = 0;
+  for (let block: usize = first; block !== 0; block = load32(block, 0)) {
+    if (count === most || !pageHolds(page, block)) return 0xffffffff;
+    count = count + 1;
+  }
+  return count;
+}
+
+function listLast(first: usize): usize {
+  let block: usize = first;
+  while (load32(block, 0) !== 0) block = load32(block, 0);
+  return block;
+}
+
+/**
+ * Moves what others freed in a small page of ours to `local free`; whether there was anything.
+ * A list that a double free or a stray write has damaged is reported and dropped: its blocks stay
+ * lost.
+ */
+export function remoteTake(page: usize): bool {
+  if (atomicLoad(page, D_THREAD) === 0) return false;
+  const first: usize = atomicSwap(page, D_THREAD, 0);
+  const count: u32 = remoteCount(page, first, pageCapacity(page));
+  if (count > load32(page, D_USED)) {
+    errorRaise(EFAULT, load32(page, D_BLOCK));
+    return false;
+  }
+  const local: usize = load32(page, D_LOCAL);
+  if (local !== 0) store32(listLast(first), 0, local);
+  store32(page, D_LOCAL, first);
+  store32(page, D_USED, load32(page, D_USED) - count);
+  return true;
+}
+
+/** Frees what others freed in a medium page of ours, which may be given back by that. */
+export function remoteTakeMedium(page: usize): bool {
+  if (atomicLoad(page, D_THREAD) === 0) return false;
+  let block: usize = atomicSwap(page, D_THREAD, 0);
+  if (remoteCount(page, block, load32(page, D_USED)) === 0xffffffff) {
+    errorRaise(EFAULT, load32(page, D_BLOCK));
+    return false;
+  }
+  while (block !== 0) {
+    const next: usize = load32(block, 0);
+    mediumFree(page, block);
+    block = next;
+  }
+  return true;
+}
+
+/** Takes what others freed in a full page; the page goes back to its queue or to the arena. */
+function fullWake(page: usize): void {
+  if (!remoteTake(page)) return;
+  if (load32(page, D_USED) === 0) pageRelease(page);
+  else queueFromFull(page);
+}
+
+/** Looks at the next full pages, if other threads have freed blocks since the last round began. */
+export function fullPoll(): void {
+  let page: usize = load32(heapBase, H_POLL);
+  if (page === 0) {
+    if (atomicLoad(heapBase, H_REMOTE) === 0) return;
+    atomicStore(heapBase, H_REMOTE, 0);
+    page = load32(queueOf(BIN_FULL), Q_FIRST);
+  }
+  for (let left: u32 = POLL_PAGES; left !== 0 && page !== 0; left--) {
+    const next: usize = load32(page, D_NEXT);
+    fullWake(page);
+    page = next;
+  }
+  store32(heapBase, H_POLL, page);
+}
+
+/** Looks at all medium pages, if other threads have freed blocks in some. */
+export function mediumPoll(): bool {
+  if (atomicLoad(heapBase, H_REMOTE_MEDIUM) === 0) return false;
+  atomicStore(heapBase, H_REMOTE_MEDIUM, 0);
+  for (let bound: u32 = MEDIUM_RUN_MIN; bound <= MEDIUM_RUN_MAX; bound++) {
+    let page: usize = load32(queueOf(BIN_MEDIUM + bound), Q_FIRST);
+    while (page !== 0) {
+      const next: usize = load32(page, D_NEXT);
+      remoteTakeMedium(page);
+      page = next;
+    }
+  }
+  return true;
+}
+
+/** Takes what others freed in any page of this heap. */
+export function remoteTakeAll(): void {
+  for (let bin: u32 = 1; bin < BIN_FULL; bin++) {
+    let page: usize = load32(queueOf(bin), Q_FIRST);
+    while (page !== 0) {
+      const next: usize = load32(page, D_NEXT);
+      if ((load32(page, D_OWNER) & FLAG_MEDIUM) !== 0) remoteTakeMedium(page);
+      else remoteTake(page);
+      page = next;
+    }
+  }
+  let full: usize = load32(queueOf(BIN_FULL), Q_FIRST);
+  while (full !== 0) {
+    const next: usize = load32(full, D_NEXT);
+    fullWake(full);
+    full = next;
+  }
+}
