@@ -1,8 +1,13 @@
 /** The two back ends: an instance of core.wasm, or the core as JavaScript, over one source. */
-import type { CoreExports } from "./core/contract.ts";
+import type { CoreExports, SharedCoreExports } from "./core/contract.ts";
+import type { CoreHost } from "./core/glue.ts";
+import { SHARED_STATE_SLICES } from "./core/layout.ts";
 import { createCore } from "./embed/core-js.js";
+import { createCore as createSharedCore } from "./embed/core-shared-js.js";
+import { coreSharedWasm } from "./embed/core-shared-wasm.js";
 import { coreWasm } from "./embed/core-wasm.js";
-import { arrayBuffer, type MemorySource, wasmMemory } from "./memory/index.ts";
+import { noThread } from "./errors.ts";
+import { arrayBuffer, type MemorySource, sharedArrayBuffer, wasmMemory } from "./memory/index.ts";
 import { SLICE_BYTES } from "./memory/source.ts";
 
 export type BackEnd = "wasm" | "js";
@@ -10,32 +15,56 @@ export type BackEnd = "wasm" | "js";
 /** Called with an errno code (12 ENOMEM, 75 EOVERFLOW) and the size that could not be had. */
 export type ErrorHandler = (code: number, size: number) => void;
 
-let module: WebAssembly.Module | undefined;
+const modules = new Map<string, WebAssembly.Module>();
 
 /** What can be said of a memory that is made for a heap, in bytes. */
 export interface NewMemory {
   offset?: number | undefined;
   initial?: number | undefined;
   maximum?: number | undefined;
+  shared?: boolean | undefined;
 }
 
-/** core.wasm comes with the package's code: importing needs no file and no network. */
-function coreModule(): WebAssembly.Module {
-  module ??= new WebAssembly.Module(Uint8Array.from(atob(coreWasm), (c) => c.charCodeAt(0)));
-  return module;
+/** The wasm comes with the package's code: importing needs no file and no network. */
+function moduleOf(base64: string): WebAssembly.Module {
+  const known = modules.get(base64);
+  if (known) return known;
+  const made = new WebAssembly.Module(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)));
+  modules.set(base64, made);
+  return made;
+}
+
+/** The core for threads, compiled once in a thread. */
+export function sharedModule(): WebAssembly.Module {
+  return moduleOf(coreSharedWasm);
 }
 
 export function sourceDefault(backEnd: BackEnd, options: NewMemory): MemorySource {
-  return backEnd === "wasm" ? wasmMemory(options) : arrayBuffer(options);
+  if (backEnd === "wasm") return wasmMemory(options);
+  return options.shared ? sharedArrayBuffer(options) : arrayBuffer(options);
 }
 
-/** What a core asks of its place: see CoreHost. `onGrow` runs after each growth. */
-export interface CoreSetting {
+/** Whom a core tells. `onGrow` runs after each growth by this thread. */
+export interface CoreHooks {
+  onError: ErrorHandler;
+  onGrow: () => void;
+}
+
+/** What a core asks of its place: see CoreHost. */
+export interface CoreSetting extends CoreHooks {
   source: MemorySource;
   /** Whether others may hold the source, and grow it. */
   foreign: boolean;
-  onError: ErrorHandler;
-  onGrow: () => void;
+}
+
+/** Where a thread that joins finds the state, and as whom it comes. */
+export interface ThreadSeat {
+  /** Address of the state. */
+  readonly start: number;
+  /** A ticket that only this thread has, or 0: it draws one. */
+  readonly ticket: number;
+  /** The core, compiled by the thread that sent this. */
+  readonly module?: WebAssembly.Module;
 }
 
 /**
@@ -45,15 +74,50 @@ export interface CoreSetting {
  */
 export function coreStart(backEnd: BackEnd, setting: CoreSetting): CoreExports {
   const { source } = setting;
-  roomEnsure(source);
-  const core = backEnd === "wasm" ? coreInstance(setting) : coreFactory(setting);
+  if (backEnd === "wasm" && source.capabilities.shared) {
+    throw new RangeError("a shared memory needs shared: true");
+  }
+  roomEnsure(source, 1);
+  const core = backEnd === "wasm" ? coreInstance(setting, moduleOf(coreWasm)) : coreJs(setting);
   core.heapInit(source.start, source.capabilities.zeroed);
   return core;
 }
 
-/** The state takes one slice from `start` on. */
-function roomEnsure(source: MemorySource): void {
-  const missing = source.start + SLICE_BYTES - source.buffer.byteLength;
+/**
+ * The core for threads: the first of its memory, or bound to the state at the seat of one that
+ * joins.
+ *
+ * @throws RangeError when the source is not shared, may not grow under threads, or has no room.
+ * @throws HeapError ERR_NO_THREAD when there is no place for another thread.
+ */
+export function sharedStart(
+  backEnd: BackEnd,
+  setting: CoreSetting,
+  seat?: ThreadSeat,
+): SharedCoreExports {
+  const { source } = setting;
+  sharedCheck(source);
+  if (!seat) roomEnsure(source, SHARED_STATE_SLICES);
+  const module = seat?.module ?? (backEnd === "wasm" ? sharedModule() : undefined);
+  const core = module ? (coreInstance(setting, module) as SharedCoreExports) : sharedJs(setting);
+  if (!seat) core.heapInit(source.start, source.capabilities.zeroed);
+  else if (core.threadAttach(seat.start, seat.ticket) === 0) throw noThread(seat.ticket);
+  return core;
+}
+
+function sharedCheck({ capabilities, memory, kind }: MemorySource): void {
+  if (!capabilities.shared) {
+    throw new RangeError(`shared: true needs a shared memory, not ${kind} that is not shared`);
+  }
+  // Only WebAssembly.Memory grows by one atomic step that tells who got what.
+  if (!memory && capabilities.canGrow) {
+    throw new RangeError("threads need a SharedArrayBuffer of a fixed size");
+  }
+}
+
+/** The state takes some slices from `start` on. */
+function roomEnsure(source: MemorySource, slices: number): void {
+  const missing = source.start + slices * SLICE_BYTES - source.buffer.byteLength;
   if (missing <= 0) return;
   if (source.grow(Math.ceil(missing / SLICE_BYTES)) !== 0) return;
   throw new RangeError(
@@ -67,41 +131,49 @@ function growAndTell(setting: CoreSetting, slices: number): number {
   return answer;
 }
 
-function coreInstance(setting: CoreSetting): CoreExports {
-  const { memory, capabilities, kind } = setting.source;
+function coreInstance(setting: CoreSetting, module: WebAssembly.Module): CoreExports {
+  const { memory, kind } = setting.source;
   if (!memory) throw new RangeError(`the wasm back end needs a WebAssembly.Memory, not ${kind}`);
-  if (capabilities.shared) {
-    throw new RangeError("the wasm back end cannot run over a shared memory yet; use backend: js");
-  }
   const env = {
     memory,
     grow: (slices: number) => growAndTell(setting, slices),
     error: (code: number, size: number) => setting.onError(code >>> 0, size >>> 0),
   };
-  return new WebAssembly.Instance(coreModule(), { env }).exports as unknown as CoreExports;
+  return new WebAssembly.Instance(module, { env }).exports as unknown as CoreExports;
 }
 
-function coreFactory(setting: CoreSetting): CoreExports {
-  const core = createCore({
+function hostOf(setting: CoreSetting): CoreHost {
+  return {
     get buffer() {
       return setting.source.buffer;
     },
     grow: (slices) => growAndTell(setting, slices),
     error: setting.onError,
-  });
-  return setting.foreign && setting.source.capabilities.detaches ? refreshing(core) : core;
+  };
+}
+
+function coreJs(setting: CoreSetting): CoreExports {
+  const core = createCore(hostOf(setting));
+  const moves = setting.foreign && setting.source.capabilities.detaches;
+  return moves ? refreshing(core, core.memoryRefresh) : core;
+}
+
+function sharedJs(setting: CoreSetting): SharedCoreExports {
+  const core = createSharedCore(hostOf(setting));
+  return setting.source.capabilities.canGrow ? refreshing(core, core.arenaReach) : core;
 }
 
 /**
- * When somebody else grows a memory that detaches, the JavaScript core is left with empty views and
- * would read undefined without an error. A default source has no somebody else, and needs no guard.
+ * When somebody else grows the memory, the JavaScript core is left with views that are empty, or
+ * short if the memory is shared, and would read undefined without an error. A default source has no
+ * somebody else, and needs no guard.
  */
-function refreshing(core: CoreExports): CoreExports {
+function refreshing<C extends CoreExports>(core: C, refresh: () => void): C {
   const guard =
     (call: (...args: number[]) => unknown) => (a: number, b: number, c: number, d: number) => {
-      core.memoryRefresh();
+      refresh();
       return call(a, b, c, d);
     };
   const calls = Object.entries(core).map(([name, call]) => [name, guard(call)]);
-  return Object.fromEntries(calls) as CoreExports;
+  return Object.fromEntries(calls) as C;
 }

@@ -7,6 +7,8 @@ export type HeapErrorCode =
   | "ERR_FOREIGN_POINTER"
   | "ERR_INTERIOR_POINTER"
   | "ERR_HEAP_DESTROYED"
+  | "ERR_HEAP_DETACHED"
+  | "ERR_NO_THREAD"
   | "ERR_OUT_OF_MEMORY";
 
 /** A mistake with memory. The heap is as it was before the call. */
@@ -47,6 +49,28 @@ export function heapDestroyed(): HeapError {
   return new HeapError("ERR_HEAP_DESTROYED", 0, "the heap has been destroyed");
 }
 
+export function heapDetached(): HeapError {
+  return new HeapError("ERR_HEAP_DETACHED", 0, "this thread has detached from the heap");
+}
+
+export function noThread(ticket: number): HeapError {
+  const why = ticket === 0 ? "124 threads are attached" : `thread ${ticket} is attached already`;
+  return new HeapError("ERR_NO_THREAD", 0, `attachHeap: ${why}`);
+}
+
+export function handleRefuse(handle: unknown, version: number): TypeError | RangeError {
+  const made = (handle as { terrane?: unknown } | null | undefined)?.terrane;
+  if (typeof made !== "number") return new TypeError("handle must come from heap.handle()");
+  return new RangeError(`handle of version ${made}, not ${version}: all threads need one terrane`);
+}
+
+export function threadRefuse(value: unknown): never {
+  if (typeof value !== "number") {
+    throw new TypeError(`threadId must be a number, not ${typeName(value)}`);
+  }
+  throw new RangeError(`threadId must be a whole number from 1 to 1073741823, not ${value}`);
+}
+
 export function outOfMemory(call: string, size: number): HeapError {
   return new HeapError("ERR_OUT_OF_MEMORY", 0, `${call}: no memory for ${size} bytes`);
 }
@@ -81,6 +105,6 @@ export function misaligned(name: string, ptr: number, size: number): RangeError 
   return new RangeError(`${name} needs a pointer that is a multiple of ${size}, not ${hex(ptr)}`);
 }
 
-function typeName(value: unknown): string {
+export function typeName(value: unknown): string {
   return value === null ? "null" : typeof value;
 }

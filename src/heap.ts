@@ -3,11 +3,13 @@
  */
 
 import { abiOf, type HeapAbi } from "./abi.ts";
-import { type BackEnd, coreStart, type ErrorHandler, sourceDefault } from "./backend.ts";
+import type { BackEnd, CoreHooks, ErrorHandler } from "./backend.ts";
 import type { CoreExports } from "./core/contract.ts";
+import { A_TOP } from "./core/layout.ts";
 import {
   alignmentRefuse,
   foreignPointer,
+  type HeapError,
   heapDestroyed,
   interiorPointer,
   outOfMemory,
@@ -15,12 +17,21 @@ import {
   SIZE_LIMIT,
   sizeRefuse,
 } from "./errors.ts";
-import { type MemorySource, wasmMemory } from "./memory/index.ts";
-import { type HeapOptions, heapOptions, optionsCheck } from "./options.ts";
+import type { MemorySource } from "./memory/index.ts";
 import { HeapView, MemoryViews, type TypedArray, type TypedArrayConstructor } from "./views.ts";
 import { type BlockVisitor, blocksVisit, type HeapStats, statsRead } from "./walk.ts";
 
 const PTR_FOREIGN = 1;
+
+/** What a heap is made of. */
+export interface HeapParts {
+  backend: BackEnd;
+  source: MemorySource;
+  onError: ErrorHandler | undefined;
+  /** Other threads may grow the memory. */
+  shared?: boolean;
+  start(hooks: CoreHooks): CoreExports;
+}
 
 /**
  * A heap over one memory, for one thread. Pointers are byte offsets into `buffer`; 0 is null and
@@ -46,17 +57,16 @@ export class Heap {
   readonly #views: MemoryViews;
 
   /** Use createHeap. */
-  constructor(options: HeapOptions) {
-    this.backend = options.backend ?? "wasm";
-    this.source = sourceOf(this.backend, options);
-    this.#onError = options.onError ?? (() => {});
+  constructor(parts: HeapParts) {
+    this.backend = parts.backend;
+    this.source = parts.source;
+    this.#onError = parts.onError ?? (() => {});
     this.#views = new MemoryViews(this);
-    this.#core = coreStart(this.backend, {
-      source: this.source,
-      foreign: options.memory !== undefined,
+    this.#core = parts.start({
       onError: (code, size) => this.#onError(code, size),
       onGrow: () => this.#views.reset(),
     });
+    if (parts.shared) this.#views.share(this.source.start + A_TOP);
     this.abi = abiOf(this.#core, this.backend);
   }
 
@@ -339,7 +349,12 @@ export class Heap {
 
   /** Ends the heap: later calls throw. A memory of its own can be collected then. */
   destroy(): void {
-    this.#core = coreDestroyed;
+    this.end(heapDestroyed);
+  }
+
+  /** Every later call throws. */
+  protected end(error: () => HeapError): void {
+    this.#core = coreEnded(error);
     this.#views.reset();
   }
 
@@ -353,30 +368,6 @@ export class Heap {
     const what = this.#core.pointerCheck(ptr);
     if (what !== 0) throw pointerError(call, what, ptr);
   }
-}
-
-/**
- * A heap over a new memory, or over the one in the options.
- *
- * @throws TypeError or RangeError for unknown options and values out of range.
- * @example
- * const heap = createHeap({ backend: "js", maximum: 2 ** 26 });
- */
-export function createHeap(options: HeapOptions = {}): Heap {
-  optionsCheck(heapOptions, options);
-  return new Heap(options);
-}
-
-/** Options that a memory which is there already has settled are refused, not dropped. */
-function sourceOf(backEnd: BackEnd, options: HeapOptions): MemorySource {
-  const { memory, offset, initial, maximum } = options;
-  if (memory === undefined) return sourceDefault(backEnd, { offset, initial, maximum });
-  if (initial !== undefined) throw new TypeError("initial is for a new memory");
-  if (memory instanceof WebAssembly.Memory) return wasmMemory({ memory, offset, maximum });
-  if (offset !== undefined || maximum !== undefined) {
-    throw new TypeError("offset and maximum belong to the source that is given as memory");
-  }
-  return memory;
 }
 
 function pointerError(call: string, what: number, ptr: number): Error {
@@ -398,9 +389,11 @@ function checkAlignment(alignment: number): void {
   }
 }
 
-/** Stands in for the core of a destroyed heap, so that no live call pays for the question. */
-const coreDestroyed = new Proxy({} as CoreExports, {
-  get: () => () => {
-    throw heapDestroyed();
-  },
-});
+/** Stands in for the core of a heap that has ended, so that no live call pays for the question. */
+function coreEnded(error: () => HeapError): CoreExports {
+  return new Proxy({} as CoreExports, {
+    get: () => () => {
+      throw error();
+    },
+  });
+}

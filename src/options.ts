@@ -8,6 +8,7 @@ export interface HeapOptions {
   offset?: number | undefined;
   initial?: number | undefined;
   maximum?: number | undefined;
+  shared?: boolean | undefined;
   onError?: ErrorHandler | undefined;
 }
 
@@ -58,6 +59,14 @@ export const heapOptions: OptionRow[] = [
     refuse: (value) => wrongBytes("maximum", value),
   },
   {
+    name: "shared",
+    type: "boolean",
+    default: "false",
+    text: "Other threads may attach to the heap: see docs/threads.md.",
+    refuse: (value) =>
+      typeof value === "boolean" ? undefined : wrongKind("shared", "a boolean", value),
+  },
+  {
     name: "onError",
     type: "(code, size) => void",
     default: "nothing",
@@ -66,6 +75,11 @@ export const heapOptions: OptionRow[] = [
       typeof value === "function" ? undefined : wrongKind("onError", "a function", value),
   },
 ];
+
+export type AttachOptions = Pick<HeapOptions, "onError">;
+
+/** Every option of attachHeap; the rest is settled by the heap that the handle is of. */
+export const attachOptions: OptionRow[] = heapOptions.filter((row) => row.name === "onError");
 
 /** Throws for the first option that is unknown or has a wrong value; undefined counts as absent. */
 export function optionsCheck(table: OptionRow[], options: object): void {

@@ -137,9 +137,16 @@ const kinds: { [K in keyof WholeViews]: TypedArrayConstructor<WholeViews[K]> } =
 export class MemoryViews {
   readonly #host: ViewHost;
   #made: Partial<WholeViews> = {};
+  /** One word: the size of a shared memory in slices. */
+  #top: Uint32Array | undefined;
 
   constructor(host: ViewHost) {
     this.#host = host;
+  }
+
+  /** Tells where a memory that other threads may grow has its size, in slices. */
+  share(address: number): void {
+    this.#top = new Uint32Array(this.#host.buffer, address, 1);
   }
 
   /** Forgets all views: the memory has grown. */
@@ -147,10 +154,15 @@ export class MemoryViews {
     this.#made = {};
   }
 
-  /** A length of 0 betrays a memory that somebody else has grown. */
+  /**
+   * A length of 0 betrays a memory that somebody else has grown. Views of a shared one stay, but
+   * end too early.
+   */
   of<K extends keyof WholeViews>(name: K): WholeViews[K] {
     const made = this.#made[name];
-    return made !== undefined && made.length !== 0 ? made : this.#make(name);
+    if (made === undefined || made.length === 0) return this.#make(name);
+    if (this.#top !== undefined && made.byteLength < this.#top[0]! * 65536) return this.#make(name);
+    return made;
   }
 
   #make<K extends keyof WholeViews>(name: K): WholeViews[K] {

@@ -23,6 +23,10 @@ export interface HeapStats {
   blockBytes: number;
   /** How often malloc has taken the generic path. */
   heartbeat: number;
+  /** Threads that are attached: 1 for a heap that is not shared. */
+  threads: number;
+  /** Pages of threads that have ended, which nobody has taken yet. */
+  abandonedPages: number;
 }
 
 /** A live block for `visitBlocks`: return false to stop. */
@@ -59,13 +63,56 @@ export function statsRead(words: Words, arena: number): HeapStats {
     blocks: 0,
     blockBytes: 0,
     heartbeat: word(words, arena + L.STATE_HEAP, L.H_HEARTBEAT),
+    threads: 1,
+    abandonedPages: 0,
   };
+  pagesCount(words, arena, stats);
+  return stats;
+}
+
+function pagesCount(words: Words, arena: number, stats: HeapStats): void {
   for (const page of pages(words, arena)) {
     stats.pages += 1;
     stats.blocks += word(words, page, L.D_USED);
     stats.blockBytes += bytesUsed(words, page);
+    if (ownerOf(words, page) === L.OWNER_ABANDONED && !isLarge(words, page)) {
+      stats.abandonedPages += 1;
+    }
   }
+}
+
+/** The id of the heap that a page belongs to. */
+function ownerOf(words: Words, page: number): number {
+  return (word(words, page, L.D_OWNER) & ~L.FLAGS) >>> 0;
+}
+
+function isLarge(words: Words, page: number): boolean {
+  return (word(words, page, L.D_OWNER) & L.FLAG_LARGE) !== 0;
+}
+
+/** As statsRead, of an arena that threads share: their figures added up. */
+export function sharedStatsRead(words: Words, arena: number): HeapStats {
+  const stats = statsRead(words, arena);
+  stats.freeBytes = slicesFree(words, arena) * L.SLICE_SIZE;
+  stats.heartbeat = word(words, arena, L.A_HEARTBEAT);
+  stats.threads = 0;
+  for (let i = L.AREA_FIRST; i < L.AREA_COUNT; i++) {
+    const area = arena + L.STATE_AREAS + i * L.AREA_SIZE;
+    if ((word(words, area, L.H_STATE) & 3) === L.AREA_FREE) continue;
+    stats.threads += 1;
+    stats.heartbeat += word(words, area, L.H_HEARTBEAT);
+  }
+  stats.stateBytes += inOsPages(L.AREA_SIZE * stats.threads) + OS_PAGE;
   return stats;
+}
+
+function slicesFree(words: Words, arena: number): number {
+  const end = Math.ceil(word(words, arena, L.A_TOP) / 32);
+  let count = 0;
+  for (let i = 0; i < end; i++) {
+    for (let bits = word(words, arena, L.STATE_FREE + i * 4); bits !== 0; bits &= bits - 1) count++;
+  }
+  return count;
 }
 
 function bytesUsed(words: Words, page: number): number {
@@ -77,22 +124,47 @@ function bytesUsed(words: Words, page: number): number {
 
 const OS_PAGE = 4096;
 
+function inOsPages(bytes: number): number {
+  return Math.ceil(bytes / OS_PAGE) * OS_PAGE;
+}
+
 /** Arena, heap and bitmaps are touched as far as slices reach, and so are descriptors. */
 function stateBytes(words: Words, arena: number): number {
   const top = word(words, arena, L.A_TOP);
   const own = top - arena / L.SLICE_SIZE;
-  const inOsPages = (bytes: number) => Math.ceil(bytes / OS_PAGE) * OS_PAGE;
   return inOsPages(L.STATE_DIRTY + top / 4) + inOsPages(own * L.DESC_SIZE);
 }
 
-/** Calls `visit` for every live block in address order; whether it got to the end. */
-export function blocksVisit(words: Words, arena: number, visit: BlockVisitor): boolean {
+/** Whose pages a walk visits. */
+export interface WalkOf {
+  /** Id of a heap. */
+  heap: number;
+  /** Also the large blocks of threads that have ended. */
+  abandoned: boolean;
+}
+
+/**
+ * Calls `visit` for every live block in address order, or for those of one heap; whether it got to
+ * the end.
+ */
+export function blocksVisit(
+  words: Words,
+  arena: number,
+  visit: BlockVisitor,
+  of?: WalkOf,
+): boolean {
   for (const page of pages(words, arena)) {
+    if (of && !isVisited(words, page, of)) continue;
     for (const [ptr, size] of pageBlocks(words, page)) {
       if (visit(ptr, size) === false) return false;
     }
   }
   return true;
+}
+
+function isVisited(words: Words, page: number, of: WalkOf): boolean {
+  const owner = ownerOf(words, page);
+  return owner === of.heap || (of.abandoned && owner === L.OWNER_ABANDONED);
 }
 
 /** The live blocks of a page, all found before the first is shown: the visitor may free. */

@@ -44,8 +44,14 @@ export interface SharedCoreExports extends CoreExports {
   threadAttach(base: number, ticket: number): number;
   threadTicket(): number;
   threadCount(): number;
+  /** The id of this thread's heap, which stands in the descriptors of its pages. */
+  threadHeap(): number;
   threadDetach(): void;
   threadRecover(ticket: number): boolean | number;
   /** Takes what other threads have freed in this heap's pages. */
   remoteTakeAll(): void;
+  /** Takes every abandoned page into this heap. */
+  abandonedAdoptAll(): void;
+  /** Only of use in JavaScript, before each call, after another thread grew the memory. */
+  arenaReach(): void;
 }

@@ -241,6 +241,8 @@ export const A_TICKETS: u32 = 40;
 export const A_ATTACHES: u32 = 44;
 /** 0: there is no abandoned page. */
 export const A_ABANDONED: u32 = 48;
+/** The heartbeats of threads that have ended. */
+export const A_HEARTBEAT: u32 = 52;
 export const A_SPANS: u32 = 64;
 export const A_CHUNKS: u32 = 320;
 export const SPAN_BINS: u32 = 64;

@@ -345,6 +345,11 @@ export function arenaInit(): void {
   if (end > first) slicesAdd(first, end - first);
 }
 
+/** For hosts whose views stay short when another thread grows the memory: see memoryReach. */
+export function arenaReach(): void {
+  memoryReach(load32(arenaBase, A_TOP));
+}
+
 /** Slices that are free. O(slices). */
 export function slicesFreeCount(): u32 {
   let count: u32 = 0;

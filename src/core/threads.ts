@@ -20,6 +20,7 @@ import {
   A_ABANDONED,
   A_ATTACHES,
   A_GROWER,
+  A_HEARTBEAT,
   A_OWN_SLICES,
   A_PAGE_SLICES,
   A_TABLE_SLICES,
@@ -45,6 +46,7 @@ import {
   FLAG_LARGE,
   FLAG_MEDIUM,
   FLAGS,
+  H_HEARTBEAT,
   H_ID,
   H_PAGES,
   H_RECOVERER,
@@ -130,10 +132,16 @@ export function threadTicket(): u32 {
   return load32(heapBase, H_STATE) >>> 2;
 }
 
+/** The id of this thread's heap. */
+export function threadHeap(): u32 {
+  return heapId;
+}
+
 /** Ends this thread's heap: its blocks stay valid, its pages are free to be taken by others. */
 export function threadDetach(): void {
   while (load32(heapBase, H_PAGES) !== 0) queuesAbandon();
   largeDisown(heapId);
+  areaBooks(heapBase);
   atomicStore(heapBase, H_STATE, stateOf(threadTicket(), AREA_FREE));
   stateBind(arenaBase, 0);
 }
@@ -157,6 +165,11 @@ function pageLeave(page: usize): void {
   }
   pageAbandon(page);
   if (pageWasFreedIn(page)) pageAdopt(page);
+}
+
+/** Adds what an area has counted to the books of the arena, before it is used again. */
+function areaBooks(area: usize): void {
+  atomicAdd(arenaBase, A_HEARTBEAT, load32(area, H_HEARTBEAT));
 }
 
 /** The next slice from `slice` on where a page begins, or the top. */
@@ -214,6 +227,7 @@ function areaRecover(area: usize, ticket: u32): void {
   }
   largeDisown(area);
   atomicStore(arenaBase, A_ABANDONED, 1);
+  areaBooks(area);
   atomicStore(area, H_STATE, stateOf(ticket, AREA_FREE));
 }
 

@@ -74,9 +74,10 @@ function movingBuffer(options: ArrayBufferOptions): MemorySource {
     start,
     grow: (slices) =>
       growWithin(slices, buffer.byteLength / SLICE_BYTES, options, (n) => {
+        const before = buffer.byteLength / SLICE_BYTES;
         const moved = bufferMove(buffer, buffer.byteLength + n * SLICE_BYTES);
         if (moved) buffer = moved;
-        return moved !== undefined;
+        return moved ? before : -1;
       }),
   };
 }
@@ -110,14 +111,15 @@ function callersBuffer(buffer: ArrayBuffer, options: ArrayBufferOptions): Memory
   };
 }
 
-function resized(buffer: Resizable & { byteLength: number }, slices: number): boolean {
+function resized(buffer: Resizable & { byteLength: number }, slices: number): number {
   try {
-    const bytes = (Math.floor(buffer.byteLength / SLICE_BYTES) + slices) * SLICE_BYTES;
+    const before = Math.floor(buffer.byteLength / SLICE_BYTES);
+    const bytes = (before + slices) * SLICE_BYTES;
     if (buffer.resize) buffer.resize(bytes);
     else buffer.grow?.(bytes);
-    return true;
+    return before;
   } catch {
-    return false;
+    return -1;
   }
 }
 

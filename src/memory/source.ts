@@ -61,24 +61,27 @@ export interface GrowthOptions {
 
 /**
  * The rule that every growing source follows: what the policy wants, else what is needed, never
- * beyond the maximum. `attempt` grows by exactly that many slices and answers whether it could.
+ * beyond the maximum. `attempt` grows by exactly that many slices and answers the size in slices
+ * that it grew from, which is not `present` if another thread was quicker; -1 = it could not.
  */
 export function growWithin(
   needed: number,
   present: number,
   options: GrowthOptions,
-  attempt: (slices: number) => boolean,
+  attempt: (slices: number) => number,
 ): number {
   const room = slicesBelow(options.maximum) - present;
   if (needed > room) return 0;
   const policy = options.growth ?? growEighth;
   const wanted = Math.min(Math.max(needed, Math.ceil(policy(needed, present))), room);
-  if (attempt(wanted)) return growthAnswer(wanted, present);
-  return wanted > needed && attempt(needed) ? growthAnswer(needed, present) : 0;
+  const before = attempt(wanted);
+  if (before >= 0) return growthAnswer(wanted, before);
+  const second = wanted > needed ? attempt(needed) : -1;
+  return second >= 0 ? growthAnswer(needed, second) : 0;
 }
 
-function growthAnswer(granted: number, present: number): number {
-  return ((granted << 16) | present) >>> 0;
+function growthAnswer(granted: number, before: number): number {
+  return ((granted << 16) | before) >>> 0;
 }
 
 function slicesBelow(maximum: number | undefined): number {

@@ -5,6 +5,7 @@ import {
   growWithin,
   type MemorySource,
   SLICE_BYTES,
+  SLICES_LIMIT,
   slicesFor,
 } from "./source.ts";
 
@@ -21,6 +22,11 @@ export interface WasmMemoryOptions extends GrowthOptions {
   initial?: number | undefined;
   /** Tells that a caller's memory is zero from `offset` on. Default: only what grows is. */
   zeroed?: boolean | undefined;
+  /**
+   * Makes a new memory that threads can share. It reserves address space up to `maximum`; without
+   * one it takes the largest that the engine grants of 4, 2 and 1 GiB, and so on to 64 MiB.
+   */
+  shared?: boolean | undefined;
 }
 
 /**
@@ -62,18 +68,35 @@ function memoryNew(options: WasmMemoryOptions): WebAssembly.Memory {
   if (options.maximum !== undefined && initial * SLICE_BYTES > options.maximum) {
     throw new RangeError(`maximum ${options.maximum} is below the ${initial * SLICE_BYTES} needed`);
   }
-  return new WebAssembly.Memory({ initial });
+  return options.shared ? sharedNew(initial, options.maximum) : new WebAssembly.Memory({ initial });
+}
+
+const SHARED_LEAST = 2 ** 26 / SLICE_BYTES;
+
+function sharedNew(initial: number, bytes: number | undefined): WebAssembly.Memory {
+  const most = bytes === undefined ? SLICES_LIMIT : Math.floor(bytes / SLICE_BYTES);
+  const least = bytes === undefined ? Math.max(initial, SHARED_LEAST) : most;
+  return sharedWithin(initial, Math.min(most, SLICES_LIMIT), least);
+}
+
+/** Halves the maximum while the engine refuses it, down to `least` slices. */
+function sharedWithin(initial: number, maximum: number, least: number): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial, maximum, shared: true });
+  } catch (error) {
+    if (maximum >>> 1 < least) throw error;
+    return sharedWithin(initial, maximum >>> 1, least);
+  }
 }
 
 function isShared(buffer: ArrayBufferLike): boolean {
   return typeof SharedArrayBuffer !== "undefined" && buffer instanceof SharedArrayBuffer;
 }
 
-function grown(memory: WebAssembly.Memory, slices: number): boolean {
+function grown(memory: WebAssembly.Memory, slices: number): number {
   try {
-    memory.grow(slices);
-    return true;
+    return memory.grow(slices);
   } catch {
-    return false;
+    return -1;
   }
 }

@@ -409,7 +409,7 @@ test("options: unknown names, wrong kinds and wrong values are refused", () => {
     ],
     [
       { memory: new WebAssembly.Memory({ initial: 1, maximum: 9, shared: true }) },
-      "RangeError: the wasm back end cannot run over a shared memory yet; use backend: js",
+      "RangeError: a shared memory needs shared: true",
     ],
     [
       { memory: failingMemory(wasmMemory({ memory: new WebAssembly.Memory({ initial: 1 }) }), 1) },

@@ -1,0 +1,91 @@
+/** How heaps come into being: the one that makes a memory's state, and those that join it. */
+
+import { type BackEnd, coreStart, sharedStart, sourceDefault } from "./backend.ts";
+import { handleRefuse } from "./errors.ts";
+import { Heap } from "./heap.ts";
+import { type MemorySource, sharedArrayBuffer, wasmMemory } from "./memory/index.ts";
+import {
+  type AttachOptions,
+  attachOptions,
+  type HeapOptions,
+  heapOptions,
+  optionsCheck,
+} from "./options.ts";
+import { HANDLE_VERSION, type HeapHandle, SharedHeap } from "./shared-heap.ts";
+
+/**
+ * A heap over a new memory, or over the one in the options. With `shared: true` other threads can
+ * attach to it: see SharedHeap.
+ *
+ * @throws TypeError or RangeError for unknown options and values out of range.
+ * @example
+ * const heap = createHeap({ backend: "js", maximum: 2 ** 26 });
+ */
+export function createHeap(options: HeapOptions & { readonly shared: true }): SharedHeap;
+export function createHeap(options?: HeapOptions): Heap;
+export function createHeap(options: HeapOptions = {}): Heap {
+  optionsCheck(heapOptions, options);
+  const { backend = "wasm", onError, maximum } = options;
+  const source = sourceOf(backend, options);
+  if (!options.shared) {
+    const foreign = options.memory !== undefined;
+    return new Heap({
+      backend,
+      source,
+      onError,
+      start: (hooks) => coreStart(backend, { source, foreign, ...hooks }),
+    });
+  }
+  return new SharedHeap({
+    backend,
+    source,
+    onError,
+    maximum,
+    start: (hooks) => sharedStart(backend, { source, foreign: true, ...hooks }),
+  });
+}
+
+/**
+ * This thread's heap over the memory of another thread's: `handle` is what its `handle()` answered,
+ * as it arrived in a Worker. Ends with `detach()`, which a Worker of Node also does when it ends by
+ * itself.
+ *
+ * @throws TypeError for what is no handle, RangeError for one of another version of terrane.
+ * @throws HeapError ERR_NO_THREAD when 124 threads are attached, or the handle was made for one
+ * thread that has attached already.
+ * @example
+ * const heap = createHeap({ shared: true });
+ * const mine = attachHeap(heap.handle()); // mostly in a Worker, with the handle that it was sent
+ * heap.free(mine.malloc(100));
+ * mine.detach();
+ */
+export function attachHeap(handle: HeapHandle, options: AttachOptions = {}): SharedHeap {
+  optionsCheck(attachOptions, options);
+  if (handle?.terrane !== HANDLE_VERSION) throw handleRefuse(handle, HANDLE_VERSION);
+  const { backend, maximum } = handle;
+  const source = sourceOfHandle(handle);
+  return new SharedHeap({
+    backend,
+    source,
+    onError: options.onError,
+    maximum,
+    start: (hooks) => sharedStart(backend, { source, foreign: true, ...hooks }, handle),
+  }).detachAtExit();
+}
+
+function sourceOfHandle({ memory, buffer, start, maximum }: HeapHandle): MemorySource {
+  if (memory) return wasmMemory({ memory, offset: start, maximum });
+  return sharedArrayBuffer({ buffer, offset: start });
+}
+
+/** Options that a memory which is there already has settled are refused, not dropped. */
+function sourceOf(backEnd: BackEnd, options: HeapOptions): MemorySource {
+  const { memory, offset, initial, maximum, shared } = options;
+  if (memory === undefined) return sourceDefault(backEnd, { offset, initial, maximum, shared });
+  if (initial !== undefined) throw new TypeError("initial is for a new memory");
+  if (memory instanceof WebAssembly.Memory) return wasmMemory({ memory, offset, maximum });
+  if (offset !== undefined || maximum !== undefined) {
+    throw new TypeError("offset and maximum belong to the source that is given as memory");
+  }
+  return memory;
+}

@@ -1,0 +1,197 @@
+/** A heap that threads share: each has one of these over the same memory. */
+import type { BackEnd, CoreHooks, ErrorHandler, ThreadSeat } from "./backend.ts";
+import { sharedModule } from "./backend.ts";
+import type { SharedCoreExports } from "./core/contract.ts";
+import { heapDetached, threadRefuse } from "./errors.ts";
+import { Heap } from "./heap.ts";
+import type { MemorySource } from "./memory/index.ts";
+import type { BlockVisitor, HeapStats } from "./walk.ts";
+import { blocksVisit, sharedStatsRead } from "./walk.ts";
+
+/** Changes whenever the layout of the memory does: all threads need the same terrane. */
+export const HANDLE_VERSION = 1;
+
+/** What another thread needs to attach: can be sent with postMessage or as workerData. */
+export interface HeapHandle extends ThreadSeat {
+  readonly terrane: number;
+  readonly backend: BackEnd;
+  readonly memory?: WebAssembly.Memory;
+  readonly buffer?: SharedArrayBuffer;
+  readonly maximum?: number | undefined;
+}
+
+interface SharedHeapParts {
+  backend: BackEnd;
+  source: MemorySource;
+  onError: ErrorHandler | undefined;
+  maximum: number | undefined;
+  start(hooks: CoreHooks): SharedCoreExports;
+}
+
+/** What a Worker of Node has. */
+interface EndingWorker {
+  once?(event: "exit", listener: () => void): unknown;
+}
+
+export interface VisitOptions {
+  /** Takes the pages of threads that have ended first, so that their blocks are visited too. */
+  abandoned?: boolean;
+}
+
+/**
+ * One thread's heap in a memory that threads share. Every thread allocates from pages of its own,
+ * without a lock; any thread may free, resize and read any block. docs/threads.md tells what may be
+ * called from where, and what happens when a thread dies.
+ *
+ * @example
+ * const heap = createHeap({ shared: true });
+ * const mine = attachHeap(heap.handle()); // mostly in a Worker
+ * heap.free(mine.malloc(100));
+ * mine.detach();
+ */
+export class SharedHeap extends Heap {
+  /** A number that no other thread of this memory has or will have. */
+  readonly threadId: number;
+  readonly #shared: SharedCoreExports;
+  readonly #maximum: number | undefined;
+  #attached = true;
+
+  /** Use createHeap or attachHeap. */
+  constructor(parts: SharedHeapParts) {
+    let shared: SharedCoreExports | undefined;
+    const start = (hooks: CoreHooks) => {
+      shared = parts.start(hooks);
+      return shared;
+    };
+    super({ ...parts, start, shared: true });
+    this.#shared = shared as unknown as SharedCoreExports;
+    this.#maximum = parts.maximum;
+    this.threadId = this.#shared.threadTicket() >>> 0;
+  }
+
+  /**
+   * What another thread needs for attachHeap; any number of threads may use it. Can be cloned by
+   * postMessage among the Workers of one process, or of one cross-origin isolated page.
+   */
+  handle(): HeapHandle {
+    return this.#handle(0);
+  }
+
+  #handle(ticket: number): HeapHandle {
+    this.#check();
+    const { memory, buffer, start } = this.source;
+    const bytes = memory ? { memory, module: this.#module() } : { buffer };
+    const { backend } = this;
+    const seat = { terrane: HANDLE_VERSION, backend, start, ticket, maximum: this.#maximum };
+    return { ...seat, ...bytes } as HeapHandle;
+  }
+
+  /** Workers need not compile it again. */
+  #module(): WebAssembly.Module | undefined {
+    return this.backend === "wasm" ? sharedModule() : undefined;
+  }
+
+  /**
+   * Ends this thread's part: its blocks stay valid, its pages are taken over by threads that need
+   * room or free blocks in them. Every later call of this object throws; detach does nothing then.
+   */
+  detach(): void {
+    if (!this.#attached) return;
+    this.#attached = false;
+    exits.delete(this);
+    this.#shared.threadDetach();
+    this.end(heapDetached);
+  }
+
+  /** detach: the memory and the blocks of other threads live on. */
+  override destroy(): void {
+    this.detach();
+  }
+
+  /**
+   * Gives the pages of a thread free that ended without detach, terminated for example. It must not
+   * run any more: wait for its Worker's exit. Answers whether there was such a thread, so calling
+   * twice is harmless.
+   *
+   * @throws RangeError for the caller's own threadId.
+   */
+  recover(threadId: number): boolean {
+    this.#check();
+    const good = typeof threadId === "number" && threadId >>> 0 === threadId;
+    if (!good || threadId === 0 || threadId > 0x3fffffff) threadRefuse(threadId);
+    if (threadId === this.threadId) throw new RangeError("recover: this thread is alive");
+    return !!this.#shared.threadRecover(threadId);
+  }
+
+  /**
+   * Starts a Worker whose end this heap watches: `make` gets a handle for exactly one thread and
+   * answers the Worker that it sends it to. When a Worker of Node exits, however it does, what it
+   * left is recovered. A Worker of a browser tells nobody that it ended: there call `recover`.
+   *
+   * @example
+   * const worker = heap.startWorker((handle) => new Worker(url, { workerData: handle }));
+   */
+  startWorker<W extends EndingWorker>(make: (handle: HeapHandle) => W): W {
+    const ticket = this.#shared.ticketDraw() >>> 0;
+    const worker = make(this.#handle(ticket));
+    worker.once?.("exit", () => {
+      if (this.#attached) this.#shared.threadRecover(ticket);
+    });
+    return worker;
+  }
+
+  /** Detaches when the process or Worker ends by itself, where the platform tells. */
+  detachAtExit(): this {
+    exitHook();
+    exits.add(this);
+    return this;
+  }
+
+  /**
+   * Takes what other threads have freed, and gives every page without live blocks back. With
+   * `force` also adopts all pages of threads that have ended, and finds the slices that terminated
+   * ones have lost if no other thread is attached.
+   */
+  override collect(force = false): void {
+    this.#check();
+    this.#shared.heapCollect(force);
+  }
+
+  /**
+   * Figures of the whole memory, all threads together. While others work they are of no single
+   * moment; blocks that were freed by another thread count until the page's owner takes them.
+   */
+  override stats(): HeapStats {
+    this.#check();
+    this.#shared.remoteTakeAll();
+    return sharedStatsRead(this.u32, this.source.start);
+  }
+
+  /**
+   * As Heap.visitBlocks, over the blocks that lie in this thread's pages, whoever uses them. The
+   * pages of other threads cannot be read while these work.
+   */
+  override visitBlocks(visit: BlockVisitor, { abandoned = false }: VisitOptions = {}): boolean {
+    this.#check();
+    if (abandoned) this.#shared.abandonedAdoptAll();
+    this.#shared.remoteTakeAll();
+    const heap = this.#shared.threadHeap() >>> 0;
+    return blocksVisit(this.u32, this.source.start, visit, { heap, abandoned });
+  }
+
+  #check(): void {
+    if (!this.#attached) throw heapDetached();
+  }
+}
+
+const exits = new Set<SharedHeap>();
+let exitsHooked = false;
+
+/** One listener for all heaps of this thread. */
+function exitHook(): void {
+  if (exitsHooked || typeof process !== "object" || typeof process.once !== "function") return;
+  exitsHooked = true;
+  process.once("exit", () => {
+    for (const heap of exits) heap.detach();
+  });
+}
