@@ -1,6 +1,6 @@
 /** The allocators under test, each behind the same few names. */
 import { existsSync, readFileSync } from "node:fs";
-import { createHeap } from "#dist/index.js";
+import { createHeap, type HeapOptions } from "#dist/index.js";
 import { fromRoot } from "./paths.ts";
 
 export type Mode = "wasm" | "js";
@@ -102,13 +102,13 @@ function mimallocHost(memory: () => WebAssembly.Memory): WebAssembly.Imports {
 }
 
 /** C's functions of a heap of ours; its JavaScript build only makes sense from JavaScript. */
-function terrane(name: string, modes: readonly Mode[], backend: "wasm" | "js"): Allocator {
+function terrane(name: string, modes: readonly Mode[], options: HeapOptions): Allocator {
   return {
     name,
     modes,
     available: true,
     instantiate: async () => {
-      const heap = createHeap({ backend, onError: unexpected("error") });
+      const heap = createHeap({ ...options, onError: unexpected("error") });
       return { memory: heap.memory ?? heap.source, exports: heap.abi };
     },
   };
@@ -154,8 +154,9 @@ async function thingInstance(): Promise<Instance> {
 }
 
 export const allocators: readonly Allocator[] = [
-  terrane("terrane", ["wasm", "js"], "wasm"),
-  terrane("terrane-js", ["js"], "js"),
+  terrane("terrane", ["wasm", "js"], {}),
+  terrane("terrane-shared", ["wasm", "js"], { shared: true }),
+  terrane("terrane-js", ["js"], { backend: "js" }),
   terraneTyped,
   rival("dlmalloc", "bench/rivals/dlmalloc.wasm"),
   rival("tlsf", "bench/rivals/tlsf.wasm"),

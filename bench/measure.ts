@@ -37,7 +37,9 @@ function linkWorkloads(instance: Instance): WebAssembly.Exports {
   const { malloc, free, realloc, calloc, memalign = needsMemalign } = instance.exports;
   const memory = instance.memory as WebAssembly.Memory;
   const imports = { env: { memory }, alloc: { malloc, free, realloc, calloc, memalign } };
-  return new WebAssembly.Instance(compiled("bench/workloads/workloads.wasm"), imports).exports;
+  const shared = memory.buffer instanceof SharedArrayBuffer;
+  const file = `bench/workloads/workloads${shared ? "-shared" : ""}.wasm`;
+  return new WebAssembly.Instance(compiled(file), imports).exports;
 }
 
 function zeroedTable(instance: Instance, words: number): number {
@@ -68,12 +70,15 @@ function bindWasmTrace(instance: Instance, trace: Trace): Bound {
   return { operations: trace.count, driverBytes, run: () => replay(ops, slots, trace.count) };
 }
 
-/** Growth detaches the old buffer, which leaves its views with no length. */
+/** Growth detaches the old buffer, which leaves its views with no length; shared ones stay short. */
 function jsHeap(instance: Instance): Heap {
   const { malloc, free, realloc, calloc, memalign = needsMemalign } = instance.exports;
+  const shared = instance.memory.buffer instanceof SharedArrayBuffer;
   let words = new Uint32Array(instance.memory.buffer);
   const u32 = () => {
-    if (words.length === 0) words = new Uint32Array(instance.memory.buffer);
+    if (shared ? words.buffer !== instance.memory.buffer : words.length === 0) {
+      words = new Uint32Array(instance.memory.buffer);
+    }
     return words;
   };
   return { malloc, free, realloc, calloc, memalign, u32 };

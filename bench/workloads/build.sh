@@ -1,12 +1,16 @@
 #!/bin/sh
-# Rebuilds workloads.wasm. Needs Debian's clang and lld.
+# Rebuilds workloads.wasm, and workloads-shared.wasm for shared memories. Needs Debian's clang and lld.
 set -eu
 cd "$(dirname "$0")"
 # Nothing may be added to the memory that the allocator under test owns: no stack, no data.
 # Addresses are plain integers here, so neither aliasing nor null gets a meaning of its own.
-clang --target=wasm32 -O3 -nostdlib -ffreestanding -fno-strict-aliasing \
-  -fno-delete-null-pointer-checks -Wall -Wextra -Wno-unused-parameter \
-  -Wno-int-to-pointer-cast \
-  -Wl,--no-entry -Wl,--import-memory -Wl,--initial-memory=0 -Wl,-z,stack-size=0 \
-  -Wl,--stack-first -Wl,--strip-all \
-  -o workloads.wasm ./*.c
+build() {
+  clang --target=wasm32 -O3 -nostdlib -ffreestanding -fno-strict-aliasing \
+    -fno-delete-null-pointer-checks -Wall -Wextra -Wno-unused-parameter \
+    -Wno-int-to-pointer-cast \
+    -Wl,--no-entry -Wl,--import-memory -Wl,--initial-memory=0 -Wl,-z,stack-size=0 \
+    -Wl,--stack-first -Wl,--strip-all "$@"
+}
+build -o workloads.wasm ./*.c
+build -matomics -mbulk-memory -Wl,--shared-memory -Wl,--max-memory=4294967296 \
+  -o workloads-shared.wasm ./*.c
