@@ -292,16 +292,17 @@ function growOnce(count: u32): bool {
 
 /**
  * Takes new slices under management; their memory is zero unless the dirty bits say otherwise. The
- * free bits are set last: nobody finds a slice whose descriptor is not there.
+ * top comes first and the free bits last: nobody finds a slice whose descriptor is not there, and
+ * what was marked as ours by a thread that dies here is found again.
  */
 export function slicesAdd(first: u32, count: u32): void {
   const end: u32 = first + count;
+  atomicRaise(arenaBase + A_TOP, end);
   const tables: u32 = tablesAdd(first, end);
   for (let slice: u32 = first; slice < tables; slice++) store32(descOf(slice), D_BIN, BIN_OURS);
   for (let slice: u32 = tables; slice < end; slice++) store32(descOf(slice), D_BIN, BIN_TABLE);
   atomicAdd(arenaBase, A_OWN_SLICES, count);
   atomicAdd(arenaBase, A_TABLE_SLICES, end - tables);
-  atomicRaise(arenaBase + A_TOP, end);
   if (tables !== first) runPut(first, tables - first);
 }
 

@@ -1,0 +1,61 @@
+/**
+ * The atomic intrinsics under a scheduler, for tests: each first asks the host, who may let another
+ * thread go on here, or end this one for good by throwing.
+ */
+import { words } from "./glue.ts";
+
+export const SHARED: bool = true;
+
+/** What the stepped build asks of its host besides. */
+export interface StepHost {
+  /** Before an atomic access to a word; loads say so, since looking twice tells nothing new. */
+  step(index: number, load: boolean): void;
+  /** Before a plain store. */
+  stepStore(): void;
+  /** Whether compare-and-swap is to be broken on purpose: a load, then a store. */
+  readonly torn: boolean;
+  /** What the memory has at first; it grows by grow(). */
+  readonly slices: number;
+}
+
+declare const host: StepHost;
+
+function at(p: usize, offset: u32): u32 {
+  const index: u32 = (p + offset) >>> 2;
+  host.step(index, false);
+  return index;
+}
+
+export function atomicLoad(p: usize, offset: u32): u32 {
+  const index: u32 = (p + offset) >>> 2;
+  host.step(index, true);
+  return Atomics.load(words, index);
+}
+
+export function atomicStore(p: usize, offset: u32, value: u32): void {
+  Atomics.store(words, at(p, offset), value);
+}
+
+export function atomicCas(p: usize, offset: u32, expected: u32, value: u32): bool {
+  if (!host.torn)
+    return Atomics.compareExchange(words, at(p, offset), expected, value) === expected;
+  if (atomicLoad(p, offset) !== expected) return false;
+  atomicStore(p, offset, value);
+  return true;
+}
+
+export function atomicSwap(p: usize, offset: u32, value: u32): u32 {
+  return Atomics.exchange(words, at(p, offset), value);
+}
+
+export function atomicAdd(p: usize, offset: u32, value: u32): u32 {
+  return Atomics.add(words, at(p, offset), value);
+}
+
+export function atomicOr(p: usize, offset: u32, bits: u32): u32 {
+  return Atomics.or(words, at(p, offset), bits);
+}
+
+export function atomicAnd(p: usize, offset: u32, bits: u32): u32 {
+  return Atomics.and(words, at(p, offset), bits);
+}

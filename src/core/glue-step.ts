@@ -1,0 +1,19 @@
+/**
+ * The glue under a scheduler, for tests: plain stores ask the host too, who may end the thread, and
+ * the memory has as many slices as the host says.
+ */
+import type { StepHost } from "./atomics-step.ts";
+import { store32 as storePlain } from "./glue.ts";
+
+export * from "./glue.ts";
+
+declare const host: StepHost;
+
+export function store32(p: usize, offset: u32, value: u32): void {
+  host.stepStore();
+  storePlain(p, offset, value);
+}
+
+export function memorySlices(): u32 {
+  return host.slices;
+}
