@@ -66,7 +66,7 @@ export class SharedHeap extends Heap {
     super({ ...parts, start, shared: true });
     this.#shared = shared as unknown as SharedCoreExports;
     this.#maximum = parts.maximum;
-    this.threadId = this.#shared.threadTicket() >>> 0;
+    this.threadId = this.#shared.threadNumber() >>> 0;
   }
 
   /**

@@ -42,7 +42,7 @@ export interface SharedCoreExports extends CoreExports {
   ticketDraw(): number;
   /** Binds this instance to the arena at `base`; answers the ticket, or 0. */
   threadAttach(base: number, ticket: number): number;
-  threadTicket(): number;
+  threadNumber(): number;
   threadCount(): number;
   /** The id of this thread's heap, which stands in the descriptors of its pages. */
   threadHeap(): number;

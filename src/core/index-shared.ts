@@ -9,7 +9,7 @@ export {
   threadCount,
   threadDetach,
   threadHeap,
+  threadNumber,
   threadRecover,
-  threadTicket,
   ticketDraw,
 } from "./threads.ts";

@@ -8,6 +8,13 @@ export let heapBase: usize = 0;
 /** The heap's id, as it stands in D_OWNER of a page that needs no special care. */
 export let heapId: u32 = 0;
 
+/** The ticket of the thread that this instance is; 0 in a heap that is not shared. */
+export let threadTicket: u32 = 0;
+
+export function ticketBind(ticket: u32): void {
+  threadTicket = ticket;
+}
+
 export function stateBind(arena: usize, heap: usize): void {
   arenaBase = arena;
   heapBase = heap;

@@ -66,7 +66,7 @@ import { mediumMend } from "./medium.ts";
 import { pageDrop, pageMend } from "./page.ts";
 import { queueOf, queueRemove, queuesInit } from "./queue.ts";
 import { runPut, sliceIsFree, slicesFreeCount } from "./slices-shared.ts";
-import { arenaBase, heapBase, heapId, stateBind } from "./state.ts";
+import { arenaBase, heapBase, heapId, stateBind, threadTicket, ticketBind } from "./state.ts";
 
 function areaAt(index: u32): usize {
   return arenaBase + STATE_AREAS + (index << AREA_SHIFT);
@@ -115,6 +115,7 @@ export function threadAttach(base: usize, ticket: u32): u32 {
   memoryZero(area, H_STATE);
   memoryZero(area + H_STATE + 4, AREA_SIZE - H_STATE - 4);
   stateBind(base, area);
+  ticketBind(mine);
   heapBegin();
   return mine;
 }
@@ -128,8 +129,8 @@ export function heapBegin(): void {
 }
 
 /** The ticket of the thread that this instance is. */
-export function threadTicket(): u32 {
-  return load32(heapBase, H_STATE) >>> 2;
+export function threadNumber(): u32 {
+  return threadTicket;
 }
 
 /** The id of this thread's heap. */
@@ -137,13 +138,21 @@ export function threadHeap(): u32 {
   return heapId;
 }
 
-/** Ends this thread's heap: its blocks stay valid, its pages are free to be taken by others. */
+/**
+ * Ends this thread's heap: its blocks stay valid, its pages are free to be taken by others. Does
+ * nothing for a thread that others have recovered already.
+ */
 export function threadDetach(): void {
+  if (areaOf(threadTicket) === heapBase) heapLeave();
+  stateBind(arenaBase, 0);
+  ticketBind(0);
+}
+
+function heapLeave(): void {
   while (load32(heapBase, H_PAGES) !== 0) queuesAbandon();
   largeDisown(heapId);
   areaBooks(heapBase);
-  atomicStore(heapBase, H_STATE, stateOf(threadTicket(), AREA_FREE));
-  stateBind(arenaBase, 0);
+  atomicStore(heapBase, H_STATE, stateOf(threadTicket, AREA_FREE));
 }
 
 function queuesAbandon(): void {
@@ -197,7 +206,7 @@ function largeDisown(heap: u32): void {
 export function threadRecover(ticket: u32): bool {
   const area: usize = areaOf(ticket);
   if (area === 0 || area === heapBase) return false;
-  store32(area, H_RECOVERER, threadTicket());
+  store32(area, H_RECOVERER, threadTicket);
   if (!atomicCas(area, H_STATE, stateOf(ticket, AREA_LIVE), stateOf(ticket, AREA_RECOVERING))) {
     return false;
   }
@@ -212,7 +221,7 @@ function recoveriesTakeOver(ticket: u32): void {
     const area: usize = areaAt(i);
     const state: u32 = atomicLoad(area, H_STATE);
     if ((state & 3) !== AREA_RECOVERING || load32(area, H_RECOVERER) !== ticket) continue;
-    store32(area, H_RECOVERER, threadTicket());
+    store32(area, H_RECOVERER, threadTicket);
     areaRecover(area, state >>> 2);
   }
 }

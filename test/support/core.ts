@@ -10,6 +10,7 @@ import {
   STATE_AREAS,
   STATE_HEAP,
 } from "#dist/core/layout.js";
+import type { MemorySource } from "#dist/memory/index.js";
 
 /** The check builds also export their walks and some insides; all answer numbers or booleans. */
 export interface CheckedCore extends SharedCoreExports {
@@ -118,6 +119,13 @@ export function coreAttached(backEnd: BackEnd, to: CoreSubject): CoreSubject {
   if (build === "single") subject.core.heapAttach(base);
   else subject.core.threadAttach(base, 0);
   return subject;
+}
+
+/** A core with walks, as one more thread of a shared heap that the product has made. */
+export function coreOn(backEnd: BackEnd, source: MemorySource): CheckedCore {
+  const memory = source.memory as WebAssembly.Memory;
+  const of = { backEnd, memory, base: source.start, build: "shared" } as CoreSubject;
+  return coreAttached(backEnd, of).core;
 }
 
 function coreStart(subject: CoreSubject): void {

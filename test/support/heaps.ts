@@ -30,8 +30,8 @@ function resizableBuffer(): ArrayBuffer {
 }
 
 /** A memory whose first `used` bytes, and all others that are there, hold a program's data. */
-function usedMemory(pages: number): WebAssembly.Memory {
-  const memory = new WebAssembly.Memory({ initial: pages });
+function usedMemory(pages: number, shared = false): WebAssembly.Memory {
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: 65536, shared });
   new Uint8Array(memory.buffer).fill(0xa5);
   return memory;
 }
@@ -58,6 +58,22 @@ export const heapSubjects: HeapSubject[] = [
   subject("js over a SharedArrayBuffer", () => ({
     backend: "js",
     memory: sharedArrayBuffer({ maximum: 2 ** 27 }),
+  })),
+  subject("wasm, shared", () => ({ shared: true })),
+  subject("wasm, shared, above 2 GiB", () => ({
+    shared: true,
+    memory: wasmMemory({ shared: true, offset: 2 * GIB + 65536 }),
+  })),
+  subject("wasm, shared, inside a caller's used memory", () => ({
+    shared: true,
+    memory: usedMemory(40, true),
+    offset: 70000,
+  })),
+  subject("js, shared", () => ({ shared: true, backend: "js", maximum: 2 ** 27 })),
+  subject("js, shared, over WebAssembly.Memory", () => ({
+    shared: true,
+    backend: "js",
+    memory: wasmMemory({ shared: true }),
   })),
   ...(resizable
     ? [

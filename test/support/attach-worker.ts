@@ -1,0 +1,9 @@
+/** Attaches, sends a block, and ends by itself, or stays until it is terminated. */
+import { parentPort, workerData } from "node:worker_threads";
+import { attachHeap } from "#dist/index.js";
+
+const heap = attachHeap(workerData.handle);
+const ptr = heap.malloc(100);
+heap.u8[ptr] = 77;
+parentPort?.postMessage(ptr);
+if (workerData.stay) setInterval(() => heap.free(heap.malloc(50)), 1);

@@ -1,0 +1,47 @@
+/** What the stress Workers and their test agree on. */
+import type { HeapHandle } from "#dist/index.js";
+
+/** Blocks that a Worker has at a time; their addresses stand in shared words, even after its death. */
+export const SLOTS = 512;
+/** Blocks on their way from one Worker to another. */
+export const EXCHANGE = 64;
+/** Words before the exchange: operations done by all, and 1 = stop. */
+export const WORD_DONE = 0;
+export const WORD_STOP = 1;
+export const WORD_EXCHANGE = 16;
+export const WORD_TABLES = WORD_EXCHANGE + EXCHANGE;
+
+export interface StressTask {
+  handle: HeapHandle;
+  words: SharedArrayBuffer;
+  /** Which table of slots is this Worker's. */
+  table: number;
+  seed: number;
+  /** Operations, then it ends; 0 = until it is told to, or terminated. */
+  operations: number;
+}
+
+export function stressWords(tables: number): Int32Array {
+  return new Int32Array(new SharedArrayBuffer((WORD_TABLES + tables * SLOTS) * 4));
+}
+
+/** Every block carries its size and a cookie made of both, at its beginning and at its end. */
+export function mark(u32: Uint32Array, p: number, size: number): void {
+  u32[p >>> 2] = size;
+  u32[(p >>> 2) + 1] = cookie(p, size);
+  u32[(p + size - 4) >>> 2] = cookie(p, size);
+}
+
+/** The size of a marked block; throws when somebody wrote into it. */
+export function marked(u32: Uint32Array, p: number): number {
+  const size = u32[p >>> 2] as number;
+  const last = u32[(p + size - 4) >>> 2];
+  if (size < 12 || last !== cookie(p, size))
+    throw new Error(`block ${p} of ${size} bytes: damaged`);
+  if (size > 12 && u32[(p >>> 2) + 1] !== cookie(p, size)) throw new Error(`block ${p}: damaged`);
+  return size;
+}
+
+function cookie(p: number, size: number): number {
+  return (Math.imul(p ^ 0x5bd1e995, 0x9e3779b1) ^ size) >>> 0;
+}

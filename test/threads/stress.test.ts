@@ -1,0 +1,111 @@
+/** Four Workers on one heap that free each other's blocks; with and without sudden deaths. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import { Worker } from "node:worker_threads";
+import { createHeap, type SharedHeap } from "#dist/index.js";
+import { backEnds, coreOn } from "../support/core.js";
+import { Random, seedOf } from "../support/random.js";
+import * as S from "../support/stress.js";
+
+const WORKERS = 4;
+/** In full: TERRANE_STRESS=10000000, as npm run soak does it. */
+const OPERATIONS = Number(process.env.TERRANE_STRESS ?? 2000000);
+const KILLS = Number(process.env.TERRANE_KILLS ?? 200);
+
+const url = new URL("../support/stress-worker.js", import.meta.url);
+
+interface Stress {
+  heap: SharedHeap;
+  words: Int32Array;
+  random: Random;
+}
+
+function stressOf(backend: "wasm" | "js", seed: number): Stress {
+  const heap = createHeap({ shared: true, backend, maximum: 2 ** 29 });
+  return { heap, words: S.stressWords(WORKERS), random: new Random(seed) };
+}
+
+function start({ heap, words, random }: Stress, table: number, operations: number): Worker {
+  const rest = { words: words.buffer as SharedArrayBuffer, table, seed: random.u32(), operations };
+  return heap.startWorker((handle) => new Worker(url, { workerData: { handle, ...rest } }));
+}
+
+/** Frees what the dead have left in the words, and what nobody took out of the exchange. */
+function sweep({ heap, words }: Stress): void {
+  for (let word = S.WORD_EXCHANGE; word < words.length; word++) {
+    const p = Atomics.exchange(words, word, 0) >>> 0;
+    if (p === 0) continue;
+    S.marked(heap.u32, p);
+    heap.free(p);
+  }
+}
+
+function assertValid({ heap }: Stress): void {
+  const core = coreOn("wasm", heap.source);
+  assert.ok(core.arenaIsValid(), "arenaIsValid");
+  core.heapCollect(true);
+  assert.ok(core.heapIsValid(), "heapIsValid");
+  core.threadDetach();
+}
+
+for (const backend of backEnds) {
+  test(`${backend}: row 60: ${WORKERS} Workers free each other's blocks, and none is lost`, async (t) => {
+    const seed = seedOf(6000);
+    t.diagnostic(`TERRANE_SEED=${seed}`);
+    const stress = stressOf(backend, seed);
+    const workers = Array.from({ length: WORKERS }, (_, i) =>
+      start(stress, i, Math.ceil(OPERATIONS / WORKERS)),
+    );
+    const codes = await Promise.all(workers.map((worker) => once(worker, "exit")));
+    assert.deepEqual(codes.flat(), [0, 0, 0, 0]);
+    sweep(stress);
+    if (backend === "wasm") assertValid(stress);
+    stress.heap.collect(true);
+    const { blocks, pageBytes, threads, heapBytes } = stress.heap.stats();
+    assert.deepEqual({ blocks, pageBytes, threads }, { blocks: 0, pageBytes: 0, threads: 1 });
+    t.diagnostic(`${Atomics.load(stress.words, S.WORD_DONE)} operations, ${heapBytes} bytes`);
+    stress.heap.detach();
+  });
+}
+
+/** What a death may cost: the block on its way to its word, and the list that was being taken. */
+const LOST_BYTES = 600000 + 65536;
+
+test(`${KILLS} Workers are terminated at random instants, and the others' books are right`, async (t) => {
+  const seed = seedOf(6100);
+  t.diagnostic(`TERRANE_SEED=${seed}`);
+  const stress = stressOf("wasm", seed);
+  const errors: unknown[] = [];
+  const spawn = (table: number) => {
+    const worker = start(stress, table, 0);
+    worker.on("error", (error) => errors.push(error));
+    return worker;
+  };
+  const workers = Array.from({ length: WORKERS }, (_, table) => spawn(table));
+  for (let kill = 0; kill < KILLS; kill++) {
+    await new Promise((resolve) => setTimeout(resolve, stress.random.below(30)));
+    const table = stress.random.below(WORKERS);
+    const worker = workers[table]!;
+    const exit = once(worker, "exit");
+    await worker.terminate();
+    await exit;
+    workers[table] = spawn(table);
+  }
+  const exits = workers.map((worker) => once(worker, "exit"));
+  Atomics.store(stress.words, S.WORD_STOP, 1);
+  await Promise.all(exits);
+  assert.deepEqual(errors, []);
+  sweep(stress);
+  stress.heap.collect(true);
+  const { blocks, blockBytes, threads } = stress.heap.stats();
+  assert.equal(threads, 1);
+  const done = Atomics.load(stress.words, S.WORD_DONE);
+  t.diagnostic(
+    `${done} operations, ${blocks} blocks of ${blockBytes} bytes lost by ${KILLS} kills`,
+  );
+  assert.ok(done > 100000, "they were at work");
+  assert.ok(blockBytes <= KILLS * LOST_BYTES, `${blockBytes} bytes lost`);
+  assertValid(stress);
+  stress.heap.detach();
+});
