@@ -178,8 +178,9 @@ for (const { name, make, grows } of kinds) {
   test(`${name}: Workers attach, and a terminated one is recovered by itself`, async () => {
     const heap = make();
     const ended = heap.startWorker((handle) => attachWorker({ handle, stay: false }));
+    const exit = once(ended, "exit");
     const [ptr] = (await once(ended, "message")) as [number];
-    await once(ended, "exit");
+    await exit;
     assert.equal(heap.stats().threads, 1, "it detached when it came to its end");
     assert.equal(heap.u8[ptr], 77);
     const killed = heap.startWorker((handle) => attachWorker({ handle, stay: true }));
