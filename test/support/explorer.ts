@@ -1,7 +1,7 @@
 /** Runs programs of virtual threads through all schedules of a kind; see steps.ts. */
 import assert from "node:assert/strict";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
-import { A_PAGE_SLICES, AREA_FREE, SLICE_SIZE } from "#dist/core/layout.js";
+import { A_GROWER, A_PAGE_SLICES, SLICE_SIZE } from "#dist/core/layout.js";
 import { deaths, dropAll, keep, programs } from "./step-programs.js";
 import * as S from "./steps.js";
 
@@ -159,6 +159,7 @@ export class Explorer {
       this.#command(S.END, role, 1);
     }
     if (died) dropAll(me, 0);
+    else assert.equal(this.#core.lostCollect(), 0, "slices that nobody has");
     this.#core.heapCollect(true);
     this.#core.heapCollect(true);
     const left = died ? (program.leak ?? 0) : 0;
@@ -178,7 +179,8 @@ export class Explorer {
     assert.ok(this.#core.heapIsValid(), "heapIsValid");
     const used = this.#words[(S.BASE + A_PAGE_SLICES) >>> 2] as number;
     assert.ok(used <= left, `${used} slices in use, at most ${left} expected`);
-    assert.equal(this.#core.threadCount(), AREA_FREE + 1, "threads");
+    assert.equal(this.#core.threadCount(), 1, "threads");
+    assert.equal(this.#words[(S.BASE + A_GROWER) >>> 2], 0, "nobody grows");
   }
 
   /** Everything that is free can be had, and no two blocks share a byte. */

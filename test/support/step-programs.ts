@@ -90,6 +90,19 @@ export const programs: Program[] = [
     ],
   },
   {
+    name: "abandon of full pages against frees and allocation",
+    roles: [
+      { begin: (t) => keepMany(t, 17, BIG), run: detach },
+      {
+        run: (t) => {
+          drop(t, 0, 3);
+          drop(t, 0, 12);
+          keep(t, 0, BIG);
+        },
+      },
+    ],
+  },
+  {
     name: "abandon against remote frees by two",
     roles: [
       { begin: (t) => keepMany(t, 3, BIG), run: detach },
@@ -187,15 +200,28 @@ export const programs: Program[] = [
     name: "row 79: two claimers of a run across words",
     slices: 96,
     maximum: 96,
-    roles: [0, 1].map(() => ({
+    roles: [40, 20, 33].map((count) => ({
       run: (t: Thread) => {
-        t.cells[CELL_FREE + t.number] = t.core.slicesAlloc(40);
+        t.cells[CELL_FREE + 2 * t.number] = t.core.slicesAlloc(count);
+        t.cells[CELL_FREE + 2 * t.number + 1] = count;
       },
       end: (t: Thread) => {
-        const slice = t.cells[CELL_FREE + t.number] as number;
-        if (slice !== 0) t.core.slicesFree(slice, 40);
+        const slice = t.cells[CELL_FREE + 2 * t.number] as number;
+        if (slice !== 0) t.core.slicesFree(slice, count);
       },
     })),
+    check: ({ cells }) => {
+      const taken = new Set<number>();
+      for (let i = 0; i < 3; i++) {
+        const slice = cells[CELL_FREE + 2 * i] as number;
+        const count = slice === 0 ? 0 : (cells[CELL_FREE + 2 * i + 1] as number);
+        for (let at = slice; at < slice + count; at++) {
+          assert.ok(!taken.has(at), `slice ${at} is claimed twice`);
+          taken.add(at);
+        }
+      }
+      assert.ok(taken.size >= 20, "somebody has a run");
+    },
   },
   {
     name: "row 79: a claimer of a run, one of single slices, one that frees",
@@ -275,13 +301,15 @@ export const deaths: Program[] = [
     leak: 1,
     roles: [
       {
-        begin: (t) => keepMany(t, 9, BIG),
+        begin: (t) => keepMany(t, 8, BIG),
         run: (t) => {
           drop(t, 0, 3);
+          drop(t, 0, 4);
           keep(t, 20, BIG);
           keep(t, 21, BIG);
-          drop(t, 0, 8);
-          keep(t, 22, 100);
+          keep(t, 22, BIG);
+          drop(t, 0, 22);
+          keep(t, 23, 100);
         },
       },
       { run: (t) => void drop(t, 0, 1) },

@@ -156,6 +156,7 @@ function attach(): void {
 /** A thread that has detached attaches again for what is left to do. */
 function end(role: S.Role): void {
   if (core.threadHeap() === 0) attach();
+  if (get(S.DEAD) === 0 && !core.heapIsValid()) throw new Error("heapIsValid");
   role.end?.(thread);
   dropAll(thread);
   core.threadDetach();

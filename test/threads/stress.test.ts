@@ -9,8 +9,7 @@ import { Random, seedOf } from "../support/random.js";
 import * as S from "../support/stress.js";
 
 const WORKERS = 4;
-/** In full: TERRANE_STRESS=10000000, as npm run soak does it. */
-const OPERATIONS = Number(process.env.TERRANE_STRESS ?? 2000000);
+const OPERATIONS = Number(process.env.TERRANE_STRESS ?? 10000000);
 const KILLS = Number(process.env.TERRANE_KILLS ?? 200);
 
 const url = new URL("../support/stress-worker.js", import.meta.url);
