@@ -16,7 +16,13 @@ if (!(minutes > 0)) {
 
 execFileSync(process.execPath, ["scripts/build.mjs", "--check"], { stdio: "inherit" });
 execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "test"]);
-const tests = ["core/random", "core/lockstep", "heap/conformance"];
+const tests = [
+  "core/random",
+  "core/lockstep",
+  "core/interleavings",
+  "heap/conformance",
+  "threads/stress",
+];
 const files = tests.map((name) => `build/test/${name}.test.js`);
 const end = Date.now() + minutes * 60000;
 for (let run = 1; run === 1 || Date.now() < end; run++) {
