@@ -20,6 +20,7 @@ const tests = [
   "core/random",
   "core/lockstep",
   "core/interleavings",
+  "debug/conformance",
   "heap/conformance",
   "threads/stress",
 ];
@@ -27,7 +28,12 @@ const files = tests.map((name) => `build/test/${name}.test.js`);
 const end = Date.now() + minutes * 60000;
 for (let run = 1; run === 1 || Date.now() < end; run++) {
   const seed = Math.floor(Math.random() * 2 ** 32);
-  const env = { ...process.env, TERRANE_SEED: String(seed), TERRANE_OPERATIONS: "20000" };
+  const env = {
+    ...process.env,
+    TERRANE_SEED: String(seed),
+    TERRANE_OPERATIONS: "20000",
+    TERRANE_CORRECT_OPERATIONS: "10000000",
+  };
   const { status, stdout } = spawnSync(process.execPath, ["--test", ...files], { env });
   console.log(`run ${run}, TERRANE_SEED=${seed}: ${status === 0 ? "passed" : "FAILED"}`);
   if (status === 0) continue;

@@ -105,7 +105,8 @@ export function optionsPage(): string {
   return [head, optionsMarkdown(heapOptions), foot].join("\n");
 }
 
-function optionsMarkdown(table: OptionRow[]): string {
+/** A table of options as a table of Markdown. */
+export function optionsMarkdown(table: OptionRow[]): string {
   const cell = (text: string) => text.replaceAll("|", "\\|");
   const rows = table.map(
     (row) => `| ${row.name} | \`${cell(row.type)}\` | ${cell(row.default)} | ${cell(row.text)} |`,
@@ -123,7 +124,7 @@ function wrongBackEnd(value: unknown): Error {
   return new RangeError(`backend must be "wasm" or "js", not "${value}"`);
 }
 
-function wrongKind(name: string, kind: string, value: unknown): TypeError {
+export function wrongKind(name: string, kind: string, value: unknown): TypeError {
   return new TypeError(`${name} must be ${kind}, not ${value === null ? "null" : typeof value}`);
 }
 

@@ -1,0 +1,251 @@
+/**
+ * The nouns. All of this lives in JavaScript, outside the memory that the program writes to, so no
+ * stray write can reach it.
+ *
+ *   page    a run of the backing allocator, cut into slots of one size
+ *   slot    | front zone | the user's bytes | rear zone |
+ *   large   a block with a run of its own, zones included
+ *
+ * The front zone is 16 bytes, or the alignment if that is more; the rear zone goes from the end of
+ * what was asked for to the end of the slot, 8 bytes at least. Slots are handed out in order, each
+ * once: 0 <= live <= next <= count. A page with next = count and live = 0 is retired.
+ */
+import type { Run } from "./backing.ts";
+import type { BlockFacts } from "./mistakes.ts";
+
+/** Least bytes behind a block. */
+export const REAR = 8;
+const FRONT = 16;
+/** Largest part of a front zone that is written and looked at. */
+const FRONT_WATCHED = 64;
+
+/** Bytes in front of a block. */
+export function frontOf(alignment: number): number {
+  return alignment > FRONT ? alignment : FRONT;
+}
+
+/** A block, small or large, as the allocator's code sees it. */
+export interface Block extends BlockFacts {
+  /** Changes with every allocation and free: tells a block from its successor. */
+  readonly order: number;
+  /** First byte of the front zone, and first byte behind the rear zone. */
+  readonly from: number;
+  readonly to: number;
+  allocate(facts: NewBlock): void;
+  resize(size: number, stack: number): void;
+  free(stack: number, order: number): void;
+}
+
+export interface NewBlock {
+  readonly size: number;
+  readonly alignment: number;
+  readonly allocated: number;
+  readonly resized: number;
+  readonly order: number;
+}
+
+/** First byte of the front zone that is looked at. */
+export function watchedFrom(block: Block): number {
+  return Math.max(block.from, block.ptr - FRONT_WATCHED);
+}
+
+// A row of six words for each slot: 24 bytes of metadata a block.
+const ROW = 6;
+const SIZE = 0;
+/** The alignment as a power of two, and whether the slot is used. */
+const STATE = 1;
+const ALLOCATED = 2;
+const RESIZED = 3;
+const FREED = 4;
+const ORDER = 5;
+const USED = 256;
+
+/** What a page takes besides its rows: the objects, by the engine's sizes. */
+const PAGE_OBJECTS = 320;
+
+export class Page {
+  readonly run: Run;
+  /** Bytes of a slot, and the size class that it is of. */
+  readonly slot: number;
+  readonly kind: number;
+  readonly count: number;
+  /** Slots from here on were never handed out. */
+  next = 0;
+  live = 0;
+  /** The order of the slot that is free for longest; Infinity if none is. */
+  oldest: number = Number.POSITIVE_INFINITY;
+  readonly rows: Uint32Array;
+
+  constructor(run: Run, bytes: number, slot: number, kind: number) {
+    this.run = run;
+    this.slot = slot;
+    this.kind = kind;
+    this.count = Math.floor(bytes / slot);
+    this.rows = new Uint32Array(this.count * ROW);
+  }
+
+  get base(): number {
+    return this.run.base;
+  }
+  /** First byte behind the last slot. */
+  get end(): number {
+    return this.base + this.count * this.slot;
+  }
+
+  get metadataBytes(): number {
+    return this.rows.byteLength + PAGE_OBJECTS;
+  }
+
+  /** The slot that covers an address, if it was ever handed out. */
+  slotAt(address: number): Slot | undefined {
+    const index = Math.floor((address - this.base) / this.slot);
+    return index < this.next ? new Slot(this, index) : undefined;
+  }
+
+  isUsed(index: number): boolean {
+    return (this.rows[index * ROW + STATE] as number) >= USED;
+  }
+
+  /** The slot that is free for longest, to be used again; there is one. */
+  slotAgain(): Slot {
+    const free = [];
+    for (let index = 0; index < this.next; index++) if (!this.isUsed(index)) free.push(index);
+    free.sort((a, b) => this.#order(a) - this.#order(b));
+    const [first, second] = free;
+    this.oldest = second === undefined ? Number.POSITIVE_INFINITY : this.#order(second);
+    return new Slot(this, first as number);
+  }
+
+  *blocks(): Generator<Slot> {
+    for (let index = 0; index < this.next; index++) yield new Slot(this, index);
+  }
+
+  #order(index: number): number {
+    return this.rows[index * ROW + ORDER] as number;
+  }
+}
+
+/** A look at a row. Made for a call and dropped: what lasts is the row. */
+export class Slot implements Block {
+  readonly page: Page;
+  readonly from: number;
+  readonly #row: number;
+
+  constructor(page: Page, index: number) {
+    this.page = page;
+    this.from = page.base + index * page.slot;
+    this.#row = index * ROW;
+  }
+
+  get to(): number {
+    return this.from + this.page.slot;
+  }
+  get ptr(): number {
+    return this.from + frontOf(this.alignment);
+  }
+  get size(): number {
+    return this.#word(SIZE);
+  }
+  get alignment(): number {
+    return 2 ** (this.#word(STATE) & (USED - 1));
+  }
+  get live(): boolean {
+    return this.#word(STATE) >= USED;
+  }
+  get allocated(): number {
+    return this.#word(ALLOCATED);
+  }
+  get resized(): number {
+    return this.#word(RESIZED);
+  }
+  get freed(): number {
+    return this.#word(FREED);
+  }
+  get order(): number {
+    return this.#word(ORDER);
+  }
+
+  allocate({ size, alignment, allocated, resized, order }: NewBlock): void {
+    const { rows } = this.page;
+    const row = this.#row;
+    rows[row + SIZE] = size;
+    rows[row + STATE] = USED + (31 - Math.clz32(alignment));
+    rows[row + ALLOCATED] = allocated;
+    rows[row + RESIZED] = resized;
+    rows[row + FREED] = 0;
+    rows[row + ORDER] = order;
+    this.page.live++;
+  }
+
+  resize(size: number, stack: number): void {
+    this.page.rows[this.#row + SIZE] = size;
+    if (stack !== 0) this.page.rows[this.#row + RESIZED] = stack;
+  }
+
+  free(stack: number, order: number): void {
+    const { page } = this;
+    page.rows[this.#row + STATE] = this.#word(STATE) - USED;
+    page.rows[this.#row + FREED] = stack;
+    page.rows[this.#row + ORDER] = order;
+    page.live--;
+    if (page.oldest > order) page.oldest = order;
+  }
+
+  #word(field: number): number {
+    return this.page.rows[this.#row + field] as number;
+  }
+}
+
+/** What a large block takes: the objects and its place in the table, by the engine's sizes. */
+const LARGE_OBJECTS = 240;
+
+export class Large implements Block {
+  readonly run: Run;
+  readonly ptr: number;
+  size = 0;
+  alignment = 0;
+  live = false;
+  allocated = 0;
+  resized = 0;
+  freed = 0;
+  order = 0;
+
+  constructor(run: Run, alignment: number) {
+    this.run = run;
+    this.ptr = run.base + frontOf(alignment);
+  }
+
+  get from(): number {
+    return this.run.base;
+  }
+  get to(): number {
+    return this.run.base + this.run.bytes;
+  }
+  get metadataBytes(): number {
+    return LARGE_OBJECTS;
+  }
+
+  allocate({ size, alignment, allocated, resized, order }: NewBlock): void {
+    this.size = size;
+    this.alignment = alignment;
+    this.live = true;
+    this.allocated = allocated;
+    this.resized = resized;
+    this.order = order;
+  }
+
+  resize(size: number, stack: number): void {
+    this.size = size;
+    if (stack !== 0) this.resized = stack;
+  }
+
+  free(stack: number, order: number): void {
+    this.live = false;
+    this.freed = stack;
+    this.order = order;
+  }
+
+  *blocks(): Generator<Large> {
+    yield this;
+  }
+}

@@ -1,0 +1,232 @@
+/**
+ * The allocator proper: blocks in slots and in runs of their own, from the backing allocator and
+ * back to it. Stacks come as numbers; reports pile up in the watch until the call is over, so that
+ * one which is thrown finds the state whole.
+ */
+import { SIZE_LIMIT } from "../errors.ts";
+import type { Backing, Run } from "./backing.ts";
+import { type Block, frontOf, Large, Page, REAR, Slot } from "./block.ts";
+import { SizeClasses } from "./classes.ts";
+import { type LeakGroup, memoryLimit } from "./mistakes.ts";
+import type { Settings } from "./options.ts";
+import { Retired } from "./retired.ts";
+import type { StackTable } from "./sites.ts";
+import { detectors } from "./switches.ts";
+import { BlockTable } from "./table.ts";
+import { Watch } from "./watch.ts";
+
+export class Blocks {
+  readonly table: BlockTable;
+  readonly retired = new Retired();
+  readonly watch: Watch;
+  /** Bytes that live blocks were asked for with. */
+  requested = 0;
+  /** Live blocks. */
+  live = 0;
+  /** Bytes of runs that are held: pages and large blocks, retired ones too. */
+  resident = 0;
+  /** The most that `requested` may be. */
+  limit: number;
+  readonly #backing: Backing;
+  readonly #settings: Settings;
+  readonly #stacks: StackTable;
+  readonly #classes: SizeClasses;
+  /** The page of each class that has slots left. Full pages are out of the way. */
+  #current: (Page | undefined)[] = [];
+  #order = 0;
+
+  constructor(backing: Backing, settings: Settings, stacks: StackTable) {
+    this.#backing = backing;
+    this.#settings = settings;
+    this.#stacks = stacks;
+    this.limit = settings.requestedMemoryLimit;
+    this.table = new BlockTable(settings.pageSize);
+    this.watch = new Watch(backing, stacks, settings);
+    this.#classes = new SizeClasses(settings.pageSize);
+  }
+
+  /** A block, or 0: memory is out, or the limit is reached. */
+  allocate(alignment: number, size: number, stack: number): number {
+    if (this.#isOverLimit(size, size, stack)) return 0;
+    return this.#new(alignment, size, stack, 0);
+  }
+
+  /** Frees a live block. */
+  free(block: Block, stack: number): void {
+    this.watch.zonesCheck(block, stack);
+    this.requested -= block.size;
+    this.live--;
+    block.free(stack, ++this.#order);
+    this.watch.poison(block);
+    if (block instanceof Slot) this.#pageRetire(block.page, stack);
+    else if (block instanceof Large) this.#retire(block, stack);
+  }
+
+  /** Makes a live block `size` bytes long; 0, and the block as it was, when that cannot be. */
+  resize(block: Block, size: number, stack: number): number {
+    if (this.#isOverLimit(size - block.size, size, stack)) return 0;
+    if (!this.fits(block, size)) return this.#move(block, size, stack);
+    this.watch.zonesCheck(block, stack);
+    const { size: before } = block;
+    this.requested += size - before;
+    block.resize(size, this.#settings.resizeStackTraces ? stack : 0);
+    this.watch.paintTail(block, before);
+    return block.ptr;
+  }
+
+  /** Looks at every zone and all poison. */
+  check(stack: number): void {
+    for (const block of this.table.blocks()) {
+      if (block.live) this.watch.zonesCheck(block, stack);
+      else this.watch.poisonCheck(block, stack);
+    }
+  }
+
+  /** Live blocks by where they come from. */
+  leaks(): LeakGroup[] {
+    const groups = new Map<string, LeakGroup & { ptrs: number[]; bytes: number }>();
+    for (const block of this.table.blocks()) {
+      if (!block.live || !detectors.leak) continue;
+      const { allocated, resized } = block;
+      const key = `${allocated} ${resized}`;
+      const group = groups.get(key) ?? { ptrs: [], bytes: 0, allocated, resized };
+      groups.set(key, group);
+      group.ptrs.push(block.ptr);
+      group.bytes += block.size;
+    }
+    return [...groups.values()];
+  }
+
+  /** Gives everything back, live blocks too; as new afterwards. */
+  clear(): void {
+    for (const item of this.table.items()) this.#backing.release(item.run);
+    this.table.clear();
+    this.retired.clear();
+    this.#current = [];
+    this.resident = 0;
+    this.requested = 0;
+    this.live = 0;
+  }
+
+  /** Bytes of JavaScript that know about blocks. Walks the pages. */
+  get overhead(): number {
+    let sum = this.table.bytes + this.retired.pastBytes;
+    for (const item of this.table.items()) sum += item.metadataBytes;
+    return sum;
+  }
+
+  #isOverLimit(more: number, size: number, stack: number): boolean {
+    const { requested: total, limit } = this;
+    if (!this.#settings.enableMemoryLimit || !detectors.memoryLimit) return false;
+    if (more <= 0 || total + more <= limit) return false;
+    this.watch.reports.push(memoryLimit(this.#stacks, { size, total, limit }, stack));
+    return true;
+  }
+
+  #new(alignment: number, size: number, allocated: number, resized: number): number {
+    const stack = resized || allocated; // the call that is going on
+    const kind = this.#classes.find(frontOf(alignment) + size + REAR, alignment);
+    const block = kind < 0 ? this.#largeNew(alignment, size, stack) : this.#slotNew(kind, stack);
+    if (!block) return 0;
+    block.allocate({ size, alignment, allocated, resized, order: ++this.#order });
+    this.requested += size;
+    this.live++;
+    this.watch.paint(block);
+    return block.ptr;
+  }
+
+  #slotNew(kind: number, stack: number): Slot | undefined {
+    const page = this.#current[kind] ?? this.#pageNew(kind, stack);
+    if (!page) return this.#slotAgain(kind, stack);
+    const slot = new Slot(page, page.next++);
+    if (page.next === page.count) this.#current[kind] = undefined;
+    return slot;
+  }
+
+  #pageNew(kind: number, stack: number): Page | undefined {
+    const { pageSize } = this.#settings;
+    const run = this.#acquire(this.#classes.alignment, pageSize, stack);
+    if (!run) return undefined;
+    const page = new Page(run, pageSize, this.#classes.slots[kind] as number, kind);
+    this.table.add(page);
+    this.#current[kind] = page;
+    return page;
+  }
+
+  /** Memory is out: the slot of this class that is free for longest is used again. */
+  #slotAgain(kind: number, stack: number): Slot | undefined {
+    let page: Page | undefined;
+    for (const each of this.table.pages) {
+      if (each.kind === kind && each.oldest < (page?.oldest ?? Number.POSITIVE_INFINITY))
+        page = each;
+    }
+    const slot = page?.slotAgain();
+    if (slot) this.watch.poisonCheck(slot, stack);
+    return slot;
+  }
+
+  #largeNew(alignment: number, size: number, stack: number): Large | undefined {
+    const run = this.#acquire(Math.max(alignment, 16), largeBytes(alignment, size), stack);
+    if (!run) return undefined;
+    const large = new Large(run, alignment);
+    this.table.add(large);
+    return large;
+  }
+
+  /** A run; while memory is out, what was freed first goes back first. */
+  #acquire(alignment: number, bytes: number, stack: number): Run | undefined {
+    if (bytes > SIZE_LIMIT) return undefined;
+    for (;;) {
+      const run = this.#backing.acquire(alignment, bytes);
+      if (run) this.resident += run.asked;
+      if (run || !this.#giveBackOldest(stack)) return run;
+    }
+  }
+
+  /** Whether a block may stay where it is: the same class, or a run that is not half empty. */
+  fits(block: Block, size: number): boolean {
+    const kind = this.#classes.find(frontOf(block.alignment) + size + REAR, block.alignment);
+    if (block instanceof Slot) return kind === block.page.kind;
+    const bytes = largeBytes(block.alignment, size);
+    const held = block.to - block.from;
+    return kind < 0 && bytes <= held && bytes >= held / 2;
+  }
+
+  #move(block: Block, size: number, stack: number): number {
+    const { ptr, alignment, allocated, size: before } = block;
+    const kept = this.#settings.resizeStackTraces;
+    const to = kept
+      ? this.#new(alignment, size, allocated, stack)
+      : this.#new(alignment, size, stack, 0);
+    if (to === 0) return 0;
+    this.#backing.u8.copyWithin(to, ptr, ptr + Math.min(before, size));
+    this.free(block, stack);
+    return to;
+  }
+
+  /** A page is retired when no slot of it is used or will be. */
+  #pageRetire(page: Page, stack: number): void {
+    if (page.live === 0 && page.next === page.count) this.#retire(page, stack);
+  }
+
+  #retire(item: Page | Large, stack: number): void {
+    const { neverUnmap, quarantine } = this.#settings;
+    this.retired.push(item);
+    while (!neverUnmap && this.retired.bytes > quarantine) this.#giveBackOldest(stack);
+  }
+
+  #giveBackOldest(stack: number): boolean {
+    const item = this.retired.shift();
+    if (!item) return false;
+    this.watch.poisonCheckAll(item, stack);
+    this.table.remove(item);
+    if (this.#settings.retainMetadata) this.retired.keepPast(item);
+    this.resident -= item.run.asked;
+    this.#backing.release(item.run);
+    return true;
+  }
+}
+
+function largeBytes(alignment: number, size: number): number {
+  return Math.ceil((frontOf(alignment) + size + REAR) / 16) * 16;
+}

@@ -1,0 +1,31 @@
+/**
+ * A reporter for node:test that prints the reports of mistakes with memory, each under its test,
+ * and a count at the end. Beside the usual one:
+ *
+ *   node --test --test-reporter=spec --test-reporter-destination=stdout \
+ *     --test-reporter=terrane/debug/node-reporter --test-reporter-destination=stderr
+ */
+import { reportsOf, Tally } from "./tally.ts";
+
+/** What node:test tells, as far as it is asked here. */
+interface TestEvent {
+  readonly type: string;
+  readonly data: {
+    readonly name?: string;
+    readonly file?: string;
+    readonly line?: number;
+    readonly details?: { readonly error?: unknown };
+  };
+}
+
+export default async function* nodeReporter(
+  events: AsyncIterable<TestEvent>,
+): AsyncGenerator<string> {
+  const tally = new Tally();
+  for await (const { type, data } of events) {
+    if (type !== "test:fail") continue;
+    const { name, file, line } = data;
+    yield tally.failed(`${name} (${file}:${line})`, reportsOf(data.details?.error));
+  }
+  yield tally.summary();
+}

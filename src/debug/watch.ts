@@ -1,0 +1,134 @@
+/** Looks at blocks, at the zones around them and at poison; piles up reports of what is wrong. */
+import { type Block, Large, type Page, watchedFrom } from "./block.ts";
+import {
+  type Damage,
+  doubleFree,
+  interiorPointer,
+  invalidFree,
+  useAfterFree,
+  writeAfterFree,
+  writeBeforeStart,
+  writePastEnd,
+} from "./mistakes.ts";
+import type { Settings } from "./options.ts";
+import type { Report } from "./report.ts";
+import type { Retired } from "./retired.ts";
+import type { StackTable } from "./sites.ts";
+import { detectors } from "./switches.ts";
+import type { BlockTable } from "./table.ts";
+import { type Bytes, Zones } from "./zones.ts";
+
+/** A sample must stay cheap also when it hits a block of megabytes. */
+const SAMPLE_REACH = 4096;
+
+export class Watch {
+  /** What was found during a call, told when it is over. */
+  readonly reports: Report[] = [];
+  readonly #stacks: StackTable;
+  readonly #zones: Zones;
+  /** Option safety: without it nothing is written and nothing looked at. */
+  readonly #active: boolean;
+  /** The most bytes of a block, from its start, that are marked as new and as freed. */
+  readonly #reach: number;
+
+  constructor(memory: Bytes, stacks: StackTable, settings: Settings) {
+    this.#stacks = stacks;
+    this.#zones = new Zones(memory, settings.canary);
+    this.#active = settings.safety;
+    this.#reach = settings.sampleEvery > 1 ? SAMPLE_REACH : Number.POSITIVE_INFINITY;
+  }
+
+  /** A new block between its zones. */
+  paint(block: Block): void {
+    if (!this.#active) return;
+    const { ptr, size, to } = block;
+    this.#zones.canarySet(watchedFrom(block), ptr);
+    this.#zones.freshSet(ptr, ptr + Math.min(size, this.#reach));
+    this.#zones.canarySet(ptr + size, to);
+  }
+
+  /** A block that was resized in place, from `before` bytes. */
+  paintTail({ ptr, size, to }: Block, before: number): void {
+    if (!this.#active) return;
+    const grown = Math.min(size - before, this.#reach);
+    if (grown > 0) this.#zones.freshSet(ptr + before, ptr + before + grown);
+    this.#zones.canarySet(ptr + size, to);
+  }
+
+  /** A freed block, zones too. */
+  poison(block: Block): void {
+    if (this.#active) this.#zones.poisonSet(block.from, this.#poisonEnd(block));
+  }
+
+  /** A live block's zones. What is reported is mended, so that it is not reported again. */
+  zonesCheck(block: Block, stack: number): void {
+    if (!this.#active) return;
+    const { ptr, size, to } = block;
+    const before = this.#canaryDamage(watchedFrom(block), ptr);
+    if (before && detectors.writeBeforeStart) {
+      this.reports.push(writeBeforeStart(this.#stacks, block, before, stack));
+    }
+    const behind = this.#canaryDamage(ptr + size, to);
+    if (behind && detectors.writePastEnd) {
+      this.reports.push(writePastEnd(this.#stacks, block, behind, stack));
+    }
+  }
+
+  /** A freed block's poison. What is reported is mended. */
+  poisonCheck(block: Block, stack: number): void {
+    if (!this.#active) return;
+    const damage = this.#zones.poisonDamage(block.from, this.#poisonEnd(block));
+    if (!damage) return;
+    this.poison(block);
+    if (detectors.writeAfterFree) {
+      this.reports.push(writeAfterFree(this.#stacks, block, damage, stack));
+    }
+  }
+
+  /** poisonCheck of a page or large block that goes back: in one sweep, if all is well. */
+  poisonCheckAll(item: Page | Large, stack: number): void {
+    if (item instanceof Large) this.poisonCheck(item, stack);
+    else if (this.#active && this.#zones.poisonDamage(item.base, item.end)) {
+      for (const block of item.blocks()) this.poisonCheck(block, stack);
+    }
+  }
+
+  /** Says what is wrong with a pointer that is no live block. */
+  refuse(call: string, ptr: number, stack: number, table: BlockTable, retired: Retired): void {
+    const report =
+      this.#known(call, ptr, stack, table.covering(ptr)) ??
+      this.#known(call, ptr, stack, retired.pastAt(ptr)) ??
+      this.#unknown(call, ptr, stack, table);
+    if (report) this.reports.push(report);
+  }
+
+  #known(call: string, ptr: number, stack: number, block?: Block): Report | undefined {
+    if (!block) return undefined;
+    if (block.ptr === ptr) return this.#freed(call, block, stack);
+    if (ptr <= block.ptr || ptr >= block.ptr + block.size) return undefined;
+    if (!detectors.interiorPointer) return undefined;
+    return interiorPointer(this.#stacks, call, ptr, block, stack);
+  }
+
+  #freed(call: string, block: Block, stack: number): Report | undefined {
+    if (call.startsWith("free")) {
+      return detectors.doubleFree ? doubleFree(this.#stacks, block, stack) : undefined;
+    }
+    return detectors.useAfterFree ? useAfterFree(this.#stacks, call, block, stack) : undefined;
+  }
+
+  #unknown(call: string, ptr: number, stack: number, table: BlockTable): Report | undefined {
+    if (!detectors.invalidFree) return undefined;
+    return invalidFree(this.#stacks, call, ptr, table.nearest(ptr), stack);
+  }
+
+  #poisonEnd({ from, to }: Block): number {
+    return Math.min(to, from + this.#reach);
+  }
+
+  #canaryDamage(from: number, to: number): Damage | undefined {
+    const damage = this.#zones.canaryDamage(from, to);
+    if (damage) this.#zones.canarySet(from, to);
+    return damage;
+  }
+}
