@@ -15,6 +15,7 @@ const rooms = {
   embed: ["core"],
   sizeclass: ["memory", "core"],
   layers: ["memory", "core", "sizeclass", "top"],
+  managed: ["memory", "core", "sizeclass", "layers", "top"],
   debug: ["memory", "core", "sizeclass", "layers", "top"],
   wasm: ["memory", "core", "sizeclass", "layers", "debug", "embed", "top"],
   trace: ["memory", "core", "sizeclass", "layers", "debug", "wasm", "top"],

@@ -22,6 +22,10 @@ const tests = [
   "core/interleavings",
   "debug/conformance",
   "heap/conformance",
+  "layers/conformance",
+  "layers/region-async",
+  "managed/collector",
+  "managed/containers",
   "threads/stress",
 ];
 const files = tests.map((name) => `build/test/${name}.test.js`);

@@ -1,6 +1,7 @@
 /** Any composition behind C's verbs. */
-import { pointerRefuse, SIZE_LIMIT, sizeRefuse } from "../errors.ts";
-import type { Pool } from "./contract.ts";
+import { SIZE_LIMIT } from "../errors.ts";
+import type { Memory, Pool } from "./contract.ts";
+import { checkAlignment, checkPointer, checkSize, Door } from "./door.ts";
 import { header } from "./header.ts";
 
 /**
@@ -8,22 +9,25 @@ import { header } from "./header.ts";
  * Arguments are checked; whether a pointer is a block is not: put a `check()` into the pool for
  * that. Not for a pool with blocks in use through get.
  */
-export class Allocator implements Disposable {
+export class Allocator extends Door implements Disposable {
   /** The composition, with the header if there is one. */
   readonly pool: Pool;
+  protected readonly lies: Memory;
+  /** Where the pool's block of an over-aligned one begins: a table, so that no other block pays. */
+  readonly #aligned = new Map<number, number>();
 
   /** Use `allocator`. */
   constructor(pool: Pool) {
+    super();
     this.pool = pool.traits.sized ? header()(pool) : pool;
+    this.lies = this.pool.memory;
   }
 
-  /** A block of at least `size` bytes, aligned to 16; 0 = out of memory. */
   malloc(size: number): number {
     checkSize(size, "size");
     return this.pool.get(size);
   }
 
-  /** A block of `count * size` zero bytes; 0 also when the product is too large. */
   calloc(count: number, size: number): number {
     checkSize(count, "count");
     checkSize(size, "size");
@@ -41,46 +45,63 @@ export class Allocator implements Disposable {
     checkPointer(ptr);
     if (ptr === 0) return this.malloc(size);
     checkSize(size, "size");
-    const usable = this.pool.sizeOf(ptr);
+    const usable = this.#usable(ptr);
     if (size <= usable && size >= usable / 2) return ptr;
     return this.#move(ptr, usable, size);
   }
 
-  /** Frees a block; null is ignored. */
   free(ptr: number): void {
     checkPointer(ptr);
-    if (ptr !== 0) this.pool.put(ptr, this.pool.sizeOf(ptr));
+    if (ptr !== 0) this.#put(ptr);
+  }
+
+  /**
+   * A block whose address is a multiple of `alignment`, a power of two; 0 = out of memory. Price:
+   * `alignment` bytes and a table entry, where the pool is aligned to less.
+   */
+  memalign(alignment: number, size: number): number {
+    checkAlignment(alignment);
+    checkSize(size, "size");
+    const has = this.pool.traits.alignment;
+    if (alignment <= has) return this.pool.get(size);
+    const raw = this.pool.get(size + alignment - has);
+    const ptr = Math.ceil(raw / alignment) * alignment;
+    if (ptr !== raw) this.#aligned.set(ptr, raw);
+    return ptr;
   }
 
   /** Bytes that the block at ptr can hold; 0 for null. */
   usableSize(ptr: number): number {
     checkPointer(ptr);
-    return ptr === 0 ? 0 : this.pool.sizeOf(ptr);
-  }
-
-  /** The bytes, as they are now; ask again after anything that may allocate. */
-  get u8(): Uint8Array {
-    return this.pool.memory.bytes();
-  }
-
-  get u32(): Uint32Array {
-    return this.pool.memory.u32();
+    return ptr === 0 ? 0 : this.#usable(ptr);
   }
 
   /** Ends the composition: see Pool.deinit. */
   deinit(): void {
+    this.#aligned.clear();
     this.pool.deinit();
   }
 
   [Symbol.dispose](): void {
-    this.pool.deinit();
+    this.deinit();
+  }
+
+  #usable(ptr: number): number {
+    const raw = this.#aligned.get(ptr) ?? ptr;
+    return this.pool.sizeOf(raw) - (ptr - raw);
+  }
+
+  #put(ptr: number): void {
+    const raw = this.#aligned.size === 0 ? ptr : (this.#aligned.get(ptr) ?? ptr);
+    if (raw !== ptr) this.#aligned.delete(ptr);
+    this.pool.put(raw, this.pool.sizeOf(raw));
   }
 
   #move(ptr: number, usable: number, size: number): number {
     const to = this.pool.get(size);
     if (to === 0) return 0;
     this.u8.copyWithin(to, ptr, ptr + Math.min(usable, size));
-    this.pool.put(ptr, usable);
+    this.#put(ptr);
     return to;
   }
 }
@@ -95,12 +116,4 @@ export class Allocator implements Disposable {
  */
 export function allocator(pool: Pool): Allocator {
   return new Allocator(pool);
-}
-
-function checkSize(size: number, what: string): void {
-  if (typeof size !== "number" || size >>> 0 !== size || size > SIZE_LIMIT) sizeRefuse(what, size);
-}
-
-function checkPointer(ptr: number): void {
-  if (typeof ptr !== "number" || ptr >>> 0 !== ptr) pointerRefuse(ptr);
 }

@@ -117,13 +117,22 @@ export function layerOf<T extends Traits, const G extends Partial<Traits>>(
   verbs: Verbs & Promised<G>,
 ): Pool<Over<T, G>> {
   if (!source?.traits) throw sourceMissing(name);
-  const traits = { ...source.traits, ...gives } as Traits;
-  const { sizeOf, owns } = verbs as Verbs;
-  return poolOf(name, traits, source.memory, [source], {
-    ...verbs,
-    ...(!sizeOf && gives.sized !== false && { sizeOf: (ptr: number) => source.sizeOf(ptr) }),
-    ...(!owns && gives.owns !== true && { owns: (ptr: number) => source.owns(ptr) }),
-  }) as Pool<Over<T, G>>;
+  const traits = traitsOver(source.traits, gives);
+  const own = verbs as Verbs;
+  const sizeOf = own.sizeOf ?? (gives.sized === false ? undefined : source.sizeOf);
+  const owns = own.owns ?? (gives.owns === true ? undefined : source.owns);
+  return poolMake(name, traits, source.memory, [source], own, sizeOf, owns) as Pool<Over<T, G>>;
+}
+
+/** By name and not by spreading: regions make their pools anew, and that took most of the time. */
+function traitsOver(below: Traits, gives: Partial<Traits>): Traits {
+  return {
+    alignment: gives.alignment ?? below.alignment,
+    sized: gives.sized ?? below.sized,
+    drops: gives.drops ?? below.drops,
+    owns: gives.owns ?? below.owns,
+    zeroed: gives.zeroed ?? below.zeroed,
+  };
 }
 
 /** Makes a pool from its parts; for sources, and for layers that stand on several pools. */
@@ -134,9 +143,20 @@ export function poolOf<T extends Traits>(
   below: readonly Pool[],
   verbs: Verbs,
 ): Pool<T> {
-  const { get, put, deinit, figures } = verbs;
-  const sizeOf = verbOf(name, "sizeOf", traits.sized === false, verbs.sizeOf);
-  const owns = verbOf(name, "owns", traits.owns === true, verbs.owns);
+  return poolMake(name, traits, memory, below, verbs, verbs.sizeOf, verbs.owns) as Pool<T>;
+}
+
+function poolMake(
+  name: string,
+  traits: Traits,
+  memory: Memory,
+  below: readonly Pool[],
+  { get, put, deinit, figures }: Verbs,
+  ownSizeOf: Verbs["sizeOf"],
+  ownOwns: Verbs["owns"],
+): Pool {
+  const sizeOf = verbOf(name, "sizeOf", traits.sized === false, ownSizeOf);
+  const owns = verbOf(name, "owns", traits.owns === true, ownOwns);
   // One order of members for all pools: calls of other pools stay monomorphic in the engine.
   return {
     name,
@@ -160,10 +180,10 @@ function verbOf<R>(
   own: ((ptr: number) => R) | undefined,
 ): (ptr: number) => R {
   if (promised && own) return own;
-  const refuse = () => {
+  if (promised) throw verbMissing(name, verb);
+  return () => {
     throw verbMissing(name, verb);
   };
-  return promised ? refuse() : refuse;
 }
 
 /** The need of a layer, also for those who compose without types. */

@@ -4,8 +4,12 @@ import { coalescing } from "./coalescing.ts";
 import type { Pool, Traits } from "./contract.ts";
 import { ground } from "./ground.ts";
 import { hybrid } from "./hybrid.ts";
+import { magazines } from "./magazines.ts";
 import { pipe } from "./pipe.ts";
+import { quarantine } from "./quarantine.ts";
+import { randomised } from "./randomised.ts";
 import { segregated } from "./segregated.ts";
+import { slab } from "./slab.ts";
 import { zone } from "./zone.ts";
 
 /** Kingsley's: powers of two from chunks, fast and generous with memory. */
@@ -17,3 +21,11 @@ export const arena = <T extends Traits>(source: Pool<T>) => pipe(source, zone(16
 /** Like Doug Lea's: blocks that join their neighbours, large ones straight from the source. */
 export const lea = <T extends Traits>(source: Pool<T>) =>
   hybrid(65536, pipe(source, ground(), coalescing(262144)), source);
+
+/** Bonwick's: slabs of blocks of one size under magazines. Needs slices, as mmap gives them. */
+export const bonwick = <T extends Traits & { readonly alignment: 65536 }>(source: Pool<T>) =>
+  pipe(source, slab(), magazines());
+
+/** Like DieHard: random places with room between, and freed blocks poisoned for a while. */
+export const dieHard = <T extends Traits>(source: Pool<T>) =>
+  pipe(source, randomised(), quarantine({ bytes: 65536 }));

@@ -59,7 +59,7 @@ export function zone(bytes = 16384) {
         area.clear();
         source.deinit();
       },
-      owns: (ptr) => area.bump.owns(ptr),
+      owns: (ptr) => area.owns(ptr),
       figures: () => area.figures(),
     });
     const verbs = { mark: () => area.mark(), release: (mark: ZoneMark) => area.release(mark) };
@@ -67,42 +67,62 @@ export function zone(bytes = 16384) {
   };
 }
 
-class Area {
-  readonly bump: Bump;
+class Area extends Bump {
   readonly counter = new Counter();
   readonly #small: number;
 
   constructor(source: Pool, bytes: number) {
-    this.bump = new Bump(source, granules(bytes));
+    super(source, granules(bytes));
     this.#small = Math.floor(bytes / OWN_SHARE);
   }
 
-  get(size: number): number {
-    const rounded = granules(size);
-    const ptr = size > this.#small ? this.bump.own(rounded) : this.bump.get(rounded);
-    if (ptr !== 0) this.counter.got(size);
+  /** Requests of 0 bytes get 16, so that no two blocks are one. */
+  override get(size: number): number {
+    const ptr = this.at;
+    const end = ptr + ((size + 15) & ~15 || 16);
+    if (size > this.#small || end > this.end) return this.#getElsewhere(size);
+    this.at = end;
+    this.counter.allocations += 1;
+    this.counter.bytes += size;
     return ptr;
   }
 
   mark(): ZoneMark {
-    const { taken, at, end } = this.bump;
+    const { taken, at, end } = this;
     return { blocks: taken.length, bytes: this.counter.bytes, at, end };
   }
 
   release(mark: ZoneMark): void {
-    this.bump.cut(mark.blocks);
-    this.bump.at = mark.at;
-    this.bump.end = mark.end;
+    this.#peakRaise();
+    this.cut(mark.blocks);
+    this.at = mark.at;
+    this.end = mark.end;
     this.counter.bytes = mark.bytes;
   }
 
-  clear(): void {
-    this.bump.clear();
+  override clear(): void {
+    this.#peakRaise();
+    super.clear();
     this.counter.drop();
   }
 
   figures() {
-    this.counter.taken = this.bump.bytes;
+    this.#peakRaise();
+    this.counter.taken = this.bytes;
     return this.counter.figures();
+  }
+
+  #getElsewhere(size: number): number {
+    const rounded = granules(size);
+    const ptr = size > this.#small ? this.own(rounded) : super.get(rounded);
+    if (ptr === 0) return 0;
+    this.counter.allocations += 1;
+    this.counter.bytes += size;
+    return ptr;
+  }
+
+  /** Bytes only grow until a release or clear, so that the peak need not be looked at before. */
+  #peakRaise(): void {
+    this.counter.peak = Math.max(this.counter.peak, this.counter.bytes);
   }
 }

@@ -60,6 +60,30 @@ test("null is freed and measured, blocks of no bytes differ", () => {
   assert.notEqual(door.malloc(0), door.malloc(0));
 });
 
+test("memalign gives multiples over any pool, and the pool its own blocks back", () => {
+  const heap = createHeap();
+  for (const pool of [std(heap), pipe(std(heap), stats()), pipe(std(heap), aligned(64))]) {
+    const door = allocator(pool);
+    const ptrs = [1, 8, 16, 64, 4096, 65536].map((alignment) => {
+      const ptr = door.memalign(alignment, 100);
+      assert.equal(ptr % alignment, 0);
+      assert.ok(door.usableSize(ptr) >= 100);
+      door.u8.fill(alignment & 255, ptr, ptr + 100);
+      return ptr;
+    });
+    const moved = ptrs.map((ptr) => door.realloc(ptr, 1000));
+    assert.deepEqual(
+      moved.map((ptr) => door.u8[ptr + 99]),
+      [1, 8, 16, 64, 0, 0],
+    );
+    for (const ptr of moved) door.free(ptr);
+    assert.equal(heap.stats().blocks, 0);
+  }
+  const none = allocator(pipe(std(heap), limit(1000)));
+  assert.equal(none.memalign(4096, 10), 0);
+  assert.throws(() => none.memalign(48, 10), RangeError);
+});
+
 test("an allocator ends by using", () => {
   const heap = createHeap();
   {

@@ -2,10 +2,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#dist/index.js";
-import { allocator, gauge, type Pool, tree } from "#dist/layers/index.js";
+import {
+  type Allocator,
+  allocator,
+  gauge,
+  groundSet,
+  type Pool,
+  type Region,
+  regionOpen,
+  tree,
+} from "#dist/layers/index.js";
 import { type Profile, profiles, Shadow, step, type Verbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
-import { fixedSubjects, randomSubject, type Subject } from "./subjects.js";
+import { alone, fixedSubjects, randomSubject, type Subject } from "./subjects.js";
 
 const OPERATIONS = Number(process.env.TERRANE_OPERATIONS ?? 1500);
 const RANDOM_SUBJECTS = 48;
@@ -13,15 +22,14 @@ const RANDOM_SUBJECTS = 48;
 /** Few live blocks of all sizes, so that pools that keep what was put stay small. */
 function profile(name: string, live: number): Profile {
   const found = profiles.find((one) => one.name === name) as Profile;
-  return { ...found, live, memalign: 0 };
+  return { ...found, live };
 }
 
-function verbsOf(pool: Pool): Verbs {
-  const door = allocator(pool);
+function verbsOf(door: Allocator | Region): Verbs {
   return {
     malloc: (size) => door.malloc(size),
     calloc: (count, size) => door.calloc(count, size),
-    memalign: () => assert.fail("pools have no memalign"),
+    memalign: (alignment, size) => door.memalign(alignment, size),
     realloc: (p, size) => door.realloc(p, size),
     free: (p) => door.free(p),
     usableSize: (p) => door.usableSize(p),
@@ -47,7 +55,7 @@ for (const subject of [...fixedSubjects, ...random]) {
 function run(subject: Subject, wanted: Profile): void {
   const heap = createHeap();
   const pool = subject.create(heap);
-  const shadow = new Shadow(verbsOf(pool));
+  const shadow = new Shadow(verbsOf(allocator(pool)));
   const draw = new Random(seed);
   for (let i = 0; i < OPERATIONS; i++) step(shadow, wanted, draw);
   shadow.checkAll();
@@ -57,6 +65,24 @@ function run(subject: Subject, wanted: Profile): void {
   pool.deinit();
   assertClosed(pool);
   assert.equal(heap.stats().blocks, 0, tree(pool));
+}
+
+const groundHeap = createHeap();
+groundSet(groundHeap);
+
+for (const subject of [...alone, ...random]) {
+  test(`${subject.name}, as a region`, (t) => {
+    t.diagnostic(`TERRANE_SEED=${seed}`);
+    const region = regionOpen(subject.create(groundHeap));
+    const shadow = new Shadow(verbsOf(region));
+    const draw = new Random(seed);
+    for (let i = 0; i < OPERATIONS; i++) step(shadow, profile("mixed", 100), draw);
+    shadow.checkAll();
+    assert.equal(shadow.refused, 0);
+    assert.equal(region.figures().allocations - region.figures().frees, shadow.live.length);
+    leakily(() => region.end());
+    assert.equal(groundHeap.stats().blocks, 0, tree(region.pool));
+  });
 }
 
 /** Every block was put, so the top of the composition has no bytes in use. */
@@ -83,7 +109,7 @@ for (const subject of [...fixedSubjects, ...random]) {
     const ptrs = [1, 100, 5000, 70000].map((size) => [pool.get(size), size] as const);
     assert.ok(ptrs.every(([ptr]) => ptr !== 0));
     for (const [ptr, size] of ptrs) pool.memory.bytes().fill(255, ptr, ptr + size);
-    deinitLeaky(pool);
+    leakily(() => pool.deinit());
     pool.deinit(); // nothing is left that could be given twice
     if (pool.traits.drops) assert.equal(heap.stats().blocks, 0, tree(pool));
     else assert.ok(heap.stats().blocks <= ptrs.length, tree(pool));
@@ -104,10 +130,10 @@ for (const subject of [...fixedSubjects, ...random]) {
   });
 }
 
-/** check tells of the leaks that this test makes, after it has given them back. */
-function deinitLeaky(pool: Pool): void {
+/** Ends something with blocks in use; check tells of them after it has given them back. */
+function leakily(end: () => void): void {
   try {
-    pool.deinit();
+    end();
   } catch (error) {
     assert.equal((error as { code?: string }).code, "ERR_LEAK");
   }

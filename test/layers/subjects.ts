@@ -17,6 +17,10 @@ function any(layer: unknown): AnyLayer {
   return layer as AnyLayer;
 }
 
+function word(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(4));
+}
+
 const oneLayer: Record<string, () => AnyLayer> = {
   aligned: () => any(L.aligned(1024)),
   batch: () => any(L.batch()),
@@ -42,6 +46,16 @@ const oneLayer: Record<string, () => AnyLayer> = {
     L.hybrid(500, L.pipe(source, L.ground(), L.segregated(512)), L.stats()(source)),
   fallback: () => (source) =>
     L.fallback(L.pipe(source, L.ground(), L.limit(100000), L.check()), source),
+  lock: () => any(L.lock(word())),
+  "spin lock": () => any(L.lock(word(), { kind: "spin" })),
+  "no lock": () => any(L.lock(new Int32Array(1), { kind: "none" })),
+  magazines: () => any(L.magazines({ rounds: 3, depot: 2 })),
+  perThread: () => any(L.perThread(L.kingsley, { self: 0, threads: 1, mail: word() })),
+  quarantine: () => any(L.quarantine({ bytes: 4096 })),
+  randomised: () => any(L.randomised()),
+  trace: () => any(L.trace(() => {})),
+  unique: () => any(L.unique(L.lea)),
+  slab: () => (source) => L.slab()(L.aligned(65536)(source)),
   "fallback from nothing": () => (source) => L.fallback(L.pipe(source, L.nothing()), source),
 };
 
@@ -49,9 +63,12 @@ const recipes: Record<string, () => AnyLayer> = {
   kingsley: () => any(L.kingsley),
   arena: () => any(L.arena),
   lea: () => any(L.lea),
+  bonwick: () => (source) => L.bonwick(L.aligned(65536)(source)),
+  dieHard: () => any(L.dieHard),
 };
 
-const alone: Subject[] = Object.entries({ ...oneLayer, ...recipes }).map(([name, make]) => ({
+/** Each layer and recipe over the heap that it is given. */
+export const alone: Subject[] = Object.entries({ ...oneLayer, ...recipes }).map(([name, make]) => ({
   name,
   create: (heap) => make()(L.std(heap)),
 }));
@@ -61,6 +78,17 @@ const sources: Subject[] = [
   { name: "std", create: (heap) => L.std(heap) },
   { name: "sbrk", create: () => L.sbrk(wasmMemory()) },
   { name: "slices", create: () => L.slices(wasmMemory()) },
+  { name: "mmap", create: (heap) => L.mmap(heap) },
+  { name: "buddy over mmap", create: (heap) => L.pipe(L.mmap(heap), L.buddy()) },
+  { name: "bonwick over mmap", create: (heap) => L.bonwick(L.mmap(heap)) },
+  { name: "bonwick over slices", create: () => L.bonwick(L.slices(wasmMemory())) },
+  {
+    name: "chunk, lock and magazines over sharedBump",
+    create: () => {
+      const source = L.sharedBump(new SharedArrayBuffer(2 ** 26), word());
+      return L.pipe(source, L.lock(word()), L.chunk(), L.magazines());
+    },
+  },
   { name: "kingsley over sbrk", create: () => L.kingsley(L.sbrk(wasmMemory())) },
   { name: "buddy over slices", create: () => L.pipe(L.slices(wasmMemory()), L.buddy()) },
   { name: "lea over slices", create: () => L.lea(L.slices(wasmMemory())) },

@@ -1,0 +1,15 @@
+/** Size classes, four a doubling: 16, 32, 48, 64, 80, 96, 112, 128, 160, … */
+
+/** The class whose blocks hold `size` bytes. */
+export function classOf(size: number): number {
+  if (size <= 128) return size <= 16 ? 0 : (size - 1) >>> 4;
+  const doubling = 31 - Math.clz32(size - 1);
+  return 4 * (doubling - 6) + ((size - 1) >>> (doubling - 2));
+}
+
+/** Bytes of the blocks of a class. */
+export function classSize(index: number): number {
+  if (index < 8) return 16 * (index + 1);
+  const doubling = (index >>> 2) + 5;
+  return ((index & 3) + 5) << (doubling - 2);
+}

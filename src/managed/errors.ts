@@ -1,0 +1,39 @@
+/** What can go wrong with managed blocks: one function a mistake. */
+import { hex } from "../errors.ts";
+
+export type ManagedErrorCode = "ERR_NOT_MANAGED" | "ERR_COLLECTOR_ENDED" | "ERR_HANDLE_RELEASED";
+
+/** A mistake with a managed block. Everything is as it was before the call. */
+export class ManagedError extends Error {
+  override readonly name = "ManagedError";
+  readonly code: ManagedErrorCode;
+  /** The pointer that was given, or 0. */
+  readonly ptr: number;
+
+  constructor(code: ManagedErrorCode, ptr: number, message: string) {
+    super(message);
+    this.code = code;
+    this.ptr = ptr;
+  }
+}
+
+export function notManaged(call: string, ptr: number): ManagedError {
+  const message = `${call}: ${hex(ptr)} is no live block of this manager`;
+  return new ManagedError("ERR_NOT_MANAGED", ptr, message);
+}
+
+export function collectorEnded(): ManagedError {
+  return new ManagedError("ERR_COLLECTOR_ENDED", 0, "the collector has ended");
+}
+
+export function handleReleased(): ManagedError {
+  return new ManagedError("ERR_HANDLE_RELEASED", 0, "the handle was released");
+}
+
+/** Checks the offsets of pointers that a kind of block names. */
+export function checkPointers(pointers: readonly number[]): void {
+  for (const offset of pointers) {
+    if (Number.isInteger(offset) && offset >= 0 && offset % 4 === 0) continue;
+    throw new RangeError(`pointers: offsets must be multiples of 4, not ${offset}`);
+  }
+}

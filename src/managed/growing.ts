@@ -1,0 +1,57 @@
+/** A block that grows: what arrays and byte strings stand on. */
+import { outOfMemory } from "../errors.ts";
+import type { Door } from "../layers/index.ts";
+
+const LEAST = 16;
+
+export class Growing implements Disposable {
+  /** Where the block was allocated, and grows. */
+  readonly home: Door;
+  #ptr = 0;
+  #bytes = 0;
+
+  constructor(home: Door) {
+    this.home = home;
+  }
+
+  /** Address of the first byte; 0 while nothing was reserved. Growth may change it. */
+  get ptr(): number {
+    return this.#ptr;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Makes room for `bytes`, at least twice what was there, so that n appends copy 2n bytes at most.
+   *
+   * @throws HeapError ERR_OUT_OF_MEMORY; everything is as it was then.
+   */
+  reserve(bytes: number): void {
+    if (bytes <= this.#bytes) return;
+    const wanted = Math.max(bytes, 2 * this.#bytes, LEAST);
+    const ptr = this.home.realloc(this.#ptr, wanted);
+    if (ptr === 0) throw outOfMemory("reserve", wanted);
+    this.#ptr = ptr;
+    this.#bytes = wanted;
+  }
+
+  /** Gives the block back; it is as new afterwards. */
+  free(): void {
+    this.home.free(this.#ptr);
+    this.#ptr = 0;
+    this.#bytes = 0;
+  }
+
+  [Symbol.dispose](): void {
+    this.free();
+  }
+}
+
+/** Checks an index of a container. */
+export function checkIndex(index: number, length: number): void {
+  if (Number.isInteger(index) && index >= 0 && index < length) return;
+  if (typeof index !== "number") throw new TypeError(`index must be a number, not ${typeof index}`);
+  throw new RangeError(`index must be a whole number below ${length}, not ${index}`);
+}

@@ -1,0 +1,22 @@
+/** Numbers in memory by the names of their types, which are those of the views. */
+import type { Door } from "../layers/index.ts";
+
+/** Bytes of each scalar type; each is aligned to its size. */
+const sizes = { i8: 1, u8: 1, i16: 2, u16: 2, i32: 4, u32: 4, f32: 4, f64: 8 } as const;
+
+export type Scalar = keyof typeof sizes;
+
+export function scalarSize(type: Scalar): number {
+  const size: number | undefined = sizes[type];
+  if (size === undefined) throw new TypeError(`unknown scalar type: ${String(type)}`);
+  return size;
+}
+
+/** The scalar at an address, a multiple of its size. */
+export function scalarGet(home: Door, type: Scalar, ptr: number): number {
+  return home[type][ptr / sizes[type]] as number;
+}
+
+export function scalarSet(home: Door, type: Scalar, ptr: number, value: number): void {
+  home[type][ptr / sizes[type]] = value;
+}
