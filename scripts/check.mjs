@@ -24,7 +24,7 @@ const rooms = {
 };
 
 /** Files that may have dependencies at run time: the command line and what only it loads. */
-const mayDepend = /^src\/(cli\.ts|trace\/)/;
+const mayDepend = /^src\/(cli\.ts|trace\/|wasm\/command)/;
 const FILE_LINES = 450;
 const LINE_COLUMNS = 100;
 const CORE_BYTES = { "core.wasm": 16 * 1024, "core-shared.wasm": 20 * 1024 };

@@ -27,6 +27,11 @@ const tests = [
   "managed/collector",
   "managed/containers",
   "threads/stress",
+  "wasm/blocks",
+  "wasm/leaks",
+  "wasm/random",
+  "wasm/reader",
+  "wasm/symbols",
 ];
 const files = tests.map((name) => `build/test/${name}.test.js`);
 const end = Date.now() + minutes * 60000;

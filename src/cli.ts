@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { replayCommandAdd } from "./trace/command.ts";
+import { wasmCommandsAdd } from "./wasm/command.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -24,8 +25,10 @@ function programCreate(): Command {
     .description("Memory management for TypeScript and WebAssembly.")
     .version(versionRead())
     .configureOutput({ outputError: errorWrite })
+    .enablePositionalOptions()
     .exitOverride();
   replayCommandAdd(program);
+  wasmCommandsAdd(program);
   program.addHelpText(
     "after",
     "\nExample:\n  $ terrane replay bench/traces/perl.trace.gz\n\nCOMMAND --help tells more.",

@@ -1,0 +1,153 @@
+/** Steps through instructions. One object is reused for all of them: there are millions. */
+import { ByteReader } from "./bytes.ts";
+import { damaged, unsupported } from "./errors.ts";
+import * as op from "./opcodes.ts";
+
+const MULTI_MEMORY = 0x40;
+
+export class CodeReader extends ByteReader {
+  /** First byte of the instruction that `next` has read. */
+  start = 0;
+  /** Its opcode: one byte, or prefix << 12 | number. */
+  op = 0;
+  /** Its first index; for a memory access, of the memory. */
+  index = 0;
+  /** Its second index. */
+  index2 = 0;
+  /** Of a memory access: log2 of the alignment it promises. */
+  align = 0;
+  /** Of a memory access: its offset in bytes. */
+  offset = 0;
+  /** Of i32.const and i64.const: the value, exact up to 2^53. */
+  value = 0;
+
+  /** Reads the next instruction. */
+  next(): void {
+    this.start = this.at;
+    const code = this.byte();
+    this.op = code;
+    const kind = op.immediates[code] as number;
+    if (kind !== op.NOTHING) this.#immediates(kind === op.PREFIX ? this.#prefixed(code) : kind);
+  }
+
+  #prefixed(prefix: number): number {
+    const code = this.u32();
+    this.op = (prefix << 12) | code;
+    if (code > 0xfff) return op.NOT_KNOWN;
+    return op.immediatesOf(prefix, code);
+  }
+
+  #immediates(kind: number): void {
+    switch (kind) {
+      case op.NOTHING:
+        return;
+      case op.INDEX:
+      case op.FUNCTION:
+        this.index = this.u32();
+        return;
+      case op.MEMARG:
+        this.#memarg();
+        return;
+      case op.CONST_32:
+        this.value = this.signed(32);
+        return;
+      case op.CONST_64:
+        this.value = this.signed(64);
+        return;
+      case op.BLOCK_TYPE:
+      case op.HEAP_TYPE:
+        this.#heapType();
+        return;
+      default:
+        this.#rare(kind);
+    }
+  }
+
+  #rare(kind: number): void {
+    if (kind === op.TWO_INDICES) {
+      this.index = this.u32();
+      this.index2 = this.u32();
+    } else if (kind === op.BR_TABLE) {
+      for (let count = this.u32(); count >= 0; count--) this.u32();
+    } else if (kind === op.FOUR_BYTES) this.skip(4);
+    else if (kind === op.EIGHT_BYTES) this.skip(8);
+    else if (kind === op.SIXTEEN_BYTES) this.skip(16);
+    else if (kind === op.LANE) this.skip(1);
+    else if (kind === op.MEMARG_LANE) {
+      this.#memarg();
+      this.skip(1);
+    } else if (kind === op.TYPES) {
+      for (let count = this.u32(); count > 0; count--) valueType(this);
+    } else if (kind === op.TRY_TABLE) this.#tryTable();
+    else throw this.#unknown();
+  }
+
+  #memarg(): void {
+    const flags = this.u32();
+    if (flags >= 0x80) throw damaged(this.start, `${this.what}: an alignment of 2^${flags}`);
+    this.align = flags & 0x3f;
+    this.index = flags & MULTI_MEMORY ? this.u32() : 0;
+    this.offset = this.u64();
+  }
+
+  /** A block's type is a value type, a number, or nothing; (ref …) has a second number. */
+  #heapType(): void {
+    const first = this.bytes[this.at];
+    if (first === 0x63 || first === 0x64) this.skip(1);
+    this.signed(33);
+  }
+
+  #tryTable(): void {
+    this.#heapType();
+    for (let count = this.u32(); count > 0; count--) {
+      if (this.byte() < 2) this.u32();
+      this.u32();
+    }
+  }
+
+  #unknown(): Error {
+    const code = this.op > 0xff ? `0x${(this.op >>> 12).toString(16)} ` : "";
+    const text = `${this.what}: instruction ${code}0x${(this.op & 0xfff).toString(16)}`;
+    return unsupported(this.start, text);
+  }
+}
+
+/** Reads a value type; of (ref …) only its first byte tells. */
+export function valueType(reader: ByteReader): number {
+  const at = reader.at;
+  const type = reader.byte();
+  if (type >= 0x69 && type <= 0x74) return type;
+  if (type >= 0x7b && type <= 0x7f) return type;
+  if (type === 0x63 || type === 0x64) {
+    reader.signed(33);
+    return type;
+  }
+  throw unsupported(at, `${reader.what}: value type 0x${type.toString(16)}`);
+}
+
+/** How a constant expression begins, if it is a single constant or global. */
+export interface ConstantExpression {
+  readonly start: number;
+  readonly end: number;
+  /** The value of a lone i32.const or i64.const. */
+  readonly value?: number;
+}
+
+/** Reads up to the `end` that closes a constant expression; `seen` hears of each instruction. */
+export function constantExpression(
+  reader: ByteReader,
+  seen?: (code: CodeReader) => void,
+): ConstantExpression {
+  const code = new CodeReader(reader.bytes, reader.at, reader.end, reader.what);
+  let value: number | undefined;
+  let count = 0;
+  for (code.next(); code.op !== op.op.end; code.next()) {
+    seen?.(code);
+    count++;
+    if (code.op === op.op.i32Const || code.op === op.op.i64Const) value = code.value;
+  }
+  const start = reader.at;
+  reader.at = code.at;
+  const lone = count === 1 && value !== undefined ? { value } : {};
+  return { start, end: code.at, ...lone };
+}

@@ -1,0 +1,159 @@
+/** Makes a checked module of a finished one. */
+
+import { CheckHook, checkFunctionsAdd } from "./checks.ts";
+import { ModuleEditor } from "./editor.ts";
+import { unsupported } from "./errors.ts";
+import { type AllocatorFunction, allocatorFind, type FindOptions } from "./finder.ts";
+import { HOST_MODULE, hookPlace, hooksImport } from "./hooks.ts";
+import { HEAP_BYTES, type Layout, layoutMake } from "./layout.ts";
+import { functionType, KIND, type Limits, type Module } from "./module.ts";
+import { functionNames } from "./names.ts";
+import type { OffsetMap } from "./offsets.ts";
+import { I32, op } from "./opcodes.ts";
+import { type Reach, reachOf } from "./reach.ts";
+import { readModule } from "./reader.ts";
+import { i32s } from "./writer.ts";
+
+export interface InstrumentOptions extends FindOptions {
+  /** Address space for blocks and their red zones, in bytes. Default: 512 MiB. */
+  readonly heapBytes?: number | undefined;
+}
+
+/** A checked module and what is needed to run it: see Checker. */
+export interface Instrumented {
+  /** The checked module. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The original. */
+  readonly module: Module;
+  /** The allocator functions that were replaced. */
+  readonly functions: readonly AllocatorFunction[];
+  readonly layout: Layout;
+  /** Under which names the checked module imports its memory. */
+  readonly memory: { readonly module: string; readonly name: string; readonly shared: boolean };
+  /** From offsets in the checked module to offsets in the original. */
+  readonly offsets: OffsetMap;
+  /** The original's index of a function of the checked module; undefined for one that was added. */
+  readonly functionOld: (index: number) => number | undefined;
+  /** How many accesses have got a check. */
+  readonly checks: number;
+}
+
+/** Exports of the checked module by which its globals are looked at: this and the index. */
+export const GLOBAL_EXPORT = "terrane:global:";
+
+/**
+ * Puts checks into a module: every load, store, atomic, vector and bulk access asks the shadow
+ * memory first, and the functions that allocate are ours. The result needs a Checker to run.
+ *
+ * @throws ModuleError when the bytes are damaged, or the module has no memory, more than one, or
+ * one
+ *   of 64 bits.
+ * @throws RangeError when a function that the options name is not there.
+ * @example
+ * const checker = new Checker(instrument(bytes));
+ * const { instance } = await WebAssembly.instantiate(
+ *   checker.instrumented.bytes,
+ *   checker.importObject({ env }),
+ * );
+ * checker.attach(instance);
+ */
+export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): Instrumented {
+  const module = readModule(bytes);
+  const limits = memoryCheck(module);
+  const layout = layoutMake(limits, options.heapBytes ?? HEAP_BYTES);
+  const functions = allocatorFind(module, options).filter((each) => each.source !== "import");
+  const editor = new ModuleEditor(module);
+  const hooks = hooksImport(editor);
+  const report = editor.importFunction(HOST_MODULE, "report", i32s(3), []);
+  const memory = memoryReplace(editor, layout, limits);
+  const checks = checkFunctionsAdd(editor, layout, report);
+  functions.forEach((found, who) => {
+    hookPlace(editor, found, who, hooks, checks.context);
+  });
+  const reach = reachOf(
+    module,
+    functions.map((each) => each.index),
+  );
+  exportsReset(editor, reach, checks.context);
+  globalsExport(editor);
+  const hook = new CheckHook({
+    module,
+    layout,
+    functions: checks,
+    leads: reach.leads,
+    indirectLeads: reach.indirect,
+    exempt: exemptFind(module, functions),
+  });
+  const { bytes: checked, offsets } = editor.write(hook, "terrane-checked");
+  return {
+    bytes: checked,
+    module,
+    functions,
+    layout,
+    memory,
+    offsets,
+    functionOld: (index) => editor.functionOld(index),
+    checks: hook.checks,
+  };
+}
+
+function memoryCheck(module: Module): Limits {
+  const [memory, second] = module.memories;
+  if (!memory) throw unsupported(0, "checking a module without memory");
+  if (second) throw unsupported(0, "checking a module with more than one memory");
+  if (memory.limits.is64) throw unsupported(0, "checking a memory with 64-bit addresses");
+  return memory.limits;
+}
+
+/** The checked module imports its memory, so that the host has it before the first instruction. */
+function memoryReplace(editor: ModuleEditor, layout: Layout, limits: Limits) {
+  const { pages } = layout;
+  const { shared } = limits;
+  const imported = editor.module.memories[0]?.imported;
+  const wide: Limits = { min: pages, max: pages, shared, is64: false };
+  if (imported) {
+    const from = editor.module.imports.find((each) => each.kind === KIND.memory);
+    editor.memorySet(wide);
+    return { module: from?.module ?? "", name: from?.name ?? "", shared };
+  }
+  editor.memorySet(wide, { module: HOST_MODULE, name: "memory" });
+  return { module: HOST_MODULE, name: "memory", shared };
+}
+
+/** A call from outside has no callers of ours: its context starts anew. */
+function exportsReset(editor: ModuleEditor, reach: Reach, context: number): void {
+  const { exports, importedFunctions } = editor.module;
+  const targets = new Set(
+    exports.filter((each) => each.kind === KIND.function).map((each) => each.index),
+  );
+  for (const old of targets) {
+    if (old < importedFunctions || !reach.leads[old]) continue;
+    const index = editor.functionIndex(old);
+    const entry = editor.addFunctionLike(old, `entry ${old}`, (code) => {
+      code.const(0).with(op.globalSet, context);
+      functionType(editor.module, old).params.forEach((_, i) => {
+        code.get(i);
+      });
+      code.call(index);
+    });
+    editor.redirectExports(index, entry);
+  }
+}
+
+/** Globals hold pointers, the stack pointer among them. */
+function globalsExport(editor: ModuleEditor): void {
+  editor.module.globals.forEach((global, index) => {
+    if (global.type === I32 && global.mutable && !global.imported) {
+      editor.addExport(`${GLOBAL_EXPORT}${index}`, KIND.global, index);
+    }
+  });
+}
+
+/** AssemblyScript's collector reads the headers of blocks, which no program may. */
+const RUNTIME_NAME = /^~lib\/rt\//;
+
+function exemptFind(module: Module, functions: readonly AllocatorFunction[]): Set<number> {
+  if (!functions.some((each) => each.role.family === "assemblyscript")) return new Set();
+  const names = [...functionNames(module)];
+  return new Set(names.filter(([, name]) => RUNTIME_NAME.test(name)).map(([index]) => index));
+}

@@ -1,0 +1,88 @@
+/** One pass over all code: proves that blocks nest, and notes who calls whom. */
+import { CodeReader } from "./code.ts";
+import { damaged } from "./errors.ts";
+import type { Body } from "./module.ts";
+import { op } from "./opcodes.ts";
+
+/** The function calls through a table or a reference. */
+export const CALLS_INDIRECT = 1;
+/** The function has memory.grow. */
+export const GROWS = 2;
+/** The function looks for zero bytes a word at a time, as strlen does. */
+export const WORD_SCAN = 4;
+/** The function looks at 16 bytes at a time. */
+export const VECTOR_SCAN = 8;
+/** The function touches memory. */
+export const TOUCHES = 16;
+
+/** What the code of each function does; entries are of the functions that are not imported. */
+export interface CodeFacts {
+  /** The functions that each calls, in the order of its calls, repeated as often. */
+  readonly calls: readonly (readonly number[])[];
+  readonly flags: Uint8Array;
+}
+
+/** The two constants of the trick that finds a zero byte in a word (and their 64-bit kin). */
+const HIGH_BITS = -2139062144;
+const HIGH_BITS_64 = HIGH_BITS * 2 ** 32;
+/** Constants of 64 bits are read as doubles, so only the upper half is compared. */
+const ROUNDING = 2 ** 33;
+
+const blockDepth = new Int8Array(256);
+for (const code of [op.block, op.loop, op.if, op.try, op.tryTable]) blockDepth[code] = 1;
+for (const code of [op.end, op.delegate]) blockDepth[code] = -1;
+
+/** @throws ModuleError when a function's code is damaged. */
+export function codeScan(
+  bytes: Uint8Array,
+  bodies: readonly Body[],
+  firstIndex: number,
+  functions: number,
+): CodeFacts {
+  const flags = new Uint8Array(bodies.length);
+  const calls = bodies.map((body, i) => {
+    const reader = new CodeReader(bytes, body.code, body.end, `function ${firstIndex + i}`);
+    const callees: number[] = [];
+    flags[i] = bodyScan(reader, callees, functions);
+    return callees;
+  });
+  return { calls, flags };
+}
+
+function bodyScan(reader: CodeReader, callees: number[], functions: number): number {
+  let depth = 1;
+  let flags = 0;
+  while (depth > 0) {
+    reader.next();
+    const code = reader.op;
+    if (code < 0x100) {
+      depth += blockDepth[code] as number;
+      if (code === op.call || code === op.returnCall || code === op.refFunc) {
+        if (reader.index >= functions) {
+          throw damaged(reader.start, `${reader.what}: there is no function ${reader.index}`);
+        }
+        if (code !== op.refFunc) callees.push(reader.index);
+        continue;
+      }
+    }
+    flags |= flagOf(code, reader.value);
+  }
+  if (!reader.done) throw damaged(reader.at, `${reader.what} has code behind its end`);
+  return flags;
+}
+
+function flagOf(code: number, value: number): number {
+  if (code >= 0x28 && code <= 0x3e) return TOUCHES;
+  if (code < op.callIndirect || code === op.localGet) return 0;
+  if (code === op.i32Const) return value === HIGH_BITS ? WORD_SCAN : 0;
+  if (code === op.i64Const) return Math.abs(value - HIGH_BITS_64) < ROUNDING ? WORD_SCAN : 0;
+  if (code === op.memoryGrow) return GROWS;
+  if (code <= op.returnCallRef) return CALLS_INDIRECT;
+  return code > 0xff ? prefixedFlag(code) : 0;
+}
+
+/** any_true, all_true and bitmask are how vector code asks whether a byte was found. */
+function prefixedFlag(code: number): number {
+  if (code === 0xfd053 || code === 0xfd063 || code === 0xfd064) return VECTOR_SCAN | TOUCHES;
+  return TOUCHES;
+}
