@@ -72,7 +72,8 @@ function rival(name: string, file: string, host: Host = () => ({})): Allocator {
   };
 }
 
-function unexpected(name: string): () => never {
+/** What an allocator under test must not call. */
+export function unexpected(name: string): () => never {
   return () => {
     throw new Error(`the allocator called ${name}`);
   };

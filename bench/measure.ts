@@ -3,21 +3,15 @@
 import type { Allocator, Instance, Mode } from "./allocators.ts";
 import { compiled } from "./allocators.ts";
 import { isSynthetic, operationsOf, SEED, TABLE_WORDS, traceOf } from "./catalogue.ts";
+import type { Measurement } from "./serve.ts";
 import { median } from "./stats.ts";
 import type { Trace } from "./traces.ts";
 import { loadTrace } from "./traces.ts";
 import type { Heap } from "./workloads/js.ts";
 import { shuffle, workloads } from "./workloads/js.ts";
 
-export interface Measurement {
-  readonly nsPerOperation: number;
-  readonly checksum: number;
-  /** Linear memory at the end, less what the driver took for itself. */
-  readonly memoryBytes: number;
-}
-
-const WARM_UP_RUNS = 3;
-const STEADY_RUNS = 5;
+export const WARM_UP_RUNS = 3;
+export const STEADY_RUNS = 5;
 
 /** A workload bound to an instance: run() does all of its operations once. */
 interface Bound {
@@ -33,7 +27,8 @@ function needsMemalign(): never {
   throw new Error("the allocator has no memalign");
 }
 
-function linkWorkloads(instance: Instance): WebAssembly.Exports {
+/** The workloads in wasm, over the memory and the allocator of an instance. */
+export function linkWorkloads(instance: Instance): WebAssembly.Exports {
   const { malloc, free, realloc, calloc, memalign = needsMemalign } = instance.exports;
   const memory = instance.memory as WebAssembly.Memory;
   const imports = { env: { memory }, alloc: { malloc, free, realloc, calloc, memalign } };
@@ -42,7 +37,8 @@ function linkWorkloads(instance: Instance): WebAssembly.Exports {
   return new WebAssembly.Instance(compiled(file), imports).exports;
 }
 
-function zeroedTable(instance: Instance, words: number): number {
+/** A zeroed block of the allocator under test for the use of the driver. */
+export function zeroedTable(instance: Instance, words: number): number {
   const table = instance.exports.malloc(words * 4) >>> 0;
   if (table === 0) throw new Error("no memory for the tables");
   new Uint32Array(instance.memory.buffer, table, words).fill(0);
@@ -120,7 +116,7 @@ function warmUp(bound: Bound): void {
 }
 
 /** The garbage collector gives back the memories of instances that are gone. */
-function collect(): void {
+export function collect(): void {
   (globalThis as { gc?: () => void }).gc?.();
 }
 

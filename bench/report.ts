@@ -2,9 +2,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { dirname } from "node:path";
-import type { Mode } from "./allocators.ts";
 import { SEED } from "./catalogue.ts";
-import { type Figures, REFERENCE, type Results } from "./results.ts";
+import type { Figures, Results } from "./results.ts";
 
 export function engine(): string {
   return `node ${process.versions.node}, v8 ${process.versions.v8}`;
@@ -15,7 +14,8 @@ export function machine(): string {
   return `${all[0]?.model.trim() ?? "unknown"}, ${all.length} cores`;
 }
 
-function grid(rows: readonly (readonly string[])[]): string {
+/** Columns side by side, the first one to the left. */
+export function grid(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => row[column]?.length ?? 0)),
   );
@@ -32,9 +32,9 @@ const showTime: Show = (f) => `${f.medianNs.toFixed(1)} ±${(f.spread * 100).toF
 const showRatio: Show = (f) => (f.ratio === undefined ? "-" : f.ratio.toFixed(2));
 const showMemory: Show = (f) => (f.memoryBytes / 2 ** 20).toFixed(1);
 
-interface Scope {
+export interface Scope {
   readonly results: Results;
-  readonly mode: Mode;
+  readonly mode: string;
   readonly allocators: readonly string[];
   readonly workloads: readonly string[];
 }
@@ -63,7 +63,7 @@ export function tables(scope: Scope): string {
     `## ${scope.mode}, ${engine()}, ${machine()}`,
     "\nns per operation: median, interquartile range",
     grid(rowsOf(scope, showTime)),
-    `\ntime relative to ${REFERENCE}`,
+    `\ntime relative to ${scope.results.reference}`,
     grid([...rowsOf(scope, showRatio), meanRow(scope)]),
     "\nlinear memory at the end, MiB",
     grid(rowsOf(scope, showMemory)),
@@ -77,19 +77,19 @@ const COLUMNS: readonly [string, (figures: Figures) => string | number][] = [
   ["allocator", (f) => f.allocator],
   ["median_ns", (f) => f.medianNs.toFixed(2)],
   ["iqr_share", (f) => f.spread.toFixed(4)],
-  [`ratio_to_${REFERENCE}`, (f) => f.ratio?.toFixed(4) ?? ""],
+  ["ratio", (f) => f.ratio?.toFixed(4) ?? ""],
   ["memory_bytes", (f) => f.memoryBytes],
   ["rounds", (f) => f.rounds],
   ["checksum", (f) => f.checksum ?? ""],
 ];
 
-export function csv(figures: readonly Figures[], date: Date): string {
+export function csv(figures: readonly Figures[], date: Date, reference: string): string {
   const header = [
     `# machine: ${machine()}`,
     `# engine: ${engine()}`,
     `# date: ${date.toISOString()}`,
     `# seed: ${SEED}`,
-    COLUMNS.map(([name]) => name).join(","),
+    COLUMNS.map(([name]) => (name === "ratio" ? `ratio_to_${reference}` : name)).join(","),
   ];
   const rows = figures.map((row) => COLUMNS.map(([, value]) => value(row)).join(","));
   return `${[...header, ...rows].join("\n")}\n`;

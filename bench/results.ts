@@ -1,11 +1,10 @@
 /** What the children measured, gathered by mode, workload and allocator. */
-import type { Mode } from "./allocators.ts";
-import type { Answer, Task } from "./child.ts";
+import type { Answer, Task } from "./serve.ts";
 import { geometricMean, median, spread } from "./stats.ts";
 
 /** One allocator on one workload, over all rounds. */
 export interface Cell {
-  readonly mode: Mode;
+  readonly mode: string;
   readonly workload: string;
   readonly allocator: string;
   readonly times: number[];
@@ -15,7 +14,7 @@ export interface Cell {
 }
 
 export interface Figures {
-  readonly mode: Mode;
+  readonly mode: string;
   readonly workload: string;
   readonly allocator: string;
   readonly medianNs: number;
@@ -27,10 +26,14 @@ export interface Figures {
   readonly rounds: number;
 }
 
-export const REFERENCE = "dlmalloc";
-
 export class Results {
+  /** The allocator that ratios are to. */
+  readonly reference: string;
   readonly #cells = new Map<string, Cell>();
+
+  constructor(reference: string) {
+    this.reference = reference;
+  }
 
   add(task: Task, answer: Answer): void {
     const cell = this.#cellFor(task, answer.workload);
@@ -41,7 +44,7 @@ export class Results {
     cell.checksums.add(answer.measurement.checksum);
   }
 
-  cell(mode: Mode, workload: string, allocator: string): Cell | undefined {
+  cell(mode: string, workload: string, allocator: string): Cell | undefined {
     return this.#cells.get(`${mode} ${workload} ${allocator}`);
   }
 
@@ -70,7 +73,7 @@ export class Results {
   }
 
   /** Over the workloads that this allocator and the reference both ran. */
-  meanRatio(mode: Mode, allocator: string): { mean: number; count: number } | undefined {
+  meanRatio(mode: string, allocator: string): { mean: number; count: number } | undefined {
     const mine = this.cells().filter((cell) => cell.mode === mode && cell.allocator === allocator);
     const ratios = mine.map((cell) => this.figures(cell)?.ratio).filter((r) => r !== undefined);
     if (ratios.length === 0) return undefined;
@@ -78,7 +81,7 @@ export class Results {
   }
 
   #ratio(cell: Cell): number | undefined {
-    const reference = this.cell(cell.mode, cell.workload, REFERENCE);
+    const reference = this.cell(cell.mode, cell.workload, this.reference);
     if (!reference || reference.error !== undefined) return undefined;
     return median(cell.times) / median(reference.times);
   }
@@ -97,9 +100,12 @@ export class Results {
  * A checksum depends on the workload alone, so two values mean that an allocator lost data.
  * `unchecked` names the allocators which are allowed to.
  */
-export function checksumConflicts(results: Results, unchecked: ReadonlySet<string>): string[] {
+export function checksumConflicts(
+  cells: readonly Cell[],
+  unchecked: ReadonlySet<string> = new Set(),
+): string[] {
   const seen = new Map<string, Map<number, string>>();
-  for (const { workload, allocator, mode, checksums } of results.cells()) {
+  for (const { workload, allocator, mode, checksums } of cells) {
     if (unchecked.has(allocator)) continue;
     const values = seen.get(workload) ?? new Map<number, string>();
     seen.set(workload, values);

@@ -1,13 +1,22 @@
 /** The benchmark: allocators times workloads, each allocator and round in its own process. */
-import { fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type Allocator, allocatorNamed, allocators, type Mode } from "./allocators.ts";
 import { workloadNames } from "./catalogue.ts";
-import type { Answer, Task } from "./child.ts";
+import {
+  chosenAllocators,
+  chosenNames,
+  chosenRounds,
+  csvOf,
+  figuresOf,
+  inTurn,
+  mainRun,
+  resultsName,
+  runAll,
+} from "./driver.ts";
 import { fromRoot } from "./paths.ts";
-import { csv, engine, machine, tables, write } from "./report.ts";
+import { engine, machine, tables, write } from "./report.ts";
 import { checksumConflicts, Results } from "./results.ts";
+import type { Task } from "./serve.ts";
 
 const HELP = `usage: npm run bench -- [options]
 
@@ -37,35 +46,12 @@ interface Plan {
   readonly rounds: number;
 }
 
-function chosenAllocators(list: string | undefined): Allocator[] {
-  if (list === undefined) return allocators.filter((allocator) => allocator.available);
-  const chosen = list.split(",").map(allocatorNamed);
-  const missing = chosen.find((allocator) => !allocator.available);
-  if (missing) throw new Error(`${missing.name} is not built; see bench/rivals/README.md`);
-  return chosen;
-}
-
-function chosenWorkloads(list: string | undefined): string[] {
-  const known = workloadNames();
-  const chosen = list?.split(",") ?? known;
-  const unknown = chosen.find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new Error(`unknown workload: ${unknown}`);
-  return chosen;
-}
-
 function chosenModes(mode: string | undefined): Mode[] {
   if (mode === undefined) return ["wasm", "js"];
   if (mode !== "wasm" && mode !== "js") throw new Error(`unknown mode: ${mode}`);
   return [mode];
 }
 
-function chosenRounds(text: string): number {
-  const rounds = Number(text);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`bad number of rounds: ${text}`);
-  return rounds;
-}
-
-/** Every round begins with another allocator: drift of the machine then hits all alike. */
 function tasksOf(plan: Plan): Task[] {
   const tasks: Task[] = [];
   for (let round = 0; round < plan.rounds; round++)
@@ -75,66 +61,21 @@ function tasksOf(plan: Plan): Task[] {
 
 function turn(plan: Plan, mode: Mode, round: number): Task[] {
   const able = plan.allocators.filter((allocator) => allocator.modes.includes(mode));
-  return able.map((_, index) => {
-    const { name, workloads } = able[(index + round) % able.length] as Allocator;
+  return inTurn(able, round).map(({ name, workloads }) => {
     const wanted = plan.workloads.filter((workload) => workloads?.includes(workload) ?? true);
     return { allocator: name, mode, workloads: wanted };
   });
 }
 
-const childFile = fileURLToPath(new URL("./child.js", import.meta.url));
-
-function runTask(task: Task, onAnswer: (answer: Answer) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = fork(childFile, { execArgv: ["--expose-gc"] });
-    child.on("message", onAnswer as (message: unknown) => void);
-    child.once("error", reject);
-    child.once("exit", (code, signal) => {
-      if (code === 0) resolve();
-      else reject(new Error(`${task.allocator}: the child ended with ${signal ?? code}`));
-    });
-    child.send(task);
-  });
-}
-
-function progress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
-}
-
-async function runAll(tasks: readonly Task[]): Promise<Results> {
-  const results = new Results();
-  for (const [index, task] of tasks.entries()) {
-    await runTask(task, (answer) => {
-      progress(`${index + 1}/${tasks.length} ${task.allocator} ${task.mode} ${answer.workload}`);
-      results.add(task, answer);
-    });
-  }
-  progress("");
-  return results;
-}
-
-function figuresOf(results: Results, mode: Mode) {
-  const cells = results.cells().filter((cell) => cell.mode === mode);
-  return cells.map((cell) => results.figures(cell)).filter((figures) => figures !== undefined);
-}
-
 function writeCsv(results: Results, modes: readonly Mode[], out: string | undefined): string[] {
   const date = new Date();
-  const day = date.toISOString().slice(0, 10);
-  const major = process.versions.node.split(".")[0];
   if (out !== undefined) {
-    write(
-      out,
-      csv(
-        modes.flatMap((mode) => figuresOf(results, mode)),
-        date,
-      ),
-    );
+    write(out, csvOf(results, modes, date));
     return [out];
   }
   return modes.map((mode) => {
-    const file = fromRoot(`bench/results/${day}-node${major}-${mode}.csv`);
-    write(file, csv(figuresOf(results, mode), date));
+    const file = fromRoot(resultsName(mode, date));
+    write(file, csvOf(results, [mode], date));
     return file;
   });
 }
@@ -163,7 +104,7 @@ function failures(results: Results): string[] {
 /** What must not happen: failures nobody expects, and lost data; one line each. */
 function complaints(results: Results): string[] {
   const floor = allocators.filter((allocator) => allocator.unchecked);
-  const conflicts = checksumConflicts(results, new Set(floor.map((allocator) => allocator.name)));
+  const conflicts = checksumConflicts(results.cells(), new Set(floor.map(({ name }) => name)));
   return [...failures(results), ...conflicts.map((conflict) => `checksums differ: ${conflict}`)];
 }
 
@@ -172,11 +113,11 @@ async function main(): Promise<void> {
   if (values.help) return void process.stdout.write(HELP);
   const plan: Plan = {
     modes: chosenModes(values.mode),
-    allocators: chosenAllocators(values.allocator),
-    workloads: chosenWorkloads(values.workload),
+    allocators: chosenAllocators(allocators, values.allocator),
+    workloads: chosenNames("workload", workloadNames(), values.workload),
     rounds: chosenRounds(values.rounds),
   };
-  const results = await runAll(tasksOf(plan));
+  const results = await runAll("./child.js", tasksOf(plan), new Results("dlmalloc"));
   print(results, plan, values.json);
   for (const file of writeCsv(results, plan.modes, values.out)) console.error(`written: ${file}`);
   const problems = complaints(results);
@@ -184,7 +125,4 @@ async function main(): Promise<void> {
   if (problems.length > 0) process.exitCode = 1;
 }
 
-main().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 2;
-});
+mainRun(main);

@@ -50,6 +50,6 @@ function memorySentence(results) {
 const traces = [];
 for (const program of PROGRAMS) traces.push(await traceRead(`bench/traces/${program}.trace.gz`));
 const usual = allocators.filter((allocator) => !allocator.onRequest);
-const results = await tracesReplay(traces, usual, ROUNDS);
+const results = await tracesReplay(traces, usual, { rounds: ROUNDS });
 process.stdout.write(await tableFormat(results, await colourIsWanted()));
 process.stdout.write(`\n${speedSentence(results)}\n${memorySentence(results)}\n`);

@@ -8,7 +8,7 @@ import { coreSharedWasm } from "./embed/core-shared-wasm.js";
 import { coreWasm } from "./embed/core-wasm.js";
 import { noThread } from "./errors.ts";
 import { arrayBuffer, type MemorySource, sharedArrayBuffer, wasmMemory } from "./memory/index.ts";
-import { SLICE_BYTES } from "./memory/source.ts";
+import { SLICE_BYTES, sharedNeed } from "./memory/source.ts";
 
 export type BackEnd = "wasm" | "js";
 
@@ -106,6 +106,7 @@ export function sharedStart(
 }
 
 function sharedCheck({ capabilities, memory, kind }: MemorySource): void {
+  sharedNeed();
   if (!capabilities.shared) {
     throw new RangeError(`shared: true needs a shared memory, not ${kind} that is not shared`);
   }

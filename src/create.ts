@@ -69,6 +69,7 @@ export function attachHeap(handle: HeapHandle, options: AttachOptions = {}): Sha
     source,
     onError: options.onError,
     maximum,
+    handle,
     start: (hooks) => sharedStart(backend, { source, foreign: true, ...hooks }, handle),
   }).detachAtExit();
 }

@@ -7,6 +7,7 @@ import { Heap } from "./heap.ts";
 import type { MemorySource } from "./memory/index.ts";
 import type { BlockVisitor, HeapStats } from "./walk.ts";
 import { blocksVisit, sharedStatsRead } from "./walk.ts";
+import { type Watch, watchAccept, watchOpen } from "./watch.ts";
 
 /** Changes whenever the layout of the memory does: all threads need the same terrane. */
 export const HANDLE_VERSION = 1;
@@ -18,6 +19,8 @@ export interface HeapHandle extends ThreadSeat {
   readonly memory?: WebAssembly.Memory;
   readonly buffer?: SharedArrayBuffer;
   readonly maximum?: number | undefined;
+  /** How a Worker of a browser lets the heap that started it see its end. */
+  readonly watch?: string | undefined;
 }
 
 interface SharedHeapParts {
@@ -25,11 +28,13 @@ interface SharedHeapParts {
   source: MemorySource;
   onError: ErrorHandler | undefined;
   maximum: number | undefined;
+  handle?: HeapHandle;
   start(hooks: CoreHooks): SharedCoreExports;
 }
 
-/** What a Worker of Node has. */
+/** A Worker of Node, or of a browser: that has no `once`. */
 interface EndingWorker {
+  terminate(): unknown;
   once?(event: "exit", listener: () => void): unknown;
 }
 
@@ -52,9 +57,16 @@ export interface VisitOptions {
 export class SharedHeap extends Heap {
   /** A number that no other thread of this memory has or will have. */
   readonly threadId: number;
+  /**
+   * Settles when the heap that started this thread is sure to learn of its end: true, in Node at
+   * once. In a browser that takes some turns of the event loop: await it before a loop that blocks
+   * for long. False if nobody watches, as with a handle of `handle()`.
+   */
+  readonly watched: Promise<boolean>;
   readonly #shared: SharedCoreExports;
   readonly #maximum: number | undefined;
   #attached = true;
+  #watch: Watch | undefined;
 
   /** Use createHeap or attachHeap. */
   constructor(parts: SharedHeapParts) {
@@ -67,6 +79,7 @@ export class SharedHeap extends Heap {
     this.#shared = shared as unknown as SharedCoreExports;
     this.#maximum = parts.maximum;
     this.threadId = this.#shared.threadNumber() >>> 0;
+    this.watched = watchAccept(parts.handle);
   }
 
   /**
@@ -77,13 +90,13 @@ export class SharedHeap extends Heap {
     return this.#handle(0);
   }
 
-  #handle(ticket: number): HeapHandle {
+  #handle(ticket: number, watch?: string): HeapHandle {
     this.#check();
     const { memory, buffer, start } = this.source;
     const bytes = memory ? { memory, module: this.#module() } : { buffer };
     const { backend } = this;
     const seat = { terrane: HANDLE_VERSION, backend, start, ticket, maximum: this.#maximum };
-    return { ...seat, ...bytes } as HeapHandle;
+    return { ...seat, ...bytes, watch } as HeapHandle;
   }
 
   /** Workers need not compile it again. */
@@ -99,6 +112,7 @@ export class SharedHeap extends Heap {
     if (!this.#attached) return;
     this.#attached = false;
     exits.delete(this);
+    this.#watch?.close();
     this.#shared.threadDetach();
     this.end(heapDetached);
   }
@@ -110,8 +124,9 @@ export class SharedHeap extends Heap {
 
   /**
    * Gives the pages of a thread free that ended without detach, terminated for example. It must not
-   * run any more: wait for its Worker's exit. Answers whether there was such a thread, so calling
-   * twice is harmless.
+   * run any more: wait for its Worker's exit event. A Worker of a browser may run for seconds after
+   * terminate(): leave it to startWorker, which knows when it has ended. Answers whether there was
+   * such a thread, so calling twice is harmless.
    *
    * @throws RangeError for the caller's own threadId.
    */
@@ -125,19 +140,24 @@ export class SharedHeap extends Heap {
 
   /**
    * Starts a Worker whose end this heap watches: `make` gets a handle for exactly one thread and
-   * answers the Worker that it sends it to. When a Worker of Node exits, however it does, what it
-   * left is recovered. A Worker of a browser tells nobody that it ended: there call `recover`.
+   * answers the Worker that it sends it to. When the Worker ends, however it does, what it left is
+   * recovered: in Node at its exit event, in a browser by a lock that it holds for its life, which
+   * needs this thread's event loop too.
    *
    * @example
    * const worker = heap.startWorker((handle) => new Worker(url, { workerData: handle }));
    */
   startWorker<W extends EndingWorker>(make: (handle: HeapHandle) => W): W {
+    this.#check();
     const ticket = this.#shared.ticketDraw() >>> 0;
-    const worker = make(this.#handle(ticket));
-    worker.once?.("exit", () => {
-      if (this.#attached) this.#shared.threadRecover(ticket);
-    });
+    this.#watch ??= watchOpen((ended) => this.#recoverEnded(ended));
+    const worker = make(this.#handle(ticket, this.#watch.name));
+    worker.once?.("exit", () => this.#recoverEnded(ticket));
     return worker;
+  }
+
+  #recoverEnded(ticket: number): void {
+    if (this.#attached) this.#shared.threadRecover(ticket);
   }
 
   /** Detaches when the process or Worker ends by itself, where the platform tells. */

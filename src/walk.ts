@@ -32,8 +32,9 @@ export interface HeapStats {
 /** A live block for `visitBlocks`: return false to stop. */
 export type BlockVisitor = (ptr: number, size: number) => boolean | undefined | void;
 
+/** Memory that another thread has just grown may lie behind the end of `words`: it reads as 0. */
 function word(words: Words, address: number, offset: number): number {
-  return words[(address + offset) >>> 2] as number;
+  return (words[(address + offset) >>> 2] as number) >>> 0;
 }
 
 /** Descriptors of all pages of the arena at `arena`, in address order. */
@@ -110,16 +111,25 @@ function slicesFree(words: Words, arena: number): number {
   const end = Math.ceil(word(words, arena, L.A_TOP) / 32);
   let count = 0;
   for (let i = 0; i < end; i++) {
-    for (let bits = word(words, arena, L.STATE_FREE + i * 4); bits !== 0; bits &= bits - 1) count++;
+    count += bitsCount(word(words, arena, L.STATE_FREE + i * 4));
   }
   return count;
 }
 
+/** Not by the blocks of a medium page: while it changes, its bounds and free units disagree. */
 function bytesUsed(words: Words, page: number): number {
   if ((word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) === 0) {
     return word(words, page, L.D_USED) * word(words, page, L.D_BLOCK);
   }
-  return mediumBlocks(words, page).reduce((sum, [, size]) => sum + size, 0);
+  const free =
+    bitsCount(word(words, page, L.D_FREE_LOW)) + bitsCount(word(words, page, L.D_FREE_HIGH));
+  return (L.MEDIUM_UNITS - free) * L.UNIT_SIZE;
+}
+
+function bitsCount(bits: number): number {
+  let count = 0;
+  for (let rest = bits; rest !== 0; rest &= rest - 1) count++;
+  return count;
 }
 
 const OS_PAGE = 4096;

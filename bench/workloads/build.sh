@@ -1,5 +1,6 @@
 #!/bin/sh
-# Rebuilds workloads.wasm, and workloads-shared.wasm for shared memories. Needs Debian's clang and lld.
+# Rebuilds workloads.wasm, and for shared memories workloads-shared.wasm, which has the workloads of
+# several threads too. Needs Debian's clang and lld.
 set -eu
 cd "$(dirname "$0")"
 # Nothing may be added to the memory that the allocator under test owns: no stack, no data.
@@ -11,6 +12,7 @@ build() {
     -Wl,--no-entry -Wl,--import-memory -Wl,--initial-memory=0 -Wl,-z,stack-size=0 \
     -Wl,--stack-first -Wl,--strip-all "$@"
 }
-build -o workloads.wasm ./*.c
+single="batch.c cfrac.c churn.c growth.c lifo.c trace.c"
+build -o workloads.wasm $single
 build -matomics -mbulk-memory -Wl,--shared-memory -Wl,--max-memory=4294967296 \
-  -o workloads-shared.wasm ./*.c
+  -o workloads-shared.wasm $single threads.c

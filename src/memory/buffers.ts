@@ -6,6 +6,7 @@ import {
   type MemoryCapabilities,
   type MemorySource,
   SLICE_BYTES,
+  sharedNeed,
   slicesFor,
 } from "./source.ts";
 
@@ -154,6 +155,7 @@ export function sharedArrayBuffer(options: SharedArrayBufferOptions = {}): Memor
 }
 
 function sharedNew(options: SharedArrayBufferOptions): SharedArrayBuffer {
+  sharedNeed();
   const maximum = slicesFor(options.maximum ?? SHARED_DEFAULT) * SLICE_BYTES;
   if (!options.growable) return new SharedArrayBuffer(maximum);
   const initial = slicesFor(Math.max(options.initial ?? 0, 2 * SLICE_BYTES)) * SLICE_BYTES;

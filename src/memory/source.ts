@@ -102,3 +102,11 @@ export function checkBytes(name: string, bytes: unknown): void {
     throw new RangeError(`${name} must be a whole number from 0 to 4294967296, not ${bytes}`);
   }
 }
+
+/** Throws where threads cannot share memory. */
+export function sharedNeed(): void {
+  if (typeof SharedArrayBuffer !== "undefined") return;
+  throw new RangeError(
+    "shared memory is off: a browser page must be cross-origin isolated (headers COOP and COEP)",
+  );
+}

@@ -6,6 +6,7 @@ import {
   type MemorySource,
   SLICE_BYTES,
   SLICES_LIMIT,
+  sharedNeed,
   slicesFor,
 } from "./source.ts";
 
@@ -74,6 +75,7 @@ function memoryNew(options: WasmMemoryOptions): WebAssembly.Memory {
 const SHARED_LEAST = 2 ** 26 / SLICE_BYTES;
 
 function sharedNew(initial: number, bytes: number | undefined): WebAssembly.Memory {
+  sharedNeed();
   const most = bytes === undefined ? SLICES_LIMIT : Math.floor(bytes / SLICE_BYTES);
   const least = bytes === undefined ? Math.max(initial, SHARED_LEAST) : most;
   return sharedWithin(initial, Math.min(most, SLICES_LIMIT), least);

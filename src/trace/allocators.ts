@@ -1,5 +1,7 @@
 /** The allocators that a trace can be replayed on, by name. */
 import { readFileSync } from "node:fs";
+import type { Heap } from "../heap.ts";
+import type { SharedHeap } from "../shared-heap.ts";
 import { plainSubject } from "./plain.ts";
 import type { Raw, Subject } from "./subject.ts";
 import { linearSubject } from "./subject.ts";
@@ -8,7 +10,7 @@ export interface Allocator {
   readonly name: string;
   /** One line for `--list`. */
   readonly describe: string;
-  /** Too slow for traces with many live blocks: runs only when named. */
+  /** Runs only when named: too slow for traces with many live blocks, or of use to few. */
   readonly onRequest?: true;
   /**
    * A fresh one.
@@ -16,6 +18,8 @@ export interface Allocator {
    * @throws AllocatorError if something that it needs is not installed.
    */
   create(aligned: boolean): Promise<Subject>;
+  /** A fresh heap for the Workers of --threads, if threads can share it. */
+  share?(): Promise<SharedHeap>;
 }
 
 /** An allocator that cannot be had here. */
@@ -23,16 +27,26 @@ export class AllocatorError extends Error {
   override readonly name = "AllocatorError";
 }
 
-async function terraneSubject(backend: "wasm" | "js", aligned: boolean): Promise<Subject> {
-  // Only now: `terrane --help` has no use for a heap.
-  const { createHeap } = await import("../index.ts");
-  const heap = createHeap({ backend });
+export function heapSubject(heap: Heap, aligned: boolean): Subject {
   return linearSubject(
     heap.abi,
     () => heap.u8,
     () => heap.stats().stateBytes,
     aligned,
   );
+}
+
+async function terraneSubject(backend: "wasm" | "js", aligned: boolean): Promise<Subject> {
+  // Only now: `terrane --help` has no use for a heap.
+  const { createHeap } = await import("../index.ts");
+  return heapSubject(createHeap({ backend }), aligned);
+}
+
+/** Over a memory that can grow in either back end. */
+async function sharedHeap(backend: "wasm" | "js"): Promise<SharedHeap> {
+  const { createHeap } = await import("../index.ts");
+  const { wasmMemory } = await import("../memory/index.ts");
+  return createHeap({ shared: true, backend, memory: wasmMemory({ shared: true }) });
 }
 
 /*
@@ -137,6 +151,19 @@ export const allocators: readonly Allocator[] = [
     create: (aligned) => terraneSubject("js", aligned),
   },
   {
+    name: "terrane-shared",
+    describe: "this package's heap for threads, as WebAssembly",
+    create: async (aligned) => heapSubject(await sharedHeap("wasm"), aligned),
+    share: () => sharedHeap("wasm"),
+  },
+  {
+    name: "terrane-shared-js",
+    describe: "this package's heap for threads, as JavaScript",
+    onRequest: true,
+    create: async (aligned) => heapSubject(await sharedHeap("js"), aligned),
+    share: () => sharedHeap("js"),
+  },
+  {
     name: "dlmalloc",
     describe: "Doug Lea's malloc of wasi-libc, what C and Rust programs get today",
     create: async (aligned) => rivalSubject("dlmalloc", aligned),
@@ -165,4 +192,12 @@ export function allocatorFind(name: string): Allocator {
   if (found !== undefined) return found;
   const known = allocators.map((allocator) => allocator.name).join(", ");
   throw new RangeError(`unknown allocator "${name}" (known: ${known})`);
+}
+
+/** @throws RangeError if there is none of this name, or threads cannot share it. */
+export function sharedFind(name: string): Allocator {
+  const found = allocatorFind(name);
+  if (found.share !== undefined) return found;
+  const able = allocators.filter(({ share }) => share).map((allocator) => allocator.name);
+  throw new RangeError(`threads cannot share "${name}" (these they can: ${able.join(", ")})`);
 }

@@ -4,11 +4,12 @@ import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import type { Allocator } from "./allocators.ts";
 import type { Trace } from "./ops.ts";
-import type { ReplayResult } from "./replay.ts";
+import type { ReplayOptions, ReplayResult } from "./replay.ts";
 
 interface ReplayFlags {
   readonly allocator?: string[];
   readonly rounds: number;
+  readonly threads?: true;
   readonly json?: true;
   readonly list?: true;
 }
@@ -20,6 +21,7 @@ const HELP = `
 Examples:
   $ terrane replay bench/traces/perl.trace.gz
   $ terrane replay *.trace.gz --allocator terrane dlmalloc --rounds 9
+  $ terrane replay --threads bench/traces/git-repack-3-threads.trace.gz
   $ terrane replay --json --allocator terrane -- big.trace > result.json
   $ terrane replay --list
 
@@ -27,10 +29,12 @@ A trace is text, plain or gzip, one operation a line:
   m ID SIZE            malloc            r OLD NEW SIZE   realloc (OLD 0: of no block)
   c ID COUNT SIZE      calloc            f ID             free
   a ID ALIGNMENT SIZE  aligned malloc    t N              thread N does what follows
-IDs count up from 1. Threads are replayed on one thread, in the order of the trace.
+IDs count up from 1. Threads are replayed on one thread, in the order of the trace. With --threads
+each has a Worker of its own on one heap, and all run at once: only what is done with the same block
+keeps its order, so peaks differ from run to run. For allocators that threads can share.
 
-Without --allocator all but thi.ng run: its free looks through all live blocks, which takes
-minutes where there are many.
+Without --allocator those run that are not on request in --list. The free of thi.ng looks through
+all live blocks, which takes minutes where there are many.
 
 Exit code: 0 done, 1 a trace or an allocator failed, 2 wrong use.`;
 
@@ -43,6 +47,7 @@ export function replayCommandAdd(program: Command): void {
     .argument("[trace...]", "trace files")
     .option("-a, --allocator <name...>", "allocators, separated by spaces or commas")
     .option("-r, --rounds <n>", "timed rounds, of which the median counts", roundsParse, ROUNDS)
+    .option("-t, --threads", "replay each thread of a trace in a Worker of its own")
     .option("--json", "print results as JSON and nothing else")
     .option("--list", "print the allocators and end")
     .addHelpText("after", HELP)
@@ -58,29 +63,32 @@ function roundsParse(text: string): number {
 async function replayAction(files: string[], flags: ReplayFlags, command: Command): Promise<void> {
   if (flags.list) return listPrint();
   // First, for `--allocator NAME FILE` takes the file for a name.
-  const chosen = await allocatorsChoose(flags.allocator, command);
+  const chosen = await allocatorsChoose(flags, command);
   if (files.length === 0) command.error("error: no trace given (see terrane replay --help)");
   const traces = await tracesRead(files);
-  const results = await tracesReplay(traces, chosen, flags.rounds);
+  const results = await tracesReplay(traces, chosen, flags);
   process.stdout.write(flags.json ? asJson(results) : await asTable(results));
 }
 
 async function listPrint(): Promise<void> {
   const { allocators } = await import("./allocators.ts");
-  for (const { name, describe } of allocators) {
-    process.stdout.write(`${name.padEnd(12)}${describe}\n`);
+  for (const { name, describe, onRequest } of allocators) {
+    const note = onRequest ? " (on request)" : "";
+    process.stdout.write(`${name.padEnd(18)}${describe}${note}\n`);
   }
 }
 
 async function allocatorsChoose(
-  names: readonly string[] | undefined,
+  { allocator: names, threads }: Pick<ReplayFlags, "allocator" | "threads">,
   command: Command,
 ): Promise<Allocator[]> {
-  const { allocatorFind, allocators } = await import("./allocators.ts");
-  if (names === undefined) return allocators.filter((allocator) => !allocator.onRequest);
+  const { allocatorFind, allocators, sharedFind } = await import("./allocators.ts");
+  if (names === undefined) {
+    return allocators.filter(({ onRequest, share }) => !onRequest && (!threads || share));
+  }
   const wanted = new Set(names.flatMap((name) => name.split(",")).filter((name) => name !== ""));
   try {
-    return [...wanted].map(allocatorFind);
+    return [...wanted].map(threads ? sharedFind : allocatorFind);
   } catch (error) {
     return command.error(`error: ${(error as Error).message}`);
   }
@@ -98,15 +106,16 @@ async function tracesRead(files: readonly string[]): Promise<Trace[]> {
 export async function tracesReplay(
   traces: readonly Trace[],
   allocators: readonly Allocator[],
-  rounds: number,
+  options: Omit<ReplayOptions, "onStep">,
 ): Promise<ReplayResult[]> {
   const { replayRun, replaySteps } = await import("./replay.ts");
   const { progressStart } = await import("./progress.ts");
-  const progress = await progressStart(traces.length * replaySteps(allocators.length, rounds));
+  const steps = traces.length * replaySteps(allocators.length, options.rounds);
+  const progress = await progressStart(steps);
   const results: ReplayResult[] = [];
   try {
     for (const trace of traces) {
-      results.push(...(await replayRun(trace, allocators, { rounds, onStep: progress.step })));
+      results.push(...(await replayRun(trace, allocators, { ...options, onStep: progress.step })));
     }
   } finally {
     progress.stop();

@@ -1,5 +1,5 @@
 /** The pass that is not timed: how much memory a trace takes, and whether every block is sound. */
-import { Granules } from "./granules.ts";
+import { type Books, booksCreate } from "./books.ts";
 import type { Trace } from "./ops.ts";
 import { CALLOC, FREE, MALLOC, MEMALIGN, REALLOC, RECORD_WORDS, THREAD } from "./ops.ts";
 import { bytesAreZero, patternIsWhole, patternWrite } from "./pattern.ts";
@@ -18,6 +18,8 @@ export interface Measure {
   readonly peakBytes: number;
   /** Peak of live requested bytes. */
   readonly peakLiveBytes: number;
+  /** Only of a pass with the trace's threads: how many there were. */
+  readonly threads?: number;
 }
 
 /** What C promises of a block for which no alignment was asked: that of the largest type in it. */
@@ -31,61 +33,52 @@ function alignmentOf(size: number): number {
  * @throws ReplayError on the first block that is not as it should be, and when memory runs out.
  */
 export function measureRun(trace: Trace, name: string, subject: Subject): Measure {
-  const run = new MeasureRun(trace, subject);
+  const { records, facts } = trace;
+  const books = booksCreate(facts.slots);
+  let nextId = 1;
+  const run = new MeasureRun(subject, books, () => nextId++);
+  const held = () => subject.heldBytes?.() ?? 0;
+  const heldAtStart = held();
   try {
-    return run.play();
+    run.play(records, 0, facts.peakRecord + 1);
+    const heldBytes = held() - heldAtStart;
+    run.play(records, facts.peakRecord + 1, records.length / RECORD_WORDS);
+    run.leaveAll(0, 1);
+    const handed = books.granules.bytes + subject.stateBytes();
+    const peakBytes = subject.heldBytes === undefined ? handed : heldBytes;
+    return { peakBytes, peakLiveBytes: books.live.peak };
   } catch (error) {
     const fault = error instanceof Error ? error.message : String(error);
     throw new ReplayError(`${trace.file}: ${name}: operation ${run.operation}: ${fault}`);
   }
 }
 
-class MeasureRun {
+/** One thread's operations on a subject, each looked at. Throws on the first that is not right. */
+export class MeasureRun {
   /** From 1 on, as the trace's lines without comments and thread lines. */
   operation = 0;
-  readonly #trace: Trace;
   readonly #subject: Subject;
-  readonly #granules = new Granules();
-  readonly #pointers: Uint32Array;
-  readonly #sizes: Uint32Array;
-  /** ID of the slot's live block, 0 = none. */
-  readonly #ids: Uint32Array;
-  readonly #heldAtStart: number;
-  #nextId = 1;
-  #heldBytes = 0;
-  #liveBytes = 0;
-  #peakLiveBytes = 0;
+  readonly #books: Books;
+  readonly #idNext: () => number;
 
-  constructor(trace: Trace, subject: Subject) {
-    const { slots } = trace.facts;
-    this.#trace = trace;
+  /** @param idNext the ID of the block that comes next. */
+  constructor(subject: Subject, books: Books, idNext: () => number) {
     this.#subject = subject;
-    this.#pointers = new Uint32Array(slots);
-    this.#sizes = new Uint32Array(slots);
-    this.#ids = new Uint32Array(slots);
-    this.#heldAtStart = subject.heldBytes?.() ?? 0;
+    this.#books = books;
+    this.#idNext = idNext;
   }
 
-  play(): Measure {
-    const { records, facts } = this.#trace;
-    for (let record = 0; record < records.length / RECORD_WORDS; record++) {
-      this.#step(records, record * RECORD_WORDS);
-      if (record === facts.peakRecord) this.#heldRead();
+  /** Plays the records [from, to). */
+  play(records: Uint32Array, from: number, to: number): void {
+    for (let record = from; record < to; record++) this.#step(records, record * RECORD_WORDS);
+  }
+
+  /** Frees what is live in every `stride`th slot from `first` on. */
+  leaveAll(first: number, stride: number): void {
+    const { ids } = this.#books;
+    for (let slot = first; slot < ids.length; slot += stride) {
+      if (ids[slot] !== 0) this.#leave(slot);
     }
-    this.#ids.forEach((id, slot) => {
-      if (id !== 0) this.#leave(slot);
-    });
-    return { peakBytes: this.#peakBytes(), peakLiveBytes: this.#peakLiveBytes };
-  }
-
-  #peakBytes(): number {
-    if (this.#subject.heldBytes !== undefined) return this.#heldBytes;
-    return this.#granules.bytes + this.#subject.stateBytes();
-  }
-
-  #heldRead(): void {
-    const now = this.#subject.heldBytes?.() ?? 0;
-    this.#heldBytes = now - this.#heldAtStart;
   }
 
   #step(records: Uint32Array, at: number): void {
@@ -95,36 +88,38 @@ class MeasureRun {
     const b = records[at + 3] as number;
     if (kind === THREAD) return;
     this.operation++;
+    if (kind === FREE) {
+      this.#leave(slot);
+      return;
+    }
     const subject = this.#subject;
-    if (kind === MALLOC) this.#enter(slot, subject.malloc(a) >>> 0, a, alignmentOf(a));
-    if (kind === MEMALIGN) this.#enter(slot, subject.memalign(a, b) >>> 0, b, a);
-    if (kind === CALLOC) this.#enterZero(slot, subject.calloc(a, b) >>> 0, a * b);
-    if (kind === REALLOC) this.#move(slot, a);
-    if (kind === FREE) this.#leave(slot);
+    const id = this.#idNext();
+    if (kind === MALLOC) this.#enter(id, slot, subject.malloc(a) >>> 0, a, alignmentOf(a));
+    if (kind === MEMALIGN) this.#enter(id, slot, subject.memalign(a, b) >>> 0, b, a);
+    if (kind === CALLOC) this.#enterZero(id, slot, subject.calloc(a, b) >>> 0, a * b);
+    if (kind === REALLOC) this.#move(id, slot, a);
   }
 
-  #enterZero(slot: number, p: number, size: number): void {
-    const id = this.#nextId;
+  #enterZero(id: number, slot: number, p: number, size: number): void {
     if (p !== 0 && !bytesAreZero(this.#subject.bytes(p, size))) {
       throw new Error(`block ${id} of calloc is not zero`);
     }
-    this.#enter(slot, p, size, alignmentOf(size));
+    this.#enter(id, slot, p, size, alignmentOf(size));
   }
 
-  #enter(slot: number, p: number, size: number, alignment: number): void {
-    const id = this.#nextId++;
+  #enter(id: number, slot: number, p: number, size: number, alignment: number): void {
+    const { pointers, sizes, ids, granules, live } = this.#books;
     const block = this.#blockTake(id, p, size);
     const addressed = this.#subject.heldBytes === undefined;
     if (addressed && p % alignment !== 0) {
       throw new Error(`block ${id} at address ${p} is not aligned to ${alignment}`);
     }
-    if (addressed) this.#granules.cover(p, size);
+    if (addressed) granules.cover(p, size);
     patternWrite(block, id);
-    this.#pointers[slot] = p;
-    this.#sizes[slot] = size;
-    this.#ids[slot] = id;
-    this.#liveBytes += size;
-    this.#peakLiveBytes = Math.max(this.#peakLiveBytes, this.#liveBytes);
+    pointers[slot] = p;
+    sizes[slot] = size;
+    ids[slot] = id;
+    live.change(size);
   }
 
   #blockTake(id: number, p: number, size: number): Uint8Array {
@@ -134,31 +129,35 @@ class MeasureRun {
     return block;
   }
 
-  #move(slot: number, size: number): void {
-    const id = this.#ids[slot] as number;
-    const old = this.#sizes[slot] as number;
-    if (id !== 0) this.#check(slot);
-    const p = this.#subject.realloc(id === 0 ? 0 : (this.#pointers[slot] as number), size) >>> 0;
-    if (id !== 0) {
-      const block = this.#blockTake(this.#nextId, p, size);
-      if (!patternIsWhole(block, id, old)) throw new Error(`realloc lost bytes of block ${id}`);
-      this.#liveBytes -= old;
+  #move(id: number, slot: number, size: number): void {
+    const { pointers, sizes, ids, live } = this.#books;
+    const oldId = ids[slot] as number;
+    const oldSize = sizes[slot] as number;
+    if (oldId !== 0) this.#check(slot);
+    const p = this.#subject.realloc(oldId === 0 ? 0 : (pointers[slot] as number), size) >>> 0;
+    if (oldId !== 0) {
+      const block = this.#blockTake(id, p, size);
+      if (!patternIsWhole(block, oldId, oldSize)) {
+        throw new Error(`realloc lost bytes of block ${oldId}`);
+      }
+      live.change(-oldSize);
     }
-    this.#enter(slot, p, size, alignmentOf(size));
+    this.#enter(id, slot, p, size, alignmentOf(size));
   }
 
   #leave(slot: number): void {
+    const { pointers, sizes, ids, live } = this.#books;
     this.#check(slot);
-    this.#subject.free(this.#pointers[slot] as number);
-    this.#liveBytes -= this.#sizes[slot] as number;
-    this.#ids[slot] = 0;
+    this.#subject.free(pointers[slot] as number);
+    live.change(-(sizes[slot] as number));
+    ids[slot] = 0;
   }
 
   #check(slot: number): void {
-    const id = this.#ids[slot] as number;
-    const size = this.#sizes[slot] as number;
-    const block = this.#subject.bytes(this.#pointers[slot] as number, size);
-    if (patternIsWhole(block, id, size)) return;
-    throw new Error(`the contents of block ${id} were overwritten`);
+    const { pointers, sizes, ids } = this.#books;
+    const size = sizes[slot] as number;
+    const block = this.#subject.bytes(pointers[slot] as number, size);
+    if (patternIsWhole(block, ids[slot] as number, size)) return;
+    throw new Error(`the contents of block ${ids[slot]} were overwritten`);
   }
 }

@@ -14,6 +14,8 @@ export interface PassOrder {
   readonly trace: Trace;
   /** Its name in allocators.ts. */
   readonly allocator: string;
+  /** Each thread of the trace in a Worker of its own. */
+  readonly threads: boolean;
 }
 
 export interface PassAnswer {
@@ -24,9 +26,11 @@ export interface PassAnswer {
   readonly speed?: number;
 }
 
+type PassSubject = Omit<PassOrder, "kind">;
+
 /** @throws ReplayError if the allocator fails, is not installed, or ends the thread. */
-export async function measureStart(trace: Trace, allocator: string): Promise<Measure> {
-  const { measure } = await passStart({ kind: "measure", trace, allocator });
+export async function measureStart(subject: PassSubject): Promise<Measure> {
+  const { measure } = await passStart({ kind: "measure", ...subject });
   return measure as Measure;
 }
 
@@ -34,8 +38,8 @@ export async function measureStart(trace: Trace, allocator: string): Promise<Mea
  * Operations a second of one round.
  * @throws ReplayError as measureStart.
  */
-export async function roundStart(trace: Trace, allocator: string): Promise<number> {
-  const { speed } = await passStart({ kind: "round", trace, allocator });
+export async function roundStart(subject: PassSubject): Promise<number> {
+  const { speed } = await passStart({ kind: "round", ...subject });
   return speed as number;
 }
 

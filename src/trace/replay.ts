@@ -19,11 +19,15 @@ export interface ReplayResult {
   readonly peakLiveBytes: number;
   /** peakBytes / peakLiveBytes. */
   readonly fragmentation: number;
+  /** Of the trace, if each had a Worker of its own. */
+  readonly threads?: number;
 }
 
 export interface ReplayOptions {
   /** Timed rounds for each allocator. */
   readonly rounds: number;
+  /** Plays each thread of the trace in a Worker of its own, all at once. */
+  readonly threads?: boolean;
   /** Called when a pass is over; replaySteps says how often. */
   readonly onStep?: () => void;
 }
@@ -34,31 +38,33 @@ export function replaySteps(allocators: number, rounds: number): number {
 }
 
 /**
- * Threads are played one after the other, in the order in which the trace has them.
+ * Without `threads` one thread plays all operations, in the order of the trace; with it each thread
+ * plays its own, and only operations on the same block keep their order.
  *
  * Rounds alternate between the allocators, so that a slow minute of the machine hits all alike.
  * @param allocators of the table in allocators.ts: passes know them by name.
- * @throws ReplayError if an allocator fails or is not installed.
+ * @throws ReplayError if an allocator fails, is not installed, or cannot be shared by threads.
  */
 export async function replayRun(
   trace: Trace,
   allocators: readonly Allocator[],
   options: ReplayOptions,
 ): Promise<ReplayResult[]> {
-  const runs = allocators.map((allocator) => ({ allocator, speeds: [] as number[] }));
+  const { threads = false } = options;
+  const runs = allocators.map(({ name }) => ({ allocator: name, speeds: [] as number[] }));
   const measures: Measure[] = [];
   for (const { allocator } of runs) {
-    measures.push(await measureStart(trace, allocator.name));
+    measures.push(await measureStart({ trace, allocator, threads }));
     options.onStep?.();
   }
   for (let round = 0; round < options.rounds; round++) {
     for (const { allocator, speeds } of runs) {
-      speeds.push(await roundStart(trace, allocator.name));
+      speeds.push(await roundStart({ trace, allocator, threads }));
       options.onStep?.();
     }
   }
   return runs.map(({ allocator, speeds }, index) =>
-    resultCreate(trace, allocator.name, speeds, measures[index] as Measure),
+    resultCreate(trace, allocator, speeds, measures[index] as Measure),
   );
 }
 
@@ -66,7 +72,7 @@ function resultCreate(
   trace: Trace,
   allocator: string,
   speeds: readonly number[],
-  { peakBytes, peakLiveBytes }: Measure,
+  { peakBytes, peakLiveBytes, threads }: Measure,
 ): ReplayResult {
   const opsPerSecond = Math.round(median(speeds));
   const { file, facts } = trace;
@@ -79,5 +85,6 @@ function resultCreate(
     peakLiveBytes,
     // A trace of empty blocks only has no ratio, and JSON has no infinity.
     fragmentation: peakLiveBytes === 0 ? 1 : peakBytes / peakLiveBytes,
+    ...(threads === undefined ? {} : { threads }),
   };
 }

@@ -11,46 +11,66 @@ const ROUND_MS = 80;
 /** Least time that a pass counts for; a median below it is rounded up. */
 const TICK_MS = 0.0005;
 
-/**
- * Operations a second of the median pass: passes are short beside a slice of the scheduler, so
- * what else runs on the machine hits some of them and spares the rest.
- */
+/** How many passes a round has: as many as fill the time, at least one warm and one counted. */
+export class Pace {
+  readonly #times: number[] = [];
+  readonly #warmTime: number;
+  #total = 0;
+  #warm = true;
+
+  /** @param threads each compiles the code for itself, and they may have fewer processors. */
+  constructor(threads: number) {
+    this.#warmTime = WARM_MS * threads;
+  }
+
+  /** Takes the time of a pass; whether it was the last. */
+  passEnds(time: number): boolean {
+    // A clock that is too coarse for a tiny trace must not keep us here.
+    this.#total += Math.max(time, TICK_MS);
+    if (!this.#warm) this.#times.push(time);
+    if (this.#total < (this.#warm ? this.#warmTime : ROUND_MS)) return false;
+    const over = !this.#warm;
+    this.#warm = false;
+    this.#total = 0;
+    return over;
+  }
+
+  /**
+   * Operations a second of the median pass: passes are short beside a slice of the scheduler, so
+   * what else runs on the machine hits some of them and spares the rest.
+   */
+  speed(operations: number): number {
+    return (operations * 1000) / Math.max(median(this.#times), TICK_MS);
+  }
+}
+
+/** Operations a second. What a pass leaves live is freed off the clock. */
 export function roundRun(trace: Trace, subject: Subject): number {
-  const table = new Uint32Array(trace.facts.slots);
-  passesRun(WARM_MS, trace.records, table, subject);
-  const times = passesRun(ROUND_MS, trace.records, table, subject);
-  return (trace.facts.operations * 1000) / Math.max(median(times), TICK_MS);
+  const { records, facts } = trace;
+  const table = new Uint32Array(facts.slots);
+  const pace = new Pace(1);
+  for (let over = false; !over; ) {
+    const start = performance.now();
+    recordsPlay(records, 0, records.length / RECORD_WORDS, table, subject);
+    const time = performance.now() - start;
+    tableClear(table, 0, 1, subject);
+    over = pace.passEnds(time);
+  }
+  return pace.speed(facts.operations);
 }
 
 /**
- * Plays the trace until `enough` milliseconds are over, at least once; answers the time of each
- * pass. What a pass leaves live is freed off the clock.
+ * Plays the records [from, to). Pointers of live blocks are left in the table, by slot; 0 = none.
+ * Nothing is checked here: the measuring pass has seen that this subject serves this trace.
  */
-function passesRun(
-  enough: number,
+export function recordsPlay(
   records: Uint32Array,
+  from: number,
+  to: number,
   table: Uint32Array,
   subject: Subject,
-): number[] {
-  const times: number[] = [];
-  for (let total = 0; total < enough; ) {
-    const start = performance.now();
-    recordsPlay(records, table, subject);
-    const time = performance.now() - start;
-    tableClear(table, subject);
-    times.push(time);
-    // A clock that is too coarse for a tiny trace must not keep us here.
-    total += Math.max(time, TICK_MS);
-  }
-  return times;
-}
-
-/**
- * Plays all records once. Pointers of live blocks are left in the table, by slot; 0 = none.
- * Nothing is checked here: measureRun has seen that this subject serves this trace.
- */
-function recordsPlay(records: Uint32Array, table: Uint32Array, subject: Subject): void {
-  for (let at = 0; at < records.length; at += RECORD_WORDS) {
+): void {
+  for (let at = from * RECORD_WORDS; at < to * RECORD_WORDS; at += RECORD_WORDS) {
     const kind = records[at];
     if (kind === THREAD) continue;
     const slot = records[at + 1] as number;
@@ -71,12 +91,18 @@ function recordsPlay(records: Uint32Array, table: Uint32Array, subject: Subject)
   }
 }
 
-function tableClear(table: Uint32Array, subject: Subject): void {
-  for (let slot = 0; slot < table.length; slot++) {
+/** Frees what every `stride`th slot from `first` on has. */
+export function tableClear(
+  table: Uint32Array,
+  first: number,
+  stride: number,
+  subject: Subject,
+): void {
+  for (let slot = first; slot < table.length; slot += stride) {
     const p = table[slot] as number;
     if (p !== 0) subject.free(p);
+    table[slot] = 0;
   }
-  table.fill(0);
 }
 
 /** @param values at least one. */

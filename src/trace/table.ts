@@ -50,13 +50,18 @@ function rowCells(result: ReplayResult, all: readonly ReplayResult[]): string[] 
   const ours = all.find(({ trace, allocator }) => trace === result.trace && allocator === OURS);
   return [
     traceTitle(result.trace),
-    result.allocator,
+    allocatorTitle(result),
     (result.opsPerSecond / 1e6).toFixed(2),
     ours === undefined ? "-" : `${(result.opsPerSecond / ours.opsPerSecond).toFixed(2)}x`,
     (result.peakBytes / MIB).toFixed(2),
     (result.peakLiveBytes / MIB).toFixed(2),
     result.fragmentation.toFixed(2),
   ];
+}
+
+function allocatorTitle({ allocator, threads }: ReplayResult): string {
+  if (threads === undefined) return allocator;
+  return `${allocator}, ${threads} ${threads === 1 ? "thread" : "threads"}`;
 }
 
 /** The file's name without folder and endings. */

@@ -5,7 +5,9 @@ import { measureRun, ReplayError } from "./measure.ts";
 import type { PassAnswer, PassOrder } from "./pass.ts";
 import { roundRun } from "./round.ts";
 
-async function passRun({ kind, trace, allocator }: PassOrder): Promise<PassAnswer> {
+async function passRun(order: PassOrder): Promise<PassAnswer> {
+  const { kind, trace, allocator, threads } = order;
+  if (threads) return (await import("./team.ts")).teamRun(order);
   const subject = await allocatorFind(allocator).create(trace.facts.aligned);
   if (kind === "measure") return { measure: measureRun(trace, allocator, subject) };
   return { speed: roundRun(trace, subject) };

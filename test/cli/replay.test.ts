@@ -8,6 +8,17 @@ import { filesCreate } from "../trace/traces.js";
 const put = filesCreate();
 const SMALL = put("small.trace", "m 1 100\nm 2 3000\nr 1 3 500\nf 2\nf 3\n");
 
+const NAMES = [
+  "terrane",
+  "terrane-js",
+  "terrane-shared",
+  "terrane-shared-js",
+  "dlmalloc",
+  "tlsf",
+  "uint8array",
+  "thi.ng",
+];
+
 interface Ended {
   readonly code: number | null;
   readonly out: string;
@@ -38,7 +49,7 @@ test("--json prints one array of results and nothing else", () => {
   assert.equal(code, 0);
   assert.equal(err, "");
   const rows = JSON.parse(out);
-  const names = ["terrane", "terrane-js", "dlmalloc", "tlsf", "uint8array"];
+  const names = ["terrane", "terrane-js", "terrane-shared", "dlmalloc", "tlsf", "uint8array"];
   assert.deepEqual(
     rows.map((row: { allocator: string }) => row.allocator),
     [...names, ...names],
@@ -50,7 +61,34 @@ test("--json prints one array of results and nothing else", () => {
   assert.equal(rows[0].trace, SMALL);
   assert.equal(rows[0].operations, 5);
   assert.equal(rows[0].peakLiveBytes, 3500);
-  assert.equal(rows[5].trace, packed);
+  assert.equal(rows[6].trace, packed);
+});
+
+const THREADS = put("threads.trace", "m 1 100\nt 1\nr 1 2 300\nm 3 50\nt 0\nf 3\n");
+
+test("--threads plays each thread on a Worker, and says so in every row", () => {
+  const args = ["replay", THREADS, SMALL, "--threads", "--rounds", "1"];
+  const { code, out, err } = terrane([...args, "--json"]);
+  assert.deepEqual([code, err], [0, ""]);
+  const rows = JSON.parse(out);
+  assert.deepEqual(Object.keys(rows[0]), [...ROW_KEYS, "threads"]);
+  const facts = rows.map((row: Record<string, unknown>) => [row.allocator, row.threads]);
+  assert.deepEqual(facts, [
+    ["terrane-shared", 2],
+    ["terrane-shared", 1],
+  ]);
+  const table = terrane([...args, "-a", "terrane-shared-js"]).out;
+  assert.match(table, /│ threads │ terrane-shared-js, 2 threads │/);
+  assert.match(table, /│ small {3}│ terrane-shared-js, 1 thread {2}│/);
+});
+
+test("--threads: one thread without memory ends the others, who wait for it", () => {
+  const file = put("wide.trace", "m 1 40000000\nt 1\nf 1\nm 2 70000000\nt 0\nf 2\n");
+  const args = ["--wasm-max-mem-pages=1024", "dist/cli.js", "replay", "--threads", file];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  const fault = "thread 1: operation 2: out of memory for block 2 of 70000000 bytes";
+  assert.equal(stderr, `terrane: ${file}: terrane-shared: ${fault}\n`);
+  assert.deepEqual([status, stdout], [1, ""]);
 });
 
 test("the table names traces and allocators, without colours in a file", () => {
@@ -79,7 +117,8 @@ test("--list names every allocator with a sentence", () => {
     .trim()
     .split("\n")
     .map((line) => line.split(" ")[0]);
-  assert.deepEqual(names, ["terrane", "terrane-js", "dlmalloc", "tlsf", "uint8array", "thi.ng"]);
+  assert.deepEqual(names, NAMES);
+  assert.deepEqual(out.split("\n").filter((line) => line.endsWith("(on request)")).length, 2);
 });
 
 test("--help and --version answer on stdout", () => {
@@ -100,7 +139,8 @@ test("without a command the help goes to stderr", () => {
   assert.match(err, /^Usage: terrane/);
 });
 
-const KNOWN = "(known: terrane, terrane-js, dlmalloc, tlsf, uint8array, thi.ng)";
+const KNOWN = `(known: ${NAMES.join(", ")})`;
+const SHARED = "(these they can: terrane-shared, terrane-shared-js)";
 const ROUNDS = "option '-r, --rounds <n>' argument";
 const ROUNDS_RULE = "is invalid. It must be a whole number from 1 to 1000.";
 const broken = put("broken.trace", "m 1 8\nf 1\nf 1\n");
@@ -117,6 +157,7 @@ const FAILURES: readonly (readonly [readonly string[], number, string])[] = [
   [["replay", SMALL, "--allocator", "jemalloc"], 2, `unknown allocator "jemalloc" ${KNOWN}`],
   [["replay", SMALL, "--allocator", "tlsf,nope"], 2, `unknown allocator "nope" ${KNOWN}`],
   [["replay", "--allocator", "tlsf", SMALL], 2, `unknown allocator "${SMALL}" ${KNOWN}`],
+  [["replay", SMALL, "--threads", "-a", "tlsf"], 2, `threads cannot share "tlsf" ${SHARED}`],
   [["replay", SMALL, "--rounds", "0"], 2, `${ROUNDS} '0' ${ROUNDS_RULE}`],
   [["replay", SMALL, "--rounds", "1.5"], 2, `${ROUNDS} '1.5' ${ROUNDS_RULE}`],
   [["replay", SMALL, "--rounds", "many"], 2, `${ROUNDS} 'many' ${ROUNDS_RULE}`],

@@ -105,7 +105,7 @@ for (const { name, make, grows } of kinds) {
       () => mine.visitBlocks(() => {}),
       () => mine.handle(),
       () => mine.recover(1),
-      () => mine.startWorker(() => ({})),
+      () => mine.startWorker(() => ({ terminate() {} })),
     ]) {
       assert.equal(thrown(call), gone);
     }
@@ -255,7 +255,7 @@ test("a handle of startWorker is for one thread, and 124 threads have room", () 
   let handle: HeapHandle | undefined;
   heap.startWorker((given) => {
     handle = given;
-    return {};
+    return { terminate() {} };
   });
   const first = attachHeap(handle as HeapHandle);
   assert.equal(first.threadId, handle?.ticket);

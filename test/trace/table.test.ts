@@ -1,6 +1,7 @@
 /** The table that people read. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { sharedFind } from "#dist/trace/allocators.js";
 import type { ReplayResult } from "#dist/trace/index.js";
 import { allocatorFind, allocators, tableFormat } from "#dist/trace/index.js";
 import { traceTitle } from "#dist/trace/table.js";
@@ -25,6 +26,14 @@ test("a row has millions of operations, the ratio to terrane, MiB and fragmentat
   assert.equal(cells(table, "terrane")[3], "1.00x");
 });
 
+test("a row tells how many threads there were, if each had its own", async () => {
+  const one = { ...result("terrane-shared", 1e6), threads: 1 };
+  const table = await tableFormat([{ ...one, threads: 3 }, one, result("tlsf", 1e6)], false);
+  assert.equal(cells(table, "terrane-shared, 3 threads")[2], "1.00");
+  assert.equal(cells(table, "terrane-shared, 1 thread")[2], "1.00");
+  assert.equal(cells(table, "tlsf")[1], "tlsf");
+});
+
 test("without terrane there is no ratio", async () => {
   assert.equal(cells(await tableFormat([result("tlsf", 1e6)], false), "tlsf")[3], "-");
 });
@@ -45,6 +54,14 @@ test("a trace is titled by its file without folder and endings", () => {
 test("allocators are found by name, and an unknown name tells the known ones", () => {
   for (const allocator of allocators) assert.equal(allocatorFind(allocator.name), allocator);
   const message =
-    'unknown allocator "jemalloc" (known: terrane, terrane-js, dlmalloc, tlsf, uint8array, thi.ng)';
+    'unknown allocator "jemalloc" (known: terrane, terrane-js, terrane-shared, ' +
+    "terrane-shared-js, dlmalloc, tlsf, uint8array, thi.ng)";
   assert.throws(() => allocatorFind("jemalloc"), { name: "RangeError", message });
+});
+
+test("allocators that threads can share are found by name, others are refused", () => {
+  assert.equal(sharedFind("terrane-shared"), allocatorFind("terrane-shared"));
+  const message =
+    'threads cannot share "terrane" (these they can: terrane-shared, terrane-shared-js)';
+  assert.throws(() => sharedFind("terrane"), { name: "RangeError", message });
 });

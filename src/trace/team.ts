@@ -1,0 +1,108 @@
+/** A pass over a trace with its threads: each in a Worker of its own, all on one heap. */
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import type { HeapHandle, SharedHeap } from "../shared-heap.ts";
+import { allocatorFind } from "./allocators.ts";
+import type { BooksBoard } from "./books.ts";
+import { boardCreate, booksOver, sharedWords } from "./books.ts";
+import type { Measure } from "./measure.ts";
+import { ReplayError } from "./measure.ts";
+import type { PassAnswer, PassOrder } from "./pass.ts";
+import type { Part, Plan } from "./plan.ts";
+import { planCreate } from "./plan.ts";
+import { BARRIER_WORDS } from "./turns.ts";
+
+/** What all members of a team share. */
+interface Board extends BooksBoard {
+  readonly barrier: Int32Array;
+  /** By slot; see turns.ts. */
+  readonly turns: Int32Array;
+  /** One word: the first member has seen enough passes. */
+  readonly over: Int32Array;
+}
+
+export interface MemberOrder {
+  readonly kind: PassOrder["kind"];
+  /** Of the whole trace. */
+  readonly operations: number;
+  readonly aligned: boolean;
+  readonly part: Part;
+  /** From 0 on; the first one keeps the time. */
+  readonly index: number;
+  readonly members: number;
+  readonly board: Board;
+  readonly handle: HeapHandle;
+}
+
+export interface MemberAnswer {
+  /** What went wrong, and in which operation. */
+  readonly fault?: string;
+  /** Of the first member. */
+  readonly speed?: number;
+  /** Of a measuring pass. */
+  readonly stateBytes?: number;
+}
+
+/**
+ * Runs in the pass's own thread, which owns the heap and has no operation to play.
+ * @throws ReplayError if an operation fails, and if blocks are left that nobody knows.
+ */
+export async function teamRun({ kind, trace, allocator }: PassOrder): Promise<PassAnswer> {
+  const { share } = allocatorFind(allocator);
+  if (share === undefined) throw new ReplayError(`${allocator} cannot be shared by threads`);
+  const heap = await share();
+  const plan = planCreate(trace);
+  const board = teamBoard(plan);
+  const { operations, aligned } = trace.facts;
+  const common = { kind, operations, aligned, board, members: plan.parts.length };
+  const title = `${trace.file}: ${allocator}`;
+  const answers = await Promise.all(
+    plan.parts.map((part, index) => memberRun(heap, title, { ...common, part, index })),
+  );
+  heapCheck(heap, title);
+  if (kind === "measure") return { measure: teamMeasure(board, answers) };
+  return { speed: answers[0]?.speed as number };
+}
+
+function teamBoard({ slots }: Plan): Board {
+  const words = (count: number) => new Int32Array(sharedWords(count).buffer);
+  return {
+    ...boardCreate(slots),
+    barrier: words(BARRIER_WORDS),
+    turns: words(slots),
+    over: words(1),
+  };
+}
+
+function teamMeasure(board: Board, answers: readonly MemberAnswer[]): Measure {
+  const { granules, live } = booksOver(board);
+  const stateBytes = answers[0]?.stateBytes as number;
+  const peakBytes = granules.bytes + stateBytes;
+  return { peakBytes, peakLiveBytes: live.peak, threads: answers.length };
+}
+
+async function memberRun(
+  heap: SharedHeap,
+  title: string,
+  order: Omit<MemberOrder, "handle">,
+): Promise<MemberAnswer> {
+  const url = new URL("./member.js", import.meta.url);
+  const worker = heap.startWorker(
+    (handle) => new Worker(url, { workerData: { ...order, handle } satisfies MemberOrder }),
+  );
+  const [answer] = (await once(worker, "message")) as [MemberAnswer];
+  if (answer.fault === undefined) return answer;
+  throw new ReplayError(`${title}: thread ${order.part.thread}: ${answer.fault}`);
+}
+
+/**
+ * Once all members have freed what the trace left live, and are gone, nothing must be left.
+ * @throws ReplayError, beginning with the title.
+ */
+export function heapCheck(heap: SharedHeap, title: string): void {
+  heap.collect(true);
+  const { blocks, pages, threads } = heap.stats();
+  if (blocks === 0 && pages === 0 && threads === 1) return;
+  const left = `${blocks} blocks, ${pages} pages and ${threads - 1} threads are left`;
+  throw new ReplayError(`${title}: after the replay ${left}`);
+}

@@ -1,0 +1,24 @@
+/** Where threads cannot share memory: in a page that is not cross-origin isolated. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createHeap } from "#dist/index.js";
+import { sharedArrayBuffer, wasmMemory } from "#dist/memory/index.js";
+
+const message =
+  "shared memory is off: a browser page must be cross-origin isolated (headers COOP and COEP)";
+
+test("without SharedArrayBuffer all ways to a shared heap say what is missing", () => {
+  // A browser makes such a memory all the same; only its buffer is of an unknown kind.
+  const memory = new WebAssembly.Memory({ initial: 8, maximum: 100, shared: true });
+  Reflect.deleteProperty(globalThis, "SharedArrayBuffer");
+  const refused: (() => unknown)[] = [
+    () => createHeap({ shared: true }),
+    () => createHeap({ shared: true, backend: "js" }),
+    () => createHeap({ shared: true, memory }),
+    () => wasmMemory({ shared: true }),
+    () => sharedArrayBuffer(),
+  ];
+  for (const attempt of refused) assert.throws(attempt, { name: "RangeError", message });
+  assert.notEqual(createHeap().malloc(8), 0);
+  assert.notEqual(createHeap({ backend: "js" }).malloc(8), 0);
+});
