@@ -2,8 +2,19 @@
  * Blocks that one thread frees in another thread's page (shared build only).
  *
  * Each page has one atomic word, `thread free`: a list of blocks that other threads push by
- * compare-and-swap and the owner takes as a whole, so that no address can come back in between
- * (ABA). The owner looks at it when the page has nothing else to give. Full pages are in no queue
+ * compare-and-swap and the owner takes as a whole. The word holds their number and the first one's
+ * place, so that the owner need not walk the list, whose every link lies in a line that another
+ * core wrote last (1.6x on blocks that one thread allocates and another frees):
+ *
+ *   31                       14 13                            0
+ *   +--------------------------+-------------------------------+
+ *   | number of blocks         | (first - first slice) / 8     |      0: the list is empty
+ *   +--------------------------+-------------------------------+
+ *
+ * A word that comes back while a thread is about to push (ABA) is the same list as far as the push
+ * goes: the same first block, the same number.
+ *
+ * The owner looks at the word when the page has nothing else to give. Full pages are in no queue
  * that malloc searches, so the first block that is pushed on an empty list also sets a word of the
  * owner's heap, `remote`: while it is 0 the owner looks at no full page, else at a few in turn each
  * time it needs a fresh one.
@@ -21,6 +32,7 @@ import {
   D_LOCAL,
   D_NEXT,
   D_OWNER,
+  D_START,
   D_THREAD,
   D_USED,
   EFAULT,
@@ -33,36 +45,61 @@ import {
   MEDIUM_RUN_MIN,
   OWNER_ABANDONED,
   Q_FIRST,
+  SLICE_SIZE,
 } from "./layout.ts";
 import { mediumFree } from "./medium.ts";
-import { pageCapacity, pageHolds, pageRelease } from "./page.ts";
+import { pageHolds, pageRelease } from "./page.ts";
 import { queueFromFull, queueOf } from "./queue.ts";
 import { heapBase } from "./state.ts";
 
 /** Full pages that one poll looks at: of 17 pages at most one waits for more than its turn. */
 const POLL_PAGES: u32 = 16;
 
+const COUNT_SHIFT: u32 = 14;
+const PLACE_MASK: u32 = 0x3fff;
+
+/** First byte of the first slice of a page. */
+function pageBase(page: usize): usize {
+  return (load32(page, D_START) & ~(SLICE_SIZE - 1)) >>> 0;
+}
+
+/** The first block of the list that a word says. */
+function listFirst(base: usize, word: u32): usize {
+  return word === 0 ? 0 : base + ((word & PLACE_MASK) << 3);
+}
+
+/** The word with one block more in front, at a place. */
+function listWord(word: u32, place: u32): u32 {
+  return ((((word >>> COUNT_SHIFT) + 1) << COUNT_SHIFT) | place) >>> 0;
+}
+
 /**
  * Pushes a block on the list of a page of another heap, or of none. Afterwards the page may be
  * gone, so the answer is what its descriptor says now: its owner, with flags.
  */
 export function remotePush(page: usize, block: usize): u32 {
-  let first: usize = atomicLoad(page, D_THREAD);
-  store32(block, 0, first);
-  while (!atomicCas(page, D_THREAD, first, block)) {
+  const base: usize = pageBase(page);
+  const place: u32 = (block - base) >>> 3;
+  let first: u32 = atomicLoad(page, D_THREAD);
+  store32(block, 0, listFirst(base, first));
+  while (!atomicCas(page, D_THREAD, first, listWord(first, place))) {
     first = atomicLoad(page, D_THREAD);
-    store32(block, 0, first);
+    store32(block, 0, listFirst(base, first));
   }
   const owner: u32 = atomicLoad(page, D_OWNER);
   if (first === 0) remoteTell(owner);
   return owner;
 }
 
-/** Tells the heap that its owner word names; a heap that is gone is told in vain, at no harm. */
+/**
+ * Tells the heap that its owner word names; a heap that is gone is told in vain, at no harm. A word
+ * that is set already is left: its owner clears it before it looks at pages.
+ */
 function remoteTell(owner: u32): void {
   const heap: usize = (owner & ~FLAGS) >>> 0;
   if (heap <= OWNER_ABANDONED) return;
-  atomicStore(heap, (owner & FLAG_MEDIUM) !== 0 ? H_REMOTE_MEDIUM : H_REMOTE, 1);
+  const word: u32 = (owner & FLAG_MEDIUM) !== 0 ? H_REMOTE_MEDIUM : H_REMOTE;
+  if (atomicLoad(heap + word, 0) === 0) atomicStore(heap + word, 0, 1);
 }
 
 /** Blocks of the list from `first` on; more than `most` or out of the page: 0xffffffff. */
@@ -83,13 +120,14 @@ function listLast(first: usize): usize {
 
 /**
  * Moves what others freed in a small page of ours to `local free`; whether there was anything.
- * A list that a double free or a stray write has damaged is reported and dropped: its blocks stay
- * lost.
+ * More blocks than are in use, after a double free, are reported and dropped: they stay lost. A
+ * stray write into a freed block is not noticed here, as it is not in the other free lists.
  */
 export function remoteTake(page: usize): bool {
   if (atomicLoad(page, D_THREAD) === 0) return false;
-  const first: usize = atomicSwap(page, D_THREAD, 0);
-  const count: u32 = remoteCount(page, first, pageCapacity(page));
+  const word: u32 = atomicSwap(page, D_THREAD, 0);
+  const first: usize = listFirst(pageBase(page), word);
+  const count: u32 = word >>> COUNT_SHIFT;
   if (count > load32(page, D_USED)) {
     errorRaise(EFAULT, load32(page, D_BLOCK));
     return false;
@@ -104,7 +142,7 @@ export function remoteTake(page: usize): bool {
 /** Frees what others freed in a medium page of ours, which may be given back by that. */
 export function remoteTakeMedium(page: usize): bool {
   if (atomicLoad(page, D_THREAD) === 0) return false;
-  let block: usize = atomicSwap(page, D_THREAD, 0);
+  let block: usize = listFirst(pageBase(page), atomicSwap(page, D_THREAD, 0));
   if (remoteCount(page, block, load32(page, D_USED)) === 0xffffffff) {
     errorRaise(EFAULT, load32(page, D_BLOCK));
     return false;
