@@ -1,4 +1,8 @@
-/** Replays the traces of four real programs on our heap and its rivals, and says what came out. */
+/**
+ * Replays the traces of four real programs on our heap and its rivals, and says what came out; then
+ * finds the mistake of a finished .wasm program.
+ */
+import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import {
   allocators,
@@ -47,9 +51,20 @@ function memorySentence(results) {
   );
 }
 
+/** A C program as it was shipped, its mistake and the line of it. */
+function mistakeShow() {
+  const args = ["check", "test/wasm/fixtures/mistakes.wasm", "use-after-free"];
+  process.stdout.write(
+    `\nA finished program is checked without its source:\n$ terrane ${args.join(" ")}\n`,
+  );
+  const { status } = spawnSync(process.execPath, ["dist/cli.js", ...args], { stdio: "inherit" });
+  if (status !== 1) throw new Error(`terrane check answered ${status}, not 1 for a mistake`);
+}
+
 const traces = [];
 for (const program of PROGRAMS) traces.push(await traceRead(`bench/traces/${program}.trace.gz`));
 const usual = allocators.filter((allocator) => !allocator.onRequest);
 const results = await tracesReplay(traces, usual, { rounds: ROUNDS });
 process.stdout.write(await tableFormat(results, await colourIsWanted()));
 process.stdout.write(`\n${speedSentence(results)}\n${memorySentence(results)}\n`);
+mistakeShow();
