@@ -1,5 +1,6 @@
 /** Runs programs of virtual threads through all schedules of a kind; see steps.ts. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { A_GROWER, A_PAGE_SLICES, SLICE_SIZE } from "#dist/core/layout.js";
 import { deaths, dropAll, keep, programs } from "./step-programs.js";
@@ -76,9 +77,13 @@ export class Explorer {
     return Atomics.load(this.#ctl, S.CONFLICTS);
   }
 
+  /** The Workers end by themselves: Node 24 crashed where they were terminated in Atomics.wait. */
   async close(): Promise<void> {
+    const exits = this.#workers.map((worker) => once(worker, "exit"));
+    this.#set(S.COMMAND, S.QUIT);
+    Atomics.notify(this.#ctl, S.COMMAND);
+    await Promise.all(exits);
     for (const port of this.#ports) port.close();
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
   /** One run from a fresh memory; throws what went wrong, with the schedule. */

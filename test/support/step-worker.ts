@@ -200,6 +200,7 @@ function guarded(phase: number): void {
 for (let command = 0; ; ) {
   awaitChange(S.COMMAND, command);
   command = get(S.COMMAND);
+  if (command === S.QUIT) break;
   const role = command & 15;
   if (role !== number && !(role === S.ALL && number < get(S.THREADS))) continue;
   guarded((command >>> 4) & 15);

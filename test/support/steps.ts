@@ -56,6 +56,8 @@ export const BEGIN = 1;
 export const RUN = 2;
 export const END = 3;
 export const ALL = 15;
+/** The command that ends the Workers. */
+export const QUIT = -1;
 
 /** The check build that asks before each step. */
 export interface SteppedCore extends SharedCoreExports {

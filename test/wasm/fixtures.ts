@@ -18,7 +18,7 @@ export const others: readonly string[] = [
   "dist/core.wasm",
   "bench/rivals/dlmalloc.wasm",
   "bench/rivals/tlsf.wasm",
-  "bench/rivals/out/mimalloc.wasm",
+  "bench/rivals/dlmalloc-lock.wasm",
   "bench/workloads/workloads.wasm",
   "bench/wasm/kernels.wasm",
 ];
