@@ -14,6 +14,7 @@ const rooms = {
   core: [],
   embed: ["core"],
   sizeclass: ["memory", "core"],
+  mempool: [],
   layers: ["memory", "core", "sizeclass", "top"],
   managed: ["memory", "core", "sizeclass", "layers", "top"],
   debug: ["memory", "core", "sizeclass", "layers", "top"],

@@ -51,8 +51,8 @@ export function createHeap(options: HeapOptions = {}): Heap {
  * itself.
  *
  * @throws TypeError for what is no handle, RangeError for one of another version of terrane.
- * @throws HeapError ERR_NO_THREAD when 124 threads are attached, or the handle was made for one
- * thread that has attached already.
+ * @throws HeapError ERR_NO_THREAD when 124 threads and heaps are attached, or the handle was made
+ * for one thread that has attached already.
  * @example
  * const heap = createHeap({ shared: true });
  * const mine = attachHeap(heap.handle()); // mostly in a Worker, with the handle that it was sent

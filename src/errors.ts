@@ -7,9 +7,11 @@ export type HeapErrorCode =
   | "ERR_FOREIGN_POINTER"
   | "ERR_INTERIOR_POINTER"
   | "ERR_HEAP_DESTROYED"
+  | "ERR_HEAP_DELETED"
   | "ERR_HEAP_DETACHED"
   | "ERR_NO_THREAD"
-  | "ERR_OUT_OF_MEMORY";
+  | "ERR_OUT_OF_MEMORY"
+  | "ERR_SIZE_MISMATCH";
 
 /** A mistake with memory. The heap is as it was before the call. */
 export class HeapError extends Error {
@@ -49,13 +51,30 @@ export function heapDestroyed(): HeapError {
   return new HeapError("ERR_HEAP_DESTROYED", 0, "the heap has been destroyed");
 }
 
+export function heapDeleted(): HeapError {
+  return new HeapError("ERR_HEAP_DELETED", 0, "the heap has been deleted");
+}
+
 export function heapDetached(): HeapError {
   return new HeapError("ERR_HEAP_DETACHED", 0, "this thread has detached from the heap");
 }
 
 export function noThread(ticket: number): HeapError {
-  const why = ticket === 0 ? "124 threads are attached" : `thread ${ticket} is attached already`;
+  const why =
+    ticket === 0 ? "124 threads and heaps are attached" : `thread ${ticket} is attached already`;
   return new HeapError("ERR_NO_THREAD", 0, `attachHeap: ${why}`);
+}
+
+/** A sized or aligned free of a block that is smaller, or lies elsewhere. */
+export function misfit(
+  call: string,
+  ptr: number,
+  holds: number,
+  size: number,
+  alignment: number,
+): HeapError {
+  const why = size > holds ? `holds ${holds} bytes, not ${size}` : `is not aligned to ${alignment}`;
+  return new HeapError("ERR_SIZE_MISMATCH", ptr, `${call}: ${hex(ptr)} ${why}`);
 }
 
 export function handleRefuse(handle: unknown, version: number): TypeError | RangeError {

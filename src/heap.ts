@@ -3,25 +3,23 @@
  */
 
 import { abiOf, type HeapAbi } from "./abi.ts";
+import type { HeapHost } from "./allocation.ts";
 import type { BackEnd, CoreHooks, ErrorHandler } from "./backend.ts";
+import { checkFunction, checkPointer, checkSize } from "./checks.ts";
 import type { CoreExports } from "./core/contract.ts";
-import { A_TOP } from "./core/layout.ts";
-import {
-  alignmentRefuse,
-  foreignPointer,
-  type HeapError,
-  heapDestroyed,
-  interiorPointer,
-  outOfMemory,
-  pointerRefuse,
-  SIZE_LIMIT,
-  sizeRefuse,
-} from "./errors.ts";
+import { A_TOP, DEFERRED_FREE, NEW_FAILED } from "./core/layout.ts";
+import { type HeapError, heapDestroyed, outOfMemory } from "./errors.ts";
+import { AllocationFamily } from "./family.ts";
+import { FirstClassHeap } from "./first-class.ts";
 import type { MemorySource } from "./memory/index.ts";
 import { HeapView, MemoryViews, type TypedArray, type TypedArrayConstructor } from "./views.ts";
-import { type BlockVisitor, blocksVisit, type HeapStats, statsRead } from "./walk.ts";
-
-const PTR_FOREIGN = 1;
+import {
+  type AreaVisitor,
+  type BlockVisitor,
+  blocksVisit,
+  type HeapStats,
+  statsRead,
+} from "./walk.ts";
 
 /** What a heap is made of. */
 export interface HeapParts {
@@ -31,6 +29,17 @@ export interface HeapParts {
   /** Other threads may grow the memory. */
   shared?: boolean;
   start(hooks: CoreHooks): CoreExports;
+}
+
+/**
+ * Frees what a program has put off. Called now and then from inside malloc, before it takes more
+ * memory, and by `collect`; `force`: memory is out. `heartbeat` counts the calls.
+ */
+export type DeferredFree = (force: boolean, heartbeat: number) => void;
+
+export interface VisitOptions {
+  /** Called for each run of memory that holds blocks, before these. */
+  areas?: AreaVisitor;
 }
 
 /**
@@ -45,193 +54,116 @@ export interface HeapParts {
  * heap.u8[ptr] = 1;
  * heap.free(ptr);
  */
-export class Heap {
+export class Heap extends AllocationFamily {
   /** Where the bytes come from. */
   readonly source: MemorySource;
   readonly backend: BackEnd;
   /** C's allocation functions, unchecked, for the import object of a wasm module. */
   readonly abi: HeapAbi;
-  #core: CoreExports;
-  #onError: ErrorHandler;
-  #newHandler: (() => void) | undefined;
+  readonly #host: Host;
   readonly #views: MemoryViews;
+  /** The heaps beside this one, by their ids. */
+  readonly #heaps = new Map<number, FirstClassHeap>();
 
   /** Use createHeap. */
   constructor(parts: HeapParts) {
+    const host = new Host(parts.onError);
+    const core = parts.start({
+      onError: (code, size) => host.coreError(code, size),
+      onGrow: () => host.views?.reset(),
+    });
+    super(core, host);
+    this.#host = host;
     this.backend = parts.backend;
     this.source = parts.source;
-    this.#onError = parts.onError ?? (() => {});
     this.#views = new MemoryViews(this);
-    this.#core = parts.start({
-      onError: (code, size) => this.#onError(code, size),
-      onGrow: () => this.#views.reset(),
-    });
+    host.views = this.#views;
     if (parts.shared) this.#views.share(this.source.start + A_TOP);
-    this.abi = abiOf(this.#core, this.backend);
-  }
-
-  /** A block of at least `size` bytes, aligned to 16 (8 up to 8 bytes); 0 = out of memory. */
-  malloc(size: number): number {
-    checkSize(size, "size");
-    return this.#core.malloc(size) >>> 0;
-  }
-
-  /** A block of `count * size` zero bytes; 0 also when the product is too large. */
-  calloc(count: number, size: number): number {
-    checkSize(count, "count");
-    checkSize(size, "size");
-    return this.#core.calloc(count, size) >>> 0;
-  }
-
-  /** A block of `size` zero bytes. */
-  zalloc(size: number): number {
-    checkSize(size, "size");
-    return this.#core.zalloc(size) >>> 0;
-  }
-
-  /** A block of `count * size` bytes; 0 also when the product is too large. */
-  mallocn(count: number, size: number): number {
-    checkSize(count, "count");
-    checkSize(size, "size");
-    return this.#core.mallocn(count, size) >>> 0;
+    this.abi = abiOf(core, this.backend, {
+      newNothrow: (size) => this.newNothrow(size),
+      newAlignedNothrow: (size, alignment) => this.newAlignedNothrow(size, alignment),
+      heapNew: () => core.heapNew(),
+      realpath: (path, into) => this.realpath(path, into),
+    });
   }
 
   /**
-   * Resizes a block, moving it if need be; contents up to the smaller size stay. A null pointer
-   * allocates; size 0 answers another, minimal block. 0 = out of memory, and ptr is as it was.
-   */
-  realloc(ptr: number, size: number): number {
-    this.#checkBlock("realloc", ptr);
-    checkSize(size, "size");
-    return this.#core.realloc(ptr, size) >>> 0;
-  }
-
-  /** realloc to `count * size` bytes; 0 also when the product is too large. */
-  reallocn(ptr: number, count: number, size: number): number {
-    this.#checkBlock("reallocn", ptr);
-    checkSize(count, "count");
-    checkSize(size, "size");
-    return this.#core.reallocn(ptr, count, size) >>> 0;
-  }
-
-  /** realloc that frees ptr when it fails. */
-  reallocf(ptr: number, size: number): number {
-    this.#checkBlock("reallocf", ptr);
-    checkSize(size, "size");
-    return this.#core.reallocf(ptr, size) >>> 0;
-  }
-
-  /** realloc that clears what grows; for blocks that were allocated zero. */
-  rezalloc(ptr: number, size: number): number {
-    this.#checkBlock("rezalloc", ptr);
-    checkSize(size, "size");
-    return this.#core.rezalloc(ptr, size) >>> 0;
-  }
-
-  /** rezalloc to `count * size` bytes; 0 also when the product is too large. */
-  recalloc(ptr: number, count: number, size: number): number {
-    this.#checkBlock("recalloc", ptr);
-    checkSize(count, "count");
-    checkSize(size, "size");
-    return this.#core.recalloc(ptr, count, size) >>> 0;
-  }
-
-  /** ptr if its block holds `size` bytes as it is, else 0. Never moves. */
-  expand(ptr: number, size: number): number {
-    this.#checkBlock("expand", ptr);
-    checkSize(size, "size");
-    return this.#core.expand(ptr, size) >>> 0;
-  }
-
-  /**
-   * Frees a block; null is ignored.
+   * A heap beside this one: with pages of its own, in the same memory, for the same thread. All its
+   * blocks can go at once, and any heap of any thread can free each of them.
    *
-   * @throws HeapError when ptr is no block of this heap or points into one.
+   * @throws HeapError ERR_OUT_OF_MEMORY, also when 124 heaps share a memory.
+   * @example
+   * const scratch = heap.newHeap();
+   * scratch.malloc(100);
+   * scratch.destroy();
    */
-  free(ptr: number): void {
-    checkPointer(ptr);
-    const what = this.#core.freeChecked(ptr);
-    if (what !== 0) throw pointerError("free", what, ptr);
+  newHeap(): FirstClassHeap {
+    const id = this.core.heapNew() >>> 0;
+    if (id === 0) throw outOfMemory("newHeap", 2048);
+    return this.#heapOf(id);
   }
 
-  /** A block whose address is a multiple of `alignment`, a power of two. */
-  memalign(alignment: number, size: number): number {
-    checkAlignment(alignment);
-    checkSize(size, "size");
-    return this.#core.memalign(alignment, size) >>> 0;
+  /** The heap that takes over the blocks of heaps that are deleted; it ends with this object. */
+  get backingHeap(): FirstClassHeap {
+    return this.#heapOf(this.core.heapBacking() >>> 0);
   }
 
-  /** memalign under the name of C11; `size` need not be a multiple of `alignment`. */
-  alignedAlloc(alignment: number, size: number): number {
-    return this.memalign(alignment, size);
+  /** The heap from which this object's own calls and `abi` allocate: at first the backing heap. */
+  get defaultHeap(): FirstClassHeap {
+    return this.#heapOf(this.core.heapBound() >>> 0);
   }
 
-  /** A block p with (p + offset) a multiple of `alignment`, which is at most 1 MiB then. */
-  memalignAt(alignment: number, size: number, offset: number): number {
-    checkAlignment(alignment);
-    checkSize(size, "size");
-    checkSize(offset, "offset");
-    return this.#core.memalignAt(alignment, size, offset) >>> 0;
+  /** Makes a heap of this one's the default heap; answers the one before. */
+  setDefaultHeap(heap: FirstClassHeap): FirstClassHeap {
+    const before = this.defaultHeap;
+    if (!this.knows(heap))
+      throw new TypeError("setDefaultHeap needs a heap that newHeap of this heap made");
+    this.core.heapBind(heap.id);
+    return before;
   }
 
-  /** realloc that keeps ptr's remainder modulo `alignment`, as mimalloc does it. */
-  reallocAligned(ptr: number, size: number, alignment: number): number {
-    this.#checkBlock("reallocAligned", ptr);
-    checkSize(size, "size");
-    checkAlignment(alignment);
-    return this.#core.reallocAligned(ptr, size, alignment) >>> 0;
+  /** Whether a heap is one of this heap's, and has not ended. */
+  knows(heap: FirstClassHeap): boolean {
+    return heap instanceof FirstClassHeap && this.#heaps.get(heap.id) === heap;
   }
 
-  /** Bytes that the block at ptr can hold; 0 for null. */
-  usableSize(ptr: number): number {
-    this.#checkBlock("usableSize", ptr);
-    return ptr === 0 ? 0 : this.#core.usableSize(ptr) >>> 0;
-  }
-
-  /** What usableSize of a fresh block for `size` bytes will be. */
-  goodSize(size: number): number {
-    checkSize(size, "size");
-    return this.#core.goodSize(size) >>> 0;
-  }
-
-  /** Whether an address lies in a block, live or free, of this heap. */
-  contains(ptr: number): boolean {
-    checkPointer(ptr);
-    return !!this.#core.contains(ptr);
+  #heapOf(id: number): FirstClassHeap {
+    const known = this.#heaps.get(id);
+    if (known) return known;
+    const heap = new FirstClassHeap({
+      id,
+      root: this,
+      core: this.core,
+      host: this.host,
+      forget: () => this.#heaps.delete(id),
+    });
+    this.#heaps.set(id, heap);
+    return heap;
   }
 
   /**
-   * C++'s operator new: asks the new-handler and tries again while memory is out.
-   *
-   * @throws HeapError ERR_OUT_OF_MEMORY when there is no handler (any more).
+   * Whom to tell of requests that fail, from now on, with an errno and a size: 12 = out of memory,
+   * 75 = too large, 14 = a damaged free list. Undefined: nobody. Takes the place of `onError`.
    */
-  new(size: number): number {
-    const ptr = this.newNothrow(size);
-    if (ptr === 0) throw outOfMemory("new", size);
-    return ptr;
+  registerError(onError: ErrorHandler | undefined): void {
+    checkFunction("onError", onError);
+    this.#host.onError = onError ?? (() => {});
   }
 
-  /** new that answers 0 instead of throwing. Sizes that are too large count as out of memory. */
-  newNothrow(size: number): number {
-    if (typeof size !== "number" || size >>> 0 !== size) sizeRefuse("size", size);
-    for (;;) {
-      const ptr = this.#core.malloc(size) >>> 0;
-      if (ptr !== 0) return ptr;
-      if (!this.#newHandler) break;
-      this.#newHandler();
-    }
-    this.#onError(12, size);
-    return 0;
-  }
-
-  /** What `new` calls when memory is out: it frees something, removes itself, or throws. */
-  setNewHandler(handler: (() => void) | undefined): void {
-    this.#newHandler = handler;
+  /**
+   * Has a function called at regular intervals, from inside allocations of this thread: a place to
+   * free, a little at a time, what a reference count or a closed file has left. It may call any
+   * function of the heap. Undefined: no more.
+   */
+  registerDeferredFree(free: DeferredFree | undefined): void {
+    checkFunction("free", free);
+    this.#host.deferred = free;
+    this.core.deferredFree(free !== undefined);
   }
 
   /** Gives every page without live blocks back to the heap's free slices. */
   collect(): void {
-    this.#core.heapCollect(false);
+    this.core.heapCollect(false);
   }
 
   /** The bytes, as they are now; ask again after anything that may allocate. */
@@ -334,7 +266,7 @@ export class Heap {
 
   /** Figures as they are now; costs a walk over the pages. */
   stats(): HeapStats {
-    this.#core.goodSize(0); // throws if the heap is destroyed
+    this.core.goodSize(0); // throws if the heap is destroyed
     return statsRead(this.u32, this.source.start);
   }
 
@@ -342,9 +274,9 @@ export class Heap {
    * Calls `visit` with address and usable size of every live block, in address order; false from it
    * stops. It may free the block it was given. Answers whether the walk came to its end.
    */
-  visitBlocks(visit: BlockVisitor): boolean {
-    this.#core.goodSize(0);
-    return blocksVisit(this.u32, this.source.start, visit);
+  visitBlocks(visit: BlockVisitor | undefined, { areas }: VisitOptions = {}): boolean {
+    this.core.goodSize(0);
+    return blocksVisit(this.u32, this.source.start, visit, { areas });
   }
 
   /** Ends the heap: later calls throw. A memory of its own can be collected then. */
@@ -352,48 +284,57 @@ export class Heap {
     this.end(heapDestroyed);
   }
 
-  /** Every later call throws. */
-  protected end(error: () => HeapError): void {
-    this.#core = coreEnded(error);
+  /** Every later call throws, also of the heaps beside this one. */
+  protected override end(error: () => HeapError): void {
+    super.end(error);
+    for (const heap of [...this.#heaps.values()]) heap.endWith(error);
     this.#views.reset();
   }
 
   [Symbol.dispose](): void {
     this.destroy();
   }
+}
 
-  #checkBlock(call: string, ptr: number): void {
-    checkPointer(ptr);
-    if (ptr === 0) return;
-    const what = this.#core.pointerCheck(ptr);
-    if (what !== 0) throw pointerError(call, what, ptr);
+/** Where the core's hooks lead: it tells of growth and errors before the heap is made. */
+class Host implements HeapHost {
+  newHandler: (() => void) | undefined;
+  views: MemoryViews | undefined;
+  onError: ErrorHandler;
+  deferred: DeferredFree | undefined;
+  #beats = 0;
+  #inside = false;
+
+  constructor(onError: ErrorHandler = () => {}) {
+    this.onError = onError;
   }
-}
 
-function pointerError(call: string, what: number, ptr: number): Error {
-  return what === PTR_FOREIGN ? foreignPointer(call, ptr) : interiorPointer(call, ptr);
-}
-
-function checkSize(size: number, what: string): void {
-  if (typeof size !== "number" || size >>> 0 !== size || size > SIZE_LIMIT) sizeRefuse(what, size);
-}
-
-function checkPointer(ptr: number): void {
-  if (typeof ptr !== "number" || ptr >>> 0 !== ptr) pointerRefuse(ptr);
-}
-
-function checkAlignment(alignment: number): void {
-  const good = typeof alignment === "number" && alignment >>> 0 === alignment;
-  if (!good || alignment === 0 || alignment > 2 ** 30 || (alignment & (alignment - 1)) !== 0) {
-    alignmentRefuse(alignment);
+  bytes(): Uint8Array {
+    return (this.views as MemoryViews).of("u8");
   }
-}
 
-/** Stands in for the core of a heap that has ended, so that no live call pays for the question. */
-function coreEnded(error: () => HeapError): CoreExports {
-  return new Proxy({} as CoreExports, {
-    get: () => () => {
-      throw error();
-    },
-  });
+  /** An operator new of a wasm module asks for its handler through the same door. */
+  coreError(code: number, size: number): void {
+    if (code === DEFERRED_FREE) this.#deferredRun(size === 1);
+    else if (code !== NEW_FAILED) this.onError(code, size);
+    else if (this.newHandler) this.newHandler();
+    else this.#newFails(size);
+  }
+
+  /** What the function allocates and collects itself does not call it again. */
+  #deferredRun(force: boolean): void {
+    if (this.#inside) return;
+    this.#inside = true;
+    try {
+      this.#beats += 1;
+      this.deferred?.(force, this.#beats);
+    } finally {
+      this.#inside = false;
+    }
+  }
+
+  #newFails(size: number): never {
+    this.onError(12, size);
+    throw outOfMemory("operator new", size);
+  }
 }

@@ -3,10 +3,10 @@ import type { BackEnd, CoreHooks, ErrorHandler, ThreadSeat } from "./backend.ts"
 import { sharedModule } from "./backend.ts";
 import type { SharedCoreExports } from "./core/contract.ts";
 import { heapDetached, threadRefuse } from "./errors.ts";
-import { Heap } from "./heap.ts";
+import { Heap, type VisitOptions } from "./heap.ts";
 import type { MemorySource } from "./memory/index.ts";
 import type { BlockVisitor, HeapStats } from "./walk.ts";
-import { blocksVisit, sharedStatsRead } from "./walk.ts";
+import { blocksVisit, ownersOf, sharedStatsRead } from "./walk.ts";
 import { type Watch, watchAccept, watchOpen } from "./watch.ts";
 
 /** Changes whenever the layout of the memory does: all threads need the same terrane. */
@@ -38,7 +38,7 @@ interface EndingWorker {
   once?(event: "exit", listener: () => void): unknown;
 }
 
-export interface VisitOptions {
+export interface SharedVisitOptions extends VisitOptions {
   /** Takes the pages of threads that have ended first, so that their blocks are visited too. */
   abandoned?: boolean;
 }
@@ -191,12 +191,15 @@ export class SharedHeap extends Heap {
    * As Heap.visitBlocks, over the blocks that lie in this thread's pages, whoever uses them. The
    * pages of other threads cannot be read while these work.
    */
-  override visitBlocks(visit: BlockVisitor, { abandoned = false }: VisitOptions = {}): boolean {
+  override visitBlocks(
+    visit: BlockVisitor | undefined,
+    { abandoned = false, areas }: SharedVisitOptions = {},
+  ): boolean {
     this.#check();
     if (abandoned) this.#shared.abandonedAdoptAll();
     this.#shared.remoteTakeAll();
-    const heap = this.#shared.threadHeap() >>> 0;
-    return blocksVisit(this.u32, this.source.start, visit, { heap, abandoned });
+    const owner = ownersOf(this.u32, this.threadId, abandoned);
+    return blocksVisit(this.u32, this.source.start, visit, { owner, areas });
   }
 
   #check(): void {

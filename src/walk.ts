@@ -97,13 +97,15 @@ export function sharedStatsRead(words: Words, arena: number): HeapStats {
   stats.freeBytes = slicesFree(words, arena) * L.SLICE_SIZE;
   stats.heartbeat = word(words, arena, L.A_HEARTBEAT);
   stats.threads = 0;
+  let heaps = 0;
   for (let i = L.AREA_FIRST; i < L.AREA_COUNT; i++) {
     const area = arena + L.STATE_AREAS + i * L.AREA_SIZE;
     if ((word(words, area, L.H_STATE) & 3) === L.AREA_FREE) continue;
-    stats.threads += 1;
+    if (word(words, area, L.H_OF) === 0) stats.threads += 1;
     stats.heartbeat += word(words, area, L.H_HEARTBEAT);
+    heaps += 1;
   }
-  stats.stateBytes += inOsPages(L.AREA_SIZE * stats.threads) + OS_PAGE;
+  stats.stateBytes += inOsPages(L.AREA_SIZE * heaps) + OS_PAGE;
   return stats;
 }
 
@@ -145,26 +147,42 @@ function stateBytes(words: Words, arena: number): number {
   return inOsPages(L.STATE_DIRTY + top / 4) + inOsPages(own * L.DESC_SIZE);
 }
 
-/** Whose pages a walk visits. */
-export interface WalkOf {
-  /** Id of a heap. */
-  heap: number;
-  /** Also the large blocks of threads that have ended. */
-  abandoned: boolean;
+/** A run of memory that holds blocks of a heap. */
+export interface HeapArea {
+  /** Address of the first block. */
+  start: number;
+  /** Bytes for blocks. */
+  reserved: number;
+  /** Bytes of them that have been taken into use so far. */
+  committed: number;
+  /** Blocks in use. */
+  used: number;
+  /** Bytes of each block; 0 = blocks of several sizes, multiples of 2 KiB. */
+  blockSize: number;
 }
 
-/**
- * Calls `visit` for every live block in address order, or for those of one heap; whether it got to
- * the end.
- */
+/** Return false to stop. */
+export type AreaVisitor = (area: HeapArea) => boolean | undefined | void;
+
+/** What a walk visits. */
+export interface WalkOf {
+  /** Whether the pages of the heap with this id; all when there is no function. */
+  owner?: (heap: number) => boolean;
+  /** Called for each area, before its blocks. */
+  areas?: AreaVisitor | undefined;
+}
+
+/** Calls `visit` for every live block in address order; whether it got to the end. */
 export function blocksVisit(
   words: Words,
   arena: number,
-  visit: BlockVisitor,
-  of?: WalkOf,
+  visit: BlockVisitor | undefined,
+  { owner, areas }: WalkOf = {},
 ): boolean {
   for (const page of pages(words, arena)) {
-    if (of && !isVisited(words, page, of)) continue;
+    if (owner && !owner(ownerOf(words, page))) continue;
+    if (areas?.(areaOf(words, page)) === false) return false;
+    if (!visit) continue;
     for (const [ptr, size] of pageBlocks(words, page)) {
       if (visit(ptr, size) === false) return false;
     }
@@ -172,9 +190,25 @@ export function blocksVisit(
   return true;
 }
 
-function isVisited(words: Words, page: number, of: WalkOf): boolean {
-  const owner = ownerOf(words, page);
-  return owner === of.heap || (of.abandoned && owner === L.OWNER_ABANDONED);
+function areaOf(words: Words, page: number): HeapArea {
+  const medium = (word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
+  const start = word(words, page, L.D_START);
+  const committed = word(words, page, L.D_FRESH_END) - start;
+  return {
+    start,
+    reserved: medium ? L.MEDIUM_SLICES * L.SLICE_SIZE : word(words, page, L.D_END) - start,
+    committed: medium ? L.MEDIUM_SLICES * L.SLICE_SIZE : committed,
+    used: word(words, page, L.D_USED),
+    blockSize: medium ? 0 : word(words, page, L.D_BLOCK),
+  };
+}
+
+/** The owners whose pages a thread may read: its own heaps, and nobody. */
+export function ownersOf(words: Words, ticket: number, abandoned: boolean) {
+  return (heap: number): boolean => {
+    if (heap === L.OWNER_ABANDONED) return abandoned;
+    return word(words, heap, L.H_STATE) === ((ticket << 2) | L.AREA_LIVE) >>> 0;
+  };
 }
 
 /** The live blocks of a page, all found before the first is shown: the visitor may free. */

@@ -15,6 +15,7 @@
  * list afterwards: one of both sees the other, so no block stays behind unseen.
  */
 import { atomicAnd, atomicCas, atomicLoad, atomicOr, atomicStore } from "./atomics.ts";
+import { backingBind, heapBind, heapIsBacking } from "./backing.ts";
 import { descOf } from "./desc.ts";
 import { load32, memoryReach, store32, trailingZeros } from "./glue.ts";
 import {
@@ -125,6 +126,7 @@ function pageServes(page: usize, bin: u32): bool {
  * was one. Looks at some pages, beginning where the last search ended.
  */
 export function abandonedAdopt(bin: u32): bool {
+  if (!heapIsBacking()) return false;
   if (atomicLoad(arenaBase, A_ABANDONED) === 0) return false;
   const top: u32 = atomicLoad(arenaBase, A_TOP);
   const end: u32 = (top + 31) >>> 5;
@@ -148,8 +150,9 @@ export function abandonedAdopt(bin: u32): bool {
   return found;
 }
 
-/** Adopts every abandoned page. */
+/** The backing heap adopts every abandoned page. */
 export function abandonedAdoptAll(): void {
+  const was: usize = backingBind();
   const end: u32 = (atomicLoad(arenaBase, A_TOP) + 31) >>> 5;
   memoryReach(atomicLoad(arenaBase, A_TOP));
   atomicStore(arenaBase, A_ABANDONED, 0);
@@ -162,4 +165,5 @@ export function abandonedAdoptAll(): void {
       bits = (bits & (bits - 1)) >>> 0;
     }
   }
+  heapBind(was);
 }

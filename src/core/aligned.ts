@@ -6,7 +6,7 @@
 import { free, malloc, usableSize } from "./alloc.ts";
 import { goodSize } from "./bins.ts";
 import { pageOf } from "./desc.ts";
-import { load32, memoryCopy, store32 } from "./glue.ts";
+import { errorRaise, load32, memoryCopy, memoryZero, store32 } from "./glue.ts";
 import { mallocLargeAligned } from "./heap.ts";
 import {
   ALIGNMENT_MAX,
@@ -15,6 +15,7 @@ import {
   ENOMEM,
   FLAG_ALIGNED,
   MEDIUM_MAX,
+  NEW_FAILED,
   POINTER_SIZE,
   SIZE_MAX,
   SLICE_SHIFT,
@@ -23,7 +24,7 @@ import {
   UNIT_SIZE,
   WORD,
 } from "./layout.ts";
-import { realloc } from "./realloc.ts";
+import { clearFrom, realloc, reallocn, rezalloc } from "./realloc.ts";
 
 function isPowerOfTwo(x: u32): bool {
   return x !== 0 && (x & (x - 1)) === 0;
@@ -67,6 +68,16 @@ function mallocInside(alignment: usize, size: usize, offset: usize): usize {
   return block + (alignment - over);
 }
 
+/** operatorNew of C++17 for types of any alignment. */
+export function operatorNewAligned(size: usize, alignment: usize): usize {
+  let p: usize = memalign(alignment, size);
+  while (p === 0) {
+    errorRaise(NEW_FAILED, size);
+    p = memalign(alignment, size);
+  }
+  return p;
+}
+
 /** Stores an aligned block at `out`; answers 0, EINVAL or ENOMEM. `out` is untouched on error. */
 export function posixMemalign(out: usize, alignment: usize, size: usize): u32 {
   if (out === 0 || alignment < POINTER_SIZE || !isPowerOfTwo(alignment)) return EINVAL;
@@ -76,16 +87,48 @@ export function posixMemalign(out: usize, alignment: usize, size: usize): u32 {
   return 0;
 }
 
+/** Resizes the block whose address stands at `at`. Answers 0, EINVAL or ENOMEM. */
+export function reallocarr(at: usize, count: usize, size: usize): u32 {
+  if (at === 0) return EINVAL;
+  const p: usize = reallocn(load32(at, 0), count, size);
+  if (p === 0) return ENOMEM;
+  store32(at, 0, p);
+  return 0;
+}
+
+/** memalignAt, the whole block zero. */
+export function zallocAlignedAt(size: usize, alignment: usize, offset: usize): usize {
+  const p: usize = memalignAt(alignment, size, offset);
+  if (p !== 0) memoryZero(p, usableSize(p));
+  return p;
+}
+
 /** realloc that keeps (p + offset) a multiple of `alignment`. */
 export function reallocAlignedAt(p: usize, size: usize, alignment: usize, offset: usize): usize {
+  return reallocAlignedAny(p, size, alignment, offset, false);
+}
+
+/** reallocAlignedAt that clears what grows, as rezalloc does. */
+export function rezallocAlignedAt(p: usize, size: usize, alignment: usize, offset: usize): usize {
+  return reallocAlignedAny(p, size, alignment, offset, true);
+}
+
+function reallocAlignedAny(
+  p: usize,
+  size: usize,
+  alignment: usize,
+  offset: usize,
+  zero: bool,
+): usize {
   if (!isPowerOfTwo(alignment)) return 0;
-  if (alignment <= WORD) return realloc(p, size);
+  if (alignment <= WORD) return zero ? rezalloc(p, size) : realloc(p, size);
   const old: usize = usableSize(p);
   if (p !== 0 && old === 0) return 0;
   const over: u32 = ((p + offset) & (alignment - 1)) >>> 0;
   if (over === 0 && p !== 0 && size <= old && size >= old - (old >>> 1)) return p;
   const q: usize = memalignAt(alignment, size, offset);
   if (q === 0) return 0;
+  if (zero && size > old) clearFrom(q, old, usableSize(q));
   memoryCopy(q, p, old < size ? old : size);
   free(p);
   return q;

@@ -4,9 +4,10 @@
 
 import { pageAdopt } from "./abandon.ts";
 import { SHARED } from "./atomics.ts";
+import { backingBind, heapBind } from "./backing.ts";
 import { binOf, goodSize } from "./bins.ts";
 import { descAt, pageOf } from "./desc.ts";
-import { load32, memoryZero, mul32, mulOverflows, store32 } from "./glue.ts";
+import { errorRaise, load32, memoryZero, mul32, mulOverflows, store32 } from "./glue.ts";
 import { mallocGeneric } from "./heap.ts";
 import {
   D_BLOCK,
@@ -21,6 +22,7 @@ import {
   FLAG_MEDIUM,
   FLAGS,
   MEDIUM_MAX,
+  NEW_FAILED,
   OWNER_ABANDONED,
   PTR_BLOCK,
   PTR_FOREIGN,
@@ -43,6 +45,7 @@ import {
 import { directPage, queueOf } from "./queue.ts";
 import { remotePush } from "./remote.ts";
 import { heapId } from "./state.ts";
+import { heapIsOurs } from "./threads.ts";
 
 /** A block of at least `size` bytes, 16-byte aligned above 8 bytes; 0 = out of memory. */
 export function malloc(size: usize): usize {
@@ -99,6 +102,28 @@ export function free(p: usize): void {
   store32(page, D_USED, used);
 }
 
+/** free by who knows the size, or the alignment; neither is looked at. */
+export function freeSize(p: usize, _size: usize): void {
+  free(p);
+}
+
+export function freeSizeAligned(p: usize, _size: usize, _alignment: usize): void {
+  free(p);
+}
+
+/**
+ * C++'s operator new: while memory is out the host is told, and either frees something, so that the
+ * next try succeeds, or throws; a host that only returns is asked for ever.
+ */
+export function operatorNew(size: usize): usize {
+  let p: usize = malloc(size);
+  while (p === 0) {
+    errorRaise(NEW_FAILED, size);
+    p = malloc(size);
+  }
+  return p;
+}
+
 /** Start of the block that holds p, an address inside the blocks of a page; 0 = free units. */
 function blockOf(page: usize, p: usize): usize {
   const medium: bool = (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
@@ -113,21 +138,33 @@ function freeSlow(p: usize, desc: usize): void {
   const page: usize = first ? desc : pageOf(p);
   if (page === 0) return;
   const owner: u32 = load32(page, D_OWNER);
-  const mine: bool = (owner & ~FLAGS) >>> 0 === heapId;
-  if (!SHARED && !mine) return;
   if ((owner & FLAG_LARGE) !== 0) {
     pageDrop(page);
     return;
   }
   const block: usize = (owner & FLAG_ALIGNED) !== 0 ? blockOf(page, p) : p;
-  if (SHARED && !mine) freeRemote(page, block, owner);
-  else freeLocal(page, block);
+  if ((owner & ~FLAGS) >>> 0 === heapId) freeLocal(page, block);
+  else freeElsewhere(p, page, block, owner);
 }
 
 /** Frees a block of a small or medium page of ours. */
 function freeLocal(page: usize, block: usize): void {
   if ((load32(page, D_OWNER) & FLAG_MEDIUM) !== 0) mediumFree(page, block);
   else pageFreeBlock(page, block);
+}
+
+/** Frees a block of another heap: of this thread by working on that heap, else from outside. */
+function freeElsewhere(p: usize, page: usize, block: usize, owner: u32): void {
+  const heap: usize = (owner & ~FLAGS) >>> 0;
+  if (SHARED && !heapIsOurs(heap)) {
+    const was: usize = backingBind();
+    freeRemote(page, block, owner);
+    heapBind(was);
+    return;
+  }
+  const was: usize = heapBind(heap);
+  free(p);
+  heapBind(was);
 }
 
 /**

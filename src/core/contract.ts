@@ -6,6 +6,20 @@ export interface CoreExports {
   heapInit(base: number, zeroed: boolean | number): void;
   heapAttach(base: number): void;
   heapCollect(force?: boolean | number): void;
+  /** Works on another heap of this thread from now on; answers the one before. */
+  heapBind(heap: number): number;
+  heapBound(): number;
+  heapBacking(): number;
+  /** Id of a new heap of this thread; 0 = out of memory, or all areas are taken. */
+  heapNew(): number;
+  /** Ends a heap that heapNew made; its pages go to the backing heap. */
+  heapDelete(heap: number): void;
+  /** Ends a heap that heapNew made, with all its blocks. */
+  heapDestroy(heap: number): void;
+  /** Whether the host is called with DEFERRED_FREE now and then. */
+  deferredFree(wanted: boolean | number): void;
+  /** Id of the heap in whose blocks p lies, or 0. */
+  heapOf(p: number): number;
   /** Only of use in JavaScript, after somebody else grew a memory that detaches. */
   memoryRefresh(): void;
   malloc(size: number): number;
@@ -32,6 +46,13 @@ export interface CoreExports {
   posix_memalign(out: number, alignment: number, size: number): number;
   reallocAligned(p: number, size: number, alignment: number): number;
   reallocAlignedAt(p: number, size: number, alignment: number, offset: number): number;
+  zallocAlignedAt(size: number, alignment: number, offset: number): number;
+  rezallocAlignedAt(p: number, size: number, alignment: number, offset: number): number;
+  reallocarr(at: number, count: number, size: number): number;
+  freeSize(p: number, size: number): void;
+  freeSizeAligned(p: number, size: number, alignment: number): void;
+  operatorNew(size: number): number;
+  operatorNewAligned(size: number, alignment: number): number;
   strdup(p: number): number;
   strndup(p: number, max: number): number;
 }

@@ -4,6 +4,7 @@
 
 import { abandonedAdopt } from "./abandon.ts";
 import { SHARED } from "./atomics.ts";
+import { heapIsBacking } from "./backing.ts";
 import { binOf } from "./bins.ts";
 import { bitsSet } from "./desc.ts";
 import { errorRaise, load32, memorySlices, memoryZero, store32 } from "./glue.ts";
@@ -22,6 +23,7 @@ import {
   D_RETIRE,
   D_START,
   D_USED,
+  DEFERRED_FREE,
   ENOMEM,
   EOVERFLOW,
   FLAG_MEDIUM,
@@ -55,7 +57,7 @@ import {
 import { queueIsValid, queueOf, queueToFront, queueToFull } from "./queue.ts";
 import { fullPoll, mediumPoll, remoteTake, remoteTakeAll } from "./remote.ts";
 import { arenaInit, arenaIsValid, slicesWouldTouch } from "./slices.ts";
-import { arenaBase, heapBase, stateBind } from "./state.ts";
+import { arenaBase, deferredWanted, heapBase, stateBind } from "./state.ts";
 import { heapBegin, leftoversCollect, threadAttach } from "./threads.ts";
 
 /**
@@ -93,6 +95,7 @@ export function heapAttach(base: usize): void {
  */
 export function mallocGeneric(size: u32): usize {
   heapBeat();
+  if (deferredWanted) errorRaise(DEFERRED_FREE, 0);
   let block: usize = blockFind(size);
   if (block === 0) {
     heapCollect(true);
@@ -256,9 +259,10 @@ function pageStaysRetired(page: usize, all: bool): bool {
  * first, and with `force` also the pages of threads that have ended.
  */
 export function heapCollect(force: bool): void {
+  if (deferredWanted) errorRaise(DEFERRED_FREE, force ? 1 : 0);
   if (SHARED) {
     remoteTakeAll();
-    if (force) leftoversCollect();
+    if (force && heapIsBacking()) leftoversCollect();
   }
   for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
     let page: usize = load32(queueOf(bin), Q_FIRST);

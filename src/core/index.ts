@@ -4,25 +4,34 @@ export {
   memalign,
   memalign as aligned_alloc,
   memalignAt,
+  operatorNewAligned,
   posixMemalign as posix_memalign,
   reallocAligned,
   reallocAlignedAt,
+  reallocarr,
+  rezallocAlignedAt,
+  zallocAlignedAt,
 } from "./aligned.ts";
 export {
   calloc,
   contains,
   free,
   freeChecked,
+  freeSize,
+  freeSizeAligned,
   malloc,
   mallocn,
+  operatorNew,
   pointerCheck,
   usableSize,
   usableSize as malloc_usable_size,
   zalloc,
 } from "./alloc.ts";
+export { heapBind } from "./backing.ts";
 export { goodSize } from "./bins.ts";
 export { memoryRefresh } from "./glue.ts";
 export { heapAttach, heapCollect, heapInit } from "./heap.ts";
+export { heapBacking, heapBound, heapDelete, heapDestroy, heapNew, heapOf } from "./heaps.ts";
 export {
   expand,
   realloc,
@@ -32,4 +41,5 @@ export {
   recalloc,
   rezalloc,
 } from "./realloc.ts";
+export { deferredFree } from "./state.ts";
 export { strdup, strndup } from "./strings.ts";

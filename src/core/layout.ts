@@ -31,6 +31,9 @@
  *   +--------+---+---------------+--------+-------+-----------+---------------------------+
  *   0        0x400  0xC00        0x4C00   0x8000  0x10000     0x12000
  *
+ * First-class heaps have areas of the same kind: in a shared arena among those of the threads, else
+ * in slices of 32 areas that are taken when needed.
+ *
  * Descriptors are packed in tables and not put in front of their pages: headers at 64 KiB
  * strides share one cache set, and a stray write of the user would reach them first.
  */
@@ -202,6 +205,10 @@ export const H_POLL: u32 = 32;
 export const H_REMOTE: u32 = 36;
 /** As H_REMOTE for medium pages. */
 export const H_REMOTE_MEDIUM: u32 = 40;
+/** The id of the backing heap; 0 in a backing heap, and in every area that is free. */
+export const H_OF: u32 = 44;
+/** In the first area of a slice of areas: the next such slice, or 0. Not in a shared arena. */
+export const H_AREAS: u32 = 48;
 /** Ticket of the thread that recovers this area. */
 export const H_RECOVERER: u32 = 56;
 /** `ticket << 2 | AREA_*`. */
@@ -243,6 +250,8 @@ export const A_ATTACHES: u32 = 44;
 export const A_ABANDONED: u32 = 48;
 /** The heartbeats of threads that have ended. */
 export const A_HEARTBEAT: u32 = 52;
+/** The newest slice of areas of first-class heaps, or 0. Not in a shared arena. */
+export const A_AREAS: u32 = 56;
 export const A_SPANS: u32 = 64;
 export const A_CHUNKS: u32 = 320;
 export const SPAN_BINS: u32 = 64;
@@ -282,6 +291,10 @@ export const ENOMEM: u32 = 12;
 export const EFAULT: u32 = 14;
 export const EINVAL: u32 = 22;
 export const EOVERFLOW: u32 = 75;
+/** No errno: operator new has no memory and asks what to do. */
+export const NEW_FAILED: u32 = 4108;
+/** No errno: the host may free now what it has put off; with size 1 it shall free all of it. */
+export const DEFERRED_FREE: u32 = 4109;
 
 /** What pointerCheck answers. */
 export const PTR_BLOCK: u32 = 0;

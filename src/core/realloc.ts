@@ -4,7 +4,6 @@
  */
 
 import { free, malloc, usableSize } from "./alloc.ts";
-import { SHARED } from "./atomics.ts";
 import { goodSize } from "./bins.ts";
 import { descAt, pageOf } from "./desc.ts";
 import { load32, memoryCopy, memoryZero, mul32, mulOverflows, store8, store32 } from "./glue.ts";
@@ -75,7 +74,7 @@ function reallocMove(p: usize, old: usize, size: usize, zero: bool): usize {
 }
 
 /** The last word of the old size may hold bytes that were never the user's. */
-function clearFrom(q: usize, old: usize, size: usize): void {
+export function clearFrom(q: usize, old: usize, size: usize): void {
   const from: usize = old >= WORD ? old - WORD : 0;
   memoryZero(q + from, size - from);
 }
@@ -97,7 +96,7 @@ function resizeInPlace(p: usize, old: usize, size: usize, zero: bool): bool {
   const owner: u32 = load32(page, D_OWNER);
   if ((owner & FLAG_LARGE) !== 0) return size > MEDIUM_MAX && largeResize(p, size, zero);
   if ((owner & FLAG_MEDIUM) === 0 || size > MEDIUM_MAX) return false;
-  if (SHARED && (owner & ~FLAGS) >>> 0 !== heapId) return false;
+  if ((owner & ~FLAGS) >>> 0 !== heapId) return false;
   if (mediumBlockOf(page, p) !== p || !mediumResize(page, p, size)) return false;
   if (zero && size > old) clearFrom(p, old, goodSize(size));
   return true;

@@ -15,6 +15,14 @@ export function ticketBind(ticket: u32): void {
   threadTicket = ticket;
 }
 
+/** Whether the host wants to be called now and then: in the generic path of malloc. */
+export let deferredWanted: bool = false;
+
+/** Of this instance, so of this thread. */
+export function deferredFree(wanted: bool): void {
+  deferredWanted = wanted;
+}
+
 export function stateBind(arena: usize, heap: usize): void {
   arenaBase = arena;
   heapBase = heap;

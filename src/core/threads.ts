@@ -14,6 +14,7 @@
  */
 import { abandonedAdoptAll, pageAbandon, pageAdopt, pageWasFreedIn } from "./abandon.ts";
 import { atomicAdd, atomicCas, atomicLoad, atomicStore } from "./atomics.ts";
+import { backingBind, heapBind } from "./backing.ts";
 import { bitClear, bitIsSet, chunkTable, descOf } from "./desc.ts";
 import { load32, memoryReach, memoryZero, store32 } from "./glue.ts";
 import {
@@ -48,6 +49,7 @@ import {
   FLAGS,
   H_HEARTBEAT,
   H_ID,
+  H_OF,
   H_PAGES,
   H_RECOVERER,
   H_RETIRE_MIN,
@@ -112,12 +114,28 @@ export function threadAttach(base: usize, ticket: u32): u32 {
   const area: usize = areaTake(mine);
   if (area === 0) return 0;
   atomicAdd(base, A_ATTACHES, 1);
-  memoryZero(area, H_STATE);
-  memoryZero(area + H_STATE + 4, AREA_SIZE - H_STATE - 4);
+  areaZero(area);
   stateBind(base, area);
   ticketBind(mine);
   heapBegin();
   return mine;
+}
+
+function areaZero(area: usize): void {
+  memoryZero(area, H_STATE);
+  memoryZero(area + H_STATE + 4, AREA_SIZE - H_STATE - 4);
+}
+
+/** Another area of this thread, zero; 0 = all are taken. */
+export function areaTakeOwn(): usize {
+  const area: usize = areaTake(threadTicket);
+  if (area !== 0) areaZero(area);
+  return area;
+}
+
+/** Whether an id is that of a heap of this thread. */
+export function heapIsOurs(heap: usize): bool {
+  return heap > OWNER_ABANDONED && load32(heap, H_STATE) === stateOf(threadTicket, AREA_LIVE);
 }
 
 /** The words of a heap that are not zero at first; the area is zero. */
@@ -139,11 +157,16 @@ export function threadHeap(): u32 {
 }
 
 /**
- * Ends this thread's heap: its blocks stay valid, its pages are free to be taken by others. Does
- * nothing for a thread that others have recovered already.
+ * Ends this thread's heaps: their blocks stay valid, their pages are free to be taken by others.
+ * Does nothing for a thread that others have recovered already.
  */
 export function threadDetach(): void {
-  if (areaOf(threadTicket) === heapBase) heapLeave();
+  let area: usize = areaOf(threadTicket);
+  while (area !== 0) {
+    stateBind(arenaBase, area);
+    heapLeave();
+    area = areaOf(threadTicket);
+  }
   stateBind(arenaBase, 0);
   ticketBind(0);
 }
@@ -151,8 +174,19 @@ export function threadDetach(): void {
 function heapLeave(): void {
   while (load32(heapBase, H_PAGES) !== 0) queuesAbandon();
   largeDisown(heapId);
-  areaBooks(heapBase);
-  atomicStore(heapBase, H_STATE, stateOf(threadTicket, AREA_FREE));
+  areaGive(heapBase);
+}
+
+/** Makes an area of this thread a free one; its heap has no pages. */
+export function areaGive(area: usize): void {
+  areaBooks(area);
+  areaFree(area, threadTicket);
+}
+
+/** H_OF goes first: who takes the area is a thread from the first moment. */
+function areaFree(area: usize, ticket: u32): void {
+  atomicStore(area, H_OF, 0);
+  atomicStore(area, H_STATE, stateOf(ticket, AREA_FREE));
 }
 
 function queuesAbandon(): void {
@@ -204,15 +238,21 @@ function largeDisown(heap: u32): void {
  * there was such a thread; a second call does nothing.
  */
 export function threadRecover(ticket: u32): bool {
-  const area: usize = areaOf(ticket);
-  if (area === 0 || area === heapBase) return false;
-  store32(area, H_RECOVERER, threadTicket);
-  if (!atomicCas(area, H_STATE, stateOf(ticket, AREA_LIVE), stateOf(ticket, AREA_RECOVERING))) {
-    return false;
+  if (ticket === threadTicket) return false;
+  const was: usize = backingBind();
+  let found: bool = false;
+  let area: usize = areaOf(ticket);
+  while (area !== 0) {
+    store32(area, H_RECOVERER, threadTicket);
+    if (atomicCas(area, H_STATE, stateOf(ticket, AREA_LIVE), stateOf(ticket, AREA_RECOVERING))) {
+      areaRecover(area, ticket);
+      found = true;
+    }
+    area = areaOf(ticket);
   }
-  areaRecover(area, ticket);
-  recoveriesTakeOver(ticket);
-  return true;
+  if (found) recoveriesTakeOver(ticket);
+  heapBind(was);
+  return found;
 }
 
 /** Ends the recoveries in whose middle the thread with a ticket died. */
@@ -237,7 +277,7 @@ function areaRecover(area: usize, ticket: u32): void {
   largeDisown(area);
   atomicStore(arenaBase, A_ABANDONED, 1);
   areaBooks(area);
-  atomicStore(area, H_STATE, stateOf(ticket, AREA_FREE));
+  areaFree(area, ticket);
 }
 
 /** Mends a page of a dead thread, whose last operation may be half done, and gives it up. */
@@ -294,11 +334,15 @@ function booksMend(): void {
   atomicCas(arenaBase, A_OWN_SLICES, own, slicesFreeCount() + pages + rest);
 }
 
-/** Threads that are attached, dead ones too until they are recovered. */
+/**
+ * Threads that are attached, dead ones too until they are recovered; not their heaps beside the
+ * first.
+ */
 export function threadCount(): u32 {
   let count: u32 = 0;
   for (let i: u32 = AREA_FIRST; i < AREA_COUNT; i++) {
-    if ((atomicLoad(areaAt(i), H_STATE) & 3) !== AREA_FREE) count = count + 1;
+    if ((atomicLoad(areaAt(i), H_STATE) & 3) === AREA_FREE) continue;
+    if (atomicLoad(areaAt(i), H_OF) === 0) count = count + 1;
   }
   return count;
 }

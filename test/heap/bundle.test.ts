@@ -41,7 +41,7 @@ for (const backend of ["wasm", "js"]) {
 }
 
 test("the entry points import nothing at run time", async () => {
-  for (const entry of ["index.js", "memory/index.js"]) await bundle(entry);
+  for (const entry of ["index.js", "memory/index.js", "mempool/index.js"]) await bundle(entry);
 });
 
 test("core.wasm as a file is the core that is embedded", () => {

@@ -267,7 +267,7 @@ test("a handle of startWorker is for one thread, and 124 threads have room", () 
   assert.equal(heap.stats().threads, 124);
   assert.equal(
     thrown(() => attachHeap(heap.handle())),
-    "ERR_NO_THREAD: attachHeap: 124 threads are attached",
+    "ERR_NO_THREAD: attachHeap: 124 threads and heaps are attached",
   );
   for (const thread of [first, ...threads]) thread.detach();
   assert.equal(heap.stats().threads, 1);

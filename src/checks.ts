@@ -1,0 +1,39 @@
+/** Checks of the arguments of the typed door. The good case comes first and calls nothing. */
+import {
+  alignmentRefuse,
+  foreignPointer,
+  type HeapError,
+  interiorPointer,
+  pointerRefuse,
+  SIZE_LIMIT,
+  sizeRefuse,
+  typeName,
+} from "./errors.ts";
+
+const PTR_FOREIGN = 1;
+
+export function checkSize(size: number, what: string): void {
+  if (typeof size !== "number" || size >>> 0 !== size || size > SIZE_LIMIT) sizeRefuse(what, size);
+}
+
+export function checkPointer(ptr: number): void {
+  if (typeof ptr !== "number" || ptr >>> 0 !== ptr) pointerRefuse(ptr);
+}
+
+export function checkAlignment(alignment: number): void {
+  const good = typeof alignment === "number" && alignment >>> 0 === alignment;
+  if (!good || alignment === 0 || alignment > 2 ** 30 || (alignment & (alignment - 1)) !== 0) {
+    alignmentRefuse(alignment);
+  }
+}
+
+/** For a function that may be absent. */
+export function checkFunction(what: string, value: unknown): void {
+  if (value === undefined || typeof value === "function") return;
+  throw new TypeError(`${what} must be a function or undefined, not ${typeName(value)}`);
+}
+
+/** The error for what pointerCheck answered. */
+export function pointerError(call: string, what: number, ptr: number): HeapError {
+  return what === PTR_FOREIGN ? foreignPointer(call, ptr) : interiorPointer(call, ptr);
+}

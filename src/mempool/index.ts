@@ -1,0 +1,12 @@
+/** terrane/mempool: the pool of @thi.ng/malloc, for a change of one import. */
+export type {
+  IMemPool,
+  IMemPoolArray,
+  MemPoolOpts,
+  MemPoolStats,
+  Type,
+  TypedArray,
+  TypedArrayOf,
+} from "./api.ts";
+export { NativePool } from "./native.ts";
+export { MemPool } from "./pool.ts";
