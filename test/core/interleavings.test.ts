@@ -1,7 +1,7 @@
 /** Deterministic exploration: threads under a scheduler that stops them before any atomic access. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { Explorer, exploreAll, findsTear } from "../support/explorer.js";
+import { Explorer, exploreAll, findsTear, replay } from "../support/explorer.js";
 import { Random, seedOf } from "../support/random.js";
 import { deaths, programs } from "../support/step-programs.js";
 
@@ -10,6 +10,9 @@ const PREEMPTIONS = Number(process.env.TERRANE_PREEMPTIONS ?? 2);
 
 const explorer = new Explorer();
 after(() => explorer.close());
+
+const again = process.env.TERRANE_SCHEDULE;
+if (again !== undefined) test("one schedule again", () => void replay(explorer, again));
 
 for (const program of programs) {
   test(`all schedules with up to ${PREEMPTIONS} preemptions: ${program.name}`, (t) => {
@@ -65,6 +68,8 @@ test("a compare-and-swap that is broken on purpose is found", (t) => {
   for (const program of programs.slice(0, 4)) {
     const found = findsTear(explorer, program, 1);
     assert.ok(found, `${program.name} shows it`);
-    t.diagnostic(`${program.name}: ${found.split("\n").at(-1)}`);
+    const recording = /TERRANE_SCHEDULE='(.*)'/.exec(found)?.[1] ?? "";
+    t.diagnostic(recording);
+    assert.throws(() => replay(explorer, recording), "the printed schedule shows it again");
   }
 });

@@ -23,7 +23,7 @@ export interface Schedule {
 
 export interface Outcome {
   steps: number;
-  /** The thread of each step. */
+  /** The thread of each step, with MATTERS. */
   history: Int32Array;
   /** Whether the victim reached its death. */
   died: boolean;
@@ -96,7 +96,8 @@ export class Explorer {
       this.#end(program, outcome.died);
       return outcome;
     } catch (error) {
-      const text = `${program.name}: ${(error as Error).message}\n  ${scheduleText(schedule, death)}`;
+      const recording = { program: program.name, ...schedule, torn, death };
+      const text = `${program.name}: ${(error as Error).message}\n  ${recordingText(recording)}`;
       throw new Error(text, { cause: error });
     }
   }
@@ -198,11 +199,23 @@ export class Explorer {
   }
 }
 
-export function scheduleText(schedule: Schedule, death: number): string {
-  const plan = schedule.plan.map(([step, thread]) => `step ${step} -> thread ${thread}`);
-  const random = schedule.oneIn ? [`seed ${schedule.seed}, one in ${schedule.oneIn}`] : [];
-  const dies = death === S.NOBODY ? [] : [`thread 0 dies before its step ${death}`];
-  return `schedule: thread ${schedule.first} first; ${[...plan, ...random, ...dies].join("; ")}`;
+/** A run that can be made again: TERRANE_SCHEDULE takes what a failure prints. */
+interface Recording extends Schedule {
+  program: string;
+  torn?: boolean;
+  death?: number;
+}
+
+function recordingText(recording: Recording): string {
+  return `again: TERRANE_SCHEDULE='${JSON.stringify(recording)}'`;
+}
+
+/** Makes the run of a recording again. */
+export function replay(explorer: Explorer, text: string): Outcome {
+  const { program: name, torn, death, ...schedule } = JSON.parse(text) as Recording;
+  const program = [...programs, ...deaths].find((each) => each.name === name);
+  if (!program) throw new Error(`no program is called ${name}`);
+  return explorer.run(program, schedule, torn, death);
 }
 
 /** Every schedule of a program with at most `most` preemptions, depth first. */
@@ -232,8 +245,10 @@ function explorePlan(
   if (schedule.plan.length === most) return;
   const from = (schedule.plan.at(-1)?.[0] ?? -1) + 1;
   for (let step = from; step < steps; step++) {
+    const who = history[step] as number;
+    if ((who & S.MATTERS) === 0) continue;
     for (let thread = 0; thread < program.roles.length; thread++) {
-      if (thread === history[step]) continue;
+      if (thread === (who & 7)) continue;
       const plan = [...schedule.plan, [step, thread] as const];
       explorePlan(explorer, program, { ...schedule, plan }, most, torn);
     }

@@ -67,12 +67,12 @@ function step(index: number, load: boolean): void {
   if (!scheduled || (load && index === lastLoad)) return;
   lastLoad = load ? index : -1;
   dieAtDeath();
-  if (touch(index, load) || get(S.ONE_IN) !== 0) turnPoint();
+  turnPoint(touch(index, load));
 }
 
-function turnPoint(): void {
+function turnPoint(matters: boolean): void {
   const now = Atomics.add(ctl, S.STEPS, 1);
-  if (now < S.HISTORY_MAX) ctl[S.HISTORY + now] = number;
+  if (now < S.HISTORY_MAX) ctl[S.HISTORY + now] = number | (matters ? S.MATTERS : 0);
   const next = planned(now);
   if (next === number || next === S.NOBODY) return;
   lastLoad = -1;
@@ -83,7 +83,7 @@ function turnPoint(): void {
 function stepStore(): void {
   if (!scheduled) return;
   dieAtDeath();
-  if (program().stores) turnPoint();
+  if (program().stores) turnPoint(true);
 }
 
 function lives(thread: number): boolean {

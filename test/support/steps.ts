@@ -34,17 +34,18 @@ export const CONFLICTS = 14;
 /** Pairs of step and next thread, ended by a step of -1. */
 export const PLAN = 16;
 export const PLAN_WORDS = 64;
-/** Which thread made each step. */
+/** Which thread made each step; with MATTERS, at a word that is in conflict. */
 export const HISTORY = PLAN + PLAN_WORDS;
 export const HISTORY_MAX = 16384;
 export const CONTROL_WORDS = HISTORY + HISTORY_MAX;
 
 export const NOBODY = -1;
+export const MATTERS = 8;
 
 /**
  * Which threads read (low bits) and wrote (from bit 3) a word in all runs of a program so far. A
- * step at a word that no two threads touch, or none writes, could as well come later: nobody is
- * preempted there in listed plans. The explorer begins anew when a run finds more such words.
+ * step at a word that no two threads touch, or none writes, could as well come later: the explorer
+ * preempts nobody there. It begins anew when a run finds more such words.
  */
 export function inConflict(access: number): boolean {
   const who = (access | (access >>> 3)) & 7;
