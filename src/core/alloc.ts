@@ -44,7 +44,7 @@ import {
 } from "./page.ts";
 import { directPage, queueOf } from "./queue.ts";
 import { remotePush } from "./remote.ts";
-import { heapId } from "./state.ts";
+import { heapId, heapsMade } from "./state.ts";
 import { heapIsOurs } from "./threads.ts";
 
 /** A block of at least `size` bytes, 16-byte aligned above 8 bytes; 0 = out of memory. */
@@ -155,6 +155,10 @@ function freeLocal(page: usize, block: usize): void {
 
 /** Frees a block of another heap: of this thread by working on that heap, else from outside. */
 function freeElsewhere(p: usize, page: usize, block: usize, owner: u32): void {
+  if (SHARED && !heapsMade) {
+    freeRemote(page, block, owner);
+    return;
+  }
   const heap: usize = (owner & ~FLAGS) >>> 0;
   if (SHARED && !heapIsOurs(heap)) {
     const was: usize = backingBind();

@@ -42,13 +42,14 @@ import {
 import { pageDrop, pageHolds, pageRelease } from "./page.ts";
 import { queueOf, queuePush, queueRemove, queueToFull } from "./queue.ts";
 import { slicesAlloc, slicesTakeZero } from "./slices.ts";
-import { arenaBase, heapBase } from "./state.ts";
+import { arenaBase, heapBase, heapsMark } from "./state.ts";
 import { areaGive, areaTakeOwn, heapBegin } from "./threads.ts";
 
 /** A new heap of this thread, which is its id; 0 = no memory, or no area. */
 export function heapNew(): usize {
   const area: usize = SHARED ? areaTakeOwn() : slotTake();
   if (area === 0) return 0;
+  heapsMark(true);
   const was: usize = backingBind();
   store32(area, H_OF, heapBase);
   heapBind(area);

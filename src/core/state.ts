@@ -15,6 +15,16 @@ export function ticketBind(ticket: u32): void {
   threadTicket = ticket;
 }
 
+/**
+ * Whether this thread of a shared arena has made a heap beside its first: until then a page that is
+ * not the bound heap's is another thread's, and no word of that thread's need be looked at.
+ */
+export let heapsMade: bool = false;
+
+export function heapsMark(made: bool): void {
+  heapsMade = made;
+}
+
 /** Whether the host wants to be called now and then: in the generic path of malloc. */
 export let deferredWanted: bool = false;
 

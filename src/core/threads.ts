@@ -68,7 +68,15 @@ import { mediumMend } from "./medium.ts";
 import { pageDrop, pageMend } from "./page.ts";
 import { queueOf, queueRemove, queuesInit } from "./queue.ts";
 import { runPut, sliceIsFree, slicesFreeCount } from "./slices-shared.ts";
-import { arenaBase, heapBase, heapId, stateBind, threadTicket, ticketBind } from "./state.ts";
+import {
+  arenaBase,
+  heapBase,
+  heapId,
+  heapsMark,
+  stateBind,
+  threadTicket,
+  ticketBind,
+} from "./state.ts";
 
 function areaAt(index: u32): usize {
   return arenaBase + STATE_AREAS + (index << AREA_SHIFT);
@@ -117,6 +125,7 @@ export function threadAttach(base: usize, ticket: u32): u32 {
   areaZero(area);
   stateBind(base, area);
   ticketBind(mine);
+  heapsMark(false);
   heapBegin();
   return mine;
 }
