@@ -52,7 +52,7 @@ import {
   ZERO_UNKNOWN,
 } from "./layout.ts";
 import { queueFromFull, queuePush, queueRemove } from "./queue.ts";
-import { slicesAlloc, slicesAllocAligned, slicesFree, slicesTakeZero } from "./slices.ts";
+import { slicesAlloc, slicesFree, slicesTakeZero } from "./slices.ts";
 import { arenaBase, heapBase, heapId } from "./state.ts";
 
 /**
@@ -231,6 +231,18 @@ export function pageFreeBlock(page: usize, block: usize): void {
   store32(page, D_LOCAL, block);
   store32(page, D_USED, used);
   if ((load32(page, D_OWNER) & FLAG_FULL) !== 0) queueFromFull(page);
+}
+
+/** A run whose first slice is a multiple of `alignment` (in slices, a power of two), or 0. */
+function slicesAllocAligned(count: u32, alignment: u32): u32 {
+  const extra: u32 = alignment - 1;
+  const from: u32 = slicesAlloc(count + extra);
+  if (from === 0) return 0;
+  const slice: u32 = ((from + extra) & ~extra) >>> 0;
+  const head: u32 = slice - from;
+  if (head !== 0) slicesFree(from, head);
+  if (extra !== head) slicesFree(slice + count, extra - head);
+  return slice;
 }
 
 /** A page that is one block, its run aligned to `alignment` slices; 0 = out of memory. */

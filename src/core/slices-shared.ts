@@ -170,18 +170,6 @@ export function slicesWouldTouch(count: u32): bool {
   return slice === 0 || !bitIsSet(arenaBase + STATE_DIRTY, slice);
 }
 
-/** A run whose first slice is a multiple of `alignment` (in slices, a power of two), or 0. */
-export function slicesAllocAligned(count: u32, alignment: u32): u32 {
-  const extra: u32 = alignment - 1;
-  const from: u32 = slicesAlloc(count + extra);
-  if (from === 0) return 0;
-  const slice: u32 = ((from + extra) & ~extra) >>> 0;
-  const head: u32 = slice - from;
-  if (head !== 0) slicesFree(from, head);
-  if (extra !== head) slicesFree(slice + count, extra - head);
-  return slice;
-}
-
 export function slicesFree(slice: u32, count: u32): void {
   atomicAdd(arenaBase, A_PAGE_SLICES, (0 - count) >>> 0);
   runPut(slice, count);

@@ -1,10 +1,10 @@
 /** The typed door of the debug allocator: arguments are checked, views and strings as on a heap. */
 
+import { checkAlignment, checkPointer, checkSize } from "../checks.ts";
 import { outOfMemory, SIZE_LIMIT } from "../errors.ts";
 import { wasmMemory } from "../memory/index.ts";
 import { HeapView, MemoryViews, type TypedArray, type TypedArrayConstructor } from "../views.ts";
 import { abiOf, type DebugAbi } from "./abi.ts";
-import { checkAlignment, checkPointer, checkSize } from "./arguments.ts";
 import { type AllocatorLike, type Backing, type BackingAllocator, backingOf } from "./backing.ts";
 import { Calls, type Held } from "./calls.ts";
 import { type DebugOptions, type Settings, settingsOf } from "./options.ts";

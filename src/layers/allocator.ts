@@ -1,7 +1,9 @@
 /** Any composition behind C's verbs. */
+
+import { checkAlignment, checkPointer, checkSize } from "../checks.ts";
 import { SIZE_LIMIT } from "../errors.ts";
 import type { Memory, Pool } from "./contract.ts";
-import { checkAlignment, checkPointer, checkSize, Door } from "./door.ts";
+import { Door } from "./door.ts";
 import { header } from "./header.ts";
 
 /**

@@ -1,5 +1,6 @@
 /** What every door to memory has, whoever serves it: checked arguments, views and strings. */
-import { alignmentRefuse, outOfMemory, pointerRefuse, SIZE_LIMIT, sizeRefuse } from "../errors.ts";
+import { checkPointer, checkSize } from "../checks.ts";
+import { outOfMemory } from "../errors.ts";
 import {
   HeapView,
   MemoryViews,
@@ -116,20 +117,5 @@ export abstract class Door implements ViewHost {
     if (buffer !== this.#buffer || !this.#views) this.#views = new MemoryViews(this);
     this.#buffer = buffer;
     return this.#views.of(name);
-  }
-}
-
-export function checkSize(size: number, what: string): void {
-  if (typeof size !== "number" || size >>> 0 !== size || size > SIZE_LIMIT) sizeRefuse(what, size);
-}
-
-export function checkPointer(ptr: number): void {
-  if (typeof ptr !== "number" || ptr >>> 0 !== ptr) pointerRefuse(ptr);
-}
-
-export function checkAlignment(alignment: number): void {
-  const good = typeof alignment === "number" && alignment >>> 0 === alignment;
-  if (!good || alignment === 0 || alignment > 2 ** 30 || (alignment & (alignment - 1)) !== 0) {
-    alignmentRefuse(alignment);
   }
 }

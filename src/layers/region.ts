@@ -1,4 +1,6 @@
 /** A region: an allocator whose blocks, and whatever else is booked on it, end with it. */
+
+import { checkAlignment, checkPointer, checkSize } from "../checks.ts";
 import { SIZE_LIMIT } from "../errors.ts";
 import {
   alignedSet,
@@ -15,7 +17,7 @@ import {
 } from "./blocks.ts";
 import type { Memory, Pool } from "./contract.ts";
 import type { Figures } from "./counter.ts";
-import { checkAlignment, checkPointer, checkSize, Door } from "./door.ts";
+import { Door } from "./door.ts";
 import {
   blocksLeft,
   blocksUnlisted,
