@@ -25,6 +25,7 @@ export function failingMemory(source: MemorySource, refuseFrom: number): Failing
     },
     start: source.start,
     ...(source.memory && { memory: source.memory }),
+    ...(source.pages && { pages: source.pages }),
     get growths() {
       return growths;
     },

@@ -13,5 +13,6 @@ export {
   growExactly,
   type MemoryCapabilities,
   type MemorySource,
+  type PageOperations,
 } from "./source.ts";
 export { type WasmMemoryOptions, wasmMemory } from "./wasm-memory.ts";

@@ -24,6 +24,30 @@ export interface MemoryCapabilities {
 }
 
 /**
+ * What a memory can do with its pages beyond holding bytes. Addresses are offsets in `buffer`.
+ * Calls narrow their range to the whole pages inside; commit widens it. So nothing outside what
+ * the caller named loses its bytes. Each answers whether it happened; an empty range is a success.
+ * No call throws.
+ */
+export interface PageOperations {
+  /** Bytes of a page: a power of two, at most 64 KiB. */
+  readonly pageBytes: number;
+  /** A decommitted range must be committed before anybody touches it. */
+  readonly needsCommit: boolean;
+  /** Makes a range usable. What was decommitted before is zero now. */
+  commit(address: number, bytes: number): boolean;
+  /** Gives the physical memory of a range back. Without `needsCommit` it reads as zero at once. */
+  decommit(address: number, bytes: number): boolean;
+  /** Says that the contents no longer matter; the range stays usable. */
+  reset(address: number, bytes: number): boolean;
+  /** Any access to the range fails from now on. */
+  protect(address: number, bytes: number): boolean;
+  unprotect(address: number, bytes: number): boolean;
+  /** Bytes of the range that are in physical memory. */
+  resident?(address: number, bytes: number): number;
+}
+
+/**
  * A memory and the right to grow it. A heap is the only one that grows its source; if somebody else
  * grows the memory underneath, those slices are theirs and no heap touches them.
  */
@@ -36,6 +60,8 @@ export interface MemorySource {
   readonly start: number;
   /** The memory as WebAssembly can import it, if it is one. */
   readonly memory?: WebAssembly.Memory;
+  /** There if `canRelease` or `canProtect` is. */
+  readonly pages?: PageOperations;
   /**
    * Grows by at least `slices` slices of 64 KiB. Answers `granted << 16 | size before, in slices`
    * as an unsigned number, or 0 when it cannot; then nothing has changed. Never throws.
