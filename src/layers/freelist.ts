@@ -4,6 +4,7 @@ import { BlockList } from "./blocklist.ts";
 import { granules, type Layer, layerOf, type Pool } from "./contract.ts";
 import { Counter } from "./counter.ts";
 import { checkWhole } from "./errors.ts";
+import { Trade } from "./trade.ts";
 
 export interface FreelistOptions {
   /** How many blocks are kept at most. Default: no bound. */
@@ -47,12 +48,14 @@ export function freelist(
 class Kept {
   readonly counter = new Counter();
   readonly #list: BlockList;
-  readonly #source: Pool;
+  readonly #trade: Trade;
+  readonly #drops: boolean;
   readonly #block: number;
   readonly #bound: number;
 
   constructor(source: Pool, block: number, bound: number) {
-    this.#source = source;
+    this.#trade = new Trade(source, this.counter);
+    this.#drops = source.traits.drops;
     this.#list = new BlockList(source.memory);
     this.#block = block;
     this.#bound = bound;
@@ -67,25 +70,17 @@ class Kept {
   put(ptr: number, size: number): void {
     this.counter.put(size);
     if (size <= this.#block && this.#list.count < this.#bound) this.#list.push(ptr);
-    else this.#give(ptr, Math.max(size, this.#block));
+    else this.#trade.give(ptr, Math.max(size, this.#block));
   }
 
   clear(): void {
     for (let ptr = this.#list.pop(); ptr !== 0; ptr = this.#list.pop()) {
-      this.#give(ptr, this.#block);
+      this.#trade.give(ptr, this.#block);
     }
-    if (this.#source.traits.drops) this.counter.drop();
+    if (this.#drops) this.counter.drop();
   }
 
   #take(size: number): number {
-    const bytes = Math.max(size, this.#block);
-    const ptr = this.#source.get(bytes);
-    if (ptr !== 0) this.counter.take(bytes);
-    return ptr;
-  }
-
-  #give(ptr: number, bytes: number): void {
-    this.#source.put(ptr, bytes);
-    this.counter.give(bytes);
+    return this.#trade.take(Math.max(size, this.#block));
   }
 }

@@ -1,15 +1,11 @@
 /** Arenas of blocks that are halves of each other: what buddy works with. */
-import type { Pool } from "./contract.ts";
+import type { Memory, Pool } from "./contract.ts";
 import { Counter } from "./counter.ts";
+import { orderOf } from "./sizes.ts";
+import { Passing, Trade } from "./trade.ts";
 
 export const ARENA = 65536;
-const SMALLEST = 4; // 16 bytes
 const LARGEST = 16; // an arena
-
-/** A block of order n has 2^n bytes. */
-function orderOf(size: number): number {
-  return size <= 16 ? SMALLEST : 32 - Math.clz32(size - 1);
-}
 
 function arenaOf(ptr: number): number {
   return ptr - (ptr % ARENA);
@@ -19,30 +15,32 @@ export class Halves {
   readonly counter = new Counter();
   /** Marks of each arena: the order of a free block, at the granule where it begins; else 0. */
   readonly #arenas = new Map<number, Uint8Array>();
-  readonly #large = new Map<number, number>();
+  readonly #large: Passing;
   /** First free block of each order: next and previous are its first two words. */
   readonly #free = new Array<number>(LARGEST + 1).fill(0);
-  readonly #source: Pool;
+  readonly #trade: Trade;
+  readonly #memory: Memory;
 
   constructor(source: Pool) {
-    this.#source = source;
+    this.#trade = new Trade(source, this.counter);
+    this.#large = new Passing(this.#trade);
+    this.#memory = source.memory;
   }
 
   get(size: number): number {
-    const ptr = size > ARENA ? this.#getLarge(size) : this.#getSmall(orderOf(size));
+    const ptr = size > ARENA ? this.#large.get(size) : this.#getSmall(orderOf(size));
     if (ptr !== 0) this.counter.got(size);
     return ptr;
   }
 
   put(ptr: number, size: number): void {
     this.counter.put(size);
-    if (this.#large.delete(ptr)) this.#give(ptr, size);
+    if (size > ARENA) this.#large.put(ptr, size);
     else this.#putSmall(ptr, orderOf(size));
   }
 
   clear(): void {
-    for (const base of this.#arenas.keys()) this.#give(base, ARENA);
-    for (const [ptr, size] of this.#large) this.#give(ptr, size);
+    for (const base of this.#arenas.keys()) this.#trade.give(base, ARENA);
     this.#arenas.clear();
     this.#large.clear();
     this.#free.fill(0);
@@ -51,12 +49,6 @@ export class Halves {
 
   owns(ptr: number): boolean {
     return this.#arenas.has(arenaOf(ptr)) || this.#large.has(ptr);
-  }
-
-  #getLarge(size: number): number {
-    const ptr = this.#take(size);
-    if (ptr !== 0) this.#large.set(ptr, size);
-    return ptr;
   }
 
   #getSmall(order: number): number {
@@ -89,7 +81,7 @@ export class Halves {
 
   /** An arena as a free block of the largest order. */
   #arenaNew(): number {
-    const base = this.#take(ARENA);
+    const base = this.#trade.take(ARENA);
     if (base === 0) return 0;
     this.#arenas.set(base, new Uint8Array(ARENA >>> 4));
     this.#push(base, LARGEST);
@@ -98,11 +90,11 @@ export class Halves {
 
   #arenaGive(base: number): void {
     this.#arenas.delete(base);
-    this.#give(base, ARENA);
+    this.#trade.give(base, ARENA);
   }
 
   #push(ptr: number, order: number): void {
-    const words = this.#source.memory.u32();
+    const words = this.#memory.u32();
     const first = this.#free[order] as number;
     words[ptr >>> 2] = first;
     words[(ptr >>> 2) + 1] = 0;
@@ -112,7 +104,7 @@ export class Halves {
   }
 
   #unlink(ptr: number, order: number): void {
-    const words = this.#source.memory.u32();
+    const words = this.#memory.u32();
     const next = words[ptr >>> 2] as number;
     const previous = words[(ptr >>> 2) + 1] as number;
     if (next !== 0) words[(next >>> 2) + 1] = previous;
@@ -124,16 +116,5 @@ export class Halves {
   #mark(ptr: number, order: number): void {
     const marks = this.#arenas.get(arenaOf(ptr)) as Uint8Array;
     marks[(ptr % ARENA) >>> 4] = order;
-  }
-
-  #take(size: number): number {
-    const ptr = this.#source.get(size);
-    if (ptr !== 0) this.counter.take(size);
-    return ptr;
-  }
-
-  #give(ptr: number, size: number): void {
-    this.#source.put(ptr, size);
-    this.counter.give(size);
   }
 }

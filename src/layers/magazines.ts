@@ -3,6 +3,7 @@ import { type Layer, layerOf, type Pool } from "./contract.ts";
 import { Counter } from "./counter.ts";
 import { checkWhole } from "./errors.ts";
 import { classOf, classSize } from "./sizes.ts";
+import { Trade } from "./trade.ts";
 
 export interface MagazineOptions {
   /** Blocks in a magazine: what comes and goes at once between this layer and its source. */
@@ -37,8 +38,8 @@ export function magazines(
       source,
       { sized: true, zeroed: false },
       {
-        get: (size) => racks.get(size),
-        put: (ptr, size) => racks.put(ptr, size),
+        get: (n) => racks.get(n),
+        put: (ptr, n) => racks.put(ptr, n),
         deinit() {
           racks.clear();
           source.deinit();
@@ -60,11 +61,13 @@ interface Rack {
 class Racks {
   readonly counter = new Counter();
   readonly #racks: Rack[] = [];
-  readonly #source: Pool;
+  readonly #trade: Trade;
+  readonly #drops: boolean;
   readonly #limits: Required<Record<keyof MagazineOptions, number>>;
 
   constructor(source: Pool, limits: Required<Record<keyof MagazineOptions, number>>) {
-    this.#source = source;
+    this.#trade = new Trade(source, this.counter);
+    this.#drops = source.traits.drops;
     this.#limits = limits;
     for (let i = 0; i <= classOf(limits.largest); i++) {
       this.#racks.push({ bytes: classSize(i), loaded: [], previous: [], full: [] });
@@ -72,14 +75,15 @@ class Racks {
   }
 
   get(size: number): number {
-    const ptr = size > this.#limits.largest ? this.#take(size) : this.#getSmall(classOf(size));
+    const ptr =
+      size > this.#limits.largest ? this.#trade.take(size) : this.#getSmall(classOf(size));
     if (ptr !== 0) this.counter.got(size);
     return ptr;
   }
 
   put(ptr: number, size: number): void {
     this.counter.put(size);
-    if (size > this.#limits.largest) this.#give(ptr, size);
+    if (size > this.#limits.largest) this.#trade.give(ptr, size);
     else this.#putSmall(this.#racks[classOf(size)] as Rack, ptr);
   }
 
@@ -89,7 +93,7 @@ class Racks {
         this.#empty(magazine, rack.bytes);
       }
     }
-    if (this.#source.traits.drops) this.counter.drop();
+    if (this.#drops) this.counter.drop();
   }
 
   #getSmall(index: number): number {
@@ -102,7 +106,7 @@ class Racks {
     if (rack.previous.length > 0) this.#swap(rack);
     else if (rack.full.length > 0) rack.loaded = rack.full.pop() as number[];
     else {
-      const ptr = this.#take(rack.bytes);
+      const ptr = this.#trade.take(rack.bytes);
       if (ptr !== 0) rack.loaded.push(ptr);
     }
     return rack.loaded.length > 0;
@@ -129,17 +133,6 @@ class Racks {
   }
 
   #empty(magazine: number[], bytes: number): void {
-    for (const ptr of magazine.splice(0)) this.#give(ptr, bytes);
-  }
-
-  #take(bytes: number): number {
-    const ptr = this.#source.get(bytes);
-    if (ptr !== 0) this.counter.take(bytes);
-    return ptr;
-  }
-
-  #give(ptr: number, bytes: number): void {
-    this.#source.put(ptr, bytes);
-    this.counter.give(bytes);
+    for (const ptr of magazine.splice(0)) this.#trade.give(ptr, bytes);
   }
 }

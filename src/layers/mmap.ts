@@ -1,6 +1,7 @@
 /** Runs of slices of a heap as a source: what mmap is to Unix, beside the heap's other users. */
-import { type Pool, poolOf } from "./contract.ts";
+import { poolOf } from "./contract.ts";
 import { Counter } from "./counter.ts";
+import { RUNS, type Slices } from "./slices.ts";
 import type { HeapLike } from "./std.ts";
 
 const SLICE = 65536;
@@ -10,13 +11,7 @@ export interface AligningHeap extends HeapLike {
   memalign(alignment: number, size: number): number;
 }
 
-export type Mmap = Pool<{
-  readonly alignment: 65536;
-  readonly sized: false;
-  readonly drops: true;
-  readonly owns: true;
-  readonly zeroed: false;
-}>;
+export type Mmap = Slices;
 
 /**
  * Blocks of whole slices of 64 KiB from a heap that serves others as well; `slices` is the same for
@@ -26,13 +21,6 @@ export type Mmap = Pool<{
  * const pool = pipe(mmap(createHeap()), buddy());
  */
 export function mmap(heap: AligningHeap): Mmap {
-  const traits = {
-    alignment: 65536,
-    sized: false,
-    drops: true,
-    owns: true,
-    zeroed: false,
-  } as const;
   const runs = new Map<number, number>();
   const counter = new Counter();
   function put(ptr: number): void {
@@ -42,7 +30,7 @@ export function mmap(heap: AligningHeap): Mmap {
     counter.put(bytes);
     heap.free(ptr);
   }
-  return poolOf("mmap", traits, { bytes: () => heap.u8, u32: () => heap.u32 }, [], {
+  return poolOf("mmap", RUNS, { bytes: () => heap.u8, u32: () => heap.u32 }, [], {
     get(size) {
       const bytes = Math.max(1, Math.ceil(size / SLICE)) * SLICE;
       const ptr = bytes > 2 ** 31 - SLICE ? 0 : heap.memalign(SLICE, bytes);

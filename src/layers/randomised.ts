@@ -2,8 +2,9 @@
 import { type Layer, layerOf, type Pool } from "./contract.ts";
 import { Counter } from "./counter.ts";
 import { checkWhole } from "./errors.ts";
+import { orderOf } from "./sizes.ts";
+import { Passing, Trade } from "./trade.ts";
 
-const SMALLEST = 4; // 16 bytes
 const FIRST = 65536;
 
 export interface RandomisedOptions {
@@ -36,8 +37,8 @@ export function randomised(options: RandomisedOptions = {}): Layer<{
   return (source) => {
     const places = new Places(source, largest, random);
     return layerOf(`randomised(${largest})`, source, gives, {
-      get: (size) => places.get(size),
-      put: (ptr, size) => places.put(ptr, size),
+      get: (n) => places.get(n),
+      put: (ptr, n) => places.put(ptr, n),
       deinit() {
         places.clear();
         source.deinit();
@@ -63,13 +64,14 @@ interface SizeClass {
 class Places {
   readonly counter = new Counter();
   readonly #classes: SizeClass[] = [];
-  readonly #large = new Map<number, number>();
-  readonly #source: Pool;
+  readonly #large: Passing;
+  readonly #trade: Trade;
   readonly #largest: number;
   readonly #random: () => number;
 
   constructor(source: Pool, largest: number, random: () => number) {
-    this.#source = source;
+    this.#trade = new Trade(source, this.counter);
+    this.#large = new Passing(this.#trade);
     this.#largest = largest;
     this.#random = random;
     for (let i = 0; i <= orderOf(largest); i++) {
@@ -78,23 +80,22 @@ class Places {
   }
 
   get(size: number): number {
-    const ptr = size > this.#largest ? this.#getLarge(size) : this.#getSmall(orderOf(size));
+    const ptr = size > this.#largest ? this.#large.get(size) : this.#getSmall(orderOf(size));
     if (ptr !== 0) this.counter.got(size);
     return ptr;
   }
 
   put(ptr: number, size: number): void {
-    if (size > this.#largest ? this.#putLarge(ptr, size) : this.#putSmall(ptr, orderOf(size))) {
+    if (size > this.#largest ? this.#large.put(ptr, size) : this.#putSmall(ptr, orderOf(size))) {
       this.counter.put(size);
     }
   }
 
   clear(): void {
     this.#classes.forEach((one, order) => {
-      for (const { base, taken } of one.areas) this.#source.put(base, taken.length << order);
+      for (const { base, taken } of one.areas) this.#trade.give(base, taken.length << order);
       this.#classes[order] = { areas: [], used: 0, slots: 0 };
     });
-    for (const [ptr, size] of this.#large) this.#source.put(ptr, size);
     this.#large.clear();
     this.counter.drop();
   }
@@ -135,32 +136,12 @@ class Places {
   /** As many slots again as there are. */
   #areaAdd(one: SizeClass, order: number): boolean {
     const bytes = Math.max(FIRST, one.slots << order);
-    const base = this.#source.get(bytes);
+    const base = this.#trade.take(bytes);
     if (base === 0) return false;
     one.areas.push({ base, taken: new Uint8Array(bytes >>> order) });
     one.slots += bytes >>> order;
-    this.counter.take(bytes);
     return true;
   }
-
-  #getLarge(size: number): number {
-    const ptr = this.#source.get(size);
-    if (ptr === 0) return 0;
-    this.#large.set(ptr, size);
-    this.counter.take(size);
-    return ptr;
-  }
-
-  #putLarge(ptr: number, size: number): boolean {
-    if (!this.#large.delete(ptr)) return false;
-    this.#source.put(ptr, size);
-    this.counter.give(size);
-    return true;
-  }
-}
-
-function orderOf(size: number): number {
-  return size <= 16 ? SMALLEST : 32 - Math.clz32(size - 1);
 }
 
 function areaOf(areas: readonly Area[], ptr: number, order: number): Area | undefined {

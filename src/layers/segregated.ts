@@ -3,8 +3,8 @@ import { BlockList } from "./blocklist.ts";
 import { type Layer, layerOf, type Pool } from "./contract.ts";
 import { Counter } from "./counter.ts";
 import { checkWhole } from "./errors.ts";
-
-const SMALLEST = 4; // 16 bytes
+import { orderOf } from "./sizes.ts";
+import { Trade } from "./trade.ts";
 
 /**
  * Rounds requests up to a power of two and keeps blocks that are put by their size: what Kingsley's
@@ -25,11 +25,10 @@ export function segregated(
       source,
       { sized: true, zeroed: false },
       {
-        get: (size) => classes.get(size),
-        put: (ptr, size) => classes.put(ptr, size),
+        get: (n) => classes.get(n),
+        put: (ptr, n) => classes.put(ptr, n),
         deinit() {
           classes.clear();
-          if (source.traits.drops) classes.counter.drop();
           source.deinit();
         },
         figures: () => classes.counter.figures(),
@@ -38,57 +37,44 @@ export function segregated(
   };
 }
 
-/** Which power of two holds `size` bytes. */
-function classOf(size: number): number {
-  return size <= 16 ? SMALLEST : 32 - Math.clz32(size - 1);
-}
-
 class Classes {
   readonly counter = new Counter();
   readonly #lists: BlockList[] = [];
-  readonly #source: Pool;
+  readonly #trade: Trade;
+  readonly #drops: boolean;
   readonly #largest: number;
 
   constructor(source: Pool, largest: number) {
-    this.#source = source;
+    this.#trade = new Trade(source, this.counter);
+    this.#drops = source.traits.drops;
     this.#largest = largest;
-    for (let i = 0; i <= classOf(largest); i++) this.#lists.push(new BlockList(source.memory));
+    for (let i = 0; i <= orderOf(largest); i++) this.#lists.push(new BlockList(source.memory));
   }
 
   get(size: number): number {
-    const ptr = size > this.#largest ? this.#take(size) : this.#getSmall(classOf(size));
+    const ptr = size > this.#largest ? this.#trade.take(size) : this.#getSmall(orderOf(size));
     if (ptr !== 0) this.counter.got(size);
     return ptr;
   }
 
   put(ptr: number, size: number): void {
     this.counter.put(size);
-    if (size > this.#largest) this.#give(ptr, size);
-    else this.#list(classOf(size)).push(ptr);
+    if (size > this.#largest) this.#trade.give(ptr, size);
+    else this.#list(orderOf(size)).push(ptr);
   }
 
   clear(): void {
     this.#lists.forEach((list, index) => {
-      for (let ptr = list.pop(); ptr !== 0; ptr = list.pop()) this.#give(ptr, 1 << index);
+      for (let ptr = list.pop(); ptr !== 0; ptr = list.pop()) this.#trade.give(ptr, 1 << index);
     });
+    if (this.#drops) this.counter.drop();
   }
 
   #getSmall(index: number): number {
-    return this.#list(index).pop() || this.#take(1 << index);
+    return this.#list(index).pop() || this.#trade.take(1 << index);
   }
 
   #list(index: number): BlockList {
     return this.#lists[index] as BlockList;
-  }
-
-  #take(bytes: number): number {
-    const ptr = this.#source.get(bytes);
-    if (ptr !== 0) this.counter.take(bytes);
-    return ptr;
-  }
-
-  #give(ptr: number, bytes: number): void {
-    this.#source.put(ptr, bytes);
-    this.counter.give(bytes);
   }
 }

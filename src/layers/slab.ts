@@ -1,8 +1,16 @@
 /** Blocks of one size in slabs that an address tells (Bonwick, USENIX 1994). */
-import { alignmentNeed, type Layer, layerOf, type Pool, type Traits } from "./contract.ts";
+import {
+  alignmentNeed,
+  type Layer,
+  layerOf,
+  type Memory,
+  type Pool,
+  type Traits,
+} from "./contract.ts";
 import { Counter } from "./counter.ts";
 import { checkWhole } from "./errors.ts";
 import { classOf, classSize } from "./sizes.ts";
+import { Passing, Trade } from "./trade.ts";
 
 const SLAB = 65536;
 
@@ -30,8 +38,8 @@ export function slab(largest = 4096): Layer<SlabTraits, Traits & { readonly alig
     const slabs = new Slabs(source, largest);
     const gives = { alignment: 16, sized: true, drops: true, owns: true, zeroed: false } as const;
     return layerOf(`slab(${largest})`, source, gives, {
-      get: (size) => slabs.get(size),
-      put: (ptr, size) => slabs.put(ptr, size),
+      get: (n) => slabs.get(n),
+      put: (ptr, n) => slabs.put(ptr, n),
       deinit() {
         slabs.clear();
         source.deinit();
@@ -53,22 +61,25 @@ interface Slab {
 
 class Slabs {
   readonly counter = new Counter();
-  /** Slabs by base, and large blocks. */
+  /** By base. */
   readonly #slabs = new Map<number, Slab>();
-  readonly #large = new Map<number, number>();
+  readonly #large: Passing;
   /** For each class, the slabs that have room, the one in use last. */
   readonly #roomy: Slab[][] = [];
-  readonly #source: Pool;
+  readonly #trade: Trade;
+  readonly #memory: Memory;
   readonly #largest: number;
 
   constructor(source: Pool, largest: number) {
-    this.#source = source;
+    this.#trade = new Trade(source, this.counter);
+    this.#large = new Passing(this.#trade);
+    this.#memory = source.memory;
     this.#largest = largest;
     for (let i = 0; i <= classOf(largest); i++) this.#roomy.push([]);
   }
 
   get(size: number): number {
-    const ptr = size > this.#largest ? this.#getLarge(size) : this.#getSmall(classOf(size));
+    const ptr = size > this.#largest ? this.#large.get(size) : this.#getSmall(classOf(size));
     if (ptr !== 0) this.counter.got(size);
     return ptr;
   }
@@ -76,18 +87,11 @@ class Slabs {
   put(ptr: number, size: number): void {
     this.counter.put(size);
     if (size <= this.#largest) this.#putSmall(ptr, classOf(size));
-    else this.#putLarge(ptr, size);
-  }
-
-  #putLarge(ptr: number, size: number): void {
-    this.#large.delete(ptr);
-    this.#source.put(ptr, size);
-    this.counter.give(size);
+    else this.#large.put(ptr, size);
   }
 
   clear(): void {
-    for (const base of this.#slabs.keys()) this.#source.put(base, SLAB);
-    for (const [ptr, size] of this.#large) this.#source.put(ptr, size);
+    for (const base of this.#slabs.keys()) this.#trade.give(base, SLAB);
     this.#slabs.clear();
     this.#large.clear();
     for (const slabs of this.#roomy) slabs.length = 0;
@@ -111,7 +115,7 @@ class Slabs {
     from.used += 1;
     const ptr = from.free;
     if (ptr !== 0) {
-      from.free = this.#source.memory.u32()[ptr >>> 2] as number;
+      from.free = this.#memory.u32()[ptr >>> 2] as number;
       return ptr;
     }
     from.fresh += size;
@@ -122,35 +126,25 @@ class Slabs {
     const to = this.#slabs.get(ptr - (ptr % SLAB)) as Slab;
     const roomy = this.#roomy[index] as Slab[];
     if (isFull(to, classSize(index))) roomy.push(to);
-    this.#source.memory.u32()[ptr >>> 2] = to.free;
+    this.#memory.u32()[ptr >>> 2] = to.free;
     to.free = ptr;
     to.used -= 1;
     if (to.used === 0 && roomy.length > 1) this.#slabGive(roomy, to);
   }
 
   #slabNew(roomy: Slab[]): Slab | undefined {
-    const base = this.#source.get(SLAB);
+    const base = this.#trade.take(SLAB);
     if (base === 0) return undefined;
     const made = { base, free: 0, fresh: base, used: 0 };
     this.#slabs.set(base, made);
     roomy.push(made);
-    this.counter.take(SLAB);
     return made;
   }
 
   #slabGive(roomy: Slab[], empty: Slab): void {
     roomy.splice(roomy.indexOf(empty), 1);
     this.#slabs.delete(empty.base);
-    this.#source.put(empty.base, SLAB);
-    this.counter.give(SLAB);
-  }
-
-  #getLarge(size: number): number {
-    const ptr = this.#source.get(size);
-    if (ptr === 0) return 0;
-    this.#large.set(ptr, size);
-    this.counter.take(size);
-    return ptr;
+    this.#trade.give(empty.base, SLAB);
   }
 }
 

@@ -5,13 +5,16 @@ import { type Pool, poolOf } from "./contract.ts";
 import { Counter } from "./counter.ts";
 import { memoryOf } from "./views.ts";
 
-export type Slices = Pool<{
-  readonly alignment: 65536;
-  readonly sized: false;
-  readonly drops: true;
-  readonly owns: true;
-  readonly zeroed: false;
-}>;
+/** What runs of whole slices promise. */
+export const RUNS = {
+  alignment: 65536,
+  sized: false,
+  drops: true,
+  owns: true,
+  zeroed: false,
+} as const;
+
+export type Slices = Pool<typeof RUNS>;
 
 /**
  * Blocks of whole slices, first fit; freed runs are joined and used again. The source must have no
@@ -21,13 +24,6 @@ export type Slices = Pool<{
  * const pool = pipe(slices(wasmMemory()), buddy());
  */
 export function slices(source: MemorySource): Slices {
-  const traits = {
-    alignment: 65536,
-    sized: false,
-    drops: true,
-    owns: true,
-    zeroed: false,
-  } as const;
   const runs = new Runs(source);
   const used = new Map<number, number>();
   const counter = new Counter();
@@ -37,7 +33,7 @@ export function slices(source: MemorySource): Slices {
     runs.add(ptr / SLICE, count);
     counter.put(count * SLICE);
   }
-  return poolOf("slices", traits, memoryOf(source), [], {
+  return poolOf("slices", RUNS, memoryOf(source), [], {
     get(size) {
       const count = Math.max(1, Math.ceil(size / SLICE));
       const ptr = runs.take(count) * SLICE;
