@@ -1,14 +1,27 @@
-/** Writes the generated pages, and parts of pages, of docs/ from the tables in the built package. */
+/** Writes the generated tables of docs/ from the tables in the built package. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { debugOptionsMarkdown } from "../dist/debug/options.js";
-import { optionsPage } from "../dist/options.js";
+import { heapOptions, optionsMarkdown } from "../dist/options.js";
+import { runtimeOptionsMarkdown } from "../dist/runtime-options.js";
 
-writeFileSync(new URL("../docs/options.md", import.meta.url), optionsPage());
+/** Each page with the tables in it, known by how their first line begins. */
+const tables = {
+  "debugging.md": [debugOptionsMarkdown()],
+  "options.md": [optionsMarkdown(heapOptions), runtimeOptionsMarkdown()],
+};
 
-const debugging = new URL("../docs/debugging.md", import.meta.url);
-const page = readFileSync(debugging, "utf8");
-const table = /\| option \| type [\s\S]*?\n\n/;
-writeFileSync(
-  debugging,
-  page.replace(table, () => `${debugOptionsMarkdown()}\n`),
-);
+for (const [name, made] of Object.entries(tables)) {
+  const path = new URL(`../docs/${name}`, import.meta.url);
+  let page = readFileSync(path, "utf8");
+  for (const table of made) page = tableReplace(page, table);
+  writeFileSync(path, page);
+}
+
+/** The table goes in the place of the one whose first two cells are the same. */
+function tableReplace(page, table) {
+  const head = table.split("|").slice(0, 3).join("|");
+  const from = page.indexOf(head);
+  if (from < 0) throw new Error(`no table that begins with ${head}`);
+  const length = page.slice(from).search(/\n(?!\|)/);
+  return page.slice(0, from) + table.trimEnd() + page.slice(from + length);
+}

@@ -2,9 +2,11 @@
  * The heap under C's names, for modules that import their malloc: libc, POSIX and BSD, mimalloc
  * (every name also with its `mi_`), first-class heaps, and C++'s operators as wasm32 mangles them.
  */
+import { processAbi } from "./abi-process.ts";
 import type { BackEnd } from "./backend.ts";
 import type { CoreExports } from "./core/contract.ts";
 import { OS_PAGE } from "./family.ts";
+import { environmentCopy, wideCopy } from "./wide.ts";
 
 type CoreName = keyof CoreExports;
 
@@ -104,6 +106,9 @@ export interface AbiHost {
   newAlignedNothrow(size: number, alignment: number): number;
   heapNew(): number;
   realpath(path: number, into: number): number;
+  /** Asks the new-handler, or throws when there is none. */
+  newFailed(size: number): void;
+  bytes(): Uint8Array;
 }
 
 /** The wasm core's exports as they are, so that a call from wasm to wasm passes no JavaScript. */
@@ -116,10 +121,14 @@ export function abiOf(core: CoreExports, backEnd: BackEnd, host: AbiHost): HeapA
     ...named(operators),
   ]);
   if (backEnd === "js") Object.assign(abi, hot(core));
-  Object.assign(abi, derived(core), nothrows(host));
+  Object.assign(abi, derived(core), news(core, host));
+  Object.assign(abi, microsoft(core, abi, host));
   abi.realpath = (path = 0, into = 0) => host.realpath(path >>> 0, into >>> 0);
   Object.assign(abi, heaps(core, abi, host));
-  return { ...abi, ...prefixed(abi) } as HeapAbi;
+  const wide = { core, bytes: () => host.bytes() };
+  const names: Record<string, AbiFunction> = { ...abi, ...prefixed(abi), ...processAbi() };
+  names.mi_wcsdup = (p = 0) => wideCopy(wide, p >>> 0, 2);
+  return names as HeapAbi;
 }
 
 /** mimalloc's own names. */
@@ -183,6 +192,43 @@ function derived(core: CoreExports): Record<string, AbiFunction> {
   };
 }
 
+/** What mimalloc has of other C libraries. Wide characters of wasm32 have 4 bytes. */
+function microsoft(
+  core: CoreExports,
+  abi: Record<string, AbiFunction>,
+  host: AbiHost,
+): Record<string, AbiFunction> {
+  const place = { core, bytes: () => host.bytes() };
+  const words = (a: number, b: number, c: number): [number, number, number] => [
+    a >>> 0,
+    b >>> 0,
+    c >>> 0,
+  ];
+  return {
+    _expand: abi.expand as AbiFunction,
+    aligned_recalloc: abi.recalloc_aligned as AbiFunction,
+    aligned_offset_recalloc: abi.recalloc_aligned_at as AbiFunction,
+    mbsdup: abi.strdup as AbiFunction,
+    wcsdup: (p = 0) => wideCopy(place, p >>> 0, 4),
+    dupenv_s: (out = 0, size = 0, name = 0) => environmentCopy(place, words(out, size, name), 1),
+    wdupenv_s: (out = 0, size = 0, name = 0) => environmentCopy(place, words(out, size, name), 2),
+  };
+}
+
+function news(core: CoreExports, host: AbiHost): Record<string, AbiFunction> {
+  const resize = (p: number, size: number) => {
+    let moved = core.realloc(p >>> 0, size);
+    for (; moved === 0; moved = core.realloc(p >>> 0, size)) host.newFailed(size);
+    return moved;
+  };
+  return {
+    ...nothrows(host),
+    new_n: (count = 0, size = 0) => core.operatorNew(product(count, size)),
+    new_realloc: (p = 0, size = 0) => resize(p, size >>> 0),
+    new_reallocn: (p = 0, count = 0, size = 0) => resize(p, product(count, size)),
+  };
+}
+
 function nothrows(host: AbiHost): Record<string, AbiFunction> {
   const plain = (size = 0) => host.newNothrow(size >>> 0);
   const aligned = (size = 0, al = 0) => host.newAlignedNothrow(size >>> 0, al >>> 0);
@@ -213,6 +259,8 @@ function heaps(
   const calls = ofHeap.map((name) => [`heap_${name}`, within(abi[name] as AbiFunction)]);
   return {
     ...Object.fromEntries(calls),
+    heap_alloc_new: within(abi.new as AbiFunction),
+    heap_alloc_new_n: within(abi.new_n as AbiFunction),
     collect: (force = 0) => core.heapCollect(force),
     heap_collect: within((force = 0) => core.heapCollect(force)),
     heap_new: () => host.heapNew(),

@@ -8,12 +8,14 @@ import type { HeapError } from "./errors.ts";
 
 /** What the heaps of one thread share. */
 export interface HeapHost {
-  /** Told of every request that fails. */
-  onError(code: number, size: number): void;
+  /** Told of every request of `new` that fails for good. */
+  newFails(size: number): void;
   /** What `new` calls when memory is out. */
   newHandler: (() => void) | undefined;
   /** The memory as it is now. */
   bytes(): Uint8Array;
+  /** In messages: 0 = the thread that made the memory. */
+  thread: number;
 }
 
 /** The calls that C and mimalloc have for blocks of any alignment. */

@@ -8,7 +8,8 @@ import { coreSharedWasm } from "./embed/core-shared-wasm.js";
 import { coreWasm } from "./embed/core-wasm.js";
 import { noThread } from "./errors.ts";
 import { arrayBuffer, type MemorySource, sharedArrayBuffer, wasmMemory } from "./memory/index.ts";
-import { SLICE_BYTES, sharedNeed } from "./memory/source.ts";
+import { SLICE_BYTES, sharedNeed, slicesFor } from "./memory/source.ts";
+import { options, verboseSay, warningSay } from "./report.ts";
 
 export type BackEnd = "wasm" | "js";
 
@@ -116,20 +117,32 @@ function sharedCheck({ capabilities, memory, kind }: MemorySource): void {
   }
 }
 
-/** The state takes some slices from `start` on. */
+/** The state takes some slices from `start` on; what the options say comes behind it. */
 function roomEnsure(source: MemorySource, slices: number): void {
   const missing = source.start + slices * SLICE_BYTES - source.buffer.byteLength;
-  if (missing <= 0) return;
-  if (source.grow(Math.ceil(missing / SLICE_BYTES)) !== 0) return;
-  throw new RangeError(
-    `${source.kind} of ${source.buffer.byteLength} bytes has no room for a heap at ${source.start}`,
-  );
+  if (missing > 0 && source.grow(slicesFor(missing)) === 0) {
+    const { kind, buffer, start } = source;
+    throw new RangeError(
+      `${kind} of ${buffer.byteLength} bytes has no room for a heap at ${start}`,
+    );
+  }
+  const reserve = options.getSize("reserveOsMemory");
+  if (reserve !== 0 && source.grow(slicesFor(reserve)) === 0) {
+    warningSay(`unable to reserve ${reserve / 1024} KiB for a heap`);
+  }
 }
 
 function growAndTell(setting: CoreSetting, slices: number): number {
+  if (options.isEnabled("limitOsAlloc")) return 0;
   const answer = setting.source.grow(slices >>> 0);
   setting.onGrow();
+  verboseSay(2, growthText(slices >>> 0, answer));
   return answer;
+}
+
+function growthText(slices: number, answer: number): string {
+  if (answer === 0) return `the memory does not grow by ${slices * 64} KiB`;
+  return `the memory has grown by ${(answer >>> 16) * 64} KiB at 64 KiB * ${answer & 0xffff}`;
 }
 
 function coreInstance(setting: CoreSetting, module: WebAssembly.Module): CoreExports {

@@ -6,6 +6,7 @@ import { Allocation } from "./allocation.ts";
 import { checkAlignment, checkPointer, checkSize, pointerError } from "./checks.ts";
 import { misfit, outOfMemory, SIZE_LIMIT, sizeRefuse } from "./errors.ts";
 import { pathResolve } from "./files.ts";
+import { environmentCopy, type WidePlace, wideCopy } from "./wide.ts";
 
 /** What valloc and pvalloc align to. */
 export const OS_PAGE = 4096;
@@ -199,6 +200,37 @@ export class AllocationFamily extends Allocation {
     return this.core.strndup(ptr, max) >>> 0;
   }
 
+  /** strdup of bytes in any encoding, under Microsoft's name. */
+  mbsdup(ptr: number): number {
+    return this.strdup(ptr);
+  }
+
+  /** A copy of the string of 16-bit characters at ptr; 0 for null. */
+  wcsdup(ptr: number): number {
+    checkPointer(ptr);
+    return wideCopy(this.#place(), ptr, 2);
+  }
+
+  /**
+   * Stores the address of a copy of a variable of the environment in the word at `out`, and its
+   * length in the word at `size` unless that is 0; `name` is NUL-terminated. Null for a variable
+   * that is not there. Answers 0, or an errno: 22 = `out` or `name` is null; 12 = no memory.
+   */
+  dupenvS(out: number, size: number, name: number): number {
+    for (const ptr of [out, size, name]) checkPointer(ptr);
+    return environmentCopy(this.#place(), [out, size, name], 1);
+  }
+
+  /** dupenvS in 16-bit characters; the length counts these. */
+  wdupenvS(out: number, size: number, name: number): number {
+    for (const ptr of [out, size, name]) checkPointer(ptr);
+    return environmentCopy(this.#place(), [out, size, name], 2);
+  }
+
+  #place(): WidePlace {
+    return { core: this.core, bytes: () => this.host.bytes() };
+  }
+
   /**
    * The path at ptr, NUL-terminated UTF-8, without links and dots: in a new block, or at `into`.
    * 0 for null, for a path at which nothing is, without memory, and where there is no file system:
@@ -277,7 +309,7 @@ export class AllocationFamily extends Allocation {
       if (!this.host.newHandler) break;
       this.host.newHandler();
     }
-    this.host.onError(12, size);
+    this.host.newFails(size);
     return 0;
   }
 

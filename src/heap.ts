@@ -7,11 +7,13 @@ import type { HeapHost } from "./allocation.ts";
 import type { BackEnd, CoreHooks, ErrorHandler } from "./backend.ts";
 import { checkFunction, checkPointer, checkSize } from "./checks.ts";
 import type { CoreExports } from "./core/contract.ts";
-import { A_TOP, DEFERRED_FREE, NEW_FAILED } from "./core/layout.ts";
+import { A_TOP, DEFERRED_FREE, ENOMEM, NEW_FAILED } from "./core/layout.ts";
 import { type HeapError, heapDestroyed, outOfMemory } from "./errors.ts";
 import { AllocationFamily } from "./family.ts";
 import { FirstClassHeap } from "./first-class.ts";
 import type { MemorySource } from "./memory/index.ts";
+import { errorText, NEW_FAILED_TEXT } from "./messages.ts";
+import { errorSay } from "./report.ts";
 import { HeapView, MemoryViews, type TypedArray, type TypedArrayConstructor } from "./views.ts";
 import {
   type AreaVisitor,
@@ -84,6 +86,8 @@ export class Heap extends AllocationFamily {
       newAlignedNothrow: (size, alignment) => this.newAlignedNothrow(size, alignment),
       heapNew: () => core.heapNew(),
       realpath: (path, into) => this.realpath(path, into),
+      newFailed: (size) => host.coreError(NEW_FAILED, size),
+      bytes: () => host.bytes(),
     });
   }
 
@@ -302,6 +306,8 @@ class Host implements HeapHost {
   views: MemoryViews | undefined;
   onError: ErrorHandler;
   deferred: DeferredFree | undefined;
+  /** In messages: 0 = the thread that made the memory. */
+  thread = 0;
   #beats = 0;
   #inside = false;
 
@@ -316,9 +322,12 @@ class Host implements HeapHost {
   /** An operator new of a wasm module asks for its handler through the same door. */
   coreError(code: number, size: number): void {
     if (code === DEFERRED_FREE) this.#deferredRun(size === 1);
-    else if (code !== NEW_FAILED) this.onError(code, size);
+    else if (code !== NEW_FAILED) this.#fail(code, size, errorText(code, size));
     else if (this.newHandler) this.newHandler();
-    else this.#newFails(size);
+    else {
+      this.newFails(size);
+      throw outOfMemory("operator new", size);
+    }
   }
 
   /** What the function allocates and collects itself does not call it again. */
@@ -333,8 +342,13 @@ class Host implements HeapHost {
     }
   }
 
-  #newFails(size: number): never {
-    this.onError(12, size);
-    throw outOfMemory("operator new", size);
+  newFails(size: number): void {
+    this.#fail(ENOMEM, size, NEW_FAILED_TEXT);
+  }
+
+  /** The handler hears of every error, whatever is printed of it. */
+  #fail(code: number, size: number, text: string): void {
+    errorSay(text, this.thread);
+    this.onError(code, size);
   }
 }

@@ -1,4 +1,4 @@
-/** The options of createHeap: one table that checks them and makes docs/options.md. */
+/** The options of createHeap: one table that checks them and makes the one of docs/options.md. */
 import type { BackEnd, ErrorHandler } from "./backend.ts";
 import type { MemorySource } from "./memory/index.ts";
 
@@ -96,13 +96,6 @@ export function optionsCheck(table: OptionRow[], options: object): void {
 
 function names(table: OptionRow[]): string {
   return table.map((row) => row.name).join(", ");
-}
-
-/** docs/options.md, whole. */
-export function optionsPage(): string {
-  const head = "# Options of createHeap\n\nGenerated from `src/options.ts` by `npm run docs`.\n";
-  const foot = "Unknown names and wrong values throw; `undefined` counts as absent.\n";
-  return [head, optionsMarkdown(heapOptions), foot].join("\n");
 }
 
 /** A table of options as a table of Markdown. */

@@ -79,6 +79,7 @@ export class SharedHeap extends Heap {
     this.#shared = shared as unknown as SharedCoreExports;
     this.#maximum = parts.maximum;
     this.threadId = this.#shared.threadNumber() >>> 0;
+    this.host.thread = this.threadId === 1 ? 0 : this.threadId;
     this.watched = watchAccept(parts.handle);
   }
 

@@ -294,8 +294,12 @@ everywhere("every name of C has its mi_ name, and the same answer", (make) => {
   const names = Object.keys(heap.abi).filter((name) => !name.startsWith("_Z"));
   const plain = names.filter((name) => !name.startsWith("mi_"));
   assert.ok(plain.length > 80, `${plain.length}`);
-  for (const name of plain) assert.equal(heap.abi[`mi_${name}`], heap.abi[name], name);
-  assert.equal(names.length, 2 * plain.length);
+  // C's wide characters have 4 bytes in wasm32, mimalloc's 2.
+  for (const name of plain.filter((each) => each !== "wcsdup")) {
+    assert.equal(heap.abi[`mi_${name}`], heap.abi[name], name);
+  }
+  const own = names.filter((name) => name.startsWith("mi_") && !heap.abi[name.slice(3)]);
+  assert.match(own.join(), /^(mi_(version|is_|process_|thread_|option_|stats_)\w*,?)+$/);
 });
 
 test("what the core has, a wasm program calls without a step through JavaScript", () => {
