@@ -1,8 +1,9 @@
 /** Finds the functions with which a module allocates memory. */
+import { bindgenFind } from "./bindgen.ts";
 import { type FunctionType, functionType, KIND, type Module } from "./module.ts";
 import { functionNames } from "./names.ts";
 import { I32 } from "./opcodes.ts";
-import { bindgenRole, type Role, roleOf, rolesToGive } from "./roles.ts";
+import { type Role, roleOf, rolesToGive } from "./roles.ts";
 import { kinFind, shapesFind } from "./shapes.ts";
 
 /** Where the knowledge comes from. */
@@ -43,7 +44,9 @@ export function allocatorFind(module: Module, options: FindOptions = {}): Alloca
     return givenFind(module, options.functions);
   }
   const found = namedFind(module);
-  return found.length > 0 ? [...found, ...kinAdd(module, found)] : shapesFind(module);
+  if (found.length > 0) return [...found, ...kinAdd(module, found)];
+  const behind = bindgenFind(module);
+  return behind.length > 0 ? behind : shapesFind(module);
 }
 
 /**
@@ -84,10 +87,6 @@ function namedFind(module: Module): AllocatorFunction[] {
   for (const [at, name] of functionNames(module)) add(at, name, roleOf(name), "name");
   const exported = module.exports.filter((each) => each.kind === KIND.function);
   for (const each of exported) add(each.index, each.name, roleOf(each.name), "export");
-  // Only beside the functions behind them: a block of theirs may be freed without them.
-  if (found.size > 0) {
-    for (const each of exported) add(each.index, each.name, bindgenRole(each.name), "export");
-  }
   return [...found.values()];
 }
 

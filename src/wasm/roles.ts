@@ -21,7 +21,8 @@ export interface Role {
   readonly answers: boolean;
 }
 
-function role(name: string, family: Family, action: Action, ...params: Param[]): Role {
+/** A role whose function answers unless it frees. */
+export function role(name: string, family: Family, action: Action, ...params: Param[]): Role {
   return { name, action, family, params, answers: action !== "free" };
 }
 
@@ -68,13 +69,6 @@ const zig: readonly Role[] = [
   role("remap", "zig", "refuse", "-", "ptr", "old", "log2", "size", "-"),
 ];
 
-/** wasm-bindgen's exports; before 0.2.88 without alignment. */
-const bindgen: readonly Role[] = [
-  role("__wbindgen_malloc", "rust", "alloc", "size", "align"),
-  role("__wbindgen_realloc", "rust", "realloc", "ptr", "old", "size", "align"),
-  role("__wbindgen_free", "rust", "free", "ptr", "size", "align"),
-];
-
 function named(roles: readonly Role[], name: string): Role | undefined {
   return roles.find((each) => each.name === name);
 }
@@ -108,11 +102,6 @@ export function roleOf(name: string): Role | undefined {
     find(ZIG_NAME_OLD, zig) ??
     operatorRole(name)
   );
-}
-
-/** The role of an export of wasm-bindgen. */
-export function bindgenRole(name: string): Role | undefined {
-  return named(bindgen, name);
 }
 
 const OPERATOR = /^operator (new|delete)(\[\])?\((.*)\)$/;

@@ -242,11 +242,16 @@ class Shapes {
     return this.#stepsBack(shape.index, false) >= HEADERS_LEAST;
   }
 
+  /** calloc multiplies its parameters, and not what it has read from somewhere. */
   #multiplies(shape: Shape): boolean {
     const reader = bodyReader(this.#module, shape.index);
+    const params: number[] = [];
     while (!reader.done) {
       reader.next();
-      if (reader.op === op.i32Mul || reader.op === op.i64Mul) return true;
+      if (reader.op === op.localGet && reader.index < 2) params.push(reader.index);
+      else if (reader.op === op.i32Mul || reader.op === op.i64Mul) {
+        if (params.length >= 2 && params.at(-1) !== params.at(-2)) return true;
+      } else if (reader.op !== op.i64ExtendI32U) params.length = 0;
     }
     return false;
   }
