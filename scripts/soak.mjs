@@ -31,6 +31,7 @@ const tests = [
   "wasm/leaks",
   "wasm/random",
   "wasm/reader",
+  "wasm/real-programs",
   "wasm/symbols",
 ];
 const files = tests.map((name) => `build/test/${name}.test.js`);
@@ -42,6 +43,7 @@ for (let run = 1; run === 1 || Date.now() < end; run++) {
     TERRANE_SEED: String(seed),
     TERRANE_OPERATIONS: "20000",
     TERRANE_CORRECT_OPERATIONS: "10000000",
+    TERRANE_JOB_SIZE: "40",
   };
   const { status, stdout } = spawnSync(process.execPath, ["--test", ...files], { env });
   console.log(`run ${run}, TERRANE_SEED=${seed}: ${status === 0 ? "passed" : "FAILED"}`);

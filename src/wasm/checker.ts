@@ -19,6 +19,9 @@ const STRICT: readonly Family[] = ["malloc", "new", "new[]"];
 /** Families that say the size when they free. */
 const SIZED: readonly Family[] = ["new", "rust", "zig"];
 
+/** Bits of a header of Rust's dlmalloc: in use, and not fresh from the system. */
+const NOT_ZEROED = 3;
+
 /** What the leak scan has found, in words. */
 export interface LeakReports {
   /** Blocks that leaked, one report for each place that allocated them. */
@@ -44,6 +47,7 @@ export class Checker {
   readonly #blocks: Blocks;
   readonly #regions: Regions;
   readonly #shadow: Uint8Array;
+  readonly #words: Uint32Array;
   readonly #kept: number[] = [];
   readonly #families: readonly Family[];
   #exports: WebAssembly.Exports = {};
@@ -60,6 +64,7 @@ export class Checker {
       shared: memory.shared,
     });
     this.#shadow = new Uint8Array(this.memory.buffer, layout.shadowStart);
+    this.#words = new Uint32Array(this.memory.buffer);
     this.#blocks = new Blocks(this.memory, layout, options.quarantine ?? QUARANTINE_BYTES);
     this.#regions = regionsOf(instrumented);
     this.#shadow.fill(OPEN, 0, (layout.initialPages * PAGE) >>> GRANULE_SHIFT);
@@ -117,14 +122,17 @@ export class Checker {
     const ptr = zero
       ? this.#blocks.allocZero(bytes, align, who, stack)
       : this.#blocks.alloc(bytes, align, who, stack);
-    return this.#families[who] === "assemblyscript" ? this.#headerWrite(ptr, bytes) : ptr;
+    if (ptr !== 0) this.#headerWrite(ptr, bytes, this.#families[who] as Family);
+    return ptr;
   }
 
-  /** AssemblyScript's collector reads the size of a block from the word before it. */
-  #headerWrite(ptr: number, size: number): number {
-    const view = new DataView(this.memory.buffer);
-    if (ptr !== 0) view.setUint32(ptr - 4, size & ~3, true);
-    return ptr;
+  /**
+   * The word before a block, where code outside of the allocator reads it: AssemblyScript's
+   * collector asks for the size; what wants zeroed memory in Rust, whether it has to zero it.
+   */
+  #headerWrite(ptr: number, size: number, family: Family): void {
+    if (family === "assemblyscript") this.#words[(ptr - 4) >>> 2] = size & ~3;
+    else if (family === "rust") this.#words[(ptr - 4) >>> 2] = NOT_ZEROED;
   }
 
   #free(ptr: number, size: number, who: number, context: number): void {
@@ -320,8 +328,7 @@ export class Checker {
     const globals = Object.values(this.#exports)
       .filter((each) => each instanceof WebAssembly.Global)
       .map((global) => Number(global.value));
-    const words = new Uint32Array(this.memory.buffer);
-    return leaksFind(words, this.#blocks.liveBlocks(), roots, [...globals, ...this.#kept]);
+    return leaksFind(this.#words, this.#blocks.liveBlocks(), roots, [...globals, ...this.#kept]);
   }
 
   /** The end of what the program has: behind it the shadow is zero. */

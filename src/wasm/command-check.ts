@@ -89,7 +89,7 @@ async function checkAction(
 function programRead(path: string, flags: CheckFlags): Instrumented {
   const bytes = fileRead(path);
   try {
-    const instrumented = instrument(bytes, { functions: flags.function });
+    const instrumented = instrument(bytes, { functions: flags.function, guess: true });
     engineCheck(path, bytes);
     commandCheck(path, instrumented.module);
     guessCheck(instrumented.functions, flags);

@@ -11,6 +11,7 @@ export {
   type Sureness,
 } from "./finder.ts";
 export { type Instrumented, type InstrumentOptions, instrument } from "./instrument.ts";
+export { type EmscriptenHooks, emscriptenHooks, loadChecked } from "./loaders.ts";
 export type * from "./module.ts";
 export type { OffsetMap } from "./offsets.ts";
 export { readModule } from "./reader.ts";

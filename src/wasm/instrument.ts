@@ -17,6 +17,8 @@ import { i32s } from "./writer.ts";
 export interface InstrumentOptions extends FindOptions {
   /** Address space for blocks and their red zones, in bytes. Default: 512 MiB. */
   readonly heapBytes?: number | undefined;
+  /** Takes functions for the allocator because they look like one: see AllocatorFunction.sure. */
+  readonly guess?: boolean | undefined;
 }
 
 /** A checked module and what is needed to run it: see Checker. */
@@ -46,9 +48,9 @@ export const GLOBAL_EXPORT = "terrane:global:";
  * memory first, and the functions that allocate are ours. The result needs a Checker to run.
  *
  * @throws ModuleError when the bytes are damaged, or the module has no memory, more than one, or
- * one
- *   of 64 bits.
- * @throws RangeError when a function that the options name is not there.
+ * one of 64 bits.
+ * @throws RangeError when a function that the options name is not there, or when the allocator is
+ * only guessed and the options do not confirm it.
  * @example
  * const checker = new Checker(instrument(bytes));
  * const { instance } = await WebAssembly.instantiate(
@@ -62,6 +64,7 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
   const limits = memoryCheck(module);
   const layout = layoutMake(limits, options.heapBytes ?? HEAP_BYTES);
   const functions = allocatorFind(module, options).filter((each) => each.source !== "import");
+  if (options.guess !== true) guessRefuse(functions);
   const editor = new ModuleEditor(module);
   const hooks = hooksImport(editor);
   const report = editor.importFunction(HOST_MODULE, "report", i32s(3), []);
@@ -83,6 +86,7 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
     leads: reach.leads,
     indirectLeads: reach.indirect,
     exempt: exemptFind(module, functions),
+    peeks: functions.some((each) => each.role.family === "rust"),
   });
   const { bytes: checked, offsets } = editor.write(hook, "terrane-checked");
   return {
@@ -95,6 +99,16 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
     functionOld: (index) => editor.functionOld(index),
     checks: hook.checks,
   };
+}
+
+/** A wrong guess would report mistakes that are none, so the user has to confirm it. */
+function guessRefuse(functions: readonly AllocatorFunction[]): void {
+  if (functions.every((each) => each.sure === "certain")) return;
+  const list = functions.map((each) => `${each.role.name}: ${each.index}`).join(", ");
+  throw new RangeError(
+    `the module has no names; what looks like its allocator is { ${list} }; ` +
+      "confirm with functions or with guess",
+  );
 }
 
 function memoryCheck(module: Module): Limits {

@@ -49,7 +49,7 @@ for (const [name, bytes] of all) {
 
 for (const [name, bytes] of all.filter(([, bytes]) => !readModule(bytes()).memories[1])) {
   test(`${name}: valid with checks`, () => {
-    validate(instrument(bytes()).bytes);
+    validate(instrument(bytes(), { guess: true }).bytes);
   });
 }
 
