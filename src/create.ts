@@ -3,7 +3,12 @@
 import { type BackEnd, coreStart, sharedStart, sourceDefault } from "./backend.ts";
 import { handleRefuse } from "./errors.ts";
 import { Heap } from "./heap.ts";
-import { type MemorySource, sharedArrayBuffer, wasmMemory } from "./memory/index.ts";
+import {
+  type MemorySource,
+  sharedArrayBuffer,
+  sourceReleasing,
+  wasmMemory,
+} from "./memory/index.ts";
 import {
   type AttachOptions,
   attachOptions,
@@ -26,7 +31,7 @@ export function createHeap(options?: HeapOptions): Heap;
 export function createHeap(options: HeapOptions = {}): Heap {
   optionsCheck(heapOptions, options);
   const { backend = "wasm", onError, maximum } = options;
-  const source = sourceOf(backend, options);
+  const source = sourceReleasing(sourceOf(backend, options), options.release);
   if (!options.shared) {
     const foreign = options.memory !== undefined;
     return new Heap({
@@ -74,9 +79,13 @@ export function attachHeap(handle: HeapHandle, options: AttachOptions = {}): Sha
   }).detachAtExit();
 }
 
-function sourceOfHandle({ memory, buffer, start, maximum }: HeapHandle): MemorySource {
-  if (memory) return wasmMemory({ memory, offset: start, maximum });
-  return sharedArrayBuffer({ buffer, offset: start });
+/** What releases in one thread does so in all, if koffi loads there. */
+function sourceOfHandle(handle: HeapHandle): MemorySource {
+  const { memory, buffer, start: offset, maximum, release } = handle;
+  const source = memory
+    ? wasmMemory({ memory, offset, maximum })
+    : sharedArrayBuffer({ buffer, offset });
+  return sourceReleasing(source, release ? "auto" : false);
 }
 
 /** Options that a memory which is there already has settled are refused, not dropped. */

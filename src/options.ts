@@ -1,6 +1,6 @@
 /** The options of createHeap: one table that checks them and makes the one of docs/options.md. */
 import type { BackEnd, ErrorHandler } from "./backend.ts";
-import type { MemorySource } from "./memory/index.ts";
+import type { MemorySource, Release } from "./memory/index.ts";
 
 export interface HeapOptions {
   backend?: BackEnd | undefined;
@@ -9,6 +9,7 @@ export interface HeapOptions {
   initial?: number | undefined;
   maximum?: number | undefined;
   shared?: boolean | undefined;
+  release?: Release | undefined;
   onError?: ErrorHandler | undefined;
 }
 
@@ -67,6 +68,16 @@ export const heapOptions: OptionRow[] = [
       typeof value === "boolean" ? undefined : wrongKind("shared", "a boolean", value),
   },
   {
+    name: "release",
+    type: '"auto" | boolean',
+    default: "false",
+    text:
+      "Gives free memory back to the operating system: `true` throws where that cannot be done, " +
+      '`"auto"` goes without. See docs/os-pages.md.',
+    refuse: (value) =>
+      value === "auto" || typeof value === "boolean" ? undefined : wrongRelease(value),
+  },
+  {
     name: "onError",
     type: "(code, size) => void",
     default: "nothing",
@@ -115,6 +126,11 @@ function isMemory(value: unknown): boolean {
 function wrongBackEnd(value: unknown): Error {
   if (typeof value !== "string") return wrongKind("backend", '"wasm" or "js"', value);
   return new RangeError(`backend must be "wasm" or "js", not "${value}"`);
+}
+
+function wrongRelease(value: unknown): Error {
+  if (typeof value !== "string") return wrongKind("release", '"auto" or a boolean', value);
+  return new RangeError(`release must be "auto" or a boolean, not "${value}"`);
 }
 
 export function wrongKind(name: string, kind: string, value: unknown): TypeError {

@@ -19,6 +19,8 @@ export interface HeapHandle extends ThreadSeat {
   readonly memory?: WebAssembly.Memory;
   readonly buffer?: SharedArrayBuffer;
   readonly maximum?: number | undefined;
+  /** Whether the heap gives free memory back to the operating system. */
+  readonly release: boolean;
   /** How a Worker of a browser lets the heap that started it see its end. */
   readonly watch?: string | undefined;
 }
@@ -93,11 +95,11 @@ export class SharedHeap extends Heap {
 
   #handle(ticket: number, watch?: string): HeapHandle {
     this.#check();
-    const { memory, buffer, start } = this.source;
+    const { memory, buffer, start, capabilities } = this.source;
     const bytes = memory ? { memory, module: this.#module() } : { buffer };
     const { backend } = this;
     const seat = { terrane: HANDLE_VERSION, backend, start, ticket, maximum: this.#maximum };
-    return { ...seat, ...bytes, watch } as HeapHandle;
+    return { ...seat, ...bytes, watch, release: capabilities.canRelease } as HeapHandle;
   }
 
   /** Workers need not compile it again. */

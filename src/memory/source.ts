@@ -40,7 +40,10 @@ export interface PageOperations {
   decommit(address: number, bytes: number): boolean;
   /** Says that the contents no longer matter; the range stays usable. */
   reset(address: number, bytes: number): boolean;
-  /** Any access to the range fails from now on. */
+  /**
+   * Any access to the range fails from now on. Its bytes are lost: after unprotect it reads as
+   * zero. WebAssembly traps; an access from JavaScript may end the process.
+   */
   protect(address: number, bytes: number): boolean;
   unprotect(address: number, bytes: number): boolean;
   /** Bytes of the range that are in physical memory. */

@@ -1,0 +1,130 @@
+/**
+ * The operating system's calls, through koffi, which is loaded at the first wish for them and never
+ * before: most programs have no need of native code, and many have no koffi.
+ */
+
+/** Addresses are numbers: they stay below 2^47 where this runs. Results are as in C. */
+export interface Native {
+  readonly mmap: (
+    address: number,
+    bytes: number,
+    access: number,
+    flags: number,
+    fd: number,
+    offset: number,
+  ) => number;
+  readonly munmap: (address: number, bytes: number) => number;
+  readonly madvise: (address: number, bytes: number, advice: number) => number;
+  readonly mprotect: (address: number, bytes: number, access: number) => number;
+  readonly mincore: (address: number, bytes: number, into: Uint8Array) => number;
+  readonly sigaction: (signal: number, act: Uint8Array | null, old: Uint8Array | null) => number;
+  readonly movePages: (
+    pid: number,
+    count: number,
+    pages: BigUint64Array,
+    nodes: null,
+    status: Int32Array,
+    flags: number,
+  ) => number;
+  readonly sysconf: (name: number) => number;
+  /** errno of the call before, if it failed. */
+  errno(): number;
+  /** Where the bytes of a view lie; 0 if its buffer is detached. */
+  addressOf(view: ArrayBufferView): number;
+  /** The bytes at an address as an ArrayBuffer. Nothing keeps the memory alive. */
+  view(address: number, bytes: number): ArrayBuffer;
+  /** The address of an exported symbol of the running program, or 0. */
+  symbol(name: string): number;
+}
+
+/** Why there is none. */
+export interface NativeMissing {
+  readonly missing: string;
+}
+
+/** The part of koffi that is used. Its own declarations are not, so nobody needs to have them. */
+interface Koffi {
+  load(path: null): KoffiLibrary;
+  address(view: ArrayBufferView): bigint;
+  view(address: bigint, bytes: number): ArrayBuffer;
+  errno(): number;
+}
+
+interface KoffiLibrary {
+  func(name: string, result: string, parameters: string[]): (...values: unknown[]) => number;
+  symbol(name: string): bigint;
+}
+
+/** Where the numbers of os-numbers.ts are right. */
+const ARCHITECTURES = ["x64", "arm64", "riscv64", "loong64"];
+
+let known: { from: string; found: Native | NativeMissing } | undefined;
+
+/** The operating system's calls, or why there are none. Asks once. */
+export function nativeFind(): Native | NativeMissing {
+  const from = nodeProcess()?.env?.TERRANE_KOFFI ?? "koffi";
+  if (known?.from !== from) known = { from, found: nativeLoad(from) };
+  return known.found;
+}
+
+/** Asked for without an import, so that bundles for browsers carry no trace of it. */
+export function nodeProcess(): NodeJS.Process | undefined {
+  return (globalThis as { process?: NodeJS.Process }).process;
+}
+
+function nativeLoad(from: string): Native | NativeMissing {
+  const process = nodeProcess();
+  const module = process?.getBuiltinModule?.("node:module");
+  if (!process || !module) return { missing: "OS pages need Node 20.16 or newer" };
+  const { platform, arch } = process;
+  if (platform !== "linux") return { missing: `OS pages work on Linux, not yet on ${platform}` };
+  if (!ARCHITECTURES.includes(arch)) return { missing: `OS pages do not know Linux on ${arch}` };
+  try {
+    return nativeOf(module.createRequire(import.meta.url || `${process.cwd()}/`)(from) as Koffi);
+  } catch (error) {
+    return { missing: whyNot(from, error as NodeJS.ErrnoException) };
+  }
+}
+
+function whyNot(from: string, { code, message }: NodeJS.ErrnoException): string {
+  if (code === "MODULE_NOT_FOUND") return "koffi is not installed (npm install koffi)";
+  return `${from} does not load: ${message.split("\n")[0]}`;
+}
+
+/** An error says its errno only until the next call: what koffi itself does leaves it alone. */
+function nativeOf(koffi: Koffi): Native {
+  const libc = koffi.load(null);
+  const at = "uintptr_t";
+  return {
+    mmap: libc.func("mmap", "intptr_t", [at, "size_t", "int", "int", "int", "int64_t"]),
+    munmap: libc.func("munmap", "int", [at, "size_t"]),
+    madvise: libc.func("madvise", "int", [at, "size_t", "int"]),
+    mprotect: libc.func("mprotect", "int", [at, "size_t", "int"]),
+    mincore: libc.func("mincore", "int", [at, "size_t", "void *"]),
+    sigaction: libc.func("sigaction", "int", ["int", "void *", "void *"]),
+    movePages: movePagesOf(libc),
+    sysconf: libc.func("sysconf", "long", ["int"]),
+    errno: () => koffi.errno(),
+    addressOf: (view) => Number(koffi.address(view)),
+    view: (address, bytes) => koffi.view(BigInt(address), bytes),
+    symbol: (name) => symbolOf(libc, name),
+  };
+}
+
+const MOVE_PAGES = { x64: 279, other: 239 };
+
+/** In libnuma, and in no libc: so by its number, which is the same on all but x86. */
+function movePagesOf(libc: KoffiLibrary): Native["movePages"] {
+  const types = ["long", "int", "size_t", "void *", "void *", "void *", "int"];
+  const syscall = libc.func("syscall", "long", types);
+  const number = nodeProcess()?.arch === "x64" ? MOVE_PAGES.x64 : MOVE_PAGES.other;
+  return (...values) => syscall(number, ...values);
+}
+
+function symbolOf(libc: KoffiLibrary, name: string): number {
+  try {
+    return Number(libc.symbol(name));
+  } catch {
+    return 0;
+  }
+}

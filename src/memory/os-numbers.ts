@@ -1,0 +1,22 @@
+/** What Linux calls things, on every architecture that os-native.ts takes. */
+
+export const PROT_NONE = 0;
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const PROT_EXEC = 4;
+
+export const MAP_PRIVATE = 0x2;
+export const MAP_ANONYMOUS = 0x20;
+export const MAP_NORESERVE = 0x4000;
+export const MAP_HUGETLB = 0x40000;
+
+export const MADV_DONTNEED = 4;
+export const MADV_FREE = 8;
+export const MADV_HUGEPAGE = 14;
+export const MADV_NOHUGEPAGE = 15;
+/** Linux 6.13 and newer. */
+export const MADV_GUARD_INSTALL = 102;
+export const MADV_GUARD_REMOVE = 103;
+
+export const SC_PAGESIZE = 30;
+export const SIGSEGV = 11;
