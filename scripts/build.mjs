@@ -49,6 +49,26 @@ function readSource(name, instead) {
   }
 }
 
+/** Functions of the core with `// @cold` above them: called, and never inlined. */
+function coldNames() {
+  const texts = readdirSync("src/core").map((name) => readFileSync(`src/core/${name}`, "utf8"));
+  const marked = /^\/\/ @cold\n(?:export )?function (\w+)/gm;
+  return new Set(texts.flatMap((text) => [...text.matchAll(marked)].map((match) => match[1])));
+}
+
+/**
+ * asc inlines whatever has up to 70 nodes, for speed; where nobody is in a hurry that is only size,
+ * a fifth of the core. With --shrinkLevel the fast paths would change as well.
+ */
+class ColdApart {
+  afterCompile(module) {
+    for (const name of coldNames()) {
+      this.binaryen.setPassArgument("no-inline", `*/${name}`);
+      module.runPasses(["no-inline"]);
+    }
+  }
+}
+
 /** asc also says how its optimiser fared; only errors are worth a line. */
 async function buildWasm(build, entry, out) {
   const options = ["-O3", "--converge", "--noAssert", "--runtime", "stub", "--importMemory"];
@@ -56,7 +76,7 @@ async function buildWasm(build, entry, out) {
   options.push("--disableWarning", "201", ...build.options);
   const { error, stderr } = await asc.main(
     [`src/core/${entry}.ts`, ...options, "-o", `${out}.wasm`, "-t", `${out}.wat`],
-    { readFile: (name) => readSource(name, build.wasm) },
+    { readFile: (name) => readSource(name, build.wasm), transforms: [ColdApart] },
   );
   if (!error) return;
   process.stderr.write(stderr.toString());

@@ -28,7 +28,7 @@ const rooms = {
 const mayDepend = /^src\/(cli\.ts|trace\/|wasm\/command)/;
 const FILE_LINES = 450;
 const LINE_COLUMNS = 100;
-const CORE_BYTES = { "core.wasm": 16 * 1024, "core-shared.wasm": 20 * 1024 };
+const CORE_BYTES = { "core.wasm": 18 * 1024, "core-shared.wasm": 22 * 1024 };
 
 const breaches = [];
 

@@ -261,7 +261,10 @@ function heaps(
     ...Object.fromEntries(calls),
     heap_alloc_new: within(abi.new as AbiFunction),
     heap_alloc_new_n: within(abi.new_n as AbiFunction),
-    collect: (force = 0) => core.heapCollect(force),
+    collect: (force = 0) => {
+      core.heapCollect(force);
+      if (force !== 0) core.purge(1);
+    },
     heap_collect: within((force = 0) => core.heapCollect(force)),
     heap_new: () => host.heapNew(),
     heap_delete: (heap = 0) => core.heapDelete(heap >>> 0),

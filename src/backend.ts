@@ -1,7 +1,15 @@
 /** The two back ends: an instance of core.wasm, or the core as JavaScript, over one source. */
 import type { CoreExports, SharedCoreExports } from "./core/contract.ts";
 import type { CoreHost } from "./core/glue.ts";
-import { SHARED_STATE_SLICES } from "./core/layout.ts";
+import {
+  A_COMMIT_NEEDED,
+  INIT_COMMITS,
+  INIT_ZEROED,
+  PAGES_COMMIT,
+  PAGES_RESET,
+  PAGES_ZERO,
+  SHARED_STATE_SLICES,
+} from "./core/layout.ts";
 import { createCore } from "./embed/core-js.js";
 import { createCore as createSharedCore } from "./embed/core-shared-js.js";
 import { coreSharedWasm } from "./embed/core-shared-wasm.js";
@@ -80,7 +88,7 @@ export function coreStart(backEnd: BackEnd, setting: CoreSetting): CoreExports {
   }
   roomEnsure(source, 1);
   const core = backEnd === "wasm" ? coreInstance(setting, moduleOf(coreWasm)) : coreJs(setting);
-  core.heapInit(source.start, source.capabilities.zeroed);
+  core.heapInit(source.start, initFlags(source, 1));
   return core;
 }
 
@@ -99,9 +107,10 @@ export function sharedStart(
   const { source } = setting;
   sharedCheck(source);
   if (!seat) roomEnsure(source, SHARED_STATE_SLICES);
+  else pagesEnsure(source, seat.start);
   const module = seat?.module ?? (backEnd === "wasm" ? sharedModule() : undefined);
   const core = module ? (coreInstance(setting, module) as SharedCoreExports) : sharedJs(setting);
-  if (!seat) core.heapInit(source.start, source.capabilities.zeroed);
+  if (!seat) core.heapInit(source.start, initFlags(source, SHARED_STATE_SLICES));
   else if (core.threadAttach(seat.start, seat.ticket) === 0) throw noThread(seat.ticket);
   return core;
 }
@@ -132,6 +141,35 @@ function roomEnsure(source: MemorySource, slices: number): void {
   }
 }
 
+/** Commits the state, which the core cannot, and tells what else the core must know. */
+function initFlags(source: MemorySource, slices: number): number {
+  const zeroed = source.capabilities.zeroed ? INIT_ZEROED : 0;
+  if (!source.pages?.needsCommit) return zeroed;
+  if (source.pages.commit(source.start, slices * SLICE_BYTES)) return zeroed | INIT_COMMITS;
+  throw new RangeError(`${source.kind} cannot commit the first ${slices * SLICE_BYTES} bytes`);
+}
+
+/** A memory whose pages must be committed needs a source that can do it, in every thread. */
+function pagesEnsure(source: MemorySource, start: number): void {
+  const needed = new Uint32Array(source.buffer, start + A_COMMIT_NEEDED, 1)[0] !== 0;
+  if (!needed || source.pages?.needsCommit) return;
+  throw new RangeError("the memory's pages must be committed: attach with a source that can");
+}
+
+/** What the core asks of the memory's pages. */
+function pagesServe(source: MemorySource, operation: number, at: number, size: number): number {
+  const [address, bytes] = [at >>> 0, size >>> 0];
+  if (operation === PAGES_ZERO) {
+    new Uint8Array(source.buffer, address, bytes).fill(0);
+    return 1;
+  }
+  const { pages } = source;
+  if (!pages) return 0;
+  if (operation === PAGES_COMMIT) return Number(pages.commit(address, bytes));
+  if (operation === PAGES_RESET) return Number(pages.reset(address, bytes));
+  return Number(pages.decommit(address, bytes));
+}
+
 function growAndTell(setting: CoreSetting, slices: number): number {
   if (options.isEnabled("limitOsAlloc")) return 0;
   const answer = setting.source.grow(slices >>> 0);
@@ -151,6 +189,8 @@ function coreInstance(setting: CoreSetting, module: WebAssembly.Module): CoreExp
   const env = {
     memory,
     grow: (slices: number) => growAndTell(setting, slices),
+    pages: (operation: number, address: number, bytes: number) =>
+      pagesServe(setting.source, operation, address, bytes),
     error: (code: number, size: number) => setting.onError(code >>> 0, size >>> 0),
   };
   return new WebAssembly.Instance(module, { env }).exports as unknown as CoreExports;
@@ -162,6 +202,7 @@ function hostOf(setting: CoreSetting): CoreHost {
       return setting.source.buffer;
     },
     grow: (slices) => growAndTell(setting, slices),
+    pages: (operation, address, bytes) => pagesServe(setting.source, operation, address, bytes),
     error: setting.onError,
   };
 }

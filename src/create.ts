@@ -16,6 +16,7 @@ import {
   heapOptions,
   optionsCheck,
 } from "./options.ts";
+import { purgeDefaults, purgeMerge } from "./purge.ts";
 import { HANDLE_VERSION, type HeapHandle, SharedHeap } from "./shared-heap.ts";
 
 /**
@@ -32,12 +33,14 @@ export function createHeap(options: HeapOptions = {}): Heap {
   optionsCheck(heapOptions, options);
   const { backend = "wasm", onError, maximum } = options;
   const source = sourceReleasing(sourceOf(backend, options), options.release);
+  const purge = purgeMerge(purgeDefaults, options);
   if (!options.shared) {
     const foreign = options.memory !== undefined;
     return new Heap({
       backend,
       source,
       onError,
+      purge,
       start: (hooks) => coreStart(backend, { source, foreign, ...hooks }),
     });
   }
@@ -45,6 +48,7 @@ export function createHeap(options: HeapOptions = {}): Heap {
     backend,
     source,
     onError,
+    purge,
     maximum,
     start: (hooks) => sharedStart(backend, { source, foreign: true, ...hooks }),
   });
@@ -54,6 +58,8 @@ export function createHeap(options: HeapOptions = {}): Heap {
  * This thread's heap over the memory of another thread's: `handle` is what its `handle()` answered,
  * as it arrived in a Worker. Ends with `detach()`, which a Worker of Node also does when it ends by
  * itself.
+ *
+ * `options.memory` is a source over the handle's memory, for one whose pages can be given back.
  *
  * @throws TypeError for what is no handle, RangeError for one of another version of terrane.
  * @throws HeapError ERR_NO_THREAD when 124 threads and heaps are attached, or the handle was made
@@ -68,7 +74,11 @@ export function attachHeap(handle: HeapHandle, options: AttachOptions = {}): Sha
   optionsCheck(attachOptions, options);
   if (handle?.terrane !== HANDLE_VERSION) throw handleRefuse(handle, HANDLE_VERSION);
   const { backend, maximum } = handle;
-  const source = sourceOfHandle(handle);
+  const source = options.memory ?? sourceOfHandle(handle);
+  const { memory, buffer } = handle;
+  if (memory ? source.memory !== memory : source.buffer !== buffer) {
+    throw new TypeError("memory must be a source over the handle's memory");
+  }
   return new SharedHeap({
     backend,
     source,

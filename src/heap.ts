@@ -13,6 +13,7 @@ import { AllocationFamily } from "./family.ts";
 import { FirstClassHeap } from "./first-class.ts";
 import type { MemorySource } from "./memory/index.ts";
 import { errorText, NEW_FAILED_TEXT } from "./messages.ts";
+import { type PurgeSettings, purgeApply, purgeCheck, purgeMerge, purgeRead } from "./purge.ts";
 import { errorSay } from "./report.ts";
 import { HeapView, MemoryViews, type TypedArray, type TypedArrayConstructor } from "./views.ts";
 import {
@@ -28,6 +29,8 @@ export interface HeapParts {
   backend: BackEnd;
   source: MemorySource;
   onError: ErrorHandler | undefined;
+  /** Of a memory that is new to heaps. */
+  purge?: PurgeSettings;
   /** Other threads may grow the memory. */
   shared?: boolean;
   start(hooks: CoreHooks): CoreExports;
@@ -64,6 +67,8 @@ export class Heap extends AllocationFamily {
   readonly abi: HeapAbi;
   readonly #host: Host;
   readonly #views: MemoryViews;
+  /** What was asked for; the memory has what is possible. */
+  #purge: PurgeSettings | undefined;
   /** The heaps beside this one, by their ids. */
   readonly #heaps = new Map<number, FirstClassHeap>();
 
@@ -81,6 +86,8 @@ export class Heap extends AllocationFamily {
     this.#views = new MemoryViews(this);
     host.views = this.#views;
     if (parts.shared) this.#views.share(this.source.start + A_TOP);
+    this.#purge = parts.purge;
+    if (parts.purge) purgeApply(core, this.source, parts.purge);
     this.abi = abiOf(core, this.backend, {
       newNothrow: (size) => this.newNothrow(size),
       newAlignedNothrow: (size, alignment) => this.newAlignedNothrow(size, alignment),
@@ -165,9 +172,37 @@ export class Heap extends AllocationFamily {
     this.core.deferredFree(free !== undefined);
   }
 
-  /** Gives every page without live blocks back to the heap's free slices. */
-  collect(): void {
-    this.core.heapCollect(false);
+  /**
+   * Gives every page without live blocks back to the heap's free slices; with `force` also all
+   * free slices back to the memory, as `purge(true)` does.
+   */
+  collect(force = false): void {
+    this.core.heapCollect(force);
+    if (force) this.core.purge(true);
+  }
+
+  /**
+   * Lets a tick of the purge clock go by and gives back the free memory whose delay is over; with
+   * `force` all of it. For a timer: allocation counts ticks too, but a program that rests does not
+   * allocate. Does nothing over a memory that can give nothing back: see docs/arenas.md.
+   *
+   * @example
+   * const heap = createHeap();
+   * const timer = setInterval(() => heap.purge(), 100);
+   * clearInterval(timer);
+   */
+  purge(force = false): void {
+    this.core.purge(force);
+  }
+
+  /** Changes settings of purges, for all threads of the memory; answers those that hold now. */
+  purgeSettings(settings: Partial<PurgeSettings> = {}): PurgeSettings {
+    purgeCheck(settings);
+    const words = this.u32;
+    const before = this.#purge ?? purgeRead(words, this.source.start);
+    this.#purge = purgeMerge(before, settings);
+    if (Object.keys(settings).length > 0) purgeApply(this.core, this.source, this.#purge);
+    return purgeRead(words, this.source.start);
   }
 
   /** The bytes, as they are now; ask again after anything that may allocate. */

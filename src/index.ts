@@ -7,6 +7,7 @@ export { FirstClassHeap } from "./first-class.ts";
 export { type DeferredFree, Heap, type VisitOptions } from "./heap.ts";
 export type { AttachOptions, HeapOptions } from "./options.ts";
 export { type OutputHandler, registerOutput } from "./output.ts";
+export type { PurgeSettings } from "./purge.ts";
 export { options } from "./report.ts";
 export type { Environment, RuntimeOption, RuntimeOptions } from "./runtime-options.ts";
 export { type HeapHandle, SharedHeap, type SharedVisitOptions } from "./shared-heap.ts";

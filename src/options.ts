@@ -1,6 +1,7 @@
 /** The options of createHeap: one table that checks them and makes the one of docs/options.md. */
 import type { BackEnd, ErrorHandler } from "./backend.ts";
 import type { MemorySource, Release } from "./memory/index.ts";
+import { purgeRefuse } from "./purge.ts";
 
 export interface HeapOptions {
   backend?: BackEnd | undefined;
@@ -10,6 +11,11 @@ export interface HeapOptions {
   maximum?: number | undefined;
   shared?: boolean | undefined;
   release?: Release | undefined;
+  purgeDelay?: number | undefined;
+  purgeExtendDelay?: number | undefined;
+  arenaPurgeMult?: number | undefined;
+  purgeDecommits?: boolean | undefined;
+  purgeZeroes?: boolean | undefined;
   onError?: ErrorHandler | undefined;
 }
 
@@ -78,6 +84,41 @@ export const heapOptions: OptionRow[] = [
       value === "auto" || typeof value === "boolean" ? undefined : wrongRelease(value),
   },
   {
+    name: "purgeDelay",
+    type: "number",
+    default: "10",
+    text: "Ticks from a free to giving memory back, if that can be; 0 = at once, -1 = never.",
+    refuse: (value) => purgeRefuse("purgeDelay", value),
+  },
+  {
+    name: "purgeExtendDelay",
+    type: "number",
+    default: "1",
+    text: "Ticks by which another free nearby puts that off.",
+    refuse: (value) => purgeRefuse("purgeExtendDelay", value),
+  },
+  {
+    name: "arenaPurgeMult",
+    type: "number",
+    default: "10",
+    text: "By how much longer the memory of an arena waits.",
+    refuse: (value) => purgeRefuse("arenaPurgeMult", value),
+  },
+  {
+    name: "purgeDecommits",
+    type: "boolean",
+    default: "true",
+    text: "Giving back decommits; else the system is only told that the contents do not matter.",
+    refuse: (value) => purgeRefuse("purgeDecommits", value),
+  },
+  {
+    name: "purgeZeroes",
+    type: "boolean",
+    default: "false",
+    text: "Fills freed memory that cannot be given back with zeros, so that calloc need not.",
+    refuse: (value) => purgeRefuse("purgeZeroes", value),
+  },
+  {
     name: "onError",
     type: "(code, size) => void",
     default: "nothing",
@@ -87,10 +128,16 @@ export const heapOptions: OptionRow[] = [
   },
 ];
 
-export type AttachOptions = Pick<HeapOptions, "onError">;
+export interface AttachOptions {
+  onError?: ErrorHandler | undefined;
+  /** A source of this thread over the memory of the handle. */
+  memory?: MemorySource | undefined;
+}
 
 /** Every option of attachHeap; the rest is settled by the heap that the handle is of. */
-export const attachOptions: OptionRow[] = heapOptions.filter((row) => row.name === "onError");
+export const attachOptions: OptionRow[] = heapOptions.filter(
+  (row) => row.name === "onError" || row.name === "memory",
+);
 
 /** Throws for the first option that is unknown or has a wrong value; undefined counts as absent. */
 export function optionsCheck(table: OptionRow[], options: object): void {

@@ -5,12 +5,13 @@ import type { SharedCoreExports } from "./core/contract.ts";
 import { heapDetached, threadRefuse } from "./errors.ts";
 import { Heap, type VisitOptions } from "./heap.ts";
 import type { MemorySource } from "./memory/index.ts";
+import type { PurgeSettings } from "./purge.ts";
 import type { BlockVisitor, HeapStats } from "./walk.ts";
 import { blocksVisit, ownersOf, sharedStatsRead } from "./walk.ts";
 import { type Watch, watchAccept, watchOpen } from "./watch.ts";
 
 /** Changes whenever the layout of the memory does: all threads need the same terrane. */
-export const HANDLE_VERSION = 1;
+export const HANDLE_VERSION = 2;
 
 /** What another thread needs to attach: can be sent with postMessage or as workerData. */
 export interface HeapHandle extends ThreadSeat {
@@ -29,6 +30,7 @@ interface SharedHeapParts {
   backend: BackEnd;
   source: MemorySource;
   onError: ErrorHandler | undefined;
+  purge?: PurgeSettings;
   maximum: number | undefined;
   handle?: HeapHandle;
   start(hooks: CoreHooks): SharedCoreExports;
@@ -172,12 +174,12 @@ export class SharedHeap extends Heap {
 
   /**
    * Takes what other threads have freed, and gives every page without live blocks back. With
-   * `force` also adopts all pages of threads that have ended, and finds the slices that terminated
-   * ones have lost if no other thread is attached.
+   * `force` also adopts all pages of threads that have ended, finds the slices that terminated
+   * ones have lost if no other thread is attached, and gives all free slices back to the memory.
    */
   override collect(force = false): void {
     this.#check();
-    this.#shared.heapCollect(force);
+    super.collect(force);
   }
 
   /**

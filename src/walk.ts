@@ -15,6 +15,18 @@ export interface HeapStats {
   freeBytes: number;
   /** Bytes of the heap's own state that a program of this size touches, in 4 KiB. */
   stateBytes: number;
+  /** Bytes in slices that were taken into use and not purged since; the rest is known zero. */
+  committedBytes: number;
+  /** The most that committedBytes has been. */
+  committedBytesPeak: number;
+  /** How often the memory was asked to commit. */
+  commits: number;
+  /** How often it has taken a range back, by decommit or by zeros, and how many bytes in all. */
+  purges: number;
+  purgedBytes: number;
+  /** As purges, of ranges that it was told do not matter. */
+  resets: number;
+  resetBytes: number;
   /** Pages that hold blocks. */
   pages: number;
   /** Blocks in use. */
@@ -60,6 +72,13 @@ export function statsRead(words: Words, arena: number): HeapStats {
     pageBytesPeak: slices(L.A_PAGE_SLICES_PEAK),
     freeBytes: slices(L.A_FREE_SLICES),
     stateBytes: stateBytes(words, arena),
+    committedBytes: slices(L.A_COMMITTED),
+    committedBytesPeak: slices(L.A_COMMITTED_PEAK),
+    commits: word(words, arena, L.A_COMMITS),
+    purges: word(words, arena, L.A_PURGES),
+    purgedBytes: slices(L.A_PURGED),
+    resets: word(words, arena, L.A_RESETS),
+    resetBytes: slices(L.A_RESET),
     pages: 0,
     blocks: 0,
     blockBytes: 0,

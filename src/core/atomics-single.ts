@@ -13,12 +13,14 @@ export function atomicStore(p: usize, offset: u32, value: u32): void {
   store32(p, offset, value);
 }
 
+// @cold
 export function atomicCas(p: usize, offset: u32, expected: u32, value: u32): bool {
   if (load32(p, offset) !== expected) return false;
   store32(p, offset, value);
   return true;
 }
 
+// @cold
 export function atomicSwap(p: usize, offset: u32, value: u32): u32 {
   const old: u32 = load32(p, offset);
   store32(p, offset, value);
@@ -29,6 +31,7 @@ export function atomicAdd(p: usize, offset: u32, value: u32): u32 {
   return atomicSwap(p, offset, load32(p, offset) + value);
 }
 
+// @cold
 export function atomicOr(p: usize, offset: u32, bits: u32): u32 {
   return atomicSwap(p, offset, (load32(p, offset) | bits) >>> 0);
 }

@@ -3,7 +3,8 @@
  * WebAssembly pointers above 2 GiB arrive as negative numbers, which `>>> 0` mends.
  */
 export interface CoreExports {
-  heapInit(base: number, zeroed: boolean | number): void;
+  /** flags: INIT_* of layout.ts; true is INIT_ZEROED. */
+  heapInit(base: number, flags: number): void;
   heapAttach(base: number): void;
   heapCollect(force?: boolean | number): void;
   /** Works on another heap of this thread from now on; answers the one before. */
@@ -16,6 +17,10 @@ export interface CoreExports {
   heapDelete(heap: number): void;
   /** Ends a heap that heapNew made, with all its blocks. */
   heapDestroy(heap: number): void;
+  /** Delays in ticks, 0xffffffff = never; `how`: PAGES_* of layout.ts. */
+  purgeSet(delay: number, extend: number, mult: number, how: number): void;
+  /** Lets a tick go by and purges what is due; with `force` all that is free. */
+  purge(force: boolean | number): void;
   /** Whether the host is called with DEFERRED_FREE now and then. */
   deferredFree(wanted: boolean | number): void;
   /** Id of the heap in whose blocks p lies, or 0. */

@@ -4,8 +4,8 @@
  * One load leads to the table of the chunk, arithmetic to the descriptor in it: no flat page map,
  * which would reserve 256 KiB, and no load that misses, since a table entry serves 32 MiB.
  */
-import { atomicAnd, atomicOr, SHARED } from "./atomics.ts";
-import { leadingZeros, load32, store32 } from "./glue.ts";
+import { atomicAnd, atomicOr } from "./atomics.ts";
+import { bitsCount, leadingZeros, load32, trailingZeros } from "./glue.ts";
 import {
   A_CHUNKS,
   A_TOP,
@@ -52,23 +52,51 @@ export function bitClear(bitmap: usize, index: u32): void {
 }
 
 /**
- * Sets the bits [from, from + count) and tells whether all of them were 0. Shared bitmaps: these
- * bits must be the caller's, their neighbours may be others'.
+ * Sets the bits [from, from + count) and tells how many of them were 0. Shared bitmaps: these bits
+ * must be the caller's, their neighbours may be others'.
  */
-export function bitsSet(bitmap: usize, from: u32, count: u32): bool {
-  let clear: bool = true;
+// @cold
+export function bitsSet(bitmap: usize, from: u32, count: u32): u32 {
+  let changed: u32 = 0;
   let i: u32 = from;
   const end: u32 = from + count;
   while (i < end) {
     const word: usize = bitWord(bitmap, i);
     const mask: u32 = bitsMask(i & 31, end - i);
-    const old: u32 = load32(word, 0);
-    if ((old & mask) !== 0) clear = false;
-    if (!SHARED) store32(word, 0, (old | mask) >>> 0);
-    else if ((old & mask) >>> 0 !== mask) atomicOr(word, 0, mask);
+    const clear: u32 = (mask & ~load32(word, 0)) >>> 0;
+    if (clear !== 0) {
+      changed = changed + bitsCount(clear);
+      atomicOr(word, 0, mask);
+    }
     i = ((i | 31) >>> 0) + 1;
   }
-  return clear;
+  return changed;
+}
+
+/** Clears the bits [from, from + count), which are the caller's. */
+// @cold
+export function bitsClear(bitmap: usize, from: u32, count: u32): void {
+  let i: u32 = from;
+  const end: u32 = from + count;
+  while (i < end) {
+    atomicAnd(bitWord(bitmap, i), 0, ~bitsMask(i & 31, end - i) >>> 0);
+    i = ((i | 31) >>> 0) + 1;
+  }
+}
+
+/** First bit of [from, end) that is 1 after xor with `flip` (0 or all ones), or `end`. */
+// @cold
+export function bitFind(bitmap: usize, from: u32, end: u32, flip: u32): u32 {
+  let i: u32 = from;
+  while (i < end) {
+    const bits: u32 = ((load32(bitWord(bitmap, i), 0) ^ flip) >>> 0) >>> (i & 31);
+    if (bits !== 0) {
+      const at: u32 = i + trailingZeros(bits);
+      return at < end ? at : end;
+    }
+    i = ((i | 31) >>> 0) + 1;
+  }
+  return end;
 }
 
 /** The bits of one word from `bit` on, at most `count` of them. */

@@ -12,6 +12,10 @@ declare function hostGrow(slices: u32): u32;
 declare function hostError(code: u32, size: u32): void;
 
 // @ts-ignore: decorator
+@external("env", "pages")
+declare function hostPages(operation: u32, address: usize, size: u32): u32;
+
+// @ts-ignore: decorator
 @inline
 export function load32(p: usize, offset: u32): u32 {
   return load<u32>(p + offset);
@@ -59,6 +63,12 @@ export function memoryGrow(slices: u32): u32 {
   return hostGrow(slices);
 }
 
+// @ts-ignore: decorator
+@inline
+export function memoryPages(operation: u32, address: usize, size: u32): bool {
+  return hostPages(operation, address, size) != 0;
+}
+
 /** Nothing to do: WebAssembly always sees the memory as it is. */
 export function memoryRefresh(): void {}
 
@@ -82,6 +92,12 @@ export function mul32(a: u32, b: u32): u32 {
 @inline
 export function mulOverflows(a: u32, b: u32): bool {
   return ((a as u64) * (b as u64)) >>> 32 != 0;
+}
+
+// @ts-ignore: decorator
+@inline
+export function bitsCount(x: u32): u32 {
+  return popcnt<u32>(x);
 }
 
 // @ts-ignore: decorator

@@ -15,6 +15,12 @@ export interface CoreHost {
    * or 0 when it refuses.
    */
   grow(slices: number): number;
+  /**
+   * Commits, decommits, resets or zeroes a range of whole slices: PAGES_* of layout.ts. Answers 1
+   * if it did, else 0. Asked to commit only if heapInit was told so, and for the others only after
+   * purgeSet: a host that does neither answers 0.
+   */
+  pages(operation: number, address: number, bytes: number): number;
   /** Reports an error code of layout.ts and the size that was asked for. */
   error(code: number, size: number): void;
 }
@@ -62,6 +68,10 @@ export function memoryGrow(slices: u32): u32 {
   return answer;
 }
 
+export function memoryPages(operation: u32, address: usize, size: u32): bool {
+  return host.pages(operation, address, size) !== 0;
+}
+
 /**
  * Binds the views again if the host's buffer was replaced. Where others can grow the memory, the
  * host calls this before each entry: the core asking itself costs every malloc a half more.
@@ -97,6 +107,12 @@ export function mulOverflows(a: u32, b: u32): bool {
 
 export function leadingZeros(x: u32): u32 {
   return Math.clz32(x);
+}
+
+export function bitsCount(x: u32): u32 {
+  const pairs = x - ((x >>> 1) & 0x55555555);
+  const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
+  return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
 /** x must not be 0. */

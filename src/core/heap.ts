@@ -6,9 +6,11 @@ import { abandonedAdopt } from "./abandon.ts";
 import { SHARED } from "./atomics.ts";
 import { heapIsBacking } from "./backing.ts";
 import { binOf } from "./bins.ts";
+import { committedAdd } from "./commit.ts";
 import { bitsSet } from "./desc.ts";
 import { errorRaise, load32, memorySlices, memoryZero, store32 } from "./glue.ts";
 import {
+  A_COMMIT_NEEDED,
   A_PAGE_SLICES,
   BIN_COUNT,
   BIN_FULL,
@@ -30,6 +32,8 @@ import {
   H_PAGES,
   H_RETIRE_MAX,
   H_RETIRE_MIN,
+  INIT_COMMITS,
+  INIT_ZEROED,
   MEDIUM_MAX,
   Q_FIRST,
   RETIRE_IDLE,
@@ -37,7 +41,6 @@ import {
   SHARED_STATE_SLICES,
   SIZE_MAX,
   SLICE_SHIFT,
-  SLICE_SIZE,
   SMALL_MAX,
   STATE_DIRTY,
   STATE_HEAP,
@@ -62,21 +65,23 @@ import { heapBegin, leftoversCollect, threadAttach } from "./threads.ts";
 
 /**
  * Makes [base, base + 64 KiB) the state of an arena with one heap and takes all memory behind it.
- * base is a multiple of 64 KiB and the memory reaches to its end. `zeroed` tells that everything
- * from base on is zero; otherwise the state is cleared and the rest counts as written.
+ * base is a multiple of 64 KiB, and the memory reaches to the end of the state. `flags`:
+ * INIT_ZEROED tells that everything from base on is zero; otherwise the state is cleared and the
+ * rest counts as written. INIT_COMMITS: the host must commit what is behind the state.
  */
-export function heapInit(base: usize, zeroed: bool): void {
-  if (!zeroed) {
-    memoryZero(base, SHARED ? SLICE_SIZE * SHARED_STATE_SLICES : SLICE_SIZE);
-    bitsSet(base + STATE_DIRTY, base >>> SLICE_SHIFT, memorySlices() - (base >>> SLICE_SHIFT));
-  }
+export function heapInit(base: usize, flags: u32): void {
+  const first: u32 = base >>> SLICE_SHIFT;
+  const state: u32 = SHARED ? SHARED_STATE_SLICES : 1;
+  const zeroed: bool = (flags & INIT_ZEROED) !== 0;
+  if (!zeroed) memoryZero(base, state << SLICE_SHIFT);
+  stateBind(base, SHARED ? 0 : base + STATE_HEAP);
+  store32(base, A_COMMIT_NEEDED, flags & INIT_COMMITS);
+  committedAdd(bitsSet(base + STATE_DIRTY, first, zeroed ? state : memorySlices() - first));
   if (SHARED) {
-    stateBind(base, 0);
     arenaInit();
     threadAttach(base, 0);
     return;
   }
-  stateBind(base, base + STATE_HEAP);
   heapBegin();
   arenaInit();
 }

@@ -13,6 +13,7 @@
  */
 import { atomicStore, SHARED } from "./atomics.ts";
 import { backingBind, heapBind, heapIsBacking } from "./backing.ts";
+import { slicesWereZero } from "./commit.ts";
 import { bitIsSet, descOf, pageOf } from "./desc.ts";
 import { load32, memoryZero, store32 } from "./glue.ts";
 import {
@@ -41,8 +42,8 @@ import {
 } from "./layout.ts";
 import { pageDrop, pageHolds, pageRelease } from "./page.ts";
 import { queueOf, queuePush, queueRemove, queueToFull } from "./queue.ts";
-import { slicesAlloc, slicesTakeZero } from "./slices.ts";
 import { arenaBase, heapBase, heapsMark } from "./state.ts";
+import { slicesAlloc } from "./supply.ts";
 import { areaGive, areaTakeOwn, heapBegin } from "./threads.ts";
 
 /** A new heap of this thread, which is its id; 0 = no memory, or no area. */
@@ -70,10 +71,10 @@ function slotTake(): usize {
 
 /** 32 more areas; the newest slice leads to the older ones. */
 function slotsAdd(): usize {
-  const slice: u32 = slicesAlloc(1);
+  const slice: u32 = slicesAlloc(1, 1);
   if (slice === 0) return 0;
   const area: usize = (slice << SLICE_SHIFT) >>> 0;
-  if (!slicesTakeZero(slice, 1)) memoryZero(area, SLICE_SIZE);
+  if (!slicesWereZero) memoryZero(area, SLICE_SIZE);
   store32(arenaBase, A_PAGE_SLICES, load32(arenaBase, A_PAGE_SLICES) - 1);
   store32(arenaBase, A_TABLE_SLICES, load32(arenaBase, A_TABLE_SLICES) + 1);
   store32(area, H_AREAS, load32(arenaBase, A_AREAS));
@@ -139,6 +140,7 @@ function heapCanEnd(heap: usize): bool {
 }
 
 /** Binds the heap that was bound before; the backing heap if that is the one that ends. */
+// @cold
 function heapLeaveFor(was: usize, heap: usize, backing: usize): void {
   heapBind(was === heap ? backing : was);
   heapEnd(heap);

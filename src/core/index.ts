@@ -32,6 +32,7 @@ export { goodSize } from "./bins.ts";
 export { memoryRefresh } from "./glue.ts";
 export { heapAttach, heapCollect, heapInit } from "./heap.ts";
 export { heapBacking, heapBound, heapDelete, heapDestroy, heapNew, heapOf } from "./heaps.ts";
+export { purge, purgeSet } from "./purge.ts";
 export {
   expand,
   realloc,

@@ -15,21 +15,21 @@
  * The state of a fresh memory is one slice, of which a small program touches two 4 KiB pages:
  *
  *   base                                                                   base + 64 KiB
- *   +--------+--------+---------------------------+--------+----------------------------+
- *   | arena  | heap   | bitmaps: dirty and starts | (free) | descriptors of chunk 0     |
- *   | 1 KiB  | 2 KiB  | in turns, 16 KiB          |        | 32 KiB                     |
- *   +--------+--------+---------------------------+--------+----------------------------+
- *   0        0x400    0xC00                       0x4C00   0x8000
+ *   +--------+--------+---------------------------+--------+-------+--------------------+
+ *   | arena  | heap   | bitmaps: dirty and starts | (free) | purge | descriptors of     |
+ *   | 1 KiB  | 2 KiB  | in turns, 16 KiB          |        | 1 KiB | chunk 0, 32 KiB    |
+ *   +--------+--------+---------------------------+--------+-------+--------------------+
+ *   0        0x400    0xC00                       0x4C00   0x6C00  0x8000
  *
  * Threads that share a memory have their heaps in an area each, behind the state slice, and the
  * place of the single thread's heap stays empty:
  *
- *   base                                          base + 64 KiB                    base + 320 KiB
- *   +--------+---+---------------+--------+-------+-----------+---------------------------+
- *   | arena  |   | dirty, starts | free   | table | abandoned | areas 4 to 127, 2 KiB     |
- *   |        |   |               | 8 KiB  |       | 8 KiB     | each                      |
- *   +--------+---+---------------+--------+-------+-----------+---------------------------+
- *   0        0x400  0xC00        0x4C00   0x8000  0x10000     0x12000
+ *   base                                                  base + 64 KiB            base + 320 KiB
+ *   +--------+---+---------------+--------+-------+-------+-----------+------------------+
+ *   | arena  |   | dirty, starts | free   | purge | table | abandoned | areas 4 to 127,  |
+ *   |        |   |               | 8 KiB  |       |       | 8 KiB     | 2 KiB each       |
+ *   +--------+---+---------------+--------+-------+-------+-----------+------------------+
+ *   0        0x400  0xC00        0x4C00   0x6C00  0x8000  0x10000     0x12000
  *
  * First-class heaps have areas of the same kind: in a shared arena among those of the threads, else
  * in slices of 32 areas that are taken when needed.
@@ -222,12 +222,13 @@ export const WARM_MAX: u32 = 256;
 /*
  * ---- arena (offsets from arenaBase) -----------------------------------------------------------
  *
- *   0     64                   320                832
- *   +-----+--------------------+------------------+
- *   |words|span bins 64 * 4    |chunk tables 128*4|
- *   +-----+--------------------+------------------+
+ *   0     64                   320                832     1024
+ *   +-----+--------------------+------------------+-------+
+ *   |words|span bins 64 * 4    |chunk tables 128*4|purge  |
+ *   +-----+--------------------+------------------+-------+
  *
  *   slices of spans + slices of pages + slices of tables + 1 == slices that the arena was given
+ *   committed == dirty bits that are set
  */
 /** One past the highest slice that was ever ours. */
 export const A_TOP: u32 = 0;
@@ -255,6 +256,44 @@ export const A_AREAS: u32 = 56;
 export const A_SPANS: u32 = 64;
 export const A_CHUNKS: u32 = 320;
 export const SPAN_BINS: u32 = 64;
+/** Ticks so far: the clock of purges, see purge.ts. */
+export const A_TICK: u32 = 832;
+/** Ticks from a free to its purge, plus 1; 0 = nothing is ever purged. */
+export const A_PURGE_DELAY: u32 = 836;
+/** Ticks that another free puts a purge off by. */
+export const A_PURGE_EXTEND: u32 = 840;
+/** By how much longer an arena waits. */
+export const A_PURGE_MULT: u32 = 844;
+/** What a purge asks the host for: PAGES_DECOMMIT, PAGES_RESET or PAGES_ZERO. */
+export const A_PURGE_HOW: u32 = 848;
+/** No purge is due before this tick; 0 = none is planned. */
+export const A_PURGE_NEXT: u32 = 852;
+/** Not 0: what is not dirty must be committed before anybody touches it. */
+export const A_COMMIT_NEEDED: u32 = 856;
+/** Slices that are committed: taken into use and not purged since. */
+export const A_COMMITTED: u32 = 860;
+export const A_COMMITTED_PEAK: u32 = 864;
+/** How often the host was asked to commit, and has decommitted or zeroed, or reset, a run. */
+export const A_COMMITS: u32 = 868;
+export const A_PURGES: u32 = 872;
+export const A_RESETS: u32 = 876;
+/** Slices that all these purges, or resets, together were of. */
+export const A_PURGED: u32 = 880;
+export const A_RESET: u32 = 884;
+/** Passes of the generic path in a tick, a power of two: about a millisecond of allocation. */
+export const TICK_BEATS: u32 = 4096;
+/** A_PURGE_DELAY of purges that do not wait. */
+export const PURGE_AT_ONCE: u32 = 1;
+
+/** What the core asks the host to do with a range of whole slices. */
+export const PAGES_COMMIT: u32 = 0;
+export const PAGES_DECOMMIT: u32 = 1;
+export const PAGES_RESET: u32 = 2;
+export const PAGES_ZERO: u32 = 3;
+
+/** Flags of heapInit: the memory is zero; it must be committed before use. */
+export const INIT_ZEROED: u32 = 1;
+export const INIT_COMMITS: u32 = 2;
 
 // ---- the state slice --------------------------------------------------------------------------
 export const STATE_HEAP: u32 = 0x400;
@@ -265,6 +304,13 @@ export const STATE_HEAP: u32 = 0x400;
 export const STATE_DIRTY: u32 = 0xc00;
 /** Starts: 1 = a page begins here. */
 export const STATE_STARTS: u32 = 0xc04;
+/**
+ * For each chunk the tick when its free slices are purged, or 0, and the tick beyond which that is
+ * not put off.
+ */
+export const STATE_PURGE: u32 = 0x6c00;
+export const PURGE_SHIFT: u32 = 3;
+export const PURGE_LIMIT: u32 = 4;
 export const STATE_TABLE: u32 = 0x8000;
 
 // ---- the state of a shared arena --------------------------------------------------------------

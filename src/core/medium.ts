@@ -48,7 +48,7 @@ import {
 } from "./layout.ts";
 import { pageClaim, pagePublish, pageRelease, pageRetire } from "./page.ts";
 import { queueMove, queueOf, queuePush } from "./queue.ts";
-import { slicesAlloc } from "./slices.ts";
+import { slicesAlloc } from "./supply.ts";
 
 /** Whether the block that was taken last had never been written: zalloc asks right after. */
 export let mediumTookZero: bool = false;
@@ -169,7 +169,7 @@ export function mediumAlloc(size: u32): usize {
 
 /** As mediumAlloc from a new page; 0 = out of memory. */
 export function mediumAllocFresh(size: u32): usize {
-  const slice: u32 = slicesAlloc(MEDIUM_SLICES);
+  const slice: u32 = slicesAlloc(MEDIUM_SLICES, 1);
   if (slice === 0) return 0;
   const start: usize = (slice << SLICE_SHIFT) >>> 0;
   const page: usize = pageClaim(slice, MEDIUM_SLICES, UNIT_SIZE, start);

@@ -9,6 +9,7 @@
 
 import { SHARED } from "./atomics.ts";
 import { binSize } from "./bins.ts";
+import { slicesWereZero } from "./commit.ts";
 import { bitClear, bitSet, descOf } from "./desc.ts";
 import { load32, store32 } from "./glue.ts";
 import {
@@ -48,17 +49,20 @@ import {
   SLICE_SIZE,
   SMALL_MAX,
   STATE_STARTS,
+  TICK_BEATS,
   WARM_MAX,
   ZERO_UNKNOWN,
 } from "./layout.ts";
+import { purgeTick } from "./purge.ts";
 import { queueFromFull, queuePush, queueRemove } from "./queue.ts";
-import { slicesAlloc, slicesFree, slicesTakeZero } from "./slices.ts";
 import { arenaBase, heapBase, heapId } from "./state.ts";
+import { slicesAlloc, slicesFree } from "./supply.ts";
 
 /**
- * Fills the descriptor of a run for a page with blocks of one size from `start`. The caller fills
- * in what depends on the kind of page, then calls pagePublish.
+ * Fills the descriptor of a run that was just allocated for a page with blocks of one size from
+ * `start`. The caller fills in what depends on the kind of page, then calls pagePublish.
  */
+// @cold
 export function pageClaim(slice: u32, count: u32, block: u32, start: usize): usize {
   const page: usize = descOf(slice);
   store32(page, D_FREE, 0);
@@ -73,7 +77,7 @@ export function pageClaim(slice: u32, count: u32, block: u32, start: usize): usi
   store32(page, D_PREV, 0);
   store32(page, D_SLICES, count);
   store32(page, D_RETIRE, 0);
-  store32(page, D_ZERO, slicesTakeZero(slice, count) ? start : ZERO_UNKNOWN);
+  store32(page, D_ZERO, slicesWereZero ? start : ZERO_UNKNOWN);
   return page;
 }
 
@@ -113,7 +117,7 @@ export function pageSlices(size: u32): u32 {
 /** A page for a bin in front of its queue, with fresh blocks; 0 = out of memory. */
 export function pageFresh(bin: u32): usize {
   const block: u32 = binSize(bin);
-  const slice: u32 = slicesAlloc(1);
+  const slice: u32 = slicesAlloc(1, 1);
   if (slice === 0) return 0;
   const colour: u32 = pageColour(block);
   const start: usize = ((slice << SLICE_SHIFT) + colour) >>> 0;
@@ -205,10 +209,12 @@ export function pageEmptied(page: usize, block: usize): void {
   if (warm === 1) heapBeat();
 }
 
-/** What must happen at regular intervals; today it only counts them. */
+/** What must happen at regular intervals: counts them, and every so often a tick goes by. */
 export function heapBeat(): void {
-  store32(heapBase, H_HEARTBEAT, load32(heapBase, H_HEARTBEAT) + 1);
+  const beat: u32 = load32(heapBase, H_HEARTBEAT) + 1;
+  store32(heapBase, H_HEARTBEAT, beat);
   store32(heapBase, H_WARM, WARM_MAX);
+  if ((beat & (TICK_BEATS - 1)) === 0) purgeTick();
 }
 
 /** Widens the range of bins that the sweep looks at. */
@@ -233,22 +239,10 @@ export function pageFreeBlock(page: usize, block: usize): void {
   if ((load32(page, D_OWNER) & FLAG_FULL) !== 0) queueFromFull(page);
 }
 
-/** A run whose first slice is a multiple of `alignment` (in slices, a power of two), or 0. */
-function slicesAllocAligned(count: u32, alignment: u32): u32 {
-  const extra: u32 = alignment - 1;
-  const from: u32 = slicesAlloc(count + extra);
-  if (from === 0) return 0;
-  const slice: u32 = ((from + extra) & ~extra) >>> 0;
-  const head: u32 = slice - from;
-  if (head !== 0) slicesFree(from, head);
-  if (extra !== head) slicesFree(slice + count, extra - head);
-  return slice;
-}
-
 /** A page that is one block, its run aligned to `alignment` slices; 0 = out of memory. */
 export function pageLarge(size: u32, alignment: u32): usize {
   const count: u32 = size === 0 ? 1 : (size + (SLICE_SIZE - 1)) >>> SLICE_SHIFT;
-  const slice: u32 = alignment > 1 ? slicesAllocAligned(count, alignment) : slicesAlloc(count);
+  const slice: u32 = slicesAlloc(count, alignment);
   if (slice === 0) return 0;
   const block: u32 = (count << SLICE_SHIFT) >>> 0;
   const start: usize = (slice << SLICE_SHIFT) >>> 0;

@@ -64,6 +64,7 @@ export function queuesInit(): void {
 }
 
 /** Writes the direct entries that a queue serves, after its first page changed. */
+// @cold
 function queueDirect(queue: usize): void {
   let offset: u32 = load32(queue, Q_DIRECT);
   if (offset === DIRECT_NONE) return;
@@ -76,6 +77,7 @@ function queueDirect(queue: usize): void {
   }
 }
 
+// @cold
 function queueUnlink(queue: usize, page: usize): void {
   const next: usize = load32(page, D_NEXT);
   if (SHARED && load32(heapBase, H_POLL) === page) store32(heapBase, H_POLL, next);
@@ -90,6 +92,7 @@ function queueUnlink(queue: usize, page: usize): void {
   }
 }
 
+// @cold
 function queueLinkFront(queue: usize, page: usize): void {
   const first: usize = load32(queue, Q_FIRST);
   store32(page, D_NEXT, first);
@@ -100,6 +103,7 @@ function queueLinkFront(queue: usize, page: usize): void {
   queueDirect(queue);
 }
 
+// @cold
 function queueLinkBack(queue: usize, page: usize): void {
   const last: usize = load32(queue, Q_LAST);
   store32(page, D_NEXT, 0);

@@ -5,6 +5,7 @@
 
 import { free, malloc, usableSize } from "./alloc.ts";
 import { goodSize } from "./bins.ts";
+import { slicesWereZero } from "./commit.ts";
 import { descAt, pageOf } from "./desc.ts";
 import { load32, memoryCopy, memoryZero, mul32, mulOverflows, store8, store32 } from "./glue.ts";
 import {
@@ -24,8 +25,8 @@ import {
 } from "./layout.ts";
 import { mediumBlockOf, mediumResize } from "./medium.ts";
 import { pageLargeEnd } from "./page.ts";
-import { slicesExtend, slicesFree, slicesTakeZero } from "./slices.ts";
 import { heapId } from "./state.ts";
+import { slicesAppend, slicesFree } from "./supply.ts";
 
 /** usableSize without proof, for a pointer that is a block or nothing at all. */
 function blockSize(p: usize): usize {
@@ -74,6 +75,7 @@ function reallocMove(p: usize, old: usize, size: usize, zero: bool): usize {
 }
 
 /** The last word of the old size may hold bytes that were never the user's. */
+// @cold
 export function clearFrom(q: usize, old: usize, size: usize): void {
   const from: usize = old >= WORD ? old - WORD : 0;
   memoryZero(q + from, size - from);
@@ -110,9 +112,9 @@ function largeResize(p: usize, size: usize, zero: bool): bool {
   const want: u32 = (size + (SLICE_SIZE - 1)) >>> SLICE_SHIFT;
   const end: u32 = (p >>> SLICE_SHIFT) + have;
   if (want > have) {
-    if (!slicesExtend(end, want - have)) return false;
-    const fresh: bool = slicesTakeZero(end, want - have);
-    if (zero && !fresh) memoryZero((end << SLICE_SHIFT) >>> 0, (want - have) << SLICE_SHIFT);
+    if (!slicesAppend(end, want - have)) return false;
+    if (zero && !slicesWereZero)
+      memoryZero((end << SLICE_SHIFT) >>> 0, (want - have) << SLICE_SHIFT);
   } else if (want < have) {
     slicesFree(end - (have - want), have - want);
   }

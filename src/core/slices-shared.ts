@@ -1,20 +1,19 @@
 /**
  * Runs of slices for threads that share an arena: takes the place of slices.ts in the shared build.
  *
- * A bitmap says which slices are free, and its words change by compare-and-swap, so whoever stops
- * in the middle holds nobody up. Runs that cross words are claimed word by word and given back when
- * a later word fails. Not spans as in slices.ts: their lists would need a lock, which a thread that
- * is terminated would keep. The price is a scan: some 30 words for 64 MiB.
+ * A bitmap says which slices are free: see runs.ts. Not spans as in slices.ts: their lists would
+ * need a lock, which a thread that is terminated would keep. The price is a scan: some 30 words for
+ * 64 MiB.
  *
  *   free slices + slices of pages + slices of tables + 5 == slices that the arena was given
  *
  * What a terminated thread was claiming, giving back or adding is in none of these; it comes back
  * through lostCollect in threads.ts.
  */
-import { atomicAdd, atomicCas, atomicLoad, atomicOr, atomicSwap } from "./atomics.ts";
-import { bitIsSet, bitsMask, bitsSet, chunkTable, descOf } from "./desc.ts";
+import { atomicAdd, atomicCas, atomicLoad, atomicSwap } from "./atomics.ts";
+import { slicesTake, slicesWereZero, wordRaise } from "./commit.ts";
+import { bitIsSet, chunkTable, descOf } from "./desc.ts";
 import {
-  leadingZeros,
   load32,
   memoryGrow,
   memoryReach,
@@ -22,7 +21,6 @@ import {
   memorySlices,
   memoryZero,
   store32,
-  trailingZeros,
 } from "./glue.ts";
 import {
   A_CHUNKS,
@@ -49,6 +47,7 @@ import {
   STATE_STARTS,
   STATE_TABLE,
 } from "./layout.ts";
+import { runClaim, runFind, runIsFree, runPut, runsPurge } from "./runs.ts";
 import { arenaBase, heapBase, heapId } from "./state.ts";
 
 /** Looks at another thread's growth, some microseconds, before this one grows by itself. */
@@ -56,94 +55,23 @@ const GROW_LOOKS: u32 = 2000;
 /** Growths by others that an allocation waits for. */
 const GROW_TURNS: u32 = 4;
 
-function freeWord(index: u32): usize {
-  return arenaBase + STATE_FREE + (index << 2);
-}
-
-/** One past the last word of the bitmap that has slices. */
-function wordsEnd(): u32 {
-  return (atomicLoad(arenaBase, A_TOP) + 31) >>> 5;
-}
-
-/** First bit of `count` ones in a word, at most 31; 32 = there are none. */
-function bitsRun(bits: u32, count: u32): u32 {
-  let rest: u32 = bits;
-  let length: u32 = 1;
-  while (length < count) {
-    const more: u32 = count - length < length ? count - length : length;
-    rest = (rest & (rest >>> more)) >>> 0;
-    length = length + more;
-  }
-  return rest !== 0 ? trailingZeros(rest) : 32;
-}
-
-/** First slice of `count` free ones from word `from` on, or 0. Others may take it meanwhile. */
-function runFind(count: u32, from: u32): u32 {
-  const end: u32 = wordsEnd();
-  let run: u32 = 0;
-  for (let i: u32 = from; i < end; i++) {
-    const bits: u32 = load32(freeWord(i), 0);
-    if (bits === 0) {
-      run = 0;
-      continue;
-    }
-    const head: u32 = bits === 0xffffffff ? 32 : trailingZeros(~bits >>> 0);
-    if (run + head >= count) return (i << 5) - run;
-    if (head === 32) {
-      run = run + 32;
-      continue;
-    }
-    const bit: u32 = count < 32 ? bitsRun(bits, count) : 32;
-    if (bit !== 32) return (i << 5) + bit;
-    run = leadingZeros(~bits >>> 0);
-  }
-  return 0;
+/** Which slices are free, of those that are in no arena. */
+function freeSlices(): usize {
+  return arenaBase + STATE_FREE;
 }
 
 /** As runFind from where this heap looks first, then from the beginning. */
 function runFindNear(count: u32): u32 {
   const hint: u32 = load32(heapBase, H_HINT);
-  const slice: u32 = runFind(count, hint);
-  return slice !== 0 || hint === 0 ? slice : runFind(count, 0);
-}
-
-/** Claims the slices [slice, slice + count) if all of them are free. */
-export function runClaim(slice: u32, count: u32): bool {
-  const end: u32 = slice + count;
-  let i: u32 = slice;
-  while (i < end) {
-    if (!wordClaim(freeWord(i >>> 5), bitsMask(i & 31, end - i))) {
-      if (i !== slice) runPut(slice, i - slice);
-      return false;
-    }
-    i = ((i | 31) >>> 0) + 1;
-  }
-  return true;
-}
-
-function wordClaim(word: usize, mask: u32): bool {
-  let bits: u32 = atomicLoad(word, 0);
-  while ((bits & mask) >>> 0 === mask) {
-    if (atomicCas(word, 0, bits, (bits & ~mask) >>> 0)) return true;
-    bits = atomicLoad(word, 0);
-  }
-  return false;
-}
-
-/** Makes slices free. */
-export function runPut(slice: u32, count: u32): void {
-  const end: u32 = slice + count;
-  let i: u32 = slice;
-  while (i < end) {
-    atomicOr(freeWord(i >>> 5), 0, bitsMask(i & 31, end - i));
-    i = ((i | 31) >>> 0) + 1;
-  }
+  const top: u32 = atomicLoad(arenaBase, A_TOP);
+  const slice: u32 = runFind(freeSlices(), hint << 5, top, count);
+  return slice !== 0 || hint === 0 ? slice : runFind(freeSlices(), 0, top, count);
 }
 
 /** Claims a run that is there, or answers 0. A claim that fails is another thread's success. */
 function runTake(count: u32): u32 {
   let slice: u32 = runFindNear(count);
-  while (slice !== 0 && !runClaim(slice, count)) slice = runFindNear(count);
+  while (slice !== 0 && !runClaim(freeSlices(), slice, count)) slice = runFindNear(count);
   if (slice === 0) return 0;
   memoryReach(atomicLoad(arenaBase, A_TOP));
   if (count === 1) store32(heapBase, H_HINT, slice >>> 5);
@@ -151,11 +79,8 @@ function runTake(count: u32): u32 {
   return slice;
 }
 
-/**
- * A run of `count` slices, or 0. What the run holds is unknown; slicesTakeZero tells whether it is
- * zero.
- */
-export function slicesAlloc(count: u32): u32 {
+/** A run of `count` slices, or 0. It must be taken (slicesTake) before anybody touches it. */
+export function slicesClaim(count: u32): u32 {
   for (let turn: u32 = 0; turn < GROW_TURNS; turn++) {
     const slice: u32 = runTake(count);
     if (slice !== 0) return slice;
@@ -170,17 +95,17 @@ export function slicesWouldTouch(count: u32): bool {
   return slice === 0 || !bitIsSet(arenaBase + STATE_DIRTY, slice);
 }
 
-export function slicesFree(slice: u32, count: u32): void {
+export function slicesRelease(slice: u32, count: u32): void {
   atomicAdd(arenaBase, A_PAGE_SLICES, (0 - count) >>> 0);
-  runPut(slice, count);
+  runPut(freeSlices(), slice, count);
   if (slice >>> 5 < load32(heapBase, H_HINT)) store32(heapBase, H_HINT, slice >>> 5);
 }
 
 /** Appends `more` slices to a run that ends at `end`, if they are free or memory can grow there. */
 export function slicesExtend(end: u32, more: u32): bool {
-  if (!runClaim(end, more)) {
+  if (!runClaim(freeSlices(), end, more)) {
     if (end + runFrom(end, more) !== atomicLoad(arenaBase, A_TOP)) return false;
-    if (!slicesGrow(more, GROW_TURNS) || !runClaim(end, more)) return false;
+    if (!slicesGrow(more, GROW_TURNS) || !runClaim(freeSlices(), end, more)) return false;
   }
   memoryReach(atomicLoad(arenaBase, A_TOP));
   pageSlicesAdd(more);
@@ -195,23 +120,22 @@ function runFrom(slice: u32, most: u32): u32 {
 }
 
 export function sliceIsFree(slice: u32): bool {
-  return ((load32(freeWord(slice >>> 5), 0) >>> (slice & 31)) & 1) !== 0;
+  return runIsFree(freeSlices(), slice);
 }
 
 function pageSlicesAdd(count: u32): void {
   const total: u32 = atomicAdd(arenaBase, A_PAGE_SLICES, count) + count;
-  atomicRaise(arenaBase + A_PAGE_SLICES_PEAK, total);
+  wordRaise(arenaBase + A_PAGE_SLICES_PEAK, total);
 }
 
-/** Makes a word at least `value`. */
-function atomicRaise(word: usize, value: u32): void {
-  let old: u32 = atomicLoad(word, 0);
-  while (old < value && !atomicCas(word, 0, old, value)) old = atomicLoad(word, 0);
+/** Purges what is free and dirty in [from, end). */
+export function slicesPurge(from: u32, end: u32): void {
+  runsPurge(freeSlices(), from, end);
 }
 
-/** Whether a run that was just allocated is zero; from now on it counts as written. */
-export function slicesTakeZero(slice: u32, count: u32): bool {
-  return bitsSet(arenaBase + STATE_DIRTY, slice, count);
+/** Makes a slice free that a terminated thread had claimed. */
+export function slicePut(slice: u32): void {
+  runPut(freeSlices(), slice, 1);
 }
 
 /**
@@ -260,6 +184,7 @@ function minimum(a: u32, b: u32): u32 {
 }
 
 /** Slices needed for tables of the chunks that [from, from + count) enters. */
+// @cold
 function tablesMissing(from: u32, count: u32): u32 {
   let tables: u32 = 0;
   const last: u32 = (from + count) >>> CHUNK_SHIFT;
@@ -285,18 +210,20 @@ function growOnce(count: u32): bool {
  */
 export function slicesAdd(first: u32, count: u32): void {
   const end: u32 = first + count;
-  atomicRaise(arenaBase + A_TOP, end);
+  wordRaise(arenaBase + A_TOP, end);
   const tables: u32 = tablesAdd(first, end);
+  if (tables === 0) return;
   for (let slice: u32 = first; slice < tables; slice++) store32(descOf(slice), D_BIN, BIN_OURS);
   for (let slice: u32 = tables; slice < end; slice++) store32(descOf(slice), D_BIN, BIN_TABLE);
   atomicAdd(arenaBase, A_OWN_SLICES, count);
   atomicAdd(arenaBase, A_TABLE_SLICES, end - tables);
-  if (tables !== first) runPut(first, tables - first);
+  if (tables !== first) runPut(freeSlices(), first, tables - first);
 }
 
 /**
- * Tables for the chunks that [first, end) enters, from its end; answers where they begin. Another
- * thread may be quicker with a table; then ours is kept for the next chunk.
+ * Tables for the chunks that [first, end) enters, from its end; answers where they begin, or 0 when
+ * one cannot be committed: then all of the range is nobody's. Another thread may be quicker with a
+ * table; then ours is kept for the next chunk.
  */
 function tablesAdd(first: u32, end: u32): u32 {
   let rest: u32 = end;
@@ -308,6 +235,7 @@ function tablesAdd(first: u32, end: u32): u32 {
     if (table === 0) {
       rest = rest - 1;
       table = tableSlice(rest);
+      if (table === 0) return 0;
     }
     memoryRefresh();
     if (!atomicCas(entry, A_CHUNKS, 0, table)) atomicSwap(arenaBase, A_TABLE_SPARE, table);
@@ -315,10 +243,11 @@ function tablesAdd(first: u32, end: u32): u32 {
   return rest;
 }
 
-/** Half a slice of zeros for a table; the other half is for the next one. */
+/** Half a slice of zeros for a table, or 0; the other half is for the next one. */
 function tableSlice(slice: u32): usize {
   const table: usize = (slice << SLICE_SHIFT) >>> 0;
-  if (!slicesTakeZero(slice, 1)) memoryZero(table, SLICE_SIZE);
+  if (!slicesTake(slice, 1)) return 0;
+  if (!slicesWereZero) memoryZero(table, SLICE_SIZE);
   atomicSwap(arenaBase, A_TABLE_SPARE, table + CHUNK_TABLE_SIZE);
   return table;
 }

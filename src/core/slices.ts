@@ -7,7 +7,8 @@
  * same functions.
  */
 
-import { bitIsSet, bitsSet, chunkTable, descOf } from "./desc.ts";
+import { rangePurge, slicesTake, slicesWereZero, wordRaise } from "./commit.ts";
+import { bitIsSet, chunkTable, descOf } from "./desc.ts";
 import {
   leadingZeros,
   load32,
@@ -114,6 +115,7 @@ function descBefore(desc: usize, slice: u32, count: u32): usize {
 }
 
 /** Length of the span at whose edge a slice stands, or 0; a table must cover the slice. */
+// @cold
 function spanLength(desc: usize): u32 {
   const mark: u32 = load32(desc, D_BIN);
   return mark > BIN_SPAN ? mark - BIN_SPAN : 0;
@@ -187,9 +189,9 @@ function spanTake(span: usize, count: u32): u32 {
 
 /**
  * A run of `count` slices, or 0. Slice 0 is never handed out: at its earliest it is the state's.
- * What the run holds is unknown; slicesTakeZero tells whether it is zero.
+ * It must be taken (slicesTake) before anybody touches it.
  */
-export function slicesAlloc(count: u32): u32 {
+export function slicesClaim(count: u32): u32 {
   let span: usize = spanFind(count);
   if (span === 0) {
     if (!slicesGrow(count)) return 0;
@@ -208,7 +210,7 @@ export function slicesWouldTouch(count: u32): bool {
   return !bitIsSet(arenaBase + STATE_DIRTY, slice);
 }
 
-export function slicesFree(slice: u32, count: u32): void {
+export function slicesRelease(slice: u32, count: u32): void {
   store32(arenaBase, A_PAGE_SLICES, load32(arenaBase, A_PAGE_SLICES) - count);
   runRelease(slice, count);
 }
@@ -235,14 +237,7 @@ function spanAt(slice: u32): u32 {
 function pageSlicesAdd(count: u32): void {
   const total: u32 = load32(arenaBase, A_PAGE_SLICES) + count;
   store32(arenaBase, A_PAGE_SLICES, total);
-  if (total > load32(arenaBase, A_PAGE_SLICES_PEAK)) {
-    store32(arenaBase, A_PAGE_SLICES_PEAK, total);
-  }
-}
-
-/** Whether a run that was just allocated is zero; from now on it counts as written. */
-export function slicesTakeZero(slice: u32, count: u32): bool {
-  return bitsSet(arenaBase + STATE_DIRTY, slice, count);
+  wordRaise(arenaBase + A_PAGE_SLICES_PEAK, total);
 }
 
 /** Slices of the span that ends at the top of memory. */
@@ -270,6 +265,7 @@ function minimum(a: u32, b: u32): u32 {
 }
 
 /** Slices needed for tables of the chunks that [from, from + count) enters. */
+// @cold
 function tablesMissing(from: u32, count: u32): u32 {
   let tables: u32 = 0;
   const last: u32 = (from + count) >>> CHUNK_SHIFT;
@@ -290,9 +286,24 @@ function growOnce(count: u32): u32 {
   return first;
 }
 
+/** Purges the dirty slices of spans that lie in [from, end). O(spans). */
+export function slicesPurge(from: u32, end: u32): void {
+  for (let bin: u32 = 1; bin < SPAN_BINS; bin++) {
+    let span: usize = load32(spanHead(bin), 0);
+    while (span !== 0) {
+      const slice: u32 = load32(span, D_START) >>> SLICE_SHIFT;
+      const first: u32 = slice > from ? slice : from;
+      const last: u32 = minimum(slice + load32(span, D_SLICES), end);
+      if (first < last) rangePurge(first, last - first);
+      span = load32(span, D_NEXT);
+    }
+  }
+}
+
 /**
  * Takes new slices under management; their memory is zero unless the dirty bits say otherwise.
- * Tables come from the end, so that the rest still continues a span at the old top.
+ * Tables come from the end, so that the rest still continues a span at the old top. Slices without
+ * a table, since it cannot be committed, are nobody's.
  */
 export function slicesAdd(first: u32, count: u32): void {
   let end: u32 = first + count;
@@ -304,7 +315,10 @@ export function slicesAdd(first: u32, count: u32): void {
     if (load32(entry, A_CHUNKS) !== 0) continue;
     if (load32(arenaBase, A_TABLE_SPARE) === 0) {
       end = end - 1;
-      tableSliceAdd(end);
+      if (!tableSliceAdd(end)) {
+        store32(arenaBase, A_OWN_SLICES, load32(arenaBase, A_OWN_SLICES) - (end + 1 - first));
+        return;
+      }
     }
     store32(entry, A_CHUNKS, tableTake());
     if (end === first) return;
@@ -320,11 +334,14 @@ function tableTake(): usize {
   return table;
 }
 
-function tableSliceAdd(slice: u32): void {
+/** False: the host cannot commit the slice. */
+function tableSliceAdd(slice: u32): bool {
   const table: usize = (slice << SLICE_SHIFT) >>> 0;
-  if (!slicesTakeZero(slice, 1)) memoryZero(table, SLICE_SIZE);
+  if (!slicesTake(slice, 1)) return false;
+  if (!slicesWereZero) memoryZero(table, SLICE_SIZE);
   store32(arenaBase, A_TABLE_SPARE, table);
   store32(arenaBase, A_TABLE_SLICES, load32(arenaBase, A_TABLE_SLICES) + 1);
+  return true;
 }
 
 /** Gives an arena whose state slice is zero the slices that the memory has behind that slice. */

@@ -15,11 +15,13 @@
 import { abandonedAdoptAll, pageAbandon, pageAdopt, pageWasFreedIn } from "./abandon.ts";
 import { atomicAdd, atomicCas, atomicLoad, atomicStore } from "./atomics.ts";
 import { backingBind, heapBind } from "./backing.ts";
+import { pagesAsk } from "./commit.ts";
 import { bitClear, bitIsSet, chunkTable, descOf } from "./desc.ts";
 import { load32, memoryReach, memoryZero, store32 } from "./glue.ts";
 import {
   A_ABANDONED,
   A_ATTACHES,
+  A_COMMIT_NEEDED,
   A_GROWER,
   A_HEARTBEAT,
   A_OWN_SLICES,
@@ -56,6 +58,7 @@ import {
   H_STATE,
   H_WARM,
   OWNER_ABANDONED,
+  PAGES_COMMIT,
   Q_FIRST,
   SHARED_STATE_SLICES,
   SLICE_SHIFT,
@@ -67,7 +70,7 @@ import {
 import { mediumMend } from "./medium.ts";
 import { pageDrop, pageMend } from "./page.ts";
 import { queueOf, queueRemove, queuesInit } from "./queue.ts";
-import { runPut, sliceIsFree, slicesFreeCount } from "./slices-shared.ts";
+import { sliceIsFree, slicePut, slicesFreeCount } from "./slices-shared.ts";
 import {
   arenaBase,
   heapBase,
@@ -322,12 +325,13 @@ export function lostCollect(): u32 {
   return lost;
 }
 
-/** Makes a lost slice a free one. */
+/** Makes a lost slice a free one; its thread may have died between a purge and its books. */
 function sliceFind(slice: u32): void {
   bitClear(arenaBase + STATE_STARTS, slice);
   store32(descOf(slice), D_OWNER, 0);
   store32(descOf(slice), D_BIN, BIN_OURS);
-  runPut(slice, 1);
+  if (load32(arenaBase, A_COMMIT_NEEDED) !== 0 && !pagesAsk(PAGES_COMMIT, slice, 1)) return;
+  slicePut(slice);
 }
 
 /** Counts the slices anew; a thread that comes meanwhile wins over a count that it makes wrong. */

@@ -11,6 +11,12 @@ export { type OsPages, type OsPagesMissing, osPages, type ReserveOptions } from 
 export type { Residency } from "./os-residency.ts";
 export { type Release, sourceReleasing, withOsPages } from "./os-source.ts";
 export {
+  type SimulatedMemory,
+  type SimulatedOptions,
+  simulatedMemory,
+} from "./simulated.ts";
+export type { PageCall, SimulatedPages } from "./simulated-pages.ts";
+export {
   type GrowthOptions,
   type GrowthPolicy,
   growEighth,

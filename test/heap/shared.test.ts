@@ -227,11 +227,11 @@ test("what cannot be shared, or is no handle, is refused", () => {
     [() => attachHeap({} as never), "TypeError: handle must come from heap.handle()"],
     [
       () => attachHeap({ ...handle, terrane: 99 }),
-      "RangeError: handle of version 99, not 1: all threads need one terrane",
+      "RangeError: handle of version 99, not 2: all threads need one terrane",
     ],
     [
       () => attachHeap(handle, { backend: "js" } as never),
-      "TypeError: unknown option backend; known: onError",
+      "TypeError: unknown option backend; known: memory, onError",
     ],
     [() => heap.recover(heap.threadId), "RangeError: recover: this thread is alive"],
     [() => heap.recover("1" as never), "TypeError: threadId must be a number, not string"],

@@ -24,8 +24,10 @@ export interface CheckedCore extends SharedCoreExports {
   binSize(bin: number): number;
   spanBin(slices: number): number;
   /** Of the shared build only. */
-  slicesAlloc(count: number): number;
+  slicesAlloc(count: number, alignment: number): number;
   slicesFree(slice: number, count: number): void;
+  purgeTick(): void;
+  committedIsValid(): boolean | number;
   slicesFreeCount(): number;
   lostCollect(): number;
 }
@@ -55,6 +57,9 @@ export interface CoreSubject {
   heap(offset: number): number;
   /** Every error that was raised: [code, size]. */
   errors: [number, number][];
+  /** Every call for pages: [operation, address, bytes], and what answers it: at first true. */
+  pages: [number, number, number][];
+  pageCall(operation: number, address: number, bytes: number): boolean;
   /** Number of growths asked for; those from refuseFrom to refuseTo (1-based) are refused. */
   growths: number;
   refuseFrom: number;
@@ -107,7 +112,7 @@ export function coreOver(
 ): CoreSubject {
   const subject = { backEnd, build, base, memory, ...windows(memory, base, build) } as CoreSubject;
   coreStart(subject);
-  subject.core.heapInit(base, zeroed);
+  subject.core.heapInit(base, Number(zeroed));
   return subject;
 }
 
@@ -130,6 +135,8 @@ export function coreOn(backEnd: BackEnd, source: MemorySource): CheckedCore {
 
 function coreStart(subject: CoreSubject): void {
   subject.errors = [];
+  subject.pages = [];
+  subject.pageCall = () => true;
   subject.growths = 0;
   subject.refuseFrom = Number.POSITIVE_INFINITY;
   subject.refuseTo = Number.POSITIVE_INFINITY;
@@ -164,6 +171,10 @@ function hostOf(subject: CoreSubject): CoreHost {
       return subject.memory.buffer;
     },
     grow: (slices) => growExactly(subject, slices >>> 0),
+    pages: (operation, address, bytes) => {
+      subject.pages.push([operation, address >>> 0, bytes >>> 0]);
+      return subject.pageCall(operation, address >>> 0, bytes >>> 0) ? 1 : 0;
+    },
     error: (code, size) => {
       subject.errors.push([code >>> 0, size >>> 0]);
     },
@@ -184,7 +195,8 @@ function growExactly(subject: CoreSubject, slices: number): number {
 function instantiate(subject: CoreSubject): CheckedCore {
   const host = hostOf(subject);
   if (subject.backEnd === "js") return factories[subject.build](host);
-  const env = { memory: subject.memory, grow: host.grow, error: host.error };
+  const { grow, pages, error } = host;
+  const env = { memory: subject.memory, grow, pages, error };
   return new WebAssembly.Instance(modules[subject.build], { env })
     .exports as unknown as CheckedCore;
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
-import { A_GROWER, A_PAGE_SLICES, SLICE_SIZE } from "#dist/core/layout.js";
+import { A_GROWER, A_PAGE_SLICES, INIT_ZEROED, SLICE_SIZE } from "#dist/core/layout.js";
 import { deaths, dropAll, keep, programs } from "./step-programs.js";
 import * as S from "./steps.js";
 
@@ -57,6 +57,7 @@ export class Explorer {
     this.#core = S.createStepped({
       buffer: this.#words.buffer,
       grow: () => 0,
+      pages: () => 1,
       error: () => {},
       step: () => {},
       stepStore: () => {},
@@ -119,7 +120,7 @@ export class Explorer {
     this.#set(S.SEED, schedule.seed ?? 0);
     this.#set(S.ONE_IN, schedule.oneIn ?? 0);
     this.#ctl.set([...schedule.plan.flat(), -1], S.PLAN);
-    this.#core.heapInit(S.BASE, true);
+    this.#core.heapInit(S.BASE, INIT_ZEROED);
     this.#core.threadDetach();
     for (let role = 0; role < roles.length; role++) this.#command(S.BEGIN, role, 1);
     this.#set(S.TURN, schedule.first);

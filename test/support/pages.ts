@@ -63,6 +63,7 @@ export function spans(s: CoreSubject): [number, number][] {
 /** Every walk passes. */
 export function assertValid(s: CoreSubject): void {
   assert.equal(s.core.heapIsValid(), 1, "heapIsValid");
+  assert.equal(s.core.committedIsValid(), 1, "committedIsValid");
 }
 
 /** Nothing is allocated any more, and the books know it. */

@@ -1,6 +1,7 @@
 /** Small programs of two or three threads, in which everything that threads can do meets. */
 import assert from "node:assert/strict";
-import { CELL_FREE, CELLS_EACH, type Program, type Thread } from "./steps.js";
+import { A_COMMITTED, A_COMMITTED_PEAK, A_PURGED, PAGES_DECOMMIT } from "#dist/core/layout.js";
+import { BASE, CELL_FREE, CELLS_EACH, type Program, type Thread } from "./steps.js";
 
 /** Eight of them fill a page. */
 const BIG = 8000;
@@ -39,6 +40,13 @@ export function dropAll(thread: Thread, owner = thread.number): void {
 
 function keepMany(thread: Thread, count: number, size: number, from = 0): void {
   for (let i = 0; i < count; i++) assert.ok(keep(thread, from + i, size), "room for the program");
+}
+
+/** Committed is what is dirty, and what is purged is what left it. */
+function booksCheck({ core, words }: Thread): void {
+  assert.ok(core.committedIsValid(), "committedIsValid");
+  const word = (offset: number) => words[(BASE + offset) >>> 2] as number;
+  assert.ok(word(A_COMMITTED_PEAK) >= word(A_COMMITTED));
 }
 
 const detach = ({ core }: Thread) => core.threadDetach();
@@ -202,7 +210,7 @@ export const programs: Program[] = [
     maximum: 96,
     roles: [40, 20, 33].map((count) => ({
       run: (t: Thread) => {
-        t.cells[CELL_FREE + 2 * t.number] = t.core.slicesAlloc(count);
+        t.cells[CELL_FREE + 2 * t.number] = t.core.slicesAlloc(count, 1);
         t.cells[CELL_FREE + 2 * t.number + 1] = count;
       },
       end: (t: Thread) => {
@@ -230,7 +238,7 @@ export const programs: Program[] = [
     roles: [
       {
         run: (t) => {
-          t.cells[CELL_FREE] = t.core.slicesAlloc(45);
+          t.cells[CELL_FREE] = t.core.slicesAlloc(45, 1);
         },
         end: (t) => {
           if (t.cells[CELL_FREE]) t.core.slicesFree(t.cells[CELL_FREE] as number, 45);
@@ -239,6 +247,49 @@ export const programs: Program[] = [
       { run: (t) => keepMany(t, 2, BIG) },
       { begin: (t) => keepMany(t, 1, LARGE), run: (t) => dropAll(t) },
     ],
+  },
+  {
+    name: "row 85: a purge against reuse of what it purges",
+    slices: 30,
+    maximum: 30,
+    roles: [
+      {
+        begin: (t) => {
+          t.core.purgeSet(1, 1, 10, PAGES_DECOMMIT);
+          keepMany(t, 3, LARGE);
+          drop(t, 0, 0);
+          drop(t, 0, 2);
+        },
+        run: (t) => t.core.purgeTick(),
+      },
+      { run: (t) => void keep(t, 0, LARGE) },
+    ],
+    check: booksCheck,
+  },
+  {
+    name: "row 85: a purge against a free that plans one, and a purge by force",
+    slices: 30,
+    maximum: 30,
+    roles: [
+      {
+        begin: (t) => {
+          t.core.purgeSet(1, 1, 10, PAGES_DECOMMIT);
+          keepMany(t, 3, LARGE);
+          drop(t, 0, 0);
+        },
+        run: (t) => t.core.purgeTick(),
+      },
+      {
+        run: (t) => {
+          drop(t, 0, 2);
+          t.core.purge(true);
+        },
+      },
+    ],
+    check: (t) => {
+      booksCheck(t);
+      assert.ok(t.words[(BASE + A_PURGED) >>> 2]! >= 5, "what waited is purged");
+    },
   },
   {
     name: "two claimers of the last run",
@@ -351,6 +402,25 @@ export const deaths: Program[] = [
     maximum: 60,
     leak: 5,
     roles: [{ run: (t) => void keep(t, 0, LARGE) }, { run: (t) => void keep(t, 0, LARGE) }],
+  },
+  {
+    name: "a purge",
+    leak: 5,
+    roles: [
+      {
+        begin: (t) => {
+          t.core.purgeSet(1, 1, 10, PAGES_DECOMMIT);
+          keepMany(t, 2, LARGE);
+          drop(t, 0, 0);
+        },
+        run: (t) => {
+          t.core.purgeTick();
+          drop(t, 0, 1);
+          t.core.purge(true);
+        },
+      },
+      { run: (t) => void keep(t, 0, LARGE) },
+    ],
   },
   {
     name: "detach",

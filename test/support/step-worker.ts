@@ -125,6 +125,12 @@ function grow(slices: number): number {
   return 0;
 }
 
+/** A purge that hits a block in use takes its cookie. */
+function purged(_operation: number, address: number, bytes: number): number {
+  words.fill(0, address >>> 2, (address + bytes) >>> 2);
+  return 1;
+}
+
 function program(): S.Program {
   const index = get(S.PROGRAM);
   return (index < programs.length ? programs[index] : deaths[index - programs.length])!;
@@ -137,6 +143,7 @@ function maximum(): number {
 const core = S.createStepped({
   buffer: memory,
   grow,
+  pages: purged,
   error: () => {},
   step,
   stepStore,

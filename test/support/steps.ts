@@ -64,7 +64,9 @@ export const QUIT = -1;
 export interface SteppedCore extends SharedCoreExports {
   heapIsValid(): boolean;
   arenaIsValid(): boolean;
-  slicesAlloc(count: number): number;
+  slicesAlloc(count: number, alignment: number): number;
+  purgeTick(): void;
+  committedIsValid(): boolean;
   slicesFree(slice: number, count: number): void;
   slicesFreeCount(): number;
   lostCollect(): number;
