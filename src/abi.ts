@@ -67,7 +67,7 @@ for (const size of ["m", "j"]) {
 }
 
 /** Of the names in `direct`, those that exist for a heap that is named first: heap_malloc … */
-const ofHeap = [
+export const ofHeap: readonly string[] = [
   ...["malloc", "zalloc", "calloc", "mallocn", "malloc_small", "zalloc_small", "strdup", "strndup"],
   "realpath",
   ...["realloc", "reallocn", "reallocf", "rezalloc", "recalloc", "realloc_aligned"],

@@ -1,92 +1,161 @@
-/** The debug allocator under C's names, for the import object of a wasm module. */
-import type { HeapAbi } from "../abi.ts";
-import { SIZE_LIMIT } from "../errors.ts";
-import type { Calls } from "./calls.ts";
+/**
+ * The debug allocator under every name that Heap.abi has, for the import object of a wasm module,
+ * and under C23's sized frees. What C leaves undefined is reported; a request that cannot be met
+ * answers 0.
+ */
+import { type AbiFunction, type HeapAbi, ofHeap } from "../abi.ts";
+import { MAIN_HEAP } from "./block.ts";
+import type { Site } from "./calls.ts";
+import type { Verbs } from "./verbs.ts";
 
-const EINVAL = 22;
-const ENOMEM = 12;
+type VerbName = Exclude<keyof Verbs, "calls">;
 
-/** HeapAbi, and C23's sized frees, which are checked against what the block was asked for with. */
-export interface DebugAbi extends HeapAbi {
+/** C's names of the verbs. Arguments come in the same order. */
+const named = {
+  malloc: "malloc",
+  free: "free",
+  calloc: "calloc",
+  realloc: "realloc",
+  memalign: "memalign",
+  aligned_alloc: "alignedAlloc",
+  posix_memalign: "posixMemalign",
+  malloc_usable_size: "usableSize",
+  reallocarray: "reallocn",
+  reallocarr: "reallocarr",
+  strdup: "strdup",
+  strndup: "strndup",
+  realpath: "realpath",
+  valloc: "valloc",
+  pvalloc: "pvalloc",
+  cfree: "cfree",
+  free_sized: "freeSize",
+  free_aligned_sized: "freeAlignedSized",
+  zalloc: "zalloc",
+  malloc_small: "malloc",
+  zalloc_small: "zalloc",
+  mallocn: "mallocn",
+  reallocn: "reallocn",
+  reallocf: "reallocf",
+  rezalloc: "rezalloc",
+  recalloc: "recalloc",
+  expand: "expand",
+  usable_size: "usableSize",
+  malloc_size: "usableSize",
+  good_size: "goodSize",
+  malloc_good_size: "goodSize",
+  malloc_aligned: "mallocAligned",
+  malloc_aligned_at: "mallocAlignedAt",
+  zalloc_aligned: "zallocAligned",
+  zalloc_aligned_at: "zallocAlignedAt",
+  calloc_aligned: "callocAligned",
+  calloc_aligned_at: "callocAlignedAt",
+  realloc_aligned: "reallocAligned",
+  realloc_aligned_at: "reallocAlignedAt",
+  rezalloc_aligned: "rezallocAligned",
+  rezalloc_aligned_at: "rezallocAlignedAt",
+  recalloc_aligned: "recallocAligned",
+  recalloc_aligned_at: "recallocAlignedAt",
+  free_size: "freeSize",
+  free_aligned: "freeAligned",
+  free_size_aligned: "freeSizeAligned",
+  is_in_heap_region: "contains",
+  new: "new",
+  new_aligned: "newAligned",
+  new_nothrow: "newNothrow",
+  new_aligned_nothrow: "newAlignedNothrow",
+} satisfies Record<string, VerbName>;
+
+/** C++'s operators; size_t is `m` where it is unsigned long, `j` in old toolchains. */
+function operators(): Record<string, VerbName> {
+  const table: Record<string, VerbName> = {};
+  for (const [make, drop] of [
+    ["_Znw", "_ZdlPv"],
+    ["_Zna", "_ZdaPv"],
+  ]) {
+    table[`${drop}`] = "free";
+    table[`${drop}RKSt9nothrow_t`] = "free";
+    table[`${drop}St11align_val_t`] = "freeAligned";
+    table[`${drop}St11align_val_tRKSt9nothrow_t`] = "freeAligned";
+    for (const size of ["m", "j"]) {
+      table[`${make}${size}`] = "new";
+      table[`${make}${size}RKSt9nothrow_t`] = "newNothrow";
+      table[`${make}${size}St11align_val_t`] = "newAligned";
+      table[`${make}${size}St11align_val_tRKSt9nothrow_t`] = "newAlignedNothrow";
+      table[`${drop}${size}`] = "freeSize";
+      table[`${drop}${size}St11align_val_t`] = "freeSizeAligned";
+    }
+  }
+  return table;
+}
+
+/** HeapAbi, and C23's sized frees; sizes and alignments that frees name are compared. */
+export type DebugAbi = HeapAbi & {
   free_sized(p: number, size: number): void;
   free_aligned_sized(p: number, alignment: number, size: number): void;
+};
+
+type Call = (site: Site, ...args: number[]) => number | boolean | undefined;
+
+/** The verbs with numbers as WebAssembly sends and takes them: signed. */
+export function abiOf(verbs: Verbs): DebugAbi {
+  const abi: Record<string, AbiFunction> = {};
+  for (const [name, verb] of [...Object.entries(named), ...Object.entries(operators())]) {
+    abi[name] = functionOf(verbs, name, verb);
+  }
+  for (const name of ofHeap)
+    abi[`heap_${name}`] = heapFunctionOf(verbs, name as keyof typeof named);
+  Object.assign(abi, heapCalls(verbs));
+  const plain = Object.entries(abi).filter(([name]) => !name.startsWith("_Z"));
+  const prefixed = plain.map(([name, call]) => [`mi_${name}`, call]);
+  return { ...abi, ...Object.fromEntries(prefixed) } as DebugAbi;
 }
 
-/**
- * Numbers arrive signed from WebAssembly. What C leaves undefined is reported; a request that
- * cannot be met answers 0.
- */
-export function abiOf(calls: Calls): DebugAbi {
-  const abi: DebugAbi = {
-    malloc: (size) => sized(size >>> 0, (n) => calls.malloc("malloc", abi.malloc, n)),
-    calloc: (count, size) =>
-      sized((count >>> 0) * (size >>> 0), (n) => calls.malloc("calloc", abi.calloc, n, true)),
-    realloc: (p, size) =>
-      sized(size >>> 0, (n) => calls.resize("realloc", abi.realloc, p >>> 0, n)),
-    reallocarray: (p, count, size) =>
-      sized((count >>> 0) * (size >>> 0), (n) =>
-        calls.resize("reallocarray", abi.reallocarray, p >>> 0, n),
-      ),
-    free: (p) => calls.free("free", abi.free, p >>> 0),
-    free_sized: (p, size) =>
-      calls.free("free_sized", abi.free_sized, p >>> 0, { size: size >>> 0 }),
-    free_aligned_sized: (p, alignment, size) =>
-      calls.free("free_aligned_sized", abi.free_aligned_sized, p >>> 0, {
-        size: size >>> 0,
-        alignment: alignment >>> 0,
-      }),
-    memalign: (alignment, size) =>
-      aligned(alignment >>> 0, size >>> 0, (a, n) =>
-        calls.memalign("memalign", abi.memalign, a, n),
-      ),
-    aligned_alloc: (alignment, size) =>
-      aligned(alignment >>> 0, size >>> 0, (a, n) =>
-        calls.memalign("aligned_alloc", abi.aligned_alloc, a, n),
-      ),
-    posix_memalign: (out, alignment, size) => {
-      const a = alignment >>> 0;
-      if (a < 4 || !isPowerOfTwo(a)) return EINVAL;
-      const p = aligned(a, size >>> 0, (b, n) =>
-        calls.memalign("posix_memalign", abi.posix_memalign, b, n),
-      );
-      if (p !== 0) calls.backing.u32[out >>> 2] = p;
-      return p === 0 ? ENOMEM : 0;
-    },
-    malloc_usable_size: (p) => calls.usable("malloc_usable_size", abi.malloc_usable_size, p >>> 0),
-    strdup: (p) =>
-      copyText(calls, p >>> 0, SIZE_LIMIT, (n) => calls.malloc("strdup", abi.strdup, n)),
-    strndup: (p, max) =>
-      copyText(calls, p >>> 0, max >>> 0, (n) => calls.malloc("strndup", abi.strndup, n)),
+/** What reports call a function: C++'s operators as their authors write them. */
+function callOf(name: string): string {
+  const operator = /^_Z(n|d)(w|l|a)/.exec(name);
+  if (!operator) return name;
+  return `operator ${operator[1] === "n" ? "new" : "delete"}${operator[2] === "a" ? "[]" : ""}`;
+}
+
+function functionOf(verbs: Verbs, name: string, verb: VerbName): AbiFunction {
+  const target = verbs[verb].bind(verbs) as Call;
+  const entry: AbiFunction = (a = 0, b = 0, c = 0, d = 0, e = 0) =>
+    answerOf(target(site, a >>> 0, b >>> 0, c >>> 0, d >>> 0, e >>> 0));
+  const site: Site = { call: callOf(name), entry };
+  return entry;
+}
+
+function heapFunctionOf(verbs: Verbs, name: keyof typeof named): AbiFunction {
+  const target = verbs[named[name]].bind(verbs) as Call;
+  const call = `heap_${name}`;
+  const entry: AbiFunction = (heap = 0, a = 0, b = 0, c = 0, d = 0, e = 0) =>
+    answerOf(
+      target({ call, entry, heap: heap >>> 0 }, a >>> 0, b >>> 0, c >>> 0, d >>> 0, e >>> 0),
+    );
+  return entry;
+}
+
+function answerOf(answer: number | boolean | undefined): number | undefined {
+  return answer === undefined ? undefined : Number(answer);
+}
+
+/** mimalloc's first-class heaps; a heap is its id, and ids are what C passes around. */
+function heapCalls({ calls }: Verbs): Record<string, AbiFunction> {
+  const isOwned = (heap: number, p: number) => p % 8 === 0 && calls.heapOf(p) === heap;
+  const collect: AbiFunction = () => calls.collect({ call: "collect", entry: collect });
+  const destroy: AbiFunction = (heap = 0) =>
+    calls.heapDestroy({ call: "heap_destroy", entry: destroy }, heap >>> 0);
+  return {
+    collect,
+    heap_collect: collect,
+    heap_new: () => calls.heaps.draw(),
+    heap_delete: (heap = 0) => calls.heapDelete(heap >>> 0),
+    heap_destroy: destroy,
+    heap_get_default: () => calls.heaps.default,
+    heap_set_default: (heap = 0) => calls.heapDefault(heap >>> 0),
+    heap_get_backing: () => MAIN_HEAP,
+    heap_contains_block: (heap = 0, p = 0) => Number(calls.heapOf(p >>> 0) === heap >>> 0),
+    heap_check_owned: (heap = 0, p = 0) => Number(isOwned(heap >>> 0, p >>> 0)),
+    check_owned: (p = 0) => Number(isOwned(calls.heaps.default, p >>> 0)),
   };
-  return abi;
-}
-
-function sized(size: number, get: (size: number) => number): number {
-  return size > SIZE_LIMIT ? 0 : get(size);
-}
-
-function aligned(
-  alignment: number,
-  size: number,
-  get: (alignment: number, size: number) => number,
-): number {
-  if (!isPowerOfTwo(alignment) || alignment > 2 ** 30 || size > SIZE_LIMIT) return 0;
-  return get(alignment, size);
-}
-
-function isPowerOfTwo(number: number): boolean {
-  return number !== 0 && (number & (number - 1)) === 0;
-}
-
-/** The text at p up to its NUL, `max` bytes at most, in a new block with a NUL. */
-function copyText(calls: Calls, p: number, max: number, get: (size: number) => number): number {
-  if (p === 0) return 0;
-  const nul = calls.backing.u8.indexOf(0, p);
-  const length = Math.min(nul < 0 ? calls.backing.u8.length - p : nul - p, max);
-  const to = get(length + 1);
-  if (to === 0) return 0;
-  const { u8 } = calls.backing;
-  u8.copyWithin(to, p, p + length);
-  u8[to + length] = 0;
-  return to;
 }

@@ -8,7 +8,10 @@ export interface AllocatorLike extends HeapLike {
   calloc(count: number, size: number): number;
   realloc(ptr: number, size: number): number;
   memalign?(alignment: number, size: number): number;
+  memalignAt?(alignment: number, size: number, offset: number): number;
   contains?(ptr: number): boolean;
+  collect?(): void;
+  destroy?(): void;
   readonly memory?: WebAssembly.Memory | undefined;
 }
 

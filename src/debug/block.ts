@@ -19,9 +19,32 @@ const FRONT = 16;
 /** Largest part of a front zone that is written and looked at. */
 const FRONT_WATCHED = 64;
 
+/** Where a block is wanted: (address + offset) is a multiple of the alignment. */
+export interface Place {
+  readonly alignment: number;
+  readonly offset: number;
+}
+
+/** malloc's. */
+export const NATURAL: Place = { alignment: FRONT, offset: 0 };
+
+/** The place that a block was given. */
+export function placeOf({ ptr, alignment }: BlockFacts): Place {
+  return { alignment, offset: (alignment - (ptr % alignment)) % alignment };
+}
+
+export function isAt(ptr: number, { alignment, offset }: Place): boolean {
+  return (ptr + offset) % alignment === 0;
+}
+
 /** Bytes in front of a block. */
 export function frontOf(alignment: number): number {
   return alignment > FRONT ? alignment : FRONT;
+}
+
+/** frontOf and what an offset moves a block by; its run begins at a multiple of the alignment. */
+export function frontAt({ alignment, offset }: Place): number {
+  return frontOf(alignment) + ((alignment - (offset % alignment)) % alignment);
 }
 
 /** A block, small or large, as the allocator's code sees it. */
@@ -31,6 +54,8 @@ export interface Block extends BlockFacts {
   /** First byte of the front zone, and first byte behind the rear zone. */
   readonly from: number;
   readonly to: number;
+  /** The id of the heap that it belongs to. */
+  heap: number;
   allocate(facts: NewBlock): void;
   resize(size: number, stack: number): void;
   free(stack: number, order: number): void;
@@ -42,6 +67,7 @@ export interface NewBlock {
   readonly allocated: number;
   readonly resized: number;
   readonly order: number;
+  readonly heap: number;
 }
 
 /** First byte of the front zone that is looked at. */
@@ -52,13 +78,17 @@ export function watchedFrom(block: Block): number {
 // A row of six words for each slot: 24 bytes of metadata a block.
 const ROW = 6;
 const SIZE = 0;
-/** The alignment as a power of two, and whether the slot is used. */
+/** The alignment as a power of two, whether the slot is used, and from HEAP_SHIFT on the heap. */
 const STATE = 1;
 const ALLOCATED = 2;
 const RESIZED = 3;
 const FREED = 4;
 const ORDER = 5;
 const USED = 256;
+const HEAP_SHIFT = 9;
+/** Ids of heaps have the bits that are left. The first heap's is no null, for C. */
+export const MAIN_HEAP = 1;
+export const HEAPS_LIMIT = 2 ** 23 - 1;
 
 /** What a page takes besides its rows: the objects, by the engine's sizes. */
 const PAGE_OBJECTS = 320;
@@ -87,9 +117,9 @@ export class Page {
   get base(): number {
     return this.run.base;
   }
-  /** First byte behind the last slot. */
+  /** First byte behind the last slot that was handed out. */
   get end(): number {
-    return this.base + this.count * this.slot;
+    return this.base + this.next * this.slot;
   }
 
   get metadataBytes(): number {
@@ -103,7 +133,7 @@ export class Page {
   }
 
   isUsed(index: number): boolean {
-    return (this.rows[index * ROW + STATE] as number) >= USED;
+    return ((this.rows[index * ROW + STATE] as number) & USED) !== 0;
   }
 
   /** The slot that is free for longest, to be used again; there is one. */
@@ -150,7 +180,7 @@ export class Slot implements Block {
     return 2 ** (this.#word(STATE) & (USED - 1));
   }
   get live(): boolean {
-    return this.#word(STATE) >= USED;
+    return (this.#word(STATE) & USED) !== 0;
   }
   get allocated(): number {
     return this.#word(ALLOCATED);
@@ -165,11 +195,19 @@ export class Slot implements Block {
     return this.#word(ORDER);
   }
 
-  allocate({ size, alignment, allocated, resized, order }: NewBlock): void {
+  get heap(): number {
+    return this.#word(STATE) >>> HEAP_SHIFT;
+  }
+  set heap(heap: number) {
+    const low = this.#word(STATE) & (2 * USED - 1);
+    this.page.rows[this.#row + STATE] = heap * 2 ** HEAP_SHIFT + low;
+  }
+
+  allocate({ size, alignment, allocated, resized, order, heap }: NewBlock): void {
     const { rows } = this.page;
     const row = this.#row;
     rows[row + SIZE] = size;
-    rows[row + STATE] = USED + (31 - Math.clz32(alignment));
+    rows[row + STATE] = heap * 2 ** HEAP_SHIFT + USED + (31 - Math.clz32(alignment));
     rows[row + ALLOCATED] = allocated;
     rows[row + RESIZED] = resized;
     rows[row + FREED] = 0;
@@ -197,22 +235,24 @@ export class Slot implements Block {
 }
 
 /** What a large block takes: the objects and its place in the table, by the engine's sizes. */
-const LARGE_OBJECTS = 240;
+const LARGE_OBJECTS = 248;
 
 export class Large implements Block {
   readonly run: Run;
   readonly ptr: number;
+  readonly alignment: number;
   size = 0;
-  alignment = 0;
   live = false;
   allocated = 0;
   resized = 0;
   freed = 0;
   order = 0;
+  heap = 0;
 
-  constructor(run: Run, alignment: number) {
+  constructor(run: Run, place: Place) {
     this.run = run;
-    this.ptr = run.base + frontOf(alignment);
+    this.alignment = place.alignment;
+    this.ptr = run.base + frontAt(place);
   }
 
   get from(): number {
@@ -225,13 +265,13 @@ export class Large implements Block {
     return LARGE_OBJECTS;
   }
 
-  allocate({ size, alignment, allocated, resized, order }: NewBlock): void {
+  allocate({ size, allocated, resized, order, heap }: NewBlock): void {
     this.size = size;
-    this.alignment = alignment;
     this.live = true;
     this.allocated = allocated;
     this.resized = resized;
     this.order = order;
+    this.heap = heap;
   }
 
   resize(size: number, stack: number): void {

@@ -5,7 +5,17 @@
  */
 import { SIZE_LIMIT } from "../errors.ts";
 import type { Backing, Run } from "./backing.ts";
-import { type Block, frontOf, Large, Page, REAR, Slot } from "./block.ts";
+import {
+  type Block,
+  frontAt,
+  isAt,
+  Large,
+  Page,
+  type Place,
+  placeOf,
+  REAR,
+  Slot,
+} from "./block.ts";
 import { SizeClasses } from "./classes.ts";
 import { type LeakGroup, memoryLimit } from "./mistakes.ts";
 import type { Settings } from "./options.ts";
@@ -14,6 +24,19 @@ import type { StackTable } from "./sites.ts";
 import { detectors } from "./switches.ts";
 import { BlockTable } from "./table.ts";
 import { Watch } from "./watch.ts";
+
+/** What is new of a block that is resized; without a place it keeps its own. */
+export interface Resize {
+  readonly size: number;
+  readonly place?: Place | undefined;
+}
+
+/** Whose a block is, and which calls made it so. */
+interface Owned {
+  readonly heap: number;
+  readonly allocated: number;
+  readonly resized: number;
+}
 
 export class Blocks {
   readonly table: BlockTable;
@@ -46,9 +69,9 @@ export class Blocks {
   }
 
   /** A block, or 0: memory is out, or the limit is reached. */
-  allocate(alignment: number, size: number, stack: number): number {
+  allocate(size: number, place: Place, heap: number, stack: number): number {
     if (this.#isOverLimit(size, size, stack)) return 0;
-    return this.#new(alignment, size, stack, 0);
+    return this.#new(size, place, { heap, allocated: stack, resized: 0 });
   }
 
   /** Frees a live block. */
@@ -63,15 +86,18 @@ export class Blocks {
   }
 
   /** Makes a live block `size` bytes long; 0, and the block as it was, when that cannot be. */
-  resize(block: Block, size: number, stack: number): number {
+  resize(block: Block, wish: Resize, heap: number, stack: number): number {
+    const { size } = wish;
     if (this.#isOverLimit(size - block.size, size, stack)) return 0;
-    if (!this.fits(block, size)) return this.#move(block, size, stack);
-    this.watch.zonesCheck(block, stack);
-    const { size: before } = block;
-    this.requested += size - before;
-    block.resize(size, this.#settings.resizeStackTraces ? stack : 0);
-    this.watch.paintTail(block, before);
-    return block.ptr;
+    if (!this.fits(block, wish)) return this.#move(block, wish, heap, stack);
+    return this.#resizeHere(block, size, stack);
+  }
+
+  /** resize where the block is; 0 when it ends too early for that. */
+  expand(block: Block, size: number, stack: number): number {
+    if (block.ptr + size + REAR > block.to) return 0;
+    if (this.#isOverLimit(size - block.size, size, stack)) return 0;
+    return this.#resizeHere(block, size, stack);
   }
 
   /** Looks at every zone and all poison. */
@@ -95,6 +121,22 @@ export class Blocks {
       group.bytes += block.size;
     }
     return [...groups.values()];
+  }
+
+  /** The live blocks of a heap. */
+  of(heap: number): Block[] {
+    return [...this.table.blocks()].filter((block) => block.live && block.heap === heap);
+  }
+
+  /** Gives back what quarantine holds, and pages without live blocks. */
+  collect(stack: number): void {
+    if (this.#settings.neverUnmap) return;
+    for (const [kind, page] of this.#current.entries()) {
+      if (page?.live !== 0) continue;
+      this.#current[kind] = undefined;
+      this.retired.push(page);
+    }
+    while (this.#giveBackOldest(stack));
   }
 
   /** Gives everything back, live blocks too; as new afterwards. */
@@ -123,16 +165,32 @@ export class Blocks {
     return true;
   }
 
-  #new(alignment: number, size: number, allocated: number, resized: number): number {
-    const stack = resized || allocated; // the call that is going on
-    const kind = this.#classes.find(frontOf(alignment) + size + REAR, alignment);
-    const block = kind < 0 ? this.#largeNew(alignment, size, stack) : this.#slotNew(kind, stack);
+  #resizeHere(block: Block, size: number, stack: number): number {
+    this.watch.zonesCheck(block, stack);
+    const { size: before } = block;
+    this.requested += size - before;
+    block.resize(size, this.#settings.resizeStackTraces ? stack : 0);
+    this.watch.paintTail(block, before);
+    return block.ptr;
+  }
+
+  #new(size: number, place: Place, owned: Owned): number {
+    const stack = owned.resized || owned.allocated; // the call that is going on
+    const kind = this.#kindOf(size, place);
+    const block = kind < 0 ? this.#largeNew(size, place, stack) : this.#slotNew(kind, stack);
     if (!block) return 0;
-    block.allocate({ size, alignment, allocated, resized, order: ++this.#order });
+    block.allocate({ size, alignment: place.alignment, order: ++this.#order, ...owned });
     this.requested += size;
     this.live++;
     this.watch.paint(block);
     return block.ptr;
+  }
+
+  /** The size class; -1 for a block that needs a run of its own, as one with an offset does. */
+  #kindOf(size: number, place: Place): number {
+    const { alignment, offset } = place;
+    if (offset % alignment !== 0) return -1;
+    return this.#classes.find(frontAt(place) + size + REAR, alignment);
   }
 
   #slotNew(kind: number, stack: number): Slot | undefined {
@@ -165,10 +223,10 @@ export class Blocks {
     return slot;
   }
 
-  #largeNew(alignment: number, size: number, stack: number): Large | undefined {
-    const run = this.#acquire(Math.max(alignment, 16), largeBytes(alignment, size), stack);
+  #largeNew(size: number, place: Place, stack: number): Large | undefined {
+    const run = this.#acquire(Math.max(place.alignment, 16), largeBytes(size, place), stack);
     if (!run) return undefined;
-    const large = new Large(run, alignment);
+    const large = new Large(run, place);
     this.table.add(large);
     return large;
   }
@@ -184,20 +242,23 @@ export class Blocks {
   }
 
   /** Whether a block may stay where it is: the same class, or a run that is not half empty. */
-  fits(block: Block, size: number): boolean {
-    const kind = this.#classes.find(frontOf(block.alignment) + size + REAR, block.alignment);
+  fits(block: Block, { size, place }: Resize): boolean {
+    if (place && !isAt(block.ptr, place)) return false;
+    const here = placeOf(block);
+    const kind = this.#kindOf(size, here);
     if (block instanceof Slot) return kind === block.page.kind;
-    const bytes = largeBytes(block.alignment, size);
+    const bytes = largeBytes(size, here);
     const held = block.to - block.from;
     return kind < 0 && bytes <= held && bytes >= held / 2;
   }
 
-  #move(block: Block, size: number, stack: number): number {
-    const { ptr, alignment, allocated, size: before } = block;
+  #move(block: Block, { size, place }: Resize, heap: number, stack: number): number {
+    const { ptr, size: before } = block;
     const kept = this.#settings.resizeStackTraces;
-    const to = kept
-      ? this.#new(alignment, size, allocated, stack)
-      : this.#new(alignment, size, stack, 0);
+    const stacks = kept
+      ? { allocated: block.allocated, resized: stack }
+      : { allocated: stack, resized: 0 };
+    const to = this.#new(size, place ?? placeOf(block), { heap, ...stacks });
     if (to === 0) return 0;
     this.#backing.u8.copyWithin(to, ptr, ptr + Math.min(before, size));
     this.free(block, stack);
@@ -227,6 +288,6 @@ export class Blocks {
   }
 }
 
-function largeBytes(alignment: number, size: number): number {
-  return Math.ceil((frontOf(alignment) + size + REAR) / 16) * 16;
+function largeBytes(size: number, place: Place): number {
+  return Math.ceil((frontAt(place) + size + REAR) / 16) * 16;
 }

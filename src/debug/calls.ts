@@ -2,13 +2,18 @@
  * What every door of the debug allocator comes down to: take the stack, do the work, tell what was
  * found. Arguments are checked by then.
  */
+
+import type { ErrorHandler } from "../backend.ts";
 import { hex } from "../errors.ts";
-import type { AllocatorLike, Backing } from "./backing.ts";
-import type { Block } from "./block.ts";
+import type { Backing } from "./backing.ts";
+import { type Block, MAIN_HEAP, NATURAL, type Place, placeOf } from "./block.ts";
 import { Blocks } from "./blocks.ts";
+import { Deferred } from "./deferred.ts";
 import { exitAdd, exitRemove } from "./exit.ts";
+import { HeapIds } from "./ids.ts";
 import { alignmentMismatch, forgottenHandle, leak, sizeMismatch, wrongThread } from "./mistakes.ts";
 import { ownThreadId, type Settings } from "./options.ts";
+import { Plain } from "./plain.ts";
 import { type Report, reportsTell, reportsTellAside } from "./report.ts";
 import { gapsOf } from "./sample.ts";
 import { type Entry, StackTable } from "./sites.ts";
@@ -17,27 +22,60 @@ import { Owner } from "./threads.ts";
 
 /** What a caller says of a block that it gives back. */
 export interface Given {
-  readonly size: number;
+  readonly size?: number;
   readonly alignment?: number;
 }
 
+/** A function that the program calls: its name in reports, and where its stacks begin. */
+export interface Site {
+  readonly call: string;
+  readonly entry: Entry;
+  /** The heap that its new blocks belong to; undefined: the default heap. */
+  readonly heap?: number | undefined;
+}
+
+/** A block that is asked for. */
+export interface Request {
+  readonly size: number;
+  /** Undefined: aligned as malloc aligns. */
+  readonly place?: Place | undefined;
+  /** All of it is zero, or when resizing what it grows by. */
+  readonly zero?: boolean;
+}
+
+/** What shall become of a block. */
+export interface Change extends Request {
+  readonly given?: Given | undefined;
+  /** It must not move. */
+  readonly stay?: boolean;
+}
+
 /** A handle's block, with the order that tells it from its successors. */
-export interface Held {
+interface Held {
   readonly ptr: number;
   readonly order: number;
 }
 
 /** What enter answers to a thread that may not. */
 const REFUSED = -1;
+const ENOMEM = 12;
 
 export class Calls {
   /** Allocations that go by before the next that is guarded; always 0 without sampling. */
   skip = 0;
   /** Who serves those that go by. */
-  readonly plain: AllocatorLike;
+  readonly plain: Plain;
   readonly backing: Backing;
   readonly blocks: Blocks;
   readonly stacks: StackTable;
+  /** What C++'s new asks when memory is out. */
+  newHandler: (() => void) | undefined;
+  /** Told of every request that fails. */
+  onError: ErrorHandler | undefined;
+  readonly deferred = new Deferred();
+  /** The heap of calls that name none. */
+  readonly heaps = new HeapIds();
+  readonly #handles = new FinalizationRegistry<Held>((held) => this.#forgotten(held));
   readonly #settings: Settings;
   readonly #sampling: boolean;
   readonly #gap: () => number;
@@ -48,7 +86,7 @@ export class Calls {
   constructor(backing: Backing, settings: Settings, entry: Entry) {
     const { stackTraceFrames, sampleEvery, seed, threadId, threadState } = settings;
     this.backing = backing;
-    this.plain = backing.plain;
+    this.plain = new Plain(backing.plain);
     this.stacks = new StackTable(stackTraceFrames);
     this.blocks = new Blocks(backing, settings, this.stacks);
     this.#settings = settings;
@@ -60,83 +98,90 @@ export class Calls {
     this.#created = this.stacks.capture(entry);
   }
 
-  /** A guarded block of `size` bytes; 0 = out of memory. */
-  allocate(call: string, entry: Entry, alignment: number, size: number, zero = false): number {
-    const stack = this.#enter(call, entry);
+  /** A guarded block; 0 = out of memory. */
+  allocate(site: Site, { size, place, zero }: Request): number {
+    const stack = this.#enter(site);
     if (stack === REFUSED) return 0;
+    this.deferred.beat();
     if (this.blocks.live === 0 && this.#settings.reportAtExit) exitAdd(this);
-    const ptr = this.blocks.allocate(alignment, size, stack);
-    if (ptr !== 0 && zero) this.backing.u8.fill(0, ptr, ptr + size);
-    this.skip = this.#gap();
-    this.#settings.log?.(`${call} ${size} -> ${hex(ptr)}`);
+    const heap = this.heaps.of(site.heap);
+    const ptr = this.deferred.attempt(() =>
+      this.blocks.allocate(size, place ?? NATURAL, heap, stack),
+    );
+    if (ptr === 0) this.onError?.(ENOMEM, size);
+    else if (zero) this.backing.u8.fill(0, ptr, ptr + size);
+    this.skip = this.#skipNext();
+    this.#settings.log?.(`${site.call} ${size} -> ${hex(ptr)}`);
     this.#tell();
     return ptr;
   }
 
-  /** A block that is guarded if it is its turn. */
-  malloc(call: string, entry: Entry, size: number, zero = false): number {
-    if (this.skip === 0) return this.allocate(call, entry, 16, size, zero);
+  /** A block that is guarded if it is its turn, or if the allocator below has not what it takes. */
+  request(site: Site, request: Request): number {
+    if (this.skip === 0 || !this.#mayPass(site, request)) return this.allocate(site, request);
     this.skip--;
-    return zero ? this.plain.calloc(1, size) : this.plain.malloc(size);
+    return this.plain.get(request);
   }
 
-  memalign(call: string, entry: Entry, alignment: number, size: number): number {
-    const { plain, skip } = this;
-    if (skip === 0 || !plain.memalign) return this.allocate(call, entry, alignment, size);
-    this.skip--;
-    return plain.memalign(alignment, size);
-  }
-
-  free(call: string, entry: Entry, ptr: number, given?: Given): void {
+  free(site: Site, ptr: number, given?: Given): void {
     if (ptr === 0) return;
     if (this.#isUnguarded(ptr)) {
       this.plain.free(ptr);
       return;
     }
-    const stack = this.#enter(call, entry);
+    const stack = this.#enter(site);
     if (stack === REFUSED) return;
-    const block = this.#block(call, ptr, stack);
-    this.#settings.log?.(`${call} ${hex(ptr)}${block ? ` of ${block.size}` : ""}`);
+    const block = this.#block(site.call, ptr, stack);
+    this.#settings.log?.(`${site.call} ${hex(ptr)}${block ? ` of ${block.size}` : ""}`);
     if (block) {
-      this.#compare(call, block, given, stack);
+      this.#compare(site.call, block, given, stack);
       this.blocks.free(block, stack);
     }
     this.#tell();
   }
 
-  resize(call: string, entry: Entry, ptr: number, size: number, given?: Given): number {
-    if (ptr === 0) return this.malloc(call, entry, size);
-    if (this.#isUnguarded(ptr)) return this.plain.realloc(ptr, size);
-    const stack = this.#enter(call, entry);
+  /** Where the block is afterwards; 0, and it is as it was, when that cannot be. */
+  resize(site: Site, ptr: number, change: Change): number {
+    const { size, given, stay } = change;
+    if (ptr === 0) return this.request(site, change);
+    if (this.#isUnguarded(ptr)) return this.#plainResize(site, ptr, change);
+    const stack = this.#enter(site);
     if (stack === REFUSED) return 0;
-    const block = this.#block(call, ptr, stack);
-    if (block) this.#compare(call, block, given, stack);
-    const to = block ? this.#resize(block, size, stack) : 0;
-    this.#settings.log?.(`${call} ${hex(ptr)} to ${size} -> ${hex(to)}`);
+    const block = this.#block(site.call, ptr, stack);
+    if (block) this.#compare(site.call, block, given, stack);
+    const to = block ? this.#resize(site, block, change, stack) : 0;
+    this.#settings.log?.(`${site.call} ${hex(ptr)} to ${size} -> ${hex(to)}`);
+    if (to === 0 && block && !stay) this.onError?.(ENOMEM, size);
     this.#tell();
     return to;
   }
 
   /** Bytes that a block was asked for with. Takes a stack only to complain. */
-  usable(call: string, entry: Entry, ptr: number): number {
+  usable(site: Site, ptr: number): number {
     if (ptr === 0) return 0;
     const found = this.blocks.table.at(ptr);
     if (found?.live && found.ptr === ptr) return found.size;
     if (this.#isUnguarded(ptr)) return this.plain.usableSize(ptr);
-    const stack = this.#enter(call, entry);
-    if (stack !== REFUSED) this.#block(call, ptr, stack);
+    const stack = this.#enter(site);
+    if (stack !== REFUSED) this.#block(site.call, ptr, stack);
     this.#tell();
     return 0;
   }
 
   contains(ptr: number): boolean {
     if (this.blocks.table.covering(ptr)) return true;
-    return this.#sampling && this.plain.contains?.(ptr) === true;
+    return this.#sampling && this.plain.contains(ptr);
+  }
+
+  /** Whether a block of anybody's begins at ptr. */
+  isLive(ptr: number): boolean {
+    const found = this.blocks.table.at(ptr);
+    return found ? found.live && found.ptr === ptr : this.#isUnguarded(ptr);
   }
 
   /** Looks for damage, and for leaks if wanted; answers how many blocks leak. */
-  inspect(call: string, entry: Entry, leaks: boolean): number {
-    const stack = this.#enter(call, entry);
+  inspect(site: Site, leaks: boolean): number {
+    const stack = this.#enter(site);
     if (stack === REFUSED) return 0;
     this.blocks.check(stack);
     const count = leaks ? this.#leaksFind() : 0;
@@ -144,21 +189,70 @@ export class Calls {
     return count;
   }
 
+  /** Gives back what quarantine holds, and pages without live blocks. */
+  collect(site: Site): void {
+    const stack = this.#enter(site);
+    if (stack === REFUSED) return;
+    this.blocks.collect(stack);
+    this.plain.collect();
+    this.#tell();
+  }
+
+  /** The heap whose live block an address lies in; 0 if there is none. */
+  heapOf(ptr: number): number {
+    const block = this.blocks.table.covering(ptr);
+    const inside = block?.live && ptr >= block.ptr && ptr < block.ptr + Math.max(block.size, 1);
+    return inside ? block.heap : 0;
+  }
+
+  /** Makes a heap that of calls which name none; answers the one before. */
+  heapDefault(heap: number): number {
+    const before = this.heaps.default;
+    this.heaps.default = this.heaps.of(heap);
+    this.skip = this.#skipNext();
+    return before;
+  }
+
+  /** Ends a heap; its blocks are the first heap's then. */
+  heapDelete(heap: number): void {
+    if (!this.heaps.end(heap)) return;
+    for (const block of this.blocks.of(heap)) block.heap = MAIN_HEAP;
+  }
+
+  /** Ends a heap and frees all its blocks, as of one call. */
+  heapDestroy(site: Site, heap: number): void {
+    const stack = this.#enter(site);
+    if (stack === REFUSED || !this.heaps.end(heap)) return;
+    for (const block of this.blocks.of(heap)) this.blocks.free(block, stack);
+    this.#tell();
+  }
+
   /** Tells of damage and leaks once everything has been given back. */
-  deinit(entry: Entry): number {
-    const stack = this.#enter("deinit", entry);
+  deinit(site: Site): number {
+    const stack = this.#enter(site);
     if (stack === REFUSED) return 0;
     this.blocks.check(stack);
     const count = this.#leaksFind();
     this.blocks.clear();
+    this.heaps.endAll();
     exitRemove(this);
     this.#owner?.leave();
     this.#tell();
     return count;
   }
 
+  /** Makes a handle the owner of a block; complains when there is no block. */
+  track(site: Site, handle: object, ptr: number): void {
+    const block = this.blocks.table.at(ptr);
+    if (block?.live && block.ptr === ptr) {
+      this.#handles.register(handle, { ptr, order: block.order });
+    } else {
+      this.usable(site, ptr);
+    }
+  }
+
   /** A handle was collected: its block should have been freed. */
-  forgotten({ ptr, order }: Held): void {
+  #forgotten({ ptr, order }: Held): void {
     const block = this.blocks.table.at(ptr);
     if (!detectors.forgottenHandle || !block?.live || block.order !== order) return;
     reportsTellAside(this.#settings.onReport, [forgottenHandle(this.stacks, block)]);
@@ -171,7 +265,7 @@ export class Calls {
   }
 
   /** The stack of a call, or REFUSED for one by a thread that may not. */
-  #enter(call: string, entry: Entry): number {
+  #enter({ call, entry }: Site): number {
     const stack = this.stacks.capture(entry);
     const stranger = detectors.wrongThread ? this.#owner?.stranger() : undefined;
     if (!stranger) return stack;
@@ -190,20 +284,56 @@ export class Calls {
     return this.#sampling && !this.blocks.table.covering(ptr);
   }
 
+  /** Blocks of a heap beside the first are all guarded: the allocator below knows no such heaps. */
+  #mayPass(site: Site, request: Request): boolean {
+    return this.heaps.of(site.heap) === MAIN_HEAP && this.plain.has(request);
+  }
+
+  #skipNext(): number {
+    return this.heaps.default === MAIN_HEAP ? this.#gap() : 0;
+  }
+
+  /** A block that the allocator below cannot place as wished is a guarded one then. */
+  #plainResize(site: Site, ptr: number, change: Change): number {
+    if (change.stay || this.plain.has(change)) return this.plain.resize(ptr, change);
+    const to = this.allocate(site, change);
+    if (to === 0) return 0;
+    this.backing.u8.copyWithin(to, ptr, ptr + Math.min(this.plain.usableSize(ptr), change.size));
+    this.plain.free(ptr);
+    return to;
+  }
+
+  #resize(site: Site, block: Block, change: Change, stack: number): number {
+    const { size: before } = block;
+    const { size, zero, stay } = change;
+    if (stay) return this.blocks.expand(block, size, stack);
+    const to = this.#isMovingOut(site, block, change)
+      ? this.#moveOut(block, change, stack)
+      : this.deferred.attempt(() =>
+          this.blocks.resize(block, change, this.heaps.of(site.heap), stack),
+        );
+    if (zero && to !== 0 && size > before) this.backing.u8.fill(0, to + before, to + size);
+    return to;
+  }
+
   /** A block that must move is a new one: when sampling, it is guarded only if it is its turn. */
-  #resize(block: Block, size: number, stack: number): number {
-    if (this.skip === 0 || this.blocks.fits(block, size)) {
-      return this.blocks.resize(block, size, stack);
-    }
-    const { plain, backing } = this;
-    const { ptr, alignment, size: before } = block;
-    if (alignment > 16 && !plain.memalign) return this.blocks.resize(block, size, stack);
-    const to = alignment > 16 ? (plain.memalign?.(alignment, size) ?? 0) : plain.malloc(size);
+  #isMovingOut(site: Site, block: Block, change: Change): boolean {
+    if (this.skip === 0 || this.blocks.fits(block, change)) return false;
+    return this.#mayPass(site, this.#moved(block, change));
+  }
+
+  #moveOut(block: Block, change: Change, stack: number): number {
+    const { ptr, size: before } = block;
+    const to = this.plain.get(this.#moved(block, change));
     if (to === 0) return 0;
     this.skip--;
-    backing.u8.copyWithin(to, ptr, ptr + Math.min(before, size));
+    this.backing.u8.copyWithin(to, ptr, ptr + Math.min(before, change.size));
     this.blocks.free(block, stack);
     return to;
+  }
+
+  #moved(block: Block, { size, place }: Change): Request {
+    return { size, place: place ?? (block.alignment > 16 ? placeOf(block) : undefined) };
   }
 
   /** The live block at ptr; complains if there is none. */
@@ -220,7 +350,7 @@ export class Calls {
     if (!given) return;
     const { size, alignment } = given;
     const { reports } = this.blocks.watch;
-    if (size !== block.size && detectors.sizeMismatch) {
+    if (size !== undefined && size !== block.size && detectors.sizeMismatch) {
       reports.push(sizeMismatch(this.stacks, call, block, size, stack));
     }
     if (alignment !== undefined && alignment !== block.alignment && detectors.alignmentMismatch) {

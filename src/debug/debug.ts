@@ -1,14 +1,20 @@
-/** The typed door of the debug allocator: arguments are checked, views and strings as on a heap. */
+/** The debug allocator as its users see it. */
 
-import { checkAlignment, checkPointer, checkSize } from "../checks.ts";
-import { outOfMemory, SIZE_LIMIT } from "../errors.ts";
+import type { ErrorHandler } from "../backend.ts";
+import { checkFunction, checkPointer } from "../checks.ts";
+import { heapDestroyed, outOfMemory } from "../errors.ts";
 import { wasmMemory } from "../memory/index.ts";
-import { HeapView, MemoryViews, type TypedArray, type TypedArrayConstructor } from "../views.ts";
+import type { BlockVisitor } from "../walk.ts";
 import { abiOf, type DebugAbi } from "./abi.ts";
 import { type AllocatorLike, type Backing, type BackingAllocator, backingOf } from "./backing.ts";
-import { Calls, type Held } from "./calls.ts";
+import { MAIN_HEAP } from "./block.ts";
+import { Calls, type Site } from "./calls.ts";
+import type { DeferredFree } from "./deferred.ts";
+import { DebugFamily } from "./family.ts";
+import { DebugHeap } from "./heaps.ts";
 import { type DebugOptions, type Settings, settingsOf } from "./options.ts";
 import type { Cells } from "./table.ts";
+import { type DebugVisitOptions, itemsVisit } from "./visit.ts";
 
 /** Figures of a debug allocator, as they are now. */
 export interface DebugStats {
@@ -35,112 +41,43 @@ export interface DebugStats {
  * heap.malloc(100);
  * heap.deinit(); // "leak", and on stderr where the 100 bytes were allocated
  */
-export class DebugAllocator implements AllocatorLike, Disposable {
+export class DebugAllocator extends DebugFamily implements AllocatorLike, Disposable {
   /** C's allocation functions for the import object of a wasm module. */
   readonly abi: DebugAbi;
   readonly #calls: Calls;
   /** For blocks that are not guarded: who serves them, and how to tell them. */
   readonly #plain: AllocatorLike;
   readonly #cells: Cells | undefined;
-  readonly #views: MemoryViews;
-  #viewed: Uint8Array | undefined;
-  readonly #handles: FinalizationRegistry<Held>;
+  /** The heaps beside this one, by their ids. */
+  readonly #heaps = new Map<number, DebugHeap>();
 
   /** Use debug. */
   constructor(backing: Backing, settings: Settings) {
-    this.#calls = new Calls(backing, settings, debug);
+    const calls = new Calls(backing, settings, debug);
+    super(calls, undefined);
+    this.#calls = calls;
     this.#plain = backing.plain;
-    this.#cells = settings.sampleEvery > 1 ? this.#calls.blocks.table.cells : undefined;
-    this.abi = abiOf(this.#calls);
-    this.#views = new MemoryViews(this);
-    this.#handles = new FinalizationRegistry((held) => this.#calls.forgotten(held));
+    this.#cells = settings.sampleEvery > 1 ? calls.blocks.table.cells : undefined;
+    this.abi = abiOf(this.verbs);
   }
 
   /** A block of `size` bytes, aligned to 16 and filled with 0xaa; 0 = out of memory. */
-  malloc(size: number): number {
+  override malloc(size: number): number {
     const calls = this.#calls;
     if (calls.skip > 0) {
       calls.skip--;
       return this.#plain.malloc(size);
     }
-    checkSize(size, "size");
-    return calls.allocate("malloc", this.malloc, 16, size);
-  }
-
-  /** A block of `count * size` zero bytes; 0 also when the product is too large. */
-  calloc(count: number, size: number): number {
-    checkSize(count, "count");
-    checkSize(size, "size");
-    const bytes = count * size;
-    return bytes > SIZE_LIMIT ? 0 : this.#calls.malloc("calloc", this.calloc, bytes, true);
-  }
-
-  /** A block of `size` zero bytes. */
-  zalloc(size: number): number {
-    checkSize(size, "size");
-    return this.#calls.malloc("zalloc", this.zalloc, size, true);
-  }
-
-  /** A block whose address is a multiple of `alignment`, a power of two. */
-  memalign(alignment: number, size: number): number {
-    checkAlignment(alignment);
-    checkSize(size, "size");
-    return this.#calls.memalign("memalign", this.memalign, alignment, size);
-  }
-
-  /** memalign under the name of C11; `size` need not be a multiple of `alignment`. */
-  alignedAlloc(alignment: number, size: number): number {
-    checkAlignment(alignment);
-    checkSize(size, "size");
-    return this.#calls.memalign("alignedAlloc", this.alignedAlloc, alignment, size);
-  }
-
-  /**
-   * Resizes a block, moving it if need be; contents up to the smaller size and the alignment stay.
-   * A null pointer allocates. 0 = out of memory, or a reported mistake; then ptr is as it was.
-   */
-  realloc(ptr: number, size: number): number {
-    checkPointer(ptr);
-    checkSize(size, "size");
-    return this.#calls.resize("realloc", this.realloc, ptr, size);
-  }
-
-  /** realloc that says which size, and which alignment, the block was asked for with. */
-  reallocSized(ptr: number, oldSize: number, size: number, alignment?: number): number {
-    checkPointer(ptr);
-    checkSize(oldSize, "oldSize");
-    checkSize(size, "size");
-    const given = givenOf(oldSize, alignment);
-    return this.#calls.resize("reallocSized", this.reallocSized, ptr, size, given);
+    return super.malloc(size);
   }
 
   /** Frees a block; null is ignored. */
-  free(ptr: number): void {
+  override free(ptr: number): void {
     if (this.#cells?.isPlain(ptr)) {
       this.#plain.free(ptr);
       return;
     }
-    checkPointer(ptr);
-    this.#calls.free("free", this.free, ptr);
-  }
-
-  /** free that says which size, and which alignment, the block was asked for with. */
-  freeSized(ptr: number, size: number, alignment?: number): void {
-    checkPointer(ptr);
-    checkSize(size, "size");
-    this.#calls.free("freeSized", this.freeSized, ptr, givenOf(size, alignment));
-  }
-
-  /** Bytes that the block at ptr was asked for with; 0 for null. */
-  usableSize(ptr: number): number {
-    checkPointer(ptr);
-    return this.#calls.usable("usableSize", this.usableSize, ptr);
-  }
-
-  /** What usableSize of a block for `size` bytes will be: no more than that. */
-  goodSize(size: number): number {
-    checkSize(size, "size");
-    return size;
+    super.free(ptr);
   }
 
   /** Whether an address lies in a block, live or free, of this allocator. */
@@ -151,24 +88,104 @@ export class DebugAllocator implements AllocatorLike, Disposable {
 
   /** Looks at all zones and all poison, and reports what was written where nobody may write. */
   check(): void {
-    this.#calls.inspect("check", this.check, false);
+    this.#calls.inspect(this.at.check, false);
   }
 
   /** check, and a report of all live blocks as leaks. Answers how many there are. */
   detectLeaks(): number {
-    return this.#calls.inspect("detectLeaks", this.detectLeaks, true);
+    return this.#calls.inspect(this.at.detectLeaks, true);
+  }
+
+  /** Gives back what quarantine holds, and pages without live blocks; then collects below. */
+  collect(): void {
+    this.#calls.collect(this.at.collect);
   }
 
   /**
-   * detectLeaks; then everything goes back to the backing allocator, leaked blocks too. The
-   * allocator is as new.
+   * detectLeaks; then everything goes back to the backing allocator, leaked blocks too, and heaps
+   * beside this one end. The allocator is as new.
    */
   deinit(): "ok" | "leak" {
-    return this.#calls.deinit(this.deinit) === 0 ? "ok" : "leak";
+    return this.#deinit(this.at.deinit) === 0 ? "ok" : "leak";
+  }
+
+  /** deinit; then every later call throws, and what is below is destroyed too, if it can be. */
+  destroy(): void {
+    try {
+      this.#deinit(this.at.destroy);
+    } finally {
+      this.end(heapDestroyed);
+      this.#plain.destroy?.();
+    }
   }
 
   [Symbol.dispose](): void {
-    this.#calls.deinit(this[Symbol.dispose]);
+    this.#deinit({ call: "deinit", entry: this[Symbol.dispose] });
+  }
+
+  #deinit(site: Site): number {
+    this.verbs.goodSize(site, 0); // throws if the allocator is destroyed
+    for (const heap of this.#heaps.values()) heap.endWith(heapDestroyed);
+    this.#heaps.clear();
+    return this.#calls.deinit(site);
+  }
+
+  /**
+   * A heap beside this one: its blocks can go at once, and any heap can free each of them. All its
+   * blocks are guarded, also when sampling.
+   *
+   * @throws HeapError ERR_OUT_OF_MEMORY after 2^23 heaps.
+   */
+  newHeap(): DebugHeap {
+    const id = this.#calls.heaps.draw();
+    if (id === 0) throw outOfMemory("newHeap", 0);
+    return this.#heapOf(id);
+  }
+
+  /** The heap that takes over the blocks of heaps that are deleted. */
+  get backingHeap(): DebugHeap {
+    return this.#heapOf(MAIN_HEAP);
+  }
+
+  /** The heap from which this object's own calls and `abi` allocate: at first the backing heap. */
+  get defaultHeap(): DebugHeap {
+    return this.#heapOf(this.#calls.heaps.default);
+  }
+
+  /** Makes a heap of this one's the default heap; answers the one before. */
+  setDefaultHeap(heap: DebugHeap): DebugHeap {
+    const before = this.defaultHeap;
+    if (!this.knows(heap)) {
+      throw new TypeError("setDefaultHeap needs a heap that newHeap of this allocator made");
+    }
+    this.#calls.heapDefault(heap.id);
+    return before;
+  }
+
+  /** Whether a heap is one of this allocator's, and has not ended. */
+  knows(heap: DebugHeap): boolean {
+    return heap instanceof DebugHeap && heap.root === this && this.#calls.heaps.has(heap.id);
+  }
+
+  #heapOf(id: number): DebugHeap {
+    const heap = this.#heaps.get(id) ?? new DebugHeap(this, this.#calls, id);
+    this.#heaps.set(id, heap);
+    return heap;
+  }
+
+  /** Whom to tell of requests that fail, with an errno (12 = out of memory) and a size. */
+  registerError(onError: ErrorHandler | undefined): void {
+    checkFunction("onError", onError);
+    this.#calls.onError = onError;
+  }
+
+  /**
+   * Has a function called at regular intervals, from inside guarded allocations, and when memory is
+   * out: see Heap.registerDeferredFree. Undefined: no more.
+   */
+  registerDeferredFree(free: DeferredFree | undefined): void {
+    checkFunction("free", free);
+    this.#calls.deferred.free = free;
   }
 
   /** Forgets what retainMetadata has kept of memory that was given back. */
@@ -193,134 +210,15 @@ export class DebugAllocator implements AllocatorLike, Disposable {
     };
   }
 
-  /** Calls `visit` with address and size of every live block; false from it stops. */
-  visitBlocks(visit: (ptr: number, size: number) => boolean | undefined | void): boolean {
-    const live = [...this.#calls.blocks.table.blocks()].filter((block) => block.live);
-    return live.every(({ ptr, size }) => visit(ptr, size) !== false);
-  }
-
-  /** The bytes, as they are now; ask again after anything that may allocate. */
-  get buffer(): ArrayBufferLike {
-    return this.u8.buffer;
+  /** Calls `visit` with address and size of every live block, in address order; false stops. */
+  visitBlocks(visit: BlockVisitor | undefined, options: DebugVisitOptions = {}): boolean {
+    return itemsVisit(this.#calls.blocks.table.items(), () => true, visit, options);
   }
 
   /** The memory for a wasm module's imports; undefined where there is none below. */
   get memory(): WebAssembly.Memory | undefined {
     return this.#plain.memory;
   }
-
-  get u8(): Uint8Array {
-    return this.#plain.u8;
-  }
-  get u32(): Uint32Array {
-    return this.#plain.u32;
-  }
-  get i8(): Int8Array {
-    return this.#current().of("i8");
-  }
-  get u8c(): Uint8ClampedArray {
-    return this.#current().of("u8c");
-  }
-  get i16(): Int16Array {
-    return this.#current().of("i16");
-  }
-  get u16(): Uint16Array {
-    return this.#current().of("u16");
-  }
-  get i32(): Int32Array {
-    return this.#current().of("i32");
-  }
-  get f32(): Float32Array {
-    return this.#current().of("f32");
-  }
-  get f64(): Float64Array {
-    return this.#current().of("f64");
-  }
-  get i64(): BigInt64Array {
-    return this.#current().of("i64");
-  }
-  get u64(): BigUint64Array {
-    return this.#current().of("u64");
-  }
-
-  /** `length` elements at ptr as a view that stays right after growth, and owns nothing. */
-  view<T extends TypedArray>(
-    type: TypedArrayConstructor<T>,
-    ptr: number,
-    length: number,
-  ): HeapView<T> {
-    checkPointer(ptr);
-    checkSize(length, "length");
-    return new HeapView(this, type, ptr, length);
-  }
-
-  /**
-   * A new block of `length` zero elements as a view, which is reported as a forgotten handle if the
-   * garbage collector takes it before the block was freed.
-   *
-   * @throws HeapError ERR_OUT_OF_MEMORY.
-   */
-  allocArray<T extends TypedArray>(type: TypedArrayConstructor<T>, length: number): HeapView<T> {
-    checkSize(length, "length");
-    const bytes = length * type.BYTES_PER_ELEMENT;
-    checkSize(bytes, "size");
-    const ptr = this.#calls.malloc("allocArray", this.allocArray, bytes, true);
-    if (ptr === 0) throw outOfMemory("allocArray", bytes);
-    return this.track(new HeapView(this, type, ptr, length), ptr);
-  }
-
-  /**
-   * Text as a new block of UTF-8, with a NUL behind it if `terminate`; reported as allocArray's.
-   *
-   * @throws HeapError ERR_OUT_OF_MEMORY.
-   */
-  allocString(text: string, options: { terminate?: boolean } = {}): HeapView<Uint8Array> {
-    if (typeof text !== "string") throw new TypeError(`text must be a string, not ${typeof text}`);
-    const bytes = new TextEncoder().encode(text);
-    const size = bytes.length + (options.terminate ? 1 : 0);
-    const ptr = this.#calls.malloc("allocString", this.allocString, size);
-    if (ptr === 0) throw outOfMemory("allocString", bytes.length);
-    if (options.terminate) this.u8[ptr + bytes.length] = 0;
-    const type = Uint8Array as TypedArrayConstructor<Uint8Array>;
-    return this.track(new HeapView(this, type, ptr, bytes.length).set(bytes), ptr);
-  }
-
-  /** The UTF-8 text of `length` bytes at ptr, or up to a NUL when no length is given. */
-  readString(ptr: number, length?: number): string {
-    checkPointer(ptr);
-    if (length !== undefined) checkSize(length, "length");
-    const end = length === undefined ? this.u8.indexOf(0, ptr) : ptr + length;
-    return new TextDecoder().decode(this.u8.slice(ptr, end < 0 ? undefined : end));
-  }
-
-  /**
-   * Makes `handle` the owner of the block at ptr: if the garbage collector takes it while the block
-   * is live, that is reported with the stack of the allocation. Blocks that a sampling allocator
-   * does not guard are not watched. Answers the handle.
-   */
-  track<T extends object>(handle: T, ptr: number): T {
-    checkPointer(ptr);
-    const block = this.#calls.blocks.table.at(ptr);
-    if (block?.live && block.ptr === ptr) {
-      this.#handles.register(handle, { ptr, order: block.order });
-    } else {
-      this.#calls.usable("track", this.track, ptr); // says what is wrong with the pointer
-    }
-    return handle;
-  }
-
-  #current(): MemoryViews {
-    const { u8 } = this;
-    if (this.#viewed !== u8) this.#views.reset();
-    this.#viewed = u8;
-    return this.#views;
-  }
-}
-
-function givenOf(size: number, alignment: number | undefined) {
-  if (alignment === undefined) return { size };
-  checkAlignment(alignment);
-  return { size, alignment };
 }
 
 /** Memory serves in slices of 64 KiB; smaller pages would waste the rest of one. */

@@ -5,31 +5,45 @@ import type { AllocatorLike } from "./backing.ts";
 import { randomOf } from "./sample.ts";
 
 /** What a request answers when it is refused, by the name of the function. */
-const refusals: Record<string, () => number> = {
-  malloc: () => 0,
-  calloc: () => 0,
-  zalloc: () => 0,
-  mallocn: () => 0,
-  realloc: () => 0,
-  reallocn: () => 0,
-  reallocSized: () => 0,
-  rezalloc: () => 0,
-  recalloc: () => 0,
-  reallocAligned: () => 0,
-  memalign: () => 0,
-  memalignAt: () => 0,
-  alignedAlloc: () => 0,
-  newNothrow: () => 0,
-  allocArray: () => refuse("allocArray"),
-  allocString: () => refuse("allocString"),
-  new: () => refuse("new"),
-  // C's names, in abi
-  reallocarray: () => 0,
-  aligned_alloc: () => 0,
-  posix_memalign: () => 12,
-  strdup: () => 0,
-  strndup: () => 0,
-};
+const refusals = new Map<string, (target: Freeing, args: unknown[]) => unknown>();
+
+interface Freeing {
+  free(ptr: number): void;
+}
+
+const ENOMEM = 12;
+
+for (const name of [
+  ...["malloc", "calloc", "zalloc", "mallocn", "memalign", "memalignAt", "alignedAlloc"],
+  ...["mallocAligned", "mallocAlignedAt", "zallocAligned", "zallocAlignedAt", "callocAligned"],
+  ...["callocAlignedAt", "valloc", "pvalloc", "realloc", "reallocSized", "reallocn"],
+  ...["reallocarray", "rezalloc", "recalloc", "reallocAligned", "reallocAlignedAt", "expand"],
+  ...["rezallocAligned", "rezallocAlignedAt", "recallocAligned", "recallocAlignedAt", "strdup"],
+  ...["strndup", "realpath", "newNothrow", "newAlignedNothrow", "heapNew"],
+]) {
+  refusals.set(name, () => 0);
+}
+for (const name of [
+  ...["allocArray", "allocString", "new", "newN", "newAligned", "newRealloc", "newReallocn"],
+  "newHeap",
+]) {
+  refusals.set(name, () => refuse(name));
+}
+for (const name of ["posixMemalign", "reallocarr"]) refusals.set(name, () => ENOMEM);
+refusals.set("reallocf", (target, [ptr]) => {
+  target.free(ptr as number);
+  return 0;
+});
+
+/** The typed door's name of one of C's functions: mi_heap_malloc_aligned is mallocAligned. */
+function typedName(name: string): string {
+  if (name.startsWith("_Zn")) return name.includes("nothrow") ? "newNothrow" : "new";
+  const bare = name
+    .replace(/^mi_/, "")
+    .replace(/^heap_(?!new)/, "")
+    .replace(/_small$/, "");
+  return bare.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
 
 function refuse(call: string): never {
   throw outOfMemory(`${call} (refused by a test)`, 0);
@@ -52,7 +66,7 @@ export function failing<A extends object>(allocator: A, refused: () => boolean):
       const value: unknown = Reflect.get(target, name, target);
       if (name === "abi") return cached(made, name, () => failing(value as object, refused));
       if (typeof value !== "function" || name === "constructor") return value;
-      return cached(made, name, () => wrap(value.bind(target) as Call, name, refused));
+      return cached(made, name, () => wrap(value.bind(target) as Call, name, target, refused));
     },
   });
 }
@@ -62,10 +76,10 @@ function cached(made: Map<PropertyKey, unknown>, name: PropertyKey, make: () => 
   return made.get(name);
 }
 
-function wrap(call: Call, name: PropertyKey, refused: () => boolean): Call {
-  const refusal = typeof name === "string" && Object.hasOwn(refusals, name) && refusals[name];
+function wrap(call: Call, name: PropertyKey, target: object, refused: () => boolean): Call {
+  const refusal = typeof name === "string" ? refusals.get(typedName(name)) : undefined;
   if (!refusal) return call;
-  return (...args) => (refused() ? refusal() : call(...args));
+  return (...args) => (refused() ? refusal(target as Freeing, args) : call(...args));
 }
 
 /**

@@ -2,8 +2,10 @@
 export type { DebugAbi } from "./abi.ts";
 export type { AllocatorLike, BackingAllocator } from "./backing.ts";
 export { DebugAllocator, type DebugStats, debug } from "./debug.ts";
+export type { DeferredFree } from "./deferred.ts";
 export { failAfter, failing, failRandomly } from "./failing.ts";
 export type { Place } from "./frames.ts";
+export { DebugHeap } from "./heaps.ts";
 export type { DebugOptions } from "./options.ts";
 export {
   MemoryMistake,
@@ -15,3 +17,4 @@ export {
 } from "./report.ts";
 export type { Frame } from "./sites.ts";
 export { expectNoLeaks, expectNoLeaksWhenFull } from "./testing.ts";
+export type { DebugVisitOptions } from "./visit.ts";

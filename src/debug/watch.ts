@@ -21,6 +21,9 @@ import { type Bytes, Zones } from "./zones.ts";
 /** A sample must stay cheap also when it hits a block of megabytes. */
 const SAMPLE_REACH = 4096;
 
+/** Calls that say that a block is no longer needed; all others want to use it. */
+const isFree = /^(c?free|operator delete)/;
+
 export class Watch {
   /** What was found during a call, told when it is over. */
   readonly reports: Report[] = [];
@@ -111,7 +114,7 @@ export class Watch {
   }
 
   #freed(call: string, block: Block, stack: number): Report | undefined {
-    if (call.startsWith("free")) {
+    if (isFree.test(call)) {
       return detectors.doubleFree ? doubleFree(this.#stacks, block, stack) : undefined;
     }
     return detectors.useAfterFree ? useAfterFree(this.#stacks, call, block, stack) : undefined;

@@ -39,6 +39,9 @@ export abstract class Door implements ViewHost {
   get i8(): Int8Array {
     return this.#whole("i8");
   }
+  get u8c(): Uint8ClampedArray {
+    return this.#whole("u8c");
+  }
   get i16(): Int16Array {
     return this.#whole("i16");
   }

@@ -1,7 +1,7 @@
 /** One allocation in N is guarded, the others go straight to the allocator below. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Large } from "#dist/debug/block.js";
+import { Large, NATURAL } from "#dist/debug/block.js";
 import { type DebugAllocator, debug, type Report } from "#dist/debug/index.js";
 import { BlockTable } from "#dist/debug/table.js";
 import { createHeap, type Heap } from "#dist/index.js";
@@ -75,7 +75,7 @@ test("cells forget what has left, however often it comes", () => {
   const table = new BlockTable(4096);
   const run = { raw: 8000, base: 8000, bytes: 9000, asked: 9000 };
   for (let round = 0; round < 300; round++) {
-    const large = new Large(run, 16);
+    const large = new Large(run, NATURAL);
     table.add(large);
     assert.deepEqual(
       [7999 - 4096, 8000, 16_999, 20_480].map((address) => table.cells.isPlain(address)),
