@@ -2,6 +2,7 @@
 import { SIZE_LIMIT } from "../errors.ts";
 import { allocator, type HeapLike, type Pool, slices } from "../layers/index.ts";
 import type { MemorySource } from "../memory/index.ts";
+import type { PagesBelow } from "./rest.ts";
 
 /** C's verbs; createHeap's Heap, `allocator(pool)` and another debug allocator have them. */
 export interface AllocatorLike extends HeapLike {
@@ -12,6 +13,7 @@ export interface AllocatorLike extends HeapLike {
   contains?(ptr: number): boolean;
   collect?(): void;
   destroy?(): void;
+  readonly source?: MemorySource | undefined;
   readonly memory?: WebAssembly.Memory | undefined;
 }
 
@@ -32,6 +34,8 @@ export interface Backing {
   readonly kind: "allocator" | "pool" | "memory";
   /** C's verbs over the same source, for blocks that are not guarded. */
   readonly plain: AllocatorLike;
+  /** What can be done with pages of the memory below. */
+  readonly pages: PagesBelow | undefined;
   readonly u8: Uint8Array;
   readonly u32: Uint32Array;
   /** `bytes` bytes at a multiple of `alignment`; undefined when memory is out. */
@@ -43,8 +47,10 @@ export interface Backing {
 export function backingOf(source: BackingAllocator): Backing {
   if (typeof source === "object" && source !== null) {
     if ("malloc" in source) return allocatorBacking(source);
-    if ("traits" in source) return poolBacking("pool", source);
-    if ("grow" in source && "capabilities" in source) return poolBacking("memory", slices(source));
+    if ("traits" in source) return poolBacking("pool", source, undefined);
+    if ("grow" in source && "capabilities" in source) {
+      return poolBacking("memory", slices(source), source);
+    }
   }
   throw new TypeError("backingAllocator must be an allocator, a pool or a memory source");
 }
@@ -56,6 +62,7 @@ function allocatorBacking(source: AllocatorLike): Backing {
   return {
     kind: "allocator",
     plain: source,
+    pages: pagesOf(source.source),
     get u8() {
       return source.u8;
     },
@@ -72,10 +79,15 @@ function allocatorBacking(source: AllocatorLike): Backing {
   };
 }
 
-function poolBacking(kind: "pool" | "memory", pool: Pool): Backing {
+function poolBacking(
+  kind: "pool" | "memory",
+  pool: Pool,
+  source: MemorySource | undefined,
+): Backing {
   const { memory } = pool;
   return {
     kind,
+    pages: pagesOf(source),
     plain: allocator(pool),
     get u8() {
       return memory.bytes();
@@ -87,6 +99,12 @@ function poolBacking(kind: "pool" | "memory", pool: Pool): Backing {
       runAligned((size) => pool.get(size), pool.traits.alignment, alignment, bytes),
     release: (run) => pool.put(run.raw, run.asked),
   };
+}
+
+function pagesOf(source: MemorySource | undefined): PagesBelow | undefined {
+  if (!source?.pages) return undefined;
+  const { canRelease, canProtect } = source.capabilities;
+  return { operations: source.pages, canRelease, canProtect };
 }
 
 /** Asks for so much that an aligned run fits, wherever the source begins. */

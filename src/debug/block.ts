@@ -12,6 +12,7 @@
  */
 import type { Run } from "./backing.ts";
 import type { BlockFacts } from "./mistakes.ts";
+import type { Rest } from "./rest.ts";
 
 /** Least bytes behind a block. */
 export const REAR = 8;
@@ -54,6 +55,10 @@ export interface Block extends BlockFacts {
   /** First byte of the front zone, and first byte behind the rear zone. */
   readonly from: number;
   readonly to: number;
+  /** First byte that it cannot have by growing where it is. */
+  readonly limit: number;
+  /** What its memory is like once it is free. */
+  readonly rest: Rest;
   /** The id of the heap that it belongs to. */
   heap: number;
   allocate(facts: NewBlock): void;
@@ -91,7 +96,7 @@ export const MAIN_HEAP = 1;
 export const HEAPS_LIMIT = 2 ** 23 - 1;
 
 /** What a page takes besides its rows: the objects, by the engine's sizes. */
-const PAGE_OBJECTS = 320;
+const PAGE_OBJECTS = 328;
 
 export class Page {
   readonly run: Run;
@@ -102,6 +107,8 @@ export class Page {
   /** Slots from here on were never handed out. */
   next = 0;
   live = 0;
+  rest: Rest = "poisoned";
+  released = 0;
   /** The order of the slot that is free for longest; Infinity if none is. */
   oldest: number = Number.POSITIVE_INFINITY;
   readonly rows: Uint32Array;
@@ -170,6 +177,12 @@ export class Slot implements Block {
   get to(): number {
     return this.from + this.page.slot;
   }
+  get limit(): number {
+    return this.to;
+  }
+  get rest(): Rest {
+    return this.page.rest;
+  }
   get ptr(): number {
     return this.from + frontOf(this.alignment);
   }
@@ -235,7 +248,7 @@ export class Slot implements Block {
 }
 
 /** What a large block takes: the objects and its place in the table, by the engine's sizes. */
-const LARGE_OBJECTS = 248;
+const LARGE_OBJECTS = 264;
 
 export class Large implements Block {
   readonly run: Run;
@@ -248,6 +261,8 @@ export class Large implements Block {
   freed = 0;
   order = 0;
   heap = 0;
+  rest: Rest = "poisoned";
+  released = 0;
 
   constructor(run: Run, place: Place) {
     this.run = run;
@@ -258,7 +273,11 @@ export class Large implements Block {
   get from(): number {
     return this.run.base;
   }
+  /** Before the end of the run while whole pages behind the block are given back. */
   get to(): number {
+    return this.limit - (this.rest === "poisoned" ? this.released : 0);
+  }
+  get limit(): number {
     return this.run.base + this.run.bytes;
   }
   get metadataBytes(): number {

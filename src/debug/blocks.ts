@@ -19,6 +19,7 @@ import {
 import { SizeClasses } from "./classes.ts";
 import { type LeakGroup, memoryLimit } from "./mistakes.ts";
 import type { Settings } from "./options.ts";
+import { Rests } from "./rest.ts";
 import { Retired } from "./retired.ts";
 import type { StackTable } from "./sites.ts";
 import { detectors } from "./switches.ts";
@@ -46,17 +47,18 @@ export class Blocks {
   requested = 0;
   /** Live blocks. */
   live = 0;
-  /** Bytes of runs that are held: pages and large blocks, retired ones too. */
-  resident = 0;
   /** The most that `requested` may be. */
   limit: number;
   readonly #backing: Backing;
   readonly #settings: Settings;
   readonly #stacks: StackTable;
   readonly #classes: SizeClasses;
+  readonly #rests: Rests;
   /** The page of each class that has slots left. Full pages are out of the way. */
   #current: (Page | undefined)[] = [];
   #order = 0;
+  /** Bytes of runs: pages and large blocks, retired ones too. */
+  #held = 0;
 
   constructor(backing: Backing, settings: Settings, stacks: StackTable) {
     this.#backing = backing;
@@ -66,6 +68,7 @@ export class Blocks {
     this.table = new BlockTable(settings.pageSize);
     this.watch = new Watch(backing, stacks, settings);
     this.#classes = new SizeClasses(settings.pageSize);
+    this.#rests = new Rests(backing.pages, settings.neverUnmap);
   }
 
   /** A block, or 0: memory is out, or the limit is reached. */
@@ -89,14 +92,15 @@ export class Blocks {
   resize(block: Block, wish: Resize, heap: number, stack: number): number {
     const { size } = wish;
     if (this.#isOverLimit(size - block.size, size, stack)) return 0;
-    if (!this.fits(block, wish)) return this.#move(block, wish, heap, stack);
-    return this.#resizeHere(block, size, stack);
+    const here = this.fits(block, wish) && this.#reach(block, size);
+    return here ? this.#resizeHere(block, size, stack) : this.#move(block, wish, heap, stack);
   }
 
   /** resize where the block is; 0 when it ends too early for that. */
   expand(block: Block, size: number, stack: number): number {
-    if (block.ptr + size + REAR > block.to) return 0;
+    if (block.ptr + size + REAR > block.limit) return 0;
     if (this.#isOverLimit(size - block.size, size, stack)) return 0;
+    if (!this.#reach(block, size)) return 0;
     return this.#resizeHere(block, size, stack);
   }
 
@@ -141,13 +145,18 @@ export class Blocks {
 
   /** Gives everything back, live blocks too; as new afterwards. */
   clear(): void {
-    for (const item of this.table.items()) this.#backing.release(item.run);
+    for (const item of this.table.items()) if (this.#rests.wake(item)) this.#release(item);
     this.table.clear();
     this.retired.clear();
     this.#current = [];
-    this.resident = 0;
+    this.#held = 0;
     this.requested = 0;
     this.live = 0;
+  }
+
+  /** Bytes of memory that are held. */
+  get resident(): number {
+    return this.#held - this.#rests.released;
   }
 
   /** Bytes of JavaScript that know about blocks. Walks the pages. */
@@ -170,8 +179,24 @@ export class Blocks {
     const { size: before } = block;
     this.requested += size - before;
     block.resize(size, this.#settings.resizeStackTraces ? stack : 0);
+    if (block instanceof Large && size < before) this.#trim(block);
     this.watch.paintTail(block, before);
     return block.ptr;
+  }
+
+  /** Whole pages behind a block that has shrunk go back, and are left out of its rear zone. */
+  #trim(large: Large): void {
+    const { unit } = this.#rests;
+    this.#rests.trim(large, Math.ceil((large.ptr + large.size + REAR) / unit) * unit);
+  }
+
+  /** Whether there is memory for `size` bytes and a rear zone: also after a trim. */
+  #reach(block: Block, size: number): boolean {
+    if (block.ptr + size + REAR <= block.to || !(block instanceof Large)) return true;
+    const { to } = block;
+    if (!this.#rests.wake(block)) return false;
+    this.watch.paintRear(block, to);
+    return true;
   }
 
   #new(size: number, place: Place, owned: Owned): number {
@@ -203,7 +228,8 @@ export class Blocks {
 
   #pageNew(kind: number, stack: number): Page | undefined {
     const { pageSize } = this.#settings;
-    const run = this.#acquire(this.#classes.alignment, pageSize, stack);
+    const alignment = Math.max(this.#classes.alignment, this.#rests.unit);
+    const run = this.#acquire(alignment, pageSize, stack);
     if (!run) return undefined;
     const page = new Page(run, pageSize, this.#classes.slots[kind] as number, kind);
     this.table.add(page);
@@ -215,8 +241,8 @@ export class Blocks {
   #slotAgain(kind: number, stack: number): Slot | undefined {
     let page: Page | undefined;
     for (const each of this.table.pages) {
-      if (each.kind === kind && each.oldest < (page?.oldest ?? Number.POSITIVE_INFINITY))
-        page = each;
+      const isOlder = each.oldest < (page?.oldest ?? Number.POSITIVE_INFINITY);
+      if (each.kind === kind && each.rest === "poisoned" && isOlder) page = each;
     }
     const slot = page?.slotAgain();
     if (slot) this.watch.poisonCheck(slot, stack);
@@ -224,7 +250,9 @@ export class Blocks {
   }
 
   #largeNew(size: number, place: Place, stack: number): Large | undefined {
-    const run = this.#acquire(Math.max(place.alignment, 16), largeBytes(size, place), stack);
+    const { unit } = this.#rests;
+    const bytes = Math.ceil(largeBytes(size, place) / unit) * unit;
+    const run = this.#acquire(Math.max(place.alignment, unit, 16), bytes, stack);
     if (!run) return undefined;
     const large = new Large(run, place);
     this.table.add(large);
@@ -236,7 +264,7 @@ export class Blocks {
     if (bytes > SIZE_LIMIT) return undefined;
     for (;;) {
       const run = this.#backing.acquire(alignment, bytes);
-      if (run) this.resident += run.asked;
+      if (run) this.#held += run.asked;
       if (run || !this.#giveBackOldest(stack)) return run;
     }
   }
@@ -248,7 +276,7 @@ export class Blocks {
     const kind = this.#kindOf(size, here);
     if (block instanceof Slot) return kind === block.page.kind;
     const bytes = largeBytes(size, here);
-    const held = block.to - block.from;
+    const held = block.limit - block.from;
     return kind < 0 && bytes <= held && bytes >= held / 2;
   }
 
@@ -272,19 +300,29 @@ export class Blocks {
 
   #retire(item: Page | Large, stack: number): void {
     const { neverUnmap, quarantine } = this.#settings;
+    if (this.#rests.changes) {
+      this.watch.poisonCheckAll(item, stack); // what lies there is lost
+      this.#rests.lay(item);
+    }
     this.retired.push(item);
     while (!neverUnmap && this.retired.bytes > quarantine) this.#giveBackOldest(stack);
   }
 
+  /** Whether there was one. What the system will not make usable again is kept out of use. */
   #giveBackOldest(stack: number): boolean {
     const item = this.retired.shift();
     if (!item) return false;
     this.watch.poisonCheckAll(item, stack);
+    if (!this.#rests.wake(item)) return this.#giveBackOldest(stack);
     this.table.remove(item);
     if (this.#settings.retainMetadata) this.retired.keepPast(item);
-    this.resident -= item.run.asked;
-    this.#backing.release(item.run);
+    this.#release(item);
     return true;
+  }
+
+  #release({ run }: Page | Large): void {
+    this.#held -= run.asked;
+    this.#backing.release(run);
   }
 }
 

@@ -1,9 +1,9 @@
 /** The debug allocator as its users see it. */
 
 import type { ErrorHandler } from "../backend.ts";
-import { checkFunction, checkPointer } from "../checks.ts";
+import { checkFunction, checkPointer, checkSize } from "../checks.ts";
 import { heapDestroyed, outOfMemory } from "../errors.ts";
-import { wasmMemory } from "../memory/index.ts";
+import { type MemorySource, wasmMemory } from "../memory/index.ts";
 import type { BlockVisitor } from "../walk.ts";
 import { abiOf, type DebugAbi } from "./abi.ts";
 import { type AllocatorLike, type Backing, type BackingAllocator, backingOf } from "./backing.ts";
@@ -68,7 +68,8 @@ export class DebugAllocator extends DebugFamily implements AllocatorLike, Dispos
       calls.skip--;
       return this.#plain.malloc(size);
     }
-    return super.malloc(size);
+    checkSize(size, "size");
+    return calls.request(this.at.malloc, { size });
   }
 
   /** Frees a block; null is ignored. */
@@ -77,7 +78,8 @@ export class DebugAllocator extends DebugFamily implements AllocatorLike, Dispos
       this.#plain.free(ptr);
       return;
     }
-    super.free(ptr);
+    checkPointer(ptr);
+    this.#calls.free(this.at.free, ptr);
   }
 
   /** Whether an address lies in a block, live or free, of this allocator. */
@@ -215,6 +217,11 @@ export class DebugAllocator extends DebugFamily implements AllocatorLike, Dispos
     return itemsVisit(this.#calls.blocks.table.items(), () => true, visit, options);
   }
 
+  /** Where the bytes come from, if what is below tells. */
+  get source(): MemorySource | undefined {
+    return this.#plain.source;
+  }
+
   /** The memory for a wasm module's imports; undefined where there is none below. */
   get memory(): WebAssembly.Memory | undefined {
     return this.#plain.memory;
@@ -239,5 +246,7 @@ export function debug(allocator?: BackingAllocator, options: DebugOptions = {}):
   }
   const backing = backingOf(allocator ?? options?.backingAllocator ?? wasmMemory());
   const settings = settingsOf(options, backing.kind === "memory" ? MEMORY_PAGE : PAGE);
-  return new DebugAllocator(backing, settings);
+  // Memory is given back in whole pages of the memory below.
+  const pageSize = Math.max(settings.pageSize, backing.pages?.operations.pageBytes ?? 0);
+  return new DebugAllocator(backing, { ...settings, pageSize });
 }

@@ -83,7 +83,7 @@ export const debugOptions: OptionRow[] = [
     name: "neverUnmap",
     type: "boolean",
     default: "false",
-    text: "Keeps freed memory, poisoned and watched, until memory is out.",
+    text: "Keeps freed memory, closed or poisoned, until memory is out: see below.",
     refuse: (value) => wrongFlag("neverUnmap", value),
   },
   {

@@ -1,8 +1,7 @@
 /**
  * Memory that nobody uses any more, oldest first: pages whose slots are all freed, and freed large
- * blocks. It is held back for a while, poisoned, so that a late write or a second free still finds
- * something to be seen by. (No source of memory can protect or release pages yet; where one can,
- * this is the place to ask it.)
+ * blocks. It is held back for a while, so that a late write or a second free still finds something
+ * to be seen by; rest.ts says in which state.
  */
 import type { Block, Large, Page } from "./block.ts";
 

@@ -42,6 +42,8 @@ export class StackTable {
   readonly #frames: (Frame | undefined)[] = [undefined];
   #index = new Uint32Array(2 * FIRST_NODES);
   #prepare: NonNullable<typeof Error.prepareStackTrace>;
+  /** Only ever one: defining `stack` on a new object costs an eighth of a capture. */
+  readonly #holder: { stack?: number } = {};
 
   /** @param limit The most frames that a stack keeps; 0 keeps none and costs nothing. */
   constructor(limit: number) {
@@ -56,9 +58,8 @@ export class StackTable {
     const { stackTraceLimit, prepareStackTrace } = Error;
     Error.stackTraceLimit = this.#limit;
     Error.prepareStackTrace = this.#prepare;
-    const holder: { stack?: number } = {};
-    Error.captureStackTrace(holder, entry);
-    const id = holder.stack as number;
+    Error.captureStackTrace(this.#holder, entry);
+    const id = this.#holder.stack as number;
     Error.stackTraceLimit = stackTraceLimit;
     Error.prepareStackTrace = prepareStackTrace;
     return id;

@@ -58,9 +58,14 @@ export class Watch {
     this.#zones.canarySet(ptr + size, to);
   }
 
+  /** Memory that comes behind a block. */
+  paintRear({ to }: Block, from: number): void {
+    if (this.#active) this.#zones.canarySet(from, to);
+  }
+
   /** A freed block, zones too. */
   poison(block: Block): void {
-    if (this.#active) this.#zones.poisonSet(block.from, this.#poisonEnd(block));
+    if (this.#active) this.#zones.restSet("poisoned", block.from, this.#poisonEnd(block));
   }
 
   /** A live block's zones. What is reported is mended, so that it is not reported again. */
@@ -77,23 +82,29 @@ export class Watch {
     }
   }
 
-  /** A freed block's poison. What is reported is mended. */
+  /** A freed block's poison, or zeros. What is reported is mended. */
   poisonCheck(block: Block, stack: number): void {
-    if (!this.#active) return;
-    const damage = this.#zones.poisonDamage(block.from, this.#poisonEnd(block));
+    if (!this.#active || block.rest === "closed") return;
+    const { rest, from } = block;
+    const end = this.#poisonEnd(block);
+    const damage = this.#zones.restDamage(rest, from, end);
     if (!damage) return;
-    this.poison(block);
+    this.#zones.restSet(rest, from, end);
     if (detectors.writeAfterFree) {
       this.reports.push(writeAfterFree(this.#stacks, block, damage, stack));
     }
   }
 
-  /** poisonCheck of a page or large block that goes back: in one sweep, if all is well. */
+  /** poisonCheck of a page or large block: in one sweep, if all is well. */
   poisonCheckAll(item: Page | Large, stack: number): void {
     if (item instanceof Large) this.poisonCheck(item, stack);
-    else if (this.#active && this.#zones.poisonDamage(item.base, item.end)) {
+    else if (this.#active && this.#isDamaged(item)) {
       for (const block of item.blocks()) this.poisonCheck(block, stack);
     }
+  }
+
+  #isDamaged({ rest, base, end }: Page): boolean {
+    return rest !== "closed" && this.#zones.restDamage(rest, base, end) !== undefined;
   }
 
   /** Says what is wrong with a pointer that is no live block. */

@@ -3,6 +3,7 @@
  * in a freed one. Both repeat a word by address, so any part of a zone can be set or looked at.
  */
 import type { Damage } from "./mistakes.ts";
+import type { Rest } from "./rest.ts";
 
 /** What freed bytes are, as in Zig. */
 const POISON = 0xdddddddd;
@@ -33,17 +34,21 @@ export class Zones {
     return wordDamage(this.#memory, this.#canary, from, to);
   }
 
-  poisonSet(from: number, to: number): void {
-    this.#memory.u8.fill(POISON & 255, from, to);
+  restSet(rest: Rest, from: number, to: number): void {
+    this.#memory.u8.fill(restWord(rest) & 255, from, to);
   }
 
-  poisonDamage(from: number, to: number): Damage | undefined {
-    return wordDamage(this.#memory, POISON, from, to);
+  restDamage(rest: Rest, from: number, to: number): Damage | undefined {
+    return wordDamage(this.#memory, restWord(rest), from, to);
   }
 
   freshSet(from: number, to: number): void {
     this.#memory.u8.fill(FRESH, from, to);
   }
+}
+
+function restWord(rest: Rest): number {
+  return rest === "zeroed" ? 0 : POISON;
 }
 
 function byteAt(word: number, address: number): number {
