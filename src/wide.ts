@@ -9,7 +9,7 @@ const ENOMEM = 12;
 
 /** Where copies come from and go to. */
 export interface WidePlace {
-  readonly core: CoreExports;
+  readonly core: Pick<CoreExports, "malloc">;
   bytes(): Uint8Array;
 }
 

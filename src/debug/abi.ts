@@ -4,6 +4,7 @@
  * answers 0.
  */
 import { type AbiFunction, type HeapAbi, ofHeap } from "../abi.ts";
+import { processAbi } from "../abi-process.ts";
 import { MAIN_HEAP } from "./block.ts";
 import type { Site } from "./calls.ts";
 import type { Verbs } from "./verbs.ts";
@@ -24,6 +25,10 @@ const named = {
   reallocarr: "reallocarr",
   strdup: "strdup",
   strndup: "strndup",
+  mbsdup: "mbsdup",
+  wcsdup: "wcsdupC",
+  dupenv_s: "dupenvS",
+  wdupenv_s: "wdupenvS",
   realpath: "realpath",
   valloc: "valloc",
   pvalloc: "pvalloc",
@@ -55,12 +60,18 @@ const named = {
   rezalloc_aligned_at: "rezallocAlignedAt",
   recalloc_aligned: "recallocAligned",
   recalloc_aligned_at: "recallocAlignedAt",
+  _expand: "expand",
+  aligned_recalloc: "recallocAligned",
+  aligned_offset_recalloc: "recallocAlignedAt",
   free_size: "freeSize",
   free_aligned: "freeAligned",
   free_size_aligned: "freeSizeAligned",
   is_in_heap_region: "contains",
   new: "new",
   new_aligned: "newAligned",
+  new_n: "newN",
+  new_realloc: "newRealloc",
+  new_reallocn: "newReallocn",
   new_nothrow: "newNothrow",
   new_aligned_nothrow: "newAlignedNothrow",
 } satisfies Record<string, VerbName>;
@@ -102,12 +113,17 @@ export function abiOf(verbs: Verbs): DebugAbi {
   for (const [name, verb] of [...Object.entries(named), ...Object.entries(operators())]) {
     abi[name] = functionOf(verbs, name, verb);
   }
-  for (const name of ofHeap)
-    abi[`heap_${name}`] = heapFunctionOf(verbs, name as keyof typeof named);
+  for (const name of ofHeap) {
+    abi[`heap_${name}`] = heapFunctionOf(verbs, `heap_${name}`, named[name as keyof typeof named]);
+  }
+  abi.heap_alloc_new = heapFunctionOf(verbs, "heap_alloc_new", "new");
+  abi.heap_alloc_new_n = heapFunctionOf(verbs, "heap_alloc_new_n", "newN");
   Object.assign(abi, heapCalls(verbs));
   const plain = Object.entries(abi).filter(([name]) => !name.startsWith("_Z"));
   const prefixed = plain.map(([name, call]) => [`mi_${name}`, call]);
-  return { ...abi, ...Object.fromEntries(prefixed) } as DebugAbi;
+  const mi_wcsdup = functionOf(verbs, "wcsdup", "wcsdup");
+  const whole = { ...abi, ...Object.fromEntries(prefixed), ...processAbi(), mi_wcsdup };
+  return whole as unknown as DebugAbi;
 }
 
 /** What reports call a function: C++'s operators as their authors write them. */
@@ -125,9 +141,8 @@ function functionOf(verbs: Verbs, name: string, verb: VerbName): AbiFunction {
   return entry;
 }
 
-function heapFunctionOf(verbs: Verbs, name: keyof typeof named): AbiFunction {
-  const target = verbs[named[name]].bind(verbs) as Call;
-  const call = `heap_${name}`;
+function heapFunctionOf(verbs: Verbs, call: string, verb: VerbName): AbiFunction {
+  const target = verbs[verb].bind(verbs) as Call;
   const entry: AbiFunction = (heap = 0, a = 0, b = 0, c = 0, d = 0, e = 0) =>
     answerOf(
       target({ call, entry, heap: heap >>> 0 }, a >>> 0, b >>> 0, c >>> 0, d >>> 0, e >>> 0),

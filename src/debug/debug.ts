@@ -69,7 +69,7 @@ export class DebugAllocator extends DebugFamily implements AllocatorLike, Dispos
       return this.#plain.malloc(size);
     }
     checkSize(size, "size");
-    return calls.request(this.at.malloc, { size });
+    return this.verbs.calls.request(this.at.malloc, { size });
   }
 
   /** Frees a block; null is ignored. */
@@ -79,7 +79,7 @@ export class DebugAllocator extends DebugFamily implements AllocatorLike, Dispos
       return;
     }
     checkPointer(ptr);
-    this.#calls.free(this.at.free, ptr);
+    this.verbs.calls.free(this.at.free, ptr);
   }
 
   /** Whether an address lies in a block, live or free, of this allocator. */

@@ -19,7 +19,7 @@ for (const name of [
   ...["callocAlignedAt", "valloc", "pvalloc", "realloc", "reallocSized", "reallocn"],
   ...["reallocarray", "rezalloc", "recalloc", "reallocAligned", "reallocAlignedAt", "expand"],
   ...["rezallocAligned", "rezallocAlignedAt", "recallocAligned", "recallocAlignedAt", "strdup"],
-  ...["strndup", "realpath", "newNothrow", "newAlignedNothrow", "heapNew"],
+  ...["strndup", "mbsdup", "wcsdup", "realpath", "newNothrow", "newAlignedNothrow", "heapNew"],
 ]) {
   refusals.set(name, () => 0);
 }
@@ -29,7 +29,8 @@ for (const name of [
 ]) {
   refusals.set(name, () => refuse(name));
 }
-for (const name of ["posixMemalign", "reallocarr"]) refusals.set(name, () => ENOMEM);
+for (const name of ["posixMemalign", "reallocarr", "dupenvS", "wdupenvS"])
+  refusals.set(name, () => ENOMEM);
 refusals.set("reallocf", (target, [ptr]) => {
   target.free(ptr as number);
   return 0;
@@ -42,6 +43,9 @@ function typedName(name: string): string {
     .replace(/^mi_/, "")
     .replace(/^heap_(?!new)/, "")
     .replace(/_small$/, "");
+  if (bare === "_expand") return "expand";
+  if (bare.startsWith("alloc_new")) return bare.endsWith("_n") ? "newN" : "new";
+  if (bare.startsWith("aligned_") && bare.endsWith("recalloc")) return "recallocAligned";
   return bare.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 

@@ -303,6 +303,30 @@ export abstract class DebugFamily extends DebugDoor {
     return this.verbs.strndup(this.at.strndup, ptr, max);
   }
 
+  /** strdup of bytes in any encoding, under Microsoft's name. */
+  mbsdup(ptr: number): number {
+    checkPointer(ptr);
+    return this.verbs.mbsdup(this.at.mbsdup, ptr);
+  }
+
+  /** A copy of the string of 16-bit characters at ptr; 0 for null. */
+  wcsdup(ptr: number): number {
+    checkPointer(ptr);
+    return this.verbs.wcsdup(this.at.wcsdup, ptr);
+  }
+
+  /** A copy of a variable of the environment: see Heap.dupenvS. Answers an errno. */
+  dupenvS(out: number, size: number, name: number): number {
+    for (const ptr of [out, size, name]) checkPointer(ptr);
+    return this.verbs.dupenvS(this.at.dupenvS, out, size, name);
+  }
+
+  /** dupenvS in 16-bit characters; the length counts these. */
+  wdupenvS(out: number, size: number, name: number): number {
+    for (const ptr of [out, size, name]) checkPointer(ptr);
+    return this.verbs.wdupenvS(this.at.wdupenvS, out, size, name);
+  }
+
   /**
    * The path at ptr, NUL-terminated UTF-8, without links and dots: in a new block, or at `into`.
    * 0 for null, for a path at which nothing is, and where there is no file system.

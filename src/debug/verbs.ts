@@ -7,6 +7,7 @@
 import { outOfMemory, SIZE_LIMIT } from "../errors.ts";
 import { OS_PAGE } from "../family.ts";
 import { pathResolve } from "../files.ts";
+import { environmentCopy, type WidePlace, wideCopy } from "../wide.ts";
 import type { Place } from "./block.ts";
 import type { Calls, Change, Site } from "./calls.ts";
 
@@ -229,6 +230,27 @@ export class Verbs {
     return to;
   }
 
+  mbsdup(site: Site, ptr: number): number {
+    return this.strdup(site, ptr);
+  }
+
+  wcsdup(site: Site, ptr: number): number {
+    return wideCopy(this.#widely(site), ptr, 2);
+  }
+
+  /** C's wcsdup: wide characters of wasm32 have 4 bytes. */
+  wcsdupC(site: Site, ptr: number): number {
+    return wideCopy(this.#widely(site), ptr, 4);
+  }
+
+  dupenvS(site: Site, out: number, size: number, name: number): number {
+    return environmentCopy(this.#widely(site), [out, size, name], 1);
+  }
+
+  wdupenvS(site: Site, out: number, size: number, name: number): number {
+    return environmentCopy(this.#widely(site), [out, size, name], 2);
+  }
+
   realpath(site: Site, ptr: number, into: number): number {
     if (ptr === 0) return 0;
     const { backing } = this.calls;
@@ -267,6 +289,11 @@ export class Verbs {
 
   newReallocn(site: Site, ptr: number, count: number, size: number): number {
     return this.newRealloc(site, ptr, count * size);
+  }
+
+  #widely(site: Site): WidePlace {
+    const malloc = (size: number) => this.#get(site, size);
+    return { core: { malloc }, bytes: () => this.calls.backing.u8 };
   }
 
   #get(site: Site, size: number, place?: Place, zero = false): number {

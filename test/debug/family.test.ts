@@ -413,7 +413,20 @@ test("strings and paths are copied into blocks that are watched", () => {
   assert.equal(door.realpath(door.allocString("/none", { terminate: true }).ptr), 0);
   assert.equal(door.realpath(0), 0);
   assert.equal(door.usableSize(real), 5);
-  assert.equal(door.detectLeaks(), 6);
+  process.env.TERRANE_TEST_WORD = "wörd";
+  const out = door.zalloc(16);
+  const name = door.allocString("TERRANE_TEST_WORD", { terminate: true });
+  assert.equal(door.dupenvS(out, out + 4, name.ptr), 0);
+  const [value, length] = [door.u32[out / 4] as number, door.u32[out / 4 + 1]];
+  assert.deepEqual([door.readString(value), length, door.usableSize(value)], ["wörd", 5, 6]);
+  const wide = door.allocArray(Uint16Array, 18);
+  wide.set([..."TERRANE_TEST_WORD"].map((letter) => letter.charCodeAt(0)));
+  assert.equal(door.wdupenvS(out + 8, 0, wide.ptr), 0);
+  assert.equal(door.usableSize(door.u32[out / 4 + 2] as number), 10);
+  assert.equal(door.usableSize(door.wcsdup(wide.ptr)), 36);
+  assert.equal(door.usableSize(door.abi.mi_wcsdup?.(wide.ptr) as number), 36);
+  assert.equal(door.readString(door.mbsdup(path.ptr)), "/usr/../usr/.");
+  assert.equal(door.detectLeaks(), 6 + 8);
   assert.equal(reports.length, 1);
 });
 
