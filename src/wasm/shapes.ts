@@ -141,18 +141,8 @@ class Shapes {
     });
   }
 
-  /** Offsets of accesses and constants that may be addresses of static variables. */
   #statics(index: number): Set<number> {
-    const statics = new Set<number>();
-    const limit = (this.#module.memories[0]?.limits.min ?? 0) * 65536;
-    const reader = bodyReader(this.#module, index);
-    while (!reader.done) {
-      reader.next();
-      const value =
-        reader.op === op.i32Const ? reader.value : isAccess(reader.op) ? reader.offset : 0;
-      if (value >= STATIC_LEAST && value < limit) statics.add(value);
-    }
-    return statics;
+    return addressesOf(this.#module, index);
   }
 
   /** free looks at the header, which lies before the block. */
@@ -260,6 +250,20 @@ class Shapes {
     const role = rolesToGive.find((each) => each.name === name) as Role;
     return { index, name: `function ${index}`, role, source: "shape", sure };
   }
+}
+
+/** Offsets of accesses and constants that may be addresses of static variables. */
+export function addressesOf(module: Module, index: number): Set<number> {
+  const addresses = new Set<number>();
+  const limit = (module.memories[0]?.limits.min ?? 0) * 65536;
+  const reader = bodyReader(module, index);
+  while (!reader.done) {
+    reader.next();
+    const value =
+      reader.op === op.i32Const ? reader.value : isAccess(reader.op) ? reader.offset : 0;
+    if (value >= STATIC_LEAST && value < limit) addresses.add(value);
+  }
+  return addresses;
 }
 
 function isAccess(code: number): boolean {
