@@ -83,6 +83,7 @@ export class ModuleEditor {
   readonly #exportTargets = new Map<number, number>();
   readonly #data: { address: number; bytes: Uint8Array }[] = [];
   readonly #names = new Map<number, string>();
+  #start: number | undefined;
   #memoryLimits: Limits | undefined;
   #memoryImport: MemoryImport | undefined;
   readonly #copier = new SectionCopier((old) => this.functionIndex(old));
@@ -167,6 +168,11 @@ export class ModuleEditor {
     this.#exportTargets.set(from, to);
   }
 
+  /** Lets the module begin with a function, of the new module, that takes and answers nothing. */
+  startSet(index: number): void {
+    this.#start = index;
+  }
+
   addData(address: number, bytes: Uint8Array): void {
     this.#data.push({ address, bytes });
   }
@@ -228,6 +234,7 @@ export class ModuleEditor {
     if (this.#functions.length > 0) needed.push(SECTION.function, SECTION.code);
     if (this.#globals.length > 0) needed.push(SECTION.global);
     if (this.#exports.length > 0) needed.push(SECTION.export);
+    if (this.#start !== undefined) needed.push(SECTION.start);
     if (this.#data.length > 0) needed.push(SECTION.data);
     return needed;
   }
@@ -290,7 +297,7 @@ export class ModuleEditor {
     [SECTION.global]: (part, reader) => this.#globalsWrite(part, reader),
     [SECTION.export]: (part) => this.#exportsWrite(part),
     [SECTION.start]: (part, reader) => {
-      part.u32(this.functionIndex(reader.u32()));
+      part.u32(this.#start ?? this.functionIndex(reader.u32()));
       return true;
     },
     [SECTION.element]: (part, reader) => this.#copier.elements(part, reader),

@@ -22,12 +22,15 @@ export interface AllocatorFunction {
   readonly sure: Sureness;
 }
 
+/** A function's index, or its name in the module. */
+export type Which = number | string;
+
 export interface FindOptions {
   /**
-   * Functions that the user knows: C's or Rust's name of the role, and the function's index or its
-   * name in the module. They are believed, and nothing else is looked for.
+   * Functions that the user knows: C's or Rust's name of the role, and which function has it, or
+   * several. They are believed, and nothing else is looked for.
    */
-  readonly functions?: Readonly<Record<string, number | string>> | undefined;
+  readonly functions?: Readonly<Record<string, Which | readonly Which[]>> | undefined;
 }
 
 /**
@@ -104,13 +107,16 @@ function roleFit(role: Role, type: FunctionType): Role | undefined {
 
 function givenFind(
   module: Module,
-  functions: Readonly<Record<string, number | string>>,
+  functions: Required<FindOptions>["functions"] & object,
 ): AllocatorFunction[] {
   const names = functionNames(module);
-  return Object.entries(functions).map(([roleName, which]) => {
+  const all = Object.entries(functions).flatMap(([roleName, which]) =>
+    [which].flat().map((each) => [roleName, each] as const),
+  );
+  return all.map(([roleName, which]) => {
     const role = rolesToGive.find((each) => each.name === roleName);
     if (!role) throw new RangeError(`unknown function "${roleName}" (known: ${rolesKnown()})`);
-    const index = indexOf(module, names, which);
+    const index = functionNamed(module, which, names);
     if (!roleFits(role, functionType(module, index))) {
       const wanted = `(${role.params.length} × i32)${role.answers ? " → i32" : ""}`;
       throw new RangeError(`function ${which} cannot be ${roleName}: its type is not ${wanted}`);
@@ -124,10 +130,11 @@ function rolesKnown(): string {
   return rolesToGive.map((each) => each.name).join(", ");
 }
 
-function indexOf(
+/** The function that a user means by an index or a name. */
+export function functionNamed(
   module: Module,
-  names: ReadonlyMap<number, string>,
-  which: number | string,
+  which: Which,
+  names: ReadonlyMap<number, string> = functionNames(module),
 ): number {
   const number = Number(which);
   const isExport = (each: { kind: number; name: string }) =>

@@ -14,6 +14,15 @@ export { type Instrumented, type InstrumentOptions, instrument } from "./instrum
 export { type EmscriptenHooks, emscriptenHooks, loadChecked } from "./loaders.ts";
 export type * from "./module.ts";
 export type { OffsetMap } from "./offsets.ts";
+export {
+  type Overridden,
+  type OverrideForm,
+  type OverrideOptions,
+  type OverrideReport,
+  override,
+} from "./override.ts";
+export { type ImportedHeap, overrideImports } from "./override-import.ts";
+export type { Fate, Planned } from "./override-plan.ts";
 export { readModule } from "./reader.ts";
 export {
   type Frame,
