@@ -8,8 +8,9 @@ import {
   commandCheck,
   EXIT_TRAP,
   engineCheck,
+  type FunctionFlags,
   fileRead,
-  pairCollect,
+  functionCollect,
   type WasiFlags,
   wasiCreate,
   wasiImports,
@@ -27,7 +28,7 @@ import { Symbols } from "./symbols.ts";
 const EXIT_FOUND = 1;
 
 export interface CheckFlags extends WasiFlags {
-  readonly function?: Readonly<Record<string, string>>;
+  readonly function?: FunctionFlags;
   readonly guess?: true;
   readonly halt?: true;
   readonly json?: true;
@@ -62,7 +63,7 @@ export function checkCommandAdd(program: Command): void {
     .option("--json", "print the reports as JSON")
     .option("--no-leaks", "do not look for leaks at the end")
     .option("--suppressions <file>", "mistakes that are not to be reported")
-    .option("--function <role=which>", "an allocator function by index or name", pairCollect("="))
+    .option("--function <role=which>", "an allocator function by index or name", functionCollect)
     .option("--guess", "take functions for the allocator because they look like one")
     .addHelpText("after", HELP)
     .action(checkAction);

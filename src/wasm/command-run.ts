@@ -1,16 +1,18 @@
 /** `terrane run`: runs a program on our heap. */
 import { closeSync, openSync, writeSync } from "node:fs";
 import type { Command } from "commander";
-import { InvalidArgumentError, Option } from "commander";
+import { Option } from "commander";
 import { createHeap } from "../create.ts";
 import type { Heap } from "../heap.ts";
 import { CallBooks } from "./calllog.ts";
+import { bytesParse, PAGES_MOST } from "./command-bytes.ts";
 import {
   commandCheck,
   EXIT_TRAP,
   engineCheck,
+  type FunctionFlags,
   fileRead,
-  pairCollect,
+  functionCollect,
   type WasiFlags,
   wasiCreate,
   wasiImports,
@@ -28,16 +30,14 @@ type AllocatorName = "terrane" | "terrane-js" | "own";
 
 export interface RunFlags extends WasiFlags {
   readonly allocator: AllocatorName;
-  readonly function?: Readonly<Record<string, string>>;
+  readonly function?: FunctionFlags;
   readonly guess?: true;
   readonly stats?: true;
   readonly trace?: string;
   readonly maxMemory?: number;
 }
 
-const PAGES_MOST = 65536;
 const TRACE_CHUNK = 1 << 16;
-const UNITS: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
 
 const HELP = `
 Examples:
@@ -65,17 +65,10 @@ export function runCommandAdd(program: Command): void {
     .option("--stats", "print what was allocated, at the end, on standard error")
     .option("--trace <file>", "write all calls of the allocator as a trace")
     .option("--max-memory <bytes>", "the most memory it may have; K, M and G work", bytesParse)
-    .option("--function <role=which>", "an allocator function by index or name", pairCollect("="))
+    .option("--function <role=which>", "an allocator function by index or name", functionCollect)
     .option("--guess", "take functions for the allocator because they look like one")
     .addHelpText("after", HELP)
     .action(runAction);
-}
-
-function bytesParse(text: string): number {
-  const [, number, unit] = /^(\d+)([KMG]?)$/.exec(text.toUpperCase()) ?? [];
-  const bytes = Number(number) * (UNITS[unit ?? ""] as number);
-  if (bytes >= PAGE && bytes <= PAGES_MOST * PAGE) return bytes;
-  throw new InvalidArgumentError("It must be from 64K to 4G.");
 }
 
 async function runAction(

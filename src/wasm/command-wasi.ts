@@ -32,6 +32,15 @@ export function pairCollect(sign: string) {
   };
 }
 
+/** Functions by their roles: a role may be several functions'. */
+export type FunctionFlags = Readonly<Record<string, readonly string[]>>;
+
+/** Collects ROLE=WHICH of --function. */
+export function functionCollect(text: string, before: FunctionFlags = {}): FunctionFlags {
+  const [[role, which]] = Object.entries(pairCollect("=")(text)) as [[string, string]];
+  return { ...before, [role]: [...(before[role] ?? []), which] };
+}
+
 /** HOST::GUEST gives a folder another name for the program. */
 function dirCollect(text: string, before: Readonly<Record<string, string>> = {}) {
   const at = text.indexOf("::");

@@ -1,0 +1,111 @@
+/** `terrane override` as a user meets it: files, output, exit codes, one-line failures. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fixture, fixturePath } from "../wasm/fixtures.js";
+
+const folder = mkdtempSync(join(tmpdir(), "terrane-override-"));
+const PROGRAM = fixturePath("churn-O2.wasm");
+const STRIPPED = fixturePath("churn-Os-stripped.wasm");
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+function terrane(...args: string[]): Ended {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["dist/cli.js", ...args], {
+    encoding: "utf8",
+  });
+  return { code: status, out: stdout, err: stderr };
+}
+
+test("override: the new file runs by itself, and the page shows what is printed", () => {
+  const path = join(folder, "new.wasm");
+  const { code, out, err } = terrane("override", PROGRAM, "-o", path);
+  assert.deepEqual([code, err], [0, ""]);
+  const page = readFileSync("docs/overriding.md", "utf8");
+  const shown = /faster\.wasm\n([\s\S]*?)```/.exec(page)?.[1];
+  // Sizes follow the core's.
+  const plain = (text = "") => text.replace(/\d+ bytes after .*/, "");
+  assert.equal(plain(out), plain(shown));
+  const run = terrane("run", "--allocator", "own", path, "2000");
+  assert.deepEqual(run, terrane("run", "--allocator", "own", PROGRAM, "2000"));
+  assert.equal(run.code, 7);
+});
+
+test("override --dry-run --json writes nothing and prints the report", () => {
+  const path = join(folder, "nothing.wasm");
+  const { code, out } = terrane("override", "--dry-run", "--json", PROGRAM, "-o", path);
+  const report = JSON.parse(out);
+  assert.equal(code, 0);
+  assert.equal(existsSync(path), false);
+  assert.deepEqual(Object.keys(report), [
+    "form",
+    "functions",
+    "pages",
+    "bytesBefore",
+    "bytesAfter",
+    "memory",
+    "notes",
+  ]);
+  const { index, name, source, sure, fate } = report.functions[0];
+  assert.deepEqual(
+    [index, name, source, sure, fate],
+    [13, "malloc", "name", "certain", "replaced"],
+  );
+});
+
+test("override: a guess is confirmed by the options that the refusal prints, or by --guess", () => {
+  const { code, err } = terrane("override", "--dry-run", STRIPPED);
+  assert.equal(code, 2);
+  const options = [...err.matchAll(/--function (\w+=\d+)/g)].flatMap((match) => [match[0]]);
+  assert.ok(options.length >= 5);
+  const path = join(folder, "confirmed.wasm");
+  const confirmed = options.flatMap((option) => option.split(" "));
+  assert.equal(terrane("override", ...confirmed, STRIPPED, "-o", path).code, 0);
+  assert.match(terrane("override", "--dry-run", "--guess", STRIPPED).out, /by shape, likely/);
+  assert.equal(terrane("run", "--allocator", "own", path, "2000").code, 7);
+});
+
+test("override --import makes a module that imports heap and memory", () => {
+  const path = join(folder, "importing.wasm");
+  const { code, out } = terrane("override", "--import", PROGRAM, "-o", path);
+  assert.equal(code, 0);
+  assert.match(out, /^terrane override \(import\), pages from the imported heap:\n/);
+  const imports = WebAssembly.Module.imports(new WebAssembly.Module(readFileSync(path)));
+  const own = imports.filter((each) => each.module === "terrane").map((each) => each.name);
+  assert.deepEqual(own.sort(), ["calloc", "free", "malloc", "memalign", "memory", "realloc"]);
+});
+
+const damaged = join(folder, "damaged.wasm");
+writeFileSync(damaged, fixture("boxes.wasm").subarray(0, 3000));
+const failures: readonly (readonly [string, readonly string[], RegExp])[] = [
+  ["no output", [PROGRAM], /^terrane: say with --output where the new module goes, or ask with/],
+  [
+    "no such file",
+    ["zork.wasm", "-o", "x"],
+    /^terrane: zork.wasm: cannot be read: no such file\n$/,
+  ],
+  ["a damaged file", [damaged, "-o", "x"], /^terrane: .*damaged.wasm: byte 0x\w+: .*\n$/],
+  [
+    "a folder that is not there",
+    [PROGRAM, "-o", join(folder, "none", "x.wasm")],
+    /^terrane: .*x.wasm: cannot be written: ENOENT/,
+  ],
+  ["a bad size", [PROGRAM, "--dry-run", "--max-memory", "3"], /It must be from 64K to 4G/],
+  ["an unknown option", [PROGRAM, "--merged"], /^terrane: unknown option '--merged'/],
+];
+
+for (const [what, args, message] of failures) {
+  test(`override: ${what} is one clear line and exit code 2`, () => {
+    const { code, out, err } = terrane("override", ...args);
+    assert.deepEqual([code, out], [2, ""]);
+    assert.match(err, message);
+    assert.equal(err.split("\n").length, 2);
+  });
+}
