@@ -169,7 +169,9 @@ function sbrkFind(
   }
   const behind = reachedBy(module, replaced, SBRK_DEPTH);
   if ([...behind].some((index) => flagsOf(module, index) & GROWS)) return undefined;
-  const [index, second] = [...behind].filter((each) => isSbrk(module, each));
+  const [index, second] = [...behind].filter((each) => {
+    return !replaced.has(each) && isSbrk(module, each);
+  });
   if (index !== undefined && second === undefined) {
     const name = names.get(index);
     const source = name === undefined ? "shape" : "name";
@@ -190,11 +192,20 @@ function flagsOf(module: Module, index: number): number {
   return module.code.flags[index - module.importedFunctions] ?? 0;
 }
 
-/** Bytes in, address out, and it knows where the memory ends. */
+/** Bytes in, address out, and it knows where the memory ends, or asks who does. */
 function isSbrk(module: Module, index: number): boolean {
-  if (isImported(module, index)) return false;
+  if (isImported(module, index) || typeText(module, index) !== "127>127") return false;
+  if (instructionHas(module, index, op.memorySize)) return true;
+  const callees = module.code.calls[index - module.importedFunctions] ?? [];
+  return callees.some((callee) => {
+    if (isImported(module, callee) || typeText(module, callee) !== ">127") return false;
+    return instructionHas(module, callee, op.memorySize);
+  });
+}
+
+function typeText(module: Module, index: number): string {
   const { params, results } = functionType(module, index);
-  return `${params}>${results}` === "127>127" && instructionHas(module, index, op.memorySize);
+  return `${params}>${results}`;
 }
 
 function leftoversCheck(module: Module, leftovers: readonly number[], options: PlanOptions): void {
@@ -225,12 +236,17 @@ function roomCheck(limits: Limits, sbrk: Sbrk | undefined, maxMemory: number | u
   );
 }
 
+function isCalledBy(module: Module, { index }: Sbrk, callee: number): boolean {
+  return (module.code.calls[index - module.importedFunctions] ?? []).includes(callee);
+}
+
 function notesMake(module: Module, live: Uint8Array, sbrk: Sbrk | undefined): string[] {
   const names = functionNames(module);
   // AssemblyScript's collector derives when to begin from it.
   if ([...names.values()].some((name) => name.startsWith("~lib/rt/"))) return [];
   const askers = sizeAskersFind(module, live).filter((index) => {
-    return index !== sbrk?.index && !(flagsOf(module, index) & GROWS);
+    const isSbrks = sbrk !== undefined && (index === sbrk.index || isCalledBy(module, sbrk, index));
+    return !isSbrks && !(flagsOf(module, index) & GROWS);
   });
   const notes = askers.map(
     (index) =>

@@ -1,0 +1,36 @@
+/** Programs of the npm registry do their jobs on our heap: same output, in their own loaders. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { override } from "#dist/wasm/index.js";
+import {
+  formatter,
+  quickJs,
+  realPrograms,
+  renderer,
+  sqlite,
+  treeSitterParser,
+} from "./programs.js";
+
+const SIZE = Number(process.env.TERRANE_JOB_SIZE ?? 1);
+
+for (const program of realPrograms) {
+  test(`${program.name}: an overridden job gives the same`, async () => {
+    const { bytes, report } = override(program.bytes, program.options);
+    assert.ok(WebAssembly.validate(bytes));
+    // Modules that tree-sitter loads into its memory take their malloc from it.
+    assert.equal(report.notes.length, program === treeSitterParser ? 1 : 0);
+    assert.equal(await program.run(bytes, SIZE), await program.run(program.bytes, SIZE));
+  });
+}
+
+test("pages come from emscripten's sbrk where there is one, and from memory.grow elsewhere", () => {
+  const pages = (program: typeof sqlite) => {
+    const { report } = override(program.bytes, program.options);
+    return [report.pages.replace(/\d+/, "N"), report.functions.map((each) => each.fate).join()];
+  };
+  assert.deepEqual(pages(sqlite), ["function N", "replaced,replaced,replaced,replaced"]);
+  assert.deepEqual(pages(quickJs), ["function N", "replaced,replaced,replaced"]);
+  assert.deepEqual(pages(treeSitterParser)[0], "function N");
+  assert.deepEqual(pages(formatter)[0], "memory.grow");
+  assert.deepEqual(pages(renderer), ["memory.grow", "replaced,replaced,replaced,replaced"]);
+});
