@@ -19,17 +19,43 @@ process.chdir(root);
  * that stand in for others, first for AssemblyScript, then for JavaScript.
  */
 const single = {
-  name: "",
+  name: "core",
+  entry: "core/index",
   wasm: { glue: "glue.as", atomics: "atomics-single" },
   js: { atomics: "atomics-single" },
   options: [],
 };
 const shared = {
-  name: "-shared",
+  name: "core-shared",
+  entry: "core/index-shared",
   wasm: { glue: "glue.as", atomics: "atomics.as", slices: "slices-shared" },
   js: { slices: "slices-shared" },
   // The memory that is imported may have any size and any maximum.
   options: ["--enable", "threads", "--sharedMemory", "--maximumMemory", "65536"],
+};
+
+/**
+ * The size-class allocator, from src/sizeclass in the same dialect: for one thread, for threads, and
+ * for addresses beyond 2^32, which only JavaScript has.
+ */
+const sizeclass = {
+  name: "sizeclass",
+  entry: "sizeclass/exports",
+  wasm: { glue: "glue.as", atomics: "atomics-single", space: "space.as" },
+  js: { atomics: "atomics-single" },
+  options: [],
+};
+const sizeclassShared = {
+  name: "sizeclass-shared",
+  entry: "sizeclass/exports",
+  wasm: { glue: "glue.as", atomics: "atomics.as", space: "space.as" },
+  js: {},
+  options: shared.options,
+};
+const sizeclassWide = {
+  name: "sizeclass-wide",
+  entry: "sizeclass/exports",
+  js: { glue: "../sizeclass/glue-wide", atomics: "atomics-single", space: "space-wide" },
 };
 
 /** The shared build under a scheduler: only in JavaScript, only for tests. */
@@ -39,11 +65,11 @@ const stepped = {
 
 /** asc wants import paths without ending. */
 function readSource(name, instead) {
-  const path = name.replace(/(^|\/)core\/(\w+)\.ts$/, (whole, before, file) =>
-    instead[file] ? `${before}core/${instead[file]}.ts` : whole,
+  const path = name.replace(/(^|\/)(core|sizeclass)\/(\w+)\.ts$/, (whole, before, room, file) =>
+    instead[file] ? `${before}${room}/${instead[file]}.ts` : whole,
   );
   try {
-    return readFileSync(path, "utf8").replace(/ from "(\.\/[^"]+)\.ts"/g, ' from "$1"');
+    return readFileSync(path, "utf8").replace(/ from "(\.\.?\/[^"]+)\.ts"/g, ' from "$1"');
   } catch {
     return null;
   }
@@ -75,7 +101,7 @@ async function buildWasm(build, entry, out) {
   // 201: usize and u32 differ on 64 bits only, which is another build.
   options.push("--disableWarning", "201", ...build.options);
   const { error, stderr } = await asc.main(
-    [`src/core/${entry}.ts`, ...options, "-o", `${out}.wasm`, "-t", `${out}.wat`],
+    [`src/${entry}.ts`, ...options, "-o", `${out}.wasm`, "-t", `${out}.wat`],
     { readFile: (name) => readSource(name, build.wasm), transforms: [ColdApart] },
   );
   if (!error) return;
@@ -87,11 +113,11 @@ function standIns(instead) {
   return {
     name: "stand-ins",
     resolveId(source, importer) {
-      const file = /^\.\/(\w+)\.js$/.exec(source)?.[1];
+      const [, folder, file] = /^(\.\.?\/(?:core\/)?)(\w+)\.js$/.exec(source) ?? [];
       if (!importer || !file || !instead[file]) return null;
       // A stand-in may stand on what it stands in for.
       if (/-step\.js$/.test(importer)) return null;
-      return join(dirname(importer), `${instead[file]}.js`);
+      return join(dirname(importer), folder, `${instead[file]}.js`);
     },
   };
 }
@@ -103,7 +129,7 @@ function standIns(instead) {
  */
 async function buildFactory(build, entry, out) {
   const plugins = [standIns(build.js)];
-  const bundle = await rollup({ input: `dist/core/${entry}.js`, plugins });
+  const bundle = await rollup({ input: `dist/${entry}.js`, plugins });
   const { output } = await bundle.generate({ format: "es" });
   const body = output[0].code.replace(/export \{([^}]*)\};\s*$/, (_, names) => {
     const pairs = names.split(",").map((name) => name.trim().split(/\s+as\s+/));
@@ -120,9 +146,9 @@ async function buildFactory(build, entry, out) {
 }
 
 function embedWasm(build) {
-  const base64 = readFileSync(`dist/core${build.name}.wasm`).toString("base64");
-  const name = build === shared ? "coreSharedWasm" : "coreWasm";
-  writeFileSync(`dist/embed/core${build.name}-wasm.js`, `export const ${name} = "${base64}";\n`);
+  const base64 = readFileSync(`dist/${build.name}.wasm`).toString("base64");
+  const name = `${build.name}-wasm`.replace(/-(\w)/g, (_, letter) => letter.toUpperCase());
+  writeFileSync(`dist/embed/${build.name}-wasm.js`, `export const ${name} = "${base64}";\n`);
 }
 
 function copyDeclarations() {
@@ -144,19 +170,19 @@ mkdirSync("dist/embed", { recursive: true });
 execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "."], {
   stdio: "inherit",
 });
-for (const build of [single, shared]) {
-  await buildWasm(build, `index${build.name}`, `dist/core${build.name}`);
-  await buildFactory(build, `index${build.name}`, `dist/embed/core${build.name}-js.js`);
+for (const build of [single, shared, sizeclass, sizeclassShared]) {
+  await buildWasm(build, build.entry, `dist/${build.name}`);
+  await buildFactory(build, build.entry, `dist/embed/${build.name}-js.js`);
   embedWasm(build);
 }
+await buildFactory(sizeclassWide, sizeclassWide.entry, "dist/embed/sizeclass-wide-js.js");
 copyDeclarations();
 copyRivals();
 if (process.argv.includes("--check")) {
   mkdirSync("build/check", { recursive: true });
   for (const build of [single, shared]) {
-    await buildWasm(build, `index${build.name}-check`, `build/check/core${build.name}`);
-    const out = `build/check/core${build.name}.js`;
-    await buildFactory(build, `index${build.name}-check`, out);
+    await buildWasm(build, `${build.entry}-check`, `build/check/${build.name}`);
+    await buildFactory(build, `${build.entry}-check`, `build/check/${build.name}.js`);
   }
-  await buildFactory(stepped, "index-shared-check", "build/check/core-stepped.js");
+  await buildFactory(stepped, "core/index-shared-check", "build/check/core-stepped.js");
 }

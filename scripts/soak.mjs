@@ -26,6 +26,8 @@ const tests = [
   "layers/region-async",
   "managed/collector",
   "managed/containers",
+  "sizeclass/conformance",
+  "sizeclass/lockstep",
   "threads/stress",
   "wasm/blocks",
   "wasm/leaks",

@@ -1,0 +1,57 @@
+/** What can go wrong here and nowhere else. */
+import { hex } from "../errors.ts";
+
+export type SizeClassErrorCode =
+  | "ERR_REGION_FULL"
+  | "ERR_DOUBLE_FREE"
+  | "ERR_FREE_ARRAY_FULL"
+  | "ERR_LOCKED"
+  | "ERR_NO_SEAT";
+
+/** A mistake with chunks of regions, or a region that is full. */
+export class SizeClassError extends Error {
+  override readonly name = "SizeClassError";
+  readonly code: SizeClassErrorCode;
+  /** The chunk, or 0. */
+  readonly ptr: number;
+
+  constructor(code: SizeClassErrorCode, ptr: number, message: string) {
+    super(message);
+    this.code = code;
+    this.ptr = ptr;
+  }
+}
+
+/** In LLVM's words, but that nobody dies. */
+export function regionFull(regionBytes: number, size: number): SizeClassError {
+  const megabytes = Math.floor(regionBytes / 2 ** 20);
+  const text = `Out of memory. The process has exhausted ${megabytes}MB for size class ${size}.`;
+  return new SizeClassError("ERR_REGION_FULL", 0, text);
+}
+
+export function freedTwice(ptr: number, size: number): SizeClassError {
+  const text = `the chunk of ${size} bytes at ${hex(ptr)} was freed twice`;
+  return new SizeClassError("ERR_DOUBLE_FREE", ptr, text);
+}
+
+export function arrayFull(size: number): SizeClassError {
+  const text = `more chunks of ${size} bytes were freed than their region has`;
+  return new SizeClassError("ERR_FREE_ARRAY_FULL", 0, text);
+}
+
+export function locked(what: string): SizeClassError {
+  return new SizeClassError("ERR_LOCKED", 0, `${what}: another thread holds the lock`);
+}
+
+export function noSeat(seats: number): SizeClassError {
+  return new SizeClassError("ERR_NO_SEAT", 0, `attachSizeClass: ${seats} threads are attached`);
+}
+
+export function classRefuse(value: unknown, classes: number): RangeError {
+  return new RangeError(`class must be a whole number from 1 to ${classes - 1}, not ${value}`);
+}
+
+export function addressRefuse(value: unknown): never {
+  if (typeof value !== "number") throw new TypeError("pointer must be a number");
+  throw new RangeError(`pointer must be a whole number from 0 to 2^53, not ${value}`);
+}

@@ -1,0 +1,39 @@
+/** What every build of the allocator exports; contract.ts has it as a type. */
+
+export { memoryRefresh } from "../core/glue.ts";
+export { cacheDrain, releaseNow } from "./cache.ts";
+export { classesBind, classId, classSize } from "./classes.ts";
+export { largeBefore, largeMark } from "./large.ts";
+export { chunksGive, chunksRoom, chunksTake } from "./region.ts";
+export { releaseMaybe } from "./release.ts";
+export { manyBind, placesBind, seatBind, unitsBind, waysBind } from "./state.ts";
+export {
+  controlWord,
+  intervalSet,
+  locksLeaveAll,
+  locksTake,
+  regionLock,
+  regionUnlock,
+  regionWord,
+  seatLeave,
+  seatTake,
+  spaceInit,
+  threadRecover,
+  ticketDraw,
+} from "./threads.ts";
+export { spaceIsValid } from "./valid.ts";
+export {
+  blockBegin,
+  calloc,
+  classAt,
+  free,
+  freeChecked,
+  goodSize,
+  malloc,
+  memalign,
+  metaOf,
+  pointerCheck,
+  realloc,
+  usableSize,
+  zalloc,
+} from "./verbs.ts";

@@ -1,0 +1,303 @@
+/** The regions themselves, below caches and large blocks: LLVM's SizeClassAllocator64. */
+import { foreignPointer, interiorPointer } from "../errors.ts";
+import type { SizeClassCore } from "./contract.ts";
+import { arrayFull, classRefuse, freedTwice, locked, regionFull } from "./errors.ts";
+import {
+  C_INTERVAL,
+  NEVER,
+  NONE,
+  R_ALLOCATED,
+  R_ALLOCS,
+  R_FREED,
+  R_FREES,
+  R_MAPPED_ARRAY,
+  R_MAPPED_META,
+  R_MAPPED_USER,
+  R_PAGES,
+  R_RELEASES,
+} from "./layout.ts";
+import type { SizeClassMap } from "./maps.ts";
+import type { Geometry } from "./options.ts";
+
+/** Words of memory, wherever they lie. */
+export interface Words {
+  load32(address: number): number;
+  store32(address: number, value: number): void;
+}
+
+/** Figures of a class, in chunks unless they say bytes. */
+export interface RegionStats {
+  readonly id: number;
+  /** Bytes of a chunk. */
+  readonly size: number;
+  readonly mappedBytes: number;
+  readonly metadataBytes: number;
+  readonly arrayBytes: number;
+  /** Taken from the region, and given back to it, by caches. */
+  readonly allocations: number;
+  readonly frees: number;
+  readonly freeChunks: number;
+  readonly chunks: number;
+  /** Ranges that were released, and bytes of the whole pages in them. */
+  readonly releases: number;
+  readonly releasedBytes: number;
+}
+
+export interface PrimaryParts {
+  readonly core: SizeClassCore;
+  readonly map: SizeClassMap;
+  readonly geometry: Geometry;
+  readonly words: Words;
+  /** Bytes of a mapping that are in physical memory, where that can be known. */
+  readonly resident: ((address: number, bytes: number) => number) | undefined;
+}
+
+/**
+ * Chunks of size classes, taken and given back in batches. The chunks that caches hold count as
+ * taken. Addresses are those of the allocator.
+ */
+export class Primary {
+  readonly map: SizeClassMap;
+  /** Bytes of a region, and where the first one begins. */
+  readonly regionBytes: number;
+  readonly spaceBegin: number;
+  readonly spaceSize: number;
+  readonly #parts: PrimaryParts;
+
+  /** Use sizeClass. */
+  constructor(parts: PrimaryParts) {
+    this.#parts = parts;
+    this.map = parts.map;
+    this.regionBytes = 2 ** parts.geometry.regionLog;
+    this.spaceBegin = parts.geometry.space;
+    this.spaceSize = parts.geometry.spaceSize;
+  }
+
+  /** Where a class has its region. */
+  regionBegin(id: number): number {
+    this.#check(id);
+    return this.spaceBegin + id * this.regionBytes;
+  }
+
+  /**
+   * Takes n chunks of a class, in the order of its free array.
+   *
+   * @throws SizeClassError ERR_REGION_FULL when there are not so many; then none are taken and
+   * nothing was mapped.
+   */
+  getFrom(id: number, n: number): number[] {
+    this.#check(id);
+    const { core } = this.#parts;
+    return this.#locked(id, "getFrom", () => {
+      const first = core.chunksTake(id, n) >>> 0;
+      if (first === NONE) throw regionFull(this.regionBytes, this.map.size(id));
+      return Array.from({ length: n }, (_, i) => this.#entry(id, first + i));
+    });
+  }
+
+  /**
+   * Gives chunks of a class back; may release pages to the system.
+   *
+   * @throws HeapError for what is no chunk of that class.
+   * @throws SizeClassError ERR_FREE_ARRAY_FULL for more than the region has; ERR_DOUBLE_FREE when a
+   * release finds a chunk twice: it is free once then, and everything else has happened.
+   */
+  returnTo(id: number, chunks: readonly number[]): void {
+    this.#check(id);
+    const { core } = this.#parts;
+    for (const p of chunks) this.#checkChunk(id, p);
+    const size = this.map.size(id);
+    const twice = this.#locked(id, "returnTo", () => {
+      if (!core.chunksRoom(id, chunks.length)) throw arrayFull(size);
+      const first = this.#word(id, R_FREED);
+      chunks.forEach((p, i) => {
+        this.#parts.words.store32(this.#array(id) + 4 * (first + i), this.#compact(id, p));
+      });
+      core.chunksGive(id, chunks.length);
+      return core.releaseMaybe(id) >>> 0;
+    });
+    if (twice !== NONE) throw freedTwice(this.regionBegin(id) + twice * 16, size);
+  }
+
+  /** Whether a size at an alignment has a class. */
+  canAllocate(size: number, alignment = 16): boolean {
+    return size <= this.map.sizeLast && alignment <= this.map.sizeLast;
+  }
+
+  /** Whether an address lies in the regions, mapped or not. */
+  pointerIsMine(p: number): boolean {
+    return p >= this.spaceBegin && p < this.spaceBegin + this.spaceSize;
+  }
+
+  /** The class of an address's region; 0 for what is in none. */
+  classOf(p: number): number {
+    return this.pointerIsMine(p) ? this.#parts.core.classAt(p) : 0;
+  }
+
+  /**
+   * Where the chunk that has an address begins, be it in use or free; 0 for addresses that are
+   * mapped for no chunk: the gap, metadata, the free array, class 0.
+   */
+  blockBegin(p: number): number {
+    return this.classOf(p) === 0 ? 0 : this.#address(this.#parts.core.blockBegin(p));
+  }
+
+  /** Bytes of the chunk that has an address. */
+  sizeOf(p: number): number {
+    return this.map.size(this.classOf(p));
+  }
+
+  /** Where a chunk's metadata is; 0 if it has none. It outlives the chunk's user. */
+  metadata(p: number): number {
+    return this.classOf(p) === 0 ? 0 : this.#address(this.#parts.core.metaOf(p));
+  }
+
+  /** Bytes of all chunks that were ever made, in use or free: never less than before. */
+  get totalMemoryUsed(): number {
+    return this.#sum((id) => this.#word(id, R_ALLOCATED) * 16);
+  }
+
+  /** Milliseconds between two releases of a region; negative: none. For all threads. */
+  get releaseInterval(): number {
+    const interval = this.#parts.core.controlWord(C_INTERVAL) >>> 0;
+    return interval === NEVER ? -1 : interval;
+  }
+  set releaseInterval(interval: number) {
+    this.#parts.core.intervalSet(interval < 0 ? NEVER : interval);
+  }
+
+  /** Releases every whole page of free chunks of all classes now. */
+  releaseAll(): void {
+    for (let id = 1; id < this.map.classes; id++) this.#parts.core.releaseNow(id);
+  }
+
+  /** Calls `visit` with each chunk that was ever made, in use or not; takes no lock. */
+  forEachChunk(visit: (chunk: number, size: number) => void): void {
+    for (let id = 1; id < this.map.classes; id++) {
+      const size = this.map.size(id);
+      const begin = this.regionBegin(id);
+      const end = begin + this.#word(id, R_ALLOCATED) * 16;
+      for (let p = begin; p < end; p += size) visit(p, size);
+    }
+  }
+
+  /**
+   * Takes the locks of all regions and of the large blocks, in one order. Until `forceUnlock` only
+   * caches serve. False: another thread kept one for too long, and none is taken.
+   */
+  forceLock(): boolean {
+    return Boolean(this.#parts.core.locksTake());
+  }
+
+  forceUnlock(): void {
+    this.#parts.core.locksLeaveAll();
+  }
+
+  /** Figures of the classes that have anything mapped. */
+  stats(): RegionStats[] {
+    const all = Array.from({ length: this.map.classes - 1 }, (_, i) => this.#stats(i + 1));
+    return all.filter((one) => one.mappedBytes > 0);
+  }
+
+  /** What `stats` says, in the format of LLVM. */
+  printStats(): string {
+    const all = this.stats();
+    const sum = (of: (one: RegionStats) => number) =>
+      all.reduce((total, one) => total + of(one), 0);
+    const mapped = Math.floor(sum((one) => one.mappedBytes) / 2 ** 20);
+    const allocations = sum((one) => one.allocations);
+    const remains = allocations - sum((one) => one.frees);
+    const head = `Stats: SizeClassAllocator64: ${mapped}M mapped in ${allocations} allocations; `;
+    return `${head}remains ${remains}\n${all.map((one) => this.#line(one)).join("")}`;
+  }
+
+  /** Whether every count and every list is as it must be. Of use while no thread works. */
+  isValid(): boolean {
+    return Boolean(this.#parts.core.spaceIsValid());
+  }
+
+  #line(one: RegionStats): string {
+    const { id, size, mappedBytes, allocations, frees, freeChunks, chunks, releases } = one;
+    const inUse = allocations - frees;
+    const rss = this.#resident(one) >>> 10;
+    return (
+      `  ${String(id).padStart(2, "0")} (${size}): mapped: ${mappedBytes / 1024}K` +
+      ` allocs: ${allocations} frees: ${frees} inuse: ${inUse}` +
+      ` num_freed_chunks ${freeChunks} avail: ${chunks} rss: ${rss}K releases: ${releases}\n`
+    );
+  }
+
+  /** Where nobody can say what is in physical memory: all that was never released. */
+  #resident(one: RegionStats): number {
+    const { resident } = this.#parts;
+    if (resident) return resident(this.regionBegin(one.id), one.mappedBytes);
+    return one.mappedBytes;
+  }
+
+  #stats(id: number): RegionStats {
+    const size = this.map.size(id);
+    return {
+      id,
+      size,
+      mappedBytes: this.#word(id, R_MAPPED_USER) * 16,
+      metadataBytes: this.#word(id, R_MAPPED_META) * 16,
+      arrayBytes: this.#word(id, R_MAPPED_ARRAY),
+      allocations: this.#word(id, R_ALLOCS),
+      frees: this.#word(id, R_FREES),
+      freeChunks: this.#word(id, R_FREED),
+      chunks: (this.#word(id, R_ALLOCATED) * 16) / size,
+      releases: this.#word(id, R_RELEASES),
+      releasedBytes: this.#word(id, R_PAGES) * this.#parts.geometry.pageSize,
+    };
+  }
+
+  #sum(of: (id: number) => number): number {
+    let sum = 0;
+    for (let id = 1; id < this.map.classes; id++) sum += of(id);
+    return sum;
+  }
+
+  #check(id: number): void {
+    if (Number.isInteger(id) && id > 0 && id < this.map.classes) return;
+    throw classRefuse(id, this.map.classes);
+  }
+
+  #checkChunk(id: number, p: number): void {
+    const begin = this.classOf(p) === id ? this.blockBegin(p) : 0;
+    if (begin === 0) throw foreignPointer("returnTo", p);
+    if (begin !== p) throw interiorPointer("returnTo", p);
+  }
+
+  #locked<T>(id: number, call: string, work: () => T): T {
+    const { core } = this.#parts;
+    if (!core.regionLock(id)) throw locked(call);
+    try {
+      return work();
+    } finally {
+      core.regionUnlock(id);
+    }
+  }
+
+  #word(id: number, offset: number): number {
+    return this.#parts.core.regionWord(id, offset) >>> 0;
+  }
+
+  /** Where the free array begins. */
+  #array(id: number): number {
+    const { arrayLog } = this.#parts.geometry;
+    return this.regionBegin(id) + this.regionBytes - this.regionBytes / 2 ** arrayLog;
+  }
+
+  #entry(id: number, index: number): number {
+    return this.regionBegin(id) + this.#parts.words.load32(this.#array(id) + 4 * index) * 16;
+  }
+
+  #compact(id: number, p: number): number {
+    return (p - this.regionBegin(id)) / 16;
+  }
+
+  /** Addresses from WebAssembly are negative above 2 GiB; those of a space go beyond 2^32. */
+  #address(p: number): number {
+    return p < 0 ? p >>> 0 : p;
+  }
+}

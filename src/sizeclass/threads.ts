@@ -1,0 +1,126 @@
+/** The beginning of a space, and the threads that come and go. */
+import { atomicAdd, atomicCas, atomicLoad, atomicStore } from "../core/atomics.ts";
+import { load32, store32 } from "../core/glue.ts";
+import { cacheDrain } from "./cache.ts";
+import { classes, classSize } from "./classes.ts";
+import {
+  C_INTERVAL,
+  C_LOCK,
+  C_SEATS,
+  C_TICKET,
+  NONE,
+  R_HINT,
+  R_LOCK,
+  R_RAND,
+  R_UNITS,
+} from "./layout.ts";
+import { lockLeave, lockTake } from "./lock.ts";
+import { regionMend } from "./release.ts";
+import { control, infoOf, seatBind, seats } from "./state.ts";
+
+/** Writes what is not zero at the beginning; everything is bound. */
+export function spaceInit(hint: u32, cachedLog: u32, seed: u32, interval: u32): void {
+  store32(control, C_INTERVAL, interval);
+  for (let cls: u32 = 1; cls < classes; cls++) {
+    const info: usize = infoOf(cls);
+    store32(info, R_UNITS, classSize(cls) >>> 4);
+    store32(info, R_HINT, cachedHint(cls, hint, cachedLog));
+    store32(info, R_RAND, seed);
+  }
+}
+
+/** Chunks of a batch: at most `hint`, and about 2^log bytes. */
+export function cachedHint(cls: u32, hint: u32, log: u32): u32 {
+  if (cls === 0) return 0;
+  const fit: u32 = (((1 << log) >>> 0) / classSize(cls)) >>> 0;
+  if (fit === 0) return 1;
+  return fit < hint ? fit : hint;
+}
+
+export function ticketDraw(): u32 {
+  return atomicAdd(control, C_TICKET, 1) + 1;
+}
+
+/** Takes a seat for a thread; whether there was one. */
+export function seatTake(number: u32): bool {
+  for (let seat: u32 = 0; seat < seats; seat++) {
+    const at: usize = control + C_SEATS + seat * 4;
+    if (atomicLoad(at, 0) === 0 && atomicCas(at, 0, 0, number)) {
+      seatBind(number, seat);
+      return true;
+    }
+  }
+  return false;
+}
+
+/** The seat of a thread, or NONE. */
+function seatOf(number: u32): u32 {
+  for (let seat: u32 = 0; seat < seats; seat++) {
+    if (atomicLoad(control + C_SEATS + seat * 4, 0) === number) return seat;
+  }
+  return NONE;
+}
+
+/** Gives back what a thread's cache has, and then its seat. */
+export function seatLeave(number: u32): void {
+  const seat: u32 = seatOf(number);
+  if (seat === NONE) return;
+  cacheDrain(seat);
+  atomicStore(control + C_SEATS + seat * 4, 0, 0);
+}
+
+/** Takes from a thread that does not run any more its locks, its chunks and its seat. */
+export function threadRecover(number: u32): bool {
+  if (seatOf(number) === NONE) return false;
+  for (let cls: u32 = 1; cls < classes; cls++) {
+    if (atomicLoad(infoOf(cls), R_LOCK) !== number) continue;
+    regionMend(cls);
+    lockLeave(infoOf(cls) + R_LOCK);
+  }
+  if (atomicLoad(control, C_LOCK) === number) lockLeave(control + C_LOCK);
+  seatLeave(number);
+  return true;
+}
+
+export function regionLock(cls: u32): bool {
+  return lockTake(infoOf(cls) + R_LOCK);
+}
+
+export function regionUnlock(cls: u32): void {
+  lockLeave(infoOf(cls) + R_LOCK);
+}
+
+/** Takes every lock, or none; in one order, so that two threads that do it cannot meet. */
+export function locksTake(): bool {
+  for (let cls: u32 = 1; cls < classes; cls++) {
+    if (lockTake(infoOf(cls) + R_LOCK)) continue;
+    locksLeave(cls);
+    return false;
+  }
+  if (lockTake(control + C_LOCK)) return true;
+  locksLeave(classes);
+  return false;
+}
+
+/** Leaves the locks of the classes below `end`, the last one first. */
+function locksLeave(end: u32): void {
+  for (let cls: u32 = end - 1; cls !== 0; cls--) lockLeave(infoOf(cls) + R_LOCK);
+}
+
+export function locksLeaveAll(): void {
+  lockLeave(control + C_LOCK);
+  locksLeave(classes);
+}
+
+/** A word of a region's info, for figures. */
+export function regionWord(cls: u32, offset: u32): u32 {
+  return load32(infoOf(cls) + offset, 0);
+}
+
+export function controlWord(offset: u32): u32 {
+  return load32(control + offset, 0);
+}
+
+export function intervalSet(interval: u32): void {
+  atomicStore(control, C_INTERVAL, interval);
+}

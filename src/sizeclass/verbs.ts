@@ -1,0 +1,162 @@
+/** What users call: the combination of regions and large blocks, and questions about addresses. */
+import { load32, memoryCopy, memoryZero, mulOverflows } from "../core/glue.ts";
+import { chunkPop, chunkPush } from "./cache.ts";
+import { classes, classOf, classSize, sizeLast } from "./classes.ts";
+import { largeAlloc, largeBegin, largeFree, largeOf, largeUsable } from "./large.ts";
+import {
+  PTR_FOREIGN,
+  PTR_GOOD,
+  PTR_INTERIOR,
+  R_ALLOCATED,
+  R_MAPPED_USER,
+  R_UNITS,
+} from "./layout.ts";
+import { unscale } from "./space.ts";
+import { arrayAt, infoOf, metaUnits, pageSize, regionAt, regionShift, space } from "./state.ts";
+
+/** A block of at least `size` bytes, aligned to 16; 0 = out of memory. */
+export function malloc(size: u32): usize {
+  if (size > sizeLast) return largeAlloc(size, 16);
+  const p: usize = chunkPop(classOf(size));
+  return p === 0 ? mallocAbove(size) : p;
+}
+
+/** The region is full: a chunk of a larger class, as in Scudo, else a mapping. */
+function mallocAbove(size: u32): usize {
+  for (let cls: u32 = classOf(size) + 1; cls < classes; cls++) {
+    const p: usize = chunkPop(cls);
+    if (p !== 0) return p;
+  }
+  return largeAlloc(size, 16);
+}
+
+export function zalloc(size: u32): usize {
+  const p: usize = malloc(size);
+  if (p !== 0) memoryZero(p, size);
+  return p;
+}
+
+export function calloc(count: u32, size: u32): usize {
+  return mulOverflows(count, size) ? 0 : zalloc(count * size);
+}
+
+/**
+ * A block at a multiple of `alignment`, a power of two. Sizes that are multiples of it have classes
+ * whose chunks are too: a class of 2^k and more is a multiple of 2^k / 2^(bits - 1).
+ */
+export function memalign(alignment: u32, size: u32): usize {
+  if (alignment <= 16) return malloc(size);
+  const whole: u32 = ((size + alignment - 1) & ~(alignment - 1)) >>> 0;
+  if (size > sizeLast || whole > sizeLast || alignment > pageSize)
+    return largeAlloc(size, alignment);
+  const p: usize = chunkPop(classOf(whole === 0 ? alignment : whole));
+  return p === 0 ? largeAlloc(size, alignment) : p;
+}
+
+/** Frees a block of ours, or null. */
+export function free(p: usize): void {
+  const cls: u32 = unscale(p - space, regionShift);
+  if (cls < classes) chunkPush(cls, ((p - regionAt(cls)) / 16) >>> 0);
+  else if (p !== 0 && largeOf(p) !== 0) largeFree(largeOf(p));
+}
+
+/** Frees what is a block, and says what else p is: a PTR_ of layout.ts. */
+export function freeChecked(p: usize): u32 {
+  if (p === 0) return PTR_GOOD;
+  const cls: u32 = unscale(p - space, regionShift);
+  if (cls >= classes) return freeLarge(p);
+  const info: usize = infoOf(cls);
+  const offset: usize = p - regionAt(cls);
+  const compact: u32 = (offset / 16) >>> 0;
+  if (compact >= load32(info, R_ALLOCATED)) return PTR_FOREIGN;
+  if (compact % load32(info, R_UNITS) !== 0 || compact * 16 !== offset) return PTR_INTERIOR;
+  chunkPush(cls, compact);
+  return PTR_GOOD;
+}
+
+function freeLarge(p: usize): u32 {
+  const what: u32 = pointerLarge(p);
+  if (what === PTR_GOOD) largeFree(largeOf(p));
+  return what;
+}
+
+/** What p is. A free chunk counts as a block: nothing here says that it is none. */
+export function pointerCheck(p: usize): u32 {
+  const cls: u32 = unscale(p - space, regionShift);
+  if (cls >= classes) return pointerLarge(p);
+  const offset: usize = p - regionAt(cls);
+  const compact: u32 = (offset / 16) >>> 0;
+  if (compact >= load32(infoOf(cls), R_ALLOCATED)) return PTR_FOREIGN;
+  if (compact % load32(infoOf(cls), R_UNITS) !== 0) return PTR_INTERIOR;
+  return compact * 16 === offset ? PTR_GOOD : PTR_INTERIOR;
+}
+
+function pointerLarge(p: usize): u32 {
+  const head: usize = largeOf(p);
+  if (head === 0) return PTR_FOREIGN;
+  return largeBegin(head) === p ? PTR_GOOD : PTR_INTERIOR;
+}
+
+/** Class of the region that p lies in, also where nothing is mapped; 0 = none. */
+export function classAt(p: usize): u32 {
+  const cls: u32 = unscale(p - space, regionShift);
+  return cls < classes ? cls : 0;
+}
+
+/** Where the block that has p begins, free or not; 0 for what is mapped for no chunk. */
+export function blockBegin(p: usize): usize {
+  const cls: u32 = classAt(p);
+  if (cls === 0) return largeBlock(p);
+  const info: usize = infoOf(cls);
+  const units: u32 = load32(info, R_UNITS);
+  const begin: u32 = (((p - regionAt(cls)) / 16 / units) >>> 0) * units;
+  return begin + units <= load32(info, R_MAPPED_USER) ? regionAt(cls) + begin * 16 : 0;
+}
+
+function largeBlock(p: usize): usize {
+  const head: usize = largeOf(p);
+  return head === 0 ? 0 : largeBegin(head);
+}
+
+/** Bytes that the block at p holds; 0 for null. */
+export function usableSize(p: usize): u32 {
+  const cls: u32 = classAt(p);
+  if (cls !== 0) return load32(infoOf(cls), R_UNITS) * 16;
+  const head: usize = largeOf(p);
+  return head === 0 ? 0 : largeUsable(head);
+}
+
+/** What usableSize of a fresh block will be. */
+export function goodSize(size: u32): u32 {
+  if (size <= sizeLast) return classSize(size === 0 ? 1 : classOf(size));
+  return (((size + pageSize - 1) / pageSize) >>> 0) * pageSize;
+}
+
+/** Where the metadata of the block that has p is; 0 where there is none. */
+export function metaOf(p: usize): usize {
+  const cls: u32 = classAt(p);
+  if (cls === 0) return largeMeta(p);
+  if (metaUnits === 0) return 0;
+  const chunk: u32 = ((p - regionAt(cls)) / 16 / load32(infoOf(cls), R_UNITS)) >>> 0;
+  return arrayAt(cls) - (chunk + 1) * metaUnits * 16;
+}
+
+function largeMeta(p: usize): usize {
+  const head: usize = largeOf(p);
+  return head === 0 ? 0 : head + 16;
+}
+
+/**
+ * Resizes a block: in place where its class or its pages stay the same. 0 = out of memory, and p
+ * is as it was.
+ */
+export function realloc(p: usize, size: u32): usize {
+  if (p === 0) return malloc(size);
+  const has: u32 = usableSize(p);
+  if (size <= has && goodSize(size) === has) return p;
+  const to: usize = malloc(size);
+  if (to === 0) return 0;
+  memoryCopy(to, p, size < has ? size : has);
+  free(p);
+  return to;
+}
