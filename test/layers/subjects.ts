@@ -2,6 +2,7 @@
 import type { Heap } from "#dist/index.js";
 import * as L from "#dist/layers/index.js";
 import { wasmMemory } from "#dist/memory/index.js";
+import { sizeClass } from "#dist/sizeclass/index.js";
 import { Random } from "../support/random.js";
 
 export interface Subject {
@@ -92,6 +93,8 @@ const sources: Subject[] = [
   { name: "kingsley over sbrk", create: () => L.kingsley(L.sbrk(wasmMemory())) },
   { name: "buddy over slices", create: () => L.pipe(L.slices(wasmMemory()), L.buddy()) },
   { name: "lea over slices", create: () => L.lea(L.slices(wasmMemory())) },
+  { name: "sizeClass", create: () => L.std(sizeClass()) },
+  { name: "kingsley over sizeClass", create: () => L.kingsley(L.std(sizeClass())) },
   {
     name: "the region library's example",
     create: () =>

@@ -1,0 +1,116 @@
+/**
+ * What the size-class allocator costs beside the core heap, and what a release takes:
+ * `npm run bench:sizeclass`. The subjects take turns within each round.
+ */
+import { createHeap } from "#dist/index.js";
+import { sizeClass } from "#dist/sizeclass/index.js";
+import { engine } from "./report.ts";
+import { median } from "./stats.ts";
+
+const ROUNDS = 15;
+
+interface Verbs {
+  malloc(size: number): number;
+  free(ptr: number): void;
+}
+
+type Work = (heap: Verbs) => number;
+
+/** Blocks that live at a time, and rounds of them in one measurement. */
+const LIVE = 100;
+const REPEATS = 1500;
+
+function timed(work: () => void): number {
+  const start = performance.now();
+  work();
+  return ((performance.now() - start) * 1e6) / (LIVE * REPEATS);
+}
+
+/** Batches of LIVE blocks, freed in the order of their allocation: all from the cache. */
+function batches(sizeOf: (i: number) => number): Work {
+  const ptrs = new Uint32Array(LIVE);
+  const sizes = Uint32Array.from({ length: LIVE }, (_, i) => sizeOf(i));
+  return (heap) =>
+    timed(() => {
+      for (let repeat = 0; repeat < REPEATS; repeat++) {
+        for (let i = 0; i < LIVE; i++) ptrs[i] = heap.malloc(sizes[i] as number);
+        for (let i = 0; i < LIVE; i++) heap.free(ptrs[i] as number);
+      }
+    });
+}
+
+/** A block and its free, at once. */
+function pairs(size: number): Work {
+  return (heap) =>
+    timed(() => {
+      for (let i = 0; i < LIVE * REPEATS; i++) heap.free(heap.malloc(size));
+    });
+}
+
+const works: Record<string, () => Work> = {
+  "pairs of 64 bytes": () => pairs(64),
+  "batches of 64 bytes": () => batches(() => 64),
+  "batches of 16 to 79 bytes": () => batches((i) => 16 + (i & 63)),
+  "batches of 16 to 4 096 bytes": () => batches((i) => 16 + ((i * 2654435761) >>> 20)),
+};
+
+/** Nanoseconds of a malloc and its free, of each subject, as medians of the rounds. */
+function compare(subjects: Record<string, () => Verbs>): void {
+  const names = Object.keys(subjects);
+  const [base = ""] = names;
+  for (const [title, make] of Object.entries(works)) {
+    const made = names.map((name) => [name, subjects[name]?.() as Verbs, make()] as const);
+    const times = new Map(names.map((name) => [name, [] as number[]]));
+    for (let round = -4; round < ROUNDS; round++) {
+      made.forEach((_, index) => {
+        const at = (index + round + made.length * 4) % made.length;
+        const [name, heap, work] = made[at] as (typeof made)[0];
+        const time = work(heap);
+        if (round >= 0) times.get(name)?.push(time);
+      });
+    }
+    console.log(`\n${title}`);
+    const best = median(times.get(base) as number[]);
+    for (const name of names) {
+      const time = median(times.get(name) as number[]);
+      const figure = time.toFixed(1).padStart(8);
+      console.log(`  ${name.padEnd(40)}${figure} ns ${(time / best).toFixed(2).padStart(6)}x`);
+    }
+  }
+}
+
+/** Both through their typed doors, which check every argument and every pointer. */
+function fastPath(): void {
+  compare({
+    "core heap (wasm)": () => createHeap(),
+    "size class (wasm)": () => sizeClass({ releaseInterval: -1 }),
+    "size class (wasm, default map)": () =>
+      sizeClass({ releaseInterval: -1, map: "default", freeArray: 2 }),
+    "core heap (js)": () => createHeap({ backend: "js" }),
+    "size class (js)": () => sizeClass({ releaseInterval: -1, backend: "js" }),
+    "core heap (wasm, shared)": () => createHeap({ shared: true }),
+    "size class (wasm, shared)": () => sizeClass({ releaseInterval: -1, shared: true }),
+  });
+}
+
+/** The bookkeeping of a release of 256 MiB of chunks, without the system's part. */
+function release(): void {
+  console.log("\nrelease of 256 MiB of free chunks, bookkeeping only");
+  for (const size of [64, 256, 1024, 4096]) {
+    const times: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      const heap = sizeClass({ spaceSize: 2 ** 31, map: "compact", freeArray: 4, shuffle: true });
+      const id = heap.primary.map.id(size);
+      const count = Math.min(2 ** 28, heap.primary.regionBytes * 0.7) / size;
+      heap.primary.returnTo(id, heap.primary.getFrom(id, Math.floor(count)));
+      const start = performance.now();
+      heap.primary.releaseAll();
+      times.push(performance.now() - start);
+    }
+    console.log(`  ${size} bytes: ${median(times).toFixed(1)} ms`);
+  }
+}
+
+console.log(engine());
+fastPath();
+release();

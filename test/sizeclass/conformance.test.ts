@@ -1,0 +1,137 @@
+/** One suite, every subject: blocks stay apart and whole, and the books close. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { debug } from "#dist/debug/index.js";
+import { allocator, kingsley, lea, pipe, segregated, std } from "#dist/layers/index.js";
+import { type SizeClassHeap, sizeClass, sparseSpace } from "#dist/sizeclass/index.js";
+import { profiles, Shadow, step, type Verbs } from "../support/model.js";
+import { Random, seedOf } from "../support/random.js";
+import { sizeClassSubjects } from "./subjects.js";
+
+const OPERATIONS = Number(process.env.TERRANE_OPERATIONS ?? 3000);
+
+/** The memories above 2 GiB and the buffers of a fixed size have no room for the large profiles. */
+function profilesOf(name: string) {
+  return /2 GiB|js/.test(name) ? profiles.slice(0, 2) : profiles;
+}
+
+function verbsOf(heap: Omit<Verbs, "bytes"> & { readonly u8: Uint8Array }): Verbs {
+  return {
+    malloc: (size) => heap.malloc(size),
+    calloc: (count, size) => heap.calloc(count, size),
+    memalign: (alignment, size) => heap.memalign(alignment, size),
+    realloc: (p, size) => heap.realloc(p, size),
+    free: (p) => heap.free(p),
+    usableSize: (p) => heap.usableSize(p),
+    bytes: () => heap.u8,
+  };
+}
+
+for (const subject of sizeClassSubjects) {
+  test(`${subject.name}: random runs keep blocks apart and whole`, (t) => {
+    for (const [number, profile] of profilesOf(subject.name).entries()) {
+      const seed = seedOf(7000 + number);
+      t.diagnostic(`${profile.name}: TERRANE_SEED=${seed}`);
+      const random = new Random(seed);
+      const heap = subject.create();
+      const shadow = new Shadow(verbsOf(heap));
+      for (let i = 0; i < OPERATIONS; i++) {
+        step(shadow, profile, random);
+        if (i % 1000 === 0) assert.ok(heap.primary.isValid());
+      }
+      assert.equal(shadow.refused, 0);
+      assertFound(heap, shadow);
+      shadow.checkAll();
+      shadow.freeAll();
+      assertClosed(heap);
+    }
+  });
+}
+
+/** Every live block is known by any address inside. */
+function assertFound(heap: SizeClassHeap, shadow: Shadow): void {
+  for (const { p, usable } of shadow.live) {
+    assert.equal(heap.blockBegin(p + (usable >>> 1)), p);
+    assert.equal(heap.contains(p + usable - 1), true);
+  }
+}
+
+function assertClosed(heap: SizeClassHeap): void {
+  heap.drain();
+  assert.ok(heap.primary.isValid());
+  for (const one of heap.primary.stats()) {
+    assert.equal(one.allocations, one.frees, `chunks of ${one.size} bytes`);
+    assert.equal(one.freeChunks, one.chunks);
+  }
+  assert.equal(heap.largeStats().mappedBytes, 0);
+}
+
+test("a memory that is too small refuses, keeps what it has, and serves again", (t) => {
+  const seed = seedOf(7100);
+  t.diagnostic(`TERRANE_SEED=${seed}`);
+  const random = new Random(seed);
+  const heap = sizeClass({ spaceSize: 2 ** 22, granule: 4096, maximum: 2 ** 23 });
+  const shadow = new Shadow(verbsOf(heap));
+  const profile = profiles.find((one) => one.name === "mixed") as (typeof profiles)[0];
+  for (let i = 0; i < 20000; i++) step(shadow, profile, random);
+  assert.ok(shadow.refused > 100, `${shadow.refused} requests were refused`);
+  shadow.freeAll();
+  assertClosed(heap);
+});
+
+test("it stands under layers, under debug and under an allocator of layers", (t) => {
+  const seed = seedOf(7200);
+  t.diagnostic(`TERRANE_SEED=${seed}`);
+  const profile = { ...(profiles[1] as (typeof profiles)[0]), live: 150 };
+  const heap = sizeClass();
+  const doors = [
+    allocator(std(heap)),
+    allocator(pipe(std(heap), segregated())),
+    allocator(kingsley(std(heap))),
+    allocator(lea(std(heap))),
+    debug(heap),
+  ];
+  for (const door of doors) {
+    const shadow = new Shadow(verbsOf(door));
+    const random = new Random(seed);
+    for (let i = 0; i < 1500; i++) step(shadow, profile, random);
+    assert.equal(shadow.refused, 0);
+    shadow.freeAll();
+    door.deinit();
+  }
+  assertClosed(heap);
+});
+
+test("sparse: random runs at 2^44 keep blocks apart and whole", (t) => {
+  const seed = seedOf(7300);
+  t.diagnostic(`TERRANE_SEED=${seed}`);
+  const random = new Random(seed);
+  const space = sparseSpace();
+  const a = sizeClass({ space, shuffle: true, releaseInterval: 0 });
+  const live = new Map<number, number>();
+  for (let i = 0; i < 20000; i++) {
+    if (live.size > 0 && random.chance(live.size / 10)) {
+      const p = [...live.keys()][random.below(live.size)] as number;
+      const size = live.get(p) as number;
+      for (let at = p; at + 4 <= p + size; at += 1024) assert.equal(space.load32(at), at % 2 ** 32);
+      a.free(p);
+      live.delete(p);
+    } else {
+      const size = random.skewed(1, 300_000);
+      const p = a.malloc(size);
+      assert.ok(p > 2 ** 43 && !live.has(p));
+      for (let at = p; at + 4 <= p + size; at += 1024) space.store32(at, at % 2 ** 32);
+      live.set(p, size);
+    }
+  }
+  const sorted = [...live].sort(([p], [q]) => p - q);
+  for (let i = 1; i < sorted.length; i++) {
+    const [before, size] = sorted[i - 1] as [number, number];
+    assert.ok(before + size <= (sorted[i]?.[0] as number));
+  }
+  for (const p of live.keys()) a.free(p);
+  a.drain();
+  a.primary.releaseAll();
+  assert.ok(a.primary.isValid());
+  for (const one of a.primary.stats()) assert.equal(one.allocations, one.frees);
+});
