@@ -6,6 +6,7 @@ export {
   sharedArrayBuffer,
 } from "./buffers.ts";
 export { type FailingMemory, failingMemory } from "./failing.ts";
+export { type Fault, FaultWatch, faultsWatch } from "./os-faults.ts";
 export { type OsMemory, type OsMemoryOptions, osMemory } from "./os-memory.ts";
 export { type OsPages, type OsPagesMissing, osPages, type ReserveOptions } from "./os-pages.ts";
 export type { Residency } from "./os-residency.ts";

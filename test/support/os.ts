@@ -27,6 +27,9 @@ export async function collect(): Promise<void> {
   }
 }
 
+/** A handler that does not help is called again and again: that ends as a failure. */
+const CHILD_MILLISECONDS = 60_000;
+
 export interface Child {
   status: number | null;
   signal: string | null;
@@ -39,7 +42,7 @@ export function child(source: string, env: Record<string, string> = {}, ...args:
   const { status, signal, stdout, stderr } = spawnSync(
     process.execPath,
     [...args, "--input-type=module", "-e", source],
-    { encoding: "utf8", env: { ...process.env, ...env } },
+    { encoding: "utf8", timeout: CHILD_MILLISECONDS, env: { ...process.env, ...env } },
   );
   return { status, signal, stdout, stderr };
 }
