@@ -37,12 +37,12 @@ function blocks(count: number): string {
   return count === 1 ? "1 block" : `${count} blocks`;
 }
 
-function blockText({ size, ptr }: BlockFacts): string {
+export function blockText({ size, ptr }: BlockFacts): string {
   return `the block of ${bytes(size)} at ${hex(ptr)}`;
 }
 
 /** Stacks under their titles; those that nobody took are left out, all but the last. */
-function traces(stacks: StackTable, ...titled: [title: string, stack: number][]): Trace[] {
+export function traces(stacks: StackTable, ...titled: [title: string, stack: number][]): Trace[] {
   return titled
     .filter(([, stack], index) => stack !== 0 || index === titled.length - 1)
     .map(([title, stack]) => ({ title, frames: stacks.frames(stack) }));

@@ -236,13 +236,18 @@ export function debugOptionsMarkdown(): string {
   return optionsMarkdown(debugOptions);
 }
 
-function wrongWhole(name: string, value: unknown, from: number, to: number): Error | undefined {
+export function wrongWhole(
+  name: string,
+  value: unknown,
+  from: number,
+  to: number,
+): Error | undefined {
   if (typeof value !== "number") return wrongKind(name, "a number", value);
   if (Number.isInteger(value) && value >= from && value <= to) return undefined;
   return new RangeError(`${name} must be a whole number from ${from} to ${to}, not ${value}`);
 }
 
-function wrongFlag(name: string, value: unknown, or = ""): Error | undefined {
+export function wrongFlag(name: string, value: unknown, or = ""): Error | undefined {
   return typeof value === "boolean" ? undefined : wrongKind(name, `true or false${or}`, value);
 }
 
@@ -252,7 +257,7 @@ function wrongPageSize(value: unknown): Error | undefined {
   return new RangeError(`pageSize must be a power of two, not ${value}`);
 }
 
-function wrongSink(value: unknown): Error | undefined {
+export function wrongSink(value: unknown): Error | undefined {
   if (typeof value === "function" || value === "print" || value === "throw") return undefined;
   if (typeof value !== "string") {
     return wrongKind("onReport", '"print", "throw" or a function', value);

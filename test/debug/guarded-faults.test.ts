@@ -1,0 +1,242 @@
+/** Guarded blocks under the fault handler, each in a process of its own: a crash is a result. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { type Child, child, skip } from "../support/os.js";
+
+const root = fileURLToPath(new URL("../../../", import.meta.url));
+const handler = skip === false && process.arch !== "x64" ? "made for x64" : skip;
+
+function scene(source: string, options: string, env: Record<string, string> = {}): Child {
+  return child(
+    `import { createHeap } from "terrane";
+     import { guarded, MemoryMistake } from "terrane/debug";
+     import { probe } from "${root}build/test/support/probe.js";
+     const heap = createHeap({ release: true });
+     const say = (report) => {
+       const text = (report?.message ?? String(report)).replaceAll(/0x[0-9a-f]+/g, "P");
+       const frames = report?.stacks.map(({ title, frames }) =>
+         title + " " + frames.map(({ call, url }) => call || url.replace(/.*:/, "")).join(" < "));
+       console.log([report?.code, text, ...(frames ?? [])].join("\\n  "));
+     };
+     const door = guarded(heap, { every: 1, place: "end", onReport: say, ${options} });
+     const wasm = probe(heap.memory);
+     function allocate(size) { return door.malloc(size); }
+     function look() { door.check(); }
+     function release(ptr) { door.free(ptr); }
+     function touch(fn) { try { fn(); } catch (error) { say(door.explain(error)); } }
+     ${source}`,
+    env,
+  );
+}
+
+const lines = (run: Child) => {
+  assert.equal(run.signal, null, run.stderr);
+  assert.equal(run.status, 0, run.stderr);
+  // Frames below those of the scene are the module's own.
+  return run.stdout
+    .trimEnd()
+    .replaceAll(/ < (\[eval1?\]|\d+)+/g, "")
+    .split("\n");
+};
+
+test("an overflow of wasm code is reported with the block and three stacks", {
+  skip: handler,
+}, () => {
+  const run = scene(
+    `const ptr = allocate(32);
+     touch(() => wasm.write(ptr, 33));
+     touch(() => wasm.load(ptr + 40));`,
+    "faults: true, stackTraceFrames: 1",
+  );
+  const [code, message, allocated, accessed, ...second] = lines(run);
+  assert.equal(code, "ERR_OUT_OF_BOUNDS");
+  assert.equal(message, "  write past the end of the block of 32 bytes at P: at offset 32");
+  assert.equal(allocated, "  allocated allocate");
+  assert.match(accessed as string, /^ {2}accessed 0x[0-9a-f]+/, "the offset in the module");
+  assert.equal(second[1], "  read past the end of the block of 32 bytes at P: at offset 40");
+});
+
+test("an underflow, and a use after free, with the stack of the free", { skip: handler }, () => {
+  const run = scene(
+    `const ptr = allocate(100);
+     touch(() => wasm.load(ptr - 4));
+     release(ptr);
+     touch(() => wasm.store(ptr + 8, 1));
+     touch(() => wasm.load(ptr + 112));`,
+    'faults: true, place: "start", stackTraceFrames: 1',
+  );
+  const said = lines(run);
+  assert.deepEqual(
+    said.filter((line) => /^ERR|block|allocated|freed /.test(line)),
+    [
+      "ERR_OUT_OF_BOUNDS",
+      "  read before the start of the block of 100 bytes at P: at offset -4",
+      "  allocated allocate",
+      "ERR_USE_AFTER_FREE",
+      "  write of the block of 100 bytes at P after it was freed: at offset 8",
+      "  allocated allocate",
+      "  freed release",
+      "ERR_USE_AFTER_FREE",
+      "  read past the end of the block of 100 bytes at P, which is free: at offset 112",
+      "  allocated allocate",
+      "  freed release",
+    ],
+  );
+});
+
+test("between two blocks the nearer one is meant; far from any, none", { skip: handler }, () => {
+  const run = scene(
+    `const [left, right] = [allocate(64), allocate(64)];
+     touch(() => wasm.load(left + 64));
+     touch(() => wasm.load(left + 64 + 4092));
+     touch(() => wasm.load(right + 64 + 5 * 8192));`,
+    'faults: true, slots: 8, place: "both"',
+  );
+  assert.deepEqual(
+    lines(run).filter((line) => /^ {2}(read|write)/.test(line)),
+    [
+      "  read past the end of the block of 64 bytes at P: at offset 64",
+      "  read before the start of the block of 64 bytes at P: at offset -4",
+      "  read at P, near no block",
+    ],
+  );
+});
+
+test("run throws the mistake, with the error of WebAssembly as its cause", {
+  skip: handler,
+}, () => {
+  const run = scene(
+    `const ptr = allocate(16);
+     try { door.run(() => wasm.load(ptr + 16)); }
+     catch (e) { console.log(e instanceof MemoryMistake, e.code, e.ptr === ptr, e.cause.name); }
+     try { door.run(() => wasm.load(0x7fffffff)); } catch (e) { console.log(e.name); }
+     console.log(door.run(() => wasm.load(ptr)), door.explain(new RangeError("x")));`,
+    "faults: true",
+  );
+  assert.deepEqual(lines(run), [
+    "true ERR_OUT_OF_BOUNDS true RuntimeError",
+    "RuntimeError",
+    "0 undefined",
+  ]);
+});
+
+test("accesses of JavaScript go through once, are reported, and the guard is back", {
+  skip: handler,
+}, () => {
+  const run = scene(
+    `const ptr = allocate(16), other = allocate(16);
+     heap.u8[ptr + 16] = 1;
+     look();
+     touch(() => wasm.load(ptr + 16));
+     release(ptr);
+     heap.u8.fill(7, ptr, ptr + 4);
+     release(other);
+     console.log(heap.u8[ptr]);
+     allocate(16);
+     wasm.fill(other, 4);
+     look();
+     touch(() => wasm.load(ptr));
+     console.log("end");`,
+    "faults: true, stackTraceFrames: 1",
+  );
+  assert.deepEqual(
+    lines(run).filter((line) => /^\d|^end|^ {2}(read|write|found)/.test(line)),
+    [
+      "  write past the end of the block of 16 bytes at P: at offset 16",
+      "  found look",
+      "  read past the end of the block of 16 bytes at P: at offset 16",
+      "  write of the block of 16 bytes at P after it was freed: at offset 0",
+      "  found release",
+      "0",
+      "  read of the block of 16 bytes at P after it was freed: at offset 0",
+      "  found allocate",
+      "  write of the block of 16 bytes at P after it was freed: at offset 0",
+      "  found look",
+      "  read of the block of 16 bytes at P after it was freed: at offset 0",
+      "end",
+    ],
+  );
+});
+
+test("a slot that a fault has opened is not closed under the block that has it next", {
+  skip: handler,
+}, () => {
+  const run = scene(
+    `const ptr = allocate(16);
+     release(ptr);
+     heap.u8[ptr] = 1;
+     const next = allocate(16);
+     heap.u8[next] = 5;
+     door.check();
+     console.log(next === ptr, heap.u8[next], wasm.load(next));`,
+    "faults: true, slots: 1, onReport: () => {}",
+  );
+  assert.deepEqual(lines(run), ["true 5 5"]);
+});
+
+test("without the handler an access of JavaScript ends the process", { skip }, () => {
+  const run = scene("heap.u8[allocate(16) + 16] = 1; console.log('survived');", "");
+  assert.deepEqual([run.signal, run.stdout], ["SIGSEGV", ""]);
+});
+
+test("in a Worker the same", { skip: handler }, () => {
+  const worker = `
+    import("terrane").then(async ({ attachHeap }) => {
+      const { workerData, parentPort } = process.getBuiltinModule("node:worker_threads");
+      const { guarded } = await import("terrane/debug");
+      const { probe } = await import("${root}build/test/support/probe.js");
+      const heap = attachHeap(workerData);
+      const door = guarded(heap, { every: 1, place: "end", faults: true, slots: 8 });
+      const wasm = probe(heap.memory);
+      const codes = new Set();
+      for (let i = 0; i < 200; i++) {
+        const ptr = door.malloc(32);
+        try { wasm.store(ptr + 32, 1); } catch (e) { codes.add(door.explain(e).message.replace(/0x\\w+/, "P")); }
+        door.free(ptr);
+      }
+      door.deinit();
+      parentPort.postMessage([...codes].join());
+    });`;
+  const run = child(
+    `import { createHeap } from "terrane";
+     import { Worker } from "node:worker_threads";
+     const heap = createHeap({ shared: true, release: true });
+     for (let i = 0; i < 2; i++) {
+       new Worker(${JSON.stringify(worker)}, { eval: true, workerData: heap.handle() })
+         .on("message", (text) => console.log(text)).on("error", (e) => console.log(e));
+     }`,
+  );
+  const said = "write past the end of the block of 32 bytes at P: at offset 32";
+  assert.deepEqual(lines(run), [said, said]);
+});
+
+test("faults: true says what is missing where there is no handler", { skip }, () => {
+  const run = child(
+    `import { createHeap } from "terrane";
+     import { guarded } from "terrane/debug";
+     const heap = createHeap({ release: true });
+     Object.defineProperty(process, "arch", { value: "arm64" });
+     try { guarded(heap, { faults: true }); }
+     catch (error) { console.log(error.name, error.message); }`,
+  );
+  assert.equal(
+    run.stdout,
+    "RangeError guarded: faults: true is not possible: the fault handler is made for x64, not for arm64\n",
+    run.stderr,
+  );
+});
+
+test("without OS pages guarded says what is missing", () => {
+  const run = child(
+    `import { createHeap } from "terrane";
+     import { guarded } from "terrane/debug";
+     try { guarded(createHeap()); } catch (error) { console.log(error.name, error.message); }`,
+    { TERRANE_KOFFI: "/nowhere" },
+  );
+  assert.equal(
+    run.stdout,
+    "RangeError withOsPages needs OS pages: koffi is not installed (npm install koffi)\n",
+    run.stderr,
+  );
+});
