@@ -66,6 +66,7 @@ export function linearCore(
       return source.buffer;
     },
     grow: () => 0,
+    pages: () => 0,
     error: (code, size) => hooks.onError(code >>> 0, size >>> 0),
     map: (address, bytes) => place.map(address >>> 0, bytes >>> 0),
     unmap: (address, bytes) => place.unmap(address >>> 0, bytes >>> 0),
@@ -175,6 +176,7 @@ export function wideCore(space: AddressSpace, hooks: SpaceHooks): SizeClassCore 
     space,
     buffer: new ArrayBuffer(0),
     grow: () => 0,
+    pages: () => 0,
     error: hooks.onError,
     map(address, bytes) {
       if (!space.map(address, bytes)) return MAP_REFUSED;

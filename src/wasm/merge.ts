@@ -11,7 +11,7 @@ import { bodyReader } from "./reader.ts";
 import type { CodeWriter } from "./writer.ts";
 
 /** Imports of the core that a merged module can do without. */
-const KNOWN: readonly string[] = ["grow", "error"];
+const KNOWN: readonly string[] = ["grow", "error", "pages"];
 /** Extra locals of inlined bodies: numbers that no other code asks for. */
 const FIRST_SLOT = 1 << 16;
 
@@ -144,14 +144,15 @@ export class Merge {
       return;
     }
     const functions = imports.filter((each) => each.kind === KIND.function);
-    if (functions[index]?.name === "grow") {
+    const name = functions[index]?.name;
+    if (name === "grow") {
       code.call(this.grow);
       return;
     }
     const { params, results } = functionType(this.#core, index);
     for (const _ of params) code.op(op.drop);
     for (const _ of results) code.const(0);
-    this.#failed?.(code);
+    if (name === "error") this.#failed?.(code);
   }
 }
 
