@@ -14,6 +14,7 @@ import { FirstClassHeap } from "./first-class.ts";
 import type { MemorySource } from "./memory/index.ts";
 import { errorText, NEW_FAILED_TEXT } from "./messages.ts";
 import { type PurgeSettings, purgeApply, purgeCheck, purgeMerge, purgeRead } from "./purge.ts";
+import { millisecondsCheck, timerStart } from "./purge-timer.ts";
 import { errorSay } from "./report.ts";
 import { HeapView, MemoryViews, type TypedArray, type TypedArrayConstructor } from "./views.ts";
 import {
@@ -69,6 +70,7 @@ export class Heap extends AllocationFamily {
   readonly #views: MemoryViews;
   /** What was asked for; the memory has what is possible. */
   #purge: PurgeSettings | undefined;
+  #timerStop: (() => void) | undefined;
   /** The heaps beside this one, by their ids. */
   readonly #heaps = new Map<number, FirstClassHeap>();
 
@@ -193,6 +195,23 @@ export class Heap extends AllocationFamily {
    */
   purge(force = false): void {
     this.core.purge(force);
+  }
+
+  /**
+   * Collects and purges at an interval, as long as this heap lives: memory that is free goes back
+   * `purgeDelay` intervals after it was freed, also while the program rests. The timer keeps no
+   * process alive. 0 ends it. In a program whose threads share the heap, each calls it for its own.
+   *
+   * @throws TypeError or RangeError for what is no number of milliseconds.
+   * @example
+   * const heap = createHeap({ release: "auto" });
+   * heap.purgeEvery(100);
+   */
+  purgeEvery(milliseconds: number): void {
+    this.core.goodSize(0); // throws if the heap is destroyed
+    millisecondsCheck(milliseconds);
+    this.#timerStop?.();
+    this.#timerStop = milliseconds === 0 ? undefined : timerStart(this, milliseconds);
   }
 
   /** Changes settings of purges, for all threads of the memory; answers those that hold now. */
@@ -325,6 +344,7 @@ export class Heap extends AllocationFamily {
 
   /** Every later call throws, also of the heaps beside this one. */
   protected override end(error: () => HeapError): void {
+    this.#timerStop?.();
     super.end(error);
     for (const heap of [...this.#heaps.values()]) heap.endWith(error);
     this.#views.reset();

@@ -1,0 +1,36 @@
+/** The clock of a heap that rests: allocation counts ticks, but only while it happens. */
+
+/** What a tick does; Heap has it. */
+interface Ticking {
+  collect(): void;
+  purge(): void;
+}
+
+/** The longest delay of a timer. */
+const MILLISECONDS_LIMIT = 2 ** 31 - 1;
+
+/** @throws TypeError or RangeError for what is no number of milliseconds. */
+export function millisecondsCheck(milliseconds: unknown): void {
+  if (typeof milliseconds !== "number") {
+    throw new TypeError("milliseconds must be a number");
+  }
+  if (milliseconds >= 0 && milliseconds <= MILLISECONDS_LIMIT) return;
+  throw new RangeError(`milliseconds must be from 0 to ${MILLISECONDS_LIMIT}, not ${milliseconds}`);
+}
+
+/**
+ * Ticks at an interval, and keeps neither the process alive nor the heap: one that nobody else
+ * holds is collected, and its timer ends. Answers how to end it.
+ */
+export function timerStart(heap: Ticking, milliseconds: number): () => void {
+  const held = new WeakRef(heap);
+  const timer: unknown = setInterval(() => {
+    const here = held.deref();
+    here?.collect();
+    here?.purge();
+    if (!here) stop();
+  }, milliseconds);
+  const stop = () => clearInterval(timer as number);
+  (timer as { unref?(): void }).unref?.(); // a browser's timer is a number
+  return stop;
+}

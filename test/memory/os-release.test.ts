@@ -1,0 +1,169 @@
+/** Memory that goes back, in the kernel's own figures: each in a process of its own. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { child, skip } from "../support/os.js";
+
+const BYTES = 512 * 2 ** 20;
+
+/**
+ * Blocks of 64 bytes, chained through themselves so that the program has no books of its own, are
+ * allocated and freed. Prints resident bytes, of the process and of the memory: at the start, with
+ * all blocks, and after `end`.
+ */
+const scene = (create: string, end: string, bytes: number) => `
+  const { createHeap } = await import("terrane");
+  const { osMemory, osPages } = await import("terrane/memory");
+  const { readFileSync } = await import("node:fs");
+  const os = osPages();
+  const heap = ${create};
+  const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  const figures = () => {
+    gc(); // what JavaScript has left lying is not the heap's
+    const smaps = readFileSync("/proc/self/smaps_rollup", "latin1");
+    const all = Number(/^Rss: +(\\d+) kB/m.exec(smaps)[1]) * 1024;
+    const range = os.residency(os.addressOf(heap.buffer), heap.buffer.byteLength);
+    return [all, range.residentBytes].join(" ");
+  };
+  function fill(bytes) {
+    let last = 0;
+    for (let i = 0; i < bytes / 64; i++) {
+      const ptr = heap.malloc(64);
+      heap.u32[ptr >>> 2] = last;
+      last = ptr;
+    }
+    return last;
+  }
+  function drain(last) {
+    for (let ptr = last; ptr !== 0; ) {
+      const next = heap.u32[ptr >>> 2];
+      heap.free(ptr);
+      ptr = next;
+    }
+  }
+  for (let i = 0; i < 3; i++) {
+    drain(fill(2 ** 25)); // compiled code, and what the measuring needs, are not the heap's
+    heap.collect(true);
+    figures();
+  }
+  console.log(figures());
+  const last = fill(${bytes});
+  console.log(figures());
+  drain(last);
+  ${end}
+  console.log(figures());
+`;
+
+type Figures = [all: number, range: number];
+
+function run(create: string, end: string, bytes = BYTES): Figures[] {
+  const { stdout, stderr, status } = child(scene(create, end, bytes), {}, "--expose-gc");
+  assert.equal(status, 0, stderr);
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => line.split(" ").map(Number) as Figures);
+}
+
+/** The bar: within 5 % of the start, of what the whole process has in memory. */
+function assertReleased(
+  t: { diagnostic(text: string): void },
+  figures: Figures[],
+  bytes = BYTES,
+): void {
+  const [start, full, after] = figures as [Figures, Figures, Figures];
+  const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  t.diagnostic(`process ${[start, full, after].map(([all]) => mib(all)).join(", ")}`);
+  t.diagnostic(`memory ${[start, full, after].map(([, range]) => mib(range)).join(", ")}`);
+  assert.ok(full[1] >= bytes);
+  assert.ok(after[0] <= start[0] * 1.05, "the process is within 5 % of its start");
+  assert.ok(after[1] <= start[1] + 2 ** 20, "the memory is back to its state");
+}
+
+const heaps: [string, string][] = [
+  ["wasm", "createHeap({ release: true })"],
+  ["wasm, shared", "createHeap({ release: true, shared: true })"],
+];
+
+for (const [name, create] of heaps) {
+  test(`${name}: collect(true) gives 512 MiB of small blocks back`, { skip }, (t) => {
+    assertReleased(t, run(create, "heap.collect(true);"));
+  });
+}
+
+const others: [string, string][] = [
+  ["js over OS memory", 'createHeap({ backend: "js", memory: osMemory() })'],
+  ["js, shared", 'createHeap({ backend: "js", shared: true, maximum: 2 ** 28, release: true })'],
+];
+
+for (const [name, create] of others) {
+  test(`${name}: collect(true) gives 128 MiB of small blocks back`, { skip }, (t) => {
+    assertReleased(t, run(create, "heap.collect(true);", 2 ** 27), 2 ** 27);
+  });
+}
+
+test("a timer gives 512 MiB of small blocks back while the program rests", { skip }, (t) => {
+  const wait = `
+    heap.purgeEvery(5);
+    const before = heap.stats().purges;
+    for (let i = 0; i < 1000 && heap.stats().committedBytes > 2 ** 21; i++) await wait(5);
+    heap.purgeEvery(0);
+    if (heap.stats().purges === before) throw new Error("nothing was purged");`;
+  assertReleased(t, run("createHeap({ release: true })", wait));
+});
+
+test("without release the memory stays", { skip }, () => {
+  const [, , after] = run("createHeap()", "heap.collect(true);") as [Figures, Figures, Figures];
+  assert.ok(after[1] >= BYTES);
+});
+
+test("memory that Workers freed goes back, from their own heaps", { skip }, (t) => {
+  const worker = `
+    import("terrane").then(({ attachHeap }) => {
+      const { workerData, parentPort } = process.getBuiltinModule("node:worker_threads");
+      const heap = attachHeap(workerData);
+      const fill = (bytes) => {
+        let last = 0;
+        for (let i = 0; i < bytes / 64; i++) {
+          const ptr = heap.malloc(64);
+          heap.u32[ptr >>> 2] = last;
+          last = ptr;
+        }
+        return last;
+      };
+      let last = fill(2 ** 27);
+      parentPort.postMessage(heap.source.capabilities.canRelease);
+      parentPort.once("message", () => {
+        while (last !== 0) {
+          const next = heap.u32[last >>> 2];
+          heap.free(last);
+          last = next;
+        }
+        heap.collect(true);
+        parentPort.postMessage(heap.stats().purgedBytes);
+      });
+    });`;
+  const { stdout, stderr } = child(`
+    import { createHeap } from "terrane";
+    import { osPages } from "terrane/memory";
+    import { Worker } from "node:worker_threads";
+    const os = osPages();
+    const heap = createHeap({ shared: true, release: true });
+    const resident = () =>
+      os.residency(os.addressOf(heap.buffer), heap.buffer.byteLength).residentBytes;
+    const said = (worker) => new Promise((resolve) => worker.once("message", resolve));
+    const workers = [0, 1].map(() =>
+      new Worker(${JSON.stringify(worker)}, { eval: true, workerData: heap.handle() }));
+    const can = await Promise.all(workers.map(said));
+    const full = resident();
+    const answers = workers.map(said);
+    for (const worker of workers) worker.postMessage("go");
+    await Promise.all(answers);
+    console.log(JSON.stringify({ can, full, after: resident() }));
+    for (const worker of workers) worker.terminate();`);
+  assert.notEqual(stdout, "", stderr);
+  const { can, full, after } = JSON.parse(stdout);
+  t.diagnostic(`${full} bytes with all blocks, ${after} after`);
+  assert.deepEqual(can, [true, true]);
+  assert.ok(full >= 2 ** 28);
+  assert.ok(after <= 2 ** 21, "less than 1 % is left");
+});
