@@ -15,57 +15,83 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 process.chdir(root);
 
 /**
- * The builds of the core: for one thread, and for threads that share a memory. Each names the files
- * that stand in for others, first for AssemblyScript, then for JavaScript.
+ * The builds of the core: for one thread, and for threads that share a memory; plain and hardened.
+ * Each names the files that stand in for others, first for AssemblyScript, then for JavaScript.
  */
-const single = {
-  name: "core",
-  entry: "core/index",
-  wasm: { glue: "glue.as", atomics: "atomics-single" },
-  js: { atomics: "atomics-single" },
-  options: [],
-};
-const shared = {
-  name: "core-shared",
-  entry: "core/index-shared",
-  wasm: { glue: "glue.as", atomics: "atomics.as", slices: "slices-shared" },
-  js: { slices: "slices-shared" },
-  // The memory that is imported may have any size and any maximum.
-  options: ["--enable", "threads", "--sharedMemory", "--maximumMemory", "65536"],
-};
+const glue = { glue: "glue.as", "glue-hard": "glue-hard.as" };
+const plain = { hardening: "hardening-none" };
+const one = { atomics: "atomics-single" };
+const many = { slices: "slices-shared" };
+const manyWasm = { ...many, atomics: "atomics.as" };
+// The memory that is imported may have any size and any maximum.
+const threads = ["--enable", "threads", "--sharedMemory", "--maximumMemory", "65536"];
+const cores = [
+  {
+    name: "core",
+    entry: "core/index",
+    wasm: { ...glue, ...one, ...plain },
+    js: { ...one, ...plain },
+    options: [],
+  },
+  {
+    name: "core-shared",
+    entry: "core/index-shared",
+    wasm: { ...glue, ...manyWasm, ...plain },
+    js: { ...many, ...plain },
+    options: threads,
+  },
+  {
+    name: "core-hard",
+    entry: "core/index-hard",
+    wasm: { ...glue, ...one },
+    js: one,
+    options: [],
+  },
+  {
+    name: "core-shared-hard",
+    entry: "core/index-shared-hard",
+    wasm: { ...glue, ...manyWasm },
+    js: many,
+    options: threads,
+  },
+];
 
 /**
  * The size-class allocator, from src/sizeclass in the same dialect: for one thread, for threads, and
  * for addresses beyond 2^32, which only JavaScript has.
  */
-const sizeclass = {
-  name: "sizeclass",
-  entry: "sizeclass/exports",
-  wasm: { glue: "glue.as", atomics: "atomics-single", space: "space.as" },
-  js: { atomics: "atomics-single" },
-  options: [],
-};
-const sizeclassShared = {
-  name: "sizeclass-shared",
-  entry: "sizeclass/exports",
-  wasm: { glue: "glue.as", atomics: "atomics.as", space: "space.as" },
-  js: {},
-  options: shared.options,
-};
+const sizeclasses = [
+  {
+    name: "sizeclass",
+    entry: "sizeclass/exports",
+    wasm: { ...glue, ...one, space: "space.as" },
+    js: one,
+    options: [],
+  },
+  {
+    name: "sizeclass-shared",
+    entry: "sizeclass/exports",
+    wasm: { ...glue, atomics: "atomics.as", space: "space.as" },
+    js: {},
+    options: threads,
+  },
+];
 const sizeclassWide = {
   name: "sizeclass-wide",
   entry: "sizeclass/exports",
-  js: { glue: "../sizeclass/glue-wide", atomics: "atomics-single", space: "space-wide" },
+  js: { glue: "../sizeclass/glue-wide", ...one, space: "space-wide" },
 };
 
-/** The shared build under a scheduler: only in JavaScript, only for tests. */
-const stepped = {
-  js: { slices: "slices-shared", atomics: "atomics-step", glue: "glue-step" },
-};
+/** The shared builds under a scheduler: only in JavaScript, only for tests. */
+const step = { ...many, atomics: "atomics-step", glue: "glue-step" };
+const stepped = [
+  { entry: "core/index-shared-check", out: "core-stepped", js: { ...step, ...plain } },
+  { entry: "core/index-shared-hard-check", out: "core-stepped-hard", js: step },
+];
 
 /** asc wants import paths without ending. */
 function readSource(name, instead) {
-  const path = name.replace(/(^|\/)(core|sizeclass)\/(\w+)\.ts$/, (whole, before, room, file) =>
+  const path = name.replace(/(^|\/)(core|sizeclass)\/([\w-]+)\.ts$/, (whole, before, room, file) =>
     instead[file] ? `${before}${room}/${instead[file]}.ts` : whole,
   );
   try {
@@ -113,7 +139,7 @@ function standIns(instead) {
   return {
     name: "stand-ins",
     resolveId(source, importer) {
-      const [, folder, file] = /^(\.\.?\/(?:core\/)?)(\w+)\.js$/.exec(source) ?? [];
+      const [, folder, file] = /^(\.\.?\/(?:core\/)?)([\w-]+)\.js$/.exec(source) ?? [];
       if (!importer || !file || !instead[file]) return null;
       // A stand-in may stand on what it stands in for.
       if (/-step\.js$/.test(importer)) return null;
@@ -170,7 +196,7 @@ mkdirSync("dist/embed", { recursive: true });
 execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "."], {
   stdio: "inherit",
 });
-for (const build of [single, shared, sizeclass, sizeclassShared]) {
+for (const build of [...cores, ...sizeclasses]) {
   await buildWasm(build, build.entry, `dist/${build.name}`);
   await buildFactory(build, build.entry, `dist/embed/${build.name}-js.js`);
   embedWasm(build);
@@ -180,9 +206,11 @@ copyDeclarations();
 copyRivals();
 if (process.argv.includes("--check")) {
   mkdirSync("build/check", { recursive: true });
-  for (const build of [single, shared]) {
+  for (const build of cores) {
     await buildWasm(build, `${build.entry}-check`, `build/check/${build.name}`);
     await buildFactory(build, `${build.entry}-check`, `build/check/${build.name}.js`);
   }
-  await buildFactory(stepped, "core/index-shared-check", "build/check/core-stepped.js");
+  for (const { entry, out, js } of stepped) {
+    await buildFactory({ js }, entry, `build/check/${out}.js`);
+  }
 }

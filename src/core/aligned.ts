@@ -6,7 +6,17 @@
 import { free, malloc, usableSize } from "./alloc.ts";
 import { goodSize } from "./bins.ts";
 import { pageOf } from "./desc.ts";
+import { sizeFull } from "./features.ts";
 import { errorRaise, load32, memoryCopy, memoryZero, store32 } from "./glue.ts";
+import {
+  blockDress,
+  hardAdmits,
+  hardMallocBare,
+  hardMallocLarge,
+  hardMallocOf,
+  hardRefit,
+} from "./hardened.ts";
+import { HARDENED } from "./hardening.ts";
 import { mallocLargeAligned } from "./heap.ts";
 import {
   ALIGNMENT_MAX,
@@ -33,10 +43,21 @@ function isPowerOfTwo(x: u32): bool {
 /** A block whose address is a multiple of `alignment`, a power of two; else 0. */
 export function memalign(alignment: usize, size: usize): usize {
   if (!isPowerOfTwo(alignment) || size > SIZE_MAX) return 0;
+  if (HARDENED) return hardMemalign(alignment, size);
   if (alignment > SLICE_SIZE) return mallocLargeAligned(size, alignment >>> SLICE_SHIFT);
   const rounded: usize = ((size + (alignment - 1)) & ~(alignment - 1)) >>> 0;
   if (isNatural(alignment, size)) return malloc(size);
   if (isNatural(alignment, rounded)) return malloc(rounded);
+  return mallocInside(alignment, size, 0);
+}
+
+/** As memalign, with room for a record behind the size. */
+function hardMemalign(alignment: usize, size: usize): usize {
+  if (alignment > SLICE_SIZE) return hardMallocLarge(size, alignment >>> SLICE_SHIFT);
+  const full: usize = sizeFull(size);
+  const rounded: usize = ((full + (alignment - 1)) & ~(alignment - 1)) >>> 0;
+  if (isNatural(alignment, full)) return hardMallocOf(size, full);
+  if (isNatural(alignment, rounded)) return hardMallocOf(size, rounded);
   return mallocInside(alignment, size, 0);
 }
 
@@ -59,9 +80,11 @@ export function memalignAt(alignment: usize, size: usize, offset: usize): usize 
 
 /** Allocates with room to spare and answers an address inside; the page remembers that it did. */
 function mallocInside(alignment: usize, size: usize, offset: usize): usize {
-  const block: usize = malloc(size + (alignment - 1));
+  const bytes: usize = size + (alignment - 1);
+  const block: usize = HARDENED ? hardMallocBare(sizeFull(bytes)) : malloc(bytes);
   if (block === 0) return 0;
   const over: u32 = ((block + offset) & (alignment - 1)) >>> 0;
+  if (HARDENED) blockDress(block, over === 0 ? block : block + (alignment - over), size, false);
   if (over === 0) return block;
   const page: usize = pageOf(block);
   store32(page, D_OWNER, (load32(page, D_OWNER) | FLAG_ALIGNED) >>> 0);
@@ -122,10 +145,13 @@ function reallocAlignedAny(
 ): usize {
   if (!isPowerOfTwo(alignment)) return 0;
   if (alignment <= WORD) return zero ? rezalloc(p, size) : realloc(p, size);
+  if (HARDENED && p !== 0 && !hardAdmits(p)) return 0;
   const old: usize = usableSize(p);
   if (p !== 0 && old === 0) return 0;
   const over: u32 = ((p + offset) & (alignment - 1)) >>> 0;
-  if (over === 0 && p !== 0 && size <= old && size >= old - (old >>> 1)) return p;
+  if (over === 0 && p !== 0 && size <= old && size >= old - (old >>> 1)) {
+    return HARDENED ? hardRefit(p, size) : p;
+  }
   const q: usize = memalignAt(alignment, size, offset);
   if (q === 0) return 0;
   if (zero && size > old) clearFrom(q, old, usableSize(q));

@@ -2,12 +2,22 @@
  * malloc, free and their close kin. The fast paths stand first and call nothing.
  */
 
-import { pageAdopt } from "./abandon.ts";
 import { SHARED } from "./atomics.ts";
-import { backingBind, heapBind } from "./backing.ts";
+import { heapBind } from "./backing.ts";
 import { binOf, goodSize } from "./bins.ts";
+import { blockOf, freeLocal, freeOutside, mallocMedium } from "./blocks.ts";
 import { descAt, pageOf } from "./desc.ts";
 import { errorRaise, load32, memoryZero, mul32, mulOverflows, store32 } from "./glue.ts";
+import {
+  hardContains,
+  hardFree,
+  hardFreeChecked,
+  hardMalloc,
+  hardPointerCheck,
+  hardUsableSize,
+  hardZalloc,
+} from "./hardened.ts";
+import { HARDENED } from "./hardening.ts";
 import { mallocGeneric } from "./heap.ts";
 import {
   D_BLOCK,
@@ -23,7 +33,6 @@ import {
   FLAGS,
   MEDIUM_MAX,
   NEW_FAILED,
-  OWNER_ABANDONED,
   PTR_BLOCK,
   PTR_FOREIGN,
   PTR_INTERIOR,
@@ -31,24 +40,21 @@ import {
   SMALL_MAX,
   ZERO_UNKNOWN,
 } from "./layout.ts";
-import { mediumAlloc, mediumBlockOf, mediumFree, mediumSize, mediumTookZero } from "./medium.ts";
+import { mediumSize, mediumTookZero } from "./medium.ts";
 import {
-  pageBlockOf,
   pageDrop,
   pageEmptied,
-  pageFreeBlock,
   pageHolds,
   pageOnlyFresh,
   pageTake,
   pageTakeFresh,
 } from "./page.ts";
 import { directPage, queueOf } from "./queue.ts";
-import { remotePush } from "./remote.ts";
-import { heapId, heapsMade } from "./state.ts";
-import { heapIsOurs } from "./threads.ts";
+import { heapId } from "./state.ts";
 
 /** A block of at least `size` bytes, 16-byte aligned above 8 bytes; 0 = out of memory. */
 export function malloc(size: usize): usize {
+  if (HARDENED) return hardMalloc(size);
   if (size <= DIRECT_MAX) {
     const page: usize = directPage(size);
     const block: usize = load32(page, D_FREE);
@@ -76,16 +82,15 @@ function mallocByBin(size: u32): usize {
   return block !== 0 ? block : mallocGeneric(size);
 }
 
-function mallocMedium(size: u32): usize {
-  const block: usize = size <= MEDIUM_MAX ? mediumAlloc(size) : 0;
-  return block !== 0 ? block : mallocGeneric(size);
-}
-
 /**
  * Frees a block, in a shared arena of whichever thread; null is ignored. Anything else that is no
  * block: undefined.
  */
 export function free(p: usize): void {
+  if (HARDENED) {
+    hardFree(p);
+    return;
+  }
   if (p === 0) return;
   const page: usize = descAt(p);
   if (load32(page, D_OWNER) !== heapId) {
@@ -124,12 +129,6 @@ export function operatorNew(size: usize): usize {
   return p;
 }
 
-/** Start of the block that holds p, an address inside the blocks of a page; 0 = free units. */
-function blockOf(page: usize, p: usize): usize {
-  const medium: bool = (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
-  return medium ? mediumBlockOf(page, p) : pageBlockOf(page, p);
-}
-
 /** Full, aligned, medium, large pages, blocks behind the first slice, other threads' pages. */
 function freeSlow(p: usize, desc: usize): void {
   const first: bool = SHARED
@@ -147,40 +146,12 @@ function freeSlow(p: usize, desc: usize): void {
   else freeElsewhere(p, page, block, owner);
 }
 
-/** Frees a block of a small or medium page of ours. */
-function freeLocal(page: usize, block: usize): void {
-  if ((load32(page, D_OWNER) & FLAG_MEDIUM) !== 0) mediumFree(page, block);
-  else pageFreeBlock(page, block);
-}
-
 /** Frees a block of another heap: of this thread by working on that heap, else from outside. */
 function freeElsewhere(p: usize, page: usize, block: usize, owner: u32): void {
-  if (SHARED && !heapsMade) {
-    freeRemote(page, block, owner);
-    return;
-  }
-  const heap: usize = (owner & ~FLAGS) >>> 0;
-  if (SHARED && !heapIsOurs(heap)) {
-    const was: usize = backingBind();
-    freeRemote(page, block, owner);
-    heapBind(was);
-    return;
-  }
-  const was: usize = heapBind(heap);
+  if (freeOutside(page, block, owner)) return;
+  const was: usize = heapBind((owner & ~FLAGS) >>> 0);
   free(p);
   heapBind(was);
-}
-
-/**
- * Frees a block of a page that is not ours. Whoever frees in a page that nobody owns makes it his
- * own; also if it was given up while he pushed the block.
- */
-function freeRemote(page: usize, block: usize, owner: u32): void {
-  if ((owner & ~FLAGS) >>> 0 === OWNER_ABANDONED && pageAdopt(page)) {
-    freeLocal(page, block);
-    return;
-  }
-  if ((remotePush(page, block) & ~FLAGS) >>> 0 === OWNER_ABANDONED) pageAdopt(page);
 }
 
 /**
@@ -188,6 +159,7 @@ function freeRemote(page: usize, block: usize, owner: u32): void {
  * it points into one. A block that is free already passes: only debugging heaps know it.
  */
 export function pointerCheck(p: usize): u32 {
+  if (HARDENED) return hardPointerCheck(p);
   const page: usize = pageOf(p);
   if (page === 0 || !pageHolds(page, p)) return PTR_FOREIGN;
   const block: usize = blockOf(page, p);
@@ -198,6 +170,7 @@ export function pointerCheck(p: usize): u32 {
 
 /** Frees p if it is a block or null; else answers as pointerCheck and changes nothing. */
 export function freeChecked(p: usize): u32 {
+  if (HARDENED) return hardFreeChecked(p);
   if (p === 0) return PTR_BLOCK;
   const what: u32 = pointerCheck(p);
   if (what === PTR_BLOCK) free(p);
@@ -206,6 +179,7 @@ export function freeChecked(p: usize): u32 {
 
 /** Bytes from p to the end of its block; 0 for null and for what is no block. */
 export function usableSize(p: usize): usize {
+  if (HARDENED) return hardUsableSize(p);
   const page: usize = pageOf(p);
   if (page === 0 || !pageHolds(page, p)) return 0;
   const block: usize = blockOf(page, p);
@@ -216,7 +190,7 @@ export function usableSize(p: usize): usize {
 
 /** Whether p lies inside a block, in use or free, of this heap. */
 export function contains(p: usize): bool {
-  return usableSize(p) !== 0;
+  return HARDENED ? hardContains(p) : usableSize(p) !== 0;
 }
 
 /**
@@ -224,6 +198,7 @@ export function contains(p: usize): bool {
  * is, since it comes through the generic path, which does not tell where it found a block.
  */
 export function zalloc(size: usize): usize {
+  if (HARDENED) return hardZalloc(size);
   if (size > SMALL_MAX) return zallocBig(size);
   const page: usize = size <= DIRECT_MAX ? directPage(size) : load32(queueOf(binOf(size)), Q_FIRST);
   const block: usize = page !== 0 && pageOnlyFresh(page) ? pageTakeFresh(page) : 0;

@@ -81,3 +81,15 @@ export interface SharedCoreExports extends CoreExports {
   /** Only of use in JavaScript, before each call, after another thread grew the memory. */
   arenaReach(): void;
 }
+
+/** What a hardened build offers besides. */
+export interface HardCoreExports extends CoreExports {
+  /** Turns features on (bits HARD_*), before the first block. `guard`: bytes of a guard page. */
+  hardeningBegin(bits: number, guard: number): void;
+  /** The free block that a free block of a page leads to. */
+  linkLoad(page: number, block: number): number;
+  /** Whether the bound heap has found no randomness, and its keys could be guessed. */
+  randomIsWeak(): boolean | number;
+  /** Asks the host for a new key, if the heap is weak. */
+  randomRenew(): void;
+}

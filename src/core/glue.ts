@@ -30,7 +30,8 @@ declare const host: CoreHost;
 let buffer: ArrayBufferLike = host.buffer;
 /** For atomics.ts only. */
 export let words = new Uint32Array(buffer);
-let bytes = new Uint8Array(buffer);
+/** For glue-hard.ts only. */
+export let bytes = new Uint8Array(buffer);
 
 export function load32(p: usize, offset: u32): u32 {
   return words[(p + offset) >>> 2]!;

@@ -8,7 +8,9 @@ import { heapIsBacking } from "./backing.ts";
 import { binOf } from "./bins.ts";
 import { committedAdd } from "./commit.ts";
 import { bitsSet } from "./desc.ts";
+import { featureOn, sizeAsked } from "./features.ts";
 import { errorRaise, load32, memorySlices, memoryZero, store32 } from "./glue.ts";
+import { HARDENED } from "./hardening.ts";
 import {
   A_COMMIT_NEEDED,
   A_PAGE_SLICES,
@@ -32,6 +34,7 @@ import {
   H_PAGES,
   H_RETIRE_MAX,
   H_RETIRE_MIN,
+  HARD_SHUFFLE,
   INIT_COMMITS,
   INIT_ZEROED,
   MEDIUM_MAX,
@@ -58,6 +61,7 @@ import {
   pageTake,
 } from "./page.ts";
 import { queueIsValid, queueOf, queueToFront, queueToFull } from "./queue.ts";
+import { randomNext } from "./random.ts";
 import { fullPoll, mediumPoll, remoteTake, remoteTakeAll } from "./remote.ts";
 import { arenaInit, arenaIsValid, slicesWouldTouch } from "./slices.ts";
 import { arenaBase, deferredWanted, heapBase, stateBind } from "./state.ts";
@@ -105,7 +109,7 @@ export function mallocGeneric(size: u32): usize {
   if (block === 0) {
     heapCollect(true);
     block = blockFind(size);
-    if (block === 0) errorRaise(ENOMEM, size);
+    if (block === 0) errorRaise(ENOMEM, HARDENED ? sizeAsked(size) : size);
   }
   return block;
 }
@@ -142,7 +146,7 @@ export function mallocLargeAligned(size: u32, alignment: u32): usize {
     page = pageFindLarge(size, alignment);
   }
   if (page !== 0) return load32(page, D_START);
-  errorRaise(ENOMEM, size);
+  errorRaise(ENOMEM, HARDENED ? sizeAsked(size) : size);
   return 0;
 }
 
@@ -150,6 +154,7 @@ export function mallocLargeAligned(size: u32, alignment: u32): usize {
 function pageFind(size: u32): usize {
   const bin: u32 = binOf(size);
   const page: usize = load32(queueOf(bin), Q_FIRST);
+  if (HARDENED && page !== 0) pageExtendAtRandom(page);
   if (page !== 0 && pageCollect(page)) {
     store32(page, D_RETIRE, 0);
     return page;
@@ -157,9 +162,14 @@ function pageFind(size: u32): usize {
   return queueSearch(bin);
 }
 
+/** Half of the times fresh blocks come before those that were freed: who can tell which. */
+function pageExtendAtRandom(page: usize): void {
+  if (featureOn(HARD_SHUFFLE) && (randomNext() & 1) !== 0) pageExtendSome(page);
+}
+
 function pageFindLarge(size: u32, alignment: u32): usize {
   if (size > SIZE_MAX) {
-    errorRaise(EOVERFLOW, size);
+    errorRaise(EOVERFLOW, HARDENED ? sizeAsked(size) : size);
     return 0;
   }
   retiredRelease(pageSlices(size));

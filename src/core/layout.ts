@@ -148,6 +148,8 @@ export const D_RETIRE: u32 = 56;
  */
 export const D_ZERO: u32 = 60;
 export const ZERO_UNKNOWN: u32 = 0xffffffff;
+/** In a small page of a hardened build, which has no use for D_ZERO: a random word. */
+export const D_KEY: u32 = 60;
 
 /** In the descriptor of a medium page two pairs of words have another meaning: see medium.ts. */
 export const D_FREE_LOW: u32 = 0;
@@ -218,6 +220,10 @@ export const H_EMPTY: u32 = 64;
 export const H_DIRECT: u32 = 128;
 export const H_QUEUES: u32 = 768;
 export const WARM_MAX: u32 = 256;
+/** A hardened build has no direct table; in its place: the random context (chacha.ts), … */
+export const H_RANDOM: u32 = 128;
+/** … and 64 words in which an extension is shuffled. */
+export const H_SHUFFLE: u32 = 272;
 
 /*
  * ---- arena (offsets from arenaBase) -----------------------------------------------------------
@@ -294,6 +300,13 @@ export const PAGES_ZERO: u32 = 3;
 /** Flags of heapInit: the memory is zero; it must be committed before use. */
 export const INIT_ZEROED: u32 = 1;
 export const INIT_COMMITS: u32 = 2;
+/** Of a hardened build only, down to the end. Bits HARD_*: the features that are on. */
+export const A_HARDENING: u32 = 1008;
+/** Two random words, from which keys of pages are made. */
+export const A_SECRET: u32 = 1012;
+export const A_SECRET_2: u32 = 1016;
+/** Bytes of a page that the source can protect, or 0. */
+export const A_GUARD: u32 = 1020;
 
 // ---- the state slice --------------------------------------------------------------------------
 export const STATE_HEAP: u32 = 0x400;
@@ -331,6 +344,55 @@ export const AREA_LIVE: u32 = 1;
 export const AREA_RECOVERING: u32 = 2;
 export const TICKET_MAX: u32 = 0x3fffffff;
 
+/*
+ * ---- hardening (docs/hardening.md) --------------------------------------------------------------
+ *
+ * With padding or canary, each block ends with a record:
+ *
+ *   block       p                    p + size            record
+ *   +-----------+--------------------+---------------+--------+-------+
+ *   | alignment | the user's bytes   | slack         | canary | slack |   canary = seal of p, or
+ *   |           |                    | DE DE DE …    |        | bytes |   its complement: freed
+ *   +-----------+--------------------+---------------+--------+-------+
+ */
+export const HARD_ENCODE: u32 = 1;
+export const HARD_SHUFFLE: u32 = 2;
+export const HARD_PADDING: u32 = 4;
+export const HARD_CANARY: u32 = 8;
+export const HARD_DOUBLE_FREE: u32 = 16;
+export const HARD_FILL: u32 = 32;
+export const HARD_CHECKED_FREE: u32 = 64;
+export const HARD_GUARD_PAGES: u32 = 128;
+/** The features that need a record. */
+export const HARD_RECORD: u32 = 12;
+export const RECORD_SIZE: u32 = 8;
+export const R_CANARY: u32 = 0;
+export const R_DELTA: u32 = 4;
+/** Bytes of slack that are written and looked at. */
+export const SLACK_MAX: u32 = 16;
+export const FILL_FRESH: u32 = 0xd0;
+export const FILL_FREED: u32 = 0xdf;
+export const FILL_SLACK: u32 = 0xde;
+/** The least blocks of a shuffled extension. */
+export const SHUFFLE_MIN: u32 = 32;
+/** Most runs in which an extension is shuffled. */
+export const SHUFFLE_RUNS: u32 = 64;
+
+/** What a hardened core reports; the numbers behind a kind are a, b. */
+/** Block, its bytes. */
+export const REPORT_DOUBLE_FREE: u32 = 1;
+/** Pointer, its bytes, bytes up to the first that is wrong. */
+export const REPORT_OVERFLOW: u32 = 2;
+/** Block, its bytes, where it leads. */
+export const REPORT_FREE_LIST: u32 = 3;
+/** Pointer, call (CALL_*): not aligned to 8; in no block; inside one. */
+export const REPORT_UNALIGNED: u32 = 4;
+export const REPORT_FOREIGN: u32 = 5;
+export const REPORT_INTERIOR: u32 = 6;
+export const CALL_FREE: u32 = 0;
+export const CALL_USABLE_SIZE: u32 = 1;
+export const CALL_REALLOC: u32 = 2;
+
 // ---- error codes, as errno numbers them -------------------------------------------------------
 export const ENOMEM: u32 = 12;
 /** A list of freed blocks is damaged. */
@@ -346,3 +408,5 @@ export const DEFERRED_FREE: u32 = 4109;
 export const PTR_BLOCK: u32 = 0;
 export const PTR_FOREIGN: u32 = 1;
 export const PTR_INTERIOR: u32 = 2;
+/** Only inside of a hardened core: a block of a medium page that is free. */
+export const PTR_FREED: u32 = 3;

@@ -11,7 +11,11 @@ import { SHARED } from "./atomics.ts";
 import { binSize } from "./bins.ts";
 import { slicesWereZero } from "./commit.ts";
 import { bitClear, bitSet, descOf } from "./desc.ts";
+import { featureOn } from "./features.ts";
 import { load32, store32 } from "./glue.ts";
+import { hostReport } from "./glue-hard.ts";
+import { guardBytes, guardedSize, guardLift, guardRaise } from "./guards.ts";
+import { HARDENED } from "./hardening.ts";
 import {
   BIN_LARGE,
   BIN_NONE,
@@ -22,6 +26,7 @@ import {
   D_FREE,
   D_FRESH,
   D_FRESH_END,
+  D_KEY,
   D_LOCAL,
   D_NEXT,
   D_OWNER,
@@ -42,8 +47,11 @@ import {
   H_RETIRE_MAX,
   H_RETIRE_MIN,
   H_WARM,
+  HARD_ENCODE,
+  HARD_SHUFFLE,
   MEDIUM_MAX,
   MEDIUM_SLICES,
+  REPORT_FREE_LIST,
   RETIRE_SMALL,
   SLICE_SHIFT,
   SLICE_SIZE,
@@ -53,8 +61,11 @@ import {
   WARM_MAX,
   ZERO_UNKNOWN,
 } from "./layout.ts";
+import { linkLoad, linkStore } from "./links.ts";
 import { purgeTick } from "./purge.ts";
 import { queueFromFull, queuePush, queueRemove } from "./queue.ts";
+import { randomNext } from "./random.ts";
+import { pageExtendShuffled } from "./shuffle.ts";
 import { arenaBase, heapBase, heapId } from "./state.ts";
 import { slicesAlloc, slicesFree } from "./supply.ts";
 
@@ -92,6 +103,7 @@ export function pagePublish(page: usize, flags: u32): void {
 
 /** Gives the slices of a page back; it is in no queue. */
 export function pageDrop(page: usize): void {
+  if (HARDENED) guardLift(page);
   const slice: u32 = load32(page, D_START) >>> SLICE_SHIFT;
   store32(page, D_OWNER, 0);
   store32(page, D_BIN, SHARED ? BIN_OURS : BIN_NONE);
@@ -125,6 +137,7 @@ export function pageFresh(bin: u32): usize {
   const fits: u32 = ((SLICE_SIZE - colour) / block) >>> 0;
   store32(page, D_END, start + fits * block);
   store32(page, D_BIN, bin);
+  if (HARDENED) store32(page, D_KEY, randomNext());
   pageExtend(page);
   pagePublish(page, 0);
   queuePush(page);
@@ -136,6 +149,10 @@ export function pageFresh(bin: u32): usize {
  * the generic path at regular intervals and freed blocks are used again before untouched memory.
  */
 export function pageExtend(page: usize): void {
+  if (HARDENED && featureOn(HARD_SHUFFLE)) {
+    pageExtendShuffled(page);
+    return;
+  }
   const block: u32 = load32(page, D_BLOCK);
   const end: usize = load32(page, D_FRESH_END);
   const few: u32 = block * EXTEND_MIN > EXTEND_SIZE ? EXTEND_MIN : (EXTEND_SIZE / block) >>> 0;
@@ -165,10 +182,33 @@ export function pageTake(page: usize): usize {
     if (load32(page, D_LOCAL) === 0) return pageTakeFresh(page);
     pageSwap(page);
   }
+  if (HARDENED) return pagePop(page);
   const block: usize = load32(page, D_FREE);
   store32(page, D_FREE, load32(block, 0));
   store32(page, D_USED, load32(page, D_USED) + 1);
   return block;
+}
+
+/** Whether a block of a page can be where a link leads. */
+export function linkIsGood(page: usize, next: usize): bool {
+  return pageHolds(page, next) && (next & 7) === 0;
+}
+
+/** The first block of `free`, which is not empty, of a hardened heap. */
+export function pagePop(page: usize): usize {
+  const block: usize = load32(page, D_FREE);
+  const next: usize = linkLoad(page, block);
+  store32(page, D_USED, load32(page, D_USED) + 1);
+  store32(page, D_FREE, next);
+  if (next !== 0 && featureOn(HARD_ENCODE) && !linkIsGood(page, next)) listCut(page, block, next);
+  return block;
+}
+
+/** The blocks behind a link that leads nowhere stay in use for ever. */
+function listCut(page: usize, block: usize, next: usize): void {
+  store32(page, D_FREE, 0);
+  pageMend(page);
+  hostReport(REPORT_FREE_LIST, block, load32(page, D_BLOCK), next);
 }
 
 export function pageTakeFresh(page: usize): usize {
@@ -202,11 +242,21 @@ export function pageEmptied(page: usize, block: usize): void {
   const warm: u32 = load32(heapBase, H_WARM);
   store32(heapBase, H_WARM, warm - 1);
   store32(page, D_USED, 0);
-  store32(block, 0, load32(page, D_FREE));
-  store32(page, D_FREE, block);
+  if (HARDENED) {
+    localPush(page, block);
+  } else {
+    store32(block, 0, load32(page, D_FREE));
+    store32(page, D_FREE, block);
+  }
   if (load32(page, D_RETIRE) === 0) pageRetire(page);
   store32(page, D_RETIRE, RETIRE_SMALL);
   if (warm === 1) heapBeat();
+}
+
+/** A hardened heap does not hand out at once what was freed last. */
+function localPush(page: usize, block: usize): void {
+  linkStore(page, block, load32(page, D_LOCAL));
+  store32(page, D_LOCAL, block);
 }
 
 /** What must happen at regular intervals: counts them, and every so often a tick goes by. */
@@ -233,24 +283,30 @@ export function pageFreeBlock(page: usize, block: usize): void {
     pageEmptied(page, block);
     return;
   }
-  store32(block, 0, load32(page, D_LOCAL));
-  store32(page, D_LOCAL, block);
+  if (HARDENED) {
+    localPush(page, block);
+  } else {
+    store32(block, 0, load32(page, D_LOCAL));
+    store32(page, D_LOCAL, block);
+  }
   store32(page, D_USED, used);
   if ((load32(page, D_OWNER) & FLAG_FULL) !== 0) queueFromFull(page);
 }
 
 /** A page that is one block, its run aligned to `alignment` slices; 0 = out of memory. */
 export function pageLarge(size: u32, alignment: u32): usize {
-  const count: u32 = size === 0 ? 1 : (size + (SLICE_SIZE - 1)) >>> SLICE_SHIFT;
+  const bytes: u32 = HARDENED ? size + guardBytes() : size;
+  const count: u32 = bytes === 0 ? 1 : (bytes + (SLICE_SIZE - 1)) >>> SLICE_SHIFT;
   const slice: u32 = slicesAlloc(count, alignment);
   if (slice === 0) return 0;
-  const block: u32 = (count << SLICE_SHIFT) >>> 0;
+  const block: u32 = HARDENED ? guardedSize(size, count) : (count << SLICE_SHIFT) >>> 0;
   const start: usize = (slice << SLICE_SHIFT) >>> 0;
   const page: usize = pageClaim(slice, count, block, start);
   store32(page, D_BIN, BIN_LARGE);
   store32(page, D_USED, 1);
   pageLargeEnd(page, start + block);
   pagePublish(page, FLAG_LARGE);
+  if (HARDENED) guardRaise(page);
   return page;
 }
 
@@ -289,7 +345,7 @@ function listLength(page: usize, head: usize, limit: u32): u32 {
       return LIST_DAMAGED;
     }
     count = count + 1;
-    block = load32(block, 0);
+    block = HARDENED ? linkLoad(page, block) : load32(block, 0);
   }
   return count;
 }

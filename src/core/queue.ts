@@ -9,6 +9,7 @@
 import { SHARED } from "./atomics.ts";
 import { binOf, binSize } from "./bins.ts";
 import { load32, store32 } from "./glue.ts";
+import { HARDENED } from "./hardening.ts";
 import {
   BIN_COUNT,
   BIN_FULL,
@@ -55,6 +56,7 @@ export function queuesInit(): void {
     store32(queueOf(bin), Q_BLOCK, bin <= BIN_LAST ? binSize(bin) : 0xffffffff);
   }
   for (let bin: u32 = 1; bin < BIN_COUNT; bin++) store32(queueOf(bin), Q_DIRECT, DIRECT_NONE);
+  if (HARDENED) return;
   for (let i: u32 = DIRECT_COUNT; i > 0; i--) {
     store32(queueOf(binOf((i - 1) << 3)), Q_DIRECT, (i - 1) << 2);
   }

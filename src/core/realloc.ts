@@ -8,6 +8,8 @@ import { goodSize } from "./bins.ts";
 import { slicesWereZero } from "./commit.ts";
 import { descAt, pageOf } from "./desc.ts";
 import { load32, memoryCopy, memoryZero, mul32, mulOverflows, store8, store32 } from "./glue.ts";
+import { hardAdmits, hardRefit, hardResizes } from "./hardened.ts";
+import { HARDENED } from "./hardening.ts";
 import {
   D_BLOCK,
   D_OWNER,
@@ -30,6 +32,7 @@ import { slicesAppend, slicesFree } from "./supply.ts";
 
 /** usableSize without proof, for a pointer that is a block or nothing at all. */
 function blockSize(p: usize): usize {
+  if (HARDENED) return usableSize(p);
   const page: usize = descAt(p);
   if (load32(page, D_OWNER) === heapId) return load32(page, D_BLOCK);
   return usableSize(p);
@@ -57,8 +60,9 @@ export function rezalloc(p: usize, size: usize): usize {
 }
 
 function reallocAny(p: usize, size: usize, zero: bool): usize {
+  if (HARDENED && p !== 0 && !hardAdmits(p)) return 0;
   const old: usize = p !== 0 ? blockSize(p) : 0;
-  if (sizeFits(old, size)) return p;
+  if (sizeFits(old, size)) return HARDENED ? hardRefit(p, size) : p;
   if (p !== 0 && old === 0) return 0;
   if (old > SMALL_MAX && size > SMALL_MAX && resizeInPlace(p, old, size, zero)) return p;
   return reallocMove(p, old, size, zero);
@@ -94,6 +98,7 @@ function blockCopy(to: usize, from: usize, size: u32): void {
 
 /** Medium and large blocks of which p is the beginning. */
 function resizeInPlace(p: usize, old: usize, size: usize, zero: bool): bool {
+  if (HARDENED && !hardResizes()) return false;
   const page: usize = pageOf(p);
   const owner: u32 = load32(page, D_OWNER);
   if ((owner & FLAG_LARGE) !== 0) return size > MEDIUM_MAX && largeResize(p, size, zero);
@@ -141,5 +146,6 @@ export function recalloc(p: usize, count: usize, size: usize): usize {
 
 /** p when it can hold `size` bytes as it is, else 0. Never moves. */
 export function expand(p: usize, size: usize): usize {
+  if (HARDENED && !hardResizes()) return 0;
   return p !== 0 && size <= usableSize(p) ? p : 0;
 }

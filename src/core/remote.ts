@@ -25,6 +25,7 @@
  */
 import { atomicCas, atomicLoad, atomicStore, atomicSwap } from "./atomics.ts";
 import { errorRaise, load32, store32 } from "./glue.ts";
+import { HARDENED } from "./hardening.ts";
 import {
   BIN_FULL,
   BIN_MEDIUM,
@@ -47,8 +48,9 @@ import {
   Q_FIRST,
   SLICE_SIZE,
 } from "./layout.ts";
+import { linkLoad, linkStore } from "./links.ts";
 import { mediumFree } from "./medium.ts";
-import { pageHolds, pageRelease } from "./page.ts";
+import { linkIsGood, pageHolds, pageRelease } from "./page.ts";
 import { queueFromFull, queueOf } from "./queue.ts";
 import { heapBase } from "./state.ts";
 
@@ -73,6 +75,20 @@ function listWord(word: u32, place: u32): u32 {
   return ((((word >>> COUNT_SHIFT) + 1) << COUNT_SHIFT) | place) >>> 0;
 }
 
+/** The first block of the list that a word of a page says. */
+export function remoteFirst(page: usize, word: u32): usize {
+  return listFirst(pageBase(page), word);
+}
+
+function blockLink(page: usize, block: usize, next: usize): void {
+  if (HARDENED) linkStore(page, block, next);
+  else store32(block, 0, next);
+}
+
+function blockNext(page: usize, block: usize): usize {
+  return HARDENED ? linkLoad(page, block) : load32(block, 0);
+}
+
 /**
  * Pushes a block on the list of a page of another heap, or of none. Afterwards the page may be
  * gone, so the answer is what its descriptor says now: its owner, with flags.
@@ -81,10 +97,10 @@ export function remotePush(page: usize, block: usize): u32 {
   const base: usize = pageBase(page);
   const place: u32 = (block - base) >>> 3;
   let first: u32 = atomicLoad(page, D_THREAD);
-  store32(block, 0, listFirst(base, first));
+  blockLink(page, block, listFirst(base, first));
   while (!atomicCas(page, D_THREAD, first, listWord(first, place))) {
     first = atomicLoad(page, D_THREAD);
-    store32(block, 0, listFirst(base, first));
+    blockLink(page, block, listFirst(base, first));
   }
   const owner: u32 = atomicLoad(page, D_OWNER);
   if (first === 0) remoteTell(owner);
@@ -105,7 +121,7 @@ function remoteTell(owner: u32): void {
 /** Blocks of the list from `first` on; more than `most` or out of the page: 0xffffffff. */
 function remoteCount(page: usize, first: usize, most: u32): u32 {
   let count: u32 = 0;
-  for (let block: usize = first; block !== 0; block = load32(block, 0)) {
+  for (let block: usize = first; block !== 0; block = blockNext(page, block)) {
     if (count === most || !pageHolds(page, block)) return 0xffffffff;
     count = count + 1;
   }
@@ -116,6 +132,18 @@ function listLast(first: usize): usize {
   let block: usize = first;
   while (load32(block, 0) !== 0) block = load32(block, 0);
   return block;
+}
+
+/** The last of `count` blocks from `first` on, or 0 when the list is not what its word says. */
+function listEnd(page: usize, first: usize, count: u32): usize {
+  let block: usize = first;
+  for (let left: u32 = count; left !== 0; left--) {
+    if (!linkIsGood(page, block)) return 0;
+    const next: usize = linkLoad(page, block);
+    if (next === 0) return block;
+    block = next;
+  }
+  return 0;
 }
 
 /**
@@ -133,7 +161,14 @@ export function remoteTake(page: usize): bool {
     return false;
   }
   const local: usize = load32(page, D_LOCAL);
-  if (local !== 0) store32(listLast(first), 0, local);
+  if (local !== 0) {
+    const last: usize = HARDENED ? listEnd(page, first, count) : listLast(first);
+    if (HARDENED && last === 0) {
+      errorRaise(EFAULT, load32(page, D_BLOCK));
+      return false;
+    }
+    blockLink(page, last, local);
+  }
   store32(page, D_LOCAL, first);
   store32(page, D_USED, load32(page, D_USED) - count);
   return true;
@@ -148,7 +183,7 @@ export function remoteTakeMedium(page: usize): bool {
     return false;
   }
   while (block !== 0) {
-    const next: usize = load32(block, 0);
+    const next: usize = blockNext(page, block);
     mediumFree(page, block);
     block = next;
   }

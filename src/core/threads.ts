@@ -18,6 +18,7 @@ import { backingBind, heapBind } from "./backing.ts";
 import { pagesAsk } from "./commit.ts";
 import { bitClear, bitIsSet, chunkTable, descOf } from "./desc.ts";
 import { load32, memoryReach, memoryZero, store32 } from "./glue.ts";
+import { HARDENED } from "./hardening.ts";
 import {
   A_ABANDONED,
   A_ATTACHES,
@@ -70,6 +71,7 @@ import {
 import { mediumMend } from "./medium.ts";
 import { pageDrop, pageMend } from "./page.ts";
 import { queueOf, queueRemove, queuesInit } from "./queue.ts";
+import { randomBegin } from "./random.ts";
 import { sliceIsFree, slicePut, slicesFreeCount } from "./slices-shared.ts";
 import {
   arenaBase,
@@ -156,6 +158,7 @@ export function heapBegin(): void {
   store32(heapBase, H_RETIRE_MIN, BIN_FULL);
   store32(heapBase, H_WARM, WARM_MAX);
   queuesInit();
+  if (HARDENED) randomBegin();
 }
 
 /** The ticket of the thread that this instance is. */

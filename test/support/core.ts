@@ -1,7 +1,8 @@
 /** Cores for tests: both back ends, with validity walks, over a memory the test can look into. */
 import { readFileSync } from "node:fs";
-import type { SharedCoreExports } from "#dist/core/contract.js";
+import type { HardCoreExports, SharedCoreExports } from "#dist/core/contract.js";
 import type { CoreHost } from "#dist/core/glue.js";
+import type { HardHost } from "#dist/core/glue-hard.js";
 import {
   AREA_FIRST,
   AREA_SIZE,
@@ -13,7 +14,7 @@ import {
 import type { MemorySource } from "#dist/memory/index.js";
 
 /** The check builds also export their walks and some insides; all answer numbers or booleans. */
-export interface CheckedCore extends SharedCoreExports {
+export interface CheckedCore extends SharedCoreExports, HardCoreExports {
   heapIsValid(): boolean | number;
   arenaIsValid(): boolean | number;
   pageIsValid(page: number): boolean | number;
@@ -30,6 +31,25 @@ export interface CheckedCore extends SharedCoreExports {
   committedIsValid(): boolean | number;
   slicesFreeCount(): number;
   lostCollect(): number;
+  /** Of the hardened build for one thread only. */
+  quarterRound(at: number, a: number, b: number, c: number, d: number): void;
+  chachaInit(context: number, key: number, nonce: number, nonceHigh: number): void;
+  chachaBlock(context: number): void;
+  chachaNext(context: number): number;
+  chachaSplit(context: number, to: number, nonce: number, nonceHigh: number): void;
+  chachaIsValid(context: number): boolean | number;
+  encode(nothing: number, p: number, key0: number, key1: number): number;
+  decode(nothing: number, word: number, key0: number, key1: number): number;
+  shuffle32(word: number): number;
+  randomNext(): number;
+}
+
+/** The features of a hardened core, and what its random words begin with. */
+export interface HardSetting {
+  bits: number;
+  seed?: number;
+  /** Bytes of a guard page. */
+  guard?: number;
 }
 
 export type BackEnd = "wasm" | "js";
@@ -42,6 +62,14 @@ export const builds: Build[] = ["single", "shared"];
 export interface CoreSubject {
   backEnd: BackEnd;
   build: Build;
+  /** Undefined: the plain core. */
+  hard: HardSetting | undefined;
+  /** What a hardened core has reported: [kind, pointer, a, b]. */
+  reports: [number, number, number, number][];
+  /** Guards that are up, by their beginnings: bytes. */
+  guards: Map<number, number>;
+  /** Whether the host has random words. */
+  random: boolean;
   /** Every answer is an unsigned number: addresses above 2 GiB are not negative, true is 1. */
   core: CheckedCore;
   /** Where the state begins. */
@@ -77,11 +105,22 @@ async function checkedFactory(name: string): Promise<(host: CoreHost) => Checked
   return (await import(new URL(name, checked).href)).createCore;
 }
 
-const modules = { single: checkedModule("core.wasm"), shared: checkedModule("core-shared.wasm") };
+const modules = {
+  single: checkedModule("core.wasm"),
+  shared: checkedModule("core-shared.wasm"),
+  singleHard: checkedModule("core-hard.wasm"),
+  sharedHard: checkedModule("core-shared-hard.wasm"),
+};
 const factories = {
   single: await checkedFactory("core.js"),
   shared: await checkedFactory("core-shared.js"),
+  singleHard: await checkedFactory("core-hard.js"),
+  sharedHard: await checkedFactory("core-shared-hard.js"),
 };
+
+function kindOf({ build, hard }: CoreSubject): keyof typeof modules {
+  return hard ? `${build}Hard` : build;
+}
 
 /**
  * A core whose state begins at `base` (a multiple of 64 KiB) in a memory that can grow to
@@ -92,6 +131,7 @@ export function coreSubject(
   maximum = 4096,
   base = 0,
   build: Build = "single",
+  hard?: HardSetting,
 ): CoreSubject {
   const first = base / SLICE_SIZE;
   const memory = new WebAssembly.Memory({
@@ -99,7 +139,7 @@ export function coreSubject(
     maximum: Math.min(65536, first + maximum),
     shared: build === "shared",
   });
-  return coreOver(backEnd, memory, base, true, build);
+  return coreOver(backEnd, memory, base, true, build, hard);
 }
 
 /** A core over a memory that exists; `zeroed` as heapInit takes it. */
@@ -109,17 +149,21 @@ export function coreOver(
   base: number,
   zeroed: boolean,
   build: Build = "single",
+  hard?: HardSetting,
 ): CoreSubject {
-  const subject = { backEnd, build, base, memory, ...windows(memory, base, build) } as CoreSubject;
+  const about = { backEnd, build, hard, base, memory };
+  const subject = { ...about, ...windows(memory, base, build) } as CoreSubject;
   coreStart(subject);
   subject.core.heapInit(base, Number(zeroed));
+  if (hard) subject.core.hardeningBegin(hard.bits, hard.guard ?? 0);
   return subject;
 }
 
 /** Another instance, of any back end, over the state that a first one made. */
 export function coreAttached(backEnd: BackEnd, to: CoreSubject): CoreSubject {
-  const { memory, base, build } = to;
-  const subject = { backEnd, build, base, memory, ...windows(memory, base, build) } as CoreSubject;
+  const { memory, base, build, hard } = to;
+  const about = { backEnd, build, hard, base, memory };
+  const subject = { ...about, ...windows(memory, base, build) } as CoreSubject;
   coreStart(subject);
   if (build === "single") subject.core.heapAttach(base);
   else subject.core.threadAttach(base, 0);
@@ -127,9 +171,9 @@ export function coreAttached(backEnd: BackEnd, to: CoreSubject): CoreSubject {
 }
 
 /** A core with walks, as one more thread of a shared heap that the product has made. */
-export function coreOn(backEnd: BackEnd, source: MemorySource): CheckedCore {
+export function coreOn(backEnd: BackEnd, source: MemorySource, hard?: HardSetting): CheckedCore {
   const memory = source.memory as WebAssembly.Memory;
-  const of = { backEnd, memory, base: source.start, build: "shared" } as CoreSubject;
+  const of = { backEnd, memory, base: source.start, build: "shared", hard } as CoreSubject;
   return coreAttached(backEnd, of).core;
 }
 
@@ -137,6 +181,9 @@ function coreStart(subject: CoreSubject): void {
   subject.errors = [];
   subject.pages = [];
   subject.pageCall = () => true;
+  subject.reports = [];
+  subject.guards = new Map();
+  subject.random = true;
   subject.growths = 0;
   subject.refuseFrom = Number.POSITIVE_INFINITY;
   subject.refuseTo = Number.POSITIVE_INFINITY;
@@ -162,6 +209,32 @@ function windows(memory: WebAssembly.Memory, base: number, build: Build) {
     word,
     arena: (offset: number) => word(base, offset),
     heap: (offset: number) => word(base + heap, offset),
+  };
+}
+
+/** Random words that are the same for the same seed, in every back end. */
+function hardHost(subject: CoreSubject): Omit<HardHost, keyof CoreHost> {
+  let state = subject.hard?.seed ?? 1;
+  return {
+    random: (at, words) => {
+      const from = (at >>> 0) / 4;
+      if (!subject.random) {
+        subject.words()[from] = 12345;
+        return false;
+      }
+      for (let i = 0; i < words; i++) {
+        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+        subject.words()[from + i] = state;
+      }
+      return true;
+    },
+    report: (kind, p, a, b) => {
+      subject.reports.push([kind >>> 0, p >>> 0, a >>> 0, b >>> 0]);
+    },
+    protect: (p, size, on) => {
+      if (on) subject.guards.set(p >>> 0, size >>> 0);
+      else subject.guards.delete(p >>> 0);
+    },
   };
 }
 
@@ -193,11 +266,11 @@ function growExactly(subject: CoreSubject, slices: number): number {
 }
 
 function instantiate(subject: CoreSubject): CheckedCore {
-  const host = hostOf(subject);
-  if (subject.backEnd === "js") return factories[subject.build](host);
+  const host = Object.assign(hostOf(subject), hardHost(subject));
+  if (subject.backEnd === "js") return factories[kindOf(subject)](host);
   const { grow, pages, error } = host;
-  const env = { memory: subject.memory, grow, pages, error };
-  return new WebAssembly.Instance(modules[subject.build], { env })
+  const env = { ...hardHost(subject), memory: subject.memory, grow, pages, error };
+  return new WebAssembly.Instance(modules[kindOf(subject)], { env })
     .exports as unknown as CheckedCore;
 }
 
@@ -210,12 +283,12 @@ function unsigned(core: CheckedCore, memory: WebAssembly.Memory): CheckedCore {
   let { buffer } = memory;
   for (const [name, value] of Object.entries(core)) {
     if (typeof value !== "function") continue;
-    answers[name] = (a = 0, b = 0, c = 0, d = 0) => {
+    answers[name] = (a = 0, b = 0, c = 0, d = 0, e = 0) => {
       if (memory.buffer !== buffer) {
         buffer = memory.buffer;
         core.memoryRefresh();
       }
-      return value(a, b, c, d) >>> 0;
+      return value(a, b, c, d, e) >>> 0;
     };
   }
   return answers as unknown as CheckedCore;

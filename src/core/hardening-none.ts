@@ -1,0 +1,2 @@
+/** What hardening.ts is for the plain builds. */
+export const HARDENED: bool = false;

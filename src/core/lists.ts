@@ -1,0 +1,30 @@
+/** Whether a block of a hardened heap is free already, from the lists of its page. */
+import { atomicLoad, SHARED } from "./atomics.ts";
+import { load32 } from "./glue.ts";
+import { D_FREE, D_LOCAL, D_THREAD } from "./layout.ts";
+import { linkLoad } from "./links.ts";
+import { linkIsGood, pageCapacity } from "./page.ts";
+import { remoteFirst } from "./remote.ts";
+
+function listHolds(page: usize, head: usize, block: usize): bool {
+  let left: u32 = pageCapacity(page);
+  let at: usize = head;
+  while (at !== 0 && left !== 0 && linkIsGood(page, at)) {
+    if (at === block) return true;
+    at = linkLoad(page, at);
+    left = left - 1;
+  }
+  return false;
+}
+
+/**
+ * Whether a block of a small page of ours is on one of its lists. They are walked only if the
+ * block's first word reads as a link: of data, with encoding on, that is practically never true.
+ */
+export function blockIsListed(page: usize, block: usize): bool {
+  const next: usize = linkLoad(page, block);
+  if (next !== 0 && !linkIsGood(page, next)) return false;
+  if (listHolds(page, load32(page, D_FREE), block)) return true;
+  if (listHolds(page, load32(page, D_LOCAL), block)) return true;
+  return SHARED && listHolds(page, remoteFirst(page, atomicLoad(page, D_THREAD)), block);
+}

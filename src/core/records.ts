@@ -1,0 +1,117 @@
+/**
+ * The record at the end of each block of a heap with padding or canary; layout.ts has the drawing.
+ *
+ *   size asked for + slack + 8 == bytes from the user's pointer to the end of the block
+ *
+ * The canary seals the user's pointer and not the block's address, as mimalloc has it: so a record
+ * also tells an interior pointer where alignment has moved the user's one into the block.
+ */
+import { atomicCas, atomicLoad } from "./atomics.ts";
+import { featureOn } from "./features.ts";
+import { load8, load32, store32 } from "./glue.ts";
+import { hostReport, memoryFill } from "./glue-hard.ts";
+import {
+  D_BLOCK,
+  D_OWNER,
+  FILL_SLACK,
+  FLAG_MEDIUM,
+  HARD_CANARY,
+  HARD_DOUBLE_FREE,
+  HARD_PADDING,
+  PTR_BLOCK,
+  PTR_INTERIOR,
+  R_CANARY,
+  R_DELTA,
+  RECORD_SIZE,
+  REPORT_DOUBLE_FREE,
+  REPORT_OVERFLOW,
+  SLACK_MAX,
+} from "./layout.ts";
+import { pageSeal, pageUnseal } from "./links.ts";
+import { mediumSize } from "./medium.ts";
+
+/** Bytes of the block that begins at `block`, with its record. */
+export function blockBytes(page: usize, block: usize): usize {
+  const medium: bool = (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
+  return medium ? mediumSize(page, block) : load32(page, D_BLOCK);
+}
+
+function recordOf(page: usize, block: usize): usize {
+  return block + blockBytes(page, block) - RECORD_SIZE;
+}
+
+function slackSeen(delta: u32): u32 {
+  return delta < SLACK_MAX ? delta : SLACK_MAX;
+}
+
+/** Says that `size` bytes from p on are the user's. */
+export function recordWrite(page: usize, block: usize, p: usize, size: usize): void {
+  const record: usize = recordOf(page, block);
+  const delta: u32 = record - p - size;
+  store32(record, R_CANARY, pageSeal(page, p));
+  store32(record, R_DELTA, delta);
+  if (featureOn(HARD_PADDING)) memoryFill(p + size, FILL_SLACK, slackSeen(delta));
+}
+
+/** One past the user's last byte; if the record is destroyed, the record's place. */
+export function recordEnd(page: usize, block: usize): usize {
+  const record: usize = recordOf(page, block);
+  const delta: u32 = load32(record, R_DELTA);
+  return delta <= record - block ? record - delta : record;
+}
+
+/** What p is in a block whose page has aligned ones: PTR_BLOCK or PTR_INTERIOR. */
+export function recordPointer(page: usize, block: usize, p: usize): u32 {
+  const record: usize = recordOf(page, block);
+  const word: u32 = load32(record, R_CANARY);
+  const seal: u32 = pageSeal(page, p);
+  if (word === seal || word === ~seal >>> 0) return PTR_BLOCK;
+  const owner: usize = pageUnseal(page, word);
+  return owner >= block && owner <= record ? PTR_INTERIOR : PTR_BLOCK;
+}
+
+/** Whether the record says that the block has been freed. */
+export function recordIsFreed(page: usize, block: usize, p: usize): bool {
+  return atomicLoad(recordOf(page, block), R_CANARY) === ~pageSeal(page, p) >>> 0;
+}
+
+/** Reports the first byte behind the user's that was written, if it can be seen. */
+export function recordCheck(page: usize, block: usize, p: usize): void {
+  const record: usize = recordOf(page, block);
+  const most: usize = record - p;
+  const delta: u32 = load32(record, R_DELTA);
+  const word: u32 = atomicLoad(record, R_CANARY);
+  if (delta > most || (featureOn(HARD_CANARY) && word !== pageSeal(page, p))) {
+    hostReport(REPORT_OVERFLOW, p, most, most);
+    return;
+  }
+  if (!featureOn(HARD_PADDING)) return;
+  const seen: u32 = slackSeen(delta);
+  for (let i: u32 = 0; i < seen; i++) {
+    if (load8(record - delta + i, 0) === FILL_SLACK) continue;
+    hostReport(REPORT_OVERFLOW, p, most - delta, most - delta + i);
+    return;
+  }
+}
+
+/**
+ * Checks the record of a block that is being freed and marks it; false if the mark was there, after
+ * a report. The mark is set by compare-and-swap, so of two threads that free one block one is told,
+ * also where neither owns the page. Everything is reported before anything changes.
+ */
+export function recordClose(page: usize, block: usize, p: usize): bool {
+  const twice: bool = featureOn(HARD_DOUBLE_FREE);
+  if (twice && recordIsFreed(page, block, p)) return freedBefore(page, block);
+  recordCheck(page, block, p);
+  if (!twice) return true;
+  const record: usize = recordOf(page, block);
+  const freed: u32 = ~pageSeal(page, p) >>> 0;
+  const word: u32 = atomicLoad(record, R_CANARY);
+  if (word === freed || !atomicCas(record, R_CANARY, word, freed)) return freedBefore(page, block);
+  return true;
+}
+
+function freedBefore(page: usize, block: usize): bool {
+  hostReport(REPORT_DOUBLE_FREE, block, blockBytes(page, block) - RECORD_SIZE, 0);
+  return false;
+}
