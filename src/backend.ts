@@ -1,6 +1,7 @@
 /** The two back ends: an instance of core.wasm, or the core as JavaScript, over one source. */
-import type { CoreExports, SharedCoreExports } from "./core/contract.ts";
+import type { CoreExports, HardCoreExports, SharedCoreExports } from "./core/contract.ts";
 import type { CoreHost } from "./core/glue.ts";
+import type { HardHost } from "./core/glue-hard.ts";
 import {
   A_COMMIT_NEEDED,
   INIT_COMMITS,
@@ -10,19 +11,28 @@ import {
   PAGES_ZERO,
   SHARED_STATE_SLICES,
 } from "./core/layout.ts";
+import { createCore as createHardCore } from "./embed/core-hard-js.js";
+import { coreHardWasm } from "./embed/core-hard-wasm.js";
 import { createCore } from "./embed/core-js.js";
+import { createCore as createSharedHardCore } from "./embed/core-shared-hard-js.js";
+import { coreSharedHardWasm } from "./embed/core-shared-hard-wasm.js";
 import { createCore as createSharedCore } from "./embed/core-shared-js.js";
 import { coreSharedWasm } from "./embed/core-shared-wasm.js";
 import { coreWasm } from "./embed/core-wasm.js";
 import { noThread } from "./errors.ts";
+import { type CoreReport, type Hardening, randomOf } from "./hardening.ts";
 import { arrayBuffer, type MemorySource, sharedArrayBuffer, wasmMemory } from "./memory/index.ts";
 import { SLICE_BYTES, sharedNeed, slicesFor } from "./memory/source.ts";
 import { options, verboseSay, warningSay } from "./report.ts";
 
 export type BackEnd = "wasm" | "js";
 
-/** Called with an errno code (12 ENOMEM, 75 EOVERFLOW) and the size that could not be had. */
-export type ErrorHandler = (code: number, size: number) => void;
+/**
+ * Called with an errno code, a number and a sentence. The number is the size that could not be had
+ * (12 ENOMEM, 75 EOVERFLOW); of a heap with hardening also the pointer that a mistake was made with
+ * (11 EAGAIN: double free, 14 EFAULT: overflow or a damaged list, 22 EINVAL: no block).
+ */
+export type ErrorHandler = (code: number, value: number, text: string) => void;
 
 const modules = new Map<string, WebAssembly.Module>();
 
@@ -44,8 +54,8 @@ function moduleOf(base64: string): WebAssembly.Module {
 }
 
 /** The core for threads, compiled once in a thread. */
-export function sharedModule(): WebAssembly.Module {
-  return moduleOf(coreSharedWasm);
+export function sharedModule(hardened: boolean): WebAssembly.Module {
+  return moduleOf(hardened ? coreSharedHardWasm : coreSharedWasm);
 }
 
 export function sourceDefault(backEnd: BackEnd, options: NewMemory): MemorySource {
@@ -55,8 +65,10 @@ export function sourceDefault(backEnd: BackEnd, options: NewMemory): MemorySourc
 
 /** Whom a core tells. `onGrow` runs after each growth by this thread. */
 export interface CoreHooks {
-  onError: ErrorHandler;
+  onError: (code: number, size: number) => void;
   onGrow: () => void;
+  /** Of a hardened core. */
+  onReport: (report: CoreReport) => void;
 }
 
 /** What a core asks of its place: see CoreHost. */
@@ -64,6 +76,8 @@ export interface CoreSetting extends CoreHooks {
   source: MemorySource;
   /** Whether others may hold the source, and grow it. */
   foreign: boolean;
+  /** Undefined: the plain core. */
+  hardening?: Hardening | undefined;
 }
 
 /** Where a thread that joins finds the state, and as whom it comes. */
@@ -87,8 +101,10 @@ export function coreStart(backEnd: BackEnd, setting: CoreSetting): CoreExports {
     throw new RangeError("a shared memory needs shared: true");
   }
   roomEnsure(source, 1);
-  const core = backEnd === "wasm" ? coreInstance(setting, moduleOf(coreWasm)) : coreJs(setting);
+  const wasm = setting.hardening ? coreHardWasm : coreWasm;
+  const core = backEnd === "wasm" ? coreInstance(setting, moduleOf(wasm)) : coreJs(setting);
   core.heapInit(source.start, initFlags(source, 1));
+  hardeningStart(core, setting);
   return core;
 }
 
@@ -108,10 +124,13 @@ export function sharedStart(
   sharedCheck(source);
   if (!seat) roomEnsure(source, SHARED_STATE_SLICES);
   else pagesEnsure(source, seat.start);
-  const module = seat?.module ?? (backEnd === "wasm" ? sharedModule() : undefined);
+  const own = () => (backEnd === "wasm" ? sharedModule(!!setting.hardening) : undefined);
+  const module = seat?.module ?? own();
   const core = module ? (coreInstance(setting, module) as SharedCoreExports) : sharedJs(setting);
-  if (!seat) core.heapInit(source.start, initFlags(source, SHARED_STATE_SLICES));
-  else if (core.threadAttach(seat.start, seat.ticket) === 0) throw noThread(seat.ticket);
+  if (seat && core.threadAttach(seat.start, seat.ticket) === 0) throw noThread(seat.ticket);
+  if (seat) return core;
+  core.heapInit(source.start, initFlags(source, SHARED_STATE_SLICES));
+  hardeningStart(core, setting);
   return core;
 }
 
@@ -192,6 +211,7 @@ function coreInstance(setting: CoreSetting, module: WebAssembly.Module): CoreExp
     pages: (operation: number, address: number, bytes: number) =>
       pagesServe(setting.source, operation, address, bytes),
     error: (code: number, size: number) => setting.onError(code >>> 0, size >>> 0),
+    ...hardHost(setting),
   };
   return new WebAssembly.Instance(module, { env }).exports as unknown as CoreExports;
 }
@@ -207,14 +227,47 @@ function hostOf(setting: CoreSetting): CoreHost {
   };
 }
 
+/** What only a hardened core asks for. */
+function hardHost(setting: CoreSetting): Omit<HardHost, keyof CoreHost> {
+  const { source } = setting;
+  const fill = randomOf(setting.hardening?.seed);
+  return {
+    random: (at, count) => {
+      const words = new Uint32Array(count);
+      const strong = fill(words);
+      new Uint32Array(source.buffer, at >>> 0, count).set(words);
+      return strong;
+    },
+    report: (kind, p, a, b) =>
+      setting.onReport({ kind: kind >>> 0, ptr: p >>> 0, a: a >>> 0, b: b >>> 0 }),
+    protect: (p, size, on) =>
+      void source.pages?.[on ? "protect" : "unprotect"](p >>> 0, size >>> 0),
+  };
+}
+
+/** `buffer` must stay a getter. */
+function withHard(host: CoreHost, setting: CoreSetting): HardHost {
+  return Object.assign(host, hardHost(setting));
+}
+
+function hardeningStart(core: CoreExports, { hardening, source }: CoreSetting): void {
+  if (hardening?.bits === undefined) return;
+  const guard = source.capabilities.canProtect ? (source.pages?.pageBytes ?? 0) : 0;
+  (core as HardCoreExports).hardeningBegin(hardening.bits, guard);
+}
+
 function coreJs(setting: CoreSetting): CoreExports {
-  const core = createCore(hostOf(setting));
+  const host = hostOf(setting);
+  const core = setting.hardening ? createHardCore(withHard(host, setting)) : createCore(host);
   const moves = setting.foreign && setting.source.capabilities.detaches;
   return moves ? refreshing(core, core.memoryRefresh) : core;
 }
 
 function sharedJs(setting: CoreSetting): SharedCoreExports {
-  const core = createSharedCore(hostOf(setting));
+  const host = hostOf(setting);
+  const core = setting.hardening
+    ? createSharedHardCore(withHard(host, setting))
+    : createSharedCore(host);
   return setting.source.capabilities.canGrow ? refreshing(core, core.arenaReach) : core;
 }
 

@@ -2,6 +2,7 @@
 
 import { type BackEnd, coreStart, sharedStart, sourceDefault } from "./backend.ts";
 import { handleRefuse } from "./errors.ts";
+import { hardeningOf } from "./hardening.ts";
 import { Heap } from "./heap.ts";
 import {
   type MemorySource,
@@ -32,6 +33,7 @@ export function createHeap(options?: HeapOptions): Heap;
 export function createHeap(options: HeapOptions = {}): Heap {
   optionsCheck(heapOptions, options);
   const { backend = "wasm", onError, maximum } = options;
+  const hardening = hardeningOf(options.hardening, options.seed);
   const source = sourceReleasing(sourceOf(backend, options), options.release);
   const purge = purgeMerge(purgeDefaults, options);
   if (!options.shared) {
@@ -41,7 +43,8 @@ export function createHeap(options: HeapOptions = {}): Heap {
       source,
       onError,
       purge,
-      start: (hooks) => coreStart(backend, { source, foreign, ...hooks }),
+      hardening,
+      start: (hooks) => coreStart(backend, { source, foreign, hardening, ...hooks }),
     });
   }
   return new SharedHeap({
@@ -50,7 +53,8 @@ export function createHeap(options: HeapOptions = {}): Heap {
     onError,
     purge,
     maximum,
-    start: (hooks) => sharedStart(backend, { source, foreign: true, ...hooks }),
+    hardening,
+    start: (hooks) => sharedStart(backend, { source, foreign: true, hardening, ...hooks }),
   });
 }
 
@@ -73,7 +77,7 @@ export function createHeap(options: HeapOptions = {}): Heap {
 export function attachHeap(handle: HeapHandle, options: AttachOptions = {}): SharedHeap {
   optionsCheck(attachOptions, options);
   if (handle?.terrane !== HANDLE_VERSION) throw handleRefuse(handle, HANDLE_VERSION);
-  const { backend, maximum } = handle;
+  const { backend, maximum, hardening } = handle;
   const source = options.memory ?? sourceOfHandle(handle);
   const { memory, buffer } = handle;
   if (memory ? source.memory !== memory : source.buffer !== buffer) {
@@ -84,8 +88,9 @@ export function attachHeap(handle: HeapHandle, options: AttachOptions = {}): Sha
     source,
     onError: options.onError,
     maximum,
+    hardening,
     handle,
-    start: (hooks) => sharedStart(backend, { source, foreign: true, ...hooks }, handle),
+    start: (hooks) => sharedStart(backend, { source, foreign: true, hardening, ...hooks }, handle),
   }).detachAtExit();
 }
 

@@ -11,7 +11,10 @@ export type HeapErrorCode =
   | "ERR_HEAP_DETACHED"
   | "ERR_NO_THREAD"
   | "ERR_OUT_OF_MEMORY"
-  | "ERR_SIZE_MISMATCH";
+  | "ERR_SIZE_MISMATCH"
+  | "ERR_DOUBLE_FREE"
+  | "ERR_BUFFER_OVERFLOW"
+  | "ERR_CORRUPTED_FREE_LIST";
 
 /** A mistake with memory. The heap is as it was before the call. */
 export class HeapError extends Error {

@@ -69,7 +69,11 @@ export class FirstClassHeap extends AllocationFamily {
     this.core.goodSize(0); // throws if the heap has ended
     (this.core as Partial<SharedCoreExports>).remoteTakeAll?.();
     const owner = (heap: number) => heap === this.id;
-    return blocksVisit(this.root.u32, this.root.source.start, visit, { owner, areas });
+    return blocksVisit(this.root.u32, this.root.source.start, visit, {
+      owner,
+      areas,
+      next: this.root.blockNext,
+    });
   }
 
   /**

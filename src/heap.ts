@@ -3,24 +3,25 @@
  */
 
 import { abiOf, type HeapAbi } from "./abi.ts";
-import type { HeapHost } from "./allocation.ts";
 import type { BackEnd, CoreHooks, ErrorHandler } from "./backend.ts";
 import { checkFunction, checkPointer, checkSize } from "./checks.ts";
-import type { CoreExports } from "./core/contract.ts";
-import { A_TOP, DEFERRED_FREE, ENOMEM, NEW_FAILED } from "./core/layout.ts";
+import type { CoreExports, HardCoreExports } from "./core/contract.ts";
+import { A_HARDENING, A_TOP, NEW_FAILED } from "./core/layout.ts";
 import { type HeapError, heapDestroyed, outOfMemory } from "./errors.ts";
 import { AllocationFamily } from "./family.ts";
 import { FirstClassHeap } from "./first-class.ts";
+import { featuresOf, type Hardening, type HardeningState } from "./hardening.ts";
+import { type DeferredFree, Host } from "./heap-host.ts";
 import type { MemorySource } from "./memory/index.ts";
-import { errorText, NEW_FAILED_TEXT } from "./messages.ts";
 import { type PurgeSettings, purgeApply, purgeCheck, purgeMerge, purgeRead } from "./purge.ts";
 import { millisecondsCheck, timerStart } from "./purge-timer.ts";
-import { errorSay } from "./report.ts";
 import { HeapView, MemoryViews, type TypedArray, type TypedArrayConstructor } from "./views.ts";
 import {
   type AreaVisitor,
+  type BlockNext,
   type BlockVisitor,
   blocksVisit,
+  guardsLift,
   type HeapStats,
   statsRead,
 } from "./walk.ts";
@@ -34,14 +35,9 @@ export interface HeapParts {
   purge?: PurgeSettings;
   /** Other threads may grow the memory. */
   shared?: boolean;
+  hardening: Hardening | undefined;
   start(hooks: CoreHooks): CoreExports;
 }
-
-/**
- * Frees what a program has put off. Called now and then from inside malloc, before it takes more
- * memory, and by `collect`; `force`: memory is out. `heartbeat` counts the calls.
- */
-export type DeferredFree = (force: boolean, heartbeat: number) => void;
 
 export interface VisitOptions {
   /** Called for each run of memory that holds blocks, before these. */
@@ -71,6 +67,7 @@ export class Heap extends AllocationFamily {
   /** What was asked for; the memory has what is possible. */
   #purge: PurgeSettings | undefined;
   #timerStop: (() => void) | undefined;
+  readonly #hardened: boolean;
   /** The heaps beside this one, by their ids. */
   readonly #heaps = new Map<number, FirstClassHeap>();
 
@@ -80,9 +77,11 @@ export class Heap extends AllocationFamily {
     const core = parts.start({
       onError: (code, size) => host.coreError(code, size),
       onGrow: () => host.views?.reset(),
+      onReport: (report) => host.coreReport(report),
     });
     super(core, host);
     this.#host = host;
+    this.#hardened = parts.hardening !== undefined;
     this.backend = parts.backend;
     this.source = parts.source;
     this.#views = new MemoryViews(this);
@@ -157,10 +156,14 @@ export class Heap extends AllocationFamily {
   /**
    * Whom to tell of requests that fail, from now on, with an errno and a size: 12 = out of memory,
    * 75 = too large, 14 = a damaged free list. Undefined: nobody. Takes the place of `onError`.
+   *
+   * A heap with hardening tells of mistakes, with the pointer and a sentence: 11 = double free,
+   * 14 = overflow or a damaged list, 22 = no block. Then it goes on. Without a handler a mistake
+   * throws a HeapError.
    */
   registerError(onError: ErrorHandler | undefined): void {
     checkFunction("onError", onError);
-    this.#host.onError = onError ?? (() => {});
+    this.#host.handler = onError;
   }
 
   /**
@@ -334,11 +337,30 @@ export class Heap extends AllocationFamily {
    */
   visitBlocks(visit: BlockVisitor | undefined, { areas }: VisitOptions = {}): boolean {
     this.core.goodSize(0);
-    return blocksVisit(this.u32, this.source.start, visit, { areas });
+    return blocksVisit(this.u32, this.source.start, visit, { areas, next: this.blockNext });
+  }
+
+  /** What the hardening of this heap is; undefined without it. */
+  get hardening(): HardeningState | undefined {
+    if (!this.#hardened) return undefined;
+    const weak = !!(this.core as HardCoreExports).randomIsWeak();
+    return { features: featuresOf(this.#featureBits()), weak };
+  }
+
+  #featureBits(): number {
+    return this.u32[(this.source.start + A_HARDENING) >>> 2] as number;
+  }
+
+  /** Follows the links of a hardened heap's free lists, which a walk cannot read. */
+  get blockNext(): BlockNext | undefined {
+    if (!this.#hardened) return undefined;
+    const core = this.core as HardCoreExports;
+    return (page, block) => core.linkLoad(page, block) >>> 0;
   }
 
   /** Ends the heap: later calls throw. A memory of its own can be collected then. */
   destroy(): void {
+    if (this.#hardened) guardsLift(this.u32, this.source);
     this.end(heapDestroyed);
   }
 
@@ -352,58 +374,5 @@ export class Heap extends AllocationFamily {
 
   [Symbol.dispose](): void {
     this.destroy();
-  }
-}
-
-/** Where the core's hooks lead: it tells of growth and errors before the heap is made. */
-class Host implements HeapHost {
-  newHandler: (() => void) | undefined;
-  views: MemoryViews | undefined;
-  onError: ErrorHandler;
-  deferred: DeferredFree | undefined;
-  /** In messages: 0 = the thread that made the memory. */
-  thread = 0;
-  #beats = 0;
-  #inside = false;
-
-  constructor(onError: ErrorHandler = () => {}) {
-    this.onError = onError;
-  }
-
-  bytes(): Uint8Array {
-    return (this.views as MemoryViews).of("u8");
-  }
-
-  /** An operator new of a wasm module asks for its handler through the same door. */
-  coreError(code: number, size: number): void {
-    if (code === DEFERRED_FREE) this.#deferredRun(size === 1);
-    else if (code !== NEW_FAILED) this.#fail(code, size, errorText(code, size));
-    else if (this.newHandler) this.newHandler();
-    else {
-      this.newFails(size);
-      throw outOfMemory("operator new", size);
-    }
-  }
-
-  /** What the function allocates and collects itself does not call it again. */
-  #deferredRun(force: boolean): void {
-    if (this.#inside) return;
-    this.#inside = true;
-    try {
-      this.#beats += 1;
-      this.deferred?.(force, this.#beats);
-    } finally {
-      this.#inside = false;
-    }
-  }
-
-  newFails(size: number): void {
-    this.#fail(ENOMEM, size, NEW_FAILED_TEXT);
-  }
-
-  /** The handler hears of every error, whatever is printed of it. */
-  #fail(code: number, size: number, text: string): void {
-    errorSay(text, this.thread);
-    this.onError(code, size);
   }
 }

@@ -1,5 +1,6 @@
 /** The options of createHeap: one table that checks them and makes the one of docs/options.md. */
 import type { BackEnd, ErrorHandler } from "./backend.ts";
+import { type HardeningOption, hardeningRefuse, seedRefuse } from "./hardening.ts";
 import type { MemorySource, Release } from "./memory/index.ts";
 import { purgeRefuse } from "./purge.ts";
 
@@ -17,6 +18,8 @@ export interface HeapOptions {
   purgeDecommits?: boolean | undefined;
   purgeZeroes?: boolean | undefined;
   onError?: ErrorHandler | undefined;
+  hardening?: HardeningOption | undefined;
+  seed?: number | undefined;
 }
 
 export interface OptionRow {
@@ -120,11 +123,29 @@ export const heapOptions: OptionRow[] = [
   },
   {
     name: "onError",
-    type: "(code, size) => void",
+    type: "(code, value, text) => void",
     default: "nothing",
-    text: "Called when a request fails: 12 = out of memory, 75 = request too large.",
+    text:
+      "Called when a request fails: 12 = out of memory, 75 = request too large; with hardening " +
+      "also for mistakes.",
     refuse: (value) =>
       typeof value === "function" ? undefined : wrongKind("onError", "a function", value),
+  },
+  {
+    name: "hardening",
+    type: 'boolean | "all" | feature[]',
+    default: "false",
+    text:
+      "Finds mistakes and makes attacks harder. Features: encode, shuffle, padding, canary, " +
+      "doubleFree, fill, checkedFree, guardPages: see docs/hardening.md.",
+    refuse: hardeningRefuse,
+  },
+  {
+    name: "seed",
+    type: "number",
+    default: "random",
+    text: "Of a heap with hardening: the same seed gives the same keys and orders.",
+    refuse: seedRefuse,
   },
 ];
 

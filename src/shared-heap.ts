@@ -3,6 +3,7 @@ import type { BackEnd, CoreHooks, ErrorHandler, ThreadSeat } from "./backend.ts"
 import { sharedModule } from "./backend.ts";
 import type { SharedCoreExports } from "./core/contract.ts";
 import { heapDetached, threadRefuse } from "./errors.ts";
+import type { Hardening } from "./hardening.ts";
 import { Heap, type VisitOptions } from "./heap.ts";
 import type { MemorySource } from "./memory/index.ts";
 import type { PurgeSettings } from "./purge.ts";
@@ -22,6 +23,8 @@ export interface HeapHandle extends ThreadSeat {
   readonly maximum?: number | undefined;
   /** Whether the heap gives free memory back to the operating system. */
   readonly release: boolean;
+  /** That the core is a hardened one; the features stand in the memory. */
+  readonly hardening?: Hardening | undefined;
   /** How a Worker of a browser lets the heap that started it see its end. */
   readonly watch?: string | undefined;
 }
@@ -32,6 +35,7 @@ interface SharedHeapParts {
   onError: ErrorHandler | undefined;
   purge?: PurgeSettings;
   maximum: number | undefined;
+  hardening: Hardening | undefined;
   handle?: HeapHandle;
   start(hooks: CoreHooks): SharedCoreExports;
 }
@@ -69,6 +73,7 @@ export class SharedHeap extends Heap {
   readonly watched: Promise<boolean>;
   readonly #shared: SharedCoreExports;
   readonly #maximum: number | undefined;
+  readonly #hardening: Hardening | undefined;
   #attached = true;
   #watch: Watch | undefined;
 
@@ -82,6 +87,7 @@ export class SharedHeap extends Heap {
     super({ ...parts, start, shared: true });
     this.#shared = shared as unknown as SharedCoreExports;
     this.#maximum = parts.maximum;
+    this.#hardening = parts.hardening && { seed: parts.hardening.seed };
     this.threadId = this.#shared.threadNumber() >>> 0;
     this.host.thread = this.threadId === 1 ? 0 : this.threadId;
     this.watched = watchAccept(parts.handle);
@@ -101,12 +107,13 @@ export class SharedHeap extends Heap {
     const bytes = memory ? { memory, module: this.#module() } : { buffer };
     const { backend } = this;
     const seat = { terrane: HANDLE_VERSION, backend, start, ticket, maximum: this.#maximum };
-    return { ...seat, ...bytes, watch, release: capabilities.canRelease } as HeapHandle;
+    const rest = { release: capabilities.canRelease, hardening: this.#hardening };
+    return { ...seat, ...bytes, ...rest, watch } as HeapHandle;
   }
 
   /** Workers need not compile it again. */
   #module(): WebAssembly.Module | undefined {
-    return this.backend === "wasm" ? sharedModule() : undefined;
+    return this.backend === "wasm" ? sharedModule(this.#hardening !== undefined) : undefined;
   }
 
   /**
@@ -204,7 +211,7 @@ export class SharedHeap extends Heap {
     if (abandoned) this.#shared.abandonedAdoptAll();
     this.#shared.remoteTakeAll();
     const owner = ownersOf(this.u32, this.threadId, abandoned);
-    return blocksVisit(this.u32, this.source.start, visit, { owner, areas });
+    return blocksVisit(this.u32, this.source.start, visit, { owner, areas, next: this.blockNext });
   }
 
   #check(): void {

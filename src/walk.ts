@@ -1,5 +1,6 @@
 /** Reads the heap's own structures: statistics and the walk over live blocks. */
 import * as L from "./core/layout.ts";
+import type { MemorySource } from "./memory/index.ts";
 
 /** Words of the memory, indexed by address / 4. */
 type Words = Uint32Array;
@@ -176,8 +177,10 @@ export interface HeapArea {
   committed: number;
   /** Blocks in use. */
   used: number;
-  /** Bytes of each block; 0 = blocks of several sizes, multiples of 2 KiB. */
+  /** Bytes of each block for its user; 0 = blocks of several sizes, multiples of 2 KiB. */
   blockSize: number;
+  /** blockSize with what hardening puts at the end of a block. */
+  fullBlockSize: number;
 }
 
 /** Return false to stop. */
@@ -189,27 +192,53 @@ export interface WalkOf {
   owner?: (heap: number) => boolean;
   /** Called for each area, before its blocks. */
   areas?: AreaVisitor | undefined;
+  /** Undefined where links are plain. */
+  next?: BlockNext | undefined;
 }
+
+/** The free block that a free block of a page leads to, or 0. */
+export type BlockNext = (page: number, block: number) => number;
 
 /** Calls `visit` for every live block in address order; whether it got to the end. */
 export function blocksVisit(
   words: Words,
   arena: number,
   visit: BlockVisitor | undefined,
-  { owner, areas }: WalkOf = {},
+  { owner, areas, next = nextPlain(words) }: WalkOf = {},
 ): boolean {
+  const record = recordBytes(words, arena);
   for (const page of pages(words, arena)) {
     if (owner && !owner(ownerOf(words, page))) continue;
-    if (areas?.(areaOf(words, page)) === false) return false;
+    if (areas?.(areaOf(words, page, record)) === false) return false;
     if (!visit) continue;
-    for (const [ptr, size] of pageBlocks(words, page)) {
-      if (visit(ptr, size) === false) return false;
+    for (const [ptr, size] of pageBlocks(words, page, next)) {
+      if (visit(ptr, size - record) === false) return false;
     }
   }
   return true;
 }
 
-function areaOf(words: Words, page: number): HeapArea {
+function nextPlain(words: Words): BlockNext {
+  return (_, block) => word(words, block, 0);
+}
+
+/** Bytes of a block that its user does not have. */
+function recordBytes(words: Words, arena: number): number {
+  return (word(words, arena, L.A_HARDENING) & L.HARD_RECORD) !== 0 ? L.RECORD_SIZE : 0;
+}
+
+/** Makes all memory of a heap with guard pages accessible again. */
+export function guardsLift(words: Words, { start, pages: operations }: MemorySource): void {
+  if ((word(words, start, L.A_HARDENING) & L.HARD_GUARD_PAGES) === 0) return;
+  for (const page of pages(words, start)) {
+    if (!isLarge(words, page)) continue;
+    const end = word(words, page, L.D_END);
+    const bytes = word(words, page, L.D_SLICES) * L.SLICE_SIZE;
+    operations?.unprotect(end, word(words, page, L.D_START) + bytes - end);
+  }
+}
+
+function areaOf(words: Words, page: number, record: number): HeapArea {
   const medium = (word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
   const start = word(words, page, L.D_START);
   const committed = word(words, page, L.D_FRESH_END) - start;
@@ -218,7 +247,8 @@ function areaOf(words: Words, page: number): HeapArea {
     reserved: medium ? L.MEDIUM_SLICES * L.SLICE_SIZE : word(words, page, L.D_END) - start,
     committed: medium ? L.MEDIUM_SLICES * L.SLICE_SIZE : committed,
     used: word(words, page, L.D_USED),
-    blockSize: medium ? 0 : word(words, page, L.D_BLOCK),
+    blockSize: medium ? 0 : word(words, page, L.D_BLOCK) - record,
+    fullBlockSize: medium ? 0 : word(words, page, L.D_BLOCK),
   };
 }
 
@@ -231,16 +261,16 @@ export function ownersOf(words: Words, ticket: number, abandoned: boolean) {
 }
 
 /** The live blocks of a page, all found before the first is shown: the visitor may free. */
-function pageBlocks(words: Words, page: number): [number, number][] {
+function pageBlocks(words: Words, page: number, next: BlockNext): [number, number][] {
   const medium = (word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
-  return medium ? mediumBlocks(words, page) : equalBlocks(words, page);
+  return medium ? mediumBlocks(words, page) : equalBlocks(words, page, next);
 }
 
-function equalBlocks(words: Words, page: number): [number, number][] {
+function equalBlocks(words: Words, page: number, next: BlockNext): [number, number][] {
   const size = word(words, page, L.D_BLOCK);
   const free = new Set<number>();
-  listCollect(words, page, L.D_FREE, free);
-  listCollect(words, page, L.D_LOCAL, free);
+  listCollect(words, page, L.D_FREE, { free, next });
+  listCollect(words, page, L.D_LOCAL, { free, next });
   const blocks: [number, number][] = [];
   const end = word(words, page, L.D_FRESH);
   for (let p = word(words, page, L.D_START); p < end; p += size) {
@@ -264,11 +294,18 @@ function mediumBlocks(words: Words, page: number): [number, number][] {
   return blocks;
 }
 
-/** Bounded by the blocks there are, since a double free can make a list circular. */
-function listCollect(words: Words, page: number, list: number, free: Set<number>): void {
+interface ListWalk {
+  readonly free: Set<number>;
+  readonly next: BlockNext;
+}
+
+/** Within the page and its blocks: a list can be circular after a double free, or lead anywhere. */
+function listCollect(words: Words, page: number, list: number, walk: ListWalk): void {
+  const [from, to] = [word(words, page, L.D_START), word(words, page, L.D_FRESH_END)];
+  const { free, next } = walk;
   let block = word(words, page, list);
-  while (block !== 0 && !free.has(block)) {
+  while (block >= from && block < to && !free.has(block)) {
     free.add(block);
-    block = word(words, block, 0);
+    block = next(page, block);
   }
 }

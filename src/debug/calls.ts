@@ -5,6 +5,7 @@
 
 import type { ErrorHandler } from "../backend.ts";
 import { hex } from "../errors.ts";
+import { errorText } from "../messages.ts";
 import type { Backing } from "./backing.ts";
 import { type Block, MAIN_HEAP, NATURAL, type Place, placeOf } from "./block.ts";
 import { Blocks } from "./blocks.ts";
@@ -108,7 +109,7 @@ export class Calls {
     const ptr = this.deferred.attempt(() =>
       this.blocks.allocate(size, place ?? NATURAL, heap, stack),
     );
-    if (ptr === 0) this.onError?.(ENOMEM, size);
+    if (ptr === 0) this.onError?.(ENOMEM, size, errorText(ENOMEM, size));
     else if (zero) this.backing.u8.fill(0, ptr, ptr + size);
     this.skip = this.#skipNext();
     this.#settings.log?.(`${site.call} ${size} -> ${hex(ptr)}`);
@@ -151,7 +152,7 @@ export class Calls {
     if (block) this.#compare(site.call, block, given, stack);
     const to = block ? this.#resize(site, block, change, stack) : 0;
     this.#settings.log?.(`${site.call} ${hex(ptr)} to ${size} -> ${hex(to)}`);
-    if (to === 0 && block && !stay) this.onError?.(ENOMEM, size);
+    if (to === 0 && block && !stay) this.onError?.(ENOMEM, size, errorText(ENOMEM, size));
     this.#tell();
     return to;
   }

@@ -27,8 +27,10 @@ export function itemsVisit(
 function areaOf(item: Page | Large, used: number): HeapArea {
   const { base, bytes } = item.run;
   if (!(item instanceof Page)) {
-    return { start: base, reserved: bytes, committed: bytes, used, blockSize: bytes };
+    const all = { reserved: bytes, committed: bytes, blockSize: bytes, fullBlockSize: bytes };
+    return { start: base, used, ...all };
   }
   const { count, slot, end } = item;
-  return { start: base, reserved: count * slot, committed: end - base, used, blockSize: slot };
+  const blocks = { reserved: count * slot, blockSize: slot, fullBlockSize: slot };
+  return { start: base, committed: end - base, used, ...blocks };
 }

@@ -13,7 +13,7 @@ import type { SpaceHost } from "./space.ts";
 import type { AddressSpace } from "./sparse.ts";
 
 /** Whom the allocator tells. */
-export interface SpaceHooks extends CoreHooks {
+export interface SpaceHooks extends Omit<CoreHooks, "onReport"> {
   onMap(address: number, bytes: number): void;
   onUnmap(address: number, bytes: number): void;
   now(): number;

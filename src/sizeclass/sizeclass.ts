@@ -3,6 +3,7 @@ import { type BackEnd, type NewMemory, sourceDefault } from "../backend.ts";
 import { outOfMemory } from "../errors.ts";
 import { type MemorySource, sharedArrayBuffer, wasmMemory } from "../memory/index.ts";
 import { SLICE_BYTES, SLICES_LIMIT, slicesFor } from "../memory/source.ts";
+import { errorText } from "../messages.ts";
 import { type AllocatorParts, SizeClassAllocator, SizeClassHeap } from "./allocator.ts";
 import type { SizeClassCore } from "./contract.ts";
 import { arrayFull, freedTwice, noSeat, regionFull } from "./errors.ts";
@@ -190,7 +191,7 @@ function told(
   if (kind === REGION_FULL) options.onExhausted?.(regionFull(2 ** geometry.regionLog, bytes));
   else if (kind === ARRAY_FULL) throw arrayFull(bytes);
   else if (kind === DOUBLE_FREE) throw freedTwice(chunkAddress(geometry, code, size), bytes);
-  else options.onError?.(code, size);
+  else options.onError?.(code, size, errorText(code, size));
 }
 
 function chunkAddress({ space, regionLog }: Geometry, code: number, compact: number): number {

@@ -123,7 +123,7 @@ hardRow(
   (s) => {
     assert.equal(s.core.randomIsWeak(), 0);
     s.random = false;
-    s.core.heapInit(s.base, false);
+    s.core.heapInit(s.base, 0);
     s.core.hardeningBegin(ALL, 0);
     assert.equal(s.core.randomIsWeak(), 1);
     const blocks = Array.from({ length: 1000 }, (_, i) => s.core.malloc(i % 99));

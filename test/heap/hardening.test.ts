@@ -1,0 +1,283 @@
+/** Hardening through the typed door: options, reports in words, exceptions, threads. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  attachHeap,
+  createHeap,
+  type Heap,
+  HeapError,
+  type HeapHandle,
+  type HeapOptions,
+} from "#dist/index.js";
+import { type MemorySource, type PageOperations, wasmMemory } from "#dist/memory/index.js";
+import { backEnds } from "../support/core.js";
+
+type Told = [code: number, ptr: number, text: string | undefined];
+
+interface Watched {
+  heap: Heap;
+  told: Told[];
+}
+
+function watched(options: HeapOptions): Watched {
+  const told: Told[] = [];
+  const onError = (code: number, ptr: number, text?: string) => told.push([code, ptr, text]);
+  return { heap: createHeap({ ...options, onError }), told };
+}
+
+const hex = (ptr: number) => `0x${ptr.toString(16)}`;
+
+for (const backend of backEnds) {
+  for (const shared of [false, true]) {
+    const name = `${backend}${shared ? ", shared" : ""}`;
+    const base = { backend, shared, hardening: true } as const;
+
+    test(`${name}: rows 44 and 47: the handler gets code, pointer and sentence`, () => {
+      const { heap, told } = watched(base);
+      const p = heap.malloc(13);
+      heap.u8[p + 13] = 0;
+      heap.free(p);
+      const at = hex(p);
+      const overflow = `buffer overflow in heap block ${at} of size 13: write after 13 bytes`;
+      assert.deepEqual(told.splice(0), [[14, p, overflow]]);
+      heap.free(p);
+      const twice = `double free detected of block ${at} with size 24`;
+      assert.deepEqual(told.splice(0), [[11, p, twice]]);
+      const medium = heap.malloc(20000);
+      heap.free(medium);
+      heap.free(medium);
+      const unknown = `double free detected of block ${hex(medium)}`;
+      assert.deepEqual(told, [[11, medium, unknown]]);
+      assert.equal(heap.stats().blocks, 0);
+    });
+
+    test(`${name}: rows 50 and 51: C's free reports what is no block, the door throws`, () => {
+      const { heap, told } = watched(base);
+      const p = heap.malloc(100);
+      heap.abi.free(p + 8);
+      heap.abi.free(p + 1);
+      heap.abi.free(64);
+      heap.abi.malloc_usable_size(128);
+      heap.abi.realloc(72, 10);
+      const nowhere = "pointer does not point to a valid heap space";
+      assert.deepEqual(told, [
+        [22, p + 8, `free: pointer points into a block: ${hex(p + 8)}`],
+        [22, p + 1, `free: invalid (unaligned) pointer: ${hex(p + 1)}`],
+        [22, 64, `free: ${nowhere}: 0x40`],
+        [22, 128, `usable_size: ${nowhere}: 0x80`],
+        [22, 72, `realloc: ${nowhere}: 0x48`],
+      ]);
+      assert.throws(() => heap.free(p + 8), { name: "HeapError", code: "ERR_INTERIOR_POINTER" });
+      assert.throws(() => heap.free(64), { name: "HeapError", code: "ERR_FOREIGN_POINTER" });
+      assert.equal(told.length, 5, "who throws tells nobody else");
+      heap.free(p);
+    });
+
+    test(`${name}: row 49: a damaged list`, () => {
+      const { heap, told } = watched({ ...base, hardening: ["encode"] });
+      const blocks = Array.from({ length: 64 }, () => heap.malloc(64));
+      for (const p of blocks) heap.free(p);
+      for (const p of blocks.slice(8, 40)) heap.u32[p >>> 2] = 0x12345678;
+      for (let i = 0; i < 500; i++) assert.notEqual(heap.malloc(64), 0);
+      assert.equal(told.length, 1);
+      const [code, ptr, text] = told[0] as Told;
+      assert.equal(code, 14);
+      const value = /value (0x[0-9a-f]+)$/.exec(text ?? "")?.[1];
+      const wanted = `corrupted free list entry of size 64b at ${hex(ptr)}: value ${value}`;
+      assert.equal(text, wanted);
+    });
+
+    test(`${name}: without a handler a mistake throws, and nothing has changed`, () => {
+      const heap = createHeap(base);
+      const p = heap.malloc(13);
+      heap.u8[p + 13] = 0;
+      const overflow = { name: "HeapError", code: "ERR_BUFFER_OVERFLOW", ptr: p };
+      assert.throws(() => heap.free(p), overflow);
+      assert.throws(() => heap.abi.free(p), overflow, "through wasm too");
+      assert.equal(heap.stats().blocks, 1);
+      heap.u8[p + 13] = 0xde;
+      heap.free(p);
+      assert.throws(() => heap.free(p), { code: "ERR_DOUBLE_FREE", ptr: p });
+      assert.throws(() => heap.abi.free(64), { code: "ERR_FOREIGN_POINTER", ptr: 64 });
+      heap.registerError(() => {});
+      heap.free(p);
+      heap.registerError(undefined);
+      assert.throws(() => heap.free(p), HeapError);
+      assert.equal(heap.stats().blocks, 0);
+      for (let i = 0; i < 5000; i++) heap.free(heap.malloc(i));
+    });
+
+    test(`${name}: row 74: a walk over padded blocks`, () => {
+      const { heap, told } = watched(base);
+      const blocks = Array.from({ length: 10 }, () => heap.malloc(48));
+      for (const p of blocks.splice(3, 2)) heap.free(p);
+      const seen: number[] = [];
+      const areas: number[][] = [];
+      heap.visitBlocks(
+        (ptr, size) => {
+          assert.equal(size, 56);
+          seen.push(ptr);
+        },
+        {
+          areas: ({ blockSize, fullBlockSize, used }) => {
+            areas.push([blockSize, fullBlockSize, used]);
+          },
+        },
+      );
+      assert.deepEqual(
+        seen,
+        blocks.sort((a, b) => a - b),
+      );
+      assert.deepEqual(areas, [[56, 64, 8]]);
+      assert.deepEqual(told, []);
+    });
+
+    test(`${name}: a walk ends where a list was written into`, () => {
+      const { heap } = watched({ ...base, hardening: ["encode", "shuffle"] });
+      const p = heap.malloc(48);
+      for (let i = 0; i < 4096; i += 4) heap.u32[(p & ~4095 & 0xfffffffc) / 4 + i / 4] = i * 77777;
+      let seen = 0;
+      heap.visitBlocks(() => void seen++);
+      assert.ok(seen > 0);
+    });
+
+    test(`${name}: heaps beside a hardened heap are hardened`, () => {
+      const { heap, told } = watched(base);
+      const beside = heap.newHeap();
+      const p = beside.malloc(13);
+      assert.equal(beside.usableSize(p), 13);
+      heap.free(p);
+      heap.free(p);
+      assert.deepEqual(
+        told.map(([code, ptr]) => [code, ptr]),
+        [[11, p]],
+      );
+      const q = beside.malloc(100);
+      beside.visitBlocks((ptr, size) => assert.deepEqual([ptr, size], [q, 104]));
+      beside.destroy();
+      assert.equal(heap.stats().blocks, 0);
+    });
+  }
+
+  test(`${backend}: features stand in the heap, and its seed makes its orders`, () => {
+    const order = (options: HeapOptions) => {
+      const heap = createHeap({ backend, ...options });
+      return Array.from({ length: 64 }, () => heap.malloc(64));
+    };
+    const shuffle = { hardening: ["shuffle"], seed: 3 } as const;
+    assert.deepEqual(order(shuffle), order(shuffle));
+    assert.notDeepEqual(order(shuffle), order({ ...shuffle, seed: 4 }));
+    assert.notDeepEqual(order({ hardening: ["shuffle"] }), order({ hardening: ["shuffle"] }));
+    const { hardening } = createHeap({ backend, hardening: ["fill", "encode"] });
+    assert.deepEqual(hardening, { features: ["encode", "fill"], weak: false });
+    assert.equal(createHeap({ backend, hardening: "all" }).hardening?.features.length, 8);
+    assert.deepEqual(createHeap({ backend, hardening: [] }).hardening?.features, []);
+    assert.equal(createHeap({ backend, hardening: false }).hardening, undefined);
+    assert.equal(createHeap({ backend }).hardening, undefined);
+  });
+
+  test(`${backend}: row 106: without randomness the heap says that it is weak`, (t) => {
+    const from = globalThis.crypto;
+    t.after(() => Object.defineProperty(globalThis, "crypto", { value: from, configurable: true }));
+    Object.defineProperty(globalThis, "crypto", { value: undefined, configurable: true });
+    const heap = createHeap({ backend, hardening: true });
+    assert.equal(heap.hardening?.weak, true);
+    assert.equal(createHeap({ backend, hardening: true, seed: 1 }).hardening?.weak, false);
+    heap.free(heap.malloc(100));
+    Object.defineProperty(globalThis, "crypto", { value: from, configurable: true });
+    for (let i = 0; i < 3000; i++) heap.malloc(i % 700);
+    assert.equal(heap.hardening?.weak, false, "a new key came with the next words");
+  });
+
+  test(`${backend}: a thread that attaches is hardened as the memory is`, () => {
+    const { heap, told } = watched({ backend, shared: true, hardening: true, seed: 9 });
+    const handle = (heap as unknown as { handle(): HeapHandle }).handle();
+    const there: Told[] = [];
+    const other = attachHeap(handle, { onError: (...what) => void there.push(what as Told) });
+    assert.deepEqual(other.hardening, heap.hardening);
+    const p = heap.malloc(13);
+    heap.u8[p + 13] = 1;
+    other.free(p);
+    assert.deepEqual(
+      there.map(([code, ptr]) => [code, ptr]),
+      [[14, p]],
+    );
+    heap.free(p);
+    other.free(p);
+    assert.deepEqual([told[0]?.[0], there[1]?.[0]], [11, 11], "told to who did it");
+    const orders = [heap, other].map((each) =>
+      Array.from({ length: 64 }, () => each.malloc(64) % 65536),
+    );
+    assert.notDeepEqual(orders[0], orders[1], "each thread has words of its own");
+    other.detach();
+    assert.throws(() => other.hardening, { code: "ERR_HEAP_DETACHED" });
+  });
+}
+
+/** A memory whose pages can be protected, as far as can be seen from here. */
+function guardedSource(): { source: MemorySource; guards: Map<number, number> } {
+  const guards = new Map<number, number>();
+  const inner = wasmMemory();
+  const never = () => false;
+  const pages: PageOperations = {
+    pageBytes: 8192,
+    needsCommit: false,
+    commit: () => true,
+    decommit: never,
+    reset: never,
+    protect: (address, bytes) => !!guards.set(address, bytes),
+    unprotect: (address) => guards.delete(address),
+  };
+  const source: MemorySource = {
+    kind: "a guarded memory",
+    capabilities: { ...inner.capabilities, canProtect: true },
+    start: inner.start,
+    memory: inner.memory as WebAssembly.Memory,
+    pages,
+    get buffer() {
+      return inner.buffer;
+    },
+    grow: (slices) => inner.grow(slices),
+  };
+  return { source, guards };
+}
+
+for (const backend of backEnds) {
+  test(`${backend}: guard pages stand behind large blocks and go with them`, () => {
+    const { source, guards } = guardedSource();
+    const heap = createHeap({ backend, memory: source, hardening: ["guardPages"] });
+    const p = heap.malloc(100000);
+    const size = heap.usableSize(p);
+    assert.ok(size >= 100000 && size < 100000 + 8192 && (p + size) % 8192 === 0);
+    assert.deepEqual([...guards], [[p + size, 131072 - size]]);
+    heap.u8.fill(1, p, p + size);
+    const q = heap.realloc(p, 200000);
+    assert.equal(guards.size, 1);
+    heap.free(q);
+    assert.equal(guards.size, 0);
+    heap.malloc(70000);
+    heap.malloc(80000);
+    assert.equal(guards.size, 2);
+    heap.destroy();
+    assert.equal(guards.size, 0, "the memory is its owner's again");
+  });
+
+  test(`${backend}: a source that cannot protect has no guards`, () => {
+    const heap = createHeap({ backend, hardening: ["guardPages"] });
+    assert.equal(heap.usableSize(heap.malloc(100000)), 131072);
+  });
+}
+
+test("options that are wrong", () => {
+  const refused = (options: object, error: object) =>
+    assert.throws(() => createHeap(options as HeapOptions), error);
+  refused({ hardening: 1 }, { name: "TypeError", message: /boolean or a list, not number/ });
+  refused({ hardening: null }, { name: "TypeError", message: /boolean or a list, not null/ });
+  const known = /unknown hardening feature locks; known: all, encode, shuffle, padding, canary/;
+  refused({ hardening: ["encode", "locks"] }, { name: "RangeError", message: known });
+  refused({ hardening: "locks" }, { name: "RangeError", message: known });
+  refused({ hardening: [undefined] }, { name: "RangeError", message: /feature undefined/ });
+  refused({ seed: "1", hardening: true }, { name: "TypeError", message: /seed must be a number/ });
+  refused({ seed: -1, hardening: true }, { name: "RangeError", message: /from 0 to 4294967295/ });
+  refused({ seed: 1 }, { name: "TypeError", message: "seed is for a heap with hardening" });
+});
