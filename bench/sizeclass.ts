@@ -3,7 +3,8 @@
  * `npm run bench:sizeclass`. The subjects take turns within each round.
  */
 import { createHeap } from "#dist/index.js";
-import { sizeClass } from "#dist/sizeclass/index.js";
+import { osPages } from "#dist/memory/index.js";
+import { hardenedMalloc, sizeClass } from "#dist/sizeclass/index.js";
 import { engine } from "./report.ts";
 import { median } from "./stats.ts";
 
@@ -90,27 +91,44 @@ function fastPath(): void {
     "size class (js)": () => sizeClass({ releaseInterval: -1, backend: "js" }),
     "core heap (wasm, shared)": () => createHeap({ shared: true }),
     "size class (wasm, shared)": () => sizeClass({ releaseInterval: -1, shared: true }),
+    "hardened malloc": () => hardenedMalloc({ releaseInterval: -1 }),
+    "hardened malloc, quarantine of 256 KiB": () =>
+      hardenedMalloc({ releaseInterval: -1, quarantineSizeKb: 256 }),
   });
 }
 
-/** The bookkeeping of a release of 256 MiB of chunks, without the system's part. */
-function release(): void {
-  console.log("\nrelease of 256 MiB of free chunks, bookkeeping only");
-  for (const size of [64, 256, 1024, 4096]) {
+/** A release of a region of 64 MiB, the largest in linear memory, all of whose chunks are free. */
+function release(pages: boolean): void {
+  const what = pages ? "with the pages of the system" : "bookkeeping only";
+  console.log(`\nrelease of a region of 64 MiB, ${what}`);
+  for (const size of [32, 64, 256, 1024, 4096]) {
     const times: number[] = [];
+    let bytes = 0;
     for (let round = 0; round < 5; round++) {
-      const heap = sizeClass({ spaceSize: 2 ** 31, map: "compact", freeArray: 4, shuffle: true });
+      const heap = sizeClass({
+        spaceSize: 2 ** 31,
+        shuffle: true,
+        releaseInterval: -1,
+        release: pages,
+      });
       const id = heap.primary.map.id(size);
-      const count = Math.min(2 ** 28, heap.primary.regionBytes * 0.7) / size;
-      heap.primary.returnTo(id, heap.primary.getFrom(id, Math.floor(count)));
+      const count = Math.floor(((heap.primary.regionBytes / 8) * 7) / size);
+      const chunks = heap.primary.getFrom(id, count);
+      for (const p of chunks) heap.u8[p] = 1;
+      heap.primary.returnTo(id, chunks);
       const start = performance.now();
       heap.primary.releaseAll();
       times.push(performance.now() - start);
+      bytes = count * size;
+      heap.destroy();
     }
-    console.log(`  ${size} bytes: ${median(times).toFixed(1)} ms`);
+    const time = median(times);
+    const whole = (time * 2 ** 28) / bytes;
+    console.log(`  chunks of ${size}: ${time.toFixed(1)} ms, ${whole.toFixed(1)} ms for 256 MiB`);
   }
 }
 
 console.log(engine());
 fastPath();
-release();
+release(false);
+if (osPages().available) release(true);

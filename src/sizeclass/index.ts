@@ -2,14 +2,28 @@
 export { type LargeStats, SizeClassAllocator, SizeClassHeap } from "./allocator.ts";
 export { SizeClassError, type SizeClassErrorCode } from "./errors.ts";
 export {
+  type HardenedFlags,
+  type HardenedHandle,
+  HardenedMalloc,
+} from "./hardened.ts";
+export {
+  attachHardenedMalloc,
+  type HardenedOptions,
+  hardenedMalloc,
+} from "./hardened-make.ts";
+export {
   SizeClassMap,
   type SizeClassMapName,
   type SizeClassMapOptions,
   sizeClassMap,
   sizeClassMaps,
 } from "./maps.ts";
+export { Memory64Space, type Memory64SpaceOptions, memory64Space } from "./memory64.ts";
 export type { Geometry, SizeClassOptions } from "./options.ts";
+export { OsSpace, type OsSpaceOptions, osSpace } from "./os-space.ts";
 export { Primary, type RegionStats } from "./primary.ts";
+export type { QuarantineStats } from "./quarantine.ts";
+export { HardenedError, type HardenedErrorCode } from "./reports.ts";
 export { SharedSizeClassHeap, type SizeClassHandle } from "./shared.ts";
 export { attachSizeClass, sizeClass } from "./sizeclass.ts";
 export { type AddressSpace, type SparseOptions, SparseSpace, sparseSpace } from "./sparse.ts";

@@ -1,6 +1,6 @@
 /** The options of sizeClass, and the geometry that they make. */
 import type { BackEnd, ErrorHandler } from "../backend.ts";
-import type { MemorySource } from "../memory/index.ts";
+import type { MemorySource, Release } from "../memory/index.ts";
 import { type OptionRow, optionsCheck, wrongKind } from "../options.ts";
 import type { SizeClassError } from "./errors.ts";
 import { controlSize, SEATS_MAX } from "./layout.ts";
@@ -43,6 +43,11 @@ export interface SizeClassOptions {
    * Default: 5000 where the memory can release, else -1.
    */
   releaseInterval?: number | undefined;
+  /**
+   * Whether memory goes back to the system: "auto", wherever the source or the system can; true,
+   * or it is an error. Default: "auto".
+   */
+  release?: Release | undefined;
   /** Whether the last range of free chunks is released too; LLVM forgets it. Default: true. */
   releaseLast?: boolean | undefined;
   /** Whether other threads may attach. Default: false. */
@@ -123,6 +128,11 @@ function isBackEnd(value: unknown): Error | undefined {
   return new RangeError(`backend must be "wasm" or "js", not ${String(value)}`);
 }
 
+function isRelease(value: unknown): Error | undefined {
+  if (typeof value === "boolean" || value === "auto") return undefined;
+  return wrongKind("release", '"auto" or a boolean', value);
+}
+
 const rows: OptionRow[] = [
   row("backend", isBackEnd),
   row("memory", isObject("memory", "a memory")),
@@ -138,6 +148,7 @@ const rows: OptionRow[] = [
   row("shuffle", isBoolean("shuffle")),
   row("seed", isWhole("seed", 0, 2 ** 32 - 1)),
   row("releaseInterval", isWhole("releaseInterval", -(2 ** 31), 2 ** 31)),
+  row("release", isRelease),
   row("releaseLast", isBoolean("releaseLast")),
   row("shared", isBoolean("shared")),
   row("threads", isWhole("threads", 1, SEATS_MAX)),

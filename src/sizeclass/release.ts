@@ -12,6 +12,7 @@ import {
   MAP_DONE,
   NEVER,
   NONE,
+  R_ALLOCS,
   R_FREED,
   R_FREES,
   R_FREES_AT,
@@ -76,12 +77,18 @@ export function regionRelease(cls: u32): u32 {
   return twice;
 }
 
-/** What a thread that died has left half done; the caller has its lock. */
+/**
+ * What a thread that died has left half done; the caller has its lock. Chunks that it took and
+ * noted nowhere count as handed out.
+ */
 export function regionMend(cls: u32): void {
   const info: usize = infoOf(cls);
-  if (load32(info, R_REWRITE) === 0) return;
-  arrayRewrite(cls);
-  store32(info, R_REWRITE, 0);
+  if (load32(info, R_REWRITE) !== 0) {
+    arrayRewrite(cls);
+    store32(info, R_REWRITE, 0);
+  }
+  const out: u32 = chunkCount(info) - load32(info, R_FREED);
+  store32(info, R_ALLOCS, (load32(info, R_FREES) + out) >>> 0);
 }
 
 /** The bits end where the region ends. */

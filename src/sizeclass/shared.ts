@@ -12,6 +12,8 @@ export interface SizeClassHandle {
   readonly memory?: WebAssembly.Memory;
   readonly buffer?: SharedArrayBuffer;
   readonly maximum?: number | undefined;
+  /** Whether pages go back to the system, if the thread can: koffi may not load there. */
+  readonly release: "auto" | false;
   /** The number of the one thread that it is for, or 0. */
   readonly ticket: number;
 }
@@ -63,7 +65,8 @@ export class SharedSizeClassHeap extends SizeClassHeap {
     const { source, backend, geometry, maximum } = this.#parts;
     const { memory, buffer } = source;
     const bytes = memory ? { memory } : { buffer: buffer as SharedArrayBuffer };
-    return { backend, geometry, maximum, ticket, ...bytes };
+    const release = source.pages ? "auto" : false;
+    return { backend, geometry, maximum, release, ticket, ...bytes };
   }
 
   /**

@@ -1,7 +1,12 @@
 /** How size-class allocators come into being: in an address space, a memory, another thread. */
 import { type BackEnd, type NewMemory, sourceDefault } from "../backend.ts";
 import { outOfMemory } from "../errors.ts";
-import { type MemorySource, sharedArrayBuffer, wasmMemory } from "../memory/index.ts";
+import {
+  type MemorySource,
+  sharedArrayBuffer,
+  sourceReleasing,
+  wasmMemory,
+} from "../memory/index.ts";
 import { SLICE_BYTES, SLICES_LIMIT, slicesFor } from "../memory/source.ts";
 import { errorText } from "../messages.ts";
 import { type AllocatorParts, SizeClassAllocator, SizeClassHeap } from "./allocator.ts";
@@ -53,9 +58,10 @@ export function attachSizeClass(
   options: Pick<SizeClassOptions, "onError" | "onExhausted"> = {},
 ): SharedSizeClassHeap {
   const { geometry, backend, memory, buffer, maximum } = handle;
-  const source = memory
+  const plain = memory
     ? wasmMemory({ memory, offset: geometry.space, maximum })
     : sharedArrayBuffer({ buffer, offset: geometry.space });
+  const source = sourceReleasing(plain, handle.release);
   const parts = partsOf(
     geometry,
     options,
@@ -74,8 +80,13 @@ export function attachSizeClass(
 
 function wideMake(options: SizeClassOptions, space: AddressSpace): SizeClassAllocator {
   const begin = options.spaceBegin ?? space.begin;
-  const geometry = geometryOf(options, { ...WIDE, begin, limit: 2 ** 53 });
-  const parts = partsOf(geometry, options, (hooks) => wideCore(space, hooks), space);
+  const { bytes = 2 ** 52 } = space;
+  // The other half is for large blocks.
+  const spaceSize = Math.min(WIDE.spaceSize, 2 ** (Math.ceil(Math.log2(bytes)) - 1));
+  const limit = space.begin + bytes;
+  const geometry = geometryOf(options, { ...WIDE, spaceSize, begin, limit });
+  const resident = space.resident?.bind(space);
+  const parts = partsOf(geometry, options, (hooks) => wideCore(space, hooks), space, resident);
   if (!space.map(geometry.control, geometry.controlBytes)) {
     throw new RangeError(`${space.kind} has no room for a space at ${begin}`);
   }
@@ -90,7 +101,7 @@ function wideMake(options: SizeClassOptions, space: AddressSpace): SizeClassAllo
 
 function linearMake(options: SizeClassOptions): SizeClassHeap {
   const { backend = "wasm", shared = false, maximum } = options;
-  const source = sourceOf(backend, options);
+  const source = sourceReleasing(sourceOf(backend, options), options.release ?? "auto");
   if (source.capabilities.shared !== shared) {
     throw new RangeError(`${source.kind} is ${shared ? "not shared" : "shared: say shared: true"}`);
   }

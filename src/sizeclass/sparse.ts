@@ -21,6 +21,10 @@ export interface AddressSpace {
   store32(address: number, value: number): void;
   copy(to: number, from: number, bytes: number): void;
   fill(address: number, bytes: number, value: number): void;
+  /** Bytes from `begin` on that can be mapped. Default: all up to 2^53. */
+  readonly bytes?: number;
+  /** Bytes of a range that are in physical memory, where that can be known. */
+  resident?(address: number, bytes: number): number;
   /** Ends the space: nothing is mapped any more. */
   end?(): void;
 }
@@ -56,7 +60,7 @@ export class SparseSpace implements AddressSpace {
   get mapped(): number {
     return this.#pages.size * PAGE;
   }
-  get resident(): number {
+  get touched(): number {
     return this.#touched * PAGE;
   }
 
@@ -80,6 +84,12 @@ export class SparseSpace implements AddressSpace {
       this.#pages.set(page, undefined);
       this.#touched -= 1;
     }
+  }
+
+  resident(address: number, bytes: number): number {
+    let count = 0;
+    for (const page of pagesOf(address, bytes)) count += this.#pages.get(page) ? 1 : 0;
+    return count * PAGE;
   }
 
   end(): void {

@@ -181,7 +181,7 @@ test("mistakes at the door throw and change nothing", () => {
 });
 
 test("more chunks than a region has cannot be given back", () => {
-  const heap = sizeClass({ spaceSize: 2 ** 22, granule: 4096 });
+  const heap = sizeClass({ spaceSize: 2 ** 22, granule: 4096, releaseInterval: -1 });
   const chunks = heap.primary.getFrom(1, 100);
   assert.throws(
     () => {

@@ -12,8 +12,8 @@ import { Random, seedOf } from "../support/random.js";
 /** The same behaviour at 2^44 as in linear memory, in both back ends. */
 const subjects: [string, () => SizeClassAllocator][] = [
   ["sparse", () => sizeClass({ space: sparseSpace(), metadataSize: 16 })],
-  ["wasm", () => sizeClass({ metadataSize: 16 })],
-  ["js", () => sizeClass({ metadataSize: 16, backend: "js" })],
+  ["wasm", () => sizeClass({ metadataSize: 16, releaseInterval: -1 })],
+  ["js", () => sizeClass({ metadataSize: 16, releaseInterval: -1, backend: "js" })],
 ];
 
 function statsOf(a: SizeClassAllocator, id: number) {

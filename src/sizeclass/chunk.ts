@@ -1,0 +1,119 @@
+/**
+ * The header in front of every block of the hardened malloc, 16 bytes:
+ *
+ *   0          2          4          8          12         16
+ *   +----------+----------+----------+----------+----------+----------
+ *   | state,   | checksum | size     | offset   | link     | block
+ *   | origin   |          |          |          |          |
+ *   +----------+----------+----------+----------+----------+----------
+ *
+ *   size      bytes that were asked for
+ *   offset    from the begin of the memory that holds header and block, to the block
+ *   link      the next one in quarantine; not in the checksum
+ *   checksum  16 bits over all before, the address, and a secret of the allocator
+ *
+ * A header is changed by compare-and-swap of its first word, so that of two threads that free a
+ * block at once one finds it freed.
+ */
+import { type Action, corruptedHeader, invalidState, type Origin } from "./reports.ts";
+
+export const HEADER_BYTES = 16;
+/** States. All zero is no chunk. */
+export const AVAILABLE = 1;
+export const ALLOCATED = 2;
+export const QUARANTINED = 3;
+
+const SIZE = 1;
+const OFFSET = 2;
+const LINK = 3;
+
+export interface Header {
+  readonly state: number;
+  readonly origin: Origin;
+  readonly size: number;
+  readonly offset: number;
+}
+
+/** The headers in one memory, under one secret. */
+export class Headers {
+  readonly #words: () => Uint32Array;
+  readonly #cookie: number;
+
+  constructor(words: () => Uint32Array, cookie: number) {
+    this.#words = words;
+    this.#cookie = cookie;
+  }
+
+  write(ptr: number, header: Header): void {
+    const words = this.#words();
+    const at = indexOf(ptr);
+    words[at + SIZE] = header.size;
+    words[at + OFFSET] = header.offset;
+    Atomics.store(words, at, this.#first(ptr, header));
+  }
+
+  /** @throws HardenedError ERR_CORRUPTED_HEADER for what no allocator has written. */
+  read(ptr: number): Header {
+    const words = this.#words();
+    const at = indexOf(ptr);
+    if (at < 0 || at + LINK >= words.length) throw corruptedHeader(ptr);
+    const first = Atomics.load(words, at);
+    const header = {
+      state: first & 3,
+      origin: ((first >>> 2) & 3) as Origin,
+      size: words[at + SIZE] as number,
+      offset: words[at + OFFSET] as number,
+    };
+    if (first !== this.#first(ptr, header)) throw corruptedHeader(ptr);
+    return header;
+  }
+
+  /**
+   * Changes the state of a chunk.
+   *
+   * @throws HardenedError ERR_CHUNK_STATE when another thread was quicker.
+   */
+  turn(ptr: number, header: Header, state: number, action: Action): void {
+    const before = this.#first(ptr, header);
+    const after = this.#first(ptr, { ...header, state });
+    const found = Atomics.compareExchange(this.#words(), indexOf(ptr), before, after);
+    if (found !== before) throw invalidState(action, ptr);
+  }
+
+  /** Unchecked: for accounts only. */
+  sizeOf(ptr: number): number {
+    return this.#words()[indexOf(ptr) + SIZE] as number;
+  }
+
+  /** The chunk that is linked behind another; 0 = none. */
+  linkOf(ptr: number): number {
+    return this.#words()[indexOf(ptr) + LINK] as number;
+  }
+
+  link(ptr: number, next: number): void {
+    this.#words()[indexOf(ptr) + LINK] = next;
+  }
+
+  /** The first word, with its checksum. */
+  #first(ptr: number, { state, origin, size, offset }: Header): number {
+    const low = state | (origin << 2);
+    let sum = mixed(this.#cookie ^ ptr, low);
+    sum = mixed(sum, size);
+    sum = mixed(sum, offset);
+    return ((sum << 16) | low) >>> 0;
+  }
+}
+
+function indexOf(ptr: number): number {
+  return ptr / 4 - HEADER_BYTES / 4;
+}
+
+/** A round of MurmurHash3 (Appleby). */
+function mixed(sum: number, word: number): number {
+  let k = Math.imul(word, 0xcc9e2d51);
+  k = Math.imul((k << 15) | (k >>> 17), 0x1b873593);
+  const h = sum ^ k;
+  const turned = (h << 13) | (h >>> 19);
+  const next = (Math.imul(turned, 5) + 0xe6546b64) | 0;
+  return next ^ (next >>> 16);
+}

@@ -1,0 +1,176 @@
+/** Threads: caches of their own, locks that name their holder, deaths at any instant. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+import {
+  attachHardenedMalloc,
+  attachSizeClass,
+  hardenedMalloc,
+  type SharedSizeClassHeap,
+  type SizeClassError,
+  sizeClass,
+} from "#dist/sizeclass/index.js";
+import { R_LOCK, R_REWRITE, REGION_SIZE, REGIONS } from "#dist/sizeclass/layout.js";
+import { Random, seedOf } from "../support/random.js";
+import type { WorkerData } from "./worker.js";
+
+const url = new URL("./worker.js", import.meta.url);
+
+/** A word of a region's info. */
+function infoIndex(heap: SharedSizeClassHeap, id: number, offset: number): number {
+  return (heap.handle().geometry.control + REGIONS + id * REGION_SIZE + offset) / 4;
+}
+
+test("any thread frees any block; detach gives the cache and the seat back", () => {
+  const heap = sizeClass({ shared: true, threads: 2, releaseInterval: -1 });
+  const mine = attachSizeClass(heap.handle());
+  assert.notEqual(mine.threadId, heap.threadId);
+  assert.throws(
+    () => attachSizeClass(heap.handle()),
+    (error: SizeClassError) =>
+      error.code === "ERR_NO_SEAT" && error.message === "attachSizeClass: 2 threads are attached",
+  );
+  const blocks = Array.from({ length: 300 }, () => mine.malloc(100));
+  for (const p of blocks) heap.free(p);
+  const large = heap.malloc(500_000);
+  mine.u8[large] = 1;
+  mine.free(large);
+  mine.detach();
+  mine.detach();
+  assert.throws(() => mine.malloc(1), /destroyed/);
+  heap.drain();
+  for (const one of heap.primary.stats()) assert.equal(one.allocations, one.frees);
+  assert.ok(heap.primary.isValid());
+  attachSizeClass(heap.handle()).detach();
+});
+
+test("a lock that a dead thread holds: malloc and free go on, recover gives all back", () => {
+  const heap = sizeClass({ shared: true, releaseInterval: -1 });
+  const dead = attachSizeClass(heap.handle());
+  const cached = Array.from({ length: 10 }, () => dead.malloc(1024));
+  for (const p of cached) dead.free(p);
+  const id = heap.primary.map.id(1024);
+  const chunks = heap.primary.getFrom(id, 100);
+  const lock = infoIndex(heap, id, R_LOCK);
+  Atomics.store(heap.u32, lock, dead.threadId);
+  const p = heap.malloc(1024);
+  assert.equal(heap.primary.classOf(p), id + 1, "a larger class serves");
+  for (const q of chunks) heap.free(q);
+  assert.throws(() => heap.primary.getFrom(id, 1), /another thread holds the lock/);
+  assert.equal(heap.recover(dead.threadId), true);
+  assert.equal(heap.recover(dead.threadId), false);
+  assert.equal(Atomics.load(heap.u32, lock), 0);
+  heap.free(p);
+  heap.drain();
+  heap.primary.returnTo(id, heap.primary.getFrom(id, 1));
+  for (const one of heap.primary.stats()) {
+    assert.equal(one.allocations, one.frees);
+    assert.equal(one.freeChunks, one.chunks);
+  }
+  assert.ok(heap.primary.isValid());
+  assert.throws(() => heap.recover(0), /threadId must be a whole number from 1 to/);
+  assert.equal(heap.recover(heap.threadId), false);
+});
+
+test("a thread that died while it wrote a free array anew: the array is written again", () => {
+  const heap = sizeClass({ shared: true, shuffle: true, seed: 5, releaseInterval: -1 });
+  const dead = attachSizeClass(heap.handle());
+  const id = heap.primary.map.id(1024);
+  const chunks = heap.primary.getFrom(id, 64);
+  heap.primary.returnTo(id, chunks);
+  heap.primary.releaseAll(); // the bits are those of the array now
+  // Half of the array is written, the other half is stale: some chunks are on it twice.
+  const { control, spaceSize, space } = heap.handle().geometry;
+  assert.equal(control, space + spaceSize);
+  const array = heap.primary.regionBegin(id) + (heap.primary.regionBytes / 8) * 7;
+  const words = heap.u32;
+  words.copyWithin(array / 4 + 32, array / 4, array / 4 + 32);
+  Atomics.store(words, infoIndex(heap, id, R_LOCK), dead.threadId);
+  Atomics.store(words, infoIndex(heap, id, R_REWRITE), 1);
+  heap.recover(dead.threadId);
+  assert.ok(heap.primary.isValid());
+  assert.deepEqual(new Set(heap.primary.getFrom(id, 64)), new Set(chunks));
+});
+
+for (const backend of ["wasm", "js"] as const) {
+  test(`${backend}: three Workers pass blocks to each other`, async (t) => {
+    const seed = seedOf(7700);
+    t.diagnostic(`TERRANE_SEED=${seed}`);
+    const heap = sizeClass({
+      shared: true,
+      backend,
+      shuffle: true,
+      maximum: 2 ** 28,
+      releaseInterval: 1,
+    });
+    const mail = new SharedArrayBuffer(4 * 64);
+    const workers = [0, 1, 2].map((index) =>
+      heap.startWorker((handle) => {
+        const workerData: WorkerData = { handle, mail, seed: seed + index, operations: 60_000 };
+        return new Worker(url, { workerData });
+      }),
+    );
+    const ends = await Promise.all(workers.map((worker) => once(worker, "exit")));
+    assert.deepEqual(ends.flat(), [0, 0, 0]);
+    for (const place of new Int32Array(mail)) heap.free(place >>> 0);
+    heap.drain();
+    assert.ok(heap.primary.isValid());
+    for (const one of heap.primary.stats()) assert.equal(one.allocations, one.frees);
+    assert.equal(heap.largeStats().mappedBytes, 0);
+  });
+}
+
+test("Workers die at any instant; the others go on, and no block is given twice", async (t) => {
+  const seed = seedOf(7800);
+  t.diagnostic(`TERRANE_SEED=${seed}`);
+  const random = new Random(seed);
+  const heap = sizeClass({ shared: true, maximum: 2 ** 29, releaseInterval: 1 });
+  const mail = new SharedArrayBuffer(4 * 64);
+  const start = (operations: number) =>
+    heap.startWorker((handle) => {
+      const workerData: WorkerData = { handle, mail, seed: random.u32(), operations };
+      return new Worker(url, { workerData });
+    });
+  const survivor = start(150_000);
+  const survived = once(survivor, "exit");
+  for (let round = 0; round < 12; round++) {
+    const worker = start(1e9);
+    await once(worker, "online");
+    await sleep(random.between(5, 60));
+    await worker.terminate();
+  }
+  assert.deepEqual(await survived, [0]);
+  // A block that was in a dead Worker's hands may be half written: its bytes say nothing.
+  for (const place of new Int32Array(mail)) heap.free(place >>> 0);
+  heap.drain();
+  assert.ok(heap.primary.isValid());
+  const live = Array.from({ length: 20_000 }, (_, i) => heap.malloc((i % 50) * 40));
+  assert.ok(live.every((p) => p !== 0));
+  assert.equal(new Set(live).size, live.length);
+  const lost = heap.primary.stats().reduce((sum, one) => sum + one.allocations - one.frees, 0);
+  t.diagnostic(`${lost - live.length} chunks in caches or lost by 12 deaths`);
+});
+
+test("a quarantine of all threads: what one frees waits for all", () => {
+  const heap = hardenedMalloc({
+    shared: true,
+    quarantineSizeKb: 64,
+    threadLocalQuarantineSizeKb: 1,
+    releaseInterval: -1,
+  });
+  const mine = attachHardenedMalloc(heap.handle());
+  const p = mine.malloc(2000);
+  heap.free(p);
+  assert.equal(mine.quarantineStats().blocks, 1, "on the list of all");
+  assert.throws(() => mine.free(p), /invalid chunk state when deallocating/);
+  const q = mine.malloc(100);
+  mine.free(q);
+  assert.equal(heap.quarantineStats().blocks, 1);
+  mine.detach();
+  assert.equal(heap.quarantineStats().blocks, 2);
+  heap.drain();
+  assert.equal(heap.quarantineStats().blocks, 0);
+  assert.equal(heap.recover(99), false);
+});
