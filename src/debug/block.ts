@@ -48,6 +48,18 @@ export function frontAt({ alignment, offset }: Place): number {
   return frontOf(alignment) + ((alignment - (offset % alignment)) % alignment);
 }
 
+/** A page, or the run of a large block. */
+export interface Item {
+  readonly run: Run;
+  readonly base: number;
+  /** First byte behind what was handed out. */
+  readonly end: number;
+  readonly rest: Rest;
+  /** For people who look at memory; bytes. */
+  readonly area: { reserved: number; committed: number; blockSize: number };
+  blocks(): Iterable<Block>;
+}
+
 /** A block, small or large, as the allocator's code sees it. */
 export interface Block extends BlockFacts {
   /** Changes with every allocation and free: tells a block from its successor. */
@@ -98,7 +110,7 @@ export const HEAPS_LIMIT = 2 ** 23 - 1;
 /** What a page takes besides its rows: the objects, by the engine's sizes. */
 const PAGE_OBJECTS = 328;
 
-export class Page {
+export class Page implements Item {
   readonly run: Run;
   /** Bytes of a slot, and the size class that it is of. */
   readonly slot: number;
@@ -127,6 +139,11 @@ export class Page {
   /** First byte behind the last slot that was handed out. */
   get end(): number {
     return this.base + this.next * this.slot;
+  }
+
+  get area() {
+    const { count, slot, end, base } = this;
+    return { reserved: count * slot, committed: end - base, blockSize: slot };
   }
 
   get metadataBytes(): number {
@@ -250,7 +267,7 @@ export class Slot implements Block {
 /** What a large block takes: the objects and its place in the table, by the engine's sizes. */
 const LARGE_OBJECTS = 264;
 
-export class Large implements Block {
+export class Large implements Block, Item {
   readonly run: Run;
   readonly ptr: number;
   readonly alignment: number;
@@ -272,6 +289,16 @@ export class Large implements Block {
 
   get from(): number {
     return this.run.base;
+  }
+  get base(): number {
+    return this.run.base;
+  }
+  get end(): number {
+    return this.to;
+  }
+  get area() {
+    const { bytes } = this.run;
+    return { reserved: bytes, committed: bytes, blockSize: bytes };
   }
   /** Before the end of the run while whole pages behind the block are given back. */
   get to(): number {

@@ -8,6 +8,7 @@ import type { Backing, Run } from "./backing.ts";
 import {
   type Block,
   frontAt,
+  type Item,
   isAt,
   Large,
   Page,
@@ -21,15 +22,73 @@ import { type LeakGroup, memoryLimit } from "./mistakes.ts";
 import type { Settings } from "./options.ts";
 import { Rests } from "./rest.ts";
 import { Retired } from "./retired.ts";
-import type { StackTable } from "./sites.ts";
+import type { Stacks } from "./sites.ts";
 import { detectors } from "./switches.ts";
-import { BlockTable } from "./table.ts";
+import { BlockTable, leaksOf } from "./table.ts";
 import { Watch } from "./watch.ts";
 
 /** What is new of a block that is resized; without a place it keeps its own. */
 export interface Resize {
   readonly size: number;
   readonly place?: Place | undefined;
+}
+
+/** What Calls needs of an allocator proper, for one thread or for many. */
+export interface BlockStore {
+  /** Whether this thread gives everything back at the end, and tells of leaks. */
+  readonly isMaker: boolean;
+  readonly table: Finder;
+  readonly retired: Past;
+  readonly watch: Watch;
+  /** Live blocks, and bytes that these were asked for with. */
+  readonly live: number;
+  readonly requested: number;
+  /** Bytes of memory that are held. */
+  readonly resident: number;
+  /** Bytes that know about blocks. May walk the pages. */
+  readonly overhead: number;
+  /** The most that `requested` may be. */
+  limit: number;
+  /** A block, or 0: memory is out, or the limit is reached. */
+  allocate(size: number, place: Place, heap: number, stack: number): number;
+  /** Frees a live block; false when another thread was quicker. */
+  free(block: Block, stack: number): boolean;
+  /** Makes a live block `size` bytes long; 0, and the block as it was, when that cannot be. */
+  resize(block: Block, wish: Resize, heap: number, stack: number): number;
+  /** resize where the block is; 0 when it ends too early for that. */
+  expand(block: Block, size: number, stack: number): number;
+  /** Whether a block may stay where it is: the same class, or a run that is not half empty. */
+  fits(block: Block, wish: Resize): boolean;
+  /** Looks at every zone and all poison. */
+  check(stack: number, atRest?: boolean): void;
+  /** Live blocks by where they come from. */
+  leaks(): LeakGroup[];
+  /** The live blocks of a heap. */
+  of(heap: number): Block[];
+  /** Gives back what quarantine holds, and pages without live blocks. */
+  collect(stack: number): void;
+  /** Gives everything back, live blocks too; as new afterwards. */
+  clear(): void;
+}
+
+/** From addresses to blocks. */
+export interface Finder {
+  /** The block that begins at ptr, or whose slot covers it: the question that every free asks. */
+  at(ptr: number): Block | undefined;
+  /** The block that covers an address, zones included. */
+  covering(address: number): Block | undefined;
+  /** The block whose bytes are closest to an address. Walks everything: for reports. */
+  nearest(address: number): Block | undefined;
+  items(): Iterable<Item>;
+  /** Every block that was handed out and whose memory is still held, live or free. */
+  blocks(): Iterable<Block>;
+  readonly cells: { isPlain(address: number): boolean };
+}
+
+/** Blocks whose memory went back, as far as they are remembered. */
+export interface Past {
+  pastAt(ptr: number): Block | undefined;
+  pastFlush(): void;
 }
 
 /** Whose a block is, and which calls made it so. */
@@ -39,7 +98,8 @@ interface Owned {
   readonly resized: number;
 }
 
-export class Blocks {
+export class Blocks implements BlockStore {
+  readonly isMaker = true;
   readonly table: BlockTable;
   readonly retired = new Retired();
   readonly watch: Watch;
@@ -51,7 +111,7 @@ export class Blocks {
   limit: number;
   readonly #backing: Backing;
   readonly #settings: Settings;
-  readonly #stacks: StackTable;
+  readonly #stacks: Stacks;
   readonly #classes: SizeClasses;
   readonly #rests: Rests;
   /** The page of each class that has slots left. Full pages are out of the way. */
@@ -60,7 +120,7 @@ export class Blocks {
   /** Bytes of runs: pages and large blocks, retired ones too. */
   #held = 0;
 
-  constructor(backing: Backing, settings: Settings, stacks: StackTable) {
+  constructor(backing: Backing, settings: Settings, stacks: Stacks) {
     this.#backing = backing;
     this.#settings = settings;
     this.#stacks = stacks;
@@ -77,8 +137,7 @@ export class Blocks {
     return this.#new(size, place, { heap, allocated: stack, resized: 0 });
   }
 
-  /** Frees a live block. */
-  free(block: Block, stack: number): void {
+  free(block: Block, stack: number): boolean {
     this.watch.zonesCheck(block, stack);
     this.requested -= block.size;
     this.live--;
@@ -86,6 +145,7 @@ export class Blocks {
     this.watch.poison(block);
     if (block instanceof Slot) this.#pageRetire(block.page, stack);
     else if (block instanceof Large) this.#retire(block, stack);
+    return true;
   }
 
   /** Makes a live block `size` bytes long; 0, and the block as it was, when that cannot be. */
@@ -112,19 +172,8 @@ export class Blocks {
     }
   }
 
-  /** Live blocks by where they come from. */
   leaks(): LeakGroup[] {
-    const groups = new Map<string, LeakGroup & { ptrs: number[]; bytes: number }>();
-    for (const block of this.table.blocks()) {
-      if (!block.live || !detectors.leak) continue;
-      const { allocated, resized } = block;
-      const key = `${allocated} ${resized}`;
-      const group = groups.get(key) ?? { ptrs: [], bytes: 0, allocated, resized };
-      groups.set(key, group);
-      group.ptrs.push(block.ptr);
-      group.bytes += block.size;
-    }
-    return [...groups.values()];
+    return leaksOf(this.table.blocks());
   }
 
   /** The live blocks of a heap. */

@@ -8,7 +8,7 @@ import { hex } from "../errors.ts";
 import { errorText } from "../messages.ts";
 import type { Backing } from "./backing.ts";
 import { type Block, MAIN_HEAP, NATURAL, type Place, placeOf } from "./block.ts";
-import { Blocks } from "./blocks.ts";
+import { type BlockStore, Blocks } from "./blocks.ts";
 import { Deferred } from "./deferred.ts";
 import { exitAdd, exitRemove } from "./exit.ts";
 import { HeapIds } from "./ids.ts";
@@ -17,7 +17,10 @@ import { ownThreadId, type Settings } from "./options.ts";
 import { Plain } from "./plain.ts";
 import { type Report, reportsTell, reportsTellAside } from "./report.ts";
 import { gapsOf } from "./sample.ts";
-import { type Entry, StackTable } from "./sites.ts";
+import { SharedBlocks } from "./shared-blocks.ts";
+import { SharedStacks } from "./shared-stacks.ts";
+import type { SharedState } from "./shared-state.ts";
+import { type Entry, type Stacks, StackTable } from "./sites.ts";
 import { detectors } from "./switches.ts";
 import { Owner } from "./threads.ts";
 
@@ -67,15 +70,15 @@ export class Calls {
   /** Who serves those that go by. */
   readonly plain: Plain;
   readonly backing: Backing;
-  readonly blocks: Blocks;
-  readonly stacks: StackTable;
+  readonly blocks: BlockStore;
+  readonly stacks: Stacks;
   /** What C++'s new asks when memory is out. */
   newHandler: (() => void) | undefined;
   /** Told of every request that fails. */
   onError: ErrorHandler | undefined;
   readonly deferred = new Deferred();
   /** The heap of calls that name none. */
-  readonly heaps = new HeapIds();
+  readonly heaps: HeapIds;
   readonly #handles = new FinalizationRegistry<Held>((held) => this.#forgotten(held));
   readonly #settings: Settings;
   readonly #sampling: boolean;
@@ -84,19 +87,30 @@ export class Calls {
   readonly #owner: Owner | undefined;
   readonly #created: number;
 
-  constructor(backing: Backing, settings: Settings, entry: Entry) {
+  /** @param state What threads share, if they do. */
+  constructor(backing: Backing, settings: Settings, entry: Entry, state?: SharedState) {
     const { stackTraceFrames, sampleEvery, seed, threadId, threadState } = settings;
     this.backing = backing;
     this.plain = new Plain(backing.plain);
-    this.stacks = new StackTable(stackTraceFrames);
-    this.blocks = new Blocks(backing, settings, this.stacks);
+    if (state) {
+      const stacks = new SharedStacks(state, stackTraceFrames, threadId());
+      this.stacks = stacks;
+      this.blocks = new SharedBlocks(backing, settings, stacks, state);
+      this.heaps = new HeapIds(() => state.heap());
+    } else {
+      this.stacks = new StackTable(stackTraceFrames);
+      this.blocks = new Blocks(backing, settings, this.stacks);
+      this.heaps = new HeapIds();
+    }
     this.#settings = settings;
     this.#sampling = sampleEvery > 1;
     this.#gap = gapsOf(sampleEvery, seed);
     this.skip = this.#gap();
-    const told = threadId !== ownThreadId || threadState !== undefined;
+    const told = !state && (threadId !== ownThreadId || threadState !== undefined);
     this.#owner = told ? new Owner(threadId, threadState) : undefined;
     this.#created = this.stacks.capture(entry);
+    // Of the threads that share an allocator, its maker looks for leaks at the end.
+    if (state && settings.reportAtExit && this.blocks.isMaker) exitAdd(this);
   }
 
   /** A guarded block; 0 = out of memory. */
@@ -104,7 +118,7 @@ export class Calls {
     const stack = this.#enter(site);
     if (stack === REFUSED) return 0;
     this.deferred.beat();
-    if (this.blocks.live === 0 && this.#settings.reportAtExit) exitAdd(this);
+    if (this.#isFirst()) exitAdd(this);
     const heap = this.heaps.of(site.heap);
     const ptr = this.deferred.attempt(() =>
       this.blocks.allocate(size, place ?? NATURAL, heap, stack),
@@ -134,11 +148,15 @@ export class Calls {
     if (stack === REFUSED) return;
     const block = this.#block(site.call, ptr, stack);
     this.#settings.log?.(`${site.call} ${hex(ptr)}${block ? ` of ${block.size}` : ""}`);
-    if (block) {
-      this.#compare(site.call, block, given, stack);
-      this.blocks.free(block, stack);
-    }
+    if (block) this.#free(site, block, given, stack);
     this.#tell();
+  }
+
+  #free(site: Site, block: Block, given: Given | undefined, stack: number): void {
+    const { ptr } = block;
+    this.#compare(site.call, block, given, stack);
+    if (this.blocks.free(block, stack)) return;
+    this.blocks.watch.refuse(site.call, ptr, stack, this.blocks.table, this.blocks.retired);
   }
 
   /** Where the block is afterwards; 0, and it is as it was, when that cannot be. */
@@ -232,8 +250,8 @@ export class Calls {
   deinit(site: Site): number {
     const stack = this.#enter(site);
     if (stack === REFUSED) return 0;
-    this.blocks.check(stack);
-    const count = this.#leaksFind();
+    this.blocks.check(stack, this.blocks.isMaker);
+    const count = this.blocks.isMaker ? this.#leaksFind() : 0;
     this.blocks.clear();
     this.heaps.endAll();
     exitRemove(this);
@@ -261,8 +279,14 @@ export class Calls {
 
   exit(): void {
     this.blocks.check(0);
-    this.#leaksFind();
+    if (this.blocks.isMaker) this.#leaksFind();
     reportsTellAside(this.#settings.onReport, this.blocks.watch.reports.splice(0));
+  }
+
+  /** Whether somebody must look for leaks from now on. */
+  #isFirst(): boolean {
+    const { live, isMaker } = this.blocks;
+    return live === 0 && isMaker && this.#settings.reportAtExit;
   }
 
   /** The stack of a call, or REFUSED for one by a thread that may not. */

@@ -3,7 +3,6 @@
  * two would (Zig's classes double: with zones, a block of 64 bytes would take 256).
  */
 
-/** Slots of a page, at least. */
 const SLOTS_LEAST = 16;
 const GRANULE = 16;
 
@@ -15,8 +14,9 @@ export class SizeClasses {
   /** The class for so many granules of 16 bytes. */
   readonly #class: Uint8Array;
 
-  constructor(pageSize: number) {
-    this.slots = slotSizes(Math.floor(pageSize / SLOTS_LEAST));
+  /** @param least Slots of a page, at least. */
+  constructor(pageSize: number, least = SLOTS_LEAST) {
+    this.slots = slotSizes(Math.floor(pageSize / least));
     const largest = this.slots.at(-1) as number;
     this.alignment = 2 ** Math.floor(Math.log2(largest));
     this.#class = new Uint8Array(largest / GRANULE + 1);

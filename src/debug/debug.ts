@@ -2,18 +2,23 @@
 
 import type { ErrorHandler } from "../backend.ts";
 import { checkFunction, checkPointer, checkSize } from "../checks.ts";
+import { attachHeap } from "../create.ts";
 import { heapDestroyed, outOfMemory } from "../errors.ts";
 import { type MemorySource, wasmMemory } from "../memory/index.ts";
+import type { SharedHeap } from "../shared-heap.ts";
 import type { BlockVisitor } from "../walk.ts";
 import { abiOf, type DebugAbi } from "./abi.ts";
+import { type DebugHandle, handleCheck, handleMake, sharedNeed } from "./attach.ts";
 import { type AllocatorLike, type Backing, type BackingAllocator, backingOf } from "./backing.ts";
 import { MAIN_HEAP } from "./block.ts";
+import type { Finder } from "./blocks.ts";
 import { Calls, type Site } from "./calls.ts";
 import type { DeferredFree } from "./deferred.ts";
 import { DebugFamily } from "./family.ts";
 import { DebugHeap } from "./heaps.ts";
 import { type DebugOptions, type Settings, settingsOf } from "./options.ts";
-import type { Cells } from "./table.ts";
+import { SharedState } from "./shared-state.ts";
+import type { Entry } from "./sites.ts";
 import { type DebugVisitOptions, itemsVisit } from "./visit.ts";
 
 /** Figures of a debug allocator, as they are now. */
@@ -47,15 +52,19 @@ export class DebugAllocator extends DebugFamily implements AllocatorLike, Dispos
   readonly #calls: Calls;
   /** For blocks that are not guarded: who serves them, and how to tell them. */
   readonly #plain: AllocatorLike;
-  readonly #cells: Cells | undefined;
+  readonly #cells: Finder["cells"] | undefined;
+  readonly #settings: Settings;
+  readonly #state: SharedState | undefined;
   /** The heaps beside this one, by their ids. */
   readonly #heaps = new Map<number, DebugHeap>();
 
-  /** Use debug. */
-  constructor(backing: Backing, settings: Settings) {
-    const calls = new Calls(backing, settings, debug);
+  /** Use debug or attachDebug. */
+  constructor(backing: Backing, settings: Settings, entry: Entry, state?: SharedState) {
+    const calls = new Calls(backing, settings, entry, state);
     super(calls, undefined);
     this.#calls = calls;
+    this.#settings = settings;
+    this.#state = state;
     this.#plain = backing.plain;
     this.#cells = settings.sampleEvery > 1 ? calls.blocks.table.cells : undefined;
     this.abi = abiOf(this.verbs);
@@ -190,6 +199,33 @@ export class DebugAllocator extends DebugFamily implements AllocatorLike, Dispos
     this.#calls.deferred.free = free;
   }
 
+  /**
+   * What another thread needs for attachDebug; any number of threads may use it.
+   *
+   * @throws TypeError unless the allocator was made with `threadSafe`.
+   */
+  handle(): DebugHandle {
+    return handleMake(this.#shared().handle(), this.#stateNeed(), this.#settings);
+  }
+
+  /**
+   * Starts a Worker whose end the heap below watches: see SharedHeap.startWorker. `make` gets the
+   * handle for attachDebug.
+   */
+  startWorker<W extends { terminate(): unknown }>(make: (handle: DebugHandle) => W): W {
+    const state = this.#stateNeed();
+    return this.#shared().startWorker((heap) => make(handleMake(heap, state, this.#settings)));
+  }
+
+  #shared(): SharedHeap {
+    return sharedNeed(this.#plain);
+  }
+
+  #stateNeed(): SharedState {
+    if (!this.#state) throw new TypeError("handle needs a debug allocator with threadSafe");
+    return this.#state;
+  }
+
   /** Forgets what retainMetadata has kept of memory that was given back. */
   flushRetainedMetadata(): void {
     this.#calls.blocks.retired.pastFlush();
@@ -247,6 +283,35 @@ export function debug(allocator?: BackingAllocator, options: DebugOptions = {}):
   const backing = backingOf(allocator ?? options?.backingAllocator ?? wasmMemory());
   const settings = settingsOf(options, backing.kind === "memory" ? MEMORY_PAGE : PAGE);
   // Memory is given back in whole pages of the memory below.
-  const pageSize = Math.max(settings.pageSize, backing.pages?.operations.pageBytes ?? 0);
-  return new DebugAllocator(backing, { ...settings, pageSize });
+  const least = settings.threadSafe ? MEMORY_PAGE : (backing.pages?.operations.pageBytes ?? 0);
+  const whole = { ...settings, pageSize: Math.max(settings.pageSize, least) };
+  if (!settings.threadSafe) return new DebugAllocator(backing, whole, debug);
+  sharedNeed(backing.plain);
+  return new DebugAllocator(backing, whole, debug, new SharedState());
+}
+
+/** Options that each thread has for itself. */
+export type AttachDebugOptions = Pick<
+  DebugOptions,
+  "onReport" | "verboseLog" | "reportAtExit" | "seed" | "threadId"
+>;
+
+/**
+ * This thread's part of a debug allocator with `threadSafe`, over the same heap: `handle` is what
+ * its `handle()` answered, as it arrived in a Worker. Its deinit leaves the blocks to the others;
+ * leaks are told by the thread that made the allocator.
+ *
+ * @throws TypeError or RangeError for what is no such handle, HeapError as attachHeap does.
+ * @example
+ * const heap = debug(createHeap({ shared: true }), { threadSafe: true });
+ * const mine = attachDebug(heap.handle()); // mostly in a Worker, with the handle that it was sent
+ * heap.free(mine.malloc(100));
+ * mine.destroy();
+ */
+export function attachDebug(handle: DebugHandle, options: AttachDebugOptions = {}): DebugAllocator {
+  handleCheck(handle);
+  const together = { ...options, ...handle.options, threadSafe: true };
+  const settings = settingsOf(together, MEMORY_PAGE);
+  const backing = backingOf(attachHeap(handle.heap));
+  return new DebugAllocator(backing, settings, attachDebug, new SharedState(handle.state));
 }

@@ -6,13 +6,19 @@ export class HeapIds {
   /** The heap of calls that name none. */
   default = MAIN_HEAP;
   readonly #live = new Set([MAIN_HEAP]);
-  #last = MAIN_HEAP;
+  readonly #draw: () => number;
+
+  /** @param draw A number that no heap has had; where threads share a memory it is theirs. */
+  constructor(draw: () => number = counting()) {
+    this.#draw = draw;
+  }
 
   /** A new id, never used before; 0 when there were 2^23 already. */
   draw(): number {
-    if (this.#last === HEAPS_LIMIT) return 0;
-    this.#live.add(++this.#last);
-    return this.#last;
+    const id = this.#draw();
+    if (id > HEAPS_LIMIT) return 0;
+    this.#live.add(id);
+    return id;
   }
 
   has(id: number): boolean {
@@ -40,4 +46,9 @@ export class HeapIds {
   endAll(): void {
     for (const id of this.#live) this.end(id);
   }
+}
+
+function counting(): () => number {
+  let last = MAIN_HEAP;
+  return () => ++last;
 }

@@ -1,7 +1,14 @@
 /** An allocator that finds mistakes: `terrane/debug`. */
 export type { DebugAbi } from "./abi.ts";
+export type { DebugHandle } from "./attach.ts";
 export type { AllocatorLike, BackingAllocator } from "./backing.ts";
-export { DebugAllocator, type DebugStats, debug } from "./debug.ts";
+export {
+  type AttachDebugOptions,
+  attachDebug,
+  DebugAllocator,
+  type DebugStats,
+  debug,
+} from "./debug.ts";
 export type { DeferredFree } from "./deferred.ts";
 export { failAfter, failing, failRandomly } from "./failing.ts";
 export type { Place } from "./frames.ts";

@@ -1,7 +1,7 @@
 /** What a program can do wrong with its blocks: one function a mistake. */
 import { hex } from "../errors.ts";
 import { Report, type Trace } from "./report.ts";
-import type { StackTable } from "./sites.ts";
+import type { Stacks } from "./sites.ts";
 
 /** What is known of a block; stacks by number, 0 for none. */
 export interface BlockFacts {
@@ -42,10 +42,19 @@ export function blockText({ size, ptr }: BlockFacts): string {
 }
 
 /** Stacks under their titles; those that nobody took are left out, all but the last. */
-export function traces(stacks: StackTable, ...titled: [title: string, stack: number][]): Trace[] {
+export function traces(stacks: Stacks, ...titled: [title: string, stack: number][]): Trace[] {
   return titled
     .filter(([, stack], index) => stack !== 0 || index === titled.length - 1)
-    .map(([title, stack]) => ({ title, frames: stacks.frames(stack) }));
+    .map(([title, stack]) => ({
+      title: title + threadText(stacks, stack),
+      frames: stacks.frames(stack),
+    }));
+}
+
+/** Where several threads use an allocator, each stack is one thread's. */
+function threadText(stacks: Stacks, stack: number): string {
+  const thread = stacks.threadOf?.(stack);
+  return thread === undefined ? "" : ` by thread ${thread}`;
 }
 
 function story(block: BlockFacts, last: [string, number]): [string, number][] {
@@ -53,7 +62,7 @@ function story(block: BlockFacts, last: [string, number]): [string, number][] {
 }
 
 /** A free of a block that is free, and was not given out again since. */
-export function doubleFree(stacks: StackTable, block: BlockFacts, now: number): Report {
+export function doubleFree(stacks: Stacks, block: BlockFacts, now: number): Report {
   return new Report(
     "ERR_DOUBLE_FREE",
     `double free of ${blockText(block)}`,
@@ -64,12 +73,7 @@ export function doubleFree(stacks: StackTable, block: BlockFacts, now: number): 
 }
 
 /** A call about a block that is free: a realloc after free, mostly. */
-export function useAfterFree(
-  stacks: StackTable,
-  call: string,
-  block: BlockFacts,
-  now: number,
-): Report {
+export function useAfterFree(stacks: Stacks, call: string, block: BlockFacts, now: number): Report {
   return new Report(
     "ERR_USE_AFTER_FREE",
     `${call} of ${blockText(block)} after it was freed`,
@@ -81,7 +85,7 @@ export function useAfterFree(
 
 /** A pointer from elsewhere, or one that was computed wrong. */
 export function invalidFree(
-  stacks: StackTable,
+  stacks: Stacks,
   call: string,
   ptr: number,
   nearest: BlockFacts | undefined,
@@ -110,7 +114,7 @@ function distance(ptr: number, { ptr: start, size }: BlockFacts): string {
 
 /** A pointer into a block: after pointer arithmetic, or to a member that is not the first. */
 export function interiorPointer(
-  stacks: StackTable,
+  stacks: Stacks,
   call: string,
   ptr: number,
   block: BlockFacts,
@@ -128,7 +132,7 @@ export function interiorPointer(
 
 /** A free or resize that says another size than the block was asked for with. */
 export function sizeMismatch(
-  stacks: StackTable,
+  stacks: Stacks,
   call: string,
   block: BlockFacts,
   given: number,
@@ -145,7 +149,7 @@ export function sizeMismatch(
 
 /** A free or resize that says another alignment than the block was asked for with. */
 export function alignmentMismatch(
-  stacks: StackTable,
+  stacks: Stacks,
   call: string,
   block: BlockFacts,
   given: number,
@@ -162,7 +166,7 @@ export function alignmentMismatch(
 
 /** A loop that goes one too far, a string without room for its NUL. */
 export function writePastEnd(
-  stacks: StackTable,
+  stacks: Stacks,
   block: BlockFacts,
   { at, count }: Damage,
   now: number,
@@ -179,7 +183,7 @@ export function writePastEnd(
 
 /** An index below zero. */
 export function writeBeforeStart(
-  stacks: StackTable,
+  stacks: Stacks,
   block: BlockFacts,
   { at, count }: Damage,
   now: number,
@@ -196,7 +200,7 @@ export function writeBeforeStart(
 
 /** A write through a pointer that was kept too long. */
 export function writeAfterFree(
-  stacks: StackTable,
+  stacks: Stacks,
   block: BlockFacts,
   { at, count }: Damage,
   now: number,
@@ -213,7 +217,7 @@ export function writeAfterFree(
 
 /** A call by another thread than the one that made an allocator which is not thread-safe. */
 export function wrongThread(
-  stacks: StackTable,
+  stacks: Stacks,
   call: string,
   threads: { owner: number; user: number },
   created: number,
@@ -230,7 +234,7 @@ export function wrongThread(
 
 /** A request beyond requestedMemoryLimit. It is answered with 0, as if memory were out. */
 export function memoryLimit(
-  stacks: StackTable,
+  stacks: Stacks,
   request: { size: number; total: number; limit: number },
   now: number,
 ): Report {
@@ -248,7 +252,7 @@ export function memoryLimit(
 const PTRS_NAMED = 4;
 
 /** Blocks that are live when none should be: one report, the places with most bytes first. */
-export function leak(stacks: StackTable, groups: readonly LeakGroup[]): Report {
+export function leak(stacks: Stacks, groups: readonly LeakGroup[]): Report {
   const sorted = [...groups].sort((a, b) => b.bytes - a.bytes);
   const total = sorted.reduce((sum, group) => sum + group.bytes, 0);
   const count = sorted.reduce((sum, group) => sum + group.ptrs.length, 0);
@@ -261,7 +265,7 @@ export function leak(stacks: StackTable, groups: readonly LeakGroup[]): Report {
   );
 }
 
-function leakTraces(stacks: StackTable, { allocated, resized, ptrs, bytes: sum }: LeakGroup) {
+function leakTraces(stacks: Stacks, { allocated, resized, ptrs, bytes: sum }: LeakGroup) {
   const named = ptrs.slice(0, PTRS_NAMED).map(hex);
   if (ptrs.length > PTRS_NAMED) named.push("…");
   const title = `${blocks(ptrs.length)} of ${bytes(sum)} (${named.join(", ")}) allocated`;
@@ -270,7 +274,7 @@ function leakTraces(stacks: StackTable, { allocated, resized, ptrs, bytes: sum }
 }
 
 /** The garbage collector took the view, and the block that only it led to is still there. */
-export function forgottenHandle(stacks: StackTable, block: BlockFacts): Report {
+export function forgottenHandle(stacks: Stacks, block: BlockFacts): Report {
   return new Report(
     "ERR_FORGOTTEN_HANDLE",
     `forgotten handle: ${blockText(block)} is still allocated, but what held it was collected`,

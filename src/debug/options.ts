@@ -76,8 +76,8 @@ export const debugOptions: OptionRow[] = [
     name: "threadSafe",
     type: "boolean",
     default: "false",
-    text: "Must be false: the allocator belongs to one thread, and reports use by another.",
-    refuse: (value) => (value === true ? threadSafeMissing() : wrongFlag("threadSafe", value)),
+    text: "For a heap that threads share. Else it is one thread's, and says who else uses it.",
+    refuse: (value) => wrongFlag("threadSafe", value),
   },
   {
     name: "neverUnmap",
@@ -191,6 +191,9 @@ export function settingsOf(options: DebugOptions, pageSize: number): Settings {
   if (settings.sampleEvery > 1 && settings.enableMemoryLimit) {
     throw new TypeError("enableMemoryLimit needs every allocation to be guarded, not a sample");
   }
+  if (settings.threadSafe && settings.threadState) {
+    throw new TypeError("threadState is for an allocator of one thread: threadSafe needs none");
+  }
   return settings;
 }
 
@@ -263,10 +266,4 @@ export function wrongSink(value: unknown): Error | undefined {
     return wrongKind("onReport", '"print", "throw" or a function', value);
   }
   return new RangeError(`onReport must be "print", "throw" or a function, not "${value}"`);
-}
-
-function threadSafeMissing(): RangeError {
-  return new RangeError(
-    "threadSafe must be false: a heap that threads share cannot be watched yet",
-  );
 }

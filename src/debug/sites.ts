@@ -22,6 +22,18 @@ export interface Frame {
 /** The function whose frame, and every one above it, is left out of a stack. */
 export type Entry = (...args: never[]) => unknown;
 
+/** Call stacks by number, as whoever reports needs them. */
+export interface Stacks {
+  /** The stack that called `entry`; 0 where there is none. */
+  capture(entry: Entry): number;
+  /** The frames of a stack, innermost first. */
+  frames(id: number): Frame[];
+  /** The thread that took a stack, where there can be several. */
+  threadOf?(id: number): number | undefined;
+  /** What they take. */
+  readonly bytes: number;
+}
+
 interface Url {
   readonly index: number;
   /** A file of this package or of Node: its frames tell the user nothing. */
@@ -32,7 +44,7 @@ interface Url {
 const FIRST_NODES = 1024;
 
 /** Nodes of the trie in words, found by an open-addressed table of parent, file and position. */
-export class StackTable {
+export class StackTable implements Stacks {
   readonly #limit: number;
   readonly #urls = new Map<string, Url>();
   #parents = new Uint32Array(FIRST_NODES);
@@ -72,6 +84,11 @@ export class StackTable {
       found.push(this.#frames[node] as Frame);
     }
     return found.reverse();
+  }
+
+  /** A node: its frame, and the node of the frame that is farther in. */
+  node(id: number): { parent: number; frame: Frame } {
+    return { parent: this.#parents[id] as number, frame: this.#frames[id] as Frame };
   }
 
   /** Bytes that all stacks together take, frames by estimate. */

@@ -1,5 +1,7 @@
 /** From addresses to pages and large blocks. */
 import { type Block, type Large, Page } from "./block.ts";
+import type { LeakGroup } from "./mistakes.ts";
+import { detectors } from "./switches.ts";
 
 /**
  * How many pages and large blocks touch each cell. With it a sampling allocator tells nearly all
@@ -40,6 +42,21 @@ export class Cells {
     grown.set(this.#touched);
     this.#touched = grown;
   }
+}
+
+/** Live blocks by where they come from. */
+export function leaksOf(blocks: Iterable<Block>): LeakGroup[] {
+  const groups = new Map<string, LeakGroup & { ptrs: number[]; bytes: number }>();
+  for (const block of blocks) {
+    if (!block.live || !detectors.leak) continue;
+    const { allocated, resized } = block;
+    const key = `${allocated} ${resized}`;
+    const group = groups.get(key) ?? { ptrs: [], bytes: 0, allocated, resized };
+    groups.set(key, group);
+    group.ptrs.push(block.ptr);
+    group.bytes += block.size;
+  }
+  return [...groups.values()];
 }
 
 /**

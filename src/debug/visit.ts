@@ -1,6 +1,6 @@
 /** The walk over what is live, page by page in address order. */
 import type { AreaVisitor, BlockVisitor, HeapArea } from "../walk.ts";
-import { type Block, type Large, Page } from "./block.ts";
+import type { Block, Item } from "./block.ts";
 
 export interface DebugVisitOptions {
   /** Called for each page and each run of a large block, before its blocks; false stops. */
@@ -9,7 +9,7 @@ export interface DebugVisitOptions {
 
 /** Visits the live blocks that `wanted` chooses, as they were when the walk began. */
 export function itemsVisit(
-  items: Iterable<Page | Large>,
+  items: Iterable<Item>,
   wanted: (block: Block) => boolean,
   visit: BlockVisitor | undefined,
   { areas }: DebugVisitOptions = {},
@@ -24,13 +24,6 @@ export function itemsVisit(
   return true;
 }
 
-function areaOf(item: Page | Large, used: number): HeapArea {
-  const { base, bytes } = item.run;
-  if (!(item instanceof Page)) {
-    const all = { reserved: bytes, committed: bytes, blockSize: bytes, fullBlockSize: bytes };
-    return { start: base, used, ...all };
-  }
-  const { count, slot, end } = item;
-  const blocks = { reserved: count * slot, blockSize: slot, fullBlockSize: slot };
-  return { start: base, committed: end - base, used, ...blocks };
+function areaOf({ run, area }: Item, used: number): HeapArea {
+  return { start: run.base, used, fullBlockSize: area.blockSize, ...area };
 }

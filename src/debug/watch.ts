@@ -1,5 +1,6 @@
 /** Looks at blocks, at the zones around them and at poison; piles up reports of what is wrong. */
-import { type Block, Large, type Page, watchedFrom } from "./block.ts";
+import { type Block, type Item, Large, watchedFrom } from "./block.ts";
+import type { Finder, Past } from "./blocks.ts";
 import {
   type Damage,
   doubleFree,
@@ -12,10 +13,8 @@ import {
 } from "./mistakes.ts";
 import type { Settings } from "./options.ts";
 import type { Report } from "./report.ts";
-import type { Retired } from "./retired.ts";
-import type { StackTable } from "./sites.ts";
+import type { Stacks } from "./sites.ts";
 import { detectors } from "./switches.ts";
-import type { BlockTable } from "./table.ts";
 import { type Bytes, Zones } from "./zones.ts";
 
 /** A sample must stay cheap also when it hits a block of megabytes. */
@@ -27,14 +26,14 @@ const isFree = /^(c?free|operator delete)/;
 export class Watch {
   /** What was found during a call, told when it is over. */
   readonly reports: Report[] = [];
-  readonly #stacks: StackTable;
+  readonly #stacks: Stacks;
   readonly #zones: Zones;
   /** Option safety: without it nothing is written and nothing looked at. */
   readonly #active: boolean;
   /** The most bytes of a block, from its start, that are marked as new and as freed. */
   readonly #reach: number;
 
-  constructor(memory: Bytes, stacks: StackTable, settings: Settings) {
+  constructor(memory: Bytes, stacks: Stacks, settings: Settings) {
     this.#stacks = stacks;
     this.#zones = new Zones(memory, settings.canary);
     this.#active = settings.safety;
@@ -96,19 +95,19 @@ export class Watch {
   }
 
   /** poisonCheck of a page or large block: in one sweep, if all is well. */
-  poisonCheckAll(item: Page | Large, stack: number): void {
+  poisonCheckAll(item: Item, stack: number): void {
     if (item instanceof Large) this.poisonCheck(item, stack);
     else if (this.#active && this.#isDamaged(item)) {
       for (const block of item.blocks()) this.poisonCheck(block, stack);
     }
   }
 
-  #isDamaged({ rest, base, end }: Page): boolean {
+  #isDamaged({ rest, base, end }: Item): boolean {
     return rest !== "closed" && this.#zones.restDamage(rest, base, end) !== undefined;
   }
 
   /** Says what is wrong with a pointer that is no live block. */
-  refuse(call: string, ptr: number, stack: number, table: BlockTable, retired: Retired): void {
+  refuse(call: string, ptr: number, stack: number, table: Finder, retired: Past): void {
     const report =
       this.#known(call, ptr, stack, table.covering(ptr)) ??
       this.#known(call, ptr, stack, retired.pastAt(ptr)) ??
@@ -131,7 +130,7 @@ export class Watch {
     return detectors.useAfterFree ? useAfterFree(this.#stacks, call, block, stack) : undefined;
   }
 
-  #unknown(call: string, ptr: number, stack: number, table: BlockTable): Report | undefined {
+  #unknown(call: string, ptr: number, stack: number, table: Finder): Report | undefined {
     if (!detectors.invalidFree) return undefined;
     return invalidFree(this.#stacks, call, ptr, table.nearest(ptr), stack);
   }

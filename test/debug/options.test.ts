@@ -70,10 +70,6 @@ test("wrong values are RangeErrors", () => {
     refusal({ onReport: "mail" }),
     'RangeError: onReport must be "print", "throw" or a function, not "mail"',
   );
-  assert.equal(
-    refusal({ threadSafe: true }),
-    "RangeError: threadSafe must be false: a heap that threads share cannot be watched yet",
-  );
 });
 
 test("options that clash are refused", () => {
