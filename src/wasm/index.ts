@@ -33,6 +33,14 @@ export {
   reportText,
 } from "./report.ts";
 export { type CheckerOptions, CheckHalt } from "./reporter.ts";
+export {
+  BLOCK_OVERHEAD,
+  OBJECT_OVERHEAD,
+  Rtrace,
+  type RtraceBlock,
+  type RtraceOptions,
+  TOTAL_OVERHEAD,
+} from "./rtrace.ts";
 export { type Suppression, suppressionsRead } from "./suppress.ts";
 export { Symbols } from "./symbols.ts";
 export type { CodeWriter } from "./writer.ts";

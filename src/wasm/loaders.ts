@@ -1,10 +1,14 @@
-/** Other people's loaders: how a checked module comes into what instantiates modules on its own. */
-import type { Checker } from "./checker.ts";
+/**
+ * Other people's loaders: how a checked or overridden module comes into what instantiates modules
+ * on its own.
+ */
+import { Checker } from "./checker.ts";
+import type { Overridden } from "./override.ts";
 
 /** Settings for the Module object of emscripten: see emscriptenHooks. */
 export interface EmscriptenHooks {
-  /** For builds that make the memory in JavaScript; others pay no heed to it. */
-  readonly wasmMemory: WebAssembly.Memory;
+  /** For builds that make the memory in JavaScript; others pay no heed to it. Of a checker. */
+  readonly wasmMemory?: WebAssembly.Memory;
   readonly instantiateWasm: (
     imports: WebAssembly.Imports,
     done: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void,
@@ -12,21 +16,35 @@ export interface EmscriptenHooks {
 }
 
 /**
- * What an emscripten build is started with, so that it loads the checked module. When the
- * checked module cannot be instantiated, the rejection is not handled: emscripten has no way to
- * hear of it.
+ * What an emscripten build is started with, so that it loads the checked module, or the overridden
+ * one of the merged form. When that cannot be instantiated, the rejection is not handled: emscripten
+ * has no way to hear of it.
  *
  * @example
  * const checker = new Checker(instrument(bytes));
- * const sqlite = await sqlite3InitModule({ ...emscriptenHooks(checker), print });
+ * const checked = await sqlite3InitModule({ ...emscriptenHooks(checker), print });
+ * const overridden = await sqlite3InitModule(emscriptenHooks(override(bytes)));
  */
-export function emscriptenHooks(checker: Checker): EmscriptenHooks {
+export function emscriptenHooks(module: Checker | Overridden): EmscriptenHooks {
+  if (!(module instanceof Checker)) return hooksOf(module.bytes, (imports) => imports);
+  const { instrumented, memory } = module;
+  const hooks = hooksOf(
+    instrumented.bytes,
+    (imports) => module.importObject(imports),
+    (instance) => module.attach(instance),
+  );
+  return { wasmMemory: memory, ...hooks };
+}
+
+function hooksOf(
+  bytes: Uint8Array<ArrayBuffer>,
+  extend: (imports: WebAssembly.Imports) => WebAssembly.Imports,
+  attach?: (instance: WebAssembly.Instance) => void,
+): EmscriptenHooks {
   return {
-    wasmMemory: checker.memory,
     instantiateWasm(imports, done) {
-      const { bytes } = checker.instrumented;
-      WebAssembly.instantiate(bytes, checker.importObject(imports)).then((loaded) => {
-        checker.attach(loaded.instance);
+      WebAssembly.instantiate(bytes, extend(imports)).then((loaded) => {
+        attach?.(loaded.instance);
         done(loaded.instance, loaded.module);
       });
       return {};

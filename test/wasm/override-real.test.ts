@@ -1,7 +1,8 @@
 /** Programs of the npm registry do their jobs on our heap: same output, in their own loaders. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { override } from "#dist/wasm/index.js";
+import sqlite3InitModule from "@sqlite.org/sqlite-wasm";
+import { emscriptenHooks, override } from "#dist/wasm/index.js";
 import {
   formatter,
   quickJs,
@@ -22,6 +23,23 @@ for (const program of realPrograms) {
     assert.equal(await program.run(bytes, SIZE), await program.run(program.bytes, SIZE));
   });
 }
+
+test("emscriptenHooks brings the overridden module into emscripten's loader", async () => {
+  const init = sqlite3InitModule as (hooks: object) => ReturnType<typeof sqlite3InitModule>;
+  const overridden = override(sqlite.bytes);
+  const { oo1, wasm } = await init(emscriptenHooks(overridden));
+  const db = new oo1.DB(":memory:");
+  assert.deepEqual(db.selectValue("select sum(length(randomblob(1000000))) from (select 1)"), 1e6);
+  db.close();
+  // Views of JavaScript follow what our heap has grown.
+  const before = wasm.heap8().byteLength;
+  const ptr = wasm.alloc(before);
+  assert.ok(wasm.heap8().byteLength > before);
+  wasm.heap8().fill(7, ptr, ptr + before);
+  wasm.dealloc(ptr);
+  const names = new Set(overridden.report.functions.map((each) => each.role.name));
+  assert.ok(names.has("malloc"));
+});
 
 test("pages come from emscripten's sbrk where there is one, and from memory.grow elsewhere", () => {
   const pages = (program: typeof sqlite) => {
