@@ -17,8 +17,8 @@ export interface EmscriptenHooks {
 
 /**
  * What an emscripten build is started with, so that it loads the checked module, or the overridden
- * one of the merged form. When that cannot be instantiated, the rejection is not handled: emscripten
- * has no way to hear of it.
+ * one of the merged form. When that cannot be instantiated, the rejection is not handled:
+ * emscripten has no way to hear of it.
  *
  * @example
  * const checker = new Checker(instrument(bytes));

@@ -36,7 +36,9 @@ export class Merge {
   readonly #indices = new Map<number, number>();
   /** The function that grows the memory. */
   readonly grow: number;
-  /** Global with the end of the memory that the heap may take when it begins, in slices. */
+  /**
+   * Global with the end of the memory that the heap may take when it begins, in slices; 0 before.
+   */
   readonly top: number;
 
   /** @throws Error when the core has parts that cannot be merged: it is built with this package. */
@@ -55,11 +57,6 @@ export class Merge {
   /** The index of a function that the core exports, in the new module. */
   index(name: string): number {
     return this.#function(this.#exported(name));
-  }
-
-  /** The global with the heap that calls work on: 0 before it has begun. */
-  get heap(): number {
-    return this.#globals[1] as number;
   }
 
   #exported(name: string): number {

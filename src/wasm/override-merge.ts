@@ -122,7 +122,7 @@ class Merger {
    */
   #beginCheck(code: CodeWriter, role: Role): void {
     if (role.action === "refuse") return;
-    code.with(op.globalGet, this.#merge.heap).op(op.i32Eqz).if();
+    code.with(op.globalGet, this.#merge.top).op(op.i32Eqz).if();
     if (role.action === "free") code.op(op.return);
     else {
       code.call(this.#begin).op(op.i32Eqz).if();
