@@ -30,11 +30,13 @@ const tests = [
   "sizeclass/lockstep",
   "threads/stress",
   "wasm/blocks",
+  "wasm/defined-numbers",
   "wasm/leaks",
   "wasm/random",
   "wasm/reader",
   "wasm/real-programs",
   "wasm/symbols",
+  "wasm/uninit",
 ];
 const files = tests.map((name) => `build/test/${name}.test.js`);
 const end = Date.now() + minutes * 60000;

@@ -1,6 +1,7 @@
 /**
- * What checking costs: eight C kernels, original against checked, in alternated rounds; and how long
- * the instrumentation of a module of 5 MB takes. Run after `npm run build`.
+ * What checking costs: eight C kernels, original against checked (with --uninit: against following
+ * definedness too), in alternated rounds; and how long the instrumentation of a module of 5 MB
+ * takes. Run after `npm run build`.
  */
 import { readFileSync } from "node:fs";
 import { Checker, instrument, ModuleEditor, readModule } from "../../dist/wasm/index.js";
@@ -17,6 +18,7 @@ const SIZES = {
   sieve: 5_000_000,
 };
 
+const options = { uninitialised: process.argv.includes("--uninit") };
 const file = new Uint8Array(readFileSync(new URL("kernels.wasm", import.meta.url)));
 const wasi = { wasi_snapshot_preview1: new Proxy({}, { get: () => () => 0 }) };
 const names = readModule(file).imports.map((each) => each.name);
@@ -24,7 +26,7 @@ const stubs = Object.fromEntries(names.map((name) => [name, () => 0]));
 const imports = { ...wasi, wasi_snapshot_preview1: stubs };
 
 const original = new WebAssembly.Instance(new WebAssembly.Module(file), imports).exports;
-const checker = new Checker(instrument(file));
+const checker = new Checker(instrument(file, options));
 const module = new WebAssembly.Module(checker.instrumented.bytes);
 const instance = new WebAssembly.Instance(module, checker.importObject(imports));
 checker.attach(instance);
@@ -70,8 +72,8 @@ function moduleOf(bytes) {
 }
 
 const large = moduleOf(5e6);
-const takes = Array.from({ length: ROUNDS }, () => time(() => instrument(large))[0]);
-const { bytes, checks } = instrument(large);
+const takes = Array.from({ length: ROUNDS }, () => time(() => instrument(large, options))[0]);
+const { bytes, checks } = instrument(large, options);
 console.log(
   `instrumentation of ${large.length} bytes: first ${takes[0].toFixed(0)} ms, ` +
     `median ${median(takes).toFixed(0)} ms; ${checks} checks, ${bytes.length} bytes`,

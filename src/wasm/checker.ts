@@ -2,6 +2,8 @@
 import { hex } from "../errors.ts";
 import { type Block, Blocks, type Near } from "./blocks.ts";
 import { INFO_SIZE, INFO_WRITE } from "./checks.ts";
+import { DefinedMemory } from "./defined-memory.ts";
+import { HOST_CALL, USES } from "./defined-setting.ts";
 import { type AllocatorHooks, HOST_MODULE } from "./hooks.ts";
 import type { Instrumented } from "./instrument.ts";
 import { GRANULE_SHIFT, NULL_PAGE, OPEN, PAGE } from "./layout.ts";
@@ -48,6 +50,9 @@ export class Checker {
   readonly #regions: Regions;
   readonly #shadow: Uint8Array;
   readonly #words: Uint32Array;
+  readonly #defined: DefinedMemory | undefined;
+  /** What was never written and has been told of. */
+  readonly #told = new Set<string>();
   readonly #kept: number[] = [];
   readonly #families: readonly Family[];
   #exports: WebAssembly.Exports = {};
@@ -65,6 +70,7 @@ export class Checker {
     });
     this.#shadow = new Uint8Array(this.memory.buffer, layout.shadowStart);
     this.#words = new Uint32Array(this.memory.buffer);
+    if (instrumented.uninitialised) this.#defined = new DefinedMemory(this.memory, layout);
     this.#blocks = new Blocks(this.memory, layout, options.quarantine ?? QUARANTINE_BYTES);
     this.#regions = regionsOf(instrumented);
     this.#shadow.fill(OPEN, 0, (layout.initialPages * PAGE) >>> GRANULE_SHIFT);
@@ -90,8 +96,10 @@ export class Checker {
     this.#exports = instance.exports;
   }
 
-  #host(): AllocatorHooks & { report(address: number, info: number, length: number): void } {
+  #host(): WebAssembly.ModuleImports & AllocatorHooks {
     return {
+      undefined: (origin: number, use: number) => this.#undefined(origin >>> 0, use),
+      settle: (address: number, size: number) => this.#defined?.settle(address >>> 0, size) ?? 0,
       alloc: (size, align, who, context) => this.#alloc(1, size, align, who, context, false),
       zero: (count, size, align, who, context) =>
         this.#alloc(count, size, align, who, context, true),
@@ -100,7 +108,8 @@ export class Checker {
         this.#realloc(ptr >>> 0, (count >>> 0) * (size >>> 0), old, align, who, context),
       posix: (out, align, size, who, context) => this.#posix(out >>> 0, align, size, who, context),
       usable: (ptr) => this.#usable(ptr >>> 0),
-      report: (address, info, length) => this.#access(address >>> 0, info, length >>> 0),
+      report: (address: number, info: number, length: number) =>
+        this.#access(address >>> 0, info, length >>> 0),
     };
   }
 
@@ -123,6 +132,8 @@ export class Checker {
       ? this.#blocks.allocZero(bytes, align, who, stack)
       : this.#blocks.alloc(bytes, align, who, stack);
     if (ptr !== 0) this.#headerWrite(ptr, bytes, this.#families[who] as Family);
+    if (ptr !== 0 && zero) this.#defined?.define(ptr, bytes);
+    else if (ptr !== 0) this.#defined?.undefine(ptr, bytes);
     return ptr;
   }
 
@@ -155,11 +166,12 @@ export class Checker {
     const near = this.#blocks.near(ptr);
     if (near) return near.place === "inside" ? "interior-free" : "wild-free";
     if (ptr >= this.instrumented.layout.heapStart) return "wild-free";
-    const { stackTop, stackLow } = this.#regions;
-    const pointer = this.#stackPointer();
-    if (ptr < stackTop && ptr >= Math.min(pointer, stackTop) && ptr >= stackLow)
-      return "stack-free";
+    if (this.#isOnStack(ptr) && ptr >= this.#stackPointer()) return "stack-free";
     return ptr < this.instrumented.layout.initialPages * PAGE ? "static-free" : "wild-free";
+  }
+
+  #isOnStack(address: number): boolean {
+    return address >= this.#regions.stackLow && address < this.#regions.stackTop;
   }
 
   #stackPointer(): number {
@@ -212,7 +224,9 @@ export class Checker {
     else if (ptr !== 0) this.#freeCheck(id, old, who, stack);
     const moved = this.#alloc(1, size, align, who, context, false);
     if (!good || moved === 0) return moved;
-    this.#blocks.copy(ptr, moved, Math.min(size, this.#blocks.size(id)));
+    const both = Math.min(size, this.#blocks.size(id));
+    this.#blocks.copy(ptr, moved, both);
+    this.#defined?.copy(ptr, moved, both);
     this.#blocks.free(id, who, stack);
     return moved;
   }
@@ -240,7 +254,8 @@ export class Checker {
 
   /**
    * Checks that the program may touch a range, as hosts do on its behalf: a system call that reads
-   * into a buffer which is too short is the program's mistake.
+   * into a buffer which is too short is the program's mistake, and so is one that writes out what
+   * the program has not written.
    */
   checkRange(address: number, length: number, write: boolean): void {
     const end = address + length;
@@ -252,6 +267,13 @@ export class Checker {
       this.#access(bad, (write ? INFO_WRITE : 0) | (length & INFO_SIZE), length);
       return;
     }
+    if (write) this.#defined?.define(address, length);
+    else this.#definedCheck(address, length);
+  }
+
+  #definedCheck(address: number, length: number): void {
+    const at = this.#defined?.find(address, length) ?? -1;
+    if (at >= 0) this.#undefined(this.#defined?.settle(at, 1) ?? at, HOST_CALL);
   }
 
   #access(address: number, info: number, length: number): void {
@@ -264,6 +286,22 @@ export class Checker {
     const report = this.#reporter.tell(mistake);
     // Without a check this access would have trapped.
     if (kind === "wild-access" && this.#isOutside(address)) throw new CheckHalt(report);
+  }
+
+  /** Values go from place to place, and what was never written is told of once for all of them. */
+  #undefined(origin: number, use: number): void {
+    const stack = this.#stacks.capture();
+    const found = this.#blocks.near(origin);
+    const outer = this.#stacks.outermost(stack);
+    const key = `${origin} ${found ? found.block.id + found.block.made / 2 ** 32 : outer}`;
+    if (this.#told.has(key)) return;
+    this.#told.add(key);
+    const text = `${USES[use]} depends on what was never written at ${hex(origin)}`;
+    // It was alive when it was read.
+    const near = found && { ...found, block: { ...found.block, live: true } };
+    const where = this.#isOnStack(origin) ? "it is on the stack" : undefined;
+    const kind = "uninitialised-read";
+    this.#reporter.tell({ kind, text, address: origin, stack, near, where });
   }
 
   #accessKind(address: number, near: Near | undefined): Kind {

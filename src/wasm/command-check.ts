@@ -34,18 +34,21 @@ export interface CheckFlags extends WasiFlags {
   readonly json?: true;
   readonly leaks: boolean;
   readonly suppressions?: string;
+  readonly uninit?: true;
 }
 
 const HELP = `
 Examples:
   $ terrane check program.wasm
   $ terrane check --dir . --suppressions known.txt program.wasm input.txt
+  $ terrane check --uninit program.wasm
   $ terrane check --json --halt program.wasm > report.json
   $ terrane check --function malloc=12 --function free=14 stripped.wasm
 
 Finds accesses outside of heap blocks and through null pointers, use after free, double and invalid
-frees, mismatched new and delete, misuse of realloc, overflow in calloc, and leaks; see
-docs/checking.md. Build with -g for files and lines. The program is not changed.
+frees, mismatched new and delete, misuse of realloc, overflow in calloc, and leaks; with --uninit
+also uses of memory that was never written. See docs/checking.md. Build with -g for files and lines.
+The program is not changed.
 
 A suppressions file has lines KIND:PATTERN. A mistake of that kind (* for all) is not reported when
 a function or file on one of its stacks matches the pattern, in which * stands for any text.
@@ -65,6 +68,7 @@ export function checkCommandAdd(program: Command): void {
     .option("--suppressions <file>", "mistakes that are not to be reported")
     .option("--function <role=which>", "an allocator function by index or name", functionCollect)
     .option("--guess", "take functions for the allocator because they look like one")
+    .option("--uninit", "find uses of memory that was never written, too; slower")
     .addHelpText("after", HELP)
     .action(checkAction);
 }
@@ -90,7 +94,11 @@ async function checkAction(
 function programRead(path: string, flags: CheckFlags): Instrumented {
   const bytes = fileRead(path);
   try {
-    const instrumented = instrument(bytes, { functions: flags.function, guess: true });
+    const instrumented = instrument(bytes, {
+      functions: flags.function,
+      guess: true,
+      uninitialised: flags.uninit,
+    });
     engineCheck(path, bytes);
     commandCheck(path, instrumented.module);
     guessCheck(instrumented.functions, flags);

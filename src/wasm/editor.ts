@@ -16,7 +16,7 @@ import {
 } from "./module.ts";
 import { functionNames, namesWrite } from "./names.ts";
 import { OffsetMap } from "./offsets.ts";
-import { op } from "./opcodes.ts";
+import { I64, op } from "./opcodes.ts";
 import {
   exportWrite,
   importTypeSkip,
@@ -153,6 +153,7 @@ export class ModuleEditor {
     return index;
   }
 
+  /** A variable of type i32 or i64. */
   addGlobal(type: number, mutable: boolean, value: number): number {
     this.#globals.push({ type, mutable, value });
     return this.module.globals.length + this.#globals.length - 1;
@@ -375,7 +376,7 @@ export class ModuleEditor {
     for (const { type, mutable, value } of this.#globals) {
       part.byte(type);
       part.byte(mutable ? 1 : 0);
-      part.byte(op.i32Const);
+      part.byte(type === I64 ? op.i64Const : op.i32Const);
       part.i32(value);
       part.byte(op.end);
     }

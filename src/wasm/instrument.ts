@@ -1,11 +1,12 @@
 /** Makes a checked module of a finished one. */
 
 import { CheckHook, checkFunctionsAdd } from "./checks.ts";
+import { DefinedHook, definedAdd, definedImport } from "./defined.ts";
 import { ModuleEditor } from "./editor.ts";
 import { unsupported } from "./errors.ts";
 import { type AllocatorFunction, allocatorFind, type FindOptions } from "./finder.ts";
 import { HOST_MODULE, hookPlace, hooksImport } from "./hooks.ts";
-import { HEAP_BYTES, type Layout, layoutMake } from "./layout.ts";
+import { HEAP_BYTES, HEAP_BYTES_DEFINED, type Layout, layoutMake } from "./layout.ts";
 import { functionType, KIND, type Limits, type Module } from "./module.ts";
 import { functionNames } from "./names.ts";
 import type { OffsetMap } from "./offsets.ts";
@@ -15,10 +16,12 @@ import { readModule } from "./reader.ts";
 import { i32s } from "./writer.ts";
 
 export interface InstrumentOptions extends FindOptions {
-  /** Address space for blocks and their red zones, in bytes. Default: 512 MiB. */
+  /** Address space for blocks and their red zones, in bytes. Default: 512 MiB, or half. */
   readonly heapBytes?: number | undefined;
   /** Takes functions for the allocator because they look like one: see AllocatorFunction.sure. */
   readonly guess?: boolean | undefined;
+  /** Follows which bits of memory and of values are defined, to find uses of what never was. */
+  readonly uninitialised?: boolean | undefined;
 }
 
 /** A checked module and what is needed to run it: see Checker. */
@@ -30,6 +33,8 @@ export interface Instrumented {
   /** The allocator functions that were replaced. */
   readonly functions: readonly AllocatorFunction[];
   readonly layout: Layout;
+  /** Whether reads of what was never written are looked for. */
+  readonly uninitialised: boolean;
   /** Under which names the checked module imports its memory. */
   readonly memory: { readonly module: string; readonly name: string; readonly shared: boolean };
   /** From offsets in the checked module to offsets in the original. */
@@ -62,12 +67,15 @@ export const GLOBAL_EXPORT = "terrane:global:";
 export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): Instrumented {
   const module = readModule(bytes);
   const limits = memoryCheck(module);
-  const layout = layoutMake(limits, options.heapBytes ?? HEAP_BYTES);
+  const follows = options.uninitialised === true;
+  const heapBytes = options.heapBytes ?? (follows ? HEAP_BYTES_DEFINED : HEAP_BYTES);
+  const layout = layoutMake(limits, heapBytes, follows);
   const functions = allocatorFind(module, options).filter((each) => each.source !== "import");
   if (options.guess !== true) guessRefuse(functions);
   const editor = new ModuleEditor(module);
   const hooks = hooksImport(editor);
   const report = editor.importFunction(HOST_MODULE, "report", i32s(3), []);
+  const defined = follows ? definedImport(editor) : undefined;
   const memory = memoryReplace(editor, layout, limits);
   const checks = checkFunctionsAdd(editor, layout, report);
   functions.forEach((found, who) => {
@@ -79,21 +87,33 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
   );
   exportsReset(editor, reach, checks.context);
   globalsExport(editor);
+  const exempt = exemptFind(module, functions);
   const hook = new CheckHook({
     module,
     layout,
     functions: checks,
     leads: reach.leads,
     indirectLeads: reach.indirect,
-    exempt: exemptFind(module, functions),
+    exempt,
     peeks: functions.some((each) => each.role.family === "rust"),
   });
-  const { bytes: checked, offsets } = editor.write(hook, "terrane-checked");
+  const follower =
+    defined &&
+    new DefinedHook(
+      {
+        ...{ module, layout, functions: definedAdd(editor, layout, defined) },
+        functionIndex: (old) => editor.functionIndex(old),
+        foreign: new Set([...exempt, ...functions.map((each) => each.index)]),
+      },
+      hook,
+    );
+  const { bytes: checked, offsets } = editor.write(follower ?? hook, "terrane-checked");
   return {
     bytes: checked,
     module,
     functions,
     layout,
+    uninitialised: follows,
     memory,
     offsets,
     functionOld: (index) => editor.functionOld(index),

@@ -40,7 +40,7 @@ export function regionsOf({ module }: Instrumented): Regions {
 }
 
 /** The linker's first global: variable, of 32 bits, and pointing to the end of a stack. */
-function stackPointerIndex(module: Module): number {
+export function stackPointerIndex(module: Module): number {
   const index = module.globals.findIndex((each) => !each.imported);
   const first = module.globals[index];
   if (!first?.mutable || first.type !== I32 || first.init?.value === undefined) return -1;

@@ -8,6 +8,7 @@ export const kinds = {
   "use-after-free": "access to a block that was freed",
   "null-access": "access through a null pointer",
   "wild-access": "access to memory that belongs to nobody",
+  "uninitialised-read": "memory that was never written decides what the program does",
   "double-free": "a block is freed twice",
   "interior-free": "free of a pointer into a block",
   "stack-free": "free of a pointer to the stack",

@@ -49,6 +49,8 @@ export interface Mistake {
   /** A stack of `stacks`. */
   readonly stack: number;
   readonly near?: Near | undefined;
+  /** How the address lies, where that is not told by `near`. */
+  readonly where?: string | undefined;
   readonly size?: number;
   readonly write?: boolean;
 }
@@ -79,7 +81,7 @@ export class Reporter {
       ...{ kind, text, address, size, write, count: 1 },
       stack: this.#resolve(frames),
       block: near && this.#blockReport(near.block),
-      where: near && whereText(near, kind),
+      where: mistake.where ?? (near && whereText(near, kind)),
     };
     this.#seen.set(key, report);
     if (isSuppressed(this.#options.suppressions ?? [], report)) return report;

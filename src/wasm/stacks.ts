@@ -33,7 +33,7 @@ export class Stacks {
   /** The stack as it is now. */
   capture(): number {
     const frames = framesNow();
-    const text = frames.map((f) => ("js" in f ? f.js : `${f.index}:${f.offset}`)).join();
+    const text = framesText(frames);
     const known = this.#byText.get(text);
     if (known !== undefined) return known;
     this.#byText.set(text, this.#stacks.length);
@@ -46,9 +46,18 @@ export class Stacks {
     return framesRead(error.stack ?? "");
   }
 
+  /** The two outermost calls of a stack, as text: the same for all that a call has led to. */
+  outermost(stack: number): string {
+    return framesText(this.frames(stack).slice(-2));
+  }
+
   frames(stack: number): readonly RawFrame[] {
     return this.#stacks[stack] ?? [];
   }
+}
+
+function framesText(frames: readonly RawFrame[]): string {
+  return frames.map((f) => ("js" in f ? f.js : `${f.index}:${f.offset}`)).join();
 }
 
 function framesNow(): RawFrame[] {

@@ -10,8 +10,8 @@ interface Ended {
   readonly err: string;
 }
 
-function check(program: string, mistake: string): Promise<Ended> {
-  const args = ["../../../dist/cli.js", "check", program, mistake];
+function check(...rest: readonly string[]): Promise<Ended> {
+  const args = ["../../../dist/cli.js", "check", ...rest];
   const child = spawn(process.execPath, args, { cwd: fixturePath("") });
   let err = "";
   child.stderr.on("data", (text) => {
@@ -32,13 +32,20 @@ function expectations(file: string): { name: string; code: number; text: string 
   });
 }
 
-for (const program of ["mistakes", "operators"]) {
+/** Fixtures, the options that they need, and their sources. */
+const programs: readonly (readonly [string, readonly string[], string])[] = [
+  ["mistakes", [], "mistakes.c"],
+  ["operators", [], "operators.cpp"],
+  ["uninit", ["--uninit"], "uninit.c"],
+];
+
+for (const [program, flags] of programs) {
   test(`${program}: every mistake is reported as expected, and what is correct is not`, async (t) => {
     const cases = expectations(`${program}.txt`);
     assert.ok(cases.length >= 8);
     const run = (each: (typeof cases)[number]) =>
       t.test(each.name, async () => {
-        const { code, err } = await check(`${program}.wasm`, each.name);
+        const { code, err } = await check(...flags, `${program}.wasm`, each.name);
         assert.deepEqual(err.split("\n"), each.text.split("\n"));
         assert.equal(code, each.code);
       });
@@ -48,10 +55,8 @@ for (const program of ["mistakes", "operators"]) {
 }
 
 test("every mistake of a fixture has an expectation", async () => {
-  for (const program of ["mistakes", "operators"]) {
-    const source = readFileSync(
-      fixturePath(program === "mistakes" ? "mistakes.c" : "operators.cpp"),
-    );
+  for (const [program, , file] of programs) {
+    const source = readFileSync(fixturePath(file));
     const names = [...String(source).matchAll(/\{"([\w-]+)", \w+\}/g)].map((match) => match[1]);
     assert.deepEqual(
       expectations(`${program}.txt`).map((each) => each.name),

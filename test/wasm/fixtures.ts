@@ -1,7 +1,13 @@
 /** The .wasm files under test/wasm/fixtures, and what tests do with modules. */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { Checker, type CheckerOptions, instrument, readModule } from "#dist/wasm/index.js";
+import {
+  Checker,
+  type CheckerOptions,
+  type InstrumentOptions,
+  instrument,
+  readModule,
+} from "#dist/wasm/index.js";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 
@@ -59,10 +65,10 @@ export type Numbers = Record<string, (...args: number[]) => number>;
 /** Runs a module under the checker, in this process. */
 export function checked(
   bytes: Uint8Array,
-  options: CheckerOptions = {},
+  options: CheckerOptions & InstrumentOptions = {},
   imports: WebAssembly.Imports = {},
 ): { checker: Checker; exports: Numbers } {
-  const checker = new Checker(instrument(bytes), { javascript: false, ...options });
+  const checker = new Checker(instrument(bytes, options), { javascript: false, ...options });
   const module = new WebAssembly.Module(checker.instrumented.bytes);
   const instance = new WebAssembly.Instance(module, checker.importObject(imports));
   checker.attach(instance);
@@ -72,4 +78,49 @@ export function checked(
 export function plain(bytes: Uint8Array, imports: WebAssembly.Imports = {}): Numbers {
   const module = new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>);
   return new WebAssembly.Instance(module, imports).exports as Numbers;
+}
+
+/** As much of WASI as programs of the fixtures need: one argument, and an end. */
+export interface WasiStub {
+  readonly imports: WebAssembly.Imports;
+  /** To be set before the program starts. */
+  memory: WebAssembly.Memory | undefined;
+}
+
+export function wasiStub(argument: string): WasiStub {
+  const texts = ["program", argument].map((text) => new TextEncoder().encode(`${text}\0`));
+  const buffer = () => (stub.memory as WebAssembly.Memory).buffer;
+  const BAD_FILE = 8;
+  const names = ["fd_close", "fd_fdstat_get", "fd_seek"];
+  const functions = {
+    ...Object.fromEntries(names.map((name) => [name, () => BAD_FILE])),
+    fd_write(_: number, list: number, count: number, written: number): number {
+      const view = new DataView(buffer());
+      let total = 0;
+      for (let i = 0; i < count; i++) total += view.getUint32(list + i * 8 + 4, true);
+      view.setUint32(written, total, true);
+      return 0;
+    },
+    args_sizes_get(count: number, bytes: number): number {
+      const view = new DataView(buffer());
+      view.setUint32(count, texts.length, true);
+      const total = texts.reduce((sum, text) => sum + text.length, 0);
+      view.setUint32(bytes, total, true);
+      return 0;
+    },
+    args_get(pointers: number, bytes: number): number {
+      let at = bytes;
+      texts.forEach((text, i) => {
+        new DataView(buffer()).setUint32(pointers + i * 4, at, true);
+        new Uint8Array(buffer()).set(text, at);
+        at += text.length;
+      });
+      return 0;
+    },
+    proc_exit(code: number): never {
+      throw new Error(`exit ${code}`);
+    },
+  };
+  const stub: WasiStub = { imports: { wasi_snapshot_preview1: functions }, memory: undefined };
+  return stub;
 }

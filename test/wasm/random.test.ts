@@ -111,9 +111,11 @@ test("random programs: unchanged, extended and checked ones have the same result
     const changed = plain(editor.write().bytes, more) as unknown as typeof exports;
     assert.deepEqual(outcome({ ...changed }, changed.memory), wanted);
 
-    const { checker, exports: watched } = checked(original, {}, imports);
-    assert.deepEqual(outcome(watched, checker.memory), wanted);
-    assert.deepEqual(checker.reports, []);
+    for (const uninitialised of [false, true]) {
+      const { checker, exports: watched } = checked(original, { uninitialised }, imports);
+      assert.deepEqual(outcome(watched, checker.memory), wanted);
+      assert.deepEqual(checker.reports, []);
+    }
   });
   fc.assert(property, { seed: seedOf(5), numRuns: 150 });
 });
