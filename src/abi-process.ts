@@ -1,14 +1,31 @@
 /** mimalloc's C functions that are about the process and not about a heap. */
-import type { AbiFunction } from "./abi.ts";
+import type { AbiFunction, AbiHost } from "./abi.ts";
 import { options } from "./report.ts";
 import { type RuntimeOption, runtimeOptions } from "./runtime-options.ts";
 
 /** The version of mimalloc whose functions and behaviour these are: 2.1.2. */
 const MIMALLOC_VERSION = 212;
 
+/**
+ * Functions that take a function of C print where messages go: a heap has no table to find it in.
+ * All threads count together, so that there is nothing to merge.
+ */
+export function statsAbi(host: AbiHost): Record<string, AbiFunction> {
+  const print = () => host.printStats();
+  return {
+    mi_stats_reset: () => host.statsReset(),
+    mi_stats_merge: () => {},
+    mi_stats_print: print,
+    mi_stats_print_out: print,
+    mi_thread_stats_print_out: print,
+    mi_process_info: (...out: number[]) => processInfoWrite(host, out),
+  };
+}
+
 /** Options by mimalloc's numbers; a number that no option has answers 0 and sets nothing. */
 export function processAbi(): Record<string, AbiFunction> {
   return {
+    mi_thread_done: () => {},
     mi_version: () => MIMALLOC_VERSION,
     mi_process_init: () => {},
     mi_thread_init: () => {},
@@ -29,6 +46,19 @@ export function processAbi(): Record<string, AbiFunction> {
     mi_option_enable: (option = 0) => withOption(option, (name) => options.enable(name)),
     mi_option_disable: (option = 0) => withOption(option, (name) => options.disable(name)),
   };
+}
+
+/** Eight words, in mimalloc's order; a null pointer wants none. */
+function processInfoWrite(host: AbiHost, out: number[]): void {
+  const info = host.processInfo();
+  const { elapsed, user, system, rss, peakRss, committed, peakCommitted, pageFaults } = info;
+  const values = [elapsed, user, system, rss, peakRss, committed, peakCommitted, pageFaults];
+  const bytes = host.bytes();
+  const words = new DataView(bytes.buffer);
+  for (const [i, value] of values.entries()) {
+    const address = (out[i] ?? 0) >>> 0;
+    if (address !== 0) words.setUint32(address, Math.min(value, 0xffffffff), true);
+  }
 }
 
 function valueOf(option: number): number {

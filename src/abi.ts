@@ -2,10 +2,11 @@
  * The heap under C's names, for modules that import their malloc: libc, POSIX and BSD, mimalloc
  * (every name also with its `mi_`), first-class heaps, and C++'s operators as wasm32 mangles them.
  */
-import { processAbi } from "./abi-process.ts";
+import { processAbi, statsAbi } from "./abi-process.ts";
 import type { BackEnd } from "./backend.ts";
 import type { CoreExports } from "./core/contract.ts";
 import { OS_PAGE } from "./family.ts";
+import type { ProcessInfo } from "./process-info.ts";
 import { environmentCopy, wideCopy } from "./wide.ts";
 
 type CoreName = keyof CoreExports;
@@ -109,6 +110,9 @@ export interface AbiHost {
   /** Asks the new-handler, or throws when there is none. */
   newFailed(size: number): void;
   bytes(): Uint8Array;
+  statsReset(): void;
+  printStats(): void;
+  processInfo(): ProcessInfo;
 }
 
 /** The wasm core's exports as they are, so that a call from wasm to wasm passes no JavaScript. */
@@ -126,7 +130,12 @@ export function abiOf(core: CoreExports, backEnd: BackEnd, host: AbiHost): HeapA
   abi.realpath = (path = 0, into = 0) => host.realpath(path >>> 0, into >>> 0);
   Object.assign(abi, heaps(core, abi, host));
   const wide = { core, bytes: () => host.bytes() };
-  const names: Record<string, AbiFunction> = { ...abi, ...prefixed(abi), ...processAbi() };
+  const names: Record<string, AbiFunction> = {
+    ...abi,
+    ...prefixed(abi),
+    ...processAbi(),
+    ...statsAbi(host),
+  };
   names.mi_wcsdup = (p = 0) => wideCopy(wide, p >>> 0, 2);
   return names as HeapAbi;
 }

@@ -4,6 +4,8 @@ import type { CoreHost } from "./core/glue.ts";
 import type { HardHost } from "./core/glue-hard.ts";
 import {
   A_COMMIT_NEEDED,
+  A_GROWTHS,
+  A_THREADS_PEAK,
   INIT_COMMITS,
   INIT_ZEROED,
   PAGES_COMMIT,
@@ -128,9 +130,11 @@ export function sharedStart(
   const module = seat?.module ?? own();
   const core = module ? (coreInstance(setting, module) as SharedCoreExports) : sharedJs(setting);
   if (seat && core.threadAttach(seat.start, seat.ticket) === 0) throw noThread(seat.ticket);
-  if (seat) return core;
-  core.heapInit(source.start, initFlags(source, SHARED_STATE_SLICES));
-  hardeningStart(core, setting);
+  if (!seat) {
+    core.heapInit(source.start, initFlags(source, SHARED_STATE_SLICES));
+    hardeningStart(core, setting);
+  }
+  threadsCount(source, core.threadCount());
   return core;
 }
 
@@ -193,8 +197,24 @@ function growAndTell(setting: CoreSetting, slices: number): number {
   if (options.isEnabled("limitOsAlloc")) return 0;
   const answer = setting.source.grow(slices >>> 0);
   setting.onGrow();
+  if (answer !== 0) Atomics.add(wordOf(setting.source, A_GROWTHS), 0, 1);
   verboseSay(2, growthText(slices >>> 0, answer));
   return answer;
+}
+
+/** A word of the arena, as an array of one. */
+function wordOf({ buffer, start }: MemorySource, offset: number): Uint32Array {
+  return new Uint32Array(buffer, start + offset, 1);
+}
+
+/** Only a thread that comes can make the number of threads the largest so far. */
+function threadsCount(source: MemorySource, now: number): void {
+  const peak = wordOf(source, A_THREADS_PEAK);
+  for (let seen = Atomics.load(peak, 0); now > seen; ) {
+    const was = Atomics.compareExchange(peak, 0, seen, now);
+    if (was === seen) return;
+    seen = was;
+  }
 }
 
 function growthText(slices: number, answer: number): string {

@@ -32,6 +32,12 @@ export function createHeap(options: HeapOptions & { readonly shared: true }): Sh
 export function createHeap(options?: HeapOptions): Heap;
 export function createHeap(options: HeapOptions = {}): Heap {
   optionsCheck(heapOptions, options);
+  const heap = heapMake(options);
+  if (options.statsLevel) heap.statsLevel = options.statsLevel;
+  return heap;
+}
+
+function heapMake(options: HeapOptions): Heap {
   const { backend = "wasm", onError, maximum } = options;
   const hardening = hardeningOf(options.hardening, options.seed);
   const source = sourceReleasing(sourceOf(backend, options), options.release);

@@ -7,6 +7,7 @@ import { type CoreReport, reportRead } from "./hardening.ts";
 import { errorText, NEW_FAILED_TEXT } from "./messages.ts";
 import { errorSay } from "./report.ts";
 import type { MemoryViews } from "./views.ts";
+import type { Watching } from "./watching.ts";
 
 /**
  * Frees what a program has put off. Called now and then from inside malloc, before it takes more
@@ -18,6 +19,7 @@ export type DeferredFree = (force: boolean, heartbeat: number) => void;
 export class Host implements HeapHost {
   newHandler: (() => void) | undefined;
   views: MemoryViews | undefined;
+  watching: Watching | undefined;
   handler: ErrorHandler | undefined;
   deferred: DeferredFree | undefined;
   /** In messages: 0 = the thread that made the memory. */
@@ -42,6 +44,7 @@ export class Host implements HeapHost {
 
   /** An operator new of a wasm module asks for its handler through the same door. */
   coreError(code: number, size: number): void {
+    if (this.watching?.event(code, size)) return;
     if (code === DEFERRED_FREE) this.#deferredRun(size === 1);
     else if (code !== NEW_FAILED) this.#fail(code, size, errorText(code, size));
     else if (this.newHandler) this.newHandler();

@@ -8,10 +8,11 @@ import { checkFunction, checkPointer, checkSize } from "./checks.ts";
 import type { CoreExports, HardCoreExports } from "./core/contract.ts";
 import { A_HARDENING, A_TOP, NEW_FAILED } from "./core/layout.ts";
 import { type HeapError, heapDestroyed, outOfMemory } from "./errors.ts";
-import { AllocationFamily } from "./family.ts";
+import { exitForget, exitWatch } from "./exit.ts";
 import { FirstClassHeap } from "./first-class.ts";
 import { featuresOf, type Hardening, type HardeningState } from "./hardening.ts";
 import { type DeferredFree, Host } from "./heap-host.ts";
+import { MeasuredHeap } from "./measured.ts";
 import type { MemorySource } from "./memory/index.ts";
 import { type PurgeSettings, purgeApply, purgeCheck, purgeMerge, purgeRead } from "./purge.ts";
 import { millisecondsCheck, timerStart } from "./purge-timer.ts";
@@ -22,8 +23,6 @@ import {
   type BlockVisitor,
   blocksVisit,
   guardsLift,
-  type HeapStats,
-  statsRead,
 } from "./walk.ts";
 
 /** What a heap is made of. */
@@ -56,7 +55,7 @@ export interface VisitOptions {
  * heap.u8[ptr] = 1;
  * heap.free(ptr);
  */
-export class Heap extends AllocationFamily {
+export class Heap extends MeasuredHeap {
   /** Where the bytes come from. */
   readonly source: MemorySource;
   readonly backend: BackEnd;
@@ -82,6 +81,7 @@ export class Heap extends AllocationFamily {
     super(core, host);
     this.#host = host;
     this.#hardened = parts.hardening !== undefined;
+    host.watching = this.watching;
     this.backend = parts.backend;
     this.source = parts.source;
     this.#views = new MemoryViews(this);
@@ -96,7 +96,11 @@ export class Heap extends AllocationFamily {
       realpath: (path, into) => this.realpath(path, into),
       newFailed: (size) => host.coreError(NEW_FAILED, size),
       bytes: () => host.bytes(),
+      statsReset: () => this.statsReset(),
+      printStats: () => this.printStats(),
+      processInfo: () => this.processInfo(),
     });
+    exitWatch(this);
   }
 
   /**
@@ -325,12 +329,6 @@ export class Heap extends AllocationFamily {
     return new TextDecoder().decode(bytes);
   }
 
-  /** Figures as they are now; costs a walk over the pages. */
-  stats(): HeapStats {
-    this.core.goodSize(0); // throws if the heap is destroyed
-    return statsRead(this.u32, this.source.start);
-  }
-
   /**
    * Calls `visit` with address and usable size of every live block, in address order; false from it
    * stops. It may free the block it was given. Answers whether the walk came to its end.
@@ -368,6 +366,7 @@ export class Heap extends AllocationFamily {
   protected override end(error: () => HeapError): void {
     this.#timerStop?.();
     super.end(error);
+    exitForget(this);
     for (const heap of [...this.#heaps.values()]) heap.endWith(error);
     this.#views.reset();
   }

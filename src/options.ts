@@ -3,6 +3,7 @@ import type { BackEnd, ErrorHandler } from "./backend.ts";
 import { type HardeningOption, hardeningRefuse, seedRefuse } from "./hardening.ts";
 import type { MemorySource, Release } from "./memory/index.ts";
 import { purgeRefuse } from "./purge.ts";
+import { levelRefuse, type StatsLevel } from "./watching.ts";
 
 export interface HeapOptions {
   backend?: BackEnd | undefined;
@@ -17,6 +18,7 @@ export interface HeapOptions {
   arenaPurgeMult?: number | undefined;
   purgeDecommits?: boolean | undefined;
   purgeZeroes?: boolean | undefined;
+  statsLevel?: StatsLevel | undefined;
   onError?: ErrorHandler | undefined;
   hardening?: HardeningOption | undefined;
   seed?: number | undefined;
@@ -120,6 +122,13 @@ export const heapOptions: OptionRow[] = [
     default: "false",
     text: "Fills freed memory that cannot be given back with zeros, so that calloc need not.",
     refuse: (value) => purgeRefuse("purgeZeroes", value),
+  },
+  {
+    name: "statsLevel",
+    type: "0 | 1 | 2",
+    default: "0",
+    text: "How much statistics count; above 0 it costs: see docs/statistics.md.",
+    refuse: levelRefuse,
   },
   {
     name: "onError",

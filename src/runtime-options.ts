@@ -23,11 +23,15 @@ export const runtimeOptions = [
     initial: 0,
     text: "1: errors and warnings are printed, the first `maxErrors` and `maxWarnings` of them.",
   },
-  { name: "showStats", initial: 0, text: `${NOT_HERE} statistics are printed on request.` },
+  {
+    name: "showStats",
+    initial: 0,
+    text: "1: each heap that is alive when the process ends prints its statistics.",
+  },
   {
     name: "verbose",
     initial: 0,
-    text: "1: all errors and warnings are printed; 2: every growth of a memory too.",
+    text: "1: all errors and warnings are printed, and statistics at the end; 2: growth too.",
   },
   {
     name: "eagerCommit",
@@ -93,7 +97,7 @@ export const runtimeOptions = [
   {
     name: "destroyOnExit",
     initial: 0,
-    text: `${NOT_HERE} memory goes with the process.`,
+    text: "1: heaps that are alive when the process ends are destroyed, or detached.",
   },
   {
     name: "arenaReserve",

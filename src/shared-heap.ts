@@ -8,8 +8,9 @@ import { Heap, type VisitOptions } from "./heap.ts";
 import type { MemorySource } from "./memory/index.ts";
 import type { PurgeSettings } from "./purge.ts";
 import type { BlockVisitor, HeapStats } from "./walk.ts";
-import { blocksVisit, ownersOf, sharedStatsRead } from "./walk.ts";
+import { blocksVisit, ownersOf, statsRead } from "./walk.ts";
 import { type Watch, watchAccept, watchOpen } from "./watch.ts";
+import type { StatsLevel } from "./watching.ts";
 
 /** Changes whenever the layout of the memory does: all threads need the same terrane. */
 export const HANDLE_VERSION = 2;
@@ -25,6 +26,8 @@ export interface HeapHandle extends ThreadSeat {
   readonly release: boolean;
   /** That the core is a hardened one; the features stand in the memory. */
   readonly hardening?: Hardening | undefined;
+  /** All threads of a memory count alike, or what one allocates and another frees does not fit. */
+  readonly statsLevel?: StatsLevel | undefined;
   /** How a Worker of a browser lets the heap that started it see its end. */
   readonly watch?: string | undefined;
 }
@@ -91,6 +94,8 @@ export class SharedHeap extends Heap {
     this.threadId = this.#shared.threadNumber() >>> 0;
     this.host.thread = this.threadId === 1 ? 0 : this.threadId;
     this.watched = watchAccept(parts.handle);
+    const level = parts.handle?.statsLevel ?? 0;
+    if (level > 0) this.watching.levelSet(level, false);
   }
 
   /**
@@ -105,9 +110,9 @@ export class SharedHeap extends Heap {
     this.#check();
     const { memory, buffer, start, capabilities } = this.source;
     const bytes = memory ? { memory, module: this.#module() } : { buffer };
-    const { backend } = this;
+    const { backend, statsLevel } = this;
     const seat = { terrane: HANDLE_VERSION, backend, start, ticket, maximum: this.#maximum };
-    const rest = { release: capabilities.canRelease, hardening: this.#hardening };
+    const rest = { release: capabilities.canRelease, hardening: this.#hardening, statsLevel };
     return { ...seat, ...bytes, ...rest, watch } as HeapHandle;
   }
 
@@ -127,6 +132,10 @@ export class SharedHeap extends Heap {
     this.#watch?.close();
     this.#shared.threadDetach();
     this.end(heapDetached);
+  }
+
+  protected override get ticket(): number {
+    return this.threadId;
   }
 
   /** detach: the memory and the blocks of other threads live on. */
@@ -196,7 +205,7 @@ export class SharedHeap extends Heap {
   override stats(): HeapStats {
     this.#check();
     this.#shared.remoteTakeAll();
-    return sharedStatsRead(this.u32, this.source.start);
+    return statsRead(this.u32, this.source.start, { level: this.statsLevel, shared: true });
   }
 
   /**

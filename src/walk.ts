@@ -1,6 +1,17 @@
 /** Reads the heap's own structures: statistics and the walk over live blocks. */
 import * as L from "./core/layout.ts";
+import { countsRead, type HeapCounts } from "./counts.ts";
 import type { MemorySource } from "./memory/index.ts";
+import {
+  binBytes,
+  type CountOf,
+  type Kind,
+  type KindCount,
+  kindRead,
+  kinds,
+  tallyRead,
+} from "./tally.ts";
+import type { StatsLevel } from "./watching.ts";
 
 /** Words of the memory, indexed by address / 4. */
 type Words = Uint32Array;
@@ -40,6 +51,26 @@ export interface HeapStats {
   threads: number;
   /** Pages of threads that have ended, which nobody has taken yet. */
   abandonedPages: number;
+  /** What is counted at all times. */
+  counts: HeapCounts;
+  /** From statsLevel 1 on: the blocks up to 64 KiB, up to 16 MiB, and larger. */
+  sizes?: Record<Kind, KindCount>;
+  /** At statsLevel 2: the blocks of each size class that was ever used; `size` is theirs. */
+  bins?: BinCount[];
+  /** At statsLevel 2: all bytes that were asked for. */
+  requestedBytes?: number;
+}
+
+export interface BinCount {
+  bin: number;
+  size: number;
+  blocks: CountOf;
+}
+
+/** Of whom statistics are, and how much of them. */
+export interface StatsOf {
+  level: StatsLevel;
+  shared: boolean;
 }
 
 /** A live block for `visitBlocks`: return false to stop. */
@@ -65,9 +96,30 @@ function descOf(words: Words, arena: number, slice: number): number {
   return table + ((slice & (L.CHUNK_SLICES - 1)) << L.DESC_SHIFT);
 }
 
-export function statsRead(words: Words, arena: number): HeapStats {
+export function statsRead(words: Words, arena: number, of: StatsOf): HeapStats {
+  const stats = of.shared ? sharedFigures(words, arena) : figures(words, arena);
+  const counts = countsRead(words, arena, of.shared, stats);
+  if (of.level === 0) return { ...stats, counts };
+  const sizes = kinds.map((kind, index) => [kind, kindRead(words, arena, index)]);
+  const level1 = { ...stats, counts, sizes: Object.fromEntries(sizes) };
+  if (of.level === 1) return level1;
+  return { ...level1, ...level2(words, arena) };
+}
+
+function level2(words: Words, arena: number) {
+  const bins: BinCount[] = [];
+  for (let bin = 1; bin <= L.BIN_MEDIUM + L.MEDIUM_RUN_MAX; bin++) {
+    const blocks = tallyRead(words, arena, bin);
+    if (blocks.total > 0) bins.push({ bin, size: binBytes(bin), blocks });
+  }
+  return { bins, requestedBytes: tallyRead(words, arena, L.TALLY_ASKED).total };
+}
+
+type Figures = Omit<HeapStats, "counts" | "sizes" | "bins" | "requestedBytes">;
+
+function figures(words: Words, arena: number): Figures {
   const slices = (field: number) => word(words, arena, field) * L.SLICE_SIZE;
-  const stats: HeapStats = {
+  const stats: Figures = {
     heapBytes: slices(L.A_OWN_SLICES),
     pageBytes: slices(L.A_PAGE_SLICES),
     pageBytesPeak: slices(L.A_PAGE_SLICES_PEAK),
@@ -91,7 +143,7 @@ export function statsRead(words: Words, arena: number): HeapStats {
   return stats;
 }
 
-function pagesCount(words: Words, arena: number, stats: HeapStats): void {
+function pagesCount(words: Words, arena: number, stats: Figures): void {
   for (const page of pages(words, arena)) {
     stats.pages += 1;
     stats.blocks += word(words, page, L.D_USED);
@@ -111,9 +163,9 @@ function isLarge(words: Words, page: number): boolean {
   return (word(words, page, L.D_OWNER) & L.FLAG_LARGE) !== 0;
 }
 
-/** As statsRead, of an arena that threads share: their figures added up. */
-export function sharedStatsRead(words: Words, arena: number): HeapStats {
-  const stats = statsRead(words, arena);
+/** Of an arena that threads share: their figures added up. */
+function sharedFigures(words: Words, arena: number): Figures {
+  const stats = figures(words, arena);
   stats.freeBytes = slicesFree(words, arena) * L.SLICE_SIZE;
   stats.heartbeat = word(words, arena, L.A_HEARTBEAT);
   stats.threads = 0;
@@ -218,7 +270,7 @@ export function blocksVisit(
   return true;
 }
 
-function nextPlain(words: Words): BlockNext {
+export function nextPlain(words: Words): BlockNext {
   return (_, block) => word(words, block, 0);
 }
 
@@ -261,9 +313,40 @@ export function ownersOf(words: Words, ticket: number, abandoned: boolean) {
 }
 
 /** The live blocks of a page, all found before the first is shown: the visitor may free. */
-function pageBlocks(words: Words, page: number, next: BlockNext): [number, number][] {
+export function pageBlocks(words: Words, page: number, next: BlockNext): [number, number][] {
   const medium = (word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
   return medium ? mediumBlocks(words, page) : equalBlocks(words, page, next);
+}
+
+/** Usable bytes of every block in use of a page; of a page that changes meanwhile: a guess. */
+export function pageBlockSizes(words: Words, page: number): number[] {
+  const medium = (word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
+  if (medium) return mediumBlocks(words, page).map(([, bytes]) => bytes);
+  return new Array(word(words, page, L.D_USED)).fill(word(words, page, L.D_BLOCK));
+}
+
+/** Bytes of the block that holds an address inside the blocks of a page, from its beginning on. */
+export function blockBytesAt(words: Words, arena: number, ptr: number): number {
+  const page = descOf(words, arena, startBefore(words, arena, ptr >>> L.SLICE_SHIFT));
+  if ((word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) === 0) return word(words, page, L.D_BLOCK);
+  const bound = (unit: number) =>
+    unit === L.MEDIUM_UNITS ||
+    ((word(words, page, unit < 32 ? L.D_BOUNDS_LOW : L.D_BOUNDS_HIGH) >>> (unit & 31)) & 1) !== 0;
+  let first = (ptr - word(words, page, L.D_START)) >>> L.UNIT_SHIFT;
+  let end = first + 1;
+  while (!bound(first)) first--;
+  while (!bound(end)) end++;
+  return (end - first) * L.UNIT_SIZE;
+}
+
+/** The first slice of the page that holds a slice. */
+function startBefore(words: Words, arena: number, slice: number): number {
+  let bits =
+    word(words, arena, L.STATE_STARTS + ((slice >>> 5) << 3)) &
+    (0xffffffff >>> (31 - (slice & 31)));
+  let index = slice >>> 5;
+  while (bits === 0) bits = word(words, arena, L.STATE_STARTS + (--index << 3));
+  return index * 32 + 31 - Math.clz32(bits);
 }
 
 function equalBlocks(words: Words, page: number, next: BlockNext): [number, number][] {

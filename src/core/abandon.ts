@@ -16,12 +16,14 @@
  */
 import { atomicAnd, atomicCas, atomicLoad, atomicOr, atomicStore } from "./atomics.ts";
 import { backingBind, heapBind, heapIsBacking } from "./backing.ts";
+import { countAdd } from "./counts.ts";
 import { descOf } from "./desc.ts";
 import { load32, memoryReach, store32, trailingZeros } from "./glue.ts";
 import {
   A_ABANDONED,
   A_TOP,
   BIN_MEDIUM,
+  COUNT_ABANDONED,
   D_BIN,
   D_END,
   D_FREE,
@@ -66,6 +68,7 @@ function abandonedUnmark(page: usize): void {
 
 /** Gives up a page that is ours, in no queue, and has blocks in use. */
 export function pageAbandon(page: usize): void {
+  countAdd(COUNT_ABANDONED, 1);
   store32(page, D_RETIRE, 0);
   abandonedMark(page);
   const kept: u32 = load32(page, D_OWNER) & (FLAG_ALIGNED | FLAG_MEDIUM);

@@ -35,6 +35,8 @@ import {
   WORD,
 } from "./layout.ts";
 import { clearFrom, realloc, reallocn, rezalloc } from "./realloc.ts";
+import { watching } from "./state.ts";
+import { watchHold, watchMalloc } from "./watch.ts";
 
 function isPowerOfTwo(x: u32): bool {
   return x !== 0 && (x & (x - 1)) === 0;
@@ -80,6 +82,11 @@ export function memalignAt(alignment: usize, size: usize, offset: usize): usize 
 
 /** Allocates with room to spare and answers an address inside; the page remembers that it did. */
 function mallocInside(alignment: usize, size: usize, offset: usize): usize {
+  if (watching !== 0) return watchedInside(alignment, size, offset);
+  return insideTake(alignment, size, offset);
+}
+
+function insideTake(alignment: usize, size: usize, offset: usize): usize {
   const bytes: usize = size + (alignment - 1);
   const block: usize = HARDENED ? hardMallocBare(sizeFull(bytes)) : malloc(bytes);
   if (block === 0) return 0;
@@ -89,6 +96,15 @@ function mallocInside(alignment: usize, size: usize, offset: usize): usize {
   const page: usize = pageOf(block);
   store32(page, D_OWNER, (load32(page, D_OWNER) | FLAG_ALIGNED) >>> 0);
   return block + (alignment - over);
+}
+
+/** Who watches hears of the address that the user gets. */
+function watchedInside(alignment: usize, size: usize, offset: usize): usize {
+  watchHold(true);
+  const p: usize = insideTake(alignment, size, offset);
+  watchHold(false);
+  if (p !== 0) watchMalloc(p, size);
+  return p;
 }
 
 /** operatorNew of C++17 for types of any alignment. */

@@ -50,7 +50,8 @@ import {
   pageTakeFresh,
 } from "./page.ts";
 import { directPage, queueOf } from "./queue.ts";
-import { heapId } from "./state.ts";
+import { freeId, heapId, watching } from "./state.ts";
+import { watchFree, watchMalloc } from "./watch.ts";
 
 /** A block of at least `size` bytes, 16-byte aligned above 8 bytes; 0 = out of memory. */
 export function malloc(size: usize): usize {
@@ -71,15 +72,42 @@ export function malloc(size: usize): usize {
 /** The free list is empty: a fresh block, or the generic path. */
 function mallocFresh(page: usize, size: u32): usize {
   const block: usize = pageTakeFresh(page);
-  return block !== 0 ? block : mallocGeneric(size);
+  return block !== 0 ? block : mallocSlow(size);
 }
 
 /** Sizes above 1 024 bytes, which the direct table does not know. */
 function mallocByBin(size: u32): usize {
-  if (size > SMALL_MAX) return mallocMedium(size);
+  const block: usize = size > SMALL_MAX ? mallocMedium(size) : mallocOfQueue(size);
+  if (watching !== 0 && block !== 0) watchMalloc(block, size);
+  return block;
+}
+
+function mallocOfQueue(size: u32): usize {
   const page: usize = load32(queueOf(binOf(size)), Q_FIRST);
   const block: usize = page !== 0 ? pageTake(page) : 0;
   return block !== 0 ? block : mallocGeneric(size);
+}
+
+/** The generic path, and every malloc of a small size while somebody watches. */
+function mallocSlow(size: u32): usize {
+  if (watching === 0) return mallocGeneric(size);
+  const block: usize = mallocSmall(size);
+  if (block !== 0) watchMalloc(block, size);
+  return block;
+}
+
+/** malloc without the direct table. */
+function mallocSmall(size: u32): usize {
+  const page: usize = load32(queueOf(binOf(size)), Q_FIRST);
+  if (page === 0) return mallocGeneric(size);
+  const block: usize = load32(page, D_FREE);
+  if (block === 0) {
+    const fresh: usize = pageTakeFresh(page);
+    return fresh !== 0 ? fresh : mallocGeneric(size);
+  }
+  store32(page, D_FREE, load32(block, 0));
+  store32(page, D_USED, load32(page, D_USED) + 1);
+  return block;
 }
 
 /**
@@ -93,7 +121,7 @@ export function free(p: usize): void {
   }
   if (p === 0) return;
   const page: usize = descAt(p);
-  if (load32(page, D_OWNER) !== heapId) {
+  if (load32(page, D_OWNER) !== freeId) {
     freeSlow(p, page);
     return;
   }
@@ -137,6 +165,7 @@ function freeSlow(p: usize, desc: usize): void {
   const page: usize = first ? desc : pageOf(p);
   if (page === 0) return;
   const owner: u32 = load32(page, D_OWNER);
+  if (freeId !== heapId) watchFree(p, owner);
   if ((owner & FLAG_LARGE) !== 0) {
     pageDrop(page);
     return;
@@ -200,12 +229,17 @@ export function contains(p: usize): bool {
 export function zalloc(size: usize): usize {
   if (HARDENED) return hardZalloc(size);
   if (size > SMALL_MAX) return zallocBig(size);
+  if (watching !== 0) return zallocPlain(size);
   const page: usize = size <= DIRECT_MAX ? directPage(size) : load32(queueOf(binOf(size)), Q_FIRST);
   const block: usize = page !== 0 && pageOnlyFresh(page) ? pageTakeFresh(page) : 0;
   if (block !== 0) {
     if (load32(page, D_ZERO) === ZERO_UNKNOWN) memoryZero(block, load32(page, D_BLOCK));
     return block;
   }
+  return zallocPlain(size);
+}
+
+function zallocPlain(size: u32): usize {
   const p: usize = malloc(size);
   if (p !== 0) memoryZero(p, goodSize(size));
   return p;

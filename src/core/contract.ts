@@ -25,6 +25,17 @@ export interface CoreExports {
   deferredFree(wanted: boolean | number): void;
   /** Id of the heap in whose blocks p lies, or 0. */
   heapOf(p: number): number;
+  /**
+   * Tells of the mallocs and frees of this thread from now on: bits WATCH_*. The caller makes the
+   * direct tables fit: see src/watching.ts.
+   */
+  watchBind(what: number): void;
+  /** The next malloc is told of when so many bytes have been asked for. */
+  watchSkip(bytes: number): void;
+  /** Bytes that were left of these at the malloc that is told of. */
+  watchLeft(): number;
+  /** Bytes that the malloc which is told of was asked for, or a resized block had before. */
+  watchSize(): number;
   /** Only of use in JavaScript, after somebody else grew a memory that detaches. */
   memoryRefresh(): void;
   malloc(size: number): number;

@@ -59,7 +59,8 @@ import {
   recordPointer,
   recordWrite,
 } from "./records.ts";
-import { heapId } from "./state.ts";
+import { heapId, watching } from "./state.ts";
+import { watchFreed, watchMalloc } from "./watch.ts";
 
 /** Descriptor of the page of a block that is in use. */
 function pageAt(p: usize): usize {
@@ -94,9 +95,15 @@ function blockZero(page: usize, p: usize, bytes: usize): void {
   if (!large || load32(page, D_ZERO) === ZERO_UNKNOWN) memoryZero(p, bytes);
 }
 
+/** A block whose beginning its user gets. */
+function blockGive(block: usize, size: usize, zero: bool): void {
+  blockDress(block, block, size, zero);
+  if (watching !== 0) watchMalloc(block, size);
+}
+
 function allocate(size: usize, full: usize, zero: bool): usize {
   const block: usize = blockTake(full);
-  if (block !== 0) blockDress(block, block, size, zero);
+  if (block !== 0) blockGive(block, size, zero);
   return block;
 }
 
@@ -120,7 +127,7 @@ export function hardMallocBare(full: usize): usize {
 
 export function hardMallocLarge(size: usize, alignment: u32): usize {
   const block: usize = mallocLargeAligned(sizeFull(size), alignment);
-  if (block !== 0) blockDress(block, block, size, false);
+  if (block !== 0) blockGive(block, size, false);
   return block;
 }
 
@@ -188,6 +195,7 @@ function blockFree(p: usize): void {
   if (page === 0 || !mediumIsUsed(page, p)) return;
   const block: usize = blockAt(page, p);
   if (!blockClose(page, block, p)) return;
+  watchFreed(p);
   if (featureOn(HARD_FILL)) {
     const record: u32 = featureOn(HARD_RECORD) ? RECORD_SIZE : 0;
     memoryFill(block, FILL_FREED, blockBytes(page, block) - record);

@@ -7,6 +7,7 @@ import { SHARED } from "./atomics.ts";
 import { heapIsBacking } from "./backing.ts";
 import { binOf } from "./bins.ts";
 import { committedAdd } from "./commit.ts";
+import { countAdd } from "./counts.ts";
 import { bitsSet } from "./desc.ts";
 import { featureOn, sizeAsked } from "./features.ts";
 import { errorRaise, load32, memorySlices, memoryZero, store32 } from "./glue.ts";
@@ -17,6 +18,8 @@ import {
   BIN_COUNT,
   BIN_FULL,
   BIN_MEDIUM,
+  COUNT_SEARCHED,
+  COUNT_SEARCHES,
   D_END,
   D_FREE,
   D_FRESH,
@@ -64,8 +67,9 @@ import { queueIsValid, queueOf, queueToFront, queueToFull } from "./queue.ts";
 import { randomNext } from "./random.ts";
 import { fullPoll, mediumPoll, remoteTake, remoteTakeAll } from "./remote.ts";
 import { arenaInit, arenaIsValid, slicesWouldTouch } from "./slices.ts";
-import { arenaBase, deferredWanted, heapBase, stateBind } from "./state.ts";
+import { arenaBase, deferredWanted, heapBase, stateBind, watching } from "./state.ts";
 import { heapBegin, leftoversCollect, threadAttach } from "./threads.ts";
+import { watchMalloc } from "./watch.ts";
 
 /**
  * Makes [base, base + 64 KiB) the state of an arena with one heap and takes all memory behind it.
@@ -145,9 +149,13 @@ export function mallocLargeAligned(size: u32, alignment: u32): usize {
     heapCollect(true);
     page = pageFindLarge(size, alignment);
   }
-  if (page !== 0) return load32(page, D_START);
-  errorRaise(ENOMEM, HARDENED ? sizeAsked(size) : size);
-  return 0;
+  if (page === 0) {
+    errorRaise(ENOMEM, HARDENED ? sizeAsked(size) : size);
+    return 0;
+  }
+  const block: usize = load32(page, D_START);
+  if (!HARDENED && watching !== 0) watchMalloc(block, size);
+  return block;
 }
 
 /** A page with a free block for a small size; 0 = none. */
@@ -181,6 +189,7 @@ function pageFindLarge(size: u32, alignment: u32): usize {
  * pages passed on the way are full and leave the queue, so that no later search meets them.
  */
 function queueSearch(bin: u32): usize {
+  countAdd(COUNT_SEARCHES, 1);
   const page: usize = queueWalk(bin);
   if (page !== 0) return page;
   if (SHARED) {
@@ -209,6 +218,7 @@ function queueWalk(bin: u32): usize {
   let page: usize = load32(queue, Q_FIRST);
   while (page !== 0) {
     const next: usize = load32(page, D_NEXT);
+    countAdd(COUNT_SEARCHED, 1);
     if (pageCollect(page) || pageExtendSome(page)) {
       queueToFront(queue, page);
       store32(page, D_RETIRE, 0);

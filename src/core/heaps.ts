@@ -30,9 +30,11 @@ import {
   FLAG_LARGE,
   FLAGS,
   H_AREAS,
+  H_COUNTS,
   H_HEARTBEAT,
   H_ID,
   H_OF,
+  H_QUEUES,
   H_REMOTE,
   H_REMOTE_MEDIUM,
   Q_FIRST,
@@ -42,9 +44,11 @@ import {
 } from "./layout.ts";
 import { pageDrop, pageHolds, pageRelease } from "./page.ts";
 import { queueOf, queuePush, queueRemove, queueToFull } from "./queue.ts";
-import { arenaBase, heapBase, heapsMark } from "./state.ts";
+import { remoteTakeAll } from "./remote.ts";
+import { arenaBase, heapBase, heapsMark, watching } from "./state.ts";
 import { slicesAlloc } from "./supply.ts";
 import { areaGive, areaTakeOwn, heapBegin } from "./threads.ts";
+import { watchPageGone } from "./watch.ts";
 
 /** A new heap of this thread, which is its id; 0 = no memory, or no area. */
 export function heapNew(): usize {
@@ -82,9 +86,11 @@ function slotsAdd(): usize {
   return area;
 }
 
+/** The counters stay: see counts.ts. */
 function slotGive(area: usize): void {
   const older: usize = load32(area, H_AREAS);
-  memoryZero(area, AREA_SIZE);
+  memoryZero(area, H_COUNTS);
+  memoryZero(area + H_QUEUES, AREA_SIZE - H_QUEUES);
   store32(area, H_AREAS, older);
 }
 
@@ -123,9 +129,11 @@ export function heapDelete(heap: usize): void {
 export function heapDestroy(heap: usize): void {
   if (!heapCanEnd(heap)) return;
   const was: usize = heapBind(heap);
+  if (SHARED && watching !== 0) remoteTakeAll();
   for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
     let page: usize = load32(queueOf(bin), Q_FIRST);
     while (page !== 0) {
+      watchPageGone(page);
       pageRelease(page);
       page = load32(queueOf(bin), Q_FIRST);
     }
@@ -174,8 +182,10 @@ function largeSettle(heap: usize, to: usize): void {
     const page: usize = descOf(slice);
     const owner: u32 = load32(page, D_OWNER);
     if ((owner & ~FLAGS) >>> 0 !== heap || (owner & FLAG_LARGE) === 0) continue;
-    if (to === 0) pageDrop(page);
-    else atomicStore(page, D_OWNER, (to | (owner & FLAGS)) >>> 0);
+    if (to === 0) {
+      watchPageGone(page);
+      pageDrop(page);
+    } else atomicStore(page, D_OWNER, (to | (owner & FLAGS)) >>> 0);
   }
 }
 

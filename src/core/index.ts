@@ -42,5 +42,6 @@ export {
   recalloc,
   rezalloc,
 } from "./realloc.ts";
-export { deferredFree } from "./state.ts";
+export { deferredFree, watchBind } from "./state.ts";
 export { strdup, strndup } from "./strings.ts";
+export { watchLeft, watchSize, watchSkip } from "./watch.ts";

@@ -38,6 +38,8 @@
  * strides share one cache set, and a stray write of the user would reach them first.
  */
 
+export * from "./layout-counts.ts";
+
 // ---- units ------------------------------------------------------------------------------------
 /** The smallest block. */
 export const WORD: u32 = 8;
@@ -183,10 +185,10 @@ export const Q_DIRECT: u32 = 12;
 /*
  * ---- heap (offsets from heapBase) -------------------------------------------------------------
  *
- *   0     64             128                  768
- *   +-----+--------------+--------------------+----------------------+
- *   |words|empty page    |direct table 129 * 4|queues 80 * 16        |
- *   +-----+--------------+--------------------+----------------------+
+ *   0     64             128                  644      768
+ *   +-----+--------------+--------------------+--------+----------------------+
+ *   |words|empty page    |direct table 129 * 4|counters|queues 80 * 16        |
+ *   +-----+--------------+--------------------+--------+----------------------+
  *
  * Offsets stay below 1024 because binaryen folds only such constants into a load.
  */
@@ -218,6 +220,8 @@ export const H_STATE: u32 = 60;
 /** A page without blocks: what direct entries of empty queues point at. */
 export const H_EMPTY: u32 = 64;
 export const H_DIRECT: u32 = 128;
+/** Counters of statistics, COUNT_WORDS of them: see counts.ts. */
+export const H_COUNTS: u32 = 644;
 export const H_QUEUES: u32 = 768;
 export const WARM_MAX: u32 = 256;
 /** A hardened build has no direct table; in its place: the random context (chacha.ts), … */
@@ -307,6 +311,11 @@ export const A_SECRET: u32 = 1012;
 export const A_SECRET_2: u32 = 1016;
 /** Bytes of a page that the source can protect, or 0. */
 export const A_GUARD: u32 = 1020;
+/** What the counters of all heaps added up to when statistics were reset. */
+export const A_COUNTS: u32 = 928;
+/** How often the memory has grown, and the most threads that were attached; for the host. */
+export const A_GROWTHS: u32 = 992;
+export const A_THREADS_PEAK: u32 = 996;
 
 // ---- the state slice --------------------------------------------------------------------------
 export const STATE_HEAP: u32 = 0x400;
@@ -324,6 +333,8 @@ export const STATE_STARTS: u32 = 0xc04;
 export const STATE_PURGE: u32 = 0x6c00;
 export const PURGE_SHIFT: u32 = 3;
 export const PURGE_LIMIT: u32 = 4;
+/** What is counted of blocks while somebody watches: see watch.ts. */
+export const STATE_TALLY: u32 = 0x7000;
 export const STATE_TABLE: u32 = 0x8000;
 
 // ---- the state of a shared arena --------------------------------------------------------------
@@ -392,7 +403,6 @@ export const REPORT_INTERIOR: u32 = 6;
 export const CALL_FREE: u32 = 0;
 export const CALL_USABLE_SIZE: u32 = 1;
 export const CALL_REALLOC: u32 = 2;
-
 // ---- error codes, as errno numbers them -------------------------------------------------------
 export const ENOMEM: u32 = 12;
 /** A list of freed blocks is damaged. */
@@ -403,6 +413,14 @@ export const EOVERFLOW: u32 = 75;
 export const NEW_FAILED: u32 = 4108;
 /** No errno: the host may free now what it has put off; with size 1 it shall free all of it. */
 export const DEFERRED_FREE: u32 = 4109;
+/** No errno: the block whose address comes as size has been allocated; see watch.ts. */
+export const ALLOCATED: u32 = 4112;
+/** No errno: … is going to be freed. */
+export const FREED: u32 = 4113;
+/** No errno: … was resized where it stands. */
+export const RESIZED: u32 = 4114;
+/** No errno: the page whose descriptor comes as size is going with all its blocks. */
+export const PAGE_GONE: u32 = 4115;
 
 /** What pointerCheck answers. */
 export const PTR_BLOCK: u32 = 0;

@@ -18,10 +18,12 @@
  * A page stands in the queue of an upper bound of its longest free run (4 to 32 units), which a
  * failed search lowers and a free raises: so a search looks at a page at most once too often.
  */
+import { countAdd } from "./counts.ts";
 import { bitsMask } from "./desc.ts";
 import { leadingZeros, load32, store32, trailingZeros } from "./glue.ts";
 import {
   BIN_MEDIUM,
+  COUNT_NO_RETIRE,
   D_BIN,
   D_BOUNDS_HIGH,
   D_BOUNDS_LOW,
@@ -220,6 +222,7 @@ export function mediumFree(page: usize, p: usize): void {
 function mediumEmptied(page: usize): void {
   const first: usize = load32(queueOf(BIN_MEDIUM + MEDIUM_RUN_MAX), Q_FIRST);
   if (first !== 0 && first !== page && load32(first, D_USED) === 0) {
+    countAdd(COUNT_NO_RETIRE, 1);
     pageRelease(page);
     return;
   }

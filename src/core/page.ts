@@ -10,6 +10,7 @@
 import { SHARED } from "./atomics.ts";
 import { binSize } from "./bins.ts";
 import { slicesWereZero } from "./commit.ts";
+import { countAdd, countPage, countPageGone } from "./counts.ts";
 import { bitClear, bitSet, descOf } from "./desc.ts";
 import { featureOn } from "./features.ts";
 import { load32, store32 } from "./glue.ts";
@@ -20,6 +21,8 @@ import {
   BIN_LARGE,
   BIN_NONE,
   BIN_OURS,
+  COUNT_EXTENDS,
+  COUNT_NO_RETIRE,
   D_BIN,
   D_BLOCK,
   D_END,
@@ -97,12 +100,14 @@ export function pageClaim(slice: u32, count: u32, block: u32, start: usize): usi
  * page, and never a page that is half made.
  */
 export function pagePublish(page: usize, flags: u32): void {
+  countPage();
   store32(page, D_OWNER, heapId | flags);
   bitSet(arenaBase + STATE_STARTS, load32(page, D_START) >>> SLICE_SHIFT);
 }
 
 /** Gives the slices of a page back; it is in no queue. */
 export function pageDrop(page: usize): void {
+  countPageGone(load32(page, D_SLICES));
   if (HARDENED) guardLift(page);
   const slice: u32 = load32(page, D_START) >>> SLICE_SHIFT;
   store32(page, D_OWNER, 0);
@@ -149,6 +154,7 @@ export function pageFresh(bin: u32): usize {
  * the generic path at regular intervals and freed blocks are used again before untouched memory.
  */
 export function pageExtend(page: usize): void {
+  countAdd(COUNT_EXTENDS, 1);
   if (HARDENED && featureOn(HARD_SHUFFLE)) {
     pageExtendShuffled(page);
     return;
@@ -236,6 +242,7 @@ export function pageRelease(page: usize): void {
  */
 export function pageEmptied(page: usize, block: usize): void {
   if ((load32(page, D_NEXT) | load32(page, D_PREV)) !== 0) {
+    countAdd(COUNT_NO_RETIRE, 1);
     pageRelease(page);
     return;
   }

@@ -32,7 +32,7 @@ import {
   Q_LAST,
   QUEUE_SHIFT,
 } from "./layout.ts";
-import { heapBase } from "./state.ts";
+import { heapBase, watching } from "./state.ts";
 
 /** Q_DIRECT of a queue that the direct table does not know. */
 const DIRECT_NONE: u32 = 0xffffffff;
@@ -70,13 +70,18 @@ export function queuesInit(): void {
 function queueDirect(queue: usize): void {
   let offset: u32 = load32(queue, Q_DIRECT);
   if (offset === DIRECT_NONE) return;
-  const first: usize = load32(queue, Q_FIRST);
-  const page: usize = first !== 0 ? first : heapBase + H_EMPTY;
+  const page: usize = directWanted(queue);
   const last: u32 = directOffset(load32(queue, Q_BLOCK));
   while (offset <= last) {
     store32(heapBase + offset, H_DIRECT, page);
     offset = offset + 4;
   }
+}
+
+/** What the direct entries of a queue lead to; to no page of its own while somebody watches. */
+function directWanted(queue: usize): usize {
+  const first: usize = watching === 0 ? load32(queue, Q_FIRST) : 0;
+  return first !== 0 ? first : heapBase + H_EMPTY;
 }
 
 // @cold
@@ -184,8 +189,7 @@ export function queueIsValid(bin: u32): bool {
 function directIsValid(queue: usize): bool {
   let offset: u32 = load32(queue, Q_DIRECT);
   if (offset === DIRECT_NONE) return true;
-  const first: usize = load32(queue, Q_FIRST);
-  const page: usize = first !== 0 ? first : heapBase + H_EMPTY;
+  const page: usize = directWanted(queue);
   for (; offset <= directOffset(load32(queue, Q_BLOCK)); offset += 4) {
     if (load32(heapBase + offset, H_DIRECT) !== page) return false;
   }

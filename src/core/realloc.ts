@@ -6,11 +6,13 @@
 import { free, malloc, usableSize } from "./alloc.ts";
 import { goodSize } from "./bins.ts";
 import { slicesWereZero } from "./commit.ts";
+import { countAdd } from "./counts.ts";
 import { descAt, pageOf } from "./desc.ts";
 import { load32, memoryCopy, memoryZero, mul32, mulOverflows, store8, store32 } from "./glue.ts";
 import { hardAdmits, hardRefit, hardResizes } from "./hardened.ts";
 import { HARDENED } from "./hardening.ts";
 import {
+  COUNT_SLICES_GONE,
   D_BLOCK,
   D_OWNER,
   D_SLICES,
@@ -29,6 +31,7 @@ import { mediumBlockOf, mediumResize } from "./medium.ts";
 import { pageLargeEnd } from "./page.ts";
 import { heapId } from "./state.ts";
 import { slicesAppend, slicesFree } from "./supply.ts";
+import { watchResize } from "./watch.ts";
 
 /** usableSize without proof, for a pointer that is a block or nothing at all. */
 function blockSize(p: usize): usize {
@@ -64,7 +67,10 @@ function reallocAny(p: usize, size: usize, zero: bool): usize {
   const old: usize = p !== 0 ? blockSize(p) : 0;
   if (sizeFits(old, size)) return HARDENED ? hardRefit(p, size) : p;
   if (p !== 0 && old === 0) return 0;
-  if (old > SMALL_MAX && size > SMALL_MAX && resizeInPlace(p, old, size, zero)) return p;
+  if (old > SMALL_MAX && size > SMALL_MAX && resizeInPlace(p, old, size, zero)) {
+    watchResize(p, old);
+    return p;
+  }
   return reallocMove(p, old, size, zero);
 }
 
@@ -122,6 +128,7 @@ function largeResize(p: usize, size: usize, zero: bool): bool {
       memoryZero((end << SLICE_SHIFT) >>> 0, (want - have) << SLICE_SHIFT);
   } else if (want < have) {
     slicesFree(end - (have - want), have - want);
+    countAdd(COUNT_SLICES_GONE, have - want);
   }
   store32(page, D_SLICES, want);
   store32(page, D_BLOCK, (want << SLICE_SHIFT) >>> 0);

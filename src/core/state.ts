@@ -3,6 +3,8 @@
  * locals of the design: each Worker has an instance of its own over the same memory.
  */
 
+import { WATCH_FREES } from "./layout.ts";
+
 export let arenaBase: usize = 0;
 export let heapBase: usize = 0;
 /** The heap's id, as it stands in D_OWNER of a page that needs no special care. */
@@ -33,8 +35,23 @@ export function deferredFree(wanted: bool): void {
   deferredWanted = wanted;
 }
 
+/** What is watched, as bits WATCH_*: see watch.ts. */
+export let watching: u32 = 0;
+
+/** heapId, or no heap's id while every free is watched. */
+export let freeId: u32 = 0;
+
+/** No heap has this id. */
+const WATCHED: u32 = 0xffffffff;
+
 export function stateBind(arena: usize, heap: usize): void {
   arenaBase = arena;
   heapBase = heap;
   heapId = heap;
+  freeId = (watching & WATCH_FREES) !== 0 ? WATCHED : heap;
+}
+
+export function watchBind(what: u32): void {
+  watching = what;
+  stateBind(arenaBase, heapBase);
 }

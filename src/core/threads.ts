@@ -50,10 +50,12 @@ import {
   FLAG_LARGE,
   FLAG_MEDIUM,
   FLAGS,
+  H_COUNTS,
   H_HEARTBEAT,
   H_ID,
   H_OF,
   H_PAGES,
+  H_QUEUES,
   H_RECOVERER,
   H_RETIRE_MIN,
   H_STATE,
@@ -135,9 +137,11 @@ export function threadAttach(base: usize, ticket: u32): u32 {
   return mine;
 }
 
+/** But for its state, and for the counters: see counts.ts. */
 function areaZero(area: usize): void {
   memoryZero(area, H_STATE);
-  memoryZero(area + H_STATE + 4, AREA_SIZE - H_STATE - 4);
+  memoryZero(area + H_STATE + 4, H_COUNTS - H_STATE - 4);
+  memoryZero(area + H_QUEUES, AREA_SIZE - H_QUEUES);
 }
 
 /** Another area of this thread, zero; 0 = all are taken. */

@@ -1,0 +1,50 @@
+/** Part of layout.ts: what statistics count, and who watches. */
+
+/*
+ * ---- counters (offsets from H_COUNTS and A_COUNTS) ----------------------------------------------
+ *
+ * Each wraps at 2^32. Added up over all areas, pages made - gone == pages that there are; in one
+ * area the difference may be negative, of a heap that gives back the pages of another.
+ */
+export const COUNT_PAGES: u32 = 0;
+export const COUNT_PAGES_GONE: u32 = 4;
+export const COUNT_PAGES_PEAK: u32 = 8;
+/** Slices of the pages that are gone, and those that large blocks gave up in place. */
+export const COUNT_SLICES_GONE: u32 = 12;
+/** How often a page has taken more of its blocks into use. */
+export const COUNT_EXTENDS: u32 = 16;
+/** Empty pages that were given back and not kept. */
+export const COUNT_NO_RETIRE: u32 = 20;
+/** Searches of a queue, and the pages that they looked at. */
+export const COUNT_SEARCHES: u32 = 24;
+export const COUNT_SEARCHED: u32 = 28;
+export const COUNT_ABANDONED: u32 = 32;
+export const COUNT_WORDS: u32 = 9;
+
+/*
+ * ---- tallies (16 bytes each from STATE_TALLY) ---------------------------------------------------
+ *
+ *   0          4           8     12
+ *   +----------+-----------+-----+------+    total: of all that was ever counted, 64 bits;
+ *   |total low |total high |now  |peak  |    total - now: of all that was freed
+ *   +----------+-----------+-----+------+
+ *
+ * The tally of a bin, up to BIN_LARGE - 1, counts blocks.
+ */
+export const TALLY_SHIFT: u32 = 4;
+export const T_TOTAL: u32 = 0;
+export const T_HIGH: u32 = 4;
+export const T_NOW: u32 = 8;
+export const T_PEAK: u32 = 12;
+/** Bytes of blocks up to MEDIUM_MAX, up to KIND_LARGE_MAX, and larger; then how many they are. */
+export const TALLY_BYTES: u32 = 80;
+export const TALLY_BLOCKS: u32 = 83;
+/** Bytes that were asked for: only its total counts. */
+export const TALLY_ASKED: u32 = 86;
+export const TALLIES: u32 = 87;
+/** mimalloc calls larger blocks huge. */
+export const KIND_LARGE_MAX: u32 = 16777216;
+
+/** What watchSet is told: to tell of allocations, and of frees. */
+export const WATCH_MALLOCS: u32 = 1;
+export const WATCH_FREES: u32 = 2;

@@ -1,0 +1,114 @@
+/** What a heap tells of itself: statistics, figures of the process, samples of its allocations. */
+import { checkFunction } from "./checks.ts";
+import { countsReset } from "./counts.ts";
+import { AllocationFamily } from "./family.ts";
+import type { MemorySource } from "./memory/index.ts";
+import { outputWrite } from "./output.ts";
+import { type ProcessInfo, processInfoOf } from "./process-info.ts";
+import { type Sampled, type SamplerOptions, samplerMake } from "./sampler.ts";
+import { statsLines } from "./stats-table.ts";
+import { talliesReset } from "./tally.ts";
+import { type BlockNext, type HeapStats, statsRead } from "./walk.ts";
+import { levelRefuse, type StatsLevel, Watching } from "./watching.ts";
+
+export abstract class MeasuredHeap extends AllocationFamily {
+  abstract readonly source: MemorySource;
+  abstract readonly u32: Uint32Array;
+  abstract readonly blockNext: BlockNext | undefined;
+  protected readonly watching = new Watching(this.#place());
+
+  #place() {
+    const heap = this;
+    return {
+      get core() {
+        return heap.core;
+      },
+      get arena() {
+        return heap.source.start;
+      },
+      ticket: () => this.ticket,
+      words: () => this.u32,
+      next: () => this.blockNext,
+    };
+  }
+
+  /** Of this thread in a shared memory; 0 where there are no others. */
+  protected get ticket(): number {
+    return 0;
+  }
+
+  /**
+   * Figures as they are now; costs a walk over the pages.
+   *
+   * @example
+   * const heap = createHeap({ statsLevel: 1 });
+   * heap.malloc(100);
+   * heap.stats().sizes.normal.bytes.current; // 112
+   */
+  stats(): HeapStats {
+    this.core.goodSize(0); // throws if the heap is destroyed
+    return statsRead(this.u32, this.source.start, { level: this.watching.level, shared: false });
+  }
+
+  /**
+   * How much is counted: 0 = what costs nothing; 1 = also bytes and blocks of small, large and huge
+   * sizes; 2 = also each size class, and what requests asked for. From 1 on every malloc and free
+   * of this thread takes some ten times as long. Set while blocks live it begins with these.
+   */
+  get statsLevel(): StatsLevel {
+    return this.watching.level;
+  }
+
+  set statsLevel(level: StatsLevel) {
+    this.core.goodSize(0);
+    const error = levelRefuse(level);
+    if (error) throw error;
+    this.watching.levelSet(level, true);
+  }
+
+  /** Forgets what was counted: what is there now counts as all that ever was. */
+  statsReset(): void {
+    this.core.goodSize(0);
+    talliesReset(this.u32, this.source.start);
+    countsReset(this.u32, this.source.start, this.ticket !== 0);
+  }
+
+  /**
+   * Prints the statistics as mimalloc does, a call for each line; by default where messages go.
+   * docs/statistics.md explains the rows.
+   */
+  printStats(write: (text: string) => void = outputWrite): void {
+    checkFunction("write", write);
+    for (const line of statsLines(this.stats(), this.processInfo())) write(`${line}\n`);
+  }
+
+  /** Times, memory and page faults of the process as far as the platform tells; zeros elsewhere. */
+  processInfo(): ProcessInfo {
+    const { pageBytes, pageBytesPeak } = this.stats();
+    return processInfoOf(pageBytes, pageBytesPeak);
+  }
+
+  /**
+   * Calls a function for a sample of this thread's allocations: of the bytes that are asked for
+   * every `everyBytes`-th on average, 1 to 1 GiB, and for the blocks that they lie in. `bytes` is
+   * what the sample stands for: added up, they are what was allocated. The function runs inside the
+   * allocation and sees the stack that led to it; it may call the heap. Takes the place of the
+   * sampler before; undefined: no more. docs/profiling.md makes a profile of it.
+   *
+   * @throws TypeError or RangeError for wrong arguments.
+   * @example
+   * heap.registerSampler(512 * 1024, (ptr, size, bytes) => sites.add(new Error().stack, bytes));
+   * heap.registerSampler(undefined);
+   */
+  registerSampler(everyBytes: undefined): void;
+  registerSampler(everyBytes: number, sampled: Sampled, options?: SamplerOptions): void;
+  registerSampler(
+    everyBytes: number | undefined,
+    sampled?: Sampled,
+    options: SamplerOptions = {},
+  ): void {
+    this.core.goodSize(0);
+    if (everyBytes === undefined) this.watching.listen(undefined);
+    else this.watching.listen(samplerMake(everyBytes, sampled as Sampled, options));
+  }
+}
