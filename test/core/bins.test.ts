@@ -34,7 +34,7 @@ function classTable(): [number, number][] {
 const classes = classTable();
 
 for (const backEnd of backEnds) {
-  test(`${backEnd}: binOf, binSize and goodSize of every size that has a class`, () => {
+  test(`${backEnd}: row 107: bin formula - binOf, binSize and goodSize of every size that has a class`, () => {
     const { core } = coreSubject(backEnd);
     let at = 0;
     for (let size = 0; size <= SMALL_MAX; size++) {
@@ -106,7 +106,7 @@ for (const backEnd of backEnds) {
     }
   });
 
-  test(`${backEnd}: spanBin - exact to 7 slices, then four bins a doubling`, () => {
+  test(`${backEnd}: row 107: bin formula - spanBin is exact to 7 slices, then four bins a doubling`, () => {
     const { core } = coreSubject(backEnd);
     // The longest run of each bin from 1 on (specification 9.2).
     const longest = [1, 2, 3, 4, 5, 6, 7, 10, 12, 14, 16, 20, 24, 28, 32, 40];
