@@ -13,7 +13,7 @@ import {
 import type { CoreSubject } from "../support/core.js";
 import { assertEmpty, assertValid, queuePages, retireOf, usedOf } from "../support/pages.js";
 import { Random } from "../support/random.js";
-import { row } from "../support/variants.js";
+import { rowInBoth as row } from "../support/variants.js";
 
 row("37: malloc_aligned - alignments 1 .. 1 MiB, size 13 * alignment", (make) => {
   const s = make();

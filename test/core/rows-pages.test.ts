@@ -22,7 +22,7 @@ import {
   queuePages,
   usedOf,
 } from "../support/pages.js";
-import { row } from "../support/variants.js";
+import { rowInBoth as row } from "../support/variants.js";
 
 function mallocMany(s: CoreSubject, count: number, size: number): number[] {
   return Array.from({ length: count }, () => s.core.malloc(size));

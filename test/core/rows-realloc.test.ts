@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { ENOMEM, EOVERFLOW, SIZE_MAX, SLICE_SIZE } from "#dist/core/layout.js";
 import type { CoreSubject } from "../support/core.js";
 import { assertEmpty, assertValid } from "../support/pages.js";
-import { row } from "../support/variants.js";
+import { rowInBoth as row } from "../support/variants.js";
 
 /** Writes 1, 2, 3 … 250, 1, … into a block. */
 function fill(s: CoreSubject, p: number, size: number): void {

@@ -10,7 +10,7 @@ import {
 } from "#dist/core/layout.js";
 import type { CoreSubject } from "../support/core.js";
 import { assertEmpty, assertValid, queuePages, retireOf, usedOf } from "../support/pages.js";
-import { row } from "../support/variants.js";
+import { rowInBoth as row } from "../support/variants.js";
 
 /** Sizes of one fresh page each, all of different classes and none of 64 B, 1 KiB or 20 KiB. */
 function* otherClasses(): Generator<number> {

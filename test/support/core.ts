@@ -190,8 +190,13 @@ function coreStart(subject: CoreSubject): void {
   subject.core = unsigned(instantiate(subject), subject.memory);
 }
 
+/** Where the heap that the first instance made has its words, from the state on. */
+export function heapOffset(build: Build): number {
+  return build === "single" ? STATE_HEAP : STATE_AREAS + AREA_FIRST * AREA_SIZE;
+}
+
 function windows(memory: WebAssembly.Memory, base: number, build: Build) {
-  const heap = build === "single" ? STATE_HEAP : STATE_AREAS + AREA_FIRST * AREA_SIZE;
+  const heap = heapOffset(build);
   let words = new Uint32Array(memory.buffer);
   let bytes = new Uint8Array(memory.buffer);
   const wordsNow = () => {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
+  A_FREE_SLICES,
   A_PAGE_SLICES,
   A_SPANS,
   BIN_FULL,
@@ -18,9 +19,8 @@ import {
   QUEUE_SHIFT,
   SLICE_SIZE,
   SPAN_BINS,
-  STATE_HEAP,
 } from "#dist/core/layout.js";
-import type { CoreSubject } from "./core.js";
+import { type CoreSubject, heapOffset } from "./core.js";
 
 export function usedOf(s: CoreSubject, page: number): number {
   return s.word(page, D_USED);
@@ -37,7 +37,7 @@ export function isFull(s: CoreSubject, page: number): boolean {
 /** The pages of a bin's queue, first to last. */
 export function queuePages(s: CoreSubject, bin: number): number[] {
   const pages = [];
-  const queue = s.base + STATE_HEAP + H_QUEUES + (bin << QUEUE_SHIFT);
+  const queue = s.base + heapOffset(s.build) + H_QUEUES + (bin << QUEUE_SHIFT);
   for (let page = s.word(queue, Q_FIRST); page !== 0; page = s.word(page, D_NEXT)) {
     pages.push(page);
   }
@@ -64,6 +64,11 @@ export function spans(s: CoreSubject): [number, number][] {
 export function assertValid(s: CoreSubject): void {
   assert.equal(s.core.heapIsValid(), 1, "heapIsValid");
   assert.equal(s.core.committedIsValid(), 1, "committedIsValid");
+}
+
+/** Slices that are free: in the build for threads the bitmap says it. */
+export function freeSlices(s: CoreSubject): number {
+  return s.build === "single" ? s.arena(A_FREE_SLICES) : s.core.slicesFreeCount();
 }
 
 /** Nothing is allocated any more, and the books know it. */

@@ -3,7 +3,8 @@
  * above 2 GiB, which is where signed arithmetic on addresses shows (row 110).
  */
 import { test } from "node:test";
-import { backEnds, type CoreSubject, coreSubject } from "./core.js";
+import { SHARED_STATE_SLICES } from "#dist/core/layout.js";
+import { type Build, backEnds, builds, type CoreSubject, coreSubject } from "./core.js";
 
 /** More than 2 GiB, and not the first slice of its chunk. */
 export const HIGH_BASE = 0x80030000;
@@ -12,12 +13,24 @@ export const HIGH_BASE = 0x80030000;
 export type MakeSubject = (slices?: number) => CoreSubject;
 
 export function row(name: string, body: (make: MakeSubject) => void): void {
-  for (const backEnd of backEnds) {
-    for (const base of [0, HIGH_BASE]) {
-      const place = base === 0 ? backEnd : `${backEnd} above 2 GiB`;
-      test(`${place}: row ${name}`, () => {
-        body((slices = 4096) => coreSubject(backEnd, slices + 1, base));
-      });
+  rowIn(["single"], name, body);
+}
+
+/** As row, also in the build for threads, with one of them. */
+export function rowInBoth(name: string, body: (make: MakeSubject) => void): void {
+  rowIn(builds, name, body);
+}
+
+function rowIn(builds: Build[], name: string, body: (make: MakeSubject) => void): void {
+  for (const build of builds) {
+    const state = build === "shared" ? SHARED_STATE_SLICES : 1;
+    for (const backEnd of backEnds) {
+      for (const base of [0, HIGH_BASE]) {
+        const place = base === 0 ? backEnd : `${backEnd} above 2 GiB`;
+        test(`${place}${build === "shared" ? ", shared" : ""}: row ${name}`, () => {
+          body((slices = 4096) => coreSubject(backEnd, slices + state, base, build));
+        });
+      }
     }
   }
 }
