@@ -89,6 +89,7 @@ function mallocOfQueue(size: u32): usize {
 }
 
 /** The generic path, and every malloc of a small size while somebody watches. */
+// @cold
 function mallocSlow(size: u32): usize {
   if (watching === 0) return mallocGeneric(size);
   const block: usize = mallocSmall(size);
@@ -97,6 +98,7 @@ function mallocSlow(size: u32): usize {
 }
 
 /** malloc without the direct table. */
+// @cold
 function mallocSmall(size: u32): usize {
   const page: usize = load32(queueOf(binOf(size)), Q_FIRST);
   if (page === 0) return mallocGeneric(size);
@@ -158,6 +160,7 @@ export function operatorNew(size: usize): usize {
 }
 
 /** Full, aligned, medium, large pages, blocks behind the first slice, other threads' pages. */
+// @cold
 function freeSlow(p: usize, desc: usize): void {
   const first: bool = SHARED
     ? load32(desc, D_OWNER) !== 0

@@ -154,6 +154,7 @@ function unitsAt(page: usize, unit: u32): u32 {
 }
 
 /** A block of more than SMALL_MAX bytes from a page that is there; 0 when none has room. */
+// @cold
 export function mediumAlloc(size: u32): usize {
   const units: u32 = unitsFor(size);
   for (let bound: u32 = units; bound <= MEDIUM_RUN_MAX; bound++) {
