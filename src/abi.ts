@@ -2,7 +2,9 @@
  * The heap under C's names, for modules that import their malloc: libc, POSIX and BSD, mimalloc
  * (every name also with its `mi_`), first-class heaps, and C++'s operators as wasm32 mangles them.
  */
+import { arenasAbi } from "./abi-arenas.ts";
 import { processAbi, statsAbi } from "./abi-process.ts";
+import type { Arenas } from "./arenas.ts";
 import type { BackEnd } from "./backend.ts";
 import type { CoreExports } from "./core/contract.ts";
 import { OS_PAGE } from "./family.ts";
@@ -106,6 +108,7 @@ export interface AbiHost {
   newNothrow(size: number): number;
   newAlignedNothrow(size: number, alignment: number): number;
   heapNew(): number;
+  arenas: Arenas;
   realpath(path: number, into: number): number;
   /** Asks the new-handler, or throws when there is none. */
   newFailed(size: number): void;
@@ -136,8 +139,22 @@ export function abiOf(core: CoreExports, backEnd: BackEnd, host: AbiHost): HeapA
     ...processAbi(),
     ...statsAbi(host),
   };
+  const { arenas } = host;
+  const store = (at: number, value: number) => wordStore(host.bytes(), at >>> 0, value);
+  Object.assign(names, arenasAbi({ arenas, store, heapIn: (id) => heapIn(core, id) }));
   names.mi_wcsdup = (p = 0) => wideCopy(wide, p >>> 0, 2);
   return names as HeapAbi;
+}
+
+function wordStore(bytes: Uint8Array, at: number, value: number): void {
+  if (at !== 0) new DataView(bytes.buffer).setUint32(at, value, true);
+}
+
+function heapIn(core: CoreExports, arena: number): number {
+  const heap = arena === 0 ? 0 : core.heapNew();
+  if (heap === 0 || core.heapLimit(heap, 0, arena)) return heap;
+  core.heapDelete(heap);
+  return 0;
 }
 
 /** mimalloc's own names. */

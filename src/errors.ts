@@ -9,6 +9,7 @@ export type HeapErrorCode =
   | "ERR_HEAP_DESTROYED"
   | "ERR_HEAP_DELETED"
   | "ERR_HEAP_DETACHED"
+  | "ERR_NO_ARENA"
   | "ERR_NO_THREAD"
   | "ERR_OUT_OF_MEMORY"
   | "ERR_SIZE_MISMATCH"
@@ -66,6 +67,11 @@ export function noThread(ticket: number): HeapError {
   const why =
     ticket === 0 ? "124 threads and heaps are attached" : `thread ${ticket} is attached already`;
   return new HeapError("ERR_NO_THREAD", 0, `attachHeap: ${why}`);
+}
+
+/** All arenas that a memory may have are there. */
+export function noArena(call: string, most: number): HeapError {
+  return new HeapError("ERR_NO_ARENA", 0, `${call}: there are ${most} arenas already`);
 }
 
 /** A sized or aligned free of a block that is smaller, or lies elsewhere. */

@@ -5,7 +5,7 @@ import type { CoreExports, SharedCoreExports } from "./core/contract.ts";
 import { type HeapError, heapDeleted, heapDestroyed } from "./errors.ts";
 import { AllocationFamily } from "./family.ts";
 import type { Heap, VisitOptions } from "./heap.ts";
-import { type BlockVisitor, blocksVisit } from "./walk.ts";
+import { type BlockVisitor, blocksVisit, heldRead } from "./walk.ts";
 
 interface FirstClassParts {
   id: number;
@@ -40,6 +40,12 @@ export class FirstClassHeap extends AllocationFamily {
     this.root = root;
     this.#whole = core;
     this.#forget = forget;
+  }
+
+  /** Bytes of the slices that its pages have: what its `maximum` is about. */
+  get heldBytes(): number {
+    this.core.goodSize(0); // throws if the heap has ended
+    return heldRead(this.root.u32, this.root.source.start, this.id);
   }
 
   /** Gives every page without live blocks back. */

@@ -3,6 +3,7 @@
  */
 
 import { abiOf, type HeapAbi } from "./abi.ts";
+import { heapBudget } from "./arenas.ts";
 import type { BackEnd, CoreHooks, ErrorHandler } from "./backend.ts";
 import { checkFunction, checkPointer, checkSize } from "./checks.ts";
 import type { CoreExports, HardCoreExports } from "./core/contract.ts";
@@ -12,10 +13,9 @@ import { exitForget, exitWatch } from "./exit.ts";
 import { FirstClassHeap } from "./first-class.ts";
 import { featuresOf, type Hardening, type HardeningState } from "./hardening.ts";
 import { type DeferredFree, Host } from "./heap-host.ts";
-import { MeasuredHeap } from "./measured.ts";
+import { HeapMemory } from "./heap-memory.ts";
 import type { MemorySource } from "./memory/index.ts";
-import { type PurgeSettings, purgeApply, purgeCheck, purgeMerge, purgeRead } from "./purge.ts";
-import { millisecondsCheck, timerStart } from "./purge-timer.ts";
+import type { PurgeSettings } from "./purge.ts";
 import { HeapView, MemoryViews, type TypedArray, type TypedArrayConstructor } from "./views.ts";
 import {
   type AreaVisitor,
@@ -38,6 +38,13 @@ export interface HeapParts {
   start(hooks: CoreHooks): CoreExports;
 }
 
+export interface NewHeapOptions {
+  /** Id of the arena that it allocates from; any memory without one. */
+  arena?: number | undefined;
+  /** The most bytes of slices that its pages may have. */
+  maximum?: number | undefined;
+}
+
 export interface VisitOptions {
   /** Called for each run of memory that holds blocks, before these. */
   areas?: AreaVisitor;
@@ -55,17 +62,14 @@ export interface VisitOptions {
  * heap.u8[ptr] = 1;
  * heap.free(ptr);
  */
-export class Heap extends MeasuredHeap {
+export class Heap extends HeapMemory {
   /** Where the bytes come from. */
-  readonly source: MemorySource;
+  override readonly source: MemorySource;
   readonly backend: BackEnd;
   /** C's allocation functions, unchecked, for the import object of a wasm module. */
   readonly abi: HeapAbi;
   readonly #host: Host;
   readonly #views: MemoryViews;
-  /** What was asked for; the memory has what is possible. */
-  #purge: PurgeSettings | undefined;
-  #timerStop: (() => void) | undefined;
   readonly #hardened: boolean;
   /** The heaps beside this one, by their ids. */
   readonly #heaps = new Map<number, FirstClassHeap>();
@@ -87,12 +91,12 @@ export class Heap extends MeasuredHeap {
     this.#views = new MemoryViews(this);
     host.views = this.#views;
     if (parts.shared) this.#views.share(this.source.start + A_TOP);
-    this.#purge = parts.purge;
-    if (parts.purge) purgeApply(core, this.source, parts.purge);
+    this.memoryBegin(parts.purge);
     this.abi = abiOf(core, this.backend, {
       newNothrow: (size) => this.newNothrow(size),
       newAlignedNothrow: (size, alignment) => this.newAlignedNothrow(size, alignment),
       heapNew: () => core.heapNew(),
+      arenas: this.arenas,
       realpath: (path, into) => this.realpath(path, into),
       newFailed: (size) => host.coreError(NEW_FAILED, size),
       bytes: () => host.bytes(),
@@ -107,15 +111,25 @@ export class Heap extends MeasuredHeap {
    * A heap beside this one: with pages of its own, in the same memory, for the same thread. All its
    * blocks can go at once, and any heap of any thread can free each of them.
    *
+   * `maximum` is a budget in bytes, at least 64 KiB: its pages never take more slices of 64 KiB
+   * than go into it; beyond that allocation answers 0, and works again after frees. `arena`: it
+   * allocates from this arena only.
+   *
    * @throws HeapError ERR_OUT_OF_MEMORY, also when 124 heaps share a memory.
+   * @throws RangeError for an arena that is not there, or a budget below a slice.
    * @example
-   * const scratch = heap.newHeap();
+   * const scratch = heap.newHeap({ maximum: 2 ** 20 });
    * scratch.malloc(100);
    * scratch.destroy();
    */
-  newHeap(): FirstClassHeap {
+  newHeap(options: NewHeapOptions = {}): FirstClassHeap {
+    const most = heapBudget(options);
+    if (options.arena !== undefined && !this.arenas.area(options.arena)) {
+      throw new RangeError(`newHeap: there is no arena ${options.arena}`);
+    }
     const id = this.core.heapNew() >>> 0;
     if (id === 0) throw outOfMemory("newHeap", 2048);
+    if (most !== 0 || options.arena) this.core.heapLimit(id, most, options.arena ?? 0);
     return this.#heapOf(id);
   }
 
@@ -190,47 +204,6 @@ export class Heap extends MeasuredHeap {
     if (force) this.core.purge(true);
   }
 
-  /**
-   * Lets a tick of the purge clock go by and gives back the free memory whose delay is over; with
-   * `force` all of it. For a timer: allocation counts ticks too, but a program that rests does not
-   * allocate. Does nothing over a memory that can give nothing back: see docs/arenas.md.
-   *
-   * @example
-   * const heap = createHeap();
-   * const timer = setInterval(() => heap.purge(), 100);
-   * clearInterval(timer);
-   */
-  purge(force = false): void {
-    this.core.purge(force);
-  }
-
-  /**
-   * Collects and purges at an interval, as long as this heap lives: memory that is free goes back
-   * `purgeDelay` intervals after it was freed, also while the program rests. The timer keeps no
-   * process alive. 0 ends it. In a program whose threads share the heap, each calls it for its own.
-   *
-   * @throws TypeError or RangeError for what is no number of milliseconds.
-   * @example
-   * const heap = createHeap({ release: "auto" });
-   * heap.purgeEvery(100);
-   */
-  purgeEvery(milliseconds: number): void {
-    this.core.goodSize(0); // throws if the heap is destroyed
-    millisecondsCheck(milliseconds);
-    this.#timerStop?.();
-    this.#timerStop = milliseconds === 0 ? undefined : timerStart(this, milliseconds);
-  }
-
-  /** Changes settings of purges, for all threads of the memory; answers those that hold now. */
-  purgeSettings(settings: Partial<PurgeSettings> = {}): PurgeSettings {
-    purgeCheck(settings);
-    const words = this.u32;
-    const before = this.#purge ?? purgeRead(words, this.source.start);
-    this.#purge = purgeMerge(before, settings);
-    if (Object.keys(settings).length > 0) purgeApply(this.core, this.source, this.#purge);
-    return purgeRead(words, this.source.start);
-  }
-
   /** The bytes, as they are now; ask again after anything that may allocate. */
   get buffer(): ArrayBufferLike {
     return this.source.buffer;
@@ -259,7 +232,7 @@ export class Heap extends MeasuredHeap {
   get i32(): Int32Array {
     return this.#views.of("i32");
   }
-  get u32(): Uint32Array {
+  override get u32(): Uint32Array {
     return this.#views.of("u32");
   }
   get f32(): Float32Array {
@@ -364,7 +337,6 @@ export class Heap extends MeasuredHeap {
 
   /** Every later call throws, also of the heaps beside this one. */
   protected override end(error: () => HeapError): void {
-    this.#timerStop?.();
     super.end(error);
     exitForget(this);
     for (const heap of [...this.#heaps.values()]) heap.endWith(error);

@@ -1,12 +1,19 @@
 /** terrane: a heap for TypeScript and WebAssembly. */
 export type { AbiFunction, HeapAbi } from "./abi.ts";
+export type {
+  ArenaArea,
+  ArenaOptions,
+  HugePageOptions,
+  ManageOptions,
+  ReserveOptions,
+} from "./arenas.ts";
 export type { BackEnd, ErrorHandler, ThreadSeat } from "./backend.ts";
 export type { HeapCounts } from "./counts.ts";
 export { attachHeap, createHeap } from "./create.ts";
 export { HeapError, type HeapErrorCode } from "./errors.ts";
 export { FirstClassHeap } from "./first-class.ts";
 export type { HardeningFeature, HardeningOption, HardeningState } from "./hardening.ts";
-export { Heap, type VisitOptions } from "./heap.ts";
+export { Heap, type NewHeapOptions, type VisitOptions } from "./heap.ts";
 export type { DeferredFree } from "./heap-host.ts";
 export type { AttachOptions, HeapOptions } from "./options.ts";
 export { type OutputHandler, registerOutput } from "./output.ts";

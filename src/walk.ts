@@ -123,7 +123,7 @@ function figures(words: Words, arena: number): Figures {
     heapBytes: slices(L.A_OWN_SLICES),
     pageBytes: slices(L.A_PAGE_SLICES),
     pageBytesPeak: slices(L.A_PAGE_SLICES_PEAK),
-    freeBytes: slices(L.A_FREE_SLICES),
+    freeBytes: slices(L.A_FREE_SLICES) + reservesFree(words, arena) * L.SLICE_SIZE,
     stateBytes: stateBytes(words, arena),
     committedBytes: slices(L.A_COMMITTED),
     committedBytesPeak: slices(L.A_COMMITTED_PEAK),
@@ -159,6 +159,15 @@ function ownerOf(words: Words, page: number): number {
   return (word(words, page, L.D_OWNER) & ~L.FLAGS) >>> 0;
 }
 
+/** Bytes of the slices of a heap's pages. */
+export function heldRead(words: Words, arena: number, heap: number): number {
+  let slices = 0;
+  for (const page of pages(words, arena)) {
+    if (ownerOf(words, page) === heap) slices += word(words, page, L.D_SLICES);
+  }
+  return slices * L.SLICE_SIZE;
+}
+
 function isLarge(words: Words, page: number): boolean {
   return (word(words, page, L.D_OWNER) & L.FLAG_LARGE) !== 0;
 }
@@ -166,7 +175,8 @@ function isLarge(words: Words, page: number): boolean {
 /** Of an arena that threads share: their figures added up. */
 function sharedFigures(words: Words, arena: number): Figures {
   const stats = figures(words, arena);
-  stats.freeBytes = slicesFree(words, arena) * L.SLICE_SIZE;
+  const free = bitsIn(words, arena + L.STATE_FREE, word(words, arena, L.A_TOP));
+  stats.freeBytes = (free + reservesFree(words, arena)) * L.SLICE_SIZE;
   stats.heartbeat = word(words, arena, L.A_HEARTBEAT);
   stats.threads = 0;
   let heaps = 0;
@@ -181,13 +191,17 @@ function sharedFigures(words: Words, arena: number): Figures {
   return stats;
 }
 
-function slicesFree(words: Words, arena: number): number {
-  const end = Math.ceil(word(words, arena, L.A_TOP) / 32);
-  let count = 0;
-  for (let i = 0; i < end; i++) {
-    count += bitsCount(word(words, arena, L.STATE_FREE + i * 4));
-  }
-  return count;
+/** Free slices of all arenas. */
+function reservesFree(words: Words, arena: number): number {
+  const bits = word(words, arena, L.A_RESERVES);
+  return bits === 0 ? 0 : bitsIn(words, bits, word(words, arena, L.A_TOP));
+}
+
+/** Bits that are set among the first `count` of a bitmap. */
+function bitsIn(words: Words, bitmap: number, count: number): number {
+  let set = 0;
+  for (let i = 0; i < Math.ceil(count / 32); i++) set += bitsCount(word(words, bitmap, i * 4));
+  return set;
 }
 
 /** Not by the blocks of a medium page: while it changes, its bounds and free units disagree. */

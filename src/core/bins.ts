@@ -21,6 +21,7 @@ export function binOf(size: u32): u32 {
 }
 
 /** Block size of a bin from 1 to BIN_LAST. */
+// @cold
 export function binSize(bin: u32): u32 {
   if (bin <= 8) return bin << 3;
   if (bin <= BIN_KIB) return (((bin + 3) & 3) + 5) << (((bin + 3) >>> 2) + 1);

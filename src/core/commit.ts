@@ -23,6 +23,8 @@ import {
   A_COMMITS,
   A_COMMITTED,
   A_COMMITTED_PEAK,
+  A_PAGE_SLICES,
+  A_PAGE_SLICES_PEAK,
   A_PURGE_DELAY,
   A_PURGE_HOW,
   A_PURGED,
@@ -81,9 +83,17 @@ export function pagesAsk(operation: u32, slice: u32, count: u32): bool {
 }
 
 /** Slices become committed. */
+// @cold
 export function committedAdd(count: u32): void {
   const total: u32 = atomicAdd(arenaBase, A_COMMITTED, count) + count;
   wordRaise(arenaBase + A_COMMITTED_PEAK, total);
+}
+
+/** Slices become pages', or, with a negative number as a u32, stop being it. */
+// @cold
+export function pageSlicesAdd(count: u32): void {
+  const total: u32 = (atomicAdd(arenaBase, A_PAGE_SLICES, count) + count) >>> 0;
+  wordRaise(arenaBase + A_PAGE_SLICES_PEAK, total);
 }
 
 /** Makes a word at least `value`. */

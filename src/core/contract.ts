@@ -21,6 +21,14 @@ export interface CoreExports {
   purgeSet(delay: number, extend: number, mult: number, how: number): void;
   /** Lets a tick go by and purges what is due; with `force` all that is free. */
   purge(force: boolean | number): void;
+  /** Id of a reserve of free or new slices, or 0; flags: RESERVE_* of layout.ts. */
+  reserveMake(count: number, flags: number, node: number): number;
+  /** Id of a reserve of slices that are nobody's, or 0. */
+  reserveGive(first: number, count: number, flags: number, node: number): number;
+  /** Gives a new heap a budget in slices and a reserve; false: there is no such reserve. */
+  heapLimit(heap: number, most: number, reserve: number): boolean | number;
+  /** The NUMA node that this thread runs on. */
+  numaBind(node: number): void;
   /** Whether the host is called with DEFERRED_FREE now and then. */
   deferredFree(wanted: boolean | number): void;
   /** Id of the heap in whose blocks p lies, or 0. */

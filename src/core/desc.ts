@@ -39,6 +39,7 @@ function bitWord(bitmap: usize, index: u32): usize {
   return bitmap + ((index >>> 5) << 3);
 }
 
+// @cold
 export function bitIsSet(bitmap: usize, index: u32): bool {
   return ((load32(bitWord(bitmap, index), 0) >>> (index & 31)) & 1) !== 0;
 }

@@ -11,15 +11,12 @@
  * destroyed. The others adopt no pages of threads that have ended: destroying them would free
  * blocks of strangers.
  */
-import { atomicStore, SHARED } from "./atomics.ts";
+import { atomicCas, atomicLoad, atomicStore, SHARED } from "./atomics.ts";
 import { backingBind, heapBind, heapIsBacking } from "./backing.ts";
-import { slicesWereZero } from "./commit.ts";
 import { bitIsSet, descOf, pageOf } from "./desc.ts";
 import { load32, memoryZero, store32 } from "./glue.ts";
 import {
   A_AREAS,
-  A_PAGE_SLICES,
-  A_TABLE_SLICES,
   A_TOP,
   AREA_SIZE,
   BIN_COUNT,
@@ -38,7 +35,6 @@ import {
   H_REMOTE,
   H_REMOTE_MEDIUM,
   Q_FIRST,
-  SLICE_SHIFT,
   SLICE_SIZE,
   STATE_STARTS,
 } from "./layout.ts";
@@ -46,7 +42,7 @@ import { pageDrop, pageHolds, pageRelease } from "./page.ts";
 import { queueOf, queuePush, queueRemove, queueToFull } from "./queue.ts";
 import { remoteTakeAll } from "./remote.ts";
 import { arenaBase, heapBase, heapsMark, watching } from "./state.ts";
-import { slicesAlloc } from "./supply.ts";
+import { tableSliceAlloc } from "./supply.ts";
 import { areaGive, areaTakeOwn, heapBegin } from "./threads.ts";
 import { watchPageGone } from "./watch.ts";
 
@@ -75,12 +71,8 @@ function slotTake(): usize {
 
 /** 32 more areas; the newest slice leads to the older ones. */
 function slotsAdd(): usize {
-  const slice: u32 = slicesAlloc(1, 1);
-  if (slice === 0) return 0;
-  const area: usize = (slice << SLICE_SHIFT) >>> 0;
-  if (!slicesWereZero) memoryZero(area, SLICE_SIZE);
-  store32(arenaBase, A_PAGE_SLICES, load32(arenaBase, A_PAGE_SLICES) - 1);
-  store32(arenaBase, A_TABLE_SLICES, load32(arenaBase, A_TABLE_SLICES) + 1);
+  const area: usize = tableSliceAlloc();
+  if (area === 0) return 0;
   store32(area, H_AREAS, load32(arenaBase, A_AREAS));
   store32(arenaBase, A_AREAS, area);
   return area;
@@ -180,12 +172,15 @@ function largeSettle(heap: usize, to: usize): void {
   for (let slice: u32 = 0; slice < top; slice++) {
     if (!bitIsSet(arenaBase + STATE_STARTS, slice)) continue;
     const page: usize = descOf(slice);
-    const owner: u32 = load32(page, D_OWNER);
+    const owner: u32 = atomicLoad(page, D_OWNER);
     if ((owner & ~FLAGS) >>> 0 !== heap || (owner & FLAG_LARGE) === 0) continue;
     if (to === 0) {
       watchPageGone(page);
       pageDrop(page);
-    } else atomicStore(page, D_OWNER, (to | (owner & FLAGS)) >>> 0);
+    } else {
+      // Another thread may be freeing the block: then the page is nobody's and must stay so.
+      atomicCas(page, D_OWNER, owner, (to | (owner & FLAGS)) >>> 0);
+    }
   }
 }
 

@@ -10,3 +10,4 @@ export { pageCapacity, pageIsValid } from "./page.ts";
 export { purgeTick } from "./purge.ts";
 export { queueIsValid } from "./queue.ts";
 export { arenaIsValid, spanBin } from "./slices.ts";
+export { slicesAlloc, slicesFree } from "./supply.ts";

@@ -42,6 +42,8 @@ export {
   recalloc,
   rezalloc,
 } from "./realloc.ts";
-export { deferredFree, watchBind } from "./state.ts";
+export { reserveGive, reserveMake } from "./reserve-make.ts";
+export { deferredFree, numaBind, watchBind } from "./state.ts";
 export { strdup, strndup } from "./strings.ts";
+export { heapLimit } from "./supply.ts";
 export { watchLeft, watchSize, watchSkip } from "./watch.ts";

@@ -9,7 +9,8 @@
  * desc    the 64-byte page descriptor; every slice has one, the first slice's speaks for the run
  * chunk   512 slices (32 MiB) whose descriptors lie in one table
  * bin     a size class; each bin has a queue of pages
- * arena   the slices, descriptors and spans of one memory (threads will share it)
+ * arena   the slices, descriptors and spans of one memory, which threads may share
+ * reserve a run of slices that is set apart; outside the core it is called an arena
  * heap    direct table and page queues of one thread
  *
  * The state of a fresh memory is one slice, of which a small program touches two 4 KiB pages:
@@ -39,6 +40,7 @@
  */
 
 export * from "./layout-counts.ts";
+export * from "./layout-reserves.ts";
 
 // ---- units ------------------------------------------------------------------------------------
 /** The smallest block. */
@@ -185,10 +187,10 @@ export const Q_DIRECT: u32 = 12;
 /*
  * ---- heap (offsets from heapBase) -------------------------------------------------------------
  *
- *   0     64             128                  644      768
- *   +-----+--------------+--------------------+--------+----------------------+
- *   |words|empty page    |direct table 129 * 4|counters|queues 80 * 16        |
- *   +-----+--------------+--------------------+--------+----------------------+
+ *   0     64             128                  644      704   768
+ *   +-----+--------------+--------------------+--------+-----+----------------+
+ *   |words|empty page    |direct table 129 * 4|counters|bound|queues 80 * 16  |
+ *   +-----+--------------+--------------------+--------+-----+----------------+
  *
  * Offsets stay below 1024 because binaryen folds only such constants into a load.
  */
@@ -213,6 +215,8 @@ export const H_REMOTE_MEDIUM: u32 = 40;
 export const H_OF: u32 = 44;
 /** In the first area of a slice of areas: the next such slice, or 0. Not in a shared arena. */
 export const H_AREAS: u32 = 48;
+/** Not 0: the heap has a budget or a reserve. */
+export const H_BOUND: u32 = 52;
 /** Ticket of the thread that recovers this area. */
 export const H_RECOVERER: u32 = 56;
 /** `ticket << 2 | AREA_*`. */
@@ -222,6 +226,12 @@ export const H_EMPTY: u32 = 64;
 export const H_DIRECT: u32 = 128;
 /** Counters of statistics, COUNT_WORDS of them: see counts.ts. */
 export const H_COUNTS: u32 = 644;
+/** Of a heap with H_BOUND: the most slices that its pages may have, 0 = any number. */
+export const H_MOST: u32 = 704;
+/** Slices of its pages; in a shared arena also large ones that other threads have freed. */
+export const H_HELD: u32 = 708;
+/** Record of the reserve that it allocates from, or 0. */
+export const H_RESERVE: u32 = 712;
 export const H_QUEUES: u32 = 768;
 export const WARM_MAX: u32 = 256;
 /** A hardened build has no direct table; in its place: the random context (chacha.ts), … */
@@ -290,10 +300,12 @@ export const A_RESETS: u32 = 876;
 /** Slices that all these purges, or resets, together were of. */
 export const A_PURGED: u32 = 880;
 export const A_RESET: u32 = 884;
+/** Address of the reserves' slice; 0: there is none. */
+export const A_RESERVES: u32 = 888;
+/** Reserves that were ever made. */
+export const A_RESERVE_COUNT: u32 = 892;
 /** Passes of the generic path in a tick, a power of two: about a millisecond of allocation. */
 export const TICK_BEATS: u32 = 4096;
-/** A_PURGE_DELAY of purges that do not wait. */
-export const PURGE_AT_ONCE: u32 = 1;
 
 /** What the core asks the host to do with a range of whole slices. */
 export const PAGES_COMMIT: u32 = 0;
@@ -404,6 +416,7 @@ export const CALL_FREE: u32 = 0;
 export const CALL_USABLE_SIZE: u32 = 1;
 export const CALL_REALLOC: u32 = 2;
 // ---- error codes, as errno numbers them -------------------------------------------------------
+export const EAGAIN: u32 = 11;
 export const ENOMEM: u32 = 12;
 /** A list of freed blocks is damaged. */
 export const EFAULT: u32 = 14;

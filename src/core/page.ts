@@ -110,10 +110,11 @@ export function pageDrop(page: usize): void {
   countPageGone(load32(page, D_SLICES));
   if (HARDENED) guardLift(page);
   const slice: u32 = load32(page, D_START) >>> SLICE_SHIFT;
+  const owner: u32 = load32(page, D_OWNER);
   store32(page, D_OWNER, 0);
   store32(page, D_BIN, SHARED ? BIN_OURS : BIN_NONE);
   bitClear(arenaBase + STATE_STARTS, slice);
-  slicesFree(slice, load32(page, D_SLICES));
+  slicesFree(owner, slice, load32(page, D_SLICES));
 }
 
 /**
@@ -344,6 +345,7 @@ export function pageCapacity(page: usize): u32 {
 const LIST_DAMAGED: u32 = 0xffffffff;
 
 /** Blocks on a list, all inside the page; more than `limit` means a cycle. O(blocks). */
+// @cold
 function listLength(page: usize, head: usize, limit: u32): u32 {
   let count: u32 = 0;
   let block: usize = head;

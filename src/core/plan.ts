@@ -10,21 +10,32 @@
  *
  * The bound is not mimalloc's: there a program that frees often enough is never purged at all.
  *
- *   next <= the earliest tick of all chunks, or 0 when none is planned
+ * A reserve has a plan like a chunk, with A_PURGE_MULT times the delay, of which another free adds
+ * a tenth.
+ *
+ *   next <= the earliest tick of all plans, or 0 when none is planned
  */
 import { atomicCas, atomicLoad, atomicStore } from "./atomics.ts";
 import { load32 } from "./glue.ts";
 import {
   A_PURGE_DELAY,
   A_PURGE_EXTEND,
+  A_PURGE_MULT,
   A_PURGE_NEXT,
+  A_RESERVES,
   A_TICK,
   CHUNK_SHIFT,
   PURGE_LIMIT,
   PURGE_SHIFT,
+  R_FLAGS,
+  R_PLAN,
+  RESERVE_PINNED,
   STATE_PURGE,
 } from "./layout.ts";
+import { reserveAt } from "./reserves.ts";
 import { arenaBase } from "./state.ts";
+
+export const DELAY_NEVER: u32 = 0xffffffff;
 
 /** Whether a tick has come, also after the clock has passed 2^32. */
 export function tickCame(tick: u32): bool {
@@ -36,10 +47,30 @@ export function planOf(chunk: u32): usize {
   return arenaBase + STATE_PURGE + (chunk << PURGE_SHIFT);
 }
 
+/** Ticks that slices wait for their purge: those of a reserve longer, pinned ones for ever. */
+// @cold
+export function delayOf(record: usize): u32 {
+  const delay: u32 = load32(arenaBase, A_PURGE_DELAY) - 1;
+  if (record === 0) return delay;
+  if ((load32(record, R_FLAGS) & RESERVE_PINNED) !== 0) return DELAY_NEVER;
+  return delay * load32(arenaBase, A_PURGE_MULT);
+}
+
+/** The reserve of a slice, or 0. */
+// @cold
+export function reserveOfSlice(slice: u32): usize {
+  return load32(arenaBase, A_RESERVES) !== 0 ? reserveAt(slice) : 0;
+}
+
 /** After slices became free: plans their purge. Only while purges are on. */
 export function purgeAfter(slice: u32, count: u32): void {
-  const delay: u32 = load32(arenaBase, A_PURGE_DELAY) - 1;
-  if (delay === 0) return;
+  const record: usize = reserveOfSlice(slice);
+  const delay: u32 = delayOf(record);
+  if (delay === 0 || delay === DELAY_NEVER) return;
+  if (record !== 0) {
+    planExtend(record + R_PLAN, delay, (delay / 10) >>> 0);
+    return;
+  }
   const last: u32 = (slice + count - 1) >>> CHUNK_SHIFT;
   for (let chunk: u32 = slice >>> CHUNK_SHIFT; chunk <= last; chunk++) {
     planExtend(planOf(chunk), delay, load32(arenaBase, A_PURGE_EXTEND));
@@ -48,11 +79,12 @@ export function purgeAfter(slice: u32, count: u32): void {
 
 /** Slices that were to be purged are in use again. */
 export function purgeRearm(slice: u32): void {
-  const plan: usize = planOf(slice >>> CHUNK_SHIFT);
-  if (atomicLoad(plan, 0) === 0) return;
-  planMove(plan, load32(arenaBase, A_TICK) + load32(arenaBase, A_PURGE_DELAY) - 1);
+  const record: usize = reserveOfSlice(slice);
+  const plan: usize = record !== 0 ? record + R_PLAN : planOf(slice >>> CHUNK_SHIFT);
+  if (atomicLoad(plan, 0) !== 0) planMove(plan, load32(arenaBase, A_TICK) + delayOf(record));
 }
 
+// @cold
 function planExtend(plan: usize, delay: u32, extend: u32): void {
   const tick: u32 = atomicLoad(plan, 0);
   if (tick !== 0) {

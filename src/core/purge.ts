@@ -20,9 +20,13 @@ import {
   A_TOP,
   CHUNK_SHIFT,
   CHUNK_SLICES,
-  PURGE_AT_ONCE,
+  R_COUNT,
+  R_FIRST,
+  R_PLAN,
 } from "./layout.ts";
-import { planOf, planTake, tickCame } from "./plan.ts";
+import { DELAY_NEVER, delayOf, planOf, planTake, reserveOfSlice, tickCame } from "./plan.ts";
+import { reserveBits, reserveCount, reserveRecord } from "./reserves.ts";
+import { runsPurge } from "./runs.ts";
 import { slicesPurge } from "./slices.ts";
 import { arenaBase } from "./state.ts";
 
@@ -39,7 +43,7 @@ export function purgeSet(delay: u32, extend: u32, mult: u32, how: u32): void {
 
 /** Before slices become free: purges them if purges do not wait. */
 export function purgeBefore(slice: u32, count: u32): void {
-  if (load32(arenaBase, A_PURGE_DELAY) === PURGE_AT_ONCE) rangePurge(slice, count);
+  if (delayOf(reserveOfSlice(slice)) === 0) rangePurge(slice, count);
 }
 
 /** A tick goes by; what is due now is purged. */
@@ -56,11 +60,19 @@ export function purge(force: bool): void {
   if (force && load32(arenaBase, A_PURGE_DELAY) !== 0) purgePass(true);
 }
 
-/** Purges the chunks whose tick has come, or all. */
+/** Purges the chunks and reserves whose tick has come, or all. */
+// @cold
 function purgePass(all: bool): void {
   const last: u32 = (atomicLoad(arenaBase, A_TOP) - 1) >>> CHUNK_SHIFT;
   for (let chunk: u32 = 0; chunk <= last; chunk++) {
     if (!planTake(planOf(chunk), all)) continue;
     slicesPurge(chunk << CHUNK_SHIFT, (chunk << CHUNK_SHIFT) + CHUNK_SLICES);
+  }
+  const reserves: u32 = reserveCount();
+  for (let i: u32 = 0; i < reserves; i++) {
+    const record: usize = reserveRecord(i);
+    if (delayOf(record) === DELAY_NEVER || !planTake(record + R_PLAN, all)) continue;
+    const first: u32 = load32(record, R_FIRST);
+    runsPurge(reserveBits(), first, first + load32(record, R_COUNT));
   }
 }

@@ -122,12 +122,13 @@ function largeResize(p: usize, size: usize, zero: bool): bool {
   const have: u32 = load32(page, D_SLICES);
   const want: u32 = (size + (SLICE_SIZE - 1)) >>> SLICE_SHIFT;
   const end: u32 = (p >>> SLICE_SHIFT) + have;
+  const owner: u32 = load32(page, D_OWNER);
   if (want > have) {
-    if (!slicesAppend(end, want - have)) return false;
+    if (!slicesAppend(owner, end, want - have)) return false;
     if (zero && !slicesWereZero)
       memoryZero((end << SLICE_SHIFT) >>> 0, (want - have) << SLICE_SHIFT);
   } else if (want < have) {
-    slicesFree(end - (have - want), have - want);
+    slicesFree(owner, end - (have - want), have - want);
     countAdd(COUNT_SLICES_GONE, have - want);
   }
   store32(page, D_SLICES, want);

@@ -8,7 +8,7 @@
 import { atomicCas, atomicLoad, atomicOr } from "./atomics.ts";
 import { rangePurge } from "./commit.ts";
 import { bitsMask } from "./desc.ts";
-import { leadingZeros, load32, trailingZeros } from "./glue.ts";
+import { bitsCount, leadingZeros, load32, trailingZeros } from "./glue.ts";
 import { STATE_DIRTY } from "./layout.ts";
 import { arenaBase } from "./state.ts";
 
@@ -24,6 +24,7 @@ function bitsRun(bits: u32, count: u32): u32 {
   return rest !== 0 ? trailingZeros(rest) : 32;
 }
 
+// @cold
 function wordOf(bitmap: usize, slice: u32): usize {
   return bitmap + ((slice >>> 5) << 2);
 }
@@ -37,7 +38,7 @@ export function runFind(bitmap: usize, from: u32, end: u32, count: u32): u32 {
   let run: u32 = 0;
   let mask: u32 = (0xffffffff << (from & 31)) >>> 0;
   for (let at: u32 = (from & ~31) >>> 0; at < end; at += 32) {
-    const bits: u32 = (load32(wordOf(bitmap, at), 0) & mask) >>> 0;
+    const bits: u32 = (load32(bitmap + ((at >>> 5) << 2), 0) & mask) >>> 0;
     mask = 0xffffffff;
     if (bits === 0) {
       run = 0;
@@ -84,17 +85,18 @@ function wordClaim(word: usize, mask: u32): bool {
   return false;
 }
 
-/** Makes slices free; false when some of them were already. */
-export function runPut(bitmap: usize, slice: u32, count: u32): bool {
+/** Makes slices free; answers how many of them were not. */
+// @cold
+export function runPut(bitmap: usize, slice: u32, count: u32): u32 {
   const end: u32 = slice + count;
-  let clear: bool = true;
+  let changed: u32 = 0;
   let i: u32 = slice;
   while (i < end) {
     const mask: u32 = bitsMask(i & 31, end - i);
-    if ((atomicOr(wordOf(bitmap, i), 0, mask) & mask) !== 0) clear = false;
+    changed = changed + bitsCount((mask & ~atomicOr(wordOf(bitmap, i), 0, mask)) >>> 0);
     i = ((i | 31) >>> 0) + 1;
   }
-  return clear;
+  return changed;
 }
 
 /**

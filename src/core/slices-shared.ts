@@ -11,7 +11,7 @@
  * through lostCollect in threads.ts.
  */
 import { atomicAdd, atomicCas, atomicLoad, atomicSwap } from "./atomics.ts";
-import { slicesTake, slicesWereZero, wordRaise } from "./commit.ts";
+import { pageSlicesAdd, slicesTake, slicesWereZero, wordRaise } from "./commit.ts";
 import { bitIsSet, chunkTable, descOf } from "./desc.ts";
 import {
   load32,
@@ -27,7 +27,6 @@ import {
   A_GROWER,
   A_OWN_SLICES,
   A_PAGE_SLICES,
-  A_PAGE_SLICES_PEAK,
   A_TABLE_SLICES,
   A_TABLE_SPARE,
   A_TOP,
@@ -47,6 +46,8 @@ import {
   STATE_STARTS,
   STATE_TABLE,
 } from "./layout.ts";
+import { reserveExtend, reserveIsFree, reservePut, reservesClaim } from "./reserve-runs.ts";
+import { reserveAt, reserveBits } from "./reserves.ts";
 import { runClaim, runFind, runIsFree, runPut, runsPurge } from "./runs.ts";
 import { arenaBase, heapBase, heapId } from "./state.ts";
 
@@ -79,10 +80,14 @@ function runTake(count: u32): u32 {
   return slice;
 }
 
-/** A run of `count` slices, or 0. It must be taken (slicesTake) before anybody touches it. */
-export function slicesClaim(count: u32): u32 {
+/**
+ * A run of `count` slices, or 0; with `reserves` also from those that are everybody's. It must be
+ * taken (slicesTake) before anybody touches it.
+ */
+export function slicesClaim(count: u32, reserves: bool): u32 {
   for (let turn: u32 = 0; turn < GROW_TURNS; turn++) {
-    const slice: u32 = runTake(count);
+    let slice: u32 = runTake(count);
+    if (slice === 0 && reserves && reserveBits() !== 0) slice = reservesClaim(count);
     if (slice !== 0) return slice;
     if (!slicesGrow(count, turn)) break;
   }
@@ -96,13 +101,16 @@ export function slicesWouldTouch(count: u32): bool {
 }
 
 export function slicesRelease(slice: u32, count: u32): void {
-  atomicAdd(arenaBase, A_PAGE_SLICES, (0 - count) >>> 0);
+  if (reserveBits() !== 0 && reservePut(slice, count)) return;
+  pageSlicesAdd((0 - count) >>> 0);
   runPut(freeSlices(), slice, count);
   if (slice >>> 5 < load32(heapBase, H_HINT)) store32(heapBase, H_HINT, slice >>> 5);
 }
 
 /** Appends `more` slices to a run that ends at `end`, if they are free or memory can grow there. */
 export function slicesExtend(end: u32, more: u32): bool {
+  const record: usize = reserveBits() !== 0 ? reserveAt(end - 1) : 0;
+  if (record !== 0) return reserveExtend(record, end, more);
   if (!runClaim(freeSlices(), end, more)) {
     if (end + runFrom(end, more) !== atomicLoad(arenaBase, A_TOP)) return false;
     if (!slicesGrow(more, GROW_TURNS) || !runClaim(freeSlices(), end, more)) return false;
@@ -123,11 +131,6 @@ export function sliceIsFree(slice: u32): bool {
   return runIsFree(freeSlices(), slice);
 }
 
-function pageSlicesAdd(count: u32): void {
-  const total: u32 = atomicAdd(arenaBase, A_PAGE_SLICES, count) + count;
-  wordRaise(arenaBase + A_PAGE_SLICES_PEAK, total);
-}
-
 /** Purges what is free and dirty in [from, end). */
 export function slicesPurge(from: u32, end: u32): void {
   runsPurge(freeSlices(), from, end);
@@ -135,7 +138,14 @@ export function slicesPurge(from: u32, end: u32): void {
 
 /** Makes a slice free that a terminated thread had claimed. */
 export function slicePut(slice: u32): void {
-  runPut(freeSlices(), slice, 1);
+  const kept: bool = reserveBits() !== 0 && reserveAt(slice) !== 0;
+  runPut(kept ? reserveBits() : freeSlices(), slice, 1);
+}
+
+/** Whether a slice is free, in a reserve or in none. */
+// @cold
+export function sliceIsFreeAnywhere(slice: u32): bool {
+  return sliceIsFree(slice) || reserveIsFree(slice);
 }
 
 /**
@@ -272,7 +282,7 @@ export function arenaReach(): void {
 export function slicesFreeCount(): u32 {
   let count: u32 = 0;
   const top: u32 = atomicLoad(arenaBase, A_TOP);
-  for (let slice: u32 = 0; slice < top; slice++) if (sliceIsFree(slice)) count = count + 1;
+  for (let slice: u32 = 0; slice < top; slice++) if (sliceIsFreeAnywhere(slice)) count = count + 1;
   return count;
 }
 
@@ -283,7 +293,7 @@ export function slicesFreeCount(): u32 {
 export function arenaIsValid(): bool {
   const top: u32 = atomicLoad(arenaBase, A_TOP);
   for (let slice: u32 = 0; slice < top; slice++) {
-    if (!sliceIsFree(slice)) continue;
+    if (!sliceIsFreeAnywhere(slice)) continue;
     if (chunkTable(slice) === 0 || load32(descOf(slice), D_OWNER) !== 0) return false;
     if (bitIsSet(arenaBase + STATE_STARTS, slice)) return false;
   }

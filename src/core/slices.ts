@@ -7,7 +7,7 @@
  * same functions.
  */
 
-import { rangePurge, slicesTake, slicesWereZero, wordRaise } from "./commit.ts";
+import { pageSlicesAdd, rangePurge, slicesTake, slicesWereZero } from "./commit.ts";
 import { bitIsSet, chunkTable, descOf } from "./desc.ts";
 import {
   leadingZeros,
@@ -23,7 +23,6 @@ import {
   A_FREE_SLICES,
   A_OWN_SLICES,
   A_PAGE_SLICES,
-  A_PAGE_SLICES_PEAK,
   A_SPAN_MASK,
   A_SPANS,
   A_TABLE_SLICES,
@@ -48,6 +47,8 @@ import {
   STATE_DIRTY,
   STATE_TABLE,
 } from "./layout.ts";
+import { reserveExtend, reserveIsFree, reservePut, reservesClaim } from "./reserve-runs.ts";
+import { reserveAt, reserveBits } from "./reserves.ts";
 import { arenaBase } from "./state.ts";
 
 /** Bin of a span: exact up to 8 slices, then four a doubling (specification 9.2). */
@@ -188,12 +189,15 @@ function spanTake(span: usize, count: u32): u32 {
 }
 
 /**
- * A run of `count` slices, or 0. Slice 0 is never handed out: at its earliest it is the state's.
- * It must be taken (slicesTake) before anybody touches it.
+ * A run of `count` slices, or 0; with `reserves` also from those that are everybody's. Slice 0 is
+ * never handed out: at its earliest it is the state's. The run must be taken (slicesTake) before
+ * anybody touches it.
  */
-export function slicesClaim(count: u32): u32 {
+export function slicesClaim(count: u32, reserves: bool): u32 {
   let span: usize = spanFind(count);
   if (span === 0) {
+    const slice: u32 = reserves && reserveBits() !== 0 ? reservesClaim(count) : 0;
+    if (slice !== 0) return slice;
     if (!slicesGrow(count)) return 0;
     span = spanFind(count);
     if (span === 0) return 0;
@@ -211,12 +215,15 @@ export function slicesWouldTouch(count: u32): bool {
 }
 
 export function slicesRelease(slice: u32, count: u32): void {
+  if (reserveBits() !== 0 && reservePut(slice, count)) return;
   store32(arenaBase, A_PAGE_SLICES, load32(arenaBase, A_PAGE_SLICES) - count);
   runRelease(slice, count);
 }
 
 /** Appends `more` slices to a run that ends at `end`, if they are free or memory can grow there. */
 export function slicesExtend(end: u32, more: u32): bool {
+  const record: usize = reserveBits() !== 0 ? reserveAt(end - 1) : 0;
+  if (record !== 0) return reserveExtend(record, end, more);
   let free: u32 = spanAt(end);
   if (free < more && end + free === load32(arenaBase, A_TOP)) {
     if (!slicesGrow(more)) return false;
@@ -232,12 +239,6 @@ export function slicesExtend(end: u32, more: u32): bool {
 function spanAt(slice: u32): u32 {
   if (slice >= load32(arenaBase, A_TOP) || chunkTable(slice) === 0) return 0;
   return spanLength(descOf(slice));
-}
-
-function pageSlicesAdd(count: u32): void {
-  const total: u32 = load32(arenaBase, A_PAGE_SLICES) + count;
-  store32(arenaBase, A_PAGE_SLICES, total);
-  wordRaise(arenaBase + A_PAGE_SLICES_PEAK, total);
 }
 
 /** Slices of the span that ends at the top of memory. */
@@ -371,6 +372,9 @@ export function arenaIsValid(): bool {
     }
   }
   if (free !== load32(arenaBase, A_FREE_SLICES)) return false;
+  for (let slice: u32 = 0; slice < load32(arenaBase, A_TOP); slice++) {
+    if (reserveIsFree(slice)) free = free + 1;
+  }
   const used: u32 = load32(arenaBase, A_PAGE_SLICES) + load32(arenaBase, A_TABLE_SLICES) + 1;
   return free + used === load32(arenaBase, A_OWN_SLICES);
 }

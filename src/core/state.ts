@@ -27,6 +27,13 @@ export function heapsMark(made: bool): void {
   heapsMade = made;
 }
 
+/** The NUMA node that this thread runs on; NODE_ANY = nobody knows. */
+export let numaNode: u32 = 0xffffffff;
+
+export function numaBind(node: u32): void {
+  numaNode = node;
+}
+
 /** Whether the host wants to be called now and then: in the generic path of malloc. */
 export let deferredWanted: bool = false;
 

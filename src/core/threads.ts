@@ -64,7 +64,6 @@ import {
   PAGES_COMMIT,
   Q_FIRST,
   SHARED_STATE_SLICES,
-  SLICE_SHIFT,
   STATE_AREAS,
   STATE_STARTS,
   TICKET_MAX,
@@ -74,7 +73,7 @@ import { mediumMend } from "./medium.ts";
 import { pageDrop, pageMend } from "./page.ts";
 import { queueOf, queueRemove, queuesInit } from "./queue.ts";
 import { randomBegin } from "./random.ts";
-import { sliceIsFree, slicePut, slicesFreeCount } from "./slices-shared.ts";
+import { sliceIsFreeAnywhere, slicePut, slicesFreeCount } from "./slices-shared.ts";
 import {
   arenaBase,
   heapBase,
@@ -85,6 +84,7 @@ import {
   ticketBind,
 } from "./state.ts";
 
+// @cold
 function areaAt(index: u32): usize {
   return arenaBase + STATE_AREAS + (index << AREA_SHIFT);
 }
@@ -100,6 +100,7 @@ export function ticketDraw(): u32 {
 }
 
 /** The area of a living thread, or 0. */
+// @cold
 function areaOf(ticket: u32): usize {
   for (let i: u32 = AREA_FIRST; i < AREA_COUNT; i++) {
     if (atomicLoad(areaAt(i), H_STATE) === stateOf(ticket, AREA_LIVE)) return areaAt(i);
@@ -108,6 +109,7 @@ function areaOf(ticket: u32): usize {
 }
 
 /** Makes a free area the ticket's, or answers 0. */
+// @cold
 function areaTake(ticket: u32): usize {
   for (let i: u32 = AREA_FIRST; i < AREA_COUNT; i++) {
     const state: u32 = atomicLoad(areaAt(i), H_STATE);
@@ -235,6 +237,7 @@ function areaBooks(area: usize): void {
 }
 
 /** The next slice from `slice` on where a page begins, or the top. */
+// @cold
 function pageNext(slice: u32): u32 {
   const top: u32 = atomicLoad(arenaBase, A_TOP);
   let next: u32 = slice;
@@ -318,7 +321,7 @@ export function lostCollect(): u32 {
   const attaches: u32 = atomicLoad(arenaBase, A_ATTACHES);
   if (threadCount() !== 1) return 0;
   let lost: u32 = 0;
-  let slice: u32 = (arenaBase >>> SLICE_SHIFT) + SHARED_STATE_SLICES;
+  let slice: u32 = 0;
   while (slice < atomicLoad(arenaBase, A_TOP)) {
     const covered: u32 = slicesCovered(slice);
     if (covered === 0) {
@@ -358,6 +361,7 @@ function booksMend(): void {
  * Threads that are attached, dead ones too until they are recovered; not their heaps beside the
  * first.
  */
+// @cold
 export function threadCount(): u32 {
   let count: u32 = 0;
   for (let i: u32 = AREA_FIRST; i < AREA_COUNT; i++) {
@@ -369,7 +373,7 @@ export function threadCount(): u32 {
 
 /** Slices from `slice` on that are free, a page, a table or not ours; 0 = this one is lost. */
 function slicesCovered(slice: u32): u32 {
-  if (sliceIsFree(slice) || chunkTable(slice) === 0) return 1;
+  if (sliceIsFreeAnywhere(slice) || chunkTable(slice) === 0) return 1;
   const desc: usize = descOf(slice);
   const begins: bool = bitIsSet(arenaBase + STATE_STARTS, slice);
   if (begins && load32(desc, D_OWNER) !== 0) return load32(desc, D_SLICES);

@@ -22,8 +22,10 @@ export {
   type GrowthPolicy,
   growEighth,
   growExactly,
+  type HugePages,
   type MemoryCapabilities,
   type MemorySource,
+  type NumaNodes,
   type PageOperations,
 } from "./source.ts";
 export { type WasmMemoryOptions, wasmMemory } from "./wasm-memory.ts";

@@ -29,8 +29,7 @@ export class SimulatedPages implements PageOperations {
   readonly #source: MemorySource;
   /** Calls left until one fails. */
   readonly #failing = new Map<PageCall, number>();
-  /** What protected pages hold. */
-  readonly #protected = new Map<number, Uint8Array>();
+  readonly #protected = new Set<number>();
   readonly #found: string[] = [];
   #states = new Uint8Array(0);
 
@@ -85,8 +84,7 @@ export class SimulatedPages implements PageOperations {
     if (this.#fails("protect")) return false;
     for (const page of this.#inside(address, bytes)) {
       this.#look(page);
-      if (this.#protected.has(page)) continue;
-      this.#protected.set(page, this.#bytes(page).slice());
+      this.#protected.add(page);
       this.#bytes(page).fill(FORBIDDEN);
     }
     return true;
@@ -96,9 +94,7 @@ export class SimulatedPages implements PageOperations {
     if (this.#fails("unprotect")) return false;
     for (const page of this.#inside(address, bytes)) {
       this.#look(page);
-      const held = this.#protected.get(page);
-      if (held) this.#bytes(page).set(held);
-      this.#protected.delete(page);
+      if (this.#protected.delete(page)) this.#become(page, this.#states[page] as number);
     }
     return true;
   }

@@ -5,7 +5,7 @@
  */
 import { arrayBuffer } from "./buffers.ts";
 import { type PageCall, SimulatedPages } from "./simulated-pages.ts";
-import { type MemorySource, SLICE_BYTES } from "./source.ts";
+import { type HugePages, type MemorySource, SLICE_BYTES } from "./source.ts";
 
 export interface SimulatedOptions {
   /** Where the bytes are. Default: a growing ArrayBuffer. */
@@ -17,6 +17,10 @@ export interface SimulatedOptions {
    * the start, and zero when they are touched after a decommit, as madvise has it. Default: false.
    */
   needsCommit?: boolean | undefined;
+  /** Huge pages: bytes of each, how many there are, what one takes. Default: none. */
+  hugePages?: { bytes: number; count: number; milliseconds?: number } | undefined;
+  /** NUMA nodes, and the one that the calling thread runs on. Default: one. */
+  numa?: { nodes: number; node: number } | undefined;
 }
 
 export interface SimulatedMemory extends MemorySource {
@@ -52,6 +56,12 @@ export function simulatedMemory(options: SimulatedOptions = {}): SimulatedMemory
   if (!good)
     throw new RangeError(`pageBytes must be a power of two from 16 to 65536, not ${pageBytes}`);
   const pages = new SimulatedPages(source, pageBytes, needsCommit);
+  const grow = (slices: number) => {
+    const answer = source.grow(slices);
+    if (answer !== 0) pages.add((answer & 0xffff) * SLICE_BYTES, (answer >>> 16) * SLICE_BYTES);
+    return answer;
+  };
+  const { hugePages, numa } = options;
   return {
     kind: `simulated ${source.kind}`,
     capabilities: {
@@ -75,10 +85,33 @@ export function simulatedMemory(options: SimulatedOptions = {}): SimulatedMemory
     calls: pages.calls,
     failAt: (operation, call) => pages.failAt(operation, call),
     check: () => pages.check(),
-    grow(slices) {
-      const answer = source.grow(slices);
-      if (answer !== 0) pages.add((answer & 0xffff) * SLICE_BYTES, (answer >>> 16) * SLICE_BYTES);
-      return answer;
+    ...(hugePages && { huge: hugePagesOf(hugePages, pages, grow) }),
+    ...(numa && { numa }),
+    grow,
+  };
+}
+
+function hugePagesOf(
+  { bytes, count, milliseconds = 0 }: NonNullable<SimulatedOptions["hugePages"]>,
+  pages: SimulatedPages,
+  grow: (slices: number) => number,
+): HugePages {
+  if (bytes === 0 || bytes % SLICE_BYTES !== 0) {
+    throw new RangeError(`huge pages must be multiples of 65536 bytes, not ${bytes}`);
+  }
+  let left = count;
+  return {
+    pageBytes: bytes,
+    reserve(wanted, _node, timeout) {
+      // As mimalloc guesses it after the first page, whose time is that of all others.
+      const late = timeout > 0 && milliseconds * wanted > 2 * timeout;
+      const got = Math.min(wanted, left, late ? 1 : wanted);
+      const answer = got === 0 ? 0 : grow((got * bytes) / SLICE_BYTES);
+      if (answer === 0) return { address: 0, pages: 0 };
+      left -= got;
+      const address = (answer & 0xffff) * SLICE_BYTES;
+      pages.commit(address, got * bytes);
+      return { address, pages: got };
     },
   };
 }

@@ -50,6 +50,24 @@ export interface PageOperations {
   resident?(address: number, bytes: number): number;
 }
 
+/** Huge pages of a memory, each a multiple of 64 KiB. */
+export interface HugePages {
+  readonly pageBytes: number;
+  /**
+   * Makes up to `pages` of them part of the memory, one behind the other, on a NUMA node; answers
+   * where they begin and how many there are. Stops when one cannot be had, or when all of them
+   * would take more than twice `timeout` milliseconds (0 = no limit). Never throws.
+   */
+  reserve(pages: number, node: number, timeout: number): { address: number; pages: number };
+}
+
+/** NUMA nodes, numbered from 0. */
+export interface NumaNodes {
+  readonly nodes: number;
+  /** The one that the calling thread runs on. */
+  readonly node: number;
+}
+
 /**
  * A memory and the right to grow it. A heap is the only one that grows its source; if somebody else
  * grows the memory underneath, those slices are theirs and no heap touches them.
@@ -65,6 +83,8 @@ export interface MemorySource {
   readonly memory?: WebAssembly.Memory;
   /** There if `canRelease` or `canProtect` is. */
   readonly pages?: PageOperations;
+  readonly huge?: HugePages;
+  readonly numa?: NumaNodes;
   /**
    * Grows by at least `slices` slices of 64 KiB. Answers `granted << 16 | size before, in slices`
    * as an unsigned number, or 0 when it cannot; then nothing has changed. Never throws.

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { NODE_ANY, PAGES_ZERO, RESERVE_EXCLUSIVE, RESERVE_ZEROED } from "#dist/core/layout.js";
 import { type Build, builds, type CoreSubject, coreSubject } from "../support/core.js";
 import { Random, seedOf } from "../support/random.js";
 import { traceNames, traceOperations } from "../support/traces.js";
@@ -184,6 +185,65 @@ for (const build of builds) {
 
   for (const name of traceNames()) {
     test(`wasm and js, ${build}: lockstep of ${name}`, (t) => traceRun(t, build, name));
+  }
+}
+
+/** Arenas, heaps that are bound to one or to a budget, purges: one of these, now and then. */
+function stepMemory(pair: Pair, r: Random, heaps: number[]): void {
+  const [dice, count] = [r.below(10), r.between(1, 40)];
+  if (dice < 4) {
+    both(pair, "purge", (s) => s.core.purge(dice === 0));
+  } else if (dice < 6) {
+    const flags = r.below(2) * RESERVE_EXCLUSIVE;
+    both(pair, `reserveMake(${count})`, (s) => s.core.reserveMake(count, flags, r.below(1)));
+  } else if (dice === 6) {
+    const first = both(pair, "memory.grow", (s) => s.memory.grow(count));
+    both(pair, "reserveGive", (s) => s.core.reserveGive(first, count, RESERVE_ZEROED, NODE_ANY));
+  } else if (dice === 7) {
+    const heap = both(pair, "heapNew", (s) => s.core.heapNew());
+    if (heap === 0) return;
+    const [most, reserve] = [r.below(2) * count, r.below(6)];
+    both(pair, "heapLimit", (s) => s.core.heapLimit(heap, most, reserve));
+    heaps.push(heap);
+  } else {
+    const heap = heaps[r.below(heaps.length)]!;
+    both(pair, "heapBind", (s) => s.core.heapBind(heap));
+  }
+}
+
+for (const build of builds) {
+  for (const { name, base } of PLACES.slice(0, 2)) {
+    test(`wasm and js, ${build}: lockstep of arenas, budgets and purges ${name}`, (t) => {
+      const seed = seedOf(4700);
+      t.diagnostic(`TERRANE_SEED=${seed}`);
+      const random = new Random(seed);
+      const subjects = pair(4096, base, build);
+      for (const s of [subjects.wasm, subjects.js]) {
+        s.core.purgeSet(3, 1, 2, PAGES_ZERO);
+        s.pageCall = (_, address, bytes) => !!s.bytes().fill(0, address, address + bytes);
+      }
+      const heaps = [both(subjects, "heapBound", (s) => s.core.heapBound())];
+      const live: Live[] = [];
+      for (let i = 0; i < 30000; i++) {
+        if (random.chance(2)) stepMemory(subjects, random, heaps);
+        else stepAny(subjects, random, live, 500);
+      }
+      while (live.length > 0) stepFree(subjects, random, live);
+      both(subjects, "heapBind", (s) => s.core.heapBind(heaps[0]!));
+      for (const heap of heaps.slice(1)) both(subjects, "delete", (s) => s.core.heapDelete(heap));
+      both(subjects, "purge", (s) => s.core.purge(true));
+      assert.equal(
+        both(subjects, "heapIsValid", (s) => s.core.heapIsValid()),
+        1,
+      );
+      assert.equal(
+        both(subjects, "committedIsValid", (s) => Number(s.core.committedIsValid())),
+        1,
+      );
+      assert.deepEqual(subjects.js.pages, subjects.wasm.pages);
+      t.diagnostic(`${subjects.wasm.pages.length} purges, ${heaps.length} heaps`);
+      finish(t, subjects);
+    });
   }
 }
 

@@ -1,6 +1,5 @@
 /** Rows 84 to 88 and 108: when free slices are given back, what that costs, what is known then. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import {
   A_COMMITTED,
   A_COMMITTED_PEAK,
@@ -17,8 +16,8 @@ import {
   STATE_PURGE,
   TICK_BEATS,
 } from "#dist/core/layout.js";
-import { backEnds, builds, type CoreSubject, coreSubject } from "../support/core.js";
-import { HIGH_BASE } from "../support/variants.js";
+import type { CoreSubject } from "../support/core.js";
+import { rowInBoth } from "../support/variants.js";
 
 /** mimalloc's 10 ms and 1 ms, as ticks. */
 const DELAY = 10;
@@ -28,22 +27,14 @@ const LARGE = 5 * SLICE_SIZE;
 
 type Make = (delay?: number, how?: number) => CoreSubject;
 
-/** In both back ends and both builds, low and above 2 GiB. */
 function row(name: string, body: (make: Make) => void): void {
-  for (const backEnd of backEnds) {
-    for (const build of builds) {
-      for (const base of [0, HIGH_BASE]) {
-        const place = base === 0 ? "" : " above 2 GiB";
-        test(`${backEnd}, ${build}${place}: row ${name}`, () => {
-          body((delay = DELAY, how = PAGES_DECOMMIT) => {
-            const s = coreSubject(backEnd, 4096, base, build);
-            s.core.purgeSet(delay, EXTEND, 10, how);
-            return s;
-          });
-        });
-      }
-    }
-  }
+  rowInBoth(name, (fresh) => {
+    body((delay = DELAY, how = PAGES_DECOMMIT) => {
+      const s = fresh();
+      s.core.purgeSet(delay, EXTEND, 10, how);
+      return s;
+    });
+  });
 }
 
 function ticks(s: CoreSubject, count: number): void {

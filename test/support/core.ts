@@ -24,9 +24,9 @@ export interface CheckedCore extends SharedCoreExports, HardCoreExports {
   binOf(size: number): number;
   binSize(bin: number): number;
   spanBin(slices: number): number;
-  /** Of the shared build only. */
   slicesAlloc(count: number, alignment: number): number;
-  slicesFree(slice: number, count: number): void;
+  slicesFree(owner: number, slice: number, count: number): void;
+  /** Of the shared build only. */
   purgeTick(): void;
   committedIsValid(): boolean | number;
   slicesFreeCount(): number;

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { A_GROWER, A_PAGE_SLICES, INIT_ZEROED, SLICE_SIZE } from "#dist/core/layout.js";
-import { deaths, dropAll, keep, programs } from "./step-programs.js";
+import { dropAll, keep } from "./step-blocks.js";
+import { deaths, programs } from "./step-programs.js";
 import * as S from "./steps.js";
 
 const THREADS_MAX = 3;

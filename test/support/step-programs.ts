@@ -1,53 +1,8 @@
 /** Small programs of two or three threads, in which everything that threads can do meets. */
 import assert from "node:assert/strict";
-import { A_COMMITTED, A_COMMITTED_PEAK, A_PURGED, PAGES_DECOMMIT } from "#dist/core/layout.js";
-import { BASE, CELL_FREE, CELLS_EACH, type Program, type Thread } from "./steps.js";
-
-/** Eight of them fill a page. */
-const BIG = 8000;
-const MEDIUM = 20000;
-const LARGE = 300000;
-
-/** Allocates, writes a cookie, and puts the block in a cell of the thread; 0 = out of memory. */
-export function keep({ core, words, cells, number }: Thread, slot: number, size: number): number {
-  const p = core.malloc(size) >>> 0;
-  if (p === 0) return 0;
-  const cell = number * CELLS_EACH + slot;
-  words.fill(cookie(p, cell), p >>> 2, (p + Math.min(size, 64)) >>> 2);
-  words[(p + size - 4) >>> 2] = cookie(p, cell);
-  Atomics.store(cells, cell, p | 0);
-  return p;
-}
-
-function cookie(p: number, cell: number): number {
-  return (p ^ (cell * 0x9e3779b9)) >>> 0;
-}
-
-/** Takes the block of any thread out of its cell and frees it; its cookie must still be there. */
-export function drop({ core, words, cells }: Thread, owner: number, slot: number): boolean {
-  const cell = owner * CELLS_EACH + slot;
-  const p = Atomics.exchange(cells, cell, 0) >>> 0;
-  if (p === 0) return false;
-  assert.equal(words[p >>> 2], cookie(p, cell), `cookie of cell ${cell} at ${p}`);
-  core.free(p);
-  return true;
-}
-
-/** Frees all blocks of a thread that are in cells. */
-export function dropAll(thread: Thread, owner = thread.number): void {
-  for (let slot = 0; slot < CELLS_EACH; slot++) drop(thread, owner, slot);
-}
-
-function keepMany(thread: Thread, count: number, size: number, from = 0): void {
-  for (let i = 0; i < count; i++) assert.ok(keep(thread, from + i, size), "room for the program");
-}
-
-/** Committed is what is dirty, and what is purged is what left it. */
-function booksCheck({ core, words }: Thread): void {
-  assert.ok(core.committedIsValid(), "committedIsValid");
-  const word = (offset: number) => words[(BASE + offset) >>> 2] as number;
-  assert.ok(word(A_COMMITTED_PEAK) >= word(A_COMMITTED));
-}
+import { BIG, drop, dropAll, keep, keepMany, LARGE, MEDIUM } from "./step-blocks.js";
+import { memoryDeaths, memoryPrograms } from "./step-programs-memory.js";
+import { CELL_FREE, type Program, type Thread } from "./steps.js";
 
 const detach = ({ core }: Thread) => core.threadDetach();
 
@@ -215,7 +170,7 @@ export const programs: Program[] = [
       },
       end: (t: Thread) => {
         const slice = t.cells[CELL_FREE + 2 * t.number] as number;
-        if (slice !== 0) t.core.slicesFree(slice, count);
+        if (slice !== 0) t.core.slicesFree(0, slice, count);
       },
     })),
     check: ({ cells }) => {
@@ -241,55 +196,12 @@ export const programs: Program[] = [
           t.cells[CELL_FREE] = t.core.slicesAlloc(45, 1);
         },
         end: (t) => {
-          if (t.cells[CELL_FREE]) t.core.slicesFree(t.cells[CELL_FREE] as number, 45);
+          if (t.cells[CELL_FREE]) t.core.slicesFree(0, t.cells[CELL_FREE] as number, 45);
         },
       },
       { run: (t) => keepMany(t, 2, BIG) },
       { begin: (t) => keepMany(t, 1, LARGE), run: (t) => dropAll(t) },
     ],
-  },
-  {
-    name: "row 85: a purge against reuse of what it purges",
-    slices: 30,
-    maximum: 30,
-    roles: [
-      {
-        begin: (t) => {
-          t.core.purgeSet(1, 1, 10, PAGES_DECOMMIT);
-          keepMany(t, 3, LARGE);
-          drop(t, 0, 0);
-          drop(t, 0, 2);
-        },
-        run: (t) => t.core.purgeTick(),
-      },
-      { run: (t) => void keep(t, 0, LARGE) },
-    ],
-    check: booksCheck,
-  },
-  {
-    name: "row 85: a purge against a free that plans one, and a purge by force",
-    slices: 30,
-    maximum: 30,
-    roles: [
-      {
-        begin: (t) => {
-          t.core.purgeSet(1, 1, 10, PAGES_DECOMMIT);
-          keepMany(t, 3, LARGE);
-          drop(t, 0, 0);
-        },
-        run: (t) => t.core.purgeTick(),
-      },
-      {
-        run: (t) => {
-          drop(t, 0, 2);
-          t.core.purge(true);
-        },
-      },
-    ],
-    check: (t) => {
-      booksCheck(t);
-      assert.ok(t.words[(BASE + A_PURGED) >>> 2]! >= 5, "what waited is purged");
-    },
   },
   {
     name: "two claimers of the last run",
@@ -343,6 +255,7 @@ export const programs: Program[] = [
       },
     ],
   },
+  ...memoryPrograms,
 ];
 
 /** What a thread does that dies on the way; the others work on. */
@@ -404,25 +317,6 @@ export const deaths: Program[] = [
     roles: [{ run: (t) => void keep(t, 0, LARGE) }, { run: (t) => void keep(t, 0, LARGE) }],
   },
   {
-    name: "a purge",
-    leak: 5,
-    roles: [
-      {
-        begin: (t) => {
-          t.core.purgeSet(1, 1, 10, PAGES_DECOMMIT);
-          keepMany(t, 2, LARGE);
-          drop(t, 0, 0);
-        },
-        run: (t) => {
-          t.core.purgeTick();
-          drop(t, 0, 1);
-          t.core.purge(true);
-        },
-      },
-      { run: (t) => void keep(t, 0, LARGE) },
-    ],
-  },
-  {
     name: "detach",
     leak: 1,
     roles: [
@@ -468,4 +362,5 @@ export const deaths: Program[] = [
       },
     ],
   },
+  ...memoryDeaths,
 ];

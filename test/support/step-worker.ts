@@ -1,6 +1,7 @@
 /** One virtual thread of the explorer. */
 import { type MessagePort, workerData } from "node:worker_threads";
-import { deaths, dropAll, programs } from "./step-programs.js";
+import { dropAll } from "./step-blocks.js";
+import { deaths, programs } from "./step-programs.js";
 import * as S from "./steps.js";
 
 interface Start {

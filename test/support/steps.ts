@@ -67,7 +67,7 @@ export interface SteppedCore extends SharedCoreExports {
   slicesAlloc(count: number, alignment: number): number;
   purgeTick(): void;
   committedIsValid(): boolean;
-  slicesFree(slice: number, count: number): void;
+  slicesFree(owner: number, slice: number, count: number): void;
   slicesFreeCount(): number;
   lostCollect(): number;
 }

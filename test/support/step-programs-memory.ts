@@ -1,0 +1,231 @@
+/** Programs of virtual threads about memory as a whole: purges, arenas, heaps that come and go. */
+import assert from "node:assert/strict";
+import {
+  A_COMMITTED,
+  A_COMMITTED_PEAK,
+  A_PURGED,
+  A_RESERVE_COUNT,
+  NODE_ANY,
+  PAGES_DECOMMIT,
+  RESERVE_EXCLUSIVE,
+} from "#dist/core/layout.js";
+import { BIG, drop, dropAll, keep, keepMany, LARGE, MEDIUM } from "./step-blocks.js";
+import { BASE, CELL_FREE, type Program, type Thread } from "./steps.js";
+
+/** Committed is what is dirty, and what is purged is what left it. */
+function booksCheck({ core, words }: Thread): void {
+  assert.ok(core.committedIsValid(), "committedIsValid");
+  const word = (offset: number) => words[(BASE + offset) >>> 2] as number;
+  assert.ok(word(A_COMMITTED_PEAK) >= word(A_COMMITTED));
+}
+
+/** Works on a new heap of this thread, bound to an arena or to so many slices. */
+function heapBegin({ core }: Thread, arena: number, most = 0): void {
+  const heap = core.heapNew();
+  assert.notEqual(heap, 0);
+  if (arena !== 0 || most !== 0) assert.ok(core.heapLimit(heap, most, arena));
+  core.heapBind(heap);
+}
+
+function keepRun({ core, cells, number }: Thread, count: number): void {
+  cells[CELL_FREE + 2 * number] = core.slicesAlloc(count, 1);
+  cells[CELL_FREE + 2 * number + 1] = count;
+}
+
+function dropRun({ core, cells, number }: Thread): void {
+  const slice = cells[CELL_FREE + 2 * number] as number;
+  if (slice !== 0) core.slicesFree(0, slice, cells[CELL_FREE + 2 * number + 1] as number);
+}
+
+export const memoryPrograms: Program[] = [
+  {
+    name: "row 85: a purge against reuse of what it purges",
+    slices: 30,
+    maximum: 30,
+    roles: [
+      {
+        begin: (t) => {
+          t.core.purgeSet(1, 1, 10, PAGES_DECOMMIT);
+          keepMany(t, 3, LARGE);
+          drop(t, 0, 0);
+          drop(t, 0, 2);
+        },
+        run: (t) => t.core.purgeTick(),
+      },
+      { run: (t) => void keep(t, 0, LARGE) },
+    ],
+    check: booksCheck,
+  },
+  {
+    name: "row 85: a purge against a free that plans one, and a purge by force",
+    slices: 30,
+    maximum: 30,
+    roles: [
+      {
+        begin: (t) => {
+          t.core.purgeSet(1, 1, 10, PAGES_DECOMMIT);
+          keepMany(t, 3, LARGE);
+          drop(t, 0, 0);
+        },
+        run: (t) => t.core.purgeTick(),
+      },
+      {
+        run: (t) => {
+          drop(t, 0, 2);
+          t.core.purge(true);
+        },
+      },
+    ],
+    check: (t) => {
+      booksCheck(t);
+      assert.ok(t.words[(BASE + A_PURGED) >>> 2]! >= 5, "what waited is purged");
+    },
+  },
+  {
+    name: "row 79: heaps of one arena claim runs across words, and give one back",
+    slices: 100,
+    maximum: 100,
+    roles: [
+      {
+        begin: (t) => {
+          assert.equal(t.core.reserveMake(70, RESERVE_EXCLUSIVE, NODE_ANY), 1);
+          heapBegin(t, 1);
+          keepRun(t, 5);
+        },
+        run: (t) => {
+          t.core.slicesFree(0, t.cells[CELL_FREE] as number, 5);
+          keepRun(t, 40);
+        },
+        end: dropRun,
+      },
+      {
+        begin: (t) => heapBegin(t, 1),
+        run: (t) => keepRun(t, 33),
+        end: dropRun,
+      },
+    ],
+    check: (t) => {
+      const runs = [0, 1].map((i) => [CELL_FREE + 2 * i, CELL_FREE + 2 * i + 1]);
+      const taken = runs.map(([slice, count]) => [t.cells[slice!]!, t.cells[count!]!]);
+      const [a, b] = taken as [[number, number], [number, number]];
+      assert.ok(a[0] !== 0 || b[0] !== 0, "one has its run");
+      assert.ok(a[0] === 0 || b[0] === 0, "73 slices do not go into 70");
+    },
+  },
+  {
+    name: "two threads make the first arenas",
+    slices: 30,
+    maximum: 30,
+    roles: [0, 1].map(() => ({
+      run: (t: Thread) => {
+        const id = t.core.reserveMake(4, RESERVE_EXCLUSIVE, NODE_ANY);
+        assert.ok(id === 1 || id === 2);
+      },
+    })),
+    // The slower one's slice for arenas stays a table.
+    check: ({ words }) => assert.equal(words[(BASE + A_RESERVE_COUNT) >>> 2], 2),
+  },
+  {
+    name: "row 79: the last slices of an arena that is everybody's, and its purge",
+    slices: 24,
+    maximum: 24,
+    roles: [
+      {
+        begin: (t) => {
+          t.core.purgeSet(1, 1, 1, PAGES_DECOMMIT);
+          assert.equal(t.core.reserveMake(10, 0, NODE_ANY), 1);
+          keepMany(t, 3, LARGE);
+          drop(t, 0, 2);
+        },
+        run: (t) => t.core.purge(true),
+      },
+      { run: (t) => void keep(t, 0, LARGE) },
+    ],
+    check: booksCheck,
+  },
+  {
+    name: "heapDelete against frees of its blocks",
+    roles: [
+      {
+        begin: (t) => {
+          heapBegin(t, 0);
+          keepMany(t, 9, BIG);
+          keepMany(t, 2, MEDIUM, 9);
+          keepMany(t, 2, LARGE, 11);
+        },
+        run: (t) => t.core.heapDelete(t.core.heapBound()),
+      },
+      {
+        run: (t) => {
+          drop(t, 0, 3);
+          drop(t, 0, 11);
+          drop(t, 0, 9);
+        },
+      },
+    ],
+  },
+  {
+    name: "a heap with a budget while another thread frees its large blocks",
+    roles: [
+      {
+        begin: (t) => {
+          heapBegin(t, 0, 10);
+          keepMany(t, 2, LARGE);
+        },
+        run: (t) => void keep(t, 2, LARGE),
+        end: (t) => {
+          dropAll(t);
+          keepMany(t, 2, LARGE);
+          assert.equal(keep(t, 2, 100), 0, "ten slices are all there are");
+          dropAll(t);
+        },
+      },
+      { run: (t) => void drop(t, 0, 0) },
+    ],
+  },
+  {
+    name: "heapDelete of a heap with a budget, and a heap that takes its area",
+    roles: [
+      {
+        begin: (t) => {
+          heapBegin(t, 0, 10);
+          keepMany(t, 1, LARGE);
+        },
+        run: (t) => {
+          t.core.heapDelete(t.core.heapBound());
+          heapBegin(t, 0, 10);
+          keepMany(t, 1, LARGE, 1);
+        },
+        end: (t) => {
+          keepMany(t, 1, LARGE, 2);
+          assert.equal(keep(t, 3, LARGE), 0);
+          dropAll(t);
+        },
+      },
+      { run: (t) => void drop(t, 0, 0) },
+    ],
+  },
+];
+
+/** What a thread does that dies on the way. */
+export const memoryDeaths: Program[] = [
+  {
+    name: "a purge",
+    leak: 5,
+    roles: [
+      {
+        begin: (t) => {
+          t.core.purgeSet(1, 1, 10, PAGES_DECOMMIT);
+          keepMany(t, 2, LARGE);
+          drop(t, 0, 0);
+        },
+        run: (t) => {
+          t.core.purgeTick();
+          drop(t, 0, 1);
+          t.core.purge(true);
+        },
+      },
+      { run: (t) => void keep(t, 0, LARGE) },
+    ],
+  },
+];
