@@ -2,7 +2,7 @@
  * The checklist of the specification (26): each row has a test, or a reason in docs/differences.md
  * why it has none, or belongs to what is still to come. rows.json is the list:
  *
- *   tests    files that have a test named after the row, as "row 7: …" or row("7: …")
+ *   tests    files that have a test named after the row, as "row 7: …" or row("7: …"), rowInBoth("7: …")
  *   named    the name of the test, where it is not named after the row
  *   differs  words of the reason in docs/differences.md
  *   open     what is to come
@@ -28,7 +28,7 @@ const differences = read("docs/differences.md");
 
 /** Whether a file has a test whose name names a row, alone or among others. */
 function names(text: string, row: number): boolean {
-  const helper = new RegExp(`\\brow\\(\\s*["'\`]${row}:`);
+  const helper = new RegExp(`[rR]ow\\w*\\(\\s*["'\`]${row}:`);
   const title = new RegExp(`["'\`][^"'\`\\n]*\\brows? (\\d+, )*${row}(, \\d+)*[:,] ?[^\\n]`);
   return helper.test(text) || title.test(text);
 }
