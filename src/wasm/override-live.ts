@@ -33,12 +33,12 @@ export function liveFind(
   return live;
 }
 
-/** Whether a function, or one that it calls, calls one of the targets. */
+/** Whether calls lead from a function to one of the targets, over `depth` of them. */
 export function leadsTo(
   module: Module,
   index: number,
   targets: ReadonlySet<number>,
-  depth = 2,
+  depth: number,
 ): boolean {
   const callees = module.code.calls[index - module.importedFunctions] ?? [];
   if (callees.some((callee) => targets.has(callee))) return true;

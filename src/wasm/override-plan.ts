@@ -28,6 +28,8 @@ export const PAGES_LEAST = 2;
 const PAGE = 65536;
 /** How far from malloc a function stands that gets more memory for it. */
 const SBRK_DEPTH = 3;
+/** new[] without exceptions calls new[], which calls new, which calls malloc. */
+const OPERATOR_DEPTH = 4;
 
 export interface PlanOptions extends FindOptions {
   readonly form: "merge" | "import";
@@ -88,7 +90,7 @@ export function planMake(module: Module, options: PlanOptions): Plan {
     errno: merged ? errnoFind(module, replaced, ENOMEM) : undefined,
     live,
     limits: merged ? roomCheck(limits, sbrk, options.maxMemory) : limits,
-    notes: merged ? notesMake(module, live, sbrk) : [],
+    notes: merged ? notesMake(module, live, sbrk) : importNotes(module, replaced),
   };
 }
 
@@ -144,15 +146,16 @@ function noneFound(all: readonly AllocatorFunction[]): RangeError {
 }
 
 /**
- * C++'s operators and wasm-bindgen's exports mostly stand on malloc: those keep their bodies, with
- * the handlers, exceptions and counters that are in them.
+ * C++'s operators mostly stand on malloc: those keep their bodies, with the handlers, exceptions
+ * and counters that are in them.
  */
 function keptFind(module: Module, found: readonly AllocatorFunction[]): Set<number> {
-  const isDoor = ({ role, name }: AllocatorFunction) =>
-    role.family === "new" || role.family === "new[]" || name.startsWith("__wbindgen_");
-  const targets = new Set(found.filter((each) => !isDoor(each)).map((each) => each.index));
-  const doors = found.filter((each) => isDoor(each) && leadsTo(module, each.index, targets, 4));
-  return new Set(doors.map((each) => each.index));
+  const isOperator = ({ role }: AllocatorFunction) => /^new/.test(role.family);
+  const targets = new Set(found.filter((each) => !isOperator(each)).map((each) => each.index));
+  const standing = found.filter((each) => {
+    return isOperator(each) && leadsTo(module, each.index, targets, OPERATOR_DEPTH);
+  });
+  return new Set(standing.map((each) => each.index));
 }
 
 /** What others than malloc ask for memory must be asked by us too; mostly there is no such. */
@@ -167,21 +170,28 @@ function sbrkFind(
     if (!isSbrk(module, index)) throw new RangeError(`function ${given} cannot be sbrk`);
     return { index, name: names.get(index) ?? `function ${index}`, source: "given" };
   }
-  const behind = reachedBy(module, replaced, SBRK_DEPTH);
-  if ([...behind].some((index) => flagsOf(module, index) & GROWS)) return undefined;
-  const [index, second] = [...behind].filter((each) => {
-    return !replaced.has(each) && isSbrk(module, each);
-  });
+  const behind = hostGrownFind(module, replaced);
+  if (behind.length === 0) return undefined;
+  const [index, second] = behind.filter((each) => !replaced.has(each) && isSbrk(module, each));
   if (index !== undefined && second === undefined) {
     const name = names.get(index);
     const source = name === undefined ? "shape" : "name";
     return { index, name: name ?? `function ${index}`, source };
   }
-  if (![...behind].some((each) => instructionHas(module, each, op.memorySize))) return undefined;
   throw new RangeError(
     "its memory is grown by JavaScript, which must be asked for more: name the function that " +
       "does with --function sbrk=INDEX",
   );
+}
+
+/**
+ * The functions behind malloc when they know where the memory ends and cannot grow it: then
+ * JavaScript does. Empty for all others.
+ */
+function hostGrownFind(module: Module, replaced: ReadonlySet<number>): number[] {
+  const behind = [...reachedBy(module, replaced, SBRK_DEPTH)];
+  if (behind.some((index) => flagsOf(module, index) & GROWS)) return [];
+  return behind.some((each) => instructionHas(module, each, op.memorySize)) ? behind : [];
 }
 
 function isImported(module: Module, index: number): boolean {
@@ -234,6 +244,14 @@ function roomCheck(limits: Limits, sbrk: Sbrk | undefined, maxMemory: number | u
     `its memory may not grow: it begins with ${bytes} at the most, and a heap begins behind ` +
       "them; --max-memory allows more",
   );
+}
+
+function importNotes(module: Module, replaced: ReadonlySet<number>): string[] {
+  if (hostGrownFind(module, replaced).length === 0) return [];
+  return [
+    "its JavaScript grows the memory and makes views of it, and does not learn of what an " +
+      "imported heap grows: merge it, or give the heap an initial size that is enough",
+  ];
 }
 
 function isCalledBy(module: Module, { index }: Sbrk, callee: number): boolean {

@@ -41,6 +41,17 @@ test("emscriptenHooks brings the overridden module into emscripten's loader", as
   assert.ok(names.has("malloc"));
 });
 
+test("an imported heap is no good for emscripten's JavaScript, and says so", () => {
+  for (const program of [sqlite, treeSitterParser]) {
+    const { report } = override(program.bytes, { form: "import" });
+    assert.match(
+      report.notes.join(),
+      /^its JavaScript grows the memory and makes views of it, and/,
+    );
+  }
+  assert.deepEqual(override(renderer.bytes, { form: "import" }).report.notes, []);
+});
+
 test("pages come from emscripten's sbrk where there is one, and from memory.grow elsewhere", () => {
   const pages = (program: typeof sqlite) => {
     const { report } = override(program.bytes, program.options);

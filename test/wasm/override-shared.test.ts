@@ -28,6 +28,9 @@ test("two modules that are linked for one memory share a heap, and free each oth
   assert.equal(heap.stats().blocks, 0);
 });
 
+/** The soak sets it. */
+const ROUNDS = Number(process.env.TERRANE_OPERATIONS ?? 4000);
+
 /** The module with its memory imported as env.memory. */
 function imported(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const editor = new ModuleEditor(readModule(bytes));
@@ -42,7 +45,8 @@ test("threads: a module with a shared memory on one heap, without its lock", asy
   const heap = createHeap({ shared: true, offset: 65536, maximum: 2 ** 28 });
   const table = new SharedArrayBuffer(64 * 4);
   const workers = [1, 2, 3].map((seed) => {
-    const workerData = { handle: heap.handle(), module, table, seed: seedOf(seed), rounds: 4000 };
+    const shared = { handle: heap.handle(), module, table };
+    const workerData = { ...shared, seed: seedOf(seed), rounds: ROUNDS };
     return new Worker(new URL("override-worker.js", import.meta.url), { workerData });
   });
   const ended = await Promise.all(workers.map((worker) => once(worker, "message")));
