@@ -45,6 +45,18 @@ export function leadsTo(
   return depth > 1 && callees.some((callee) => leadsTo(module, callee, targets, depth - 1));
 }
 
+/** The function that another does nothing but hand its first parameter to. */
+export function handsTo(module: Module, index: number): number | undefined {
+  const reader = bodyReader(module, index);
+  const next = (): number => {
+    reader.next();
+    return reader.op;
+  };
+  if (next() !== op.localGet || reader.index !== 0 || next() !== op.call) return undefined;
+  const callee = reader.index;
+  return next() === op.end && reader.done ? callee : undefined;
+}
+
 export function instructionHas(module: Module, index: number, code: number): boolean {
   const reader = bodyReader(module, index);
   while (!reader.done) {

@@ -14,6 +14,7 @@ import { op } from "./opcodes.ts";
 import { ENOMEM } from "./override-bodies.ts";
 import {
   errnoFind,
+  handsTo,
   instructionHas,
   leadsTo,
   leftoversFind,
@@ -147,13 +148,16 @@ function noneFound(all: readonly AllocatorFunction[]): RangeError {
 
 /**
  * C++'s operators mostly stand on malloc: those keep their bodies, with the handlers, exceptions
- * and counters that are in them.
+ * and counters that are in them. A delete that is free by another name has none.
  */
 function keptFind(module: Module, found: readonly AllocatorFunction[]): Set<number> {
   const isOperator = ({ role }: AllocatorFunction) => /^new/.test(role.family);
-  const targets = new Set(found.filter((each) => !isOperator(each)).map((each) => each.index));
+  const indices = (list: readonly AllocatorFunction[]) => new Set(list.map((each) => each.index));
+  const targets = indices(found.filter((each) => !isOperator(each)));
+  const frees = indices(found.filter(({ role }) => role.name === "free"));
   const standing = found.filter((each) => {
-    return isOperator(each) && leadsTo(module, each.index, targets, OPERATOR_DEPTH);
+    if (!isOperator(each) || frees.has(handsTo(module, each.index) ?? -1)) return false;
+    return leadsTo(module, each.index, targets, OPERATOR_DEPTH);
   });
   return new Set(standing.map((each) => each.index));
 }
