@@ -6,7 +6,7 @@
 import { free, malloc, usableSize } from "./alloc.ts";
 import { goodSize } from "./bins.ts";
 import { pageOf } from "./desc.ts";
-import { sizeFull } from "./features.ts";
+import { sizeFull, sizeKept } from "./features.ts";
 import { errorRaise, load32, memoryCopy, memoryZero, store32 } from "./glue.ts";
 import {
   blockDress,
@@ -87,7 +87,7 @@ function mallocInside(alignment: usize, size: usize, offset: usize): usize {
 }
 
 function insideTake(alignment: usize, size: usize, offset: usize): usize {
-  const bytes: usize = size + (alignment - 1);
+  const bytes: usize = (HARDENED ? sizeKept(size) : size) + (alignment - 1);
   const block: usize = HARDENED ? hardMallocBare(sizeFull(bytes)) : malloc(bytes);
   if (block === 0) return 0;
   const over: u32 = ((block + offset) & (alignment - 1)) >>> 0;

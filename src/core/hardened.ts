@@ -56,6 +56,7 @@ import {
   recordClose,
   recordEnd,
   recordIsFreed,
+  recordIsLost,
   recordPointer,
   recordWrite,
 } from "./records.ts";
@@ -196,10 +197,7 @@ function blockFree(p: usize): void {
   const block: usize = blockAt(page, p);
   if (!blockClose(page, block, p)) return;
   watchFreed(p);
-  if (featureOn(HARD_FILL)) {
-    const record: u32 = featureOn(HARD_RECORD) ? RECORD_SIZE : 0;
-    memoryFill(block, FILL_FREED, blockBytes(page, block) - record);
-  }
+  if (featureOn(HARD_FILL)) memoryFill(block, FILL_FREED, blockEnd(page, block) - block);
   if ((load32(page, D_OWNER) & FLAG_LARGE) !== 0) pageDrop(page);
   else blockRelease(page, block);
 }
@@ -214,6 +212,11 @@ function blockRelease(page: usize, block: usize): void {
   heapBind(was);
 }
 
+/** One past the last byte that is the user's. */
+function blockEnd(page: usize, block: usize): usize {
+  return featureOn(HARD_RECORD) ? recordEnd(page, block) : block + blockBytes(page, block);
+}
+
 /** False, after a report, where p lies in free units of a medium page. */
 function mediumIsUsed(page: usize, p: usize): bool {
   if ((load32(page, D_OWNER) & FLAG_MEDIUM) === 0 || !featureOn(HARD_DOUBLE_FREE)) return true;
@@ -224,10 +227,13 @@ function mediumIsUsed(page: usize, p: usize): bool {
 
 /** The last look at a block; false, after a report, if it was freed before. */
 function blockClose(page: usize, block: usize, p: usize): bool {
-  if (featureOn(HARD_RECORD)) return recordClose(page, block, p);
-  if (!featureOn(HARD_DOUBLE_FREE) || !isListed(page, block)) return true;
-  twiceReport(page, block);
-  return false;
+  const recorded: bool = featureOn(HARD_RECORD);
+  const listed: bool = featureOn(HARD_DOUBLE_FREE) && (!recorded || recordIsLost(page, block, p));
+  if (listed && isListed(page, block)) {
+    twiceReport(page, block);
+    return false;
+  }
+  return recorded ? recordClose(page, block, p) : true;
 }
 
 function twiceReport(page: usize, block: usize): void {
@@ -264,8 +270,7 @@ export function hardUsableSize(p: usize): usize {
     pointerReport(PTR_FOREIGN, p, CALL_USABLE_SIZE);
     return 0;
   }
-  if (!featureOn(HARD_RECORD)) return block + blockBytes(page, block) - p;
-  const end: usize = recordEnd(page, block);
+  const end: usize = blockEnd(page, block);
   return end > p ? end - p : 0;
 }
 

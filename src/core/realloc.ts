@@ -91,11 +91,14 @@ export function clearFrom(q: usize, old: usize, size: usize): void {
   memoryZero(q + from, size - from);
 }
 
-/** Below some hundred bytes the call behind memory.copy costs more than a loop over words. */
+/**
+ * Below some hundred bytes the call behind memory.copy costs more than a loop over words. It writes
+ * up to 3 bytes more than it should, which only hardened blocks notice.
+ */
 const COPY_LOOP_MAX: u32 = 128;
 
 function blockCopy(to: usize, from: usize, size: u32): void {
-  if (size > COPY_LOOP_MAX || ((to | from) & 3) !== 0) {
+  if (HARDENED || size > COPY_LOOP_MAX || ((to | from) & 3) !== 0) {
     memoryCopy(to, from, size);
     return;
   }

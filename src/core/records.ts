@@ -67,7 +67,16 @@ export function recordPointer(page: usize, block: usize, p: usize): u32 {
   const seal: u32 = pageSeal(page, p);
   if (word === seal || word === ~seal >>> 0) return PTR_BLOCK;
   const owner: usize = pageUnseal(page, word);
-  return owner >= block && owner <= record ? PTR_INTERIOR : PTR_BLOCK;
+  if (owner >= block && owner <= record) return PTR_INTERIOR;
+  const last: usize = pageUnseal(page, ~word >>> 0);
+  return last >= block && last <= record ? PTR_INTERIOR : PTR_BLOCK;
+}
+
+/** Whether the record says neither that p lives nor that it was freed. */
+export function recordIsLost(page: usize, block: usize, p: usize): bool {
+  const word: u32 = atomicLoad(recordOf(page, block), R_CANARY);
+  const seal: u32 = pageSeal(page, p);
+  return word !== seal && word !== ~seal >>> 0;
 }
 
 /** Whether the record says that the block has been freed. */
@@ -75,39 +84,53 @@ export function recordIsFreed(page: usize, block: usize, p: usize): bool {
   return atomicLoad(recordOf(page, block), R_CANARY) === ~pageSeal(page, p) >>> 0;
 }
 
-/** Reports the first byte behind the user's that was written, if it can be seen. */
-export function recordCheck(page: usize, block: usize, p: usize): void {
-  const record: usize = recordOf(page, block);
+const INTACT: u32 = 0xffffffff;
+
+/** Offset from p of the first byte behind the user's that was written, if it can be seen. */
+function recordFault(page: usize, record: usize, p: usize, word: u32): u32 {
   const most: usize = record - p;
   const delta: u32 = load32(record, R_DELTA);
-  const word: u32 = atomicLoad(record, R_CANARY);
-  if (delta > most || (featureOn(HARD_CANARY) && word !== pageSeal(page, p))) {
-    hostReport(REPORT_OVERFLOW, p, most, most);
-    return;
-  }
-  if (!featureOn(HARD_PADDING)) return;
+  if (delta > most || (featureOn(HARD_CANARY) && word !== pageSeal(page, p))) return most;
+  if (!featureOn(HARD_PADDING)) return INTACT;
   const seen: u32 = slackSeen(delta);
   for (let i: u32 = 0; i < seen; i++) {
-    if (load8(record - delta + i, 0) === FILL_SLACK) continue;
-    hostReport(REPORT_OVERFLOW, p, most - delta, most - delta + i);
-    return;
+    if (load8(record - delta + i, 0) !== FILL_SLACK) return most - delta + i;
   }
+  return INTACT;
+}
+
+/** Where the record itself is wrong, nobody knows how many bytes were the user's. */
+function faultReport(record: usize, p: usize, fault: u32): void {
+  const most: usize = record - p;
+  const size: usize = fault === most ? most : most - load32(record, R_DELTA);
+  hostReport(REPORT_OVERFLOW, p, size, fault);
+}
+
+/** Reports what was written behind the user's bytes of a block that stays in use. */
+export function recordCheck(page: usize, block: usize, p: usize): void {
+  const record: usize = recordOf(page, block);
+  const fault: u32 = recordFault(page, record, p, atomicLoad(record, R_CANARY));
+  if (fault !== INTACT) faultReport(record, p, fault);
 }
 
 /**
  * Checks the record of a block that is being freed and marks it; false if the mark was there, after
  * a report. The mark is set by compare-and-swap, so of two threads that free one block one is told,
- * also where neither owns the page. Everything is reported before anything changes.
+ * also where neither owns the page; who sees a fault in a record that another is just marking has
+ * seen the other's free. Everything is reported before anything changes.
  */
 export function recordClose(page: usize, block: usize, p: usize): bool {
-  const twice: bool = featureOn(HARD_DOUBLE_FREE);
-  if (twice && recordIsFreed(page, block, p)) return freedBefore(page, block);
-  recordCheck(page, block, p);
-  if (!twice) return true;
   const record: usize = recordOf(page, block);
+  const twice: bool = featureOn(HARD_DOUBLE_FREE);
   const freed: u32 = ~pageSeal(page, p) >>> 0;
   const word: u32 = atomicLoad(record, R_CANARY);
-  if (word === freed || !atomicCas(record, R_CANARY, word, freed)) return freedBefore(page, block);
+  if (twice && word === freed) return freedBefore(page, block);
+  const fault: u32 = recordFault(page, record, p, word);
+  if (fault !== INTACT) {
+    if (twice && atomicLoad(record, R_CANARY) !== word) return freedBefore(page, block);
+    faultReport(record, p, fault);
+  }
+  if (twice && !atomicCas(record, R_CANARY, word, freed)) return freedBefore(page, block);
   return true;
 }
 

@@ -51,6 +51,11 @@ hardRow("43: usable size is what was asked for", PADDED, (s) => {
   assert.equal((odd + 8) % 32, 0);
   assert.equal(s.core.usableSize(odd), 50);
   s.core.free(odd);
+  for (const alignment of [1, 4, 8, 64]) {
+    const none = s.core.memalignAt(alignment, 0, 3);
+    assert.equal(s.core.usableSize(none), 8);
+    s.core.free(none);
+  }
   assertQuiet(s);
   assert.ok(s.core.heapIsValid());
 });
@@ -157,6 +162,16 @@ for (const [name, bits] of [
     assert.deepEqual(s.reports, [], "the block is of use again");
   });
 }
+
+hardRow("47: a free block whose record was written over", { bits: ALL & ~HARD_FILL }, (s) => {
+  const [keep, p] = [s.core.malloc(24), s.core.malloc(24)];
+  s.core.free(p);
+  s.bytes().fill(0x41, p + 8, p + 32);
+  s.core.free(p);
+  assert.deepEqual(s.reports, [[REPORT_DOUBLE_FREE, p, 24, 0]], "the lists know it");
+  s.core.free(keep);
+  assert.ok(s.core.heapIsValid());
+});
 
 hardRow("47: a block that nobody has had yet", { bits: SECURE | HARD_SHUFFLE }, (s) => {
   const p = s.core.malloc(48);
@@ -331,9 +346,9 @@ hardRow("51: an unaligned pointer, and one into a block", { bits: HARD_CHECKED_F
 
 hardRow(
   "51: a record tells interior pointers of aligned blocks",
-  { bits: HARD_CHECKED_FREE | HARD_CANARY },
+  { bits: HARD_CHECKED_FREE | HARD_CANARY | HARD_DOUBLE_FREE },
   (s) => {
-    s.core.malloc(300);
+    s.core.malloc(340); // keeps the page and its mark
     const p = s.core.memalignAt(32, 300, 8);
     s.core.free(p + 16);
     s.core.free(p - 8);
@@ -343,6 +358,9 @@ hardRow(
     ]);
     s.core.free(p);
     assertQuiet(s);
+    s.core.free(p + 16);
+    assert.deepEqual(s.reports, [[REPORT_INTERIOR, p + 16, 0, 0]], "of a freed one too");
+    assert.ok(s.core.heapIsValid());
   },
 );
 

@@ -5,7 +5,14 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { NODE_ANY, PAGES_ZERO, RESERVE_EXCLUSIVE, RESERVE_ZEROED } from "#dist/core/layout.js";
-import { type Build, builds, type CoreSubject, coreSubject } from "../support/core.js";
+import {
+  type Build,
+  builds,
+  type CoreSubject,
+  coreSubject,
+  type HardSetting,
+} from "../support/core.js";
+import { FEATURES, hardProfiles } from "../support/hard.js";
 import { Random, seedOf } from "../support/random.js";
 import { traceNames, traceOperations } from "../support/traces.js";
 import { HIGH_BASE } from "../support/variants.js";
@@ -19,10 +26,10 @@ interface Pair {
   operations: number;
 }
 
-function pair(maximum: number, base = 0, build: Build = "single"): Pair {
+function pair(maximum: number, base = 0, build: Build = "single", hard?: HardSetting): Pair {
   return {
-    wasm: coreSubject("wasm", maximum, base, build),
-    js: coreSubject("js", maximum, base, build),
+    wasm: coreSubject("wasm", maximum, base, build, hard),
+    js: coreSubject("js", maximum, base, build, hard),
     operations: 0,
   };
 }
@@ -61,6 +68,8 @@ function assertSameMemory(pair: Pair): void {
 function finish(t: TestContext, pair: Pair): void {
   assertSameMemory(pair);
   assert.deepEqual(pair.js.errors, pair.wasm.errors);
+  assert.deepEqual(pair.js.reports, pair.wasm.reports);
+  assert.deepEqual(pair.js.guards, pair.wasm.guards);
   assert.equal(pair.js.growths, pair.wasm.growths);
   t.diagnostic(`${pair.operations} operations`);
 }
@@ -242,6 +251,53 @@ for (const build of builds) {
       );
       assert.deepEqual(subjects.js.pages, subjects.wasm.pages);
       t.diagnostic(`${subjects.wasm.pages.length} purges, ${heaps.length} heaps`);
+      finish(t, subjects);
+    });
+  }
+}
+
+/** Mistakes that these features notice, made on both sides; what is reported is compared. */
+function stepMistake(pair: Pair, r: Random, live: Live[], bits: number): void {
+  const block = live[r.below(live.length)]!;
+  const on = (bit: number) => (bits & bit) !== 0;
+  if (on(FEATURES.padding | FEATURES.canary) && r.chance(40)) {
+    const at = block.p + block.size + r.below(4);
+    for (const s of [pair.wasm, pair.js]) s.bytes()[at] = 7;
+  }
+  if (on(FEATURES.doubleFree) && r.chance(30)) {
+    stepFree(pair, new Random(0), [block]);
+    live.splice(live.indexOf(block), 1);
+    both(pair, `free(${block.p})`, (s) => s.core.free(block.p));
+  }
+  if (on(FEATURES.checkedFree)) {
+    // In a page with aligned blocks only records tell what is no block, and lists if those are lost.
+    const records = on(FEATURES.padding | FEATURES.canary) && on(FEATURES.doubleFree);
+    const wild = records ? block.p + r.between(1, 40) : r.below(pair.wasm.base + 60000);
+    both(pair, `free(${wild})`, (s) => s.core.free(wild));
+  }
+}
+
+/** Operations of a run of one profile: each of 42 runs has its own memory. */
+const HARD_OPERATIONS = 2000;
+
+for (const build of builds) {
+  for (const [number, [name, bits]] of hardProfiles.entries()) {
+    test(`wasm and js, ${build}, hardened: lockstep with ${name}`, (t) => {
+      const seed = seedOf(4300 + number);
+      t.diagnostic(`TERRANE_SEED=${seed}`);
+      const random = new Random(seed);
+      const hard = { bits, seed, guard: 4096 };
+      const subjects = pair(200, name === "all" ? HIGH_BASE : 0, build, hard);
+      const live: Live[] = [];
+      for (let i = 0; i < HARD_OPERATIONS; i++) {
+        stepAny(subjects, random, live, 400);
+        if (live.length > 0 && random.chance(2)) stepMistake(subjects, random, live, bits);
+      }
+      while (live.length > 0) stepFree(subjects, random, live);
+      both(subjects, "heapCollect", (s) => s.core.heapCollect());
+      both(subjects, "heapIsValid", (s) => s.core.heapIsValid());
+      assert.equal(subjects.wasm.core.heapIsValid(), 1);
+      t.diagnostic(`${subjects.wasm.reports.length} reports`);
       finish(t, subjects);
     });
   }

@@ -4,7 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Heap } from "#dist/index.js";
+import { hardeningFeatures } from "#dist/hardening.js";
+import { createHeap, type Heap, type HeapOptions } from "#dist/index.js";
 import { type HeapSubject, heapSubjects, missingSubjects } from "../support/heaps.js";
 import { profiles, Shadow, step, type Verbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
@@ -90,6 +91,52 @@ for (const subject of heapSubjects) {
     for (let i = 0; i < 500; i++) heap.malloc(i * 37);
     assert.deepEqual(heap.u8.slice(from, start), before);
   });
+}
+
+/** Operations of one run of one profile of hardening; there are some hundred. */
+const HARD_OPERATIONS = OPERATIONS / 10;
+
+function hardenings(): [name: string, hardening: HeapOptions["hardening"]][] {
+  return [
+    ["nothing on", []],
+    ...hardeningFeatures.map((each) => [each, [each]] as [string, HeapOptions["hardening"]]),
+    ...hardeningFeatures.map(
+      (each) =>
+        [`all but ${each}`, hardeningFeatures.filter((one) => one !== each)] as [
+          string,
+          HeapOptions["hardening"],
+        ],
+    ),
+    ["all", "all"],
+  ];
+}
+
+/** The other places of the core are compared with this one in lockstep, feature by feature. */
+const everywhere: HeapOptions[] = [{}, { backend: "js" }, { shared: true }];
+
+for (const [what, hardening] of hardenings()) {
+  for (const place of what === "all" ? everywhere : [{}]) {
+    const name = `${place.backend ?? "wasm"}${place.shared ? ", shared" : ""}`;
+    test(`${name}, hardened, ${what}: random runs without a report, with both doors`, (t) => {
+      for (const [number, profile] of profiles.entries()) {
+        const seed = seedOf(2100 + number);
+        t.diagnostic(`${profile.name}: TERRANE_SEED=${seed}`);
+        const random = new Random(seed);
+        const heap = createHeap({
+          ...place,
+          hardening,
+          onError: (...what) => assert.fail(`${what}`),
+        });
+        const shadow = new Shadow(number % 2 === 0 ? typedVerbs(heap) : abiVerbs(heap));
+        for (let i = 0; i < HARD_OPERATIONS; i++) step(shadow, profile, random);
+        assert.equal(heap.stats().blocks, shadow.live.length);
+        assertWalk(heap, shadow);
+        shadow.freeAll();
+        heap.collect();
+        assert.equal(heap.stats().pageBytes, 0);
+      }
+    });
+  }
 }
 
 /** The walk shows each live block once; an aligned pointer lies inside its block. */

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { A_GROWER, A_PAGE_SLICES, INIT_ZEROED, SLICE_SIZE } from "#dist/core/layout.js";
 import { dropAll, keep } from "./step-blocks.js";
-import { deaths, programs } from "./step-programs.js";
+import { allPrograms } from "./step-programs.js";
 import * as S from "./steps.js";
 
 const THREADS_MAX = 3;
@@ -38,16 +38,19 @@ export class Explorer {
   readonly #workers: Worker[] = [];
   readonly #ports: MessageChannel["port1"][] = [];
   readonly #core: S.SteppedCore;
+  readonly #hard: number | undefined;
   #slices = 0;
   #sequence = 0;
   runs = 0;
 
-  constructor() {
+  /** `hard`: the features of a hardened core; else the plain one. */
+  constructor(hard?: number) {
+    this.#hard = hard;
     for (let number = 0; number < THREADS_MAX; number++) {
       const { port1, port2 } = new MessageChannel();
       const shared = { control: this.#ctl.buffer, memory: this.#words.buffer };
       const notes = { cells: this.#cells.buffer, access: this.#access.buffer };
-      const workerData = { number, ...shared, ...notes, port: port2 };
+      const workerData = { number, ...shared, ...notes, port: port2, hard: hard !== undefined };
       const url = new URL("step-worker.js", import.meta.url);
       const worker = new Worker(url, { workerData, transferList: [port2] });
       worker.unref();
@@ -55,7 +58,8 @@ export class Explorer {
       this.#ports.push(port1);
     }
     const slices = () => this.#slices;
-    this.#core = S.createStepped({
+    this.#core = S.createStepped(hard !== undefined, {
+      ...S.hardHost(this.#words, () => void Atomics.add(this.#cells, S.CELL_REPORTS, 1)),
       buffer: this.#words.buffer,
       grow: () => 0,
       pages: () => 1,
@@ -112,8 +116,7 @@ export class Explorer {
     this.#cells[S.CELL_SLICES] = this.#slices;
     this.#ctl.fill(0, S.STEPS, S.COMMAND);
     this.#ctl.fill(0, S.PROGRAM, S.CONFLICTS);
-    const all = [...programs, ...deaths];
-    this.#set(S.PROGRAM, all.indexOf(program));
+    this.#set(S.PROGRAM, allPrograms.indexOf(program));
     this.#set(S.THREADS, roles.length);
     this.#set(S.TORN, torn ? 1 : 0);
     this.#set(S.VICTIM, death === S.NOBODY ? S.NOBODY : 0);
@@ -122,6 +125,7 @@ export class Explorer {
     this.#set(S.ONE_IN, schedule.oneIn ?? 0);
     this.#ctl.set([...schedule.plan.flat(), -1], S.PLAN);
     this.#core.heapInit(S.BASE, INIT_ZEROED);
+    if (this.#hard !== undefined) this.#core.hardeningBegin(this.#hard, 0);
     this.#core.threadDetach();
     for (let role = 0; role < roles.length; role++) this.#command(S.BEGIN, role, 1);
     this.#set(S.TURN, schedule.first);
@@ -159,7 +163,8 @@ export class Explorer {
 
   /** The living end in order; then nothing is left but what a death may leave. */
   #end(program: S.Program, died: boolean): void {
-    const me = { number: 6, core: this.#core, words: this.#words, cells: this.#cells };
+    const hard = this.#hard !== undefined;
+    const me = { number: 6, core: this.#core, words: this.#words, cells: this.#cells, hard };
     this.#core.threadAttach(S.BASE, 0);
     if (died) this.#bury();
     program.check?.(me);
@@ -168,6 +173,7 @@ export class Explorer {
     }
     if (died) dropAll(me, 0);
     else assert.equal(this.#core.lostCollect(), 0, "slices that nobody has");
+    if (hard) assert.equal(this.#cells[S.CELL_REPORTS], program.reports ?? 0, "reports");
     this.#core.heapCollect(true);
     this.#core.heapCollect(true);
     const left = died ? (program.leak ?? 0) : 0;
@@ -215,7 +221,7 @@ function recordingText(recording: Recording): string {
 /** Makes the run of a recording again. */
 export function replay(explorer: Explorer, text: string): Outcome {
   const { program: name, torn, death, ...schedule } = JSON.parse(text) as Recording;
-  const program = [...programs, ...deaths].find((each) => each.name === name);
+  const program = allPrograms.find((each) => each.name === name);
   if (!program) throw new Error(`no program is called ${name}`);
   return explorer.run(program, schedule, torn, death);
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { BIG, drop, dropAll, keep, keepMany, LARGE, MEDIUM } from "./step-blocks.js";
 import { memoryDeaths, memoryPrograms } from "./step-programs-memory.js";
-import { CELL_FREE, type Program, type Thread } from "./steps.js";
+import { CELL_FREE, CELLS_EACH, type Program, type Thread } from "./steps.js";
 
 const detach = ({ core }: Thread) => core.threadDetach();
 
@@ -154,7 +154,7 @@ export const programs: Program[] = [
       {
         run: (t) => {
           const p = (t.cells[1] as number) >>> 0;
-          for (let i = 0; i < 3; i++) assert.equal(t.core.usableSize(p), 20480);
+          for (let i = 0; i < 3; i++) assert.equal(t.core.usableSize(p), t.hard ? MEDIUM : 20480);
         },
       },
     ],
@@ -364,3 +364,73 @@ export const deaths: Program[] = [
   },
   ...memoryDeaths,
 ];
+
+/** Frees a block that stays in its cell, so that others can free it too. */
+function release({ core, cells }: Thread, owner: number, slot: number): void {
+  core.free((cells[owner * CELLS_EACH + slot] as number) >>> 0);
+}
+
+/** The blocks that were freed are no longer in cells. */
+function forget({ cells }: Thread, owner: number, slot: number): void {
+  cells[owner * CELLS_EACH + slot] = 0;
+}
+
+/** Mistakes of which exactly one thread is told, whoever comes first; for a hardened core. */
+export const mistakes: Program[] = [
+  {
+    name: "two threads free a block of a third",
+    reports: 1,
+    roles: [
+      { begin: (t) => keepMany(t, 3, BIG), run: () => {}, end: (t) => forget(t, 0, 1) },
+      { run: (t) => release(t, 0, 1) },
+      { run: (t) => release(t, 0, 1) },
+    ],
+  },
+  {
+    name: "a block is freed by its owner and by another thread",
+    reports: 1,
+    roles: [
+      {
+        begin: (t) => keepMany(t, 3, BIG),
+        run: (t) => release(t, 0, 1),
+        end: (t) => forget(t, 0, 1),
+      },
+      { run: (t) => release(t, 0, 1) },
+    ],
+  },
+  {
+    name: "a medium block is freed by two threads",
+    reports: 1,
+    roles: [
+      { begin: (t) => keepMany(t, 3, MEDIUM), run: () => {}, end: (t) => forget(t, 0, 1) },
+      { run: (t) => release(t, 0, 1) },
+      { run: (t) => release(t, 0, 1) },
+    ],
+  },
+  {
+    name: "a block of a thread that ends is freed by two others",
+    reports: 1,
+    roles: [
+      { begin: (t) => keepMany(t, 3, BIG), run: detach, end: (t) => forget(t, 0, 1) },
+      { run: (t) => release(t, 0, 1) },
+      { run: (t) => release(t, 0, 1) },
+    ],
+  },
+  {
+    name: "an overflow that another thread finds",
+    reports: 1,
+    roles: [
+      {
+        begin: (t) => {
+          keepMany(t, 2, BIG);
+          const p = (t.cells[1] as number) >>> 0;
+          (t.words as Uint32Array)[(p + BIG) >>> 2] = 0;
+        },
+        run: (t) => void keep(t, 3, BIG),
+      },
+      { run: (t) => void drop(t, 0, 1) },
+    ],
+  },
+];
+
+export const allPrograms: readonly Program[] = [...programs, ...deaths, ...mistakes];

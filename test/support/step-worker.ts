@@ -1,7 +1,7 @@
 /** One virtual thread of the explorer. */
 import { type MessagePort, workerData } from "node:worker_threads";
 import { dropAll } from "./step-blocks.js";
-import { deaths, programs } from "./step-programs.js";
+import { allPrograms } from "./step-programs.js";
 import * as S from "./steps.js";
 
 interface Start {
@@ -11,9 +11,18 @@ interface Start {
   cells: SharedArrayBuffer;
   access: SharedArrayBuffer;
   port: MessagePort;
+  hard: boolean;
 }
 
-const { number, control, memory, cells: cellBytes, access: accesses, port } = workerData as Start;
+const {
+  number,
+  control,
+  memory,
+  cells: cellBytes,
+  access: accesses,
+  port,
+  hard,
+} = workerData as Start;
 const ctl = new Int32Array(control);
 const cells = new Int32Array(cellBytes);
 const words = new Uint32Array(memory);
@@ -133,15 +142,15 @@ function purged(_operation: number, address: number, bytes: number): number {
 }
 
 function program(): S.Program {
-  const index = get(S.PROGRAM);
-  return (index < programs.length ? programs[index] : deaths[index - programs.length])!;
+  return allPrograms[get(S.PROGRAM)] as S.Program;
 }
 
 function maximum(): number {
   return 1 + (program().maximum ?? program().slices ?? 40);
 }
 
-const core = S.createStepped({
+const core = S.createStepped(hard, {
+  ...S.hardHost(words, () => void Atomics.add(cells, S.CELL_REPORTS, 1)),
   buffer: memory,
   grow,
   pages: purged,
@@ -153,7 +162,7 @@ const core = S.createStepped({
   },
   slices: 0,
 });
-const thread: S.Thread = { number, core, words, cells };
+const thread: S.Thread = { number, core, words, cells, hard };
 
 function attach(): void {
   const ticket = core.threadAttach(S.BASE, 0);

@@ -4,8 +4,8 @@
  * passes its turn on only where the plan says so, at an atomic access. So a program and a plan give
  * the same run every time.
  */
-import type { SharedCoreExports } from "#dist/core/contract.js";
-import type { CoreHost } from "#dist/core/glue.js";
+import type { HardCoreExports, SharedCoreExports } from "#dist/core/contract.js";
+import type { HardHost } from "#dist/core/glue-hard.js";
 
 /** Words of the control block. */
 export const TURN = 0;
@@ -61,7 +61,7 @@ export const ALL = 15;
 export const QUIT = -1;
 
 /** The check build that asks before each step. */
-export interface SteppedCore extends SharedCoreExports {
+export interface SteppedCore extends SharedCoreExports, HardCoreExports {
   heapIsValid(): boolean;
   arenaIsValid(): boolean;
   slicesAlloc(count: number, alignment: number): number;
@@ -72,16 +72,38 @@ export interface SteppedCore extends SharedCoreExports {
   lostCollect(): number;
 }
 
-export interface SteppedHost extends CoreHost {
+export interface SteppedHost extends HardHost {
   step(index: number, load: boolean): void;
   stepStore(): void;
   readonly torn: boolean;
   readonly slices: number;
 }
 
-const built = new URL("../../check/core-stepped.js", import.meta.url);
-const { createCore } = await import(built.href);
-export const createStepped = createCore as (host: SteppedHost) => SteppedCore;
+type CreateStepped = (host: SteppedHost) => SteppedCore;
+
+async function built(name: string): Promise<CreateStepped> {
+  return (await import(new URL(`../../check/${name}`, import.meta.url).href)).createCore;
+}
+
+const createPlain = await built("core-stepped.js");
+const createHard = await built("core-stepped-hard.js");
+
+/** The plain core, or the hardened one. */
+export function createStepped(hard: boolean, host: SteppedHost): SteppedCore {
+  return hard ? createHard(host) : createPlain(host);
+}
+
+/** What a hardened core asks for: random words that are the same in each run. */
+export function hardHost(words: Uint32Array, report: () => void) {
+  return {
+    random: (at: number, count: number) => {
+      for (let i = 0; i < count; i++) words[(at >>> 2) + i] = Math.imul(at + i, 0x9e3779b1);
+      return true;
+    },
+    report,
+    protect: () => {},
+  };
+}
 
 /** Where a program's arena begins, so that null is no block. */
 export const BASE = 65536;
@@ -94,6 +116,8 @@ export const CELLS_EACH = 64;
 export const CELL_SLICES = 510;
 /** Tickets of the threads. */
 export const CELL_TICKETS = 496;
+/** Reports of hardened cores. */
+export const CELL_REPORTS = 494;
 /** For a program's own use. */
 export const CELL_FREE = 448;
 
@@ -103,6 +127,8 @@ export interface Thread {
   readonly core: SteppedCore;
   readonly words: Uint32Array;
   readonly cells: Int32Array;
+  /** Whether the core is a hardened one, with records. */
+  readonly hard: boolean;
 }
 
 export type Body = (thread: Thread) => void;
@@ -126,6 +152,8 @@ export interface Program {
   stores?: boolean;
   /** Slices that a death may leave in use: a page, or a large block that was just made. */
   leak?: number;
+  /** Reports of a hardened core that there must be; else none. */
+  reports?: number;
   /** Runs alone, after all, in a thread of its own. Throws when the outcome is wrong. */
   check?: Body;
 }
