@@ -14,7 +14,7 @@ export const WARM_UP_RUNS = 3;
 export const STEADY_RUNS = 5;
 
 /** A workload bound to an instance: run() does all of its operations once. */
-interface Bound {
+export interface Bound {
   readonly operations: number;
   readonly driverBytes: number;
   run(): number;
@@ -45,7 +45,7 @@ export function zeroedTable(instance: Instance, words: number): number {
   return table;
 }
 
-function bindWasm(instance: Instance, name: string): Bound {
+export function bindWasm(instance: Instance, name: string): Bound {
   if (!isSynthetic(name)) return bindWasmTrace(instance, loadTraceOnce(traceOf(name)));
   const exports = linkWorkloads(instance);
   const workload = exports[name] as WasmWorkload;

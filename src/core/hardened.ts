@@ -10,7 +10,7 @@ import { blockOf, freeLocal, freeOutside, mallocMedium } from "./blocks.ts";
 import { descAt, pageOf } from "./desc.ts";
 import { featureOn, sizeFull, sizeKept } from "./features.ts";
 import { load32, memoryZero, store32 } from "./glue.ts";
-import { hostReport, memoryFill } from "./glue-hard.ts";
+import { hostReport } from "./glue-hard.ts";
 import { mallocGeneric, mallocLargeAligned } from "./heap.ts";
 import {
   CALL_FREE,
@@ -52,11 +52,11 @@ import { pageDrop, pageHolds, pagePop, pageTakeFresh } from "./page.ts";
 import { queueOf } from "./queue.ts";
 import {
   blockBytes,
+  bytesFill,
   recordCheck,
   recordClose,
   recordEnd,
   recordIsFreed,
-  recordIsLost,
   recordPointer,
   recordWrite,
 } from "./records.ts";
@@ -85,7 +85,7 @@ export function blockDress(block: usize, p: usize, size: usize, zero: bool): voi
   const end: usize = block + blockBytes(page, block);
   const bytes: usize = featureOn(HARD_RECORD) ? kept : end - p;
   if (zero) blockZero(page, p, bytes);
-  else if (featureOn(HARD_FILL)) memoryFill(p, FILL_FRESH, bytes);
+  else if (featureOn(HARD_FILL)) bytesFill(p, FILL_FRESH, bytes);
   else if (featureOn(HARD_ENCODE)) store32(block, 0, 0);
   if (featureOn(HARD_RECORD)) recordWrite(page, block, p, kept);
 }
@@ -197,7 +197,7 @@ function blockFree(p: usize): void {
   const block: usize = blockAt(page, p);
   if (!blockClose(page, block, p)) return;
   watchFreed(p);
-  if (featureOn(HARD_FILL)) memoryFill(block, FILL_FREED, blockEnd(page, block) - block);
+  if (featureOn(HARD_FILL)) bytesFill(block, FILL_FREED, blockEnd(page, block) - block);
   if ((load32(page, D_OWNER) & FLAG_LARGE) !== 0) pageDrop(page);
   else blockRelease(page, block);
 }
@@ -227,25 +227,15 @@ function mediumIsUsed(page: usize, p: usize): bool {
 
 /** The last look at a block; false, after a report, if it was freed before. */
 function blockClose(page: usize, block: usize, p: usize): bool {
-  const recorded: bool = featureOn(HARD_RECORD);
-  const listed: bool = featureOn(HARD_DOUBLE_FREE) && (!recorded || recordIsLost(page, block, p));
-  if (listed && isListed(page, block)) {
-    twiceReport(page, block);
-    return false;
-  }
-  return recorded ? recordClose(page, block, p) : true;
+  if (featureOn(HARD_RECORD)) return recordClose(page, block, p);
+  if (!featureOn(HARD_DOUBLE_FREE) || !blockIsListed(page, block)) return true;
+  twiceReport(page, block);
+  return false;
 }
 
 function twiceReport(page: usize, block: usize): void {
   const record: u32 = featureOn(HARD_RECORD) ? RECORD_SIZE : 0;
   hostReport(REPORT_DOUBLE_FREE, block, blockBytes(page, block) - record, 0);
-}
-
-/** Only of a page of this heap: the lists of others change under the walk. */
-function isListed(page: usize, block: usize): bool {
-  const owner: u32 = load32(page, D_OWNER);
-  if ((owner & ~FLAGS) >>> 0 !== heapId || (owner & (FLAG_LARGE | FLAG_MEDIUM)) !== 0) return false;
-  return blockIsListed(page, block);
 }
 
 /** Whether p may be resized: reports what is no block, and what was freed. */
@@ -257,7 +247,7 @@ export function hardAdmits(p: usize): bool {
   const block: usize = blockAt(page, p);
   const freed: bool = featureOn(HARD_RECORD)
     ? recordIsFreed(page, block, p)
-    : isListed(page, block);
+    : blockIsListed(page, block);
   if (freed) twiceReport(page, block);
   return !freed;
 }

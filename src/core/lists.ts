@@ -1,10 +1,11 @@
 /** Whether a block of a hardened heap is free already, from the lists of its page. */
 import { atomicLoad, SHARED } from "./atomics.ts";
 import { load32 } from "./glue.ts";
-import { D_FREE, D_LOCAL, D_THREAD } from "./layout.ts";
+import { D_FREE, D_LOCAL, D_OWNER, D_THREAD, FLAG_LARGE, FLAG_MEDIUM, FLAGS } from "./layout.ts";
 import { linkLoad } from "./links.ts";
 import { linkIsGood, pageCapacity } from "./page.ts";
 import { remoteFirst } from "./remote.ts";
+import { heapId } from "./state.ts";
 
 function listHolds(page: usize, head: usize, block: usize): bool {
   let left: u32 = pageCapacity(page);
@@ -18,10 +19,13 @@ function listHolds(page: usize, head: usize, block: usize): bool {
 }
 
 /**
- * Whether a block of a small page of ours is on one of its lists. They are walked only if the
- * block's first word reads as a link: of data, with encoding on, that is practically never true.
+ * Whether a block of a small page is on one of its lists, if the page is this heap's: the lists of
+ * others change under the walk. They are walked only if the block's first word reads as a link: of
+ * data, with encoding on, that is practically never true.
  */
 export function blockIsListed(page: usize, block: usize): bool {
+  const owner: u32 = load32(page, D_OWNER);
+  if ((owner & ~FLAGS) >>> 0 !== heapId || (owner & (FLAG_LARGE | FLAG_MEDIUM)) !== 0) return false;
   const next: usize = linkLoad(page, block);
   if (next !== 0 && !linkIsGood(page, next)) return false;
   if (listHolds(page, load32(page, D_FREE), block)) return true;

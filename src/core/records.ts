@@ -8,7 +8,7 @@
  */
 import { atomicCas, atomicLoad } from "./atomics.ts";
 import { featureOn } from "./features.ts";
-import { load8, load32, store32 } from "./glue.ts";
+import { load8, load32, mul32, store8, store32 } from "./glue.ts";
 import { hostReport, memoryFill } from "./glue-hard.ts";
 import {
   D_BLOCK,
@@ -28,6 +28,7 @@ import {
   SLACK_MAX,
 } from "./layout.ts";
 import { pageSeal, pageUnseal } from "./links.ts";
+import { blockIsListed } from "./lists.ts";
 import { mediumSize } from "./medium.ts";
 
 /** Bytes of the block that begins at `block`, with its record. */
@@ -40,6 +41,32 @@ function recordOf(page: usize, block: usize): usize {
   return block + blockBytes(page, block) - RECORD_SIZE;
 }
 
+/** Below some hundred bytes the call behind memory.fill costs more than a loop. */
+const FILL_LOOP_MAX: u32 = 128;
+
+/** Fills from a block's beginning, or from where a user's bytes end. */
+export function bytesFill(from: usize, value: u32, size: usize): void {
+  if (size > FILL_LOOP_MAX) {
+    memoryFill(from, value, size);
+    return;
+  }
+  const end: usize = from + size;
+  let p: usize = from;
+  while (p < end && (p & 3) !== 0) {
+    store8(p, 0, value);
+    p = p + 1;
+  }
+  const word: u32 = mul32(value, 0x01010101);
+  while (p + 4 <= end) {
+    store32(p, 0, word);
+    p = p + 4;
+  }
+  while (p < end) {
+    store8(p, 0, value);
+    p = p + 1;
+  }
+}
+
 function slackSeen(delta: u32): u32 {
   return delta < SLACK_MAX ? delta : SLACK_MAX;
 }
@@ -50,7 +77,7 @@ export function recordWrite(page: usize, block: usize, p: usize, size: usize): v
   const delta: u32 = record - p - size;
   store32(record, R_CANARY, pageSeal(page, p));
   store32(record, R_DELTA, delta);
-  if (featureOn(HARD_PADDING)) memoryFill(p + size, FILL_SLACK, slackSeen(delta));
+  if (featureOn(HARD_PADDING)) bytesFill(p + size, FILL_SLACK, slackSeen(delta));
 }
 
 /** One past the user's last byte; if the record is destroyed, the record's place. */
@@ -72,13 +99,6 @@ export function recordPointer(page: usize, block: usize, p: usize): u32 {
   return last >= block && last <= record ? PTR_INTERIOR : PTR_BLOCK;
 }
 
-/** Whether the record says neither that p lives nor that it was freed. */
-export function recordIsLost(page: usize, block: usize, p: usize): bool {
-  const word: u32 = atomicLoad(recordOf(page, block), R_CANARY);
-  const seal: u32 = pageSeal(page, p);
-  return word !== seal && word !== ~seal >>> 0;
-}
-
 /** Whether the record says that the block has been freed. */
 export function recordIsFreed(page: usize, block: usize, p: usize): bool {
   return atomicLoad(recordOf(page, block), R_CANARY) === ~pageSeal(page, p) >>> 0;
@@ -87,10 +107,10 @@ export function recordIsFreed(page: usize, block: usize, p: usize): bool {
 const INTACT: u32 = 0xffffffff;
 
 /** Offset from p of the first byte behind the user's that was written, if it can be seen. */
-function recordFault(page: usize, record: usize, p: usize, word: u32): u32 {
+function recordFault(record: usize, p: usize, word: u32, seal: u32): u32 {
   const most: usize = record - p;
   const delta: u32 = load32(record, R_DELTA);
-  if (delta > most || (featureOn(HARD_CANARY) && word !== pageSeal(page, p))) return most;
+  if (delta > most || (featureOn(HARD_CANARY) && word !== seal)) return most;
   if (!featureOn(HARD_PADDING)) return INTACT;
   const seen: u32 = slackSeen(delta);
   for (let i: u32 = 0; i < seen; i++) {
@@ -109,23 +129,27 @@ function faultReport(record: usize, p: usize, fault: u32): void {
 /** Reports what was written behind the user's bytes of a block that stays in use. */
 export function recordCheck(page: usize, block: usize, p: usize): void {
   const record: usize = recordOf(page, block);
-  const fault: u32 = recordFault(page, record, p, atomicLoad(record, R_CANARY));
+  const fault: u32 = recordFault(record, p, atomicLoad(record, R_CANARY), pageSeal(page, p));
   if (fault !== INTACT) faultReport(record, p, fault);
 }
 
 /**
  * Checks the record of a block that is being freed and marks it; false if the mark was there, after
  * a report. The mark is set by compare-and-swap, so of two threads that free one block one is told,
- * also where neither owns the page; who sees a fault in a record that another is just marking has
- * seen the other's free. Everything is reported before anything changes.
+ * also where neither owns the page. Where it was written over, the lists are asked. Who sees a
+ * fault in a record that another is just marking has seen the other's free. Everything is reported
+ * before anything changes.
  */
 export function recordClose(page: usize, block: usize, p: usize): bool {
   const record: usize = recordOf(page, block);
   const twice: bool = featureOn(HARD_DOUBLE_FREE);
-  const freed: u32 = ~pageSeal(page, p) >>> 0;
+  const seal: u32 = pageSeal(page, p);
+  const freed: u32 = ~seal >>> 0;
   const word: u32 = atomicLoad(record, R_CANARY);
-  if (twice && word === freed) return freedBefore(page, block);
-  const fault: u32 = recordFault(page, record, p, word);
+  if (twice && word !== seal && (word === freed || blockIsListed(page, block))) {
+    return freedBefore(page, block);
+  }
+  const fault: u32 = recordFault(record, p, word, seal);
   if (fault !== INTACT) {
     if (twice && atomicLoad(record, R_CANARY) !== word) return freedBefore(page, block);
     faultReport(record, p, fault);
