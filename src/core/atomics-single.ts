@@ -27,6 +27,7 @@ export function atomicSwap(p: usize, offset: u32, value: u32): u32 {
   return old;
 }
 
+// @cold
 export function atomicAdd(p: usize, offset: u32, value: u32): u32 {
   return atomicSwap(p, offset, load32(p, offset) + value);
 }

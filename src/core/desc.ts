@@ -101,6 +101,7 @@ export function bitFind(bitmap: usize, from: u32, end: u32, flip: u32): u32 {
 }
 
 /** The bits of one word from `bit` on, at most `count` of them. */
+// @cold
 export function bitsMask(bit: u32, count: u32): u32 {
   const left: u32 = 32 - bit;
   if (count >= left) return (0xffffffff << bit) >>> 0;

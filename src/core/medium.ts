@@ -19,7 +19,6 @@
  * failed search lowers and a free raises: so a search looks at a page at most once too often.
  */
 import { countAdd } from "./counts.ts";
-import { bitsMask } from "./desc.ts";
 import { leadingZeros, load32, store32, trailingZeros } from "./glue.ts";
 import {
   BIN_MEDIUM,
@@ -96,15 +95,22 @@ function unitUpTo(low: u32, high: u32, unit: u32): u32 {
   return head !== 0 ? 32 - leadingZeros(head) : 0;
 }
 
+/** As bitsMask, which is not inlined: every medium malloc and free passes here. */
+function unitsMask(unit: u32, count: u32): u32 {
+  const left: u32 = 32 - unit;
+  if (count >= left) return (0xffffffff << unit) >>> 0;
+  return (((1 << count) - 1) << unit) >>> 0;
+}
+
 /** The bits of units [unit, unit + count) in the low and in the high word. */
 function maskLow(unit: u32, count: u32): u32 {
-  return unit < 32 ? bitsMask(unit, count) : 0;
+  return unit < 32 ? unitsMask(unit, count) : 0;
 }
 
 function maskHigh(unit: u32, count: u32): u32 {
   const end: u32 = unit + count;
   if (end <= 32) return 0;
-  return unit > 32 ? bitsMask(unit - 32, count) : bitsMask(0, end - 32);
+  return unit > 32 ? unitsMask(unit - 32, count) : unitsMask(0, end - 32);
 }
 
 function unitsOccupy(page: usize, unit: u32, count: u32): void {

@@ -154,6 +154,7 @@ export function pageFresh(bin: u32): usize {
  * Takes the next blocks into use: 4 KiB of them, at least 4. Not all at once, so that malloc passes
  * the generic path at regular intervals and freed blocks are used again before untouched memory.
  */
+// @cold
 export function pageExtend(page: usize): void {
   countAdd(COUNT_EXTENDS, 1);
   if (HARDENED && featureOn(HARD_SHUFFLE)) {
@@ -276,6 +277,7 @@ export function heapBeat(): void {
 }
 
 /** Widens the range of bins that the sweep looks at. */
+// @cold
 export function pageRetire(page: usize): void {
   const bin: u32 = load32(page, D_BIN);
   if (bin < load32(heapBase, H_RETIRE_MIN)) store32(heapBase, H_RETIRE_MIN, bin);
