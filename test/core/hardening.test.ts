@@ -5,7 +5,6 @@ import {
   D_END,
   D_FREE,
   D_FRESH_END,
-  D_LOCAL,
   D_USED,
   HARD_CANARY,
   HARD_CHECKED_FREE,
@@ -222,6 +221,18 @@ for (const backEnd of backEnds) {
     }
     mine.core.heapCollect(true);
     assert.ok(mine.core.heapIsValid());
+  });
+
+  test(`${backEnd}: row 48: another thread frees a block that nobody has had yet`, () => {
+    const [mine, other] = twoThreads(backEnd, SECURE | HARD_SHUFFLE);
+    const p = mine.core.malloc(48);
+    const page = mine.core.pageOf(p);
+    const fresh = p + 64 < mine.word(page, D_FRESH_END) ? p + 64 : p - 64;
+    other.core.free(fresh);
+    assert.deepEqual(
+      other.reports.map(([kind, ptr]) => [kind, ptr]),
+      [[REPORT_DOUBLE_FREE, fresh]],
+    );
   });
 
   test(`${backEnd}: row 48: without a record a remote double free is not found`, () => {
@@ -510,15 +521,18 @@ hardRow(
 );
 
 hardRow("18: links are encoded, and each page has keys of its own", { bits: HARD_ENCODE }, (s) => {
-  const first = order(s, 1000, 100).map((p) => p + s.base);
-  const words = new Set<number>();
-  for (const p of first) {
-    s.core.free(p);
-    const local = s.word(s.core.pageOf(p), D_LOCAL);
-    if (local !== p) continue;
-    words.add((s.word(p) ^ s.core.linkLoad(s.core.pageOf(p), p)) >>> 0);
+  const blocks = order(s, 1000, 100).map((p) => p + s.base);
+  for (const p of blocks.slice(1)) s.core.free(p);
+  const [first, other] = [blocks[0]!, blocks[99]!].map((p) => s.core.pageOf(p));
+  assert.notEqual(first, other);
+  const freed = blocks.slice(2).filter((p) => s.core.pageOf(p) === first);
+  assert.ok(freed.length > 40);
+  for (const p of freed) {
+    const next = s.core.linkLoad(first!, p);
+    assert.equal(s.core.pageOf(next), first, "the page's keys lead on");
+    assert.notEqual(s.word(p), next, "the word does not");
+    assert.notEqual(s.core.linkLoad(other!, p), next, "nor do another page's keys");
   }
-  assert.ok(words.size > 90, `${words.size} different differences of word and link`);
 });
 
 const GUARD = 4096;

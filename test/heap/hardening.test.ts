@@ -176,6 +176,17 @@ for (const backend of backEnds) {
     assert.equal(createHeap({ backend }).hardening, undefined);
   });
 
+  test(`${backend}: statistics do not touch the random words`, () => {
+    const run = (statsLevel: 0 | 2) => {
+      const { heap, told } = watched({ backend, hardening: true, seed: 11, statsLevel });
+      const blocks = Array.from({ length: 4000 }, (_, i) => heap.malloc(i % 900));
+      for (const p of blocks) heap.free(p);
+      assert.deepEqual(told, []);
+      return blocks;
+    };
+    assert.deepEqual(run(2), run(0));
+  });
+
   test(`${backend}: row 106: without randomness the heap says that it is weak`, (t) => {
     const from = globalThis.crypto;
     t.after(() => Object.defineProperty(globalThis, "crypto", { value: from, configurable: true }));
