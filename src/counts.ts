@@ -105,6 +105,9 @@ export function countsReset(words: Words, arena: number, shared: boolean): void 
     const all = heaps.reduce((sum, heap) => sum + word(words, heap + L.H_COUNTS + counter), 0);
     set(arena + L.A_COUNTS + counter, counter === L.COUNT_PAGES_PEAK ? 0 : all);
   }
-  set(arena + L.A_GROWTHS, 0);
+  for (const counter of [L.A_GROWTHS, L.A_COMMITS, L.A_PURGES, L.A_RESETS, L.A_PURGED, L.A_RESET]) {
+    set(arena + counter, 0);
+  }
+  set(arena + L.A_COMMITTED_PEAK, word(words, arena + L.A_COMMITTED));
   set(arena + L.A_PAGE_SLICES_PEAK, word(words, arena + L.A_PAGE_SLICES));
 }

@@ -17,7 +17,8 @@ import {
   heapOptions,
   optionsCheck,
 } from "./options.ts";
-import { purgeDefaults, purgeMerge } from "./purge.ts";
+import { type PurgeSettings, purgeDefaults, purgeLimits, purgeMerge } from "./purge.ts";
+import { options as processOptions } from "./report.ts";
 import { HANDLE_VERSION, type HeapHandle, SharedHeap } from "./shared-heap.ts";
 
 /**
@@ -41,7 +42,7 @@ function heapMake(options: HeapOptions): Heap {
   const { backend = "wasm", onError, maximum } = options;
   const hardening = hardeningOf(options.hardening, options.seed);
   const source = sourceReleasing(sourceOf(backend, options), options.release);
-  const purge = purgeMerge(purgeDefaults, options);
+  const purge = purgeMerge(purgeOfProcess(), options);
   if (!options.shared) {
     const foreign = options.memory !== undefined;
     return new Heap({
@@ -107,6 +108,18 @@ function sourceOfHandle(handle: HeapHandle): MemorySource {
     ? wasmMemory({ memory, offset, maximum })
     : sharedArrayBuffer({ buffer, offset });
   return sourceReleasing(source, release ? "auto" : false);
+}
+
+/** What the options of the process say; a heap's own say it last. */
+function purgeOfProcess(): PurgeSettings {
+  const most = purgeLimits;
+  return {
+    ...purgeDefaults,
+    purgeDelay: processOptions.getClamp("purgeDelay", -1, most.purgeDelay),
+    purgeExtendDelay: processOptions.getClamp("purgeExtendDelay", 0, most.purgeExtendDelay),
+    arenaPurgeMult: processOptions.getClamp("arenaPurgeMult", 0, most.arenaPurgeMult),
+    purgeDecommits: processOptions.isEnabled("purgeDecommits"),
+  };
 }
 
 /** Options that a memory which is there already has settled are refused, not dropped. */

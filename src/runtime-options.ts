@@ -36,7 +36,7 @@ export const runtimeOptions = [
   {
     name: "eagerCommit",
     initial: 1,
-    text: `${NOT_HERE} linear memory is there once it has grown.`,
+    text: `${NOT_HERE} where pages must be committed, it is done when they are taken.`,
   },
   {
     name: "arenaEagerCommit",
@@ -48,7 +48,7 @@ export const runtimeOptions = [
     name: "purgeDecommits",
     initial: 1,
     legacy: "resetDecommits",
-    text: `${NOT_HERE} nothing is purged.`,
+    text: "0: a purge only tells the system that the contents do not matter. Of heaps made later.",
   },
   {
     name: "allowLargeOsPages",
@@ -70,7 +70,7 @@ export const runtimeOptions = [
     name: "abandonedPagePurge",
     initial: 0,
     legacy: "abandonedPageReset",
-    text: `${NOT_HERE} nothing is purged.`,
+    text: `${NOT_HERE} the blocks of an abandoned page stay where they are.`,
   },
   { name: "deprecatedSegmentReset", initial: 0, text: `${NOT_HERE} not in mimalloc either.` },
   { name: "eagerCommitDelay", initial: 1, text: `${NOT_HERE} as eagerCommit.` },
@@ -78,7 +78,7 @@ export const runtimeOptions = [
     name: "purgeDelay",
     initial: 10,
     legacy: "resetDelay",
-    text: `${NOT_HERE} nothing is purged.`,
+    text: "Ticks until free memory is given back; 0 at once, -1 never. Of heaps made later.",
   },
   { name: "useNumaNodes", initial: 0, text: `${NOT_HERE} a memory has no nodes.` },
   {
@@ -105,12 +105,16 @@ export const runtimeOptions = [
     size: true,
     text: `${NOT_HERE} the memory's growth policy decides by how much it grows.`,
   },
-  { name: "arenaPurgeMult", initial: 10, text: `${NOT_HERE} nothing is purged.` },
+  {
+    name: "arenaPurgeMult",
+    initial: 10,
+    text: "By how much longer the memory of an arena waits. Of heaps made later.",
+  },
   {
     name: "purgeExtendDelay",
     initial: 1,
     legacy: "decommitExtendDelay",
-    text: `${NOT_HERE} nothing is purged.`,
+    text: "Ticks by which another free nearby puts that off. Of heaps made later.",
   },
 ] as const satisfies Row[];
 

@@ -51,16 +51,29 @@ function countsAdd(a: CountOf, b: CountOf): CountOf {
   };
 }
 
-function memoryLines({ counts, heapBytes }: HeapStats): string[] {
+function memoryLines(stats: HeapStats): string[] {
+  const { counts, heapBytes, committedBytes, purgedBytes } = stats;
   const reserved = { peak: heapBytes, total: heapBytes, freed: 0, current: heapBytes };
+  const committed = {
+    peak: stats.committedBytesPeak,
+    total: committedBytes + purgedBytes,
+    freed: purgedBytes,
+    current: committedBytes,
+  };
   return [
     countLine("reserved", reserved, 1, ""),
+    countLine("committed", committed, 1, ""),
+    bytesLine("reset", stats.resetBytes),
+    bytesLine("purged", purgedBytes),
     countLine("touched", counts.pageBytes, 1),
     countLine("pages", counts.pages, -1),
     countLine("-abandoned", counts.abandoned, -1),
     numberLine("-extended", counts.extends),
     numberLine("-noretire", counts.noRetires),
     numberLine("mmaps", counts.growths),
+    numberLine("commits", stats.commits),
+    numberLine("resets", stats.resets),
+    numberLine("purges", stats.purges),
     countLine("threads", counts.threads, -1),
     averageLine("searches", counts.searchedPages, counts.searches),
   ];

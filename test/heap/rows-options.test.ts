@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { createHeap, type Environment, options } from "#dist/index.js";
+import { simulatedMemory } from "#dist/memory/index.js";
 import {
   optionParse,
   type RuntimeOption,
@@ -337,6 +338,25 @@ for (const backend of ["wasm", "js"] as const) {
       }
       assert.notEqual(heap.malloc(2 ** 25), 0);
     }
+  });
+
+  test(`${backend}: purge options are the defaults of heaps that are made later`, () => {
+    const names = ["purgeDelay", "purgeExtendDelay", "arenaPurgeMult", "purgeDecommits"] as const;
+    const before = names.map((name) => options.get(name));
+    const set = (...values: number[]) => {
+      for (const [i, name] of names.entries()) options.set(name, values[i] as number);
+    };
+    const made = (more = {}) =>
+      createHeap({ backend: "js", memory: simulatedMemory(), ...more }).purgeSettings();
+    set(3, 4, 5, 0);
+    const settings = { purgeDelay: 3, purgeExtendDelay: 4, arenaPurgeMult: 5 };
+    assert.deepEqual(made(), { ...settings, purgeDecommits: false, purgeZeroes: false });
+    assert.equal(made({ purgeDelay: 7 }).purgeDelay, 7);
+    set(-5, 1e9, -1, 1);
+    const clamped = { purgeDelay: -1, purgeExtendDelay: 1e6, arenaPurgeMult: 0 };
+    assert.deepEqual(made(), { ...clamped, purgeDecommits: true, purgeZeroes: false });
+    set(...before);
+    assert.equal(made().purgeDelay, 10);
   });
 
   test(`${backend}: reserveOsMemory - a new heap has it at once`, () => {

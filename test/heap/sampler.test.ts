@@ -9,6 +9,8 @@ const places: [string, HeapOptions][] = [
   ["js", { backend: "js", maximum: 2 ** 27 }],
   ["wasm, shared", { shared: true, maximum: 2 ** 27 }],
   ["js, shared", { shared: true, backend: "js", maximum: 2 ** 27 }],
+  ["wasm, hardened", { hardening: true, seed: 1, maximum: 2 ** 27 }],
+  ["js, hardened, shared", { hardening: true, shared: true, backend: "js", maximum: 2 ** 27 }],
 ];
 
 function everywhere(name: string, body: (make: (more?: HeapOptions) => Heap) => void): void {
@@ -191,8 +193,9 @@ everywhere("the same seed makes the same samples; another one others", (make) =>
   const run = (seed: number | undefined) => {
     const heap = make();
     const seen: number[] = [];
-    heap.registerSampler(2000, (ptr) => seen.push(ptr), { seed });
-    for (let i = 0; i < 2000; i++) heap.malloc(i % 500);
+    let now = 0;
+    heap.registerSampler(2000, () => seen.push(now), { seed });
+    for (now = 0; now < 2000; now++) heap.malloc(now % 500);
     return seen;
   };
   assert.deepEqual(run(1), run(1));
