@@ -11,6 +11,7 @@ import {
   C_LARGE_LOGS,
   C_LARGE_PAGES,
   C_LARGE_PEAK,
+  C_TOP,
   NONE,
 } from "./layout.ts";
 import type { Geometry } from "./options.ts";
@@ -25,6 +26,17 @@ export interface LargeStats {
   readonly peakBytes: number;
   /** How many there ever were with mappings of 2^i bytes up to 2^(i + 1). */
   readonly bySizeLog: readonly number[];
+}
+
+/** C's allocation functions. */
+export interface SizeClassAbi extends WebAssembly.ModuleImports {
+  malloc(size: number): number;
+  calloc(count: number, size: number): number;
+  realloc(ptr: number, size: number): number;
+  free(ptr: number): void;
+  memalign(alignment: number, size: number): number;
+  aligned_alloc(alignment: number, size: number): number;
+  malloc_usable_size(ptr: number): number;
 }
 
 export interface AllocatorParts {
@@ -243,6 +255,7 @@ export class SizeClassHeap extends SizeClassAllocator {
     super(parts);
     this.source = parts.source;
     this.#views = new MemoryViews(this);
+    if (parts.source.capabilities.shared) this.#views.share(parts.geometry.control + C_TOP);
   }
 
   // The same as above, where the engine sees that addresses are 32 bits.
@@ -268,16 +281,16 @@ export class SizeClassHeap extends SizeClassAllocator {
   }
 
   get u8(): Uint8Array {
-    return this.#whole("u8");
+    return this.#views.of("u8");
   }
   get i32(): Int32Array {
-    return this.#whole("i32");
+    return this.#views.of("i32");
   }
   get u32(): Uint32Array {
-    return this.#whole("u32");
+    return this.#views.of("u32");
   }
   get f64(): Float64Array {
-    return this.#whole("f64");
+    return this.#views.of("f64");
   }
 
   /** `length` elements at ptr as a view that stays right after growth. */
@@ -291,6 +304,24 @@ export class SizeClassHeap extends SizeClassAllocator {
     return new HeapView(this, type, ptr, length);
   }
 
+  /**
+   * C's allocation functions for the import object of a wasm module, unchecked: those of the build
+   * itself, so that wasm calls wasm. Pointers above 2 GiB arrive as negative numbers.
+   */
+  get abi(): SizeClassAbi {
+    const { malloc, calloc, realloc, free, memalign, usableSize } = this.core;
+    const aligned_alloc = memalign;
+    return {
+      malloc,
+      calloc,
+      realloc,
+      free,
+      memalign,
+      aligned_alloc,
+      malloc_usable_size: usableSize,
+    };
+  }
+
   /** For the allocator itself: the memory has grown. */
   viewsReset(): void {
     this.#views.reset();
@@ -302,13 +333,5 @@ export class SizeClassHeap extends SizeClassAllocator {
 
   protected override checkAddress(ptr: number): void {
     checkPointer(ptr);
-  }
-
-  /** Another thread may have grown a shared memory: views of it end too early then. */
-  #whole<K extends "u8" | "i32" | "u32" | "f64">(name: K) {
-    const view = this.#views.of(name);
-    if (view.byteLength === this.buffer.byteLength) return view;
-    this.#views.reset();
-    return this.#views.of(name);
   }
 }

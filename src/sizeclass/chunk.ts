@@ -27,7 +27,10 @@ const SIZE = 1;
 const OFFSET = 2;
 const LINK = 3;
 
+/** What a header says. */
 export interface Header {
+  /** The first word as it was read. */
+  readonly first: number;
   readonly state: number;
   readonly origin: Origin;
   readonly size: number;
@@ -44,12 +47,13 @@ export class Headers {
     this.#cookie = cookie;
   }
 
-  write(ptr: number, header: Header): void {
+  /** Of a block that was just allocated. */
+  write(ptr: number, origin: Origin, size: number, offset: number): void {
     const words = this.#words();
     const at = indexOf(ptr);
-    words[at + SIZE] = header.size;
-    words[at + OFFSET] = header.offset;
-    Atomics.store(words, at, this.#first(ptr, header));
+    words[at + SIZE] = size;
+    words[at + OFFSET] = offset;
+    words[at] = this.#first(ptr, ALLOCATED | (origin << 2), size, offset);
   }
 
   /** @throws HardenedError ERR_CORRUPTED_HEADER for what no allocator has written. */
@@ -58,14 +62,10 @@ export class Headers {
     const at = indexOf(ptr);
     if (at < 0 || at + LINK >= words.length) throw corruptedHeader(ptr);
     const first = Atomics.load(words, at);
-    const header = {
-      state: first & 3,
-      origin: ((first >>> 2) & 3) as Origin,
-      size: words[at + SIZE] as number,
-      offset: words[at + OFFSET] as number,
-    };
-    if (first !== this.#first(ptr, header)) throw corruptedHeader(ptr);
-    return header;
+    const size = words[at + SIZE] as number;
+    const offset = words[at + OFFSET] as number;
+    if (first !== this.#first(ptr, first & 15, size, offset)) throw corruptedHeader(ptr);
+    return { first, state: first & 3, origin: ((first >>> 2) & 3) as Origin, size, offset };
   }
 
   /**
@@ -74,34 +74,31 @@ export class Headers {
    * @throws HardenedError ERR_CHUNK_STATE when another thread was quicker.
    */
   turn(ptr: number, header: Header, state: number, action: Action): void {
-    const before = this.#first(ptr, header);
-    const after = this.#first(ptr, { ...header, state });
-    const found = Atomics.compareExchange(this.#words(), indexOf(ptr), before, after);
-    if (found !== before) throw invalidState(action, ptr);
+    const { first, origin, size, offset } = header;
+    const after = this.#first(ptr, state | (origin << 2), size, offset);
+    const found = Atomics.compareExchange(this.#words(), indexOf(ptr), first, after);
+    if (found !== first) throw invalidState(action, ptr);
   }
 
-  /** Unchecked: for accounts only. */
-  sizeOf(ptr: number): number {
-    return this.#words()[indexOf(ptr) + SIZE] as number;
-  }
-
-  /** The chunk that is linked behind another; 0 = none. */
-  linkOf(ptr: number): number {
-    return this.#words()[indexOf(ptr) + LINK] as number;
-  }
-
-  link(ptr: number, next: number): void {
-    this.#words()[indexOf(ptr) + LINK] = next;
-  }
-
-  /** The first word, with its checksum. */
-  #first(ptr: number, { state, origin, size, offset }: Header): number {
-    const low = state | (origin << 2);
-    let sum = mixed(this.#cookie ^ ptr, low);
-    sum = mixed(sum, size);
-    sum = mixed(sum, offset);
+  /** The first word, with its checksum. `low`: state and origin. */
+  #first(ptr: number, low: number, size: number, offset: number): number {
+    const sum = mixed(mixed(mixed(this.#cookie ^ ptr, low), size), offset);
     return ((sum << 16) | low) >>> 0;
   }
+}
+
+/** Unchecked, for accounts only. */
+export function sizeIn(words: Uint32Array, ptr: number): number {
+  return words[indexOf(ptr) + SIZE] as number;
+}
+
+/** The chunk that is linked behind another; 0 = none. */
+export function linkIn(words: Uint32Array, ptr: number): number {
+  return words[indexOf(ptr) + LINK] as number;
+}
+
+export function linkTo(words: Uint32Array, ptr: number, next: number): void {
+  words[indexOf(ptr) + LINK] = next;
 }
 
 function indexOf(ptr: number): number {

@@ -97,7 +97,6 @@ export class HardenedMalloc {
     this.#quarantine = new Quarantine({
       words,
       list,
-      headers: this.#headers,
       bytes: (flags.quarantineSizeKb ?? 0) * 1024,
       threadBytes: (flags.threadLocalQuarantineSizeKb ?? 0) * 1024,
       ticket: heap instanceof SharedSizeClassHeap ? heap.threadId : 1,
@@ -181,7 +180,7 @@ export class HardenedMalloc {
     }
     const begin = ptr - header.offset;
     if (size <= SIZE_MOST && this.#fits(begin, header.offset + size)) {
-      this.#headers.write(ptr, { ...header, size });
+      this.#headers.write(ptr, header.origin, size, header.offset);
       return ptr;
     }
     const to = this.#allocate(size, 16, MALLOC, false);
@@ -271,7 +270,7 @@ export class HardenedMalloc {
     const { zeroContents, patternFillContents } = this.#parts.flags;
     if (zeroed || zeroContents) this.heap.u8.fill(0, ptr, ptr + size);
     else if (patternFillContents) this.heap.u8.fill(PATTERN, ptr, ptr + size);
-    this.#headers.write(ptr, { state: ALLOCATED, origin, size, offset: ptr - begin });
+    this.#headers.write(ptr, origin, size, ptr - begin);
     return ptr;
   }
 

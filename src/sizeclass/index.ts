@@ -1,5 +1,10 @@
 /** The hardened size-class allocator: `terrane/sizeclass`. */
-export { type LargeStats, SizeClassAllocator, SizeClassHeap } from "./allocator.ts";
+export {
+  type LargeStats,
+  type SizeClassAbi,
+  SizeClassAllocator,
+  SizeClassHeap,
+} from "./allocator.ts";
 export { SizeClassError, type SizeClassErrorCode } from "./errors.ts";
 export {
   type HardenedFlags,

@@ -165,6 +165,23 @@ function lateUnmap(): void {
   }
 }
 
+/**
+ * Counts anew after a thread died in here; the caller has its lock. Pages that it had marked, and
+ * for which no mapping begins, stay marked: who else grew the memory is marked in the same way.
+ */
+export function largeMend(): void {
+  let blocks: u32 = 0;
+  let pages: u32 = 0;
+  let head: usize = largeBefore(addressOf(largePages) - 1);
+  while (head !== 0) {
+    blocks++;
+    pages += load32(head, H_PAGES);
+    head = head === large ? 0 : largeBefore(head - 1);
+  }
+  store32(control, C_LARGE_PAGES, pages);
+  store32(control, C_LARGE_ALLOCS, (load32(control, C_LARGE_FREES) + blocks) >>> 0);
+}
+
 /** Head of the mapping that has p, or 0. */
 export function largeOf(p: usize): usize {
   const head: usize = largeBefore(p);

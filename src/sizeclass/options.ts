@@ -44,8 +44,9 @@ export interface SizeClassOptions {
    */
   releaseInterval?: number | undefined;
   /**
-   * Whether memory goes back to the system: "auto", wherever the source or the system can; true,
-   * or it is an error. Default: "auto".
+   * Whether free memory goes back to the system through OS pages: "auto" = where there are some,
+   * true = or it is an error. Default: only where `memory` has `pages` of its own. A Worker that is
+   * terminated while it loads koffi takes the process with it: see docs/sizeclass.md.
    */
   release?: Release | undefined;
   /** Whether the last range of free chunks is released too; LLVM forgets it. Default: true. */

@@ -9,7 +9,7 @@
  * The list lies in memory that all threads share. Its lock names its holder, and who cannot have it
  * keeps its blocks for the next time.
  */
-import type { Headers } from "./chunk.ts";
+import { linkIn, linkTo, sizeIn } from "./chunk.ts";
 
 const LOCK = 0;
 const BYTES = 1;
@@ -24,7 +24,6 @@ export interface QuarantineParts {
   readonly words: () => Uint32Array;
   /** Where the list of all threads is. */
   readonly list: number;
-  readonly headers: Headers;
   /** Bytes that one thread, and all together, may keep. */
   readonly threadBytes: number;
   readonly bytes: number;
@@ -88,14 +87,16 @@ export class Quarantine {
 
   /** Appends the thread's own blocks to the list, and takes from its front what is too much. */
   #pass(budget: number): void {
-    if (!this.#lock()) return;
-    for (const ptr of this.#own) this.#append(ptr);
-    this.#own = [];
+    const words = this.#parts.words();
+    if (!this.#lock(words)) return;
+    const list = words.subarray(this.#at, this.#at + LIST_BYTES / 4);
+    for (const ptr of this.#own) append(words, list, ptr);
+    this.#own.length = 0;
     this.#ownBytes = 0;
-    const tooMuch = this.#word(BYTES) > budget || budget === 0;
-    const old = tooMuch ? this.#take(Math.floor((budget / 10) * 9)) : [];
-    Atomics.store(this.#parts.words(), this.#parts.list / 4 + LOCK, 0);
-    this.#recycleAll(old);
+    const tooMuch = (list[BYTES] as number) > budget || budget === 0;
+    const old = tooMuch ? take(words, list, Math.floor((budget / 10) * 9)) : [];
+    Atomics.store(words, this.#at + LOCK, 0);
+    if (old.length > 0) this.#recycleAll(old);
   }
 
   /** All of them, whatever is wrong with one; throws what was found first. */
@@ -111,54 +112,49 @@ export class Quarantine {
     if (errors.length > 0) throw errors[0];
   }
 
-  #append(ptr: number): void {
-    const { headers } = this.#parts;
-    headers.link(ptr, 0);
-    const last = this.#word(LAST);
-    if (last === 0) this.#set(FIRST, ptr);
-    else headers.link(last, ptr);
-    this.#set(LAST, ptr);
-    this.#set(COUNT, this.#word(COUNT) + 1);
-    this.#set(BYTES, this.#word(BYTES) + weight(headers.sizeOf(ptr)));
-  }
-
-  /** The oldest blocks, off the list, until it has at most `budget` bytes. */
-  #take(budget: number): number[] {
-    const { headers } = this.#parts;
-    const most = this.#word(COUNT); // links that were overwritten may go in a circle
-    const taken: number[] = [];
-    for (let ptr = this.#word(FIRST); ptr !== 0 && taken.length < most; ) {
-      if (budget > 0 && this.#word(BYTES) <= budget) return taken;
-      const next = headers.linkOf(ptr);
-      this.#set(FIRST, next);
-      this.#set(COUNT, most - taken.length - 1);
-      this.#set(BYTES, Math.max(0, this.#word(BYTES) - weight(headers.sizeOf(ptr))));
-      taken.push(ptr);
-      ptr = next;
-    }
-    this.#clear();
-    return taken;
-  }
-
-  /** All was taken: what a thread that died has left half done is put right. */
-  #clear(): void {
-    for (const word of [BYTES, COUNT, FIRST, LAST]) this.#set(word, 0);
-  }
-
-  #lock(): boolean {
-    const { list, ticket } = this.#parts;
-    const words = this.#parts.words();
+  #lock(words: Uint32Array): boolean {
+    const { ticket } = this.#parts;
     for (let look = 0; look < LOOKS; look++) {
-      if (Atomics.compareExchange(words, list / 4 + LOCK, 0, ticket) === 0) return true;
+      if (Atomics.compareExchange(words, this.#at + LOCK, 0, ticket) === 0) return true;
     }
     return false;
   }
 
-  #word(index: number): number {
-    return this.#parts.words()[this.#parts.list / 4 + index] as number;
+  get #at(): number {
+    return this.#parts.list / 4;
   }
 
-  #set(index: number, value: number): void {
-    this.#parts.words()[this.#parts.list / 4 + index] = value;
+  #word(index: number): number {
+    return this.#parts.words()[this.#at + index] as number;
   }
+}
+
+/** The caller holds the lock. */
+function append(words: Uint32Array, list: Uint32Array, ptr: number): void {
+  linkTo(words, ptr, 0);
+  const last = list[LAST] as number;
+  if (last === 0) list[FIRST] = ptr;
+  else linkTo(words, last, ptr);
+  list[LAST] = ptr;
+  list[COUNT] = (list[COUNT] as number) + 1;
+  list[BYTES] = (list[BYTES] as number) + weight(sizeIn(words, ptr));
+}
+
+/** The oldest blocks, off the list, until it has at most `budget` bytes. */
+function take(words: Uint32Array, list: Uint32Array, budget: number): number[] {
+  const most = list[COUNT] as number; // links that were overwritten may go in a circle
+  const taken: number[] = [];
+  for (let ptr = list[FIRST] as number; ptr !== 0 && taken.length < most; ) {
+    const bytes = list[BYTES] as number;
+    if (budget > 0 && bytes <= budget) return taken;
+    const next = linkIn(words, ptr);
+    list[FIRST] = next;
+    list[COUNT] = most - taken.length - 1;
+    list[BYTES] = Math.max(0, bytes - weight(sizeIn(words, ptr)));
+    taken.push(ptr);
+    ptr = next;
+  }
+  // All was taken: what a thread that died has left half done is put right.
+  list.fill(0, BYTES);
+  return taken;
 }

@@ -101,7 +101,7 @@ function wideMake(options: SizeClassOptions, space: AddressSpace): SizeClassAllo
 
 function linearMake(options: SizeClassOptions): SizeClassHeap {
   const { backend = "wasm", shared = false, maximum } = options;
-  const source = sourceReleasing(sourceOf(backend, options), options.release ?? "auto");
+  const source = sourceReleasing(sourceOf(backend, options), options.release);
   if (source.capabilities.shared !== shared) {
     throw new RangeError(`${source.kind} is ${shared ? "not shared" : "shared: say shared: true"}`);
   }

@@ -3,6 +3,7 @@ import { atomicAdd, atomicCas, atomicLoad, atomicStore } from "../core/atomics.t
 import { load32, store32 } from "../core/glue.ts";
 import { cacheDrain } from "./cache.ts";
 import { classes, classSize } from "./classes.ts";
+import { largeMend } from "./large.ts";
 import {
   C_INTERVAL,
   C_LOCK,
@@ -77,7 +78,10 @@ export function threadRecover(number: u32): bool {
     regionMend(cls);
     lockLeave(infoOf(cls) + R_LOCK);
   }
-  if (atomicLoad(control, C_LOCK) === number) lockLeave(control + C_LOCK);
+  if (atomicLoad(control, C_LOCK) === number) {
+    largeMend();
+    lockLeave(control + C_LOCK);
+  }
   seatLeave(number);
   return true;
 }

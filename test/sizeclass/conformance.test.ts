@@ -27,6 +27,35 @@ function verbsOf(heap: Omit<Verbs, "bytes"> & { readonly u8: Uint8Array }): Verb
   };
 }
 
+/** Through the functions for wasm modules. */
+function abiVerbs(heap: SizeClassHeap): Verbs {
+  const { abi } = heap;
+  return {
+    malloc: (size) => abi.malloc(size) >>> 0,
+    calloc: (count, size) => abi.calloc(count, size) >>> 0,
+    memalign: (alignment, size) => abi.aligned_alloc(alignment, size) >>> 0,
+    realloc: (p, size) => abi.realloc(p, size) >>> 0,
+    free: (p) => abi.free(p),
+    usableSize: (p) => abi.malloc_usable_size(p) >>> 0,
+    bytes: () => heap.u8,
+  };
+}
+
+for (const subject of sizeClassSubjects.filter((one) => one.name.startsWith("wasm"))) {
+  test(`${subject.name}, C's functions: a random run keeps blocks apart and whole`, (t) => {
+    const seed = seedOf(7050);
+    t.diagnostic(`TERRANE_SEED=${seed}`);
+    const random = new Random(seed);
+    const heap = subject.create();
+    const shadow = new Shadow(abiVerbs(heap));
+    for (let i = 0; i < OPERATIONS; i++) step(shadow, profiles[1] as (typeof profiles)[0], random);
+    assert.equal(shadow.refused, 0);
+    shadow.freeAll();
+    heap.abi.free(0);
+    assertClosed(heap);
+  });
+}
+
 for (const subject of sizeClassSubjects) {
   test(`${subject.name}: random runs keep blocks apart and whole`, (t) => {
     for (const [number, profile] of profilesOf(subject.name).entries()) {
