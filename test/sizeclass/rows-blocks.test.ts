@@ -196,3 +196,14 @@ test("chunks that are freed under the lock go to the region when it is left", ()
   assert.ok(heap.primary.isValid());
   assert.equal(statsOf(heap, id)?.frees, 100 + statsOf(heap, id)!.allocations - 300);
 });
+
+test("an aligned block of no bytes has a place of its own, also where its region is full", () => {
+  const heap = sizeClass({ spaceSize: 2 ** 22, granule: 4096 });
+  const blocks = Array.from({ length: 100 }, () => heap.memalign(4096, 0));
+  assert.equal(new Set(blocks).size, 100);
+  for (const p of blocks) {
+    assert.ok(p % 4096 === 0 && heap.usableSize(p) >= 1);
+    heap.free(p);
+  }
+  assert.ok(heap.primary.isValid());
+});
