@@ -1,6 +1,6 @@
 /** A guarded allocator under C's names, for the import object of a wasm module. */
 import { SIZE_LIMIT } from "../errors.ts";
-import type { GuardedAllocator } from "./guarded.ts";
+import { type Gate, gateOpen } from "./guarded-gate.ts";
 
 const EINVAL = 22;
 const ENOMEM = 12;
@@ -18,7 +18,18 @@ export interface GuardedAbi {
   malloc_usable_size(p: number): number;
 }
 
-export function guardedAbi(door: GuardedAllocator): GuardedAbi {
+/** What C's names come down to: calls whose arguments are right. */
+export interface GuardedCalls {
+  readonly u32: Uint32Array;
+  malloc(size: number): number;
+  calloc(count: number, size: number): number;
+  memalign(alignment: number, size: number): number;
+  realloc(p: number, size: number): number;
+  free(p: number): void;
+  usableSize(p: number): number;
+}
+
+export function guardedAbi(door: GuardedCalls): GuardedAbi {
   const resize = (p: number, size: number) => (size > SIZE_LIMIT ? 0 : door.realloc(p >>> 0, size));
   const aligned = (alignment: number, size: number) => {
     const good = alignment > 0 && alignment <= 2 ** 30 && (alignment & (alignment - 1)) === 0;
@@ -44,4 +55,17 @@ export function guardedAbi(door: GuardedAllocator): GuardedAbi {
     },
     malloc_usable_size: (p) => door.usableSize(p >>> 0),
   };
+}
+
+/** The functions of a wasm heap behind a gate; undefined where there are none. */
+export function gateOf(plain: object | undefined, guarded: GuardedAbi): Gate | undefined {
+  const functions = plain as Parameters<typeof gateOpen>[0] | undefined;
+  if (!functions || !Object.keys(guarded).every((name) => isWasm(functions[name])))
+    return undefined;
+  return gateOpen(functions, guarded as unknown as Parameters<typeof gateOpen>[1]);
+}
+
+/** Functions of an instance have numbers for names. */
+function isWasm(fn: unknown): boolean {
+  return typeof fn === "function" && /^\d+$/.test(fn.name);
 }

@@ -12,7 +12,8 @@ import {
   withOsPages,
 } from "../memory/index.ts";
 import type { AllocatorLike } from "./backing.ts";
-import { type GuardedAbi, guardedAbi } from "./guarded-abi.ts";
+import { type GuardedAbi, type GuardedCalls, gateOf, guardedAbi } from "./guarded-abi.ts";
+import type { Gate } from "./guarded-gate.ts";
 import { guardHit, guardSomewhere, guardWild } from "./guarded-mistakes.ts";
 import { type GuardedOptions, type GuardedSettings, guardedSettings } from "./guarded-options.ts";
 import { type GuardSlot, GuardSlots, slotsPlan } from "./guarded-slots.ts";
@@ -31,6 +32,8 @@ import { type Entry, StackTable } from "./sites.ts";
 /** What can be guarded: a heap, or anything with C's verbs whose memory is told as `source`. */
 export interface GuardedBelow extends AllocatorLike {
   readonly source?: MemorySource;
+  /** C's functions, of a heap that has them in WebAssembly. */
+  readonly abi?: object;
 }
 
 export interface GuardedStats {
@@ -65,7 +68,10 @@ const NATURAL = 16;
  * }
  */
 export class GuardedAllocator extends Door implements AllocatorLike, Disposable {
-  /** C's functions for the import object of a wasm module. */
+  /**
+   * C's functions for the import object of a wasm module: those in the interface, no others, so
+   * that a module cannot free what only another function knows. Over a wasm heap they are wasm.
+   */
   readonly abi: GuardedAbi;
   protected readonly lies: { bytes(): Uint8Array; u32(): Uint32Array };
   readonly #below: GuardedBelow;
@@ -75,6 +81,8 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
   readonly #stacks: StackTable;
   readonly #gap: () => number;
   readonly #watch: FaultWatch | undefined;
+  /** What WebAssembly calls; undefined where the functions below are not WebAssembly. */
+  readonly #gate: Gate | undefined;
   /** Where the memory begins in the address space; it does not move, because it is guarded. */
   readonly #base: number;
   /** Faults that became errors which nobody has asked about yet. */
@@ -109,7 +117,11 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
     this.#base = os?.available ? os.addressOf(source.buffer) : 0;
     this.#watch = settings.faults ? watchOpen(this.#base + this.#from, plan.bytes) : undefined;
     this.lies = { bytes: () => below.u8, u32: () => below.u32 };
-    this.abi = guardedAbi(this);
+    const abi = guardedAbi(this.#now());
+    this.#gate = gateOf(below.abi, abi);
+    this.#gate?.turn(this.#turn);
+    this.#gate?.range(this.#from, this.#bytes);
+    this.abi = (this.#gate?.functions as GuardedAbi | undefined) ?? guardedAbi(this);
   }
 
   /** A block of at least `size` bytes, aligned to 16; 0 = out of memory. */
@@ -232,6 +244,7 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
     this.#turn = Number.POSITIVE_INFINITY;
     this.#watch?.stop();
     this.#bytes = 0;
+    this.#gate?.range(0, 0);
     this.#slots.end();
     this.#below.free(this.#raw);
   }
@@ -247,6 +260,31 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
 
   #alignment(): number {
     return this.#settings.exact ? 1 : NATURAL;
+  }
+
+  /**
+   * The calls that come through the gate: there the turn is over. It has a count of its own, which
+   * is as random as this one's, since it does not matter how far the other is.
+   */
+  #now(): GuardedCalls {
+    const turn = (call: () => number): number => {
+      if (this.#bytes !== 0) this.#turn = 1;
+      const ptr = call();
+      this.#gate?.turn(this.#gap() + 1);
+      return ptr;
+    };
+    const door = this;
+    return {
+      get u32() {
+        return door.u32;
+      },
+      malloc: (size) => turn(() => this.malloc(size)),
+      calloc: (count, size) => turn(() => this.calloc(count, size)),
+      memalign: (alignment, size) => turn(() => this.memalign(alignment, size)),
+      realloc: (p, size) => this.realloc(p, size),
+      free: (p) => this.free(p),
+      usableSize: (p) => this.usableSize(p),
+    };
   }
 
   #guard(entry: Entry, alignment: number, size: number): number {

@@ -42,6 +42,8 @@ interface Url {
 }
 
 const FIRST_NODES = 1024;
+/** How V8 names modules of this package that stand in the way of calls. */
+const OWN_WASM = "wasm://wasm/terrane-";
 
 /** Nodes of the trie in words, found by an open-addressed table of parent, file and position. */
 export class StackTable implements Stacks {
@@ -125,7 +127,8 @@ export class StackTable implements Stacks {
   }
 
   #urlAdd(name: string): Url {
-    const hidden = name.startsWith("node:") || (!!ownFolder && name.startsWith(ownFolder));
+    const own = (!!ownFolder && name.startsWith(ownFolder)) || name.startsWith(OWN_WASM);
+    const hidden = name.startsWith("node:") || own;
     const url: Url = { index: this.#urls.size, hidden, frames: new Map() };
     this.#urls.set(name, url);
     return url;

@@ -1,0 +1,131 @@
+/**
+ * What OS pages cost and give: the release of 256 MiB, and guarded allocation of one in 1 000 against
+ * the bare heap, called from JavaScript and from wasm. Each measurement has a process of its own,
+ * and subjects alternate. To run, after `npm run build`:
+ *
+ *   npx tsc -p bench && node build/bench/os.js [ROUNDS]
+ */
+import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { type GuardedOptions, guarded } from "#dist/debug/index.js";
+import { createHeap } from "#dist/index.js";
+import { osPages } from "#dist/memory/index.js";
+import { type Allocator, allocatorNamed, type Mode } from "./allocators.ts";
+import { measure } from "./measure.ts";
+import { geometricMean, median } from "./stats.ts";
+
+const WORKLOADS = ["larson", "replace_1000", "alloc_test", "sh6", "batch_random"];
+
+function guardedAllocator(name: string, mode: string, options: GuardedOptions): Allocator {
+  return {
+    name,
+    modes: ["js", "wasm"],
+    available: true,
+    instantiate: async () => {
+      const heap = createHeap({ release: true });
+      const door = guarded(heap, { seed: 1, onReport: "throw", ...options });
+      const typed = {
+        malloc: (size: number) => door.malloc(size),
+        free: (block: number) => door.free(block),
+        realloc: (block: number, size: number) => door.realloc(block, size),
+        calloc: (count: number, size: number) => door.calloc(count, size),
+        memalign: (alignment: number, size: number) => door.memalign(alignment, size),
+      };
+      if (mode === "js") return { memory: heap.source, exports: typed };
+      return { memory: heap.memory as WebAssembly.Memory, exports: door.abi };
+    },
+  };
+}
+
+const guards: Record<string, GuardedOptions> = {
+  "1/1000": {},
+  "1/1000, no stacks": { stackTraceFrames: 0 },
+  "1/1000, faults": { faults: true },
+};
+
+/** The bare heap in each mode, and its guarded ones. */
+const bare: Record<string, string> = { js: "terrane-typed", wasm: "terrane" };
+
+function subjectOf(name: string, mode: string): Allocator {
+  const options = guards[name];
+  return options ? guardedAllocator(name, mode, options) : allocatorNamed(bare[mode] as string);
+}
+
+const REGION = 2 ** 28;
+const RELEASES = 7;
+
+/** Milliseconds of a purge of 256 MiB that were written to, over and over. */
+function releaseTimes(shared: boolean, huge: boolean): number[] {
+  const heap = createHeap({ shared, release: true, initial: 2 * REGION } as { shared: true });
+  const os = osPages();
+  if (huge && os.available) os.hugePages(os.addressOf(heap.buffer), heap.buffer.byteLength);
+  return Array.from({ length: RELEASES }, () => {
+    const ptr = heap.memalign(2 ** 21, REGION);
+    heap.u8.fill(1, ptr, ptr + REGION);
+    heap.free(ptr);
+    const start = process.hrtime.bigint();
+    heap.purge(true);
+    const time = Number(process.hrtime.bigint() - start) / 1e6;
+    if (heap.source.pages?.resident?.(ptr, REGION) !== 0) throw new Error("it is still there");
+    return time;
+  });
+}
+
+const releases: Record<string, () => number[]> = {
+  memory: () => releaseTimes(false, false),
+  "shared memory": () => releaseTimes(true, false),
+  "memory in huge pages": () => releaseTimes(false, true),
+};
+
+async function child(what: string, mode: string, workload: string): Promise<number> {
+  if (mode === "release") return median((releases[what] as () => number[])());
+  return (await measure(subjectOf(what, mode), workload, mode as Mode)).nsPerOperation;
+}
+
+function run(...what: string[]): number {
+  const self = fileURLToPath(import.meta.url);
+  const args = ["--expose-gc", "--no-warnings", self, "--child", ...what];
+  return Number(execFileSync(process.execPath, args, { encoding: "utf8" }));
+}
+
+function print(cells: (string | number)[]): void {
+  console.log(`| ${cells.join(" | ")} |`);
+}
+
+/** Nanoseconds on the bare heap, and how many times that each guarded one takes. */
+function ratioRow(workload: string, mode: string, rounds: number): number[] {
+  const names = ["bare", ...Object.keys(guards)];
+  const taken = Array.from({ length: rounds }, () =>
+    names.map((name) => run(name, mode, workload)),
+  );
+  const ratios = names
+    .slice(1)
+    .map((_, index) =>
+      median(taken.map((times) => (times[index + 1] as number) / (times[0] as number))),
+    );
+  const row = [median(taken.map(([time]) => time as number)), ...ratios];
+  print([mode, workload, (row[0] as number).toFixed(1), ...ratios.map((r) => r.toFixed(3))]);
+  return ratios;
+}
+
+function main(rounds: number): void {
+  console.log(`node ${process.version}, ${rounds} rounds`);
+  print(["release of 256 MiB", "ms"]);
+  for (const name of Object.keys(releases)) {
+    const times = Array.from({ length: rounds }, () => run(name, "release", ""));
+    print([name, median(times).toFixed(1)]);
+  }
+  print(["from", "workload", "bare ns", ...Object.keys(guards)]);
+  for (const mode of ["js", "wasm"]) {
+    const rows = WORKLOADS.map((workload) => ratioRow(workload, mode, rounds));
+    const means = Object.keys(guards).map((_, i) => geometricMean(rows.map((r) => r[i] as number)));
+    print([mode, "geometric mean", "", ...means.map((mean) => mean.toFixed(3))]);
+  }
+}
+
+if (process.argv[2] === "--child") {
+  const [, , , what = "", mode = "", workload = ""] = process.argv;
+  process.stdout.write(String(await child(what, mode, workload)));
+} else {
+  main(Number(process.argv[2] ?? 3));
+}
