@@ -1,5 +1,6 @@
 /** Writes the generated tables of docs/ from the tables in the built package. */
 import { readFileSync, writeFileSync } from "node:fs";
+import { guardedOptionsMarkdown } from "../dist/debug/guarded-options.js";
 import { debugOptionsMarkdown } from "../dist/debug/options.js";
 import { heapOptions, optionsMarkdown } from "../dist/options.js";
 import { runtimeOptionsMarkdown } from "../dist/runtime-options.js";
@@ -7,6 +8,7 @@ import { runtimeOptionsMarkdown } from "../dist/runtime-options.js";
 /** Each page with the tables in it, known by how their first line begins. */
 const tables = {
   "debugging.md": [debugOptionsMarkdown()],
+  "guarded.md": [guardedOptionsMarkdown()],
   "options.md": [optionsMarkdown(heapOptions), runtimeOptionsMarkdown()],
 };
 

@@ -6,6 +6,7 @@ import type { ReportSink } from "./report.ts";
 
 export interface GuardedOptions {
   every?: number | undefined;
+  mostPerSecond?: number | undefined;
   seed?: number | undefined;
   slots?: number | undefined;
   slotBytes?: number | undefined;
@@ -22,6 +23,8 @@ export type GuardedSettings = Required<{
   [K in Exclude<keyof GuardedOptions, "source">]: Exclude<GuardedOptions[K], undefined>;
 }>;
 
+/** A guarded block costs two system calls, a page fault and two stacks: 10 to 75 microseconds. */
+const MOST_PER_SECOND = 500;
 const SLOT_LIMIT = 2 ** 20;
 
 /** Every option of guarded. */
@@ -34,10 +37,17 @@ export const guardedOptions: OptionRow[] = [
     refuse: (value) => wrongWhole("every", value, 1, 2 ** 30),
   },
   {
+    name: "mostPerSecond",
+    type: "number",
+    default: "500; none if `every` is 1",
+    text: "Lets a turn go by so soon after another: a bound on the cost. 0 = no limit.",
+    refuse: (value) => wrongWhole("mostPerSecond", value, 0, 1e6),
+  },
+  {
     name: "seed",
     type: "number",
     default: "random",
-    text: "Makes the same choice every time.",
+    text: "Makes the same choice every time, as far as `mostPerSecond` lets it.",
     refuse: (value) => wrongWhole("seed", value, 0, 0xffffffff),
   },
   {
@@ -107,6 +117,7 @@ export function guardedSettings(options: GuardedOptions): GuardedSettings {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   return {
     every: 1000,
+    mostPerSecond: options.every === 1 ? 0 : MOST_PER_SECOND,
     seed: Math.floor(Math.random() * 2 ** 32),
     slots: 64,
     slotBytes: 1,

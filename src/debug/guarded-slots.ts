@@ -9,6 +9,7 @@
  */
 import type { MemorySource, PageOperations } from "../memory/index.ts";
 import type { BlockFacts, Damage } from "./mistakes.ts";
+import type { LateStack } from "./sites.ts";
 
 /** What is written beside a block, where its pages have more bytes than it. */
 const CANARY = 0xc5;
@@ -24,9 +25,10 @@ export class GuardSlot implements BlockFacts {
   size = 0;
   alignment = 0;
   live = false;
-  allocated = 0;
   readonly resized = 0;
-  freed = 0;
+  /** There are few slots, and few of their stacks are ever read. */
+  allocatedBy: LateStack | undefined;
+  freedBy: LateStack | undefined;
   /** The pages that are accessible while the block is live. */
   first = 0;
   last = 0;
@@ -36,6 +38,13 @@ export class GuardSlot implements BlockFacts {
   constructor(from: number, to: number) {
     this.from = from;
     this.to = to;
+  }
+
+  get allocated(): number {
+    return this.allocatedBy?.id ?? 0;
+  }
+  get freed(): number {
+    return this.freedBy?.id ?? 0;
   }
 }
 
@@ -88,7 +97,16 @@ export class GuardSlots {
     this.#oldest = (this.#oldest + 1) % this.all.length;
     this.#live += 1;
     const order = ++this.#clock;
-    Object.assign(slot, { ptr, size, alignment, live: true, freed: 0, first, last, order });
+    Object.assign(slot, {
+      ptr,
+      size,
+      alignment,
+      live: true,
+      freedBy: undefined,
+      first,
+      last,
+      order,
+    });
     this.#canaries(slot, (bytes, from, to) => bytes.fill(CANARY, from, to));
     return slot;
   }

@@ -18,6 +18,7 @@ import { guardHit, guardSomewhere, guardWild } from "./guarded-mistakes.ts";
 import { type GuardedOptions, type GuardedSettings, guardedSettings } from "./guarded-options.ts";
 import { type GuardSlot, GuardSlots, slotsPlan } from "./guarded-slots.ts";
 import {
+  type Damage,
   doubleFree,
   interiorPointer,
   invalidFree,
@@ -41,7 +42,7 @@ export interface GuardedStats {
   blocks: number;
   /** Allocations that were guarded. */
   guarded: number;
-  /** Allocations whose turn it was, and that found no slot or were too large for one. */
+  /** Allocations whose turn it was, and that came too soon, found no slot, or fitted none. */
   missed: number;
   /** Bytes of memory that slots and guards take; most of them without physical memory. */
   bytes: number;
@@ -93,6 +94,8 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
   #from: number;
   #bytes: number;
   #atEnd = true;
+  /** When the next block may be guarded, on the clock of `performance`. */
+  #due = 0;
   #guarded = 0;
   #missed = 0;
 
@@ -197,7 +200,7 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
    */
   explain(error: unknown): Report | undefined {
     if (!isTrap(error)) return undefined;
-    const stack = this.#stacks.internText(error.stack ?? "", "");
+    const stack = this.#stacks.internText(linesOfUser(error), "");
     if (!this.#watch) return guardSomewhere(this.#stacks, this.#slots.recent(), stack);
     this.#faultsRead(this.explain);
     const fault = this.#thrown.at(-1);
@@ -290,15 +293,25 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
   #guard(entry: Entry, alignment: number, size: number): number {
     this.#turn = this.#gap() + 1;
     if (this.#watch?.pending) this.#faultsRead(entry);
-    const slot = this.#slots.take(size, alignment, this.#atEnd);
+    const slot = this.#isDue() ? this.#slots.take(size, alignment, this.#atEnd) : undefined;
     if (!slot) {
       this.#missed += 1;
       return 0;
     }
     if (this.#settings.place === "both") this.#atEnd = !this.#atEnd;
     this.#guarded += 1;
-    slot.allocated = this.#stacks.capture(entry);
+    slot.allocatedBy = this.#stacks.take(entry);
     return slot.ptr;
+  }
+
+  /** Whether the last guarded block is old enough for another. */
+  #isDue(): boolean {
+    const { mostPerSecond } = this.#settings;
+    if (mostPerSecond === 0) return true;
+    const now = performance.now();
+    if (now < this.#due) return false;
+    this.#due = now + 1000 / mostPerSecond;
+    return true;
   }
 
   #reallocBelow(ptr: number, size: number): number {
@@ -323,18 +336,19 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
 
   #give(slot: GuardSlot, entry: Entry): void {
     if (this.#watch?.pending) this.#faultsRead(entry);
-    const stack = this.#stacks.capture(entry);
-    const reports = this.#damage(slot, stack);
-    slot.freed = stack;
-    this.#slots.give(slot);
-    this.#tell(reports);
+    slot.freedBy = this.#stacks.take(entry);
+    const damage = this.#slots.give(slot);
+    if (damage) this.#tell([this.#damaged(slot, damage, slot.freed)]);
   }
 
   #damage(slot: GuardSlot, stack: number): Report[] {
     const damage = this.#slots.damage(slot);
-    if (!damage) return [];
+    return damage ? [this.#damaged(slot, damage, stack)] : [];
+  }
+
+  #damaged(slot: GuardSlot, damage: Damage, stack: number): Report {
     const mistake = damage.at < slot.ptr ? writeBeforeStart : writePastEnd;
-    return [mistake(this.#stacks, slot, damage, stack)];
+    return mistake(this.#stacks, slot, damage, stack);
   }
 
   /** Faults that went through are reported, and their pages closed; the others wait for explain. */
@@ -365,6 +379,14 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
 function isTrap(error: unknown): error is Error {
   if (!(error instanceof Error) || error.name !== "RuntimeError") return false;
   return /memory access out of bounds/.test(error.message);
+}
+
+/** Node's own frames tell the user nothing. */
+function linesOfUser({ stack = "" }: Error): string {
+  return stack
+    .split("\n")
+    .filter((line) => !/[( ]node:/.test(line))
+    .join("\n");
 }
 
 function watchOpen(address: number, bytes: number): FaultWatch {

@@ -45,6 +45,23 @@ const FIRST_NODES = 1024;
 /** How V8 names modules of this package that stand in the way of calls. */
 const OWN_WASM = "wasm://wasm/terrane-";
 
+/**
+ * A stack that may never be read. Until it is, it keeps the receivers of its frames alive: for
+ * those who hold few of them.
+ */
+export class LateStack {
+  #id: number | (() => number);
+
+  constructor(id: number | (() => number)) {
+    this.#id = id;
+  }
+
+  get id(): number {
+    if (typeof this.#id !== "number") this.#id = this.#id();
+    return this.#id;
+  }
+}
+
 /** Nodes of the trie in words, found by an open-addressed table of parent, file and position. */
 export class StackTable implements Stacks {
   readonly #limit: number;
@@ -75,6 +92,25 @@ export class StackTable implements Stacks {
     Error.captureStackTrace(this.#holder, entry);
     const id = this.#holder.stack as number;
     Error.stackTraceLimit = stackTraceLimit;
+    Error.prepareStackTrace = prepareStackTrace;
+    return id;
+  }
+
+  /** As capture, at half the cost: the frames become a number when somebody asks for it. */
+  take(entry: Entry): LateStack {
+    if (this.#limit === 0 || ownFolder === null) return new LateStack(this.capture(entry));
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = this.#limit;
+    const holder: { stack?: number } = {};
+    Error.captureStackTrace(holder, entry);
+    Error.stackTraceLimit = stackTraceLimit;
+    return new LateStack(() => this.#read(holder));
+  }
+
+  #read(holder: { stack?: number }): number {
+    const { prepareStackTrace } = Error;
+    Error.prepareStackTrace = this.#prepare;
+    const id = holder.stack as number;
     Error.prepareStackTrace = prepareStackTrace;
     return id;
   }

@@ -118,7 +118,7 @@ test("blocks that find no slot, or are too large for one, go by", { skip }, () =
 
 test("one in so many is guarded, and a seed makes the same choice again", { skip }, () => {
   const choice = (seed: number) => {
-    const { door } = watched({ every: 10, seed, slots: 1000 });
+    const { door } = watched({ every: 10, seed, slots: 1000, mostPerSecond: 0 });
     const ptrs = Array.from({ length: 5000 }, () => door.malloc(24));
     const chosen = ptrs.flatMap((ptr, index) => (door.isGuarded(ptr) ? [index] : []));
     for (const ptr of ptrs) door.free(ptr);
@@ -128,6 +128,16 @@ test("one in so many is guarded, and a seed makes the same choice again", { skip
   assert.ok(first.length > 400 && first.length < 600, `${first.length} of 5000`);
   assert.deepEqual(choice(7), first);
   assert.notDeepEqual(choice(8), first);
+});
+
+test("no more than so many in a second are guarded", { skip }, () => {
+  const { door } = watched({ every: 2, slots: 1000, mostPerSecond: 1 });
+  const from = performance.now();
+  for (let i = 0; i < 2000; i++) door.free(door.malloc(24));
+  const seconds = (performance.now() - from) / 1000;
+  const { guarded: count, missed } = door.stats();
+  assert.ok(count >= 1 && count <= 1 + Math.ceil(seconds));
+  assert.ok(count + missed > 800);
 });
 
 test("what a free finds: twice, inside, elsewhere", { skip }, () => {
@@ -178,7 +188,12 @@ test("realloc moves a guarded block with its contents, calloc gives zeros", { sk
   const seed = seedOf(7403);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const random = new Random(seed);
-  const { door, heap, reports } = watched({ every: 3, slots: 32, slotBytes: 9000 });
+  const { door, heap, reports } = watched({
+    every: 3,
+    slots: 32,
+    slotBytes: 9000,
+    mostPerSecond: 0,
+  });
   const live: { ptr: number; size: number; fill: number }[] = [];
   const whole = ({ ptr, size, fill }: (typeof live)[0]) =>
     heap.u8.subarray(ptr, ptr + size).every((byte) => byte === fill);
@@ -326,7 +341,7 @@ for (const [name, create] of backs) {
     skip,
   }, () => {
     const heap = create();
-    const { door, reports } = watched({ every: 10, seed: 3, slots: 2000 }, heap);
+    const { door, reports } = watched({ every: 10, seed: 3, slots: 2000, mostPerSecond: 0 }, heap);
     // A function of WebAssembly has a number for a name: then no JavaScript is on the way.
     assert.equal(/^\d+$/.test(door.abi.malloc.name), name === "wasm");
     const caller = looper(door.abi.malloc, door.abi.free);

@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { guardedOptionsMarkdown } from "#dist/debug/guarded-options.js";
 import { heapOptions, optionsMarkdown } from "#dist/options.js";
 import { runtimeOptionsMarkdown } from "#dist/runtime-options.js";
 
@@ -18,6 +19,10 @@ const pages = [
 test("docs/options.md is what the tables say", () => {
   assert.ok(read("docs/options.md").includes(`\n\n${optionsMarkdown(heapOptions)}\n`));
   assert.ok(read("docs/options.md").includes(`\n\n${runtimeOptionsMarkdown()}`));
+});
+
+test("docs/guarded.md has the table of options", () => {
+  assert.ok(read("docs/guarded.md").includes(`\n\n${guardedOptionsMarkdown()}\n`));
 });
 
 test("the type of createHeap's options and their table have the same names", () => {
