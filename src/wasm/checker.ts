@@ -55,12 +55,16 @@ export class Checker {
   readonly #told = new Set<string>();
   readonly #kept: number[] = [];
   readonly #families: readonly Family[];
+  /** Whether more is kept of a block than Blocks does: a header, or which bytes were written. */
+  readonly #hasBooks: boolean;
   #exports: WebAssembly.Exports = {};
 
   constructor(instrumented: Instrumented, options: CheckerOptions = {}) {
     const { layout, memory } = instrumented;
     this.instrumented = instrumented;
     this.#families = instrumented.functions.map((each) => each.role.family);
+    const withHeaders = this.#families.some((each) => each === "assemblyscript" || each === "rust");
+    this.#hasBooks = withHeaders || instrumented.uninitialised;
     this.#reporter = new Reporter(instrumented, options);
     this.#stacks = this.#reporter.stacks;
     this.memory = new WebAssembly.Memory({
@@ -131,10 +135,14 @@ export class Checker {
     const ptr = zero
       ? this.#blocks.allocZero(bytes, align, who, stack)
       : this.#blocks.alloc(bytes, align, who, stack);
-    if (ptr !== 0) this.#headerWrite(ptr, bytes, this.#families[who] as Family);
-    if (ptr !== 0 && zero) this.#defined?.define(ptr, bytes);
-    else if (ptr !== 0) this.#defined?.undefine(ptr, bytes);
+    if (this.#hasBooks && ptr !== 0) this.#booksKeep(ptr, bytes, who, zero);
     return ptr;
+  }
+
+  #booksKeep(ptr: number, size: number, who: number, zero: boolean): void {
+    this.#headerWrite(ptr, size, this.#family(who));
+    if (zero) this.#defined?.define(ptr, size);
+    else this.#defined?.undefine(ptr, size);
   }
 
   /**
