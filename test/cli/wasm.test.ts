@@ -208,6 +208,18 @@ const FAILURES: readonly (readonly [readonly string[], string | RegExp])[] = [
   [["run", invalid], /invalid\.wasm: not valid: .*function #0 failed/],
   [["check", library], `${library}: not a program for WASI: it exports no _start`],
   [["run", library], `${library}: not a program for WASI: it exports no _start`],
+  [
+    ["check", fixturePath("wasi-threads.wasm")],
+    /wasi-threads\.wasm: needs wasi\.thread-spawn, which WASI does not have$/,
+  ],
+  [
+    ["check", fixturePath("memory64.wasm")],
+    /memory64\.wasm: byte 0x0: not supported: checking a memory with 64-bit addresses$/,
+  ],
+  [
+    ["check", fixturePath("memories.wasm")],
+    /memories\.wasm: byte 0x0: not supported: checking a module with more than one memory$/,
+  ],
   [["check", "--zork", MISTAKES], "unknown option '--zork'"],
   [
     ["check", "--function", "malloc=zork", MISTAKES],
