@@ -82,7 +82,8 @@ export interface Finder {
   items(): Iterable<Item>;
   /** Every block that was handed out and whose memory is still held, live or free. */
   blocks(): Iterable<Block>;
-  readonly cells: { isPlain(address: number): boolean };
+  /** Tells pointers that are no guarded block's, when sampling: quickly, and not all of them. */
+  readonly filter: { isPlain(address: number): boolean } | undefined;
 }
 
 /** Blocks whose memory went back, as far as they are remembered. */
@@ -125,7 +126,7 @@ export class Blocks implements BlockStore {
     this.#settings = settings;
     this.#stacks = stacks;
     this.limit = settings.requestedMemoryLimit;
-    this.table = new BlockTable(settings.pageSize);
+    this.table = new BlockTable(settings.pageSize, settings.sampleEvery > 1);
     this.watch = new Watch(backing, stacks, settings);
     this.#classes = new SizeClasses(settings.pageSize);
     this.#rests = new Rests(backing.pages, settings.neverUnmap);

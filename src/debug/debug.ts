@@ -11,7 +11,6 @@ import { abiOf, type DebugAbi } from "./abi.ts";
 import { type DebugHandle, handleCheck, handleMake, sharedNeed } from "./attach.ts";
 import { type AllocatorLike, type Backing, type BackingAllocator, backingOf } from "./backing.ts";
 import { MAIN_HEAP } from "./block.ts";
-import type { Finder } from "./blocks.ts";
 import { Calls, type Site } from "./calls.ts";
 import type { DeferredFree } from "./deferred.ts";
 import { DebugFamily } from "./family.ts";
@@ -52,7 +51,6 @@ export class DebugAllocator extends DebugFamily implements AllocatorLike, Dispos
   readonly #calls: Calls;
   /** For blocks that are not guarded: who serves them, and how to tell them. */
   readonly #plain: AllocatorLike;
-  readonly #cells: Finder["cells"] | undefined;
   readonly #settings: Settings;
   readonly #state: SharedState | undefined;
   /** The heaps beside this one, by their ids. */
@@ -66,29 +64,38 @@ export class DebugAllocator extends DebugFamily implements AllocatorLike, Dispos
     this.#settings = settings;
     this.#state = state;
     this.#plain = backing.plain;
-    this.#cells = settings.sampleEvery > 1 ? calls.blocks.table.cells : undefined;
     this.abi = abiOf(this.verbs);
+    const { filter } = calls.blocks.table;
+    if (settings.sampleEvery > 1 && filter) this.#sample(filter);
   }
 
-  /** A block of `size` bytes, aligned to 16 and filled with 0xaa; 0 = out of memory. */
-  override malloc(size: number): number {
+  /**
+   * malloc and free that let most blocks pass. Closures, because they reach what they need by fewer
+   * loads than methods do: 1.05 times the bare heap instead of 1.11 when nothing is guarded.
+   */
+  #sample(filter: { isPlain(address: number): boolean }): void {
     const calls = this.#calls;
-    if (calls.skip > 0) {
-      calls.skip--;
-      return this.#plain.malloc(size);
-    }
-    checkSize(size, "size");
-    return this.verbs.calls.request(this.at.malloc, { size });
-  }
-
-  /** Frees a block; null is ignored. */
-  override free(ptr: number): void {
-    if (this.#cells?.isPlain(ptr)) {
-      this.#plain.free(ptr);
-      return;
-    }
-    checkPointer(ptr);
-    this.verbs.calls.free(this.at.free, ptr);
+    const plain = this.#plain;
+    const malloc = (size: number): number => {
+      if (calls.skip > 0) {
+        calls.skip--;
+        return plain.malloc(size);
+      }
+      checkSize(size, "size");
+      return calls.request(mallocSite, { size });
+    };
+    const free = (ptr: number): void => {
+      if (filter.isPlain(ptr)) {
+        plain.free(ptr);
+        return;
+      }
+      checkPointer(ptr);
+      calls.free(freeSite, ptr);
+    };
+    const mallocSite: Site = { call: "malloc", entry: malloc };
+    const freeSite: Site = { call: "free", entry: free };
+    this.malloc = malloc;
+    this.free = free;
   }
 
   /** Whether an address lies in a block, live or free, of this allocator. */
@@ -126,6 +133,8 @@ export class DebugAllocator extends DebugFamily implements AllocatorLike, Dispos
       this.#deinit(this.at.destroy);
     } finally {
       this.end(heapDestroyed);
+      this.malloc = super.malloc;
+      this.free = super.free;
       this.#plain.destroy?.();
     }
   }

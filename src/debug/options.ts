@@ -47,7 +47,7 @@ export const debugOptions: OptionRow[] = [
   {
     name: "stackTraceFrames",
     type: "number",
-    default: "8",
+    default: "8; 4 when sampling",
     text: "Frames of each stack, 0 to 64. 0 takes no stacks: a call is ten times faster then.",
     refuse: (value) => wrongWhole("stackTraceFrames", value, 0, FRAMES_LIMIT),
   },
@@ -132,7 +132,7 @@ export const debugOptions: OptionRow[] = [
   {
     name: "quarantine",
     type: "number",
-    default: "1 MiB",
+    default: "1 MiB; 128 KiB when sampling",
     text: "Bytes of freed memory that are held back and watched before they are given back.",
     refuse: (value) => wrongWhole("quarantine", value, 0, WORD_LIMIT),
   },
@@ -198,10 +198,11 @@ export function settingsOf(options: DebugOptions, pageSize: number): Settings {
 }
 
 function settingsFill(options: DebugOptions, pageSize: number): Settings {
-  const { verboseLog } = options;
+  const { verboseLog, sampleEvery = 1 } = options;
+  const sampling = sampleEvery > 1;
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   return {
-    stackTraceFrames: 8,
+    stackTraceFrames: sampling ? 4 : 8,
     enableMemoryLimit: false,
     requestedMemoryLimit: Number.POSITIVE_INFINITY,
     safety: true,
@@ -211,7 +212,7 @@ function settingsFill(options: DebugOptions, pageSize: number): Settings {
     resizeStackTraces: false,
     canary: 0x85dff10f,
     pageSize,
-    quarantine: 2 ** 20,
+    quarantine: sampling ? 2 ** 17 : 2 ** 20,
     onReport: "print",
     reportAtExit: true,
     sampleEvery: 1,

@@ -34,7 +34,7 @@ interface Owned {
 export class SharedBlocks implements BlockStore {
   readonly table = this;
   readonly retired = this;
-  readonly cells = this;
+  readonly filter = this;
   readonly watch: Watch;
   /** Whether this thread made the state, and ends it. */
   readonly isMaker: boolean;
