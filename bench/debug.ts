@@ -39,7 +39,10 @@ const subjects: Record<string, () => Allocator> = {
   "1/1000": () => debugTyped("1/1000", { sampleEvery: 1000 }),
   "1/1000, no stacks": () =>
     debugTyped("1/1000, no stacks", { sampleEvery: 1000, stackTraceFrames: 0 }),
+  "1/1000, 4 frames": () =>
+    debugTyped("1/1000, 4 frames", { sampleEvery: 1000, stackTraceFrames: 4 }),
   "1/2000": () => debugTyped("1/2000", { sampleEvery: 2000 }),
+  never: () => debugTyped("never", { sampleEvery: 2 ** 30 }),
 };
 
 function deep(frames: number, call: () => number): number {

@@ -113,9 +113,9 @@ export class Calls {
     if (state && settings.reportAtExit && this.blocks.isMaker) exitAdd(this);
   }
 
-  /** A guarded block; 0 = out of memory. */
-  allocate(site: Site, { size, place, zero }: Request): number {
-    const stack = this.#enter(site);
+  /** A guarded block; 0 = out of memory. `taken`: the stack, if the caller has it. */
+  allocate(site: Site, { size, place, zero }: Request, taken?: number): number {
+    const stack = this.#enter(site, taken);
     if (stack === REFUSED) return 0;
     this.deferred.beat();
     if (this.#isFirst()) exitAdd(this);
@@ -140,11 +140,13 @@ export class Calls {
 
   free(site: Site, ptr: number, given?: Given): void {
     if (ptr === 0) return;
-    if (this.#isUnguarded(ptr)) {
-      this.plain.free(ptr);
-      return;
-    }
-    const stack = this.#enter(site);
+    if (this.isUnguarded(ptr)) this.plain.free(ptr);
+    else this.freeGuarded(site, ptr, given);
+  }
+
+  /** `taken`: the stack, if the caller has it. */
+  freeGuarded(site: Site, ptr: number, given?: Given, taken?: number): void {
+    const stack = this.#enter(site, taken);
     if (stack === REFUSED) return;
     const block = this.#block(site.call, ptr, stack);
     this.#settings.log?.(`${site.call} ${hex(ptr)}${block ? ` of ${block.size}` : ""}`);
@@ -163,7 +165,7 @@ export class Calls {
   resize(site: Site, ptr: number, change: Change): number {
     const { size, given, stay } = change;
     if (ptr === 0) return this.request(site, change);
-    if (this.#isUnguarded(ptr)) return this.#plainResize(site, ptr, change);
+    if (this.isUnguarded(ptr)) return this.#plainResize(site, ptr, change);
     const stack = this.#enter(site);
     if (stack === REFUSED) return 0;
     const block = this.#block(site.call, ptr, stack);
@@ -180,7 +182,7 @@ export class Calls {
     if (ptr === 0) return 0;
     const found = this.blocks.table.at(ptr);
     if (found?.live && found.ptr === ptr) return found.size;
-    if (this.#isUnguarded(ptr)) return this.plain.usableSize(ptr);
+    if (this.isUnguarded(ptr)) return this.plain.usableSize(ptr);
     const stack = this.#enter(site);
     if (stack !== REFUSED) this.#block(site.call, ptr, stack);
     this.#tell();
@@ -195,7 +197,7 @@ export class Calls {
   /** Whether a block of anybody's begins at ptr. */
   isLive(ptr: number): boolean {
     const found = this.blocks.table.at(ptr);
-    return found ? found.live && found.ptr === ptr : this.#isUnguarded(ptr);
+    return found ? found.live && found.ptr === ptr : this.isUnguarded(ptr);
   }
 
   /** Looks for damage, and for leaks if wanted; answers how many blocks leak. */
@@ -290,8 +292,8 @@ export class Calls {
   }
 
   /** The stack of a call, or REFUSED for one by a thread that may not. */
-  #enter({ call, entry }: Site): number {
-    const stack = this.stacks.capture(entry);
+  #enter({ call, entry }: Site, taken?: number): number {
+    const stack = taken ?? this.stacks.capture(entry);
     const stranger = detectors.wrongThread ? this.#owner?.stranger() : undefined;
     if (!stranger) return stack;
     const report = wrongThread(this.stacks, call, stranger, this.#created, stack);
@@ -305,7 +307,7 @@ export class Calls {
   }
 
   /** Neighbours of a guarded block can be plain ones: then only the table knows. */
-  #isUnguarded(ptr: number): boolean {
+  isUnguarded(ptr: number): boolean {
     return this.#sampling && !this.blocks.table.covering(ptr);
   }
 

@@ -47,7 +47,7 @@ export const debugOptions: OptionRow[] = [
   {
     name: "stackTraceFrames",
     type: "number",
-    default: "8; 4 when sampling",
+    default: "8",
     text: "Frames of each stack, 0 to 64. 0 takes no stacks: a call is ten times faster then.",
     refuse: (value) => wrongWhole("stackTraceFrames", value, 0, FRAMES_LIMIT),
   },
@@ -202,7 +202,7 @@ function settingsFill(options: DebugOptions, pageSize: number): Settings {
   const sampling = sampleEvery > 1;
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   return {
-    stackTraceFrames: sampling ? 4 : 8,
+    stackTraceFrames: 8,
     enableMemoryLimit: false,
     requestedMemoryLimit: Number.POSITIVE_INFINITY,
     safety: true,
