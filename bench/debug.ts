@@ -11,6 +11,7 @@ import { type DebugOptions, debug } from "#dist/debug/index.js";
 import { createHeap } from "#dist/index.js";
 import { type Allocator, allocatorNamed } from "./allocators.ts";
 import { workloadNames } from "./catalogue.ts";
+import { roundsAsked } from "./driver.ts";
 import { measure } from "./measure.ts";
 import { geometricMean, median } from "./stats.ts";
 
@@ -142,5 +143,5 @@ function main(rounds: number): void {
 if (process.argv[2] === "--child") {
   process.stdout.write(JSON.stringify(await child(process.argv[3] ?? "", process.argv[4] ?? "")));
 } else {
-  main(Number(process.argv[2] ?? 3));
+  main(roundsAsked(3));
 }

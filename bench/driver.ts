@@ -11,6 +11,16 @@ export function chosenRounds(text: string): number {
   return rounds;
 }
 
+/** The one argument of the small benchmarks; anything else is told in one line. */
+export function roundsAsked(otherwise: number): number {
+  try {
+    return chosenRounds(process.argv[2] ?? String(otherwise));
+  } catch (error) {
+    console.error(`${(error as Error).message}; the argument is a number (${otherwise})`);
+    process.exit(2);
+  }
+}
+
 /** What a list of names in an option asks for: all that are known unless it is given. */
 export function chosenNames(what: string, known: readonly string[], list?: string): string[] {
   const chosen = list?.split(",") ?? [...known];

@@ -10,6 +10,7 @@ import { type GuardedOptions, guarded } from "#dist/debug/index.js";
 import { createHeap } from "#dist/index.js";
 import { osPages } from "#dist/memory/index.js";
 import { type Allocator, allocatorNamed, type Mode } from "./allocators.ts";
+import { roundsAsked } from "./driver.ts";
 import { programs, programTime } from "./guarded-programs.ts";
 import { measure } from "./measure.ts";
 import { geometricMean, median } from "./stats.ts";
@@ -156,5 +157,5 @@ if (process.argv[2] === "--child") {
   const [, , , what = "", mode = "", workload = ""] = process.argv;
   process.stdout.write(String(await child(what, mode, workload)));
 } else {
-  main(Number(process.argv[2] ?? 3));
+  main(roundsAsked(3));
 }

@@ -9,6 +9,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { override, readModule } from "#dist/wasm/index.js";
+import { roundsAsked } from "./driver.ts";
 import { fromRoot } from "./paths.ts";
 import { geometricMean, median } from "./stats.ts";
 
@@ -132,7 +133,7 @@ const file = fileURLToPath(import.meta.url);
 if (process.argv[2] === "child") {
   console.log(JSON.stringify([measure(heavy), measure(others)]));
 } else {
-  const count = Number(process.argv[2] ?? 7);
+  const count = roundsAsked(7);
   const processes = Array.from({ length: count }, () => {
     return JSON.parse(execFileSync(process.execPath, [file, "child"], { encoding: "utf8" }));
   }) as [Row[], Row[]][];
