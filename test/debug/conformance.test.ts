@@ -4,25 +4,13 @@ import { test } from "node:test";
 import { type DebugAllocator, type DebugOptions, debug, failRandomly } from "#dist/debug/index.js";
 import { type BackEnd, createHeap } from "#dist/index.js";
 import { allocator, limit, pipe, std } from "#dist/layers/index.js";
-import { type Profile, profiles, Shadow, step, type Verbs } from "../support/model.js";
+import { type Profile, profiles, Shadow, step, typedVerbs, type Verbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
 import { backings } from "./scenes.js";
 
 const OPERATIONS = Number(process.env.TERRANE_OPERATIONS ?? 800);
 /** Of the one long run, whose only question is whether anything is reported. */
 const CORRECT = Number(process.env.TERRANE_CORRECT_OPERATIONS ?? 300_000);
-
-function typedVerbs(door: DebugAllocator): Verbs {
-  return {
-    malloc: (size) => door.malloc(size),
-    calloc: (count, size) => door.calloc(count, size),
-    memalign: (alignment, size) => door.memalign(alignment, size),
-    realloc: (p, size) => door.realloc(p, size),
-    free: (p) => door.free(p),
-    usableSize: (p) => door.usableSize(p),
-    bytes: () => door.u8,
-  };
-}
 
 function abiVerbs(door: DebugAllocator): Verbs {
   const { abi } = door;

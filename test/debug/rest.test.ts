@@ -11,7 +11,7 @@ import {
   wasmMemory,
   withOsPages,
 } from "#dist/memory/index.js";
-import { profiles, Shadow, step } from "../support/model.js";
+import { profiles, Shadow, step, typedVerbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
 
 const PAGE = 4096;
@@ -140,15 +140,7 @@ for (const [name, able] of abilities) {
           neverUnmap,
           quarantine: 300_000,
         });
-        const shadow = new Shadow({
-          malloc: (size) => door.malloc(size),
-          calloc: (count, size) => door.calloc(count, size),
-          memalign: (alignment, size) => door.memalign(alignment, size),
-          realloc: (p, size) => door.realloc(p, size),
-          free: (p) => door.free(p),
-          usableSize: (p) => door.usableSize(p),
-          bytes: () => door.u8,
-        });
+        const shadow = new Shadow(typedVerbs(door));
         const random = new Random(seed);
         const [small, , , , resizing] = profiles;
         for (const profile of [small, resizing]) {

@@ -11,7 +11,7 @@ import {
   type Report,
 } from "#dist/debug/index.js";
 import { createHeap } from "#dist/index.js";
-import { type Profile, profiles, Shadow, step } from "../support/model.js";
+import { type Profile, profiles, Shadow, step, typedVerbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
 
 const TRADES = Number(process.env.TERRANE_OPERATIONS ?? 800);
@@ -207,15 +207,7 @@ test("one thread alone: random runs keep blocks apart and report nothing", (t) =
   for (const options of [{}, { retainMetadata: true, quarantine: 0 }, { neverUnmap: true }]) {
     const { door, texts } = shared("wasm", { stackTraceFrames: 1, ...options });
     for (const number of [1, 3, 4]) {
-      const shadow = new Shadow({
-        malloc: (size) => door.malloc(size),
-        calloc: (count, size) => door.calloc(count, size),
-        memalign: (alignment, size) => door.memalign(alignment, size),
-        realloc: (p, size) => door.realloc(p, size),
-        free: (p) => door.free(p),
-        usableSize: (p) => door.usableSize(p),
-        bytes: () => door.u8,
-      });
+      const shadow = new Shadow(typedVerbs(door));
       const random = new Random(seed);
       const profile = { ...(profiles[number] as Profile), live: 150 };
       for (let i = 0; i < 800; i++) step(shadow, profile, random);

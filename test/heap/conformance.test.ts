@@ -7,35 +7,10 @@ import { test } from "node:test";
 import { hardeningFeatures } from "#dist/hardening.js";
 import { createHeap, type Heap, type HeapOptions } from "#dist/index.js";
 import { type HeapSubject, heapSubjects, missingSubjects } from "../support/heaps.js";
-import { profiles, Shadow, step, type Verbs } from "../support/model.js";
+import { abiVerbs, profiles, Shadow, step, typedVerbs, type Verbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
 
 const OPERATIONS = Number(process.env.TERRANE_OPERATIONS ?? 4000);
-
-function typedVerbs(heap: Heap): Verbs {
-  return {
-    malloc: (size) => heap.malloc(size),
-    calloc: (count, size) => heap.calloc(count, size),
-    memalign: (alignment, size) => heap.memalign(alignment, size),
-    realloc: (p, size) => heap.realloc(p, size),
-    free: (p) => heap.free(p),
-    usableSize: (p) => heap.usableSize(p),
-    bytes: () => heap.u8,
-  };
-}
-
-function abiVerbs(heap: Heap): Verbs {
-  const { abi } = heap;
-  return {
-    malloc: (size) => abi.malloc(size) >>> 0,
-    calloc: (count, size) => abi.calloc(count, size) >>> 0,
-    memalign: (alignment, size) => abi.aligned_alloc(alignment, size) >>> 0,
-    realloc: (p, size) => abi.realloc(p, size) >>> 0,
-    free: (p) => abi.free(p),
-    usableSize: (p) => abi.malloc_usable_size(p) >>> 0,
-    bytes: () => heap.u8,
-  };
-}
 
 const doors: [string, (heap: Heap) => Verbs][] = [
   ["typed", typedVerbs],

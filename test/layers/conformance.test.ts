@@ -2,17 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#dist/index.js";
-import {
-  type Allocator,
-  allocator,
-  gauge,
-  groundSet,
-  type Pool,
-  type Region,
-  regionOpen,
-  tree,
-} from "#dist/layers/index.js";
-import { type Profile, profiles, Shadow, step, type Verbs } from "../support/model.js";
+import { allocator, gauge, groundSet, type Pool, regionOpen, tree } from "#dist/layers/index.js";
+import { type Profile, profiles, Shadow, step, typedVerbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
 import { alone, fixedSubjects, randomSubject, type Subject } from "./subjects.js";
 
@@ -23,18 +14,6 @@ const RANDOM_SUBJECTS = 48;
 function profile(name: string, live: number): Profile {
   const found = profiles.find((one) => one.name === name) as Profile;
   return { ...found, live };
-}
-
-function verbsOf(door: Allocator | Region): Verbs {
-  return {
-    malloc: (size) => door.malloc(size),
-    calloc: (count, size) => door.calloc(count, size),
-    memalign: (alignment, size) => door.memalign(alignment, size),
-    realloc: (p, size) => door.realloc(p, size),
-    free: (p) => door.free(p),
-    usableSize: (p) => door.usableSize(p),
-    bytes: () => door.u8,
-  };
 }
 
 const seed = seedOf(5000);
@@ -55,7 +34,7 @@ for (const subject of [...fixedSubjects, ...random]) {
 function run(subject: Subject, wanted: Profile): void {
   const heap = createHeap();
   const pool = subject.create(heap);
-  const shadow = new Shadow(verbsOf(allocator(pool)));
+  const shadow = new Shadow(typedVerbs(allocator(pool)));
   const draw = new Random(seed);
   for (let i = 0; i < OPERATIONS; i++) step(shadow, wanted, draw);
   shadow.checkAll();
@@ -74,7 +53,7 @@ for (const subject of [...alone, ...random]) {
   test(`${subject.name}, as a region`, (t) => {
     t.diagnostic(`TERRANE_SEED=${seed}`);
     const region = regionOpen(subject.create(groundHeap));
-    const shadow = new Shadow(verbsOf(region));
+    const shadow = new Shadow(typedVerbs(region));
     const draw = new Random(seed);
     for (let i = 0; i < OPERATIONS; i++) step(shadow, profile("mixed", 100), draw);
     shadow.checkAll();

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { debug } from "#dist/debug/index.js";
 import { allocator, kingsley, lea, pipe, segregated, std } from "#dist/layers/index.js";
 import { type SizeClassHeap, sizeClass, sparseSpace } from "#dist/sizeclass/index.js";
-import { profiles, Shadow, step, type Verbs } from "../support/model.js";
+import { abiVerbs, profiles, Shadow, step, typedVerbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
 import { sizeClassSubjects } from "./subjects.js";
 
@@ -13,32 +13,6 @@ const OPERATIONS = Number(process.env.TERRANE_OPERATIONS ?? 3000);
 /** The memories above 2 GiB and the buffers of a fixed size have no room for the large profiles. */
 function profilesOf(name: string) {
   return /2 GiB|js/.test(name) ? profiles.slice(0, 2) : profiles;
-}
-
-function verbsOf(heap: Omit<Verbs, "bytes"> & { readonly u8: Uint8Array }): Verbs {
-  return {
-    malloc: (size) => heap.malloc(size),
-    calloc: (count, size) => heap.calloc(count, size),
-    memalign: (alignment, size) => heap.memalign(alignment, size),
-    realloc: (p, size) => heap.realloc(p, size),
-    free: (p) => heap.free(p),
-    usableSize: (p) => heap.usableSize(p),
-    bytes: () => heap.u8,
-  };
-}
-
-/** Through the functions for wasm modules. */
-function abiVerbs(heap: SizeClassHeap): Verbs {
-  const { abi } = heap;
-  return {
-    malloc: (size) => abi.malloc(size) >>> 0,
-    calloc: (count, size) => abi.calloc(count, size) >>> 0,
-    memalign: (alignment, size) => abi.aligned_alloc(alignment, size) >>> 0,
-    realloc: (p, size) => abi.realloc(p, size) >>> 0,
-    free: (p) => abi.free(p),
-    usableSize: (p) => abi.malloc_usable_size(p) >>> 0,
-    bytes: () => heap.u8,
-  };
 }
 
 for (const subject of sizeClassSubjects.filter((one) => one.name.startsWith("wasm"))) {
@@ -63,7 +37,7 @@ for (const subject of sizeClassSubjects) {
       t.diagnostic(`${profile.name}: TERRANE_SEED=${seed}`);
       const random = new Random(seed);
       const heap = subject.create();
-      const shadow = new Shadow(verbsOf(heap));
+      const shadow = new Shadow(typedVerbs(heap));
       for (let i = 0; i < OPERATIONS; i++) {
         step(shadow, profile, random);
         if (i % 1000 === 0) assert.ok(heap.primary.isValid());
@@ -100,7 +74,7 @@ test("a memory that is too small refuses, keeps what it has, and serves again", 
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const random = new Random(seed);
   const heap = sizeClass({ spaceSize: 2 ** 22, granule: 4096, maximum: 2 ** 23 });
-  const shadow = new Shadow(verbsOf(heap));
+  const shadow = new Shadow(typedVerbs(heap));
   const profile = profiles.find((one) => one.name === "mixed") as (typeof profiles)[0];
   for (let i = 0; i < 20000; i++) step(shadow, profile, random);
   assert.ok(shadow.refused > 100, `${shadow.refused} requests were refused`);
@@ -121,7 +95,7 @@ test("it stands under layers, under debug and under an allocator of layers", (t)
     debug(heap),
   ];
   for (const door of doors) {
-    const shadow = new Shadow(verbsOf(door));
+    const shadow = new Shadow(typedVerbs(door));
     const random = new Random(seed);
     for (let i = 0; i < 1500; i++) step(shadow, profile, random);
     assert.equal(shadow.refused, 0);

@@ -9,7 +9,7 @@ import {
   type HardenedOptions,
   hardenedMalloc,
 } from "#dist/sizeclass/index.js";
-import { profiles, Shadow, step } from "../support/model.js";
+import { profiles, Shadow, step, typedVerbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
 
 function caught(call: () => unknown): HardenedError {
@@ -302,15 +302,7 @@ for (const [name, options] of variants) {
 type Door = Omit<ConstructorParameters<typeof Shadow>[0], "bytes"> & { readonly u8: Uint8Array };
 
 function run(door: Door, profile: (typeof profiles)[0], operations: number, seed: number): void {
-  const shadow = new Shadow({
-    malloc: (size) => door.malloc(size),
-    calloc: (count, size) => door.calloc(count, size),
-    memalign: (alignment, size) => door.memalign(alignment, size),
-    realloc: (p, size) => door.realloc(p, size),
-    free: (p) => door.free(p),
-    usableSize: (p) => door.usableSize(p),
-    bytes: () => door.u8,
-  });
+  const shadow = new Shadow(typedVerbs(door));
   const random = new Random(seed);
   for (let i = 0; i < operations; i++) step(shadow, profile, random);
   assert.equal(shadow.refused, 0);

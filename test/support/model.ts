@@ -15,6 +15,42 @@ export interface Verbs {
   bytes(): Uint8Array;
 }
 
+/** The verbs of an allocator at its typed door. */
+export function typedVerbs(door: Omit<Verbs, "bytes"> & { readonly u8: Uint8Array }): Verbs {
+  return {
+    malloc: (size) => door.malloc(size),
+    calloc: (count, size) => door.calloc(count, size),
+    memalign: (alignment, size) => door.memalign(alignment, size),
+    realloc: (p, size) => door.realloc(p, size),
+    free: (p) => door.free(p),
+    usableSize: (p) => door.usableSize(p),
+    bytes: () => door.u8,
+  };
+}
+
+/** C's functions, as far as both the heap and the size classes have them. */
+interface AbiDoor {
+  readonly u8: Uint8Array;
+  readonly abi: Record<
+    "malloc" | "calloc" | "aligned_alloc" | "realloc" | "malloc_usable_size",
+    (...args: number[]) => number
+  > & { free(p: number): void };
+}
+
+/** The verbs of an allocator under C's names, where wasm answers signed numbers. */
+export function abiVerbs(door: AbiDoor): Verbs {
+  const { abi } = door;
+  return {
+    malloc: (size) => abi.malloc(size) >>> 0,
+    calloc: (count, size) => abi.calloc(count, size) >>> 0,
+    memalign: (alignment, size) => abi.aligned_alloc(alignment, size) >>> 0,
+    realloc: (p, size) => abi.realloc(p, size) >>> 0,
+    free: (p) => abi.free(p),
+    usableSize: (p) => abi.malloc_usable_size(p) >>> 0,
+    bytes: () => door.u8,
+  };
+}
+
 export interface Block {
   p: number;
   size: number;
