@@ -17,19 +17,23 @@ export type HeapErrorCode =
   | "ERR_BUFFER_OVERFLOW"
   | "ERR_CORRUPTED_FREE_LIST";
 
-/** A mistake with memory. The heap is as it was before the call. */
-export class HeapError extends Error {
-  override readonly name = "HeapError";
+/** What all errors about memory have. Each room has a class of its own, with its own codes. */
+export abstract class MemoryError<Code extends string> extends Error {
   /** What happened, for programs. */
-  readonly code: HeapErrorCode;
-  /** The pointer that was given, or 0. */
+  readonly code: Code;
+  /** The pointer that it is about, or 0. */
   readonly ptr: number;
 
-  constructor(code: HeapErrorCode, ptr: number, message: string) {
+  constructor(code: Code, ptr: number, message: string) {
     super(message);
     this.code = code;
     this.ptr = ptr;
   }
+}
+
+/** A mistake with memory. The heap is as it was before the call. */
+export class HeapError extends MemoryError<HeapErrorCode> {
+  override readonly name = "HeapError";
 }
 
 /** Largest size of a request: PTRDIFF_MAX. */

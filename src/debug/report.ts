@@ -1,4 +1,5 @@
 /** What is told of a mistake: for people, for machines, and as an error. */
+import { MemoryError } from "../errors.ts";
 import { lineOf, type Place, placeOf, placeText } from "./frames.ts";
 import { nodeProcess } from "./node.ts";
 import type { Frame } from "./sites.ts";
@@ -121,18 +122,15 @@ function sourceLines(place: Place): string[] {
  * A mistake as an error. The allocator was right before the call and is right after it: what could
  * be done of the call is done.
  */
-export class MemoryMistake extends Error {
+export class MemoryMistake extends MemoryError<MistakeCode> {
   override readonly name = "MemoryMistake";
-  readonly code: MistakeCode;
-  readonly ptr: number;
   readonly report: Report;
   /** What else the same call has found. */
   readonly others: readonly Report[];
 
   constructor(report: Report, others: readonly Report[] = []) {
-    super([report, ...others].map((each) => each.format()).join("\n"));
-    this.code = report.code;
-    this.ptr = report.ptr;
+    const text = [report, ...others].map((each) => each.format()).join("\n");
+    super(report.code, report.ptr, text);
     this.report = report;
     this.others = others;
   }

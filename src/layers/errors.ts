@@ -1,5 +1,5 @@
 /** What can go wrong with layers: one function a mistake. */
-import { hex } from "../errors.ts";
+import { hex, MemoryError } from "../errors.ts";
 
 export type LayerErrorCode =
   | "ERR_LEAK"
@@ -22,19 +22,17 @@ export interface Held {
   readonly stack?: string | undefined;
 }
 
-/** A mistake with blocks or regions. A put or free that throws it has changed nothing. */
-export class LayerError extends Error {
+/**
+ * A mistake with blocks or regions. A put or free that throws it has changed nothing. For ERR_LEAK,
+ * `ptr` is the first block that leaked.
+ */
+export class LayerError extends MemoryError<LayerErrorCode> {
   override readonly name = "LayerError";
-  readonly code: LayerErrorCode;
-  /** The pointer that was given; the first leaked block for ERR_LEAK. */
-  readonly ptr: number;
   /** The blocks that were not put, for ERR_LEAK. */
   readonly leaks: readonly Held[];
 
   constructor(code: LayerErrorCode, ptr: number, message: string, leaks: readonly Held[] = []) {
-    super(message);
-    this.code = code;
-    this.ptr = ptr;
+    super(code, ptr, message);
     this.leaks = leaks;
   }
 }

@@ -1,20 +1,11 @@
 /** What can go wrong with managed blocks: one function a mistake. */
-import { hex } from "../errors.ts";
+import { hex, MemoryError } from "../errors.ts";
 
 export type ManagedErrorCode = "ERR_NOT_MANAGED" | "ERR_COLLECTOR_ENDED" | "ERR_HANDLE_RELEASED";
 
 /** A mistake with a managed block. Everything is as it was before the call. */
-export class ManagedError extends Error {
+export class ManagedError extends MemoryError<ManagedErrorCode> {
   override readonly name = "ManagedError";
-  readonly code: ManagedErrorCode;
-  /** The pointer that was given, or 0. */
-  readonly ptr: number;
-
-  constructor(code: ManagedErrorCode, ptr: number, message: string) {
-    super(message);
-    this.code = code;
-    this.ptr = ptr;
-  }
 }
 
 export function notManaged(call: string, ptr: number): ManagedError {

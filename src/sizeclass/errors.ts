@@ -1,5 +1,5 @@
 /** What can go wrong here and nowhere else. */
-import { hex } from "../errors.ts";
+import { hex, MemoryError } from "../errors.ts";
 
 export type SizeClassErrorCode =
   | "ERR_REGION_FULL"
@@ -9,17 +9,8 @@ export type SizeClassErrorCode =
   | "ERR_NO_SEAT";
 
 /** A mistake with chunks of regions, or a region that is full. */
-export class SizeClassError extends Error {
+export class SizeClassError extends MemoryError<SizeClassErrorCode> {
   override readonly name = "SizeClassError";
-  readonly code: SizeClassErrorCode;
-  /** The chunk, or 0. */
-  readonly ptr: number;
-
-  constructor(code: SizeClassErrorCode, ptr: number, message: string) {
-    super(message);
-    this.code = code;
-    this.ptr = ptr;
-  }
 }
 
 /** In LLVM's words, but that nobody dies. */

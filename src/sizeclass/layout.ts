@@ -130,8 +130,6 @@ export const H_SIZE: u32 = 4;
 export const H_OFFSET: u32 = 8;
 /** In C_LATE's stack: a page and one. */
 export const H_LINK: u32 = 12;
-/** Metadata of the block. */
-export const H_META: u32 = 16;
 
 // ---- what the host answers to `map` ------------------------------------------------------------
 export const MAP_REFUSED: u32 = 0;

@@ -1,5 +1,5 @@
 /** What the hardened malloc finds, in Scudo's words: one function a mistake. */
-import { hex } from "../errors.ts";
+import { hex, MemoryError } from "../errors.ts";
 
 export type HardenedErrorCode =
   | "ERR_CORRUPTED_HEADER"
@@ -13,17 +13,8 @@ export type HardenedErrorCode =
   | "ERR_OUT_OF_MEMORY";
 
 /** A mistake that the hardened malloc has found. Nothing was done with the block. */
-export class HardenedError extends Error {
+export class HardenedError extends MemoryError<HardenedErrorCode> {
   override readonly name = "HardenedError";
-  readonly code: HardenedErrorCode;
-  /** The pointer that was given, or 0. */
-  readonly ptr: number;
-
-  constructor(code: HardenedErrorCode, ptr: number, message: string) {
-    super(message);
-    this.code = code;
-    this.ptr = ptr;
-  }
 }
 
 /** What was to be done with a block. */

@@ -23,8 +23,6 @@ export const GRANULE_SHIFT = 3;
 
 /** Shadow of a granule that may be touched whole. */
 export const OPEN = 8;
-/** Shadow of what no one has: behind the program's memory. */
-export const OUTSIDE = 0;
 export const RED_ZONE = 0x10;
 export const FREED = 0x20;
 export const NULL_PAGE = 0x40;
