@@ -281,6 +281,7 @@ export class RuntimeOptions {
 interface Found {
   /** The name in lower case, with the prefix that was used. */
   key: string;
+  prefix: string;
   text: string;
   warning?: string;
 }
@@ -289,26 +290,28 @@ const PREFIXES = ["terrane_", "mimalloc_"];
 
 /** What the environment says of an option, under its name or under its older one. */
 function lookUp({ name, legacy }: Row, environment: Environment): Found | undefined {
-  for (const prefix of PREFIXES) {
-    const key = prefix + snakeCase(name);
-    const text = variable(environment, key);
-    if (text !== undefined) return { key, text };
-  }
-  if (legacy === undefined) return undefined;
-  for (const prefix of PREFIXES) {
-    const key = prefix + snakeCase(legacy);
-    const text = variable(environment, key);
-    const use = prefix + snakeCase(name);
-    const warning = `environment option "${key}" is deprecated -- use "${use}" instead.`;
-    if (text !== undefined) return { key, text, warning };
-  }
-  return undefined;
+  const use = snakeCase(name);
+  const found = variable(environment, use);
+  if (found || legacy === undefined) return found;
+  const old = variable(environment, snakeCase(legacy));
+  if (!old) return undefined;
+  const better = old.prefix + use;
+  return {
+    ...old,
+    warning: `environment option "${old.key}" is deprecated -- use "${better}" instead.`,
+  };
 }
 
-/** The first variable of that name, in letters of any case. */
-function variable(environment: Environment, key: string): string | undefined {
-  const name = Object.keys(environment).find((each) => each.toLowerCase() === key);
-  return name === undefined ? undefined : environment[name];
+/** The first variable of that name, in letters of any case, under the first prefix that has one. */
+function variable(environment: Environment, option: string): Found | undefined {
+  const names = Object.keys(environment);
+  for (const prefix of PREFIXES) {
+    const key = prefix + option;
+    const name = names.find((each) => each.length === key.length && each.toLowerCase() === key);
+    const text = name === undefined ? undefined : environment[name];
+    if (text !== undefined) return { key, prefix, text };
+  }
+  return undefined;
 }
 
 function rowOf(name: string): Row {
