@@ -1,14 +1,15 @@
 /** The threads of interleavings.test.ts over the hardened core, and mistakes that race. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { Explorer, exploreAll } from "../support/explorer.js";
+import { exploreAll } from "../support/explorer.js";
+import { CoreExplorer } from "../support/explorer-core.js";
 import { ALL } from "../support/hard.js";
 import { Random, seedOf } from "../support/random.js";
 import { deaths, mistakes, programs } from "../support/step-programs.js";
 
 const RANDOM_RUNS = Number(process.env.TERRANE_SCHEDULES ?? 20000) / 10;
 
-const explorer = new Explorer(ALL);
+const explorer = new CoreExplorer(ALL);
 after(() => explorer.close());
 
 for (const [list, preemptions] of [

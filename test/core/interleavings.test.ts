@@ -1,14 +1,15 @@
 /** Deterministic exploration: threads under a scheduler that stops them before any atomic access. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { Explorer, exploreAll, findsTear, replay } from "../support/explorer.js";
+import { exploreAll, findsTear, replay } from "../support/explorer.js";
+import { CoreExplorer } from "../support/explorer-core.js";
 import { Random, seedOf } from "../support/random.js";
 import { deaths, programs } from "../support/step-programs.js";
 
 const RANDOM_RUNS = Number(process.env.TERRANE_SCHEDULES ?? 20000);
 const PREEMPTIONS = Number(process.env.TERRANE_PREEMPTIONS ?? 2);
 
-const explorer = new Explorer();
+const explorer = new CoreExplorer();
 after(() => explorer.close());
 
 const again = process.env.TERRANE_SCHEDULE;

@@ -1,64 +1,9 @@
-/**
- * Virtual threads under a scheduler: what the explorer and its Workers agree on. Each thread runs
- * the stepped JavaScript core in a Worker of its own. Only the one whose turn it is runs, and it
- * passes its turn on only where the plan says so, at an atomic access. So a program and a plan give
- * the same run every time.
- */
+/** What the core's explorer and its Workers agree on, beside the schedule. */
 import type { HardCoreExports, SharedCoreExports } from "#dist/core/contract.js";
 import type { HardHost } from "#dist/core/glue-hard.js";
+import type { ProgramOf } from "./schedule.js";
 
-/** Words of the control block. */
-export const TURN = 0;
-/** Steps of the run so far. */
-export const STEPS = 1;
-/** Bit of each thread that has ended. */
-export const DONE = 2;
-export const THREADS = 3;
-export const COMMAND = 4;
-export const ANSWERS = 5;
-export const PROGRAM = 6;
-/** 1: compare-and-swap is broken on purpose. */
-export const TORN = 7;
-/** The thread that dies, or NOBODY, and before which of its steps; its plain stores are steps. */
-export const VICTIM = 8;
-export const DEATH = 9;
-/** 1: a body has thrown; its message is in the port. */
-export const FAILED = 10;
-/** Of a random plan: its state, and one in how many steps passes the turn on; 0 = a listed plan. */
-export const SEED = 11;
-export const ONE_IN = 12;
-/** 1: the victim has died. */
-export const DEAD = 13;
-/** Words that have been found to be in conflict; see CONFLICT. */
-export const CONFLICTS = 14;
-/** Pairs of step and next thread, ended by a step of -1. */
-export const PLAN = 16;
-export const PLAN_WORDS = 64;
-/** Which thread made each step; with MATTERS, at a word that is in conflict. */
-export const HISTORY = PLAN + PLAN_WORDS;
-export const HISTORY_MAX = 16384;
-export const CONTROL_WORDS = HISTORY + HISTORY_MAX;
-
-export const NOBODY = -1;
-export const MATTERS = 8;
-
-/**
- * Which threads read (low bits) and wrote (from bit 3) a word in all runs of a program so far. A
- * step at a word that no two threads touch, or none writes, could as well come later: the explorer
- * preempts nobody there. It begins anew when a run finds more such words.
- */
-export function inConflict(access: number): boolean {
-  const who = (access | (access >>> 3)) & 7;
-  return access >>> 3 !== 0 && (who & (who - 1)) !== 0;
-}
-
-/** What a command asks a role to do; the role stands in the low four bits, 15 = all. */
-export const BEGIN = 1;
-export const RUN = 2;
-export const END = 3;
-export const ALL = 15;
-/** The command that ends the Workers. */
-export const QUIT = -1;
+export * from "./schedule.js";
 
 /** The check build that asks before each step. */
 export interface SteppedCore extends SharedCoreExports, HardCoreExports {
@@ -131,29 +76,14 @@ export interface Thread {
   readonly hard: boolean;
 }
 
-export type Body = (thread: Thread) => void;
-
-export interface Role {
-  /** Alone, before all. */
-  begin?: Body;
-  /** With the others, under the scheduler. */
-  run: Body;
-  /** Alone, after all; blocks that are left are freed then. */
-  end?: Body;
-}
-
-export interface Program {
-  name: string;
+export interface Program extends ProgramOf<Thread> {
   /** Slices of the memory, behind the first; those from `maximum` on are refused. */
   slices?: number;
   maximum?: number;
-  roles: Role[];
   /** Plain stores are steps too. */
   stores?: boolean;
   /** Slices that a death may leave in use: a page, or a large block that was just made. */
   leak?: number;
   /** Reports of a hardened core that there must be; else none. */
   reports?: number;
-  /** Runs alone, after all, in a thread of its own. Throws when the outcome is wrong. */
-  check?: Body;
 }

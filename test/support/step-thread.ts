@@ -1,0 +1,252 @@
+/** A virtual thread in its Worker: runs while it has the turn, and passes it on as planned. */
+import type { MessagePort } from "node:worker_threads";
+import { Races } from "./races.js";
+import * as S from "./schedule.js";
+
+/** What every Worker of an explorer is given. */
+export interface ThreadStart {
+  number: number;
+  control: SharedArrayBuffer;
+  access: SharedArrayBuffer;
+  /** For Races; without it plain accesses are not looked at. */
+  clocks?: SharedArrayBuffer;
+  port: MessagePort;
+}
+
+/** Thrown by a step at which the thread dies: it never touches the memory again. */
+export class Death extends Error {}
+
+/** How often a thread that waits lets the others go on. */
+const ROUNDS = 8;
+/** In random plans, plain accesses pass the turn on so much more rarely. */
+const RARER = 16;
+
+export class VirtualThread {
+  readonly number: number;
+  readonly #ctl: Int32Array;
+  readonly #access: Uint8Array;
+  readonly #races: Races | undefined;
+  readonly #port: MessagePort;
+  /** Whether a race at a word is meant to be. */
+  readonly #allowed: (index: number) => boolean;
+  #scheduled = false;
+  #dead = false;
+  #ownSteps = 0;
+  #lastLoad = -1;
+
+  constructor(start: ThreadStart, allowed: (index: number) => boolean = () => false) {
+    const { number, control, access, clocks, port } = start;
+    this.number = number;
+    this.#ctl = new Int32Array(control);
+    this.#access = new Uint8Array(access);
+    this.#races = clocks && new Races(clocks, number);
+    this.#port = port;
+    this.#allowed = allowed;
+  }
+
+  get scheduled(): boolean {
+    return this.#scheduled;
+  }
+
+  get(word: number): number {
+    return Atomics.load(this.#ctl, word);
+  }
+
+  /** Before an atomic access. Looking twice at a word that nobody can have changed is one step. */
+  step(index: number, load: boolean): void {
+    if (!this.#scheduled || (load && index === this.#lastLoad)) return;
+    this.#lastLoad = load ? index : -1;
+    this.#dieAtDeath();
+    this.#turnPoint(this.#touch(index, load), 1);
+    if (this.#races?.atomic(index, load)) this.#raced(index);
+  }
+
+  /** Before a plain access, where races are looked for. */
+  plain(index: number, load: boolean): void {
+    if (!this.#scheduled) return;
+    if (!load) this.#dieAtDeath();
+    this.#turnPoint(((this.#access[index] as number) & S.RACY) !== 0, RARER);
+    if (this.#races?.plain(index, load)) this.#raced(index);
+  }
+
+  /** Before a plain store, where they are not. */
+  store(matters: boolean): void {
+    if (!this.#scheduled) return;
+    this.#dieAtDeath();
+    if (matters) this.#turnPoint(true, 1);
+  }
+
+  /** An access to a word of the harness: threads meet there, and nobody stops. */
+  meet(index: number): void {
+    if (this.#scheduled) this.#races?.atomic(index, false);
+  }
+
+  /** A lock is held: lets the others go on, or says that it was long enough. */
+  pause(rounds: number): boolean {
+    if (this.#dead) throw new Death();
+    if (!this.#scheduled || this.#hurries()) return false;
+    const next = this.#next(this.number + 1);
+    if (rounds < ROUNDS && next !== this.number) {
+      this.#lastLoad = -1;
+      this.#passTo(next);
+      this.#awaitTurn();
+      return true;
+    }
+    if (this.get(S.DEAD) === 0) Atomics.store(this.#ctl, S.STARVED, 1);
+    return false;
+  }
+
+  /** Runs a body as the plan says; other phases run without one. */
+  run(body: () => void): void {
+    this.#awaitTurn();
+    this.#ownSteps = 0;
+    this.#lastLoad = -1;
+    this.#dead = false;
+    this.#scheduled = true;
+    try {
+      body();
+    } finally {
+      this.#scheduled = false;
+      this.#leave();
+    }
+  }
+
+  /** Obeys the explorer until it says QUIT. */
+  serve(obey: (phase: number) => void): void {
+    for (let command = 0; ; ) {
+      this.#awaitChange(S.COMMAND, command);
+      command = this.get(S.COMMAND);
+      if (command === S.QUIT) return;
+      const role = command & 15;
+      if (role !== this.number && !(role === S.ALL && this.number < this.get(S.THREADS))) continue;
+      this.#guarded(obey, (command >>> 4) & 15);
+      Atomics.add(this.#ctl, S.ANSWERS, 1);
+      Atomics.notify(this.#ctl, S.ANSWERS);
+    }
+  }
+
+  #guarded(obey: (phase: number) => void, phase: number): void {
+    try {
+      obey(phase);
+    } catch (error) {
+      if (this.#dead) return;
+      Atomics.store(this.#ctl, S.FAILED, 1);
+      this.#port.postMessage(String((error as Error).stack));
+    } finally {
+      this.#dead = false;
+    }
+  }
+
+  /** Waits until a word is something else, some microseconds without sleep. */
+  #awaitChange(word: number, value: number): void {
+    for (let i = 0; i < 300; i++) if (this.get(word) !== value) return;
+    while (this.get(word) === value) Atomics.wait(this.#ctl, word, value);
+  }
+
+  #awaitTurn(): void {
+    for (let turn = this.get(S.TURN); turn !== this.number; turn = this.get(S.TURN)) {
+      this.#awaitChange(S.TURN, turn);
+    }
+  }
+
+  #passTo(thread: number): void {
+    Atomics.store(this.#ctl, S.TURN, thread);
+    Atomics.notify(this.#ctl, S.TURN);
+  }
+
+  /** What runs while a death unwinds the stack touches nothing either. */
+  #dieAtDeath(): void {
+    if (this.#dead) throw new Death();
+    if (this.#ctl[S.VICTIM] !== this.number) return;
+    if (this.#ownSteps++ !== this.#ctl[S.DEATH]) return;
+    Atomics.store(this.#ctl, S.DEAD, 1);
+    this.#dead = true;
+    throw new Death();
+  }
+
+  /** Notes an access to a word; whether it matters who comes first there. */
+  #touch(index: number, load: boolean): boolean {
+    return this.#note(index, (load ? 1 : 8) << this.number);
+  }
+
+  #note(index: number, bit: number): boolean {
+    const before = this.#access[index] as number;
+    const after = before | bit;
+    if (after !== before) {
+      this.#access[index] = after;
+      const news = bit === S.RACY || (S.inConflict(after) && !S.inConflict(before));
+      if (news) Atomics.add(this.#ctl, S.CONFLICTS, 1);
+    }
+    return S.inConflict(after);
+  }
+
+  /** From now on an access there is a step to stop at; at the first one that is not meant to be. */
+  #raced(index: number): void {
+    this.#note(index, S.RACY);
+    if (!this.#allowed(index)) Atomics.compareExchange(this.#ctl, S.RACE, 0, index + 1);
+  }
+
+  #turnPoint(matters: boolean, rarer: number): void {
+    const now = this.#ctl[S.STEPS] as number;
+    this.#ctl[S.STEPS] = now + 1;
+    if (now < S.HISTORY_MAX) this.#ctl[S.HISTORY + now] = this.number | (matters ? S.MATTERS : 0);
+    const next = this.#planned(now, rarer);
+    if (next === this.number || next === S.NOBODY) return;
+    this.#lastLoad = -1;
+    this.#passTo(next);
+    this.#awaitTurn();
+  }
+
+  #lives(thread: number): boolean {
+    return thread < this.get(S.THREADS) && ((this.get(S.DONE) >>> thread) & 1) === 0;
+  }
+
+  /** Who goes on after a step; NOBODY = no change. Only who has the turn reads these words. */
+  #planned(now: number, rarer: number): number {
+    const ctl = this.#ctl;
+    if (ctl[S.ONE_IN] !== 0) return this.#random(rarer);
+    for (let i = S.PLAN; (ctl[i] as number) >= 0; i += 2) {
+      if (ctl[i] !== now) continue;
+      const next = ctl[i + 1] as number;
+      return this.#lives(next) ? next : S.NOBODY;
+    }
+    return S.NOBODY;
+  }
+
+  #random(rarer: number): number {
+    const x = this.#draw();
+    if (x % ((this.#ctl[S.ONE_IN] as number) * rarer) !== 0) return S.NOBODY;
+    const thread = (x >>> 16) % (this.#ctl[S.THREADS] as number);
+    return this.#lives(thread) ? thread : S.NOBODY;
+  }
+
+  /** A round of xorshift (Marsaglia). */
+  #draw(): number {
+    let x = this.#ctl[S.SEED] as number;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.#ctl[S.SEED] = x;
+    return x >>> 0;
+  }
+
+  #hurries(): boolean {
+    const haste = this.#ctl[S.HASTE];
+    return haste === S.EITHER ? (this.#draw() & 64) !== 0 : haste === S.HURRIES;
+  }
+
+  /** The first thread that lives from a number on, round and round. */
+  #next(from: number): number {
+    const threads = this.get(S.THREADS);
+    for (let i = 0; i < threads; i++) {
+      if (this.#lives((from + i) % threads)) return (from + i) % threads;
+    }
+    return S.NOBODY;
+  }
+
+  /** This thread has ended: the next one that lives goes on. */
+  #leave(): void {
+    Atomics.or(this.#ctl, S.DONE, 1 << this.number);
+    this.#passTo(this.#next(0));
+  }
+}
