@@ -17,7 +17,7 @@ import {
 } from "./layout.ts";
 import { lockLeave, lockTake } from "./lock.ts";
 import { regionMend } from "./release.ts";
-import { control, infoOf, seatBind, seats } from "./state.ts";
+import { cache, cacheAt, control, infoOf, seatBind, seats, ticket } from "./state.ts";
 
 /** Writes what is not zero at the beginning; everything is bound. */
 export function spaceInit(hint: u32, cachedLog: u32, seed: u32, interval: u32): void {
@@ -54,9 +54,9 @@ export function seatTake(number: u32): bool {
   return false;
 }
 
-/** The seat of a thread, or NONE. */
-function seatOf(number: u32): u32 {
-  for (let seat: u32 = 0; seat < seats; seat++) {
+/** The seat of a thread from a seat on, or NONE. */
+function seatOf(number: u32, from: u32): u32 {
+  for (let seat: u32 = from; seat < seats; seat++) {
     if (atomicLoad(control + C_SEATS + seat * 4, 0) === number) return seat;
   }
   return NONE;
@@ -64,26 +64,53 @@ function seatOf(number: u32): u32 {
 
 /** Gives back what a thread's cache has, and then its seat. */
 export function seatLeave(number: u32): void {
-  const seat: u32 = seatOf(number);
-  if (seat === NONE) return;
+  const seat: u32 = seatOf(number, 0);
+  if (seat !== NONE) seatEmpty(seat);
+}
+
+function seatEmpty(seat: u32): void {
   cacheDrain(seat);
   atomicStore(control + C_SEATS + seat * 4, 0, 0);
 }
 
-/** Takes from a thread that does not run any more its locks, its chunks and its seat. */
+/**
+ * Takes from a thread that does not run any more its seat, its locks and its chunks; false: it has
+ * no seat. Of two that try, one has the seat, and is named by it from then on: should it die here
+ * as well, then its own recovery goes on with all that it has not done.
+ */
 export function threadRecover(number: u32): bool {
-  if (seatOf(number) === NONE) return false;
+  let found: bool = false;
+  for (let seat: u32 = 0; seat < seats; seat++) {
+    if (atomicCas(control + C_SEATS + seat * 4, 0, number, ticket)) found = true;
+  }
+  if (!found) return false;
   for (let cls: u32 = 1; cls < classes; cls++) {
-    if (atomicLoad(infoOf(cls), R_LOCK) !== number) continue;
+    if (!lockInherit(infoOf(cls) + R_LOCK)) continue;
     regionMend(cls);
     lockLeave(infoOf(cls) + R_LOCK);
   }
-  if (atomicLoad(control, C_LOCK) === number) {
+  if (lockInherit(control + C_LOCK)) {
     largeMend();
     lockLeave(control + C_LOCK);
   }
-  seatLeave(number);
+  seatsInherit();
   return true;
+}
+
+/** Takes a lock from a holder that has no seat: it is dead, since who leaves leaves its locks. */
+function lockInherit(p: usize): bool {
+  const holder: u32 = atomicLoad(p, 0);
+  if (holder === 0 || seatOf(holder, 0) !== NONE) return false;
+  return atomicCas(p, 0, holder, ticket);
+}
+
+/** Empties the seats that this thread has besides its own. */
+function seatsInherit(): void {
+  let seat: u32 = seatOf(ticket, 0);
+  while (seat !== NONE) {
+    if (cacheAt(seat) !== cache) seatEmpty(seat);
+    seat = seatOf(ticket, seat + 1);
+  }
 }
 
 export function regionLock(cls: u32): bool {

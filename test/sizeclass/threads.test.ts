@@ -12,7 +12,7 @@ import {
   type SizeClassError,
   sizeClass,
 } from "#dist/sizeclass/index.js";
-import { R_LOCK, R_REWRITE, REGION_SIZE, REGIONS } from "#dist/sizeclass/layout.js";
+import { C_SEATS, R_LOCK, R_REWRITE, REGION_SIZE, REGIONS } from "#dist/sizeclass/layout.js";
 import { Random, seedOf } from "../support/random.js";
 import type { WorkerData } from "./worker.js";
 
@@ -72,6 +72,28 @@ test("a lock that a dead thread holds: malloc and free go on, recover gives all 
   assert.ok(heap.primary.isValid());
   assert.throws(() => heap.recover(0), /threadId must be a whole number from 1 to/);
   assert.equal(heap.recover(heap.threadId), false);
+});
+
+test("a thread that died while it recovered another: its recovery goes on with that", () => {
+  const heap = sizeClass({ shared: true, releaseInterval: -1 });
+  const first = attachSizeClass(heap.handle());
+  const second = attachSizeClass(heap.handle());
+  const id = heap.primary.map.id(1024);
+  for (const mine of [first, second]) {
+    const blocks = Array.from({ length: 5 }, () => mine.malloc(1024));
+    for (const p of blocks) mine.free(p);
+  }
+  const lock = infoIndex(heap, id, R_LOCK);
+  Atomics.store(heap.u32, lock, first.threadId);
+  // The second has taken the first one's seat, and no more.
+  const seat = (heap.handle().geometry.control + C_SEATS) / 4 + 1;
+  assert.equal(heap.u32[seat], first.threadId);
+  heap.u32[seat] = second.threadId;
+  assert.equal(heap.recover(first.threadId), false, "it has no seat any more");
+  assert.equal(heap.recover(second.threadId), true);
+  assert.equal(Atomics.load(heap.u32, lock), 0);
+  for (const one of heap.primary.stats()) assert.equal(one.freeChunks, one.chunks);
+  assert.deepEqual([...heap.u32.subarray(seat - 1, seat + 2)], [heap.threadId, 0, 0]);
 });
 
 test("a thread that died while it wrote a free array anew: the array is written again", () => {
