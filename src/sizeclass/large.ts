@@ -3,7 +3,7 @@
  * pages are in mappings and where these begin, so that any address finds its mapping by looking
  * back, and the head of a block is never trusted to say that it is one.
  */
-import { atomicCas, atomicLoad, atomicSwap } from "../core/atomics.ts";
+import { atomicCas, atomicLoad } from "../core/atomics.ts";
 import { errorRaise, leadingZeros, load32, store32 } from "../core/glue.ts";
 import {
   C_LARGE_ALLOCS,
@@ -155,13 +155,13 @@ function latePush(head: usize, page: u32): void {
   }
 }
 
+/** One at a time, as in `lateTake`. */
 function lateUnmap(): void {
-  if (atomicLoad(control, C_LATE) === 0) return;
-  let link: u32 = atomicSwap(control, C_LATE, 0);
+  let link: u32 = atomicLoad(control, C_LATE);
   while (link !== 0) {
     const page: u32 = link - 1;
-    link = load32(addressOf(page), H_LINK);
-    mappingEnd(page);
+    if (atomicCas(control, C_LATE, link, load32(addressOf(page), H_LINK))) mappingEnd(page);
+    link = atomicLoad(control, C_LATE);
   }
 }
 
@@ -178,6 +178,7 @@ export function largeMend(): void {
     pages += load32(head, H_PAGES);
     head = head === large ? 0 : largeBefore(head - 1);
   }
+  store32(control, C_LOW, 0);
   store32(control, C_LARGE_PAGES, pages);
   store32(control, C_LARGE_ALLOCS, (load32(control, C_LARGE_FREES) + blocks) >>> 0);
 }

@@ -6,7 +6,7 @@
  * The callers hold the region's lock. Every function writes the word that makes a change count as
  * its last act: whoever dies before loses chunks, but none is ever free twice.
  */
-import { atomicCas, atomicLoad, atomicSwap } from "../core/atomics.ts";
+import { atomicCas, atomicLoad } from "../core/atomics.ts";
 import { load32, mul32, store32 } from "../core/glue.ts";
 import {
   MAP_DONE,
@@ -144,8 +144,21 @@ function chunksAppend(cls: u32, chunks: u32, total: u32): void {
     store32(at + i * 4, 0, compact);
   }
   if (shuffles) store32(info, R_RAND, shuffle(at, total, load32(info, R_RAND)));
-  store32(info, R_ALLOCATED, chunks * units);
   store32(info, R_FREED, freed + total);
+  store32(info, R_ALLOCATED, chunks * units);
+}
+
+/** After a death between the two stores above: what is on the array was made. */
+export function chunksMend(cls: u32): void {
+  const info: usize = infoOf(cls);
+  const units: u32 = load32(info, R_UNITS);
+  const freed: u32 = load32(info, R_FREED);
+  let end: u32 = load32(info, R_ALLOCATED);
+  for (let i: u32 = 0; i < freed; i++) {
+    const behind: u32 = load32(arrayAt(cls) + i * 4, 0) + units;
+    if (behind > end) end = behind;
+  }
+  store32(info, R_ALLOCATED, end);
 }
 
 /** Fisher and Yates over `count` words, from a linear congruential generator; its last state. */
@@ -177,15 +190,23 @@ export function latePush(cls: u32, compact: u32): void {
   }
 }
 
-/** A link that was overwritten ends the walk: the chunks behind it are lost. */
-export function lateTake(cls: u32): void {
+/**
+ * One at a time: whoever dies has only that one. Others push meanwhile, but only the lock's holder
+ * takes off, so that a first one that is the same has the same behind it. A link that was
+ * overwritten ends the list: the chunks behind it are lost.
+ */
+function lateTake(cls: u32): void {
   const info: usize = infoOf(cls);
   const units: u32 = load32(info, R_UNITS);
   const end: u32 = load32(info, R_ALLOCATED);
-  let link: u32 = atomicSwap(info, R_LATE, 0);
-  while (link !== 0 && link <= end && (link - 1) % units === 0 && chunksRoom(cls, 1)) {
-    store32(arrayAt(cls) + load32(info, R_FREED) * 4, 0, link - 1);
-    chunksGive(cls, 1);
-    link = load32(regionAt(cls) + (link - 1) * 16, 0);
+  let link: u32 = atomicLoad(info, R_LATE);
+  while (link !== 0 && chunksRoom(cls, 1)) {
+    const good: bool = link <= end && (link - 1) % units === 0;
+    const next: u32 = good ? load32(regionAt(cls) + (link - 1) * 16, 0) : 0;
+    if (atomicCas(info, R_LATE, link, next) && good) {
+      store32(arrayAt(cls) + load32(info, R_FREED) * 4, 0, link - 1);
+      chunksGive(cls, 1);
+    }
+    link = atomicLoad(info, R_LATE);
   }
 }

@@ -23,7 +23,7 @@ import {
   R_REWRITE,
   R_UNITS,
 } from "./layout.ts";
-import { bitsBytes, chunkCount } from "./region.ts";
+import { bitsBytes, chunkCount, chunksMend } from "./region.ts";
 import { alignUp, spaceMap, spaceRelease, timeNow } from "./space.ts";
 import {
   arrayAt,
@@ -87,6 +87,7 @@ export function regionMend(cls: u32): void {
     arrayRewrite(cls);
     store32(info, R_REWRITE, 0);
   }
+  chunksMend(cls);
   const out: u32 = chunkCount(info) - load32(info, R_FREED);
   store32(info, R_ALLOCS, (load32(info, R_FREES) + out) >>> 0);
 }

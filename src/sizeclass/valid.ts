@@ -3,6 +3,7 @@ import { load32 } from "../core/glue.ts";
 import { classes } from "./classes.ts";
 import {
   C_LARGE_PAGES,
+  C_LOW,
   CACHE_HEAD,
   H_PAGES,
   K_BOUND,
@@ -89,7 +90,7 @@ export function largeIsValid(): bool {
       page += count;
     }
   }
-  return pages === load32(control, C_LARGE_PAGES);
+  return pages === load32(control, C_LARGE_PAGES) && pagesAreMarked(0, load32(control, C_LOW));
 }
 
 function pagesAreMarked(page: u32, count: u32): bool {

@@ -12,7 +12,16 @@ import {
   type SizeClassError,
   sizeClass,
 } from "#dist/sizeclass/index.js";
-import { C_SEATS, R_LOCK, R_REWRITE, REGION_SIZE, REGIONS } from "#dist/sizeclass/layout.js";
+import {
+  C_LOCK,
+  C_LOW,
+  C_SEATS,
+  R_ALLOCATED,
+  R_LOCK,
+  R_REWRITE,
+  REGION_SIZE,
+  REGIONS,
+} from "#dist/sizeclass/layout.js";
 import { Random, seedOf } from "../support/random.js";
 import type { WorkerData } from "./worker.js";
 
@@ -94,6 +103,36 @@ test("a thread that died while it recovered another: its recovery goes on with t
   assert.equal(Atomics.load(heap.u32, lock), 0);
   for (const one of heap.primary.stats()) assert.equal(one.freeChunks, one.chunks);
   assert.deepEqual([...heap.u32.subarray(seat - 1, seat + 2)], [heap.threadId, 0, 0]);
+});
+
+test("a thread that died while it made chunks: all that are on the array were made", () => {
+  const heap = sizeClass({ shared: true, releaseInterval: -1 });
+  const dead = attachSizeClass(heap.handle());
+  const id = heap.primary.map.id(1024);
+  heap.primary.returnTo(id, heap.primary.getFrom(id, 1));
+  const allocated = infoIndex(heap, id, R_ALLOCATED);
+  const units = heap.u32[allocated] as number;
+  heap.u32[allocated] = 0;
+  Atomics.store(heap.u32, infoIndex(heap, id, R_LOCK), dead.threadId);
+  heap.recover(dead.threadId);
+  assert.equal(heap.u32[allocated], units);
+  assert.ok(heap.primary.isValid());
+});
+
+test("a thread that died while it unmapped: the lowest free pages are found again", () => {
+  const heap = sizeClass({ shared: true, releaseInterval: -1 });
+  const dead = attachSizeClass(heap.handle());
+  const p = heap.malloc(500_000);
+  heap.malloc(500_000);
+  const { control } = heap.handle().geometry;
+  const low = heap.u32[(control + C_LOW) / 4] as number;
+  heap.free(p);
+  heap.u32[(control + C_LOW) / 4] = low;
+  assert.equal(heap.primary.isValid(), false);
+  Atomics.store(heap.u32, (control + C_LOCK) / 4, dead.threadId);
+  heap.recover(dead.threadId);
+  assert.ok(heap.primary.isValid());
+  assert.equal(heap.malloc(500_000), p);
 });
 
 test("a thread that died while it wrote a free array anew: the array is written again", () => {
