@@ -65,9 +65,11 @@ export class Quarantine {
     this.#pass(0);
   }
 
-  /** Gives what this thread keeps to all. */
+  /** Gives what this thread keeps to all; who cannot have the lock recycles it too early. */
   leave(): void {
     this.#pass(this.#parts.bytes);
+    this.#ownBytes = 0;
+    this.#recycleAll(this.#own.splice(0));
   }
 
   stats(): QuarantineStats {
@@ -148,6 +150,8 @@ function take(words: Uint32Array, list: Uint32Array, budget: number): number[] {
     const bytes = list[BYTES] as number;
     if (budget > 0 && bytes <= budget) return taken;
     const next = linkIn(words, ptr);
+    // First the end, then the begin: to a list with an end and no begin all that comes is lost.
+    if (next === 0) list[LAST] = 0;
     list[FIRST] = next;
     list[COUNT] = most - taken.length - 1;
     list[BYTES] = Math.max(0, bytes - weight(sizeIn(words, ptr)));

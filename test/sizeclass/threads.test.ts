@@ -235,3 +235,22 @@ test("a quarantine of all threads: what one frees waits for all", () => {
   assert.equal(heap.quarantineStats().blocks, 0);
   assert.equal(heap.recover(99), false);
 });
+
+test("who leaves and cannot have the quarantine's lock recycles what it has", () => {
+  const heap = hardenedMalloc({
+    shared: true,
+    quarantineSizeKb: 64,
+    threadLocalQuarantineSizeKb: 64,
+    releaseInterval: -1,
+  });
+  const mine = attachHardenedMalloc(heap.handle());
+  mine.free(mine.malloc(1000));
+  const lock = heap.handle().list / 4;
+  Atomics.store(heap.u32, lock, 77);
+  mine.detach();
+  assert.equal(heap.recover(77), false);
+  assert.equal(Atomics.load(heap.u32, lock), 0, "the list's lock is free again");
+  const id = heap.heap.primary.map.id(1016);
+  const [one] = heap.heap.primary.stats().filter((each) => each.id === id);
+  assert.equal(one?.freeChunks, one?.chunks, "nothing waits for ever");
+});
