@@ -160,7 +160,10 @@ export class SizeClassAllocator {
     return this.address(this.core.metaOf(ptr));
   }
 
-  /** Calls `visit` with each chunk, in use or not, and each large block. */
+  /**
+   * Calls `visit` with each chunk, in use or not, and each large block. Takes no lock: what other
+   * threads allocate or free meanwhile may be visited or not.
+   */
   forEachBlock(visit: (block: number, size: number) => void): void {
     this.primary.forEachChunk(visit);
     const { large, largePages, pageSize } = this.#geometry;
@@ -168,7 +171,7 @@ export class SizeClassAllocator {
       const head = this.address(this.core.largeBefore(at - 1));
       if (head === 0) return;
       const block = this.address(this.core.blockBegin(head));
-      visit(block, this.core.usableSize(block) >>> 0);
+      if (block !== 0) visit(block, this.core.usableSize(block) >>> 0);
       at = head;
     }
   }

@@ -2,6 +2,7 @@
  * A thread's own chunks: the fast path. A stack for each class, filled and emptied in batches, so
  * that a region's lock is taken once for many blocks.
  */
+import { atomicCas, atomicLoad } from "../core/atomics.ts";
 import { errorRaise, load32, memoryCopy, store32 } from "../core/glue.ts";
 import { classes } from "./classes.ts";
 import {
@@ -88,8 +89,7 @@ function stackFill(cls: u32, n: u32, to: usize): bool {
 /** Once a region: what is full stays full for long. */
 function regionTell(cls: u32): void {
   const info: usize = infoOf(cls);
-  if (load32(info, R_TOLD) !== 0) return;
-  store32(info, R_TOLD, 1);
+  if (atomicLoad(info, R_TOLD) !== 0 || !atomicCas(info, R_TOLD, 0, 1)) return;
   errorRaise(REGION_FULL + cls, 0);
 }
 

@@ -6,6 +6,7 @@
  * and the array that is written from the bits is sorted. 4 million chunks take some ten
  * milliseconds; sorting them took fifty times as long.
  */
+import { atomicLoad } from "../core/atomics.ts";
 import { load32, memoryZero, store32 } from "../core/glue.ts";
 import {
   C_INTERVAL,
@@ -43,7 +44,7 @@ import {
 export function releaseMaybe(cls: u32): u32 {
   const info: usize = infoOf(cls);
   if (!releaseIsWorth(info)) return NONE;
-  const interval: u32 = load32(control, C_INTERVAL);
+  const interval: u32 = atomicLoad(control, C_INTERVAL);
   if (interval === NEVER) return NONE;
   const now: u32 = timeNow();
   const last: u32 = load32(info, R_LAST);
