@@ -87,6 +87,12 @@ const step = { ...many, atomics: "atomics-step", glue: "glue-step" };
 const stepped = [
   { entry: "core/index-shared-check", out: "core-stepped", js: { ...step, ...plain } },
   { entry: "core/index-shared-hard-check", out: "core-stepped-hard", js: step },
+  // Its structures stand under locks: plain accesses are steps too, where they race.
+  {
+    entry: "sizeclass/exports",
+    out: "sizeclass-stepped",
+    js: { atomics: "atomics-step", glue: "glue-each-step" },
+  },
 ];
 
 /** asc wants import paths without ending. */

@@ -27,6 +27,7 @@ const tests = [
   "managed/collector",
   "managed/containers",
   "sizeclass/conformance",
+  "sizeclass/interleavings",
   "sizeclass/lockstep",
   "threads/stress",
   "wasm/blocks",
@@ -51,6 +52,7 @@ for (let run = 1; run === 1 || Date.now() < end; run++) {
     TERRANE_OPERATIONS: "20000",
     TERRANE_CORRECT_OPERATIONS: "10000000",
     TERRANE_JOB_SIZE: "40",
+    TERRANE_PREEMPTIONS: "2",
   };
   const { status, stdout } = spawnSync(process.execPath, ["--test", ...files], { env });
   console.log(`run ${run}, TERRANE_SEED=${seed}: ${status === 0 ? "passed" : "FAILED"}`);

@@ -108,7 +108,7 @@ function refreshing(core: SizeClassCore): SizeClassCore {
 }
 
 /** Regions lie in memory that is there from the beginning; large blocks where it grows. */
-class LinearPlace {
+export class LinearPlace {
   core: SizeClassCore | undefined;
   readonly #source: MemorySource;
   readonly #geometry: Geometry;

@@ -76,11 +76,6 @@ export class VirtualThread {
     if (matters) this.#turnPoint(true, 1);
   }
 
-  /** An access to a word of the harness: threads meet there, and nobody stops. */
-  meet(index: number): void {
-    if (this.#scheduled) this.#races?.atomic(index, false);
-  }
-
   /** A lock is held: lets the others go on, or says that it was long enough. */
   pause(rounds: number): boolean {
     if (this.#dead) throw new Death();
