@@ -12,16 +12,28 @@
  *   link      the next one in quarantine; not in the checksum
  *   checksum  16 bits over all before, the address, and a secret of the allocator
  *
+ * Where an alignment leaves a gap before the header, a mark and the offset lie at the begin of the
+ * memory, so that the block is found from there. The mark is no header: states and origins take
+ * four bits. Neither is trusted: what they lead to has a checksum, or is no block.
+ *
  * A header is changed by compare-and-swap of its first word, so that of two threads that free a
  * block at once one finds it freed.
  */
-import { type Action, corruptedHeader, invalidState, type Origin } from "./reports.ts";
+import {
+  type Action,
+  corruptedHeader,
+  type HardenedError,
+  invalidState,
+  type Origin,
+} from "./reports.ts";
 
 export const HEADER_BYTES = 16;
 /** States. All zero is no chunk. */
 export const AVAILABLE = 1;
 export const ALLOCATED = 2;
 export const QUARANTINED = 3;
+
+const MARK = 0x5ca1ab1e;
 
 const SIZE = 1;
 const OFFSET = 2;
@@ -47,25 +59,41 @@ export class Headers {
     this.#cookie = cookie;
   }
 
-  /** Of a block that was just allocated. */
+  /** Of a block that was just allocated, or resized in its place. */
   write(ptr: number, origin: Origin, size: number, offset: number): void {
     const words = this.#words();
     const at = indexOf(ptr);
     words[at + SIZE] = size;
     words[at + OFFSET] = offset;
     words[at] = this.#first(ptr, ALLOCATED | (origin << 2), size, offset);
+    if (offset === HEADER_BYTES) return;
+    words[(ptr - offset) / 4] = MARK;
+    words[(ptr - offset) / 4 + 1] = offset;
   }
 
-  /** @throws HardenedError ERR_CORRUPTED_HEADER for what no allocator has written. */
-  read(ptr: number): Header {
+  /** The header in front of ptr; undefined for what no allocator has written. */
+  find(ptr: number): Header | undefined {
     const words = this.#words();
     const at = indexOf(ptr);
-    if (at < 0 || at + LINK >= words.length) throw corruptedHeader(ptr);
+    if (at < 0 || at + LINK >= words.length) return undefined;
     const first = Atomics.load(words, at);
     const size = words[at + SIZE] as number;
     const offset = words[at + OFFSET] as number;
-    if (first !== this.#first(ptr, first & 15, size, offset)) throw corruptedHeader(ptr);
+    if (first !== this.#first(ptr, first & 15, size, offset)) return undefined;
     return { first, state: first & 3, origin: ((first >>> 2) & 3) as Origin, size, offset };
+  }
+
+  /** What is wrong where find finds nothing. */
+  corrupted(ptr: number): HardenedError {
+    return corruptedHeader(ptr, this.#words()[indexOf(ptr)]);
+  }
+
+  /** The block, in use or not, in memory that begins at an address; 0 = there never was one. */
+  blockIn(begin: number): number {
+    const words = this.#words();
+    const marked = words[begin / 4] === MARK;
+    const ptr = begin + (marked ? (words[begin / 4 + 1] as number) : HEADER_BYTES);
+    return ptr % 16 === 0 && this.find(ptr)?.offset === ptr - begin ? ptr : 0;
   }
 
   /**

@@ -1,46 +1,41 @@
 /** How hardened mallocs come into being. */
-import { optionsCheck, wrongKind } from "../options.ts";
-import { type HardenedFlags, type HardenedHandle, HardenedMalloc, listMake } from "./hardened.ts";
-import type { SizeClassOptions } from "./options.ts";
+import { typeName } from "../errors.ts";
+import { optionsCheck } from "../options.ts";
+import { type HardenedHandle, HardenedMalloc, listMake } from "./hardened.ts";
+import { flagRows, type HardenedFlags, type HardenedHooks, hookRows } from "./hardened-flags.ts";
+import { type SizeClassOptions, sizeClassRows } from "./options.ts";
 import { outOfMemoryFor } from "./reports.ts";
 import { attachSizeClass, sizeClass } from "./sizeclass.ts";
 
-/** Scudo's flags, and sizeClass's options for linear memory. */
-export type HardenedOptions = HardenedFlags & Omit<SizeClassOptions, "space" | "spaceBegin">;
+/** Scudo's flags, hooks, and sizeClass's options for linear memory. */
+export type HardenedOptions = HardenedFlags &
+  HardenedHooks &
+  Omit<SizeClassOptions, "space" | "spaceBegin">;
 
-const whole = ["quarantineSizeKb", "threadLocalQuarantineSizeKb", "quarantineMaxChunkSize"];
-const flags = [
-  "deallocTypeMismatch",
-  "deleteSizeMismatch",
-  "zeroContents",
-  "patternFillContents",
-  "mayReturnNull",
-];
-const KIB_MOST = 2 ** 22;
-
-function refuseNumber(name: string, value: unknown): Error | undefined {
-  if (typeof value !== "number") return wrongKind(name, "a number", value);
-  const most = name.endsWith("Kb") ? KIB_MOST : KIB_MOST * 1024;
-  if (Number.isInteger(value) && value >= 0 && value <= most) return undefined;
-  return new RangeError(`${name} must be a whole number from 0 to ${most}, not ${value}`);
-}
+/** What a thread that attaches has of its own. */
+export type HardenedAttachOptions = HardenedHooks &
+  Pick<SizeClassOptions, "onError" | "onExhausted">;
 
 const rows = [
-  ...whole.map((name) => ({ name, refuse: (value: unknown) => refuseNumber(name, value) })),
-  ...flags.map((name) => ({
-    name,
-    refuse: (value: unknown) =>
-      typeof value === "boolean" ? undefined : wrongKind(name, "a boolean", value),
-  })),
-].map((row) => ({ type: "", default: "", text: "", ...row }));
+  ...flagRows,
+  ...hookRows,
+  ...sizeClassRows.filter(({ name }) => name !== "space" && name !== "spaceBegin"),
+];
+const attachRows = [
+  ...hookRows,
+  ...sizeClassRows.filter(({ name }) => name === "onError" || name === "onExhausted"),
+];
 
-/** The flags among the options, checked, and the rest. */
-function optionsSplit(options: HardenedOptions): [HardenedFlags, SizeClassOptions] {
-  const known = new Set(rows.map((row) => row.name));
+type Row = (typeof rows)[0];
+
+/** The options that are in a table, and the others. */
+function optionsSplit<T extends object>(options: T, table: Row[]): [Partial<T>, Partial<T>] {
+  const known = new Set(table.map((row) => row.name));
   const entries = Object.entries(options);
-  const own = Object.fromEntries(entries.filter(([name]) => known.has(name)));
-  optionsCheck(rows, own);
-  return [own, Object.fromEntries(entries.filter(([name]) => !known.has(name)))];
+  const [own, rest] = [true, false].map((wanted) =>
+    Object.fromEntries(entries.filter(([name]) => known.has(name) === wanted)),
+  );
+  return [own as Partial<T>, rest as Partial<T>];
 }
 
 function randomWord(): number {
@@ -57,19 +52,31 @@ function randomWord(): number {
  * heap.free(heap.malloc(100));
  */
 export function hardenedMalloc(options: HardenedOptions = {}): HardenedMalloc {
-  const [own, rest] = optionsSplit(options);
-  const heap = sizeClass({ shuffle: true, seed: randomWord(), ...rest });
+  optionsCheck(rows, options);
+  const [flags, others] = optionsSplit(options, flagRows);
+  const [hooks, rest] = optionsSplit(others, hookRows);
+  const given = Object.entries(rest).filter(([, value]) => value !== undefined);
+  const heap = sizeClass({ shuffle: true, seed: randomWord(), ...Object.fromEntries(given) });
   const list = listMake(heap);
   if (list === 0) throw outOfMemoryFor(0);
-  return new HardenedMalloc({ heap, flags: own, cookie: randomWord(), list });
+  return new HardenedMalloc({ heap, flags, hooks, cookie: randomWord(), list });
 }
 
-/** This thread's part of a hardened malloc of another thread, from its `handle()`. */
-export function attachHardenedMalloc({
-  heap,
-  flags: own,
-  cookie,
-  list,
-}: HardenedHandle): HardenedMalloc {
-  return new HardenedMalloc({ heap: attachSizeClass(heap), flags: own, cookie, list });
+/**
+ * This thread's part of a hardened malloc of another thread, from its `handle()`.
+ *
+ * @throws TypeError for what is no handle; SizeClassError ERR_NO_SEAT when so many threads are
+ * attached as the allocator allows.
+ */
+export function attachHardenedMalloc(
+  handle: HardenedHandle,
+  options: HardenedAttachOptions = {},
+): HardenedMalloc {
+  if (typeof handle !== "object" || handle === null || !("cookie" in handle)) {
+    throw new TypeError(`no handle of a hardened malloc: ${typeName(handle)}`);
+  }
+  optionsCheck(attachRows, options);
+  const [hooks, rest] = optionsSplit(options, hookRows);
+  const { heap, flags, cookie, list } = handle;
+  return new HardenedMalloc({ heap: attachSizeClass(heap, rest), flags, hooks, cookie, list });
 }

@@ -1,45 +1,22 @@
 /** The hardened malloc: blocks with checked headers and a quarantine, over the size classes. */
 import { checkAlignment, checkPointer, checkSize } from "../checks.ts";
-import { SIZE_LIMIT } from "../errors.ts";
 import type { SizeClassHeap } from "./allocator.ts";
-import { ALLOCATED, AVAILABLE, HEADER_BYTES, type Header, Headers, QUARANTINED } from "./chunk.ts";
-import { LIST_BYTES, Quarantine, type QuarantineStats } from "./quarantine.ts";
+import { type HardenedAbi, hardenedAbi } from "./hardened-abi.ts";
 import {
-  type Action,
-  alignmentOfAlignedAlloc,
-  alignmentOfPosixMemalign,
-  callocOverflow,
-  corruptedHeader,
-  type HardenedError,
-  invalidState,
-  misalignedPointer,
-  type Origin,
-  outOfMemoryFor,
-  sizeMismatch,
-  sizeTooBig,
-  typeMismatch,
-} from "./reports.ts";
-import { SharedSizeClassHeap, type SizeClassHandle } from "./shared.ts";
-
-/** Scudo's flags, in our spelling; the rest is `sizeClass`'s. */
-export interface HardenedFlags {
-  /** KiB of freed blocks that all threads together keep from reuse. Default: 0, none. */
-  quarantineSizeKb?: number | undefined;
-  /** KiB of them that a thread keeps for itself before it passes them on. Default: 0. */
-  threadLocalQuarantineSizeKb?: number | undefined;
-  /** Larger blocks go back at once. Default: 0, no limit. */
-  quarantineMaxChunkSize?: number | undefined;
-  /** Whether free, delete and delete[] must match malloc, new and new[]. Default: true. */
-  deallocTypeMismatch?: boolean | undefined;
-  /** Whether a sized delete must name the size of its new. Default: true. */
-  deleteSizeMismatch?: boolean | undefined;
-  /** Fills blocks with zeros when they are allocated. Default: false. */
-  zeroContents?: boolean | undefined;
-  /** Fills blocks with 0xab when they are allocated. Default: false. */
-  patternFillContents?: boolean | undefined;
-  /** Whether requests that fail answer 0, or throw. Default: true. */
-  mayReturnNull?: boolean | undefined;
-}
+  type ErrorInfo,
+  type FillContents,
+  HardenedBlocks,
+  type HardenedParts,
+  MALLOC,
+  NEW,
+  NEW_ARRAY,
+} from "./hardened-blocks.ts";
+import type { HardenedFlags } from "./hardened-flags.ts";
+import { type HardenedStats, mallocInfo, quarantineText, statsOf } from "./hardened-stats.ts";
+import { HardenedVerbs } from "./hardened-verbs.ts";
+import { LIST_BYTES, type QuarantineStats } from "./quarantine.ts";
+import { type Origin, PAGE } from "./reports.ts";
+import { type EndingWorker, SharedSizeClassHeap, type SizeClassHandle } from "./shared.ts";
 
 /** What a thread that attaches needs: the heap's handle, and what is only the hardened malloc's. */
 export interface HardenedHandle {
@@ -49,28 +26,13 @@ export interface HardenedHandle {
   readonly list: number;
 }
 
-const MALLOC = 0;
-const NEW = 1;
-const NEW_ARRAY = 2;
-const MEMALIGN = 3;
-const PATTERN = 0xab;
-/** Largest size of a request: header and alignment must fit PTRDIFF_MAX. */
-const SIZE_MOST = SIZE_LIMIT - 65536;
-
-export interface HardenedParts {
-  readonly heap: SizeClassHeap;
-  readonly flags: HardenedFlags;
-  readonly cookie: number;
-  /** Address of the quarantine's list. */
-  readonly list: number;
-}
-
 /**
  * C's and C++'s allocation functions, each block with a checksummed header that says whether it is
  * allocated and by whom, over regions that are shuffled from a random seed. Mistakes throw a
  * HardenedError with Scudo's text, and the block stays as it was.
  *
- * A block takes 16 bytes for its header. `usableSize` is what was asked for.
+ * A block takes 16 bytes for its header. `usableSize` is what was asked for. Pointers must be whole
+ * numbers from 0 to 2^32 - 1 and sizes up to 2^31 - 1: else TypeErrors and RangeErrors.
  *
  * Algorithm: Scudo (Kortchinsky and others, LLVM).
  *
@@ -84,136 +46,254 @@ export class HardenedMalloc {
   /** The size classes below. */
   readonly heap: SizeClassHeap;
   readonly #parts: HardenedParts;
-  readonly #headers: Headers;
-  readonly #quarantine: Quarantine;
+  readonly #blocks: HardenedBlocks;
+  readonly #verbs: HardenedVerbs;
+  #abi: HardenedAbi | undefined;
 
   /** Use hardenedMalloc or attachHardenedMalloc. */
   constructor(parts: HardenedParts) {
-    const { heap, flags, cookie, list } = parts;
-    this.heap = heap;
+    this.heap = parts.heap;
     this.#parts = parts;
-    const words = () => heap.u32;
-    this.#headers = new Headers(words, cookie);
-    this.#quarantine = new Quarantine({
-      words,
-      list,
-      bytes: (flags.quarantineSizeKb ?? 0) * 1024,
-      threadBytes: (flags.threadLocalQuarantineSizeKb ?? 0) * 1024,
-      ticket: heap instanceof SharedSizeClassHeap ? heap.threadId : 1,
-      recycle: (ptr) => this.#recycle(ptr),
-    });
+    this.#blocks = new HardenedBlocks(parts);
+    this.#verbs = new HardenedVerbs(this.#blocks);
   }
 
   /** A block of `size` bytes, aligned to 16; 0 = out of memory, if `mayReturnNull`. */
   malloc(size: number): number {
     checkSize(size, "size");
-    return this.#allocate(size, 16, MALLOC, false);
+    return this.#verbs.malloc(size);
   }
 
   /** A block of `count * size` zero bytes. */
   calloc(count: number, size: number): number {
     checkSize(count, "count");
     checkSize(size, "size");
-    if (count * size > 0xffffffff) return this.#refuse(callocOverflow(count, size));
-    return this.#allocate(count * size, 16, MALLOC, true);
+    return this.#verbs.calloc(count, size);
   }
 
-  /** A block whose address is a multiple of `alignment`, a power of two. */
+  /** A block whose address is a multiple of `alignment`, a power of two up to 2^30. */
   memalign(alignment: number, size: number): number {
     checkAlignment(alignment);
     checkSize(size, "size");
-    return this.#allocate(size, Math.max(alignment, 16), MEMALIGN, false);
+    return this.#verbs.memalign(alignment, size);
   }
 
   /** C11's aligned_alloc: `size` must be a multiple of `alignment`. */
   alignedAlloc(alignment: number, size: number): number {
     checkSize(alignment, "alignment");
     checkSize(size, "size");
-    if (!isPower(alignment) || size % alignment !== 0) {
-      return this.#refuse(alignmentOfAlignedAlloc(alignment, size));
-    }
-    return this.memalign(alignment, size);
+    return this.#verbs.alignedAlloc(alignment, size);
   }
 
   /** The block of posix_memalign; 0 also for an alignment that is none, if `mayReturnNull`. */
   posixMemalign(alignment: number, size: number): number {
     checkSize(alignment, "alignment");
     checkSize(size, "size");
-    if (!isPower(alignment) || alignment % 4 !== 0) {
-      return this.#refuse(alignmentOfPosixMemalign(alignment));
-    }
-    return this.memalign(alignment, size);
+    return this.#verbs.posixMemalign(alignment, size);
   }
 
-  /** operator new, and operator new[] if `array`. */
-  operatorNew(size: number, array = false): number {
+  /** A block at a multiple of 4 KiB. */
+  valloc(size: number): number {
+    return this.memalign(PAGE, size);
+  }
+
+  /** valloc of `size` rounded up to 4 KiB, and of 4 KiB for 0. */
+  pvalloc(size: number): number {
     checkSize(size, "size");
-    return this.#allocate(size, 16, array ? NEW_ARRAY : NEW, false);
+    return this.#verbs.pvalloc(size);
   }
 
-  /** operator delete; null is ignored. `size` is that of a sized delete. */
-  operatorDelete(ptr: number, size?: number): void {
-    this.#deallocate(ptr, NEW, size);
+  /** operator new, and operator new[] if `array`; at a multiple of `alignment`, a power of two. */
+  operatorNew(size: number, array = false, alignment = 16): number {
+    checkSize(size, "size");
+    checkAlignment(alignment);
+    if (typeof array !== "boolean") {
+      throw new TypeError(`array must be a boolean, not ${typeof array}`);
+    }
+    return this.#verbs.operatorNew(size, array, alignment);
+  }
+
+  /**
+   * operator delete; null is ignored. `size` is that of a sized delete, `alignment` that of an
+   * aligned one: the block must lie at a multiple of it.
+   */
+  operatorDelete(ptr: number, size?: number, alignment?: number): void {
+    this.#deallocate(ptr, NEW, size, alignment);
   }
 
   /** operator delete[]. */
-  operatorDeleteArray(ptr: number, size?: number): void {
-    this.#deallocate(ptr, NEW_ARRAY, size);
+  operatorDeleteArray(ptr: number, size?: number, alignment?: number): void {
+    this.#deallocate(ptr, NEW_ARRAY, size, alignment);
   }
 
   /** Frees a block of malloc or memalign; null is ignored. */
   free(ptr: number): void {
-    this.#deallocate(ptr, MALLOC, undefined);
+    checkPointer(ptr);
+    this.#verbs.free(ptr);
+  }
+
+  /** free by who knows the size: C23's free_sized. */
+  freeSize(ptr: number, size: number): void {
+    checkSize(size, "size");
+    this.#deallocate(ptr, MALLOC, size, undefined);
+  }
+
+  /** free by who knows size and alignment: C23's free_aligned_sized. */
+  freeSizeAligned(ptr: number, size: number, alignment: number): void {
+    checkSize(size, "size");
+    checkSize(alignment, "alignment");
+    this.#deallocate(ptr, MALLOC, size, alignment);
   }
 
   /**
    * Resizes a block, in place if its class still holds it; a null pointer allocates, and size 0
-   * answers a minimal block. 0 = out of memory, and ptr is as it was.
+   * answers a block of no bytes. An alignment of memalign is lost when the block moves. 0 = out of
+   * memory, and ptr is as it was.
    */
   realloc(ptr: number, size: number): number {
     checkPointer(ptr);
     checkSize(size, "size");
-    if (ptr === 0) return this.#allocate(size, 16, MALLOC, false);
-    const header = this.#live("reallocating", ptr);
-    if (header.origin === NEW || header.origin === NEW_ARRAY) {
-      this.#mismatch("reallocating", ptr, header.origin, MALLOC);
-    }
-    const begin = ptr - header.offset;
-    if (size <= SIZE_MOST && this.#fits(begin, header.offset + size)) {
-      this.#headers.write(ptr, header.origin, size, header.offset);
-      return ptr;
-    }
-    const to = this.#allocate(size, 16, MALLOC, false);
-    if (to === 0) return 0;
-    this.heap.u8.copyWithin(to, ptr, ptr + Math.min(size, header.size));
-    this.#retire(ptr, header);
-    return to;
+    return this.#verbs.realloc(ptr, size);
   }
 
-  /** Bytes that the block at ptr was asked for with; 0 for null. */
+  /** realloc as Scudo has it: size 0 frees the block and answers null. */
+  reallocate(ptr: number, size: number): number {
+    if (ptr === 0 || size !== 0) return this.realloc(ptr, size);
+    this.free(ptr);
+    return 0;
+  }
+
+  /** realloc to `count * size` bytes. */
+  reallocarray(ptr: number, count: number, size: number): number {
+    checkPointer(ptr);
+    checkSize(count, "count");
+    checkSize(size, "size");
+    return this.#verbs.reallocarray(ptr, count, size);
+  }
+
+  /**
+   * Bytes that the block at ptr was asked for with; all that it can hold, without
+   * `exactUsableSize`. 0 for null.
+   */
   usableSize(ptr: number): number {
     checkPointer(ptr);
-    return ptr === 0 ? 0 : this.#live("sizing", ptr).size;
+    return this.#verbs.usableSize(ptr);
   }
 
-  /** Whether ptr is a block in use of this allocator. Never throws for a number. */
+  /** Whether ptr is a block in use of this allocator. Never throws for a pointer. */
   isOwned(ptr: number): boolean {
     checkPointer(ptr);
-    try {
-      return ptr !== 0 && this.#live("sizing", ptr).state === ALLOCATED;
-    } catch {
-      return false;
+    return this.#blocks.isOwned(ptr);
+  }
+
+  /**
+   * Calls `visit` with each block in use that begins in the `bytes` bytes from `from` on. What
+   * other threads do meanwhile is seen or not, unless the allocator is disabled.
+   */
+  forEachBlock(
+    visit: (ptr: number, size: number) => void,
+    from = 0,
+    bytes: number = 2 ** 32 - from,
+  ): void {
+    checkPointer(from);
+    this.#blocks.forEach((ptr, size) => {
+      if (ptr >= from && ptr - from < bytes) visit(ptr, size);
+    });
+  }
+
+  /**
+   * Takes the locks of all regions and of the large blocks, for a moment in which nothing moves but
+   * blocks in the caches of other threads. Until `enable`, calls of this thread that allocate or
+   * free throw ERR_DISABLED, and other threads may run out of memory. False: another thread kept a
+   * lock for too long, and the allocator is not disabled.
+   */
+  disable(): boolean {
+    return this.#blocks.disable();
+  }
+
+  /** Ends disable; without that nothing happens. */
+  enable(): void {
+    this.#blocks.enable();
+  }
+
+  /** What an address has to do with a block; undefined where there never was one. */
+  errorInfo(address: number): ErrorInfo | undefined {
+    checkPointer(address);
+    return this.#blocks.describe(address);
+  }
+
+  /**
+   * Whether this thread notes the stack of each allocation and free, for errors and `errorInfo`;
+   * that takes some microseconds a call. Stays off where `allocationRingBufferSize` is 0. Default:
+   * false.
+   */
+  get trackAllocationStacks(): boolean {
+    return this.#blocks.tracks;
+  }
+  set trackAllocationStacks(on: boolean) {
+    if (typeof on !== "boolean") {
+      throw new TypeError(`trackAllocationStacks must be a boolean, not ${typeof on}`);
     }
+    this.#blocks.tracks = on;
+  }
+
+  /** What blocks are filled with that this thread allocates: at first as the flags say. */
+  get fillContents(): FillContents {
+    return this.#blocks.fill;
+  }
+  set fillContents(fill: FillContents) {
+    if (!["none", "zero", "pattern"].includes(fill)) {
+      throw new RangeError(`fillContents must be "none", "zero" or "pattern", not ${String(fill)}`);
+    }
+    this.#blocks.fill = fill;
   }
 
   /** Recycles the quarantine, and gives the thread's cache back to the regions. */
   drain(): void {
-    this.#quarantine.drain();
+    this.#blocks.checkEnabled();
+    this.#blocks.quarantine.drain();
     this.heap.drain();
   }
 
+  /**
+   * Releases every whole page of free chunks to the system, whatever the interval says; `all`
+   * drains first, and so reaches what is in quarantine and in this thread's cache. Answers the
+   * bytes: 0 where the memory cannot release.
+   */
+  releaseToOS(all = false): number {
+    if (all) this.drain();
+    this.#blocks.checkEnabled();
+    if (this.heap.source.pages === undefined) return 0;
+    const released = () =>
+      this.heap.primary.stats().reduce((sum, one) => sum + one.releasedBytes, 0);
+    const before = released();
+    this.heap.primary.releaseAll();
+    return released() - before;
+  }
+
   quarantineStats(): QuarantineStats {
-    return this.#quarantine.stats();
+    return this.#blocks.quarantine.stats();
+  }
+
+  /** Figures of blocks and memory; looks at every block. */
+  stats(): HardenedStats {
+    return statsOf(this.#blocks);
+  }
+
+  /** Figures of regions, large blocks and the quarantine, in Scudo's format. */
+  printStats(): string {
+    return this.heap.printStats() + quarantineText(this.#blocks);
+  }
+
+  /** The sizes of blocks in use, and how many there are of each, as the XML of malloc_info. */
+  mallocInfo(): string {
+    return mallocInfo(this.#blocks);
+  }
+
+  /** C's and C++'s names for the import object of a wasm module. */
+  get abi(): HardenedAbi {
+    this.#abi ??= hardenedAbi(this.#verbs);
+    return this.#abi;
   }
 
   get u8(): Uint8Array {
@@ -231,20 +311,40 @@ export class HardenedMalloc {
 
   /** What another thread needs for attachHardenedMalloc. */
   handle(): HardenedHandle {
+    return this.#handle(this.#shared().handle());
+  }
+
+  #handle(heap: SizeClassHandle): HardenedHandle {
     const { flags, cookie, list } = this.#parts;
-    return { heap: this.#shared().handle(), flags, cookie, list };
+    return { heap, flags, cookie, list };
+  }
+
+  /**
+   * Starts a Worker of Node with a handle of its own, and recovers what it leaves behind when it
+   * ends, however it does.
+   */
+  startWorker<W extends EndingWorker>(start: (handle: HardenedHandle) => W): W {
+    let ticket = 0;
+    const worker = this.#shared().startWorker((heap) => {
+      ticket = heap.ticket;
+      return start(this.#handle(heap));
+    });
+    worker.once("exit", () => this.#blocks.quarantine.recover(ticket));
+    return worker;
   }
 
   /** Ends this thread's part: what it keeps in quarantine goes to the other threads. */
   detach(): void {
-    this.#quarantine.leave();
-    this.#shared().detach();
+    const heap = this.#shared();
+    this.#blocks.quarantine.leave();
+    heap.detach();
   }
 
   /** Gives back what a thread had that does not run any more: see SharedSizeClassHeap. */
   recover(threadId: number): boolean {
-    this.#quarantine.recover(threadId);
-    return this.#shared().recover(threadId);
+    const heap = this.#shared();
+    this.#blocks.quarantine.recover(threadId);
+    return heap.recover(threadId);
   }
 
   /** Ends the allocator: later calls throw. */
@@ -261,83 +361,12 @@ export class HardenedMalloc {
     throw new TypeError("threads need shared: true");
   }
 
-  #allocate(size: number, alignment: number, origin: Origin, zeroed: boolean): number {
-    const total = size + HEADER_BYTES + (alignment > 16 ? alignment : 0);
-    if (total > SIZE_LIMIT) return this.#refuse(sizeTooBig(size, total, SIZE_MOST));
-    const begin = this.heap.malloc(total);
-    if (begin === 0) return this.#refuse(outOfMemoryFor(size));
-    const ptr = Math.ceil((begin + HEADER_BYTES) / alignment) * alignment;
-    const { zeroContents, patternFillContents } = this.#parts.flags;
-    if (zeroed || zeroContents) this.heap.u8.fill(0, ptr, ptr + size);
-    else if (patternFillContents) this.heap.u8.fill(PATTERN, ptr, ptr + size);
-    this.#headers.write(ptr, origin, size, ptr - begin);
-    return ptr;
-  }
-
-  #refuse(error: HardenedError): 0 {
-    if (this.#parts.flags.mayReturnNull === false) throw error;
-    return 0;
-  }
-
-  #deallocate(ptr: number, origin: Origin, size: number | undefined): void {
+  #deallocate(ptr: number, origin: Origin, size?: number, alignment?: number): void {
     checkPointer(ptr);
-    if (ptr === 0) return;
-    const header = this.#live("deallocating", ptr);
-    // What memalign gave, free takes.
-    const good = header.origin === origin || (header.origin === MEMALIGN && origin === MALLOC);
-    if (!good) this.#mismatch("deallocating", ptr, header.origin, origin);
-    if (
-      size !== undefined &&
-      size !== header.size &&
-      this.#parts.flags.deleteSizeMismatch !== false
-    ) {
-      throw sizeMismatch(ptr, size, header.size);
-    }
-    this.#retire(ptr, header);
+    if (size !== undefined) checkSize(size, "size");
+    if (alignment !== undefined) checkSize(alignment, "alignment");
+    this.#verbs.deallocate(ptr, origin, { size, alignment });
   }
-
-  #mismatch(action: Action, ptr: number, has: Origin, given: Origin): void {
-    if (this.#parts.flags.deallocTypeMismatch === false) return;
-    throw typeMismatch(action, ptr, has, given);
-  }
-
-  /** The header of a block that must be in use. */
-  #live(action: Action, ptr: number): Header {
-    if (ptr % 16 !== 0) throw misalignedPointer(action, ptr);
-    const header = this.#headers.read(ptr);
-    if (header.state !== ALLOCATED) throw invalidState(action, ptr);
-    return header;
-  }
-
-  /** Whether a block of so many bytes would lie in the same class, or the same pages. */
-  #fits(begin: number, bytes: number): boolean {
-    return this.heap.usableSize(begin) === this.heap.goodSize(bytes);
-  }
-
-  /** To the quarantine, or back to its class. */
-  #retire(ptr: number, header: Header): void {
-    const { quarantineSizeKb = 0, quarantineMaxChunkSize = 0 } = this.#parts.flags;
-    const tooLarge = quarantineMaxChunkSize > 0 && header.size > quarantineMaxChunkSize;
-    if (quarantineSizeKb === 0 || tooLarge) {
-      this.#headers.turn(ptr, header, AVAILABLE, "deallocating");
-      this.heap.free(ptr - header.offset);
-    } else {
-      this.#headers.turn(ptr, header, QUARANTINED, "deallocating");
-      this.#quarantine.put(ptr, header.size);
-    }
-  }
-
-  #recycle(ptr: number): void {
-    const header = this.#headers.read(ptr);
-    if (header.state !== QUARANTINED) throw invalidState("recycling", ptr);
-    if (header.offset < HEADER_BYTES) throw corruptedHeader(ptr);
-    this.#headers.turn(ptr, header, AVAILABLE, "recycling");
-    this.heap.free(ptr - header.offset);
-  }
-}
-
-function isPower(value: number): boolean {
-  return value > 0 && (value & (value - 1)) === 0;
 }
 
 /** Words of the quarantine's list, zero at first. */

@@ -6,16 +6,23 @@ export {
   SizeClassHeap,
 } from "./allocator.ts";
 export { SizeClassError, type SizeClassErrorCode } from "./errors.ts";
+export { type HardenedHandle, HardenedMalloc } from "./hardened.ts";
+export type { HardenedAbi } from "./hardened-abi.ts";
+export type { ErrorInfo, FillContents } from "./hardened-blocks.ts";
 export {
   type HardenedFlags,
-  type HardenedHandle,
-  HardenedMalloc,
-} from "./hardened.ts";
+  type HardenedHooks,
+  type ScudoEnvironment,
+  type ScudoOptions,
+  scudoOptions,
+} from "./hardened-flags.ts";
 export {
   attachHardenedMalloc,
+  type HardenedAttachOptions,
   type HardenedOptions,
   hardenedMalloc,
 } from "./hardened-make.ts";
+export type { HardenedStats } from "./hardened-stats.ts";
 export {
   SizeClassMap,
   type SizeClassMapName,

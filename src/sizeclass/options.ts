@@ -134,7 +134,8 @@ function isRelease(value: unknown): Error | undefined {
   return wrongKind("release", '"auto" or a boolean', value);
 }
 
-const rows: OptionRow[] = [
+/** Every option of sizeClass. */
+export const sizeClassRows: OptionRow[] = [
   row("backend", isBackEnd),
   row("memory", isObject("memory", "a memory")),
   row("maximum", isWhole("maximum", 0, 2 ** 32)),
@@ -162,7 +163,7 @@ const rows: OptionRow[] = [
 
 /** @throws TypeError or RangeError for unknown options and values out of range. */
 export function sizeClassCheck(options: SizeClassOptions): void {
-  optionsCheck(rows, options);
+  optionsCheck(sizeClassRows, options);
   const { space, memory, backend, shared, maximum, spaceBegin } = options;
   if (space === undefined) {
     if (spaceBegin !== undefined) throw new TypeError("spaceBegin is for a space");

@@ -26,7 +26,7 @@ interface SharedParts extends AllocatorParts {
 }
 
 /** A Worker of Node. */
-interface EndingWorker {
+export interface EndingWorker {
   once(event: "exit", listener: () => void): unknown;
 }
 
