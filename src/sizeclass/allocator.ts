@@ -1,4 +1,5 @@
 /** The typed doors: the allocator in an address space, and in linear memory with its views. */
+import type { BackEnd } from "../backend.ts";
 import { checkAlignment, checkPointer, checkSize, pointerError } from "../checks.ts";
 import { heapDestroyed, SIZE_LIMIT } from "../errors.ts";
 import type { MemorySource } from "../memory/index.ts";
@@ -231,6 +232,11 @@ export class SizeClassAllocator {
   }
 }
 
+/** WebAssembly hands the JavaScript core signed numbers. */
+function unsigned<F extends (...values: number[]) => unknown>(call: F): F {
+  return ((a = 0, b = 0) => call(a >>> 0, b >>> 0)) as F;
+}
+
 function coreEnded(): SizeClassCore {
   return new Proxy({} as SizeClassCore, {
     get: () => () => {
@@ -251,12 +257,14 @@ function coreEnded(): SizeClassCore {
  */
 export class SizeClassHeap extends SizeClassAllocator {
   readonly source: MemorySource;
+  readonly #backend: BackEnd;
   readonly #views: MemoryViews;
 
   /** Use sizeClass. */
-  constructor(parts: AllocatorParts & { source: MemorySource }) {
+  constructor(parts: AllocatorParts & { source: MemorySource; backend: BackEnd }) {
     super(parts);
     this.source = parts.source;
+    this.#backend = parts.backend;
     this.#views = new MemoryViews(this);
     if (parts.source.capabilities.shared) this.#views.share(parts.geometry.control + C_TOP);
   }
@@ -313,15 +321,15 @@ export class SizeClassHeap extends SizeClassAllocator {
    */
   get abi(): SizeClassAbi {
     const { malloc, calloc, realloc, free, memalign, usableSize } = this.core;
-    const aligned_alloc = memalign;
+    const of: typeof unsigned = this.#backend === "js" ? unsigned : (call) => call;
     return {
-      malloc,
-      calloc,
-      realloc,
-      free,
-      memalign,
-      aligned_alloc,
-      malloc_usable_size: usableSize,
+      malloc: of(malloc),
+      calloc: of(calloc),
+      realloc: of(realloc),
+      free: of(free),
+      memalign: of(memalign),
+      aligned_alloc: of(memalign),
+      malloc_usable_size: of(usableSize),
     };
   }
 

@@ -129,7 +129,7 @@ function linearMake(options: SizeClassOptions): SizeClassHeap {
   parts.core.seatTake(ticket);
   const heap = shared
     ? new SharedSizeClassHeap({ ...parts, source, backend, ticket, maximum })
-    : new SizeClassHeap({ ...parts, source });
+    : new SizeClassHeap({ ...parts, source, backend });
   parts.grown = () => heap.viewsReset();
   return heap;
 }

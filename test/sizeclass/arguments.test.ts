@@ -1,0 +1,30 @@
+/** What callers may hand over: numbers as wasm has them, and such as make no sense. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { wasmMemory } from "#dist/memory/index.js";
+import { sizeClass } from "#dist/sizeclass/index.js";
+
+const backends = ["wasm", "js"] as const;
+
+for (const backend of backends) {
+  test(`${backend}: C's functions take sizes and pointers above 2 GiB as negative numbers`, () => {
+    const memory = wasmMemory({ offset: 2 ** 31 + 65536 });
+    const { abi, primary } = sizeClass({ backend, memory });
+    for (const size of [-1, -(2 ** 31)]) {
+      assert.equal(abi.malloc(size) >>> 0, 0);
+      assert.equal(abi.calloc(1, size) >>> 0, 0);
+      assert.equal(abi.calloc(size, 2) >>> 0, 0);
+      assert.equal(abi.aligned_alloc(64, size) >>> 0, 0);
+    }
+    const p = abi.malloc(100) | 0;
+    assert.ok(p < 0);
+    assert.equal(abi.realloc(p, -1) >>> 0, 0);
+    assert.equal(abi.malloc_usable_size(p), 128);
+    assert.equal(abi.realloc(p, 120) | 0, p);
+    abi.free(p);
+    assert.equal(abi.malloc(100) | 0, p, "the cache's newest");
+    const large = abi.malloc(300_000) | 0;
+    abi.free(abi.realloc(large, 400_000) | 0);
+    assert.ok(primary.isValid());
+  });
+}
