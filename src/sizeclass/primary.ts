@@ -1,4 +1,5 @@
 /** The regions themselves, below caches and large blocks: LLVM's SizeClassAllocator64. */
+import { checkSize } from "../checks.ts";
 import { foreignPointer, interiorPointer } from "../errors.ts";
 import type { SizeClassCore } from "./contract.ts";
 import { arrayFull, classRefuse, freedTwice, locked, regionFull } from "./errors.ts";
@@ -87,6 +88,7 @@ export class Primary {
    */
   getFrom(id: number, n: number): number[] {
     this.#check(id);
+    checkSize(n, "n");
     const { core } = this.#parts;
     return this.#locked(id, "getFrom", () => {
       const first = core.chunksTake(id, n) >>> 0;

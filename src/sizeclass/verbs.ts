@@ -53,9 +53,10 @@ export function memalign(alignment: u32, size: u32): usize {
   return p === 0 ? largeAlloc(size, alignment) : p;
 }
 
-/** Frees a block of ours, or null. */
+/** Frees a block of ours, or null, which lies in region 0 where the space begins at 0. */
 export function free(p: usize): void {
   const cls: u32 = unscale(p - space, regionShift);
+  if (cls === 0) return;
   if (cls < classes) chunkPush(cls, ((p - regionAt(cls)) / 16) >>> 0);
   else if (p !== 0 && largeOf(p) !== 0) largeFree(largeOf(p));
 }

@@ -28,3 +28,32 @@ for (const backend of backends) {
     assert.ok(primary.isValid());
   });
 }
+
+for (const backend of backends) {
+  test(`${backend}: C's free of null does nothing, also where the space begins at 0`, () => {
+    const memory = wasmMemory({ memory: new WebAssembly.Memory({ initial: 1200 }), offset: 0 });
+    const { abi, primary } = sizeClass({ backend, memory });
+    abi.free(0);
+    abi.free(100); // in region 0, which has no chunks
+    const p = abi.malloc(0);
+    assert.notEqual(p, 0);
+    abi.free(p);
+    assert.equal(abi.malloc(0), p);
+    assert.ok(primary.isValid());
+  });
+
+  test(`${backend}: a number of chunks that is none is refused`, () => {
+    const { primary } = sizeClass({ backend });
+    const known = primary.getFrom(1, 3);
+    for (const n of [-1, 1.5, Number.NaN, 2 ** 32]) {
+      assert.throws(() => primary.getFrom(1, n), {
+        name: "RangeError",
+        message: `n must be a whole number from 0 to 2147483647, not ${n}`,
+      });
+    }
+    assert.throws(() => primary.getFrom(1, "3" as never), TypeError);
+    assert.deepEqual(primary.getFrom(1, 0), []);
+    primary.returnTo(1, known);
+    assert.ok(primary.isValid());
+  });
+}
