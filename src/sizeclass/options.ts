@@ -134,6 +134,14 @@ function isRelease(value: unknown): Error | undefined {
   return wrongKind("release", '"auto" or a boolean', value);
 }
 
+const isInterval = isWhole("releaseInterval", -(2 ** 31), 2 ** 31);
+
+/** @throws TypeError or RangeError for what is no interval of releases. */
+export function intervalCheck(value: unknown): void {
+  const wrong = isInterval(value);
+  if (wrong) throw wrong;
+}
+
 /** Every option of sizeClass. */
 export const sizeClassRows: OptionRow[] = [
   row("backend", isBackEnd),
@@ -149,7 +157,7 @@ export const sizeClassRows: OptionRow[] = [
   row("freeArray", isPower("freeArray", 2, 32)),
   row("shuffle", isBoolean("shuffle")),
   row("seed", isWhole("seed", 0, 2 ** 32 - 1)),
-  row("releaseInterval", isWhole("releaseInterval", -(2 ** 31), 2 ** 31)),
+  row("releaseInterval", isInterval),
   row("release", isRelease),
   row("releaseLast", isBoolean("releaseLast")),
   row("shared", isBoolean("shared")),

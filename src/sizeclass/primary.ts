@@ -18,7 +18,7 @@ import {
   R_RELEASES,
 } from "./layout.ts";
 import type { SizeClassMap } from "./maps.ts";
-import type { Geometry } from "./options.ts";
+import { type Geometry, intervalCheck } from "./options.ts";
 
 /** Words of memory, wherever they lie. */
 export interface Words {
@@ -159,12 +159,17 @@ export class Primary {
     return this.#sum((id) => this.#word(id, R_ALLOCATED) * 16);
   }
 
-  /** Milliseconds between two releases of a region; negative: none. For all threads. */
+  /**
+   * Milliseconds between two releases of a region; negative: none. For all threads.
+   *
+   * @throws TypeError or RangeError for what is no number of milliseconds.
+   */
   get releaseInterval(): number {
     const interval = this.#parts.core.controlWord(C_INTERVAL) >>> 0;
     return interval === NEVER ? -1 : interval;
   }
   set releaseInterval(interval: number) {
+    intervalCheck(interval);
     this.#parts.core.intervalSet(interval < 0 ? NEVER : interval);
   }
 

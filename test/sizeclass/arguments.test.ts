@@ -57,3 +57,21 @@ for (const backend of backends) {
     assert.ok(primary.isValid());
   });
 }
+
+test("an interval that is none is refused, and what was set stays", () => {
+  const { primary } = sizeClass({ releaseInterval: 70 });
+  for (const interval of [Number.NaN, Number.POSITIVE_INFINITY, 0.5, 2 ** 32 + 7]) {
+    assert.throws(
+      () => {
+        primary.releaseInterval = interval;
+      },
+      {
+        name: "RangeError",
+        message: `releaseInterval must be a whole number from -2147483648 to 2147483648, not ${interval}`,
+      },
+    );
+  }
+  assert.equal(primary.releaseInterval, 70);
+  primary.releaseInterval = -3;
+  assert.equal(primary.releaseInterval, -1);
+});
