@@ -21,7 +21,7 @@ export interface SizeClassOptions {
   maximum?: number | undefined;
   /** Memory beyond 2^32, in the place of linear memory. */
   space?: AddressSpace | undefined;
-  /** Where `space` begins; without it anywhere, and shuffles depend on the place. */
+  /** Where `space` begins: at a page. Without it anywhere, and shuffles depend on the place. */
   spaceBegin?: number | undefined;
   /** Bytes of all regions: a power of two. Default: 64 MiB, in a `space` 2^40. */
   spaceSize?: number | undefined;
@@ -209,6 +209,11 @@ export function geometryOf(options: SizeClassOptions, site: Site): Geometry {
   const arrayLog = Math.log2(options.freeArray ?? 8);
   if (metadataSize % 16 !== 0) {
     throw new RangeError(`metadataSize must be a multiple of 16, not ${metadataSize}`);
+  }
+  if (site.begin % pageSize !== 0) {
+    throw new RangeError(
+      `a space must begin at a multiple of its pages of ${pageSize} bytes, not at ${site.begin}`,
+    );
   }
   regionProve(map, { regionLog, arrayLog, metadataSize, granule, pageSize });
   const seats = options.shared ? (options.threads ?? 32) : 1;

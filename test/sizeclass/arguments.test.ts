@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { wasmMemory } from "#dist/memory/index.js";
-import { sizeClass } from "#dist/sizeclass/index.js";
+import { sizeClass, sparseSpace } from "#dist/sizeclass/index.js";
 
 const backends = ["wasm", "js"] as const;
 
@@ -74,4 +74,15 @@ test("an interval that is none is refused, and what was set stays", () => {
   assert.equal(primary.releaseInterval, 70);
   primary.releaseInterval = -3;
   assert.equal(primary.releaseInterval, -1);
+});
+
+test("a space must begin at a page, so that blocks are aligned", () => {
+  for (const spaceBegin of [2 ** 44 + 8, 2 ** 44 + 1, 2 ** 44 + 2048]) {
+    assert.throws(() => sizeClass({ space: sparseSpace(), spaceBegin }), {
+      name: "RangeError",
+      message: `a space must begin at a multiple of its pages of 4096 bytes, not at ${spaceBegin}`,
+    });
+  }
+  const a = sizeClass({ space: sparseSpace(), spaceBegin: 2 ** 44 + 4096 });
+  assert.equal(a.memalign(4096, 10) % 4096, 0);
 });
