@@ -137,7 +137,7 @@ export function goodSize(size: u32): u32 {
 export function metaOf(p: usize): usize {
   const cls: u32 = classAt(p);
   if (cls === 0) return largeMeta(p);
-  if (metaUnits === 0) return 0;
+  if (metaUnits === 0 || blockBegin(p) === 0) return 0;
   const chunk: u32 = ((p - regionAt(cls)) / 16 / load32(infoOf(cls), R_UNITS)) >>> 0;
   return arrayAt(cls) - (chunk + 1) * metaUnits * 16;
 }

@@ -86,3 +86,18 @@ test("a space must begin at a page, so that blocks are aligned", () => {
   const a = sizeClass({ space: sparseSpace(), spaceBegin: 2 ** 44 + 4096 });
   assert.equal(a.memalign(4096, 10) % 4096, 0);
 });
+
+for (const backend of backends) {
+  test(`${backend}: an address that no block has has no metadata`, () => {
+    const heap = sizeClass({ backend, metadataSize: 16 });
+    const p = heap.malloc(100);
+    const begin = heap.primary.regionBegin(heap.primary.classOf(p));
+    assert.notEqual(heap.metadata(p + 100), 0);
+    assert.equal(heap.primary.metadata(p + 100), heap.metadata(p));
+    for (const at of [2 ** 20, 2 ** 21 - 2 ** 18 - 1, 2 ** 21 - 2 ** 18, 2 ** 21 - 1]) {
+      assert.equal(heap.blockBegin(begin + at), 0);
+      assert.equal(heap.metadata(begin + at), 0);
+      assert.equal(heap.primary.metadata(begin + at), 0);
+    }
+  });
+}
