@@ -34,7 +34,7 @@ export interface RegionStats {
   readonly mappedBytes: number;
   readonly metadataBytes: number;
   readonly arrayBytes: number;
-  /** Taken from the region, and given back to it, by caches. */
+  /** Taken from the region, and given back to it, by caches: modulo 2^32. */
   readonly allocations: number;
   readonly frees: number;
   readonly freeChunks: number;
@@ -51,6 +51,11 @@ export interface PrimaryParts {
   readonly words: Words;
   /** Bytes of a mapping that are in physical memory, where that can be known. */
   readonly resident: ((address: number, bytes: number) => number) | undefined;
+}
+
+/** The counts go round after 2^32; their difference does not. */
+function inUse({ allocations, frees }: RegionStats): number {
+  return (allocations - frees) >>> 0;
 }
 
 /**
@@ -213,7 +218,7 @@ export class Primary {
       all.reduce((total, one) => total + of(one), 0);
     const mapped = Math.floor(sum((one) => one.mappedBytes) / 2 ** 20);
     const allocations = sum((one) => one.allocations);
-    const remains = allocations - sum((one) => one.frees);
+    const remains = sum(inUse);
     const head = `Stats: SizeClassAllocator64: ${mapped}M mapped in ${allocations} allocations; `;
     return `${head}remains ${remains}\n${all.map((one) => this.#line(one)).join("")}`;
   }
@@ -225,16 +230,15 @@ export class Primary {
 
   #line(one: RegionStats): string {
     const { id, size, mappedBytes, allocations, frees, freeChunks, chunks, releases } = one;
-    const inUse = allocations - frees;
-    const rss = this.#resident(one) >>> 10;
+    const rss = Math.floor(this.#resident(one) / 1024);
     return (
       `  ${String(id).padStart(2, "0")} (${size}): mapped: ${mappedBytes / 1024}K` +
-      ` allocs: ${allocations} frees: ${frees} inuse: ${inUse}` +
+      ` allocs: ${allocations} frees: ${frees} inuse: ${inUse(one)}` +
       ` num_freed_chunks ${freeChunks} avail: ${chunks} rss: ${rss}K releases: ${releases}\n`
     );
   }
 
-  /** Where nobody can say what is in physical memory: all that was never released. */
+  /** Where nobody can say what is in physical memory: all that is mapped. */
   #resident(one: RegionStats): number {
     const { resident } = this.#parts;
     if (resident) return resident(this.regionBegin(one.id), one.mappedBytes);

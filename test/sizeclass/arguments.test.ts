@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { wasmMemory } from "#dist/memory/index.js";
 import { sizeClass, sparseSpace } from "#dist/sizeclass/index.js";
+import { R_ALLOCS, R_FREES, REGION_SIZE, REGIONS } from "#dist/sizeclass/layout.js";
 
 const backends = ["wasm", "js"] as const;
 
@@ -101,3 +102,17 @@ for (const backend of backends) {
     }
   });
 }
+
+test("printed figures are right beyond 4 GiB, and after 2^32 operations", () => {
+  const space = sparseSpace();
+  space.resident = () => 2 ** 33 + 2 ** 20;
+  const a = sizeClass({ space });
+  const id = a.primary.classOf(a.malloc(100));
+  assert.match(a.printStats(), / inuse: 128 .* rss: 8389632K /);
+  // The counts are words, and go round.
+  const info = a.primary.spaceBegin + a.primary.spaceSize + REGIONS + id * REGION_SIZE;
+  space.store32(info + R_ALLOCS, 28);
+  space.store32(info + R_FREES, 2 ** 32 - 100);
+  assert.match(a.printStats(), /remains 128\n.* inuse: 128 /);
+  assert.ok(a.primary.isValid());
+});
