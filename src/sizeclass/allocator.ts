@@ -62,6 +62,7 @@ export class SizeClassAllocator {
   protected core: SizeClassCore;
   readonly #geometry: Geometry;
   readonly #end: () => void;
+  #ended = false;
 
   /** Use sizeClass. */
   constructor(parts: AllocatorParts) {
@@ -205,10 +206,13 @@ export class SizeClassAllocator {
     );
   }
 
-  /** Ends the allocator and all its blocks: later calls throw. */
+  /** Ends the allocator and all its blocks: later calls throw, of `primary` too. */
   destroy(): void {
-    this.#end();
+    if (this.#ended) return;
+    this.#ended = true;
     this.core = coreEnded();
+    this.primary.end(this.core);
+    this.#end();
   }
 
   [Symbol.dispose](): void {

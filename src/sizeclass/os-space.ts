@@ -11,7 +11,7 @@ export interface OsSpaceOptions {
  * Addresses of the process, reserved at once, committed as they are mapped, and given back as they
  * are released. For other native code the blocks are ordinary memory.
  *
- * Accesses are checked by nobody: an address that is not mapped ends the process.
+ * Accesses in it are checked by nobody: an address that is not mapped ends the process.
  */
 export class OsSpace extends WindowSpace {
   readonly kind = "OS pages";
@@ -19,6 +19,7 @@ export class OsSpace extends WindowSpace {
   /** Bytes that are reserved. */
   readonly bytes: number;
   readonly #os: OsPages;
+  #ended = false;
 
   /** Use osSpace. */
   constructor(os: OsPages, begin: number, bytes: number) {
@@ -29,38 +30,56 @@ export class OsSpace extends WindowSpace {
   }
 
   map(address: number, bytes: number): boolean {
-    if (address < this.begin || address + bytes > this.begin + this.bytes) return false;
-    return this.#os.commit(address, bytes);
+    return this.#has(address, bytes) && this.#os.commit(address, bytes);
   }
 
   /** The range stays reserved, and committed, but has no memory. */
   unmap(address: number, bytes: number): void {
-    this.#os.decommit(address, bytes);
+    this.release(address, bytes);
   }
 
   release(address: number, bytes: number): void {
-    this.#os.decommit(address, bytes);
+    if (this.#has(address, bytes)) this.#os.decommit(address, bytes);
   }
 
   /** Bytes of a range that are in physical memory, as the kernel says. */
   resident(address: number, bytes: number): number {
-    return this.#os.resident(address, bytes);
+    return this.#has(address, bytes) ? this.#os.resident(address, bytes) : 0;
   }
 
-  /** Gives the address space back: nobody may touch it any more. */
+  /** Gives the address space back: nobody may touch it any more, for it may be another's then. */
   end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
     this.windowsForget();
     this.#os.release(this.begin, this.bytes);
   }
 
-  /** The bytes at an address, for as long as they are mapped. */
+  /**
+   * The bytes at an address, for as long as they are mapped.
+   *
+   * @throws RangeError outside of the space, and when it has ended.
+   */
   view(address: number, bytes: number): Uint8Array {
+    this.#need(address, bytes);
     return new Uint8Array(this.#os.view(address, bytes));
   }
 
   /** Each counts as external memory of the engine: 16 MiB at a time are few. */
   protected windowAt(address: number): Uint32Array {
+    this.#need(address, 1);
     return new Uint32Array(this.#os.view(address, WINDOW));
+  }
+
+  #has(address: number, bytes: number): boolean {
+    return !this.#ended && address >= this.begin && address + bytes <= this.begin + this.bytes;
+  }
+
+  #need(address: number, bytes: number): void {
+    if (this.#has(address, bytes)) return;
+    throw new RangeError(
+      this.#ended ? "the address space has ended" : `nothing is reserved at ${address}`,
+    );
   }
 }
 

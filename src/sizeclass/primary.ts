@@ -68,7 +68,7 @@ export class Primary {
   readonly regionBytes: number;
   readonly spaceBegin: number;
   readonly spaceSize: number;
-  readonly #parts: PrimaryParts;
+  #parts: PrimaryParts;
 
   /** Use sizeClass. */
   constructor(parts: PrimaryParts) {
@@ -77,6 +77,11 @@ export class Primary {
     this.regionBytes = 2 ** parts.geometry.regionLog;
     this.spaceBegin = parts.geometry.space;
     this.spaceSize = parts.geometry.spaceSize;
+  }
+
+  /** For the allocator itself: from now on a core that only throws answers. */
+  end(core: SizeClassCore): void {
+    this.#parts = { ...this.#parts, core };
   }
 
   /** Where a class has its region. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { wasmMemory } from "#dist/memory/index.js";
-import { sizeClass, sparseSpace } from "#dist/sizeclass/index.js";
+import { attachSizeClass, sizeClass, sparseSpace } from "#dist/sizeclass/index.js";
 import { R_ALLOCS, R_FREES, REGION_SIZE, REGIONS } from "#dist/sizeclass/layout.js";
 
 const backends = ["wasm", "js"] as const;
@@ -115,4 +115,23 @@ test("printed figures are right beyond 4 GiB, and after 2^32 operations", () => 
   space.store32(info + R_FREES, 2 ** 32 - 100);
   assert.match(a.printStats(), /remains 128\n.* inuse: 128 /);
   assert.ok(a.primary.isValid());
+});
+
+test("what is ended answers no more, and ends once", () => {
+  let ended = 0;
+  const a = sizeClass({ space: sparseSpace(), onUnmap: () => ended++ });
+  const { primary } = a;
+  const p = a.malloc(100);
+  a.destroy();
+  a.destroy();
+  assert.equal(ended, 1);
+  const gone = { code: "ERR_HEAP_DESTROYED" };
+  assert.throws(() => a.free(p), gone);
+  assert.throws(() => primary.getFrom(1, 1), gone);
+  assert.throws(() => primary.stats(), gone);
+  const heap = sizeClass({ shared: true });
+  const mine = attachSizeClass(heap.handle());
+  mine.detach();
+  assert.throws(() => mine.primary.getFrom(1, 1), gone);
+  heap.primary.getFrom(1, 1);
 });

@@ -36,6 +36,31 @@ test("2^40 bytes of space, reserved: blocks, metadata, iteration", { skip: missi
   assert.throws(() => a.malloc(1), /destroyed/);
 });
 
+test("a space ends once, whoever has its addresses next, and answers no more", {
+  skip: missing,
+}, () => {
+  const space = osSpace();
+  const a = sizeClass({ space });
+  const { primary } = a;
+  const p = a.malloc(100);
+  assert.throws(() => space.view(space.begin - 4096, 4096), /nothing is reserved at/);
+  assert.throws(() => space.load32(space.begin + space.bytes), /nothing is reserved at/);
+  a.destroy();
+  const next = osSpace();
+  a.destroy();
+  space.end();
+  assert.equal(next.map(next.begin, 4096), true, "still reserved");
+  next.store32(next.begin, 7);
+  assert.equal(space.map(p, 4096), false);
+  assert.equal(space.resident(p, 4096), 0);
+  space.release(next.begin, 4096);
+  assert.equal(next.load32(next.begin), 7);
+  assert.throws(() => space.load32(p), /^RangeError: the address space has ended$/);
+  assert.throws(() => space.view(p, 4), /the address space has ended/);
+  assert.throws(() => primary.stats(), { code: "ERR_HEAP_DESTROYED" });
+  next.end();
+});
+
 test("what was freed leaves physical memory at the next release", { skip: missing }, () => {
   const space = osSpace();
   let now = 0;
