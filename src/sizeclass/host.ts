@@ -52,10 +52,11 @@ function clock(now: () => number): number {
   return (Math.floor(now()) % (2 ** 32 - 1)) + 1;
 }
 
-/** An instance over linear memory. */
+/** An instance over linear memory. `foreign`: others may hold the source, and grow it. */
 export function linearCore(
   backend: BackEnd,
   source: MemorySource,
+  foreign: boolean,
   geometry: Geometry,
   hooks: SpaceHooks,
 ): SizeClassCore {
@@ -74,7 +75,7 @@ export function linearCore(
     now: () => clock(hooks.now),
     pause: (rounds) => shared && pause(rounds >>> 0),
   };
-  const core = backend === "wasm" ? wasmCore(host, source, shared) : jsCore(host, source);
+  const core = backend === "wasm" ? wasmCore(host, source, shared) : jsCore(host, source, foreign);
   place.core = core;
   return core;
 }
@@ -89,13 +90,15 @@ function wasmCore(host: SpaceHost, source: MemorySource, shared: boolean): SizeC
   return exports as unknown as SizeClassCore;
 }
 
-function jsCore(host: SpaceHost, source: MemorySource): SizeClassCore {
-  if (!source.capabilities.shared) return createJs(host);
-  const core = createSharedJs(host);
-  return source.capabilities.canGrow ? refreshing(core) : core;
+function jsCore(host: SpaceHost, { capabilities }: MemorySource, foreign: boolean): SizeClassCore {
+  const { shared, canGrow, detaches } = capabilities;
+  const core = shared ? createSharedJs(host) : createJs(host);
+  return foreign && (shared ? canGrow : detaches) ? refreshing(core) : core;
 }
 
-/** Another thread may have grown the memory: views of a shared one stay, but end too early. */
+/**
+ * Somebody else may have grown the memory: then views are empty, or end too early if it is shared.
+ */
 function refreshing(core: SizeClassCore): SizeClassCore {
   const guard =
     (call: (...args: number[]) => unknown) =>

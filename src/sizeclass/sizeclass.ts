@@ -65,7 +65,7 @@ export function attachSizeClass(
   const parts = partsOf(
     geometry,
     options,
-    (hooks) => linearCore(backend, source, geometry, hooks),
+    (hooks) => linearCore(backend, source, true, geometry, hooks),
     {
       load32: (p) => Atomics.load(new Uint32Array(source.buffer), p / 4),
       store32: (p, value) => void Atomics.store(new Uint32Array(source.buffer), p / 4, value),
@@ -105,6 +105,7 @@ function linearMake(options: SizeClassOptions): SizeClassHeap {
   if (source.capabilities.shared !== shared) {
     throw new RangeError(`${source.kind} is ${shared ? "not shared" : "shared: say shared: true"}`);
   }
+  const foreign = shared || options.memory !== undefined;
   const { canGrow } = source.capabilities;
   const limit = canGrow ? SLICES_LIMIT * SLICE_BYTES : source.buffer.byteLength;
   const pageSize = source.pages?.pageBytes ?? 4096;
@@ -119,7 +120,7 @@ function linearMake(options: SizeClassOptions): SizeClassHeap {
   const parts = partsOf(
     geometry,
     options,
-    (hooks) => linearCore(backend, source, geometry, hooks),
+    (hooks) => linearCore(backend, source, foreign, geometry, hooks),
     words,
     source.pages?.resident?.bind(source.pages),
   );

@@ -2,7 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { wasmMemory } from "#dist/memory/index.js";
-import { attachSizeClass, sizeClass, sparseSpace } from "#dist/sizeclass/index.js";
+import {
+  attachSizeClass,
+  type SizeClassHeap,
+  sizeClass,
+  sparseSpace,
+} from "#dist/sizeclass/index.js";
 import { R_ALLOCS, R_FREES, REGION_SIZE, REGIONS } from "#dist/sizeclass/layout.js";
 
 const backends = ["wasm", "js"] as const;
@@ -134,4 +139,42 @@ test("what is ended answers no more, and ends once", () => {
   mine.detach();
   assert.throws(() => mine.primary.getFrom(1, 1), gone);
   heap.primary.getFrom(1, 1);
+});
+
+for (const backend of backends) {
+  test(`${backend}: somebody else grows the memory that was given`, () => {
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 4096 });
+    const heap = sizeClass({ backend, memory });
+    const blocks = [heap.malloc(32)];
+    for (const size of [32, 500, 300_000]) {
+      memory.grow(1);
+      const p = heap.malloc(size);
+      assert.notEqual(p, 0);
+      heap.u8.fill(1, p, p + size);
+      blocks.push(p);
+    }
+    memory.grow(1);
+    assert.equal(new Set(blocks).size, 4);
+    for (const p of blocks) heap.free(p);
+    assert.ok(heap.primary.isValid());
+  });
+}
+
+test("two allocators in one memory keep to themselves while both grow", () => {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 16384 });
+  const heaps = backends.map((backend) => sizeClass({ backend, memory }));
+  const live: [SizeClassHeap, number, number][] = [];
+  for (let i = 0; i < 200; i++) {
+    const heap = heaps[i % 2] as SizeClassHeap;
+    const size = i % 10 < 2 ? 150_000 + i * 100 : i * 50;
+    const p = heap.malloc(size);
+    assert.notEqual(p, 0);
+    heap.u8.fill(i, p, p + size);
+    live.push([heap, p, size]);
+  }
+  for (const [i, [heap, p, size]] of live.entries()) {
+    assert.ok(heap.u8.subarray(p, p + size).every((byte) => byte === i));
+    heap.free(p);
+  }
+  assert.ok(heaps.every((heap) => heap.primary.isValid()));
 });
