@@ -101,7 +101,8 @@ function wideMake(options: SizeClassOptions, space: AddressSpace): SizeClassAllo
 
 function linearMake(options: SizeClassOptions): SizeClassHeap {
   const { backend = "wasm", shared = false, maximum } = options;
-  const source = sourceReleasing(sourceOf(backend, options), options.release);
+  const given = sourceOf(backend, options);
+  const source = sourceReleasing(given, options.release);
   if (source.capabilities.shared !== shared) {
     throw new RangeError(`${source.kind} is ${shared ? "not shared" : "shared: say shared: true"}`);
   }
@@ -110,7 +111,8 @@ function linearMake(options: SizeClassOptions): SizeClassHeap {
   const limit = canGrow ? SLICES_LIMIT * SLICE_BYTES : source.buffer.byteLength;
   const pageSize = source.pages?.pageBytes ?? 4096;
   const geometry = geometryOf(options, { ...LINEAR, pageSize, begin: source.start, limit });
-  roomEnsure(source, geometry);
+  roomEnsure(source, geometry, given.capabilities.zeroed && !used.has(given));
+  used.add(given);
   const words: Words = {
     load32: (p) => new Uint32Array(source.buffer)[p / 4] as number,
     store32(p, value) {
@@ -146,8 +148,11 @@ function newMemory(shared: boolean | undefined, maximum: number | undefined): Ne
   return { shared, maximum: maximum ?? (shared ? 2 ** 28 : undefined) };
 }
 
+/** Sources that have served before: only at first are they zero. */
+const used = new WeakSet<MemorySource>();
+
 /** The space and the control area are there at once; what is not touched costs addresses only. */
-function roomEnsure(source: MemorySource, geometry: Geometry): void {
+function roomEnsure(source: MemorySource, geometry: Geometry, zeroed: boolean): void {
   const missing = geometry.large - source.buffer.byteLength;
   if (missing > 0 && source.grow(slicesFor(missing)) === 0) {
     throw new RangeError(
@@ -159,7 +164,7 @@ function roomEnsure(source: MemorySource, geometry: Geometry): void {
   if (source.pages?.needsCommit && !source.pages.commit(control, controlBytes)) {
     throw outOfMemory("sizeClass", controlBytes);
   }
-  if (!source.capabilities.zeroed) new Uint8Array(source.buffer, control, controlBytes).fill(0);
+  if (!zeroed) new Uint8Array(source.buffer, control, controlBytes).fill(0);
   topWrite(source, geometry, Math.floor(source.buffer.byteLength / SLICE_BYTES));
 }
 

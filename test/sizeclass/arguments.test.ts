@@ -178,3 +178,16 @@ test("two allocators in one memory keep to themselves while both grow", () => {
   }
   assert.ok(heaps.every((heap) => heap.primary.isValid()));
 });
+
+test("a source that served an allocator before serves a new one from the beginning", () => {
+  const memory = wasmMemory();
+  for (const spaceSize of [2 ** 26, 2 ** 25, 2 ** 26]) {
+    const heap = sizeClass({ memory, spaceSize });
+    assert.deepEqual(heap.primary.stats(), []);
+    assert.equal(heap.largeStats().allocations, 0);
+    for (let i = 0; i < 40_000; i++) heap.u32.fill(0xffffffff, heap.malloc(100) / 4, 25);
+    heap.malloc(300_000);
+    assert.ok(heap.primary.isValid());
+    heap.destroy();
+  }
+});
