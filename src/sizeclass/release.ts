@@ -71,9 +71,12 @@ export function regionRelease(cls: u32): u32 {
   const chunks: u32 = chunkCount(info);
   if (!bitsMap(cls, bitsBytes(chunks))) return NONE;
   const twice: u32 = bitsSet(cls, chunks);
+  const before: u32 = load32(info, R_FREED);
   store32(info, R_REWRITE, 1);
   arrayRewrite(cls);
   store32(info, R_REWRITE, 0);
+  // A chunk that was free twice came back once.
+  store32(info, R_FREES, (load32(info, R_FREES) + load32(info, R_FREED) - before) >>> 0);
   rangesRelease(cls, chunks);
   return twice;
 }
