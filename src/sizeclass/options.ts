@@ -59,7 +59,10 @@ export interface SizeClassOptions {
   onError?: ErrorHandler | undefined;
   /** Called once for each region that is full, while requests go on to larger classes. */
   onExhausted?: ((error: SizeClassError) => void) | undefined;
-  /** Called after each mapping, and before the end of one. */
+  /**
+   * Called after each mapping, and before the end of one, while a lock is held: they and `now` must
+   * not call the allocator. What they throw is thrown by a microtask.
+   */
   onMap?: ((address: number, bytes: number) => void) | undefined;
   onUnmap?: ((address: number, bytes: number) => void) | undefined;
   /** Milliseconds since any moment: the clock of releases. Default: performance.now. */

@@ -184,15 +184,27 @@ function partsOf(
   const hooks: SpaceHooks = {
     onError: (code, size) => told(options, map, geometry, code, size),
     onGrow: () => parts.grown(),
-    onMap: options.onMap ?? (() => {}),
-    onUnmap: options.onUnmap ?? (() => {}),
-    now: options.now ?? (() => performance.now()),
+    onMap: (address, bytes) => void safely(() => options.onMap?.(address, bytes)),
+    onUnmap: (address, bytes) => void safely(() => options.onUnmap?.(address, bytes)),
+    now: () => safely(() => options.now?.()) ?? performance.now(),
   };
   const core = start(hooks);
   coreBind(core, geometry, map.rounded);
   const primary = new Primary({ core, map, geometry, words, resident });
   const parts: StartedParts = { core, primary, geometry, end: () => {}, grown: () => {} };
   return parts;
+}
+
+/** Calls back while a lock is held: what is thrown comes when nobody holds it any more. */
+function safely<R>(call: () => R): R | undefined {
+  try {
+    return call();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+    return undefined;
+  }
 }
 
 /** What the core has to say: mistakes throw, what is full is reported. */

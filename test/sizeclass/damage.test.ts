@@ -1,9 +1,13 @@
 /** Mistakes of callers and failures of hosts at bad moments: what they must leave whole. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { sizeClass } from "#dist/sizeclass/index.js";
+import { type SizeClassAllocator, sizeClass } from "#dist/sizeclass/index.js";
 
 const backends = ["wasm", "js"] as const;
+
+function statsOf(a: SizeClassAllocator, id: number) {
+  return a.primary.stats().find((each) => each.id === id);
+}
 
 for (const backend of backends) {
   test(`${backend}: after a double free was found all counts are right`, () => {
@@ -17,5 +21,31 @@ for (const backend of backends) {
     primary.returnTo(5, [q]);
     assert.ok(primary.isValid());
     primary.releaseAll();
+  });
+}
+
+for (const backend of backends) {
+  test(`${backend}: callbacks that throw leave no lock behind; their errors come later`, (t) => {
+    const later: (() => void)[] = [];
+    t.mock.method(globalThis, "queueMicrotask", (call: () => void) => later.push(call));
+    const fails = () => {
+      throw new Error("mine");
+    };
+    let quiet = true;
+    const call = () => (quiet ? undefined : fails());
+    const heap = sizeClass({ backend, onMap: call, onUnmap: call, releaseInterval: 0, now: fails });
+    quiet = false;
+    const blocks = [heap.malloc(100), heap.malloc(300_000)];
+    assert.ok(blocks.every((p) => p !== 0));
+    for (const p of blocks) heap.free(p);
+    const chunks = heap.primary.getFrom(9, 100);
+    for (const p of chunks) heap.free(p);
+    heap.drain();
+    assert.ok(heap.primary.forceLock(), "all locks were left");
+    heap.primary.forceUnlock();
+    assert.ok(heap.primary.isValid());
+    assert.ok((statsOf(heap, 9)?.releases as number) > 0, "released by another clock");
+    assert.ok(later.length >= 5);
+    for (const thrown of later) assert.throws(thrown, /^Error: mine$/);
   });
 }
