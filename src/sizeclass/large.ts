@@ -124,15 +124,25 @@ function countAdd(offset: u32, n: u32): void {
   store32(control + offset, 0, (load32(control + offset, 0) + n) >>> 0);
 }
 
-/** Unmaps the mapping that begins at `head`, or leaves it to the next who has the lock. */
-export function largeFree(head: usize): void {
+/**
+ * Unmaps the mapping that begins at `head`, or leaves it to the next who has the lock. False: there
+ * is none any more, another thread was quicker.
+ */
+export function largeFree(head: usize): bool {
   const page: u32 = ((head - large) / pageSize) >>> 0;
   if (!lockTake(control + C_LOCK)) {
     latePush(head, page);
-    return;
+    return true;
   }
-  mappingEnd(page);
+  const begins: bool = mappingBegins(page);
+  if (begins) mappingEnd(page);
   lockLeave(control + C_LOCK);
+  return begins;
+}
+
+function mappingBegins(page: u32): bool {
+  if (page >= largePages) return false;
+  return ((load32(largeStarts() + (page >>> 5) * 4, 0) >>> (page & 31)) & 1) !== 0;
 }
 
 function mappingEnd(page: u32): void {
@@ -155,12 +165,17 @@ function latePush(head: usize, page: u32): void {
   }
 }
 
-/** One at a time, as in `lateTake`. */
+/**
+ * One at a time, as in `lateTake`. A block that was freed twice makes a circle of links: where no
+ * mapping begins any more, the list ends.
+ */
 function lateUnmap(): void {
   let link: u32 = atomicLoad(control, C_LATE);
   while (link !== 0) {
     const page: u32 = link - 1;
-    if (atomicCas(control, C_LATE, link, load32(addressOf(page), H_LINK))) mappingEnd(page);
+    const begins: bool = mappingBegins(page);
+    const next: u32 = begins ? load32(addressOf(page), H_LINK) : 0;
+    if (atomicCas(control, C_LATE, link, next) && begins) mappingEnd(page);
     link = atomicLoad(control, C_LATE);
   }
 }

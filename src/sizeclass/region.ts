@@ -193,7 +193,8 @@ export function latePush(cls: u32, compact: u32): void {
 /**
  * One at a time: whoever dies has only that one. Others push meanwhile, but only the lock's holder
  * takes off, so that a first one that is the same has the same behind it. A link that was
- * overwritten ends the list: the chunks behind it are lost.
+ * overwritten ends the list: the chunks behind it are lost. Links go as they are followed, or a
+ * chunk that was pushed twice would make a circle of the list.
  */
 function lateTake(cls: u32): void {
   const info: usize = infoOf(cls);
@@ -202,8 +203,10 @@ function lateTake(cls: u32): void {
   let link: u32 = atomicLoad(info, R_LATE);
   while (link !== 0 && chunksRoom(cls, 1)) {
     const good: bool = link <= end && (link - 1) % units === 0;
-    const next: u32 = good ? load32(regionAt(cls) + (link - 1) * 16, 0) : 0;
+    const p: usize = regionAt(cls) + (link - 1) * 16;
+    const next: u32 = good ? load32(p, 0) : 0;
     if (atomicCas(info, R_LATE, link, next) && good) {
+      store32(p, 0, 0);
       store32(arrayAt(cls) + load32(info, R_FREED) * 4, 0, link - 1);
       chunksGive(cls, 1);
     }

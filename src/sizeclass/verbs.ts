@@ -77,8 +77,8 @@ export function freeChecked(p: usize): u32 {
 
 function freeLarge(p: usize): u32 {
   const what: u32 = pointerLarge(p);
-  if (what === PTR_GOOD) largeFree(largeOf(p));
-  return what;
+  if (what !== PTR_GOOD || largeFree(largeOf(p))) return what;
+  return PTR_FOREIGN;
 }
 
 /** What p is. A free chunk counts as a block: nothing here says that it is none. */

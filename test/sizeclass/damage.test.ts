@@ -1,9 +1,19 @@
 /** Mistakes of callers and failures of hosts at bad moments: what they must leave whole. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type SizeClassAllocator, sizeClass } from "#dist/sizeclass/index.js";
+import {
+  type SizeClassAllocator,
+  type SizeClassOptions,
+  sizeClass,
+} from "#dist/sizeclass/index.js";
 
 const backends = ["wasm", "js"] as const;
+
+/** Caches take one chunk at a time: two fill them. */
+const one: SizeClassOptions = {
+  map: { bits: 3, minLog: 4, midLog: 8, maxLog: 17, cachedHint: 1, bytesCachedLog: 10 },
+  freeArray: 4,
+};
 
 function statsOf(a: SizeClassAllocator, id: number) {
   return a.primary.stats().find((each) => each.id === id);
@@ -47,5 +57,34 @@ for (const backend of backends) {
     assert.ok((statsOf(heap, 9)?.releases as number) > 0, "released by another clock");
     assert.ok(later.length >= 5);
     for (const thrown of later) assert.throws(thrown, /^Error: mine$/);
+  });
+}
+
+for (const backend of backends) {
+  test(`${backend}: a chunk that is freed twice under the lock is twice on the array, not more`, () => {
+    const heap = sizeClass({ backend, ...one, releaseInterval: -1 });
+    const [p, q, r] = heap.primary.getFrom(20, 3) as [number, number, number];
+    const before = statsOf(heap, 20)?.freeChunks as number;
+    assert.ok(heap.primary.forceLock());
+    for (const each of [p, p, q, p, r, q, q, r]) heap.free(each);
+    heap.primary.forceUnlock();
+    heap.primary.getFrom(20, 0); // takes what was left under the lock
+    assert.ok((statsOf(heap, 20)?.freeChunks as number) <= before + 7);
+    heap.drain();
+    assert.throws(() => heap.primary.releaseAll(), { code: "ERR_DOUBLE_FREE" });
+  });
+
+  test(`${backend}: a large block that is freed twice under the lock goes once`, () => {
+    const heap = sizeClass({ backend });
+    const [p, q] = [heap.malloc(300_000), heap.malloc(300_000)];
+    assert.ok(heap.primary.forceLock());
+    for (const each of [p, q, p, p, q]) heap.free(each);
+    heap.primary.forceUnlock();
+    const next = heap.malloc(300_000);
+    assert.equal(heap.largeStats().frees, 2);
+    assert.ok(heap.primary.isValid());
+    heap.free(next);
+    assert.throws(() => heap.free(next), { code: "ERR_FOREIGN_POINTER" });
+    assert.equal(heap.largeStats().mappedBytes, 0);
   });
 }
