@@ -2,11 +2,12 @@
  * A thread's own chunks: the fast path. A stack for each class, filled and emptied in batches, so
  * that a region's lock is taken once for many blocks.
  */
-import { atomicCas, atomicLoad } from "../core/atomics.ts";
+import { atomicCas, atomicLoad, atomicStore } from "../core/atomics.ts";
 import { errorRaise, load32, memoryCopy, store32 } from "../core/glue.ts";
 import { classes } from "./classes.ts";
 import {
   ARRAY_FULL,
+  C_SEATS,
   CACHE_HEAD,
   DOUBLE_FREE,
   K_BOUND,
@@ -22,7 +23,16 @@ import { lockLeave, lockTake } from "./lock.ts";
 import { chunksGive, chunksRoom, chunksTake, latePush } from "./region.ts";
 import { regionRelease, releaseMaybe } from "./release.ts";
 import { scale } from "./space.ts";
-import { arrayAt, cache, cacheAt, cacheShift, cacheStacks, infoOf, regionAt } from "./state.ts";
+import {
+  arrayAt,
+  cache,
+  cacheAt,
+  cacheShift,
+  cacheStacks,
+  control,
+  infoOf,
+  regionAt,
+} from "./state.ts";
 
 /** A chunk of a class, or 0. */
 export function chunkPop(cls: u32): usize {
@@ -136,14 +146,24 @@ function foundTell(cls: u32, found: u32): void {
   else errorRaise(DOUBLE_FREE + cls, found);
 }
 
-/** Gives back all that the cache of a seat has; of this thread's own for NONE. */
+/**
+ * Gives back all that the cache of a seat has, and then the seat; for NONE all that this thread's
+ * own cache has. What is found wrong is told at the end, because the host may throw.
+ */
 export function cacheDrain(seat: u32): void {
   const base: usize = seat === NONE ? cache : cacheAt(seat);
+  let wrong: u32 = 0;
+  let what: u32 = NONE;
   for (let cls: u32 = 1; cls < classes; cls++) {
     const count: u32 = load32(base + cls * 8, K_COUNT);
     const found: u32 = count === 0 ? NONE : drain(base, cls, count);
-    if (found !== NONE) foundTell(cls, found);
+    if (found !== NONE) {
+      wrong = cls;
+      what = found;
+    }
   }
+  if (seat !== NONE) atomicStore(control + C_SEATS + seat * 4, 0, 0);
+  if (wrong !== 0) foundTell(wrong, what);
 }
 
 /** Releases what can be of a region, whatever the interval says. */

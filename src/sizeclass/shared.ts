@@ -80,12 +80,20 @@ export class SharedSizeClassHeap extends SizeClassHeap {
     return worker;
   }
 
-  /** Gives the cache and the seat of this thread back. Later calls throw. */
+  /**
+   * Gives the cache and the seat of this thread back. Later calls throw.
+   *
+   * @throws SizeClassError ERR_DOUBLE_FREE when a release finds a chunk twice; the thread has
+   * detached all the same.
+   */
   detach(): void {
     if (!this.#attached) return;
     this.#attached = false;
-    this.core.seatLeave(this.threadId);
-    super.destroy();
+    try {
+      this.core.seatLeave(this.threadId);
+    } finally {
+      super.destroy();
+    }
   }
 
   /** detach: the memory and the blocks of other threads live on. */

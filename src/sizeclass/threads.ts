@@ -65,12 +65,7 @@ function seatOf(number: u32, from: u32): u32 {
 /** Gives back what a thread's cache has, and then its seat. */
 export function seatLeave(number: u32): void {
   const seat: u32 = seatOf(number, 0);
-  if (seat !== NONE) seatEmpty(seat);
-}
-
-function seatEmpty(seat: u32): void {
-  cacheDrain(seat);
-  atomicStore(control + C_SEATS + seat * 4, 0, 0);
+  if (seat !== NONE) cacheDrain(seat);
 }
 
 /**
@@ -108,7 +103,7 @@ function lockInherit(p: usize): bool {
 function seatsInherit(): void {
   let seat: u32 = seatOf(ticket, 0);
   while (seat !== NONE) {
-    if (cacheAt(seat) !== cache) seatEmpty(seat);
+    if (cacheAt(seat) !== cache) cacheDrain(seat);
     seat = seatOf(ticket, seat + 1);
   }
 }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  attachSizeClass,
   type SizeClassAllocator,
   type SizeClassOptions,
   sizeClass,
@@ -86,5 +87,27 @@ for (const backend of backends) {
     heap.free(next);
     assert.throws(() => heap.free(next), { code: "ERR_FOREIGN_POINTER" });
     assert.equal(heap.largeStats().mappedBytes, 0);
+  });
+}
+
+for (const backend of backends) {
+  test(`${backend}: a double free that is found at the end leaves the seat and every cache`, () => {
+    const shared = true;
+    const heap = sizeClass({ backend, ...one, shared, threads: 2, releaseInterval: 0 });
+    const mine = attachSizeClass(heap.handle());
+    const sizes = [4096, 8192, 16384];
+    for (const size of sizes) {
+      const p = mine.malloc(size);
+      mine.free(p);
+      if (size === 4096) mine.free(p);
+    }
+    assert.throws(() => mine.detach(), { code: "ERR_DOUBLE_FREE" });
+    mine.detach();
+    assert.throws(() => mine.malloc(1), { code: "ERR_HEAP_DESTROYED" });
+    for (const figures of heap.primary.stats()) {
+      assert.equal(figures.allocations, figures.frees, `class ${figures.id}`);
+    }
+    attachSizeClass(heap.handle()).detach();
+    assert.ok(heap.primary.isValid());
   });
 }
