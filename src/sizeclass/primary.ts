@@ -206,6 +206,7 @@ export class Primary {
     return Boolean(this.#parts.core.locksTake());
   }
 
+  /** Leaves the locks that this thread has. */
   forceUnlock(): void {
     this.#parts.core.locksLeaveAll();
   }

@@ -133,9 +133,12 @@ function locksLeave(end: u32): void {
   for (let cls: u32 = end - 1; cls !== 0; cls--) lockLeave(infoOf(cls) + R_LOCK);
 }
 
+/** Leaves those that this thread has. */
 export function locksLeaveAll(): void {
-  lockLeave(control + C_LOCK);
-  locksLeave(classes);
+  if (atomicLoad(control, C_LOCK) === ticket) lockLeave(control + C_LOCK);
+  for (let cls: u32 = classes - 1; cls !== 0; cls--) {
+    if (atomicLoad(infoOf(cls), R_LOCK) === ticket) lockLeave(infoOf(cls) + R_LOCK);
+  }
 }
 
 /** A word of a region's info, for figures. */

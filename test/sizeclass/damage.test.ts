@@ -111,3 +111,14 @@ for (const backend of backends) {
     assert.ok(heap.primary.isValid());
   });
 }
+
+test("forceUnlock leaves the locks that this thread has, and no others", () => {
+  const heap = sizeClass({ shared: true });
+  const other = attachSizeClass(heap.handle());
+  assert.ok(heap.primary.forceLock());
+  other.primary.forceUnlock();
+  assert.equal(other.primary.forceLock(), false);
+  heap.primary.forceUnlock();
+  assert.equal(other.primary.forceLock(), true);
+  other.primary.forceUnlock();
+});
