@@ -74,7 +74,10 @@ export function bitsBytes(chunks: u32): u32 {
   return ((chunks + 31) >>> 5) * 4;
 }
 
-/** Puts at least `wanted` new chunks on the free array: all that fit in what is mapped. */
+/**
+ * Puts at least `wanted` new chunks on the free array: all that fit in what is mapped. The array has
+ * a place for every chunk there is, so that a free needs no memory.
+ */
 function populate(cls: u32, wanted: u32): bool {
   const info: usize = infoOf(cls);
   const units: u32 = load32(info, R_UNITS);
@@ -87,7 +90,7 @@ function populate(cls: u32, wanted: u32): bool {
   const chunks: u32 = chunkCount(info) + total;
   const meta: u32 = granules(chunks * metaUnits);
   if (user > userUnits || meta > userUnits - user) return false;
-  if (!arrayMap(cls, load32(info, R_FREED) + total, bitsBytes(chunks))) return false;
+  if (!arrayMap(cls, chunks, bitsBytes(chunks))) return false;
   if (!userMap(cls, had, user) || !metaMap(cls, meta)) return false;
   chunksAppend(cls, chunks, total);
   return true;

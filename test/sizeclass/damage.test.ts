@@ -6,7 +6,15 @@ import {
   type SizeClassAllocator,
   type SizeClassOptions,
   sizeClass,
+  sparseSpace,
 } from "#dist/sizeclass/index.js";
+import {
+  R_ALLOCATED,
+  R_ALLOCS,
+  R_MAPPED_USER,
+  REGION_SIZE,
+  REGIONS,
+} from "#dist/sizeclass/layout.js";
 
 const backends = ["wasm", "js"] as const;
 
@@ -121,4 +129,28 @@ test("forceUnlock leaves the locks that this thread has, and no others", () => {
   heap.primary.forceUnlock();
   assert.equal(other.primary.forceLock(), true);
   other.primary.forceUnlock();
+});
+
+test("a free never needs memory: each chunk has its place on the array from the beginning", () => {
+  const space = sparseSpace();
+  const a = sizeClass({ space, granule: 4096 });
+  const chunks = Array.from({ length: 60 }, () => a.primary.getFrom(1, 128)).flat();
+  space.limit = 0;
+  a.primary.returnTo(1, chunks);
+  assert.ok(a.primary.isValid());
+});
+
+test("a chunk for which the free array has no place is not made", () => {
+  const space = sparseSpace();
+  const full: string[] = [];
+  const a = sizeClass({ space, onExhausted: (error) => full.push(error.message) });
+  const info = a.primary.spaceBegin + a.primary.spaceSize + REGIONS + REGION_SIZE;
+  // As if 2^29 chunks of 16 bytes were in use: an array of 2 GiB has places for 520 million.
+  for (const word of [R_ALLOCATED, R_MAPPED_USER, R_ALLOCS]) space.store32(info + word, 2 ** 29);
+  assert.throws(() => a.primary.getFrom(1, 1), {
+    code: "ERR_REGION_FULL",
+    message: "Out of memory. The process has exhausted 16384MB for size class 16.",
+  });
+  assert.equal(a.usableSize(a.malloc(16)), 32);
+  assert.equal(full.length, 1);
 });
