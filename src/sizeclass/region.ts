@@ -88,12 +88,18 @@ function populate(cls: u32, wanted: u32): bool {
   const user: u32 = end > had ? granules(end) : had;
   const total: u32 = ((user - begin) / units) >>> 0;
   const chunks: u32 = chunkCount(info) + total;
+  if (user > userUnits || !metaFits(chunks, userUnits - user)) return false;
   const meta: u32 = granules(chunks * metaUnits);
-  if (user > userUnits || meta > userUnits - user) return false;
   if (!arrayMap(cls, chunks, bitsBytes(chunks))) return false;
   if (!userMap(cls, had, user) || !metaMap(cls, meta)) return false;
   chunksAppend(cls, chunks, total);
   return true;
+}
+
+/** In this order, because the product may be more than 32 bits hold. */
+function metaFits(chunks: u32, room: u32): bool {
+  if (metaUnits === 0) return true;
+  return chunks <= (room / metaUnits) >>> 0 && granules(chunks * metaUnits) <= room;
 }
 
 /** Units in whole granules. */

@@ -154,3 +154,15 @@ test("a chunk for which the free array has no place is not made", () => {
   assert.equal(a.usableSize(a.malloc(16)), 32);
   assert.equal(full.length, 1);
 });
+
+test("metadata that no region can hold is refused before anything is mapped", () => {
+  const space = sparseSpace();
+  const map = space.map.bind(space);
+  let maps = 0;
+  space.map = (address, bytes) => ++maps === 1 && map(address, bytes);
+  const a = sizeClass({ space, spaceSize: 2 ** 42, metadataSize: 1024 });
+  assert.equal(maps, 1);
+  // 64 GiB of metadata: as units, 2^32.
+  assert.throws(() => a.primary.getFrom(1, 2 ** 26), { code: "ERR_REGION_FULL" });
+  assert.equal(maps, 1);
+});
