@@ -1,12 +1,13 @@
 /** The regions themselves, below caches and large blocks: LLVM's SizeClassAllocator64. */
-import { checkSize } from "../checks.ts";
-import { foreignPointer, interiorPointer } from "../errors.ts";
+import { checkSize, pointerError } from "../checks.ts";
 import type { SizeClassCore } from "./contract.ts";
 import { arrayFull, classRefuse, freedTwice, locked, regionFull } from "./errors.ts";
 import {
   C_INTERVAL,
   NEVER,
   NONE,
+  PTR_FOREIGN,
+  PTR_GOOD,
   R_ALLOCATED,
   R_ALLOCS,
   R_FREED,
@@ -280,9 +281,8 @@ export class Primary {
   }
 
   #checkChunk(id: number, p: number): void {
-    const begin = this.classOf(p) === id ? this.blockBegin(p) : 0;
-    if (begin === 0) throw foreignPointer("returnTo", p);
-    if (begin !== p) throw interiorPointer("returnTo", p);
+    const what = this.classOf(p) === id ? this.#parts.core.pointerCheck(p) : PTR_FOREIGN;
+    if (what !== PTR_GOOD) throw pointerError("returnTo", what, p);
   }
 
   #locked<T>(id: number, call: string, work: () => T): T {

@@ -75,8 +75,8 @@ export function bitsBytes(chunks: u32): u32 {
 }
 
 /**
- * Puts at least `wanted` new chunks on the free array: all that fit in what is mapped. The array has
- * a place for every chunk there is, so that a free needs no memory.
+ * Puts at least `wanted` new chunks on the free array: all that fit in what is mapped. The array
+ * has a place for every chunk there is, so that a free needs no memory.
  */
 function populate(cls: u32, wanted: u32): bool {
   const info: usize = infoOf(cls);

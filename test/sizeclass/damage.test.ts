@@ -166,3 +166,16 @@ test("metadata that no region can hold is refused before anything is mapped", ()
   assert.throws(() => a.primary.getFrom(1, 2 ** 26), { code: "ERR_REGION_FULL" });
   assert.equal(maps, 1);
 });
+
+test("what is mapped but was never made a chunk cannot be given back", () => {
+  const space = sparseSpace();
+  const a = sizeClass({ space, metadataSize: 16 });
+  space.limit = space.mapped + 2 * 65536; // the array and the chunks, but no metadata
+  assert.throws(() => a.primary.getFrom(9, 1), { code: "ERR_REGION_FULL" });
+  assert.throws(() => a.primary.returnTo(9, [a.primary.regionBegin(9)]), {
+    code: "ERR_FOREIGN_POINTER",
+  });
+  space.limit = 2 ** 53;
+  assert.equal(a.primary.getFrom(9, 1).length, 1);
+  assert.ok(a.primary.isValid());
+});
