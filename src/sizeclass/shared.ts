@@ -71,12 +71,12 @@ export class SharedSizeClassHeap extends SizeClassHeap {
 
   /**
    * Starts a Worker of Node with a handle of its own, and recovers what it leaves behind when it
-   * ends, however it does.
+   * ends, however it does, as long as this thread has not detached: then `recover` is for others.
    */
   startWorker<W extends EndingWorker>(start: (handle: SizeClassHandle) => W): W {
     const ticket = this.core.ticketDraw() >>> 0;
     const worker = start(this.#handle(ticket));
-    worker.once("exit", () => this.recover(ticket));
+    worker.once("exit", () => this.#attached && this.recover(ticket));
     return worker;
   }
 

@@ -254,3 +254,30 @@ test("who leaves and cannot have the quarantine's lock recycles what it has", ()
   const [one] = heap.heap.primary.stats().filter((each) => each.id === id);
   assert.equal(one?.freeChunks, one?.chunks, "nothing waits for ever");
 });
+
+/** A Worker that attaches and runs a text with `heap` and `id`; its exit code. */
+async function workerRun(heap: SharedSizeClassHeap, id: number, text: string): Promise<number> {
+  const module = import.meta.resolve("#dist/sizeclass/index.js");
+  const source = `import("${module}").then(({ attachSizeClass }) => {
+    const { handle, id } = require("node:worker_threads").workerData;
+    const heap = attachSizeClass(handle);
+    ${text}
+  });`;
+  const worker = heap.startWorker(
+    (handle) => new Worker(source, { eval: true, workerData: { handle, id } }),
+  );
+  const [code] = await once(worker, "exit");
+  return code as number;
+}
+
+test("a Worker ends after its starter has detached: nothing throws, and others recover it", async () => {
+  const heap = sizeClass({ shared: true });
+  const other = attachSizeClass(heap.handle());
+  const id = heap.primary.map.id(4096);
+  const ended = workerRun(heap, id, "heap.malloc(4096); process.exit(7);");
+  heap.detach();
+  assert.equal(await ended, 7);
+  assert.equal(other.recover(3), true);
+  const [figures] = other.primary.stats();
+  assert.equal(figures?.allocations, (figures?.frees as number) + 1, "its cache came back");
+});
