@@ -34,8 +34,11 @@ export function locked(what: string): SizeClassError {
   return new SizeClassError("ERR_LOCKED", 0, `${what}: another thread holds the lock`);
 }
 
-export function noSeat(seats: number): SizeClassError {
-  return new SizeClassError("ERR_NO_SEAT", 0, `attachSizeClass: ${seats} threads are attached`);
+/** `ticket`: of a handle for one thread, which is attached; else 0. */
+export function noSeat(seats: number, ticket: number): SizeClassError {
+  const why =
+    ticket === 0 ? `${seats} threads are attached` : `thread ${ticket} is attached already`;
+  return new SizeClassError("ERR_NO_SEAT", 0, `attachSizeClass: ${why}`);
 }
 
 export function classRefuse(value: unknown, classes: number): RangeError {

@@ -13,7 +13,7 @@ import { type AllocatorParts, SizeClassAllocator, SizeClassHeap } from "./alloca
 import type { SizeClassCore } from "./contract.ts";
 import { arrayFull, freedTwice, noSeat, regionFull } from "./errors.ts";
 import { coreBind, linearCore, type SpaceHooks, topWrite, wideCore } from "./host.ts";
-import { ARRAY_FULL, DOUBLE_FREE, NEVER, REGION_FULL } from "./layout.ts";
+import { ARRAY_FULL, C_SEATS, DOUBLE_FREE, NEVER, REGION_FULL } from "./layout.ts";
 import { type SizeClassMap, sizeClassMap } from "./maps.ts";
 import { type Geometry, geometryOf, type SizeClassOptions, sizeClassCheck } from "./options.ts";
 import { Primary, type Words } from "./primary.ts";
@@ -71,11 +71,20 @@ export function attachSizeClass(
       store32: (p, value) => void Atomics.store(new Uint32Array(source.buffer), p / 4, value),
     },
   );
-  const ticket = handle.ticket === 0 ? parts.core.ticketDraw() >>> 0 : handle.ticket;
-  if (!parts.core.seatTake(ticket)) throw noSeat(geometry.seats);
+  const ticket = seatFind(parts.core, geometry, handle.ticket);
   const heap = new SharedSizeClassHeap({ ...parts, source, backend, ticket, maximum });
   parts.grown = () => heap.viewsReset();
   return heap;
+}
+
+/** Takes a seat for a thread with a number, or a new one for 0; answers its number. */
+function seatFind(core: SizeClassCore, { seats }: Geometry, given: number): number {
+  const ticket = given === 0 ? core.ticketDraw() >>> 0 : given;
+  for (let seat = 0; seat < seats; seat++) {
+    if (core.controlWord(C_SEATS + 4 * seat) >>> 0 === ticket) throw noSeat(seats, ticket);
+  }
+  if (!core.seatTake(ticket)) throw noSeat(seats, 0);
+  return ticket;
 }
 
 function wideMake(options: SizeClassOptions, space: AddressSpace): SizeClassAllocator {

@@ -10,6 +10,7 @@ import {
   hardenedMalloc,
   type SharedSizeClassHeap,
   type SizeClassError,
+  type SizeClassHandle,
   sizeClass,
 } from "#dist/sizeclass/index.js";
 import {
@@ -280,4 +281,21 @@ test("a Worker ends after its starter has detached: nothing throws, and others r
   assert.equal(other.recover(3), true);
   const [figures] = other.primary.stats();
   assert.equal(figures?.allocations, (figures?.frees as number) + 1, "its cache came back");
+});
+
+test("a handle that is for one thread serves one at a time", () => {
+  const heap = sizeClass({ shared: true });
+  let mine: SizeClassHandle | undefined;
+  heap.startWorker((handle) => {
+    mine = handle;
+    return { once: () => {} };
+  });
+  const handle = mine as SizeClassHandle;
+  const first = attachSizeClass(handle);
+  assert.throws(() => attachSizeClass(handle), {
+    code: "ERR_NO_SEAT",
+    message: `attachSizeClass: thread ${handle.ticket} is attached already`,
+  });
+  first.detach();
+  attachSizeClass(handle).detach();
 });
