@@ -333,11 +333,18 @@ export class HardenedMalloc {
     return worker;
   }
 
-  /** Ends this thread's part: what it keeps in quarantine goes to the other threads. */
+  /**
+   * Ends this thread's part: what it keeps in quarantine goes to the other threads.
+   *
+   * @throws HardenedError for a block that was damaged there; the thread has detached all the same.
+   */
   detach(): void {
     const heap = this.#shared();
-    this.#blocks.quarantine.leave();
-    heap.detach();
+    try {
+      this.#blocks.quarantine.leave();
+    } finally {
+      heap.detach();
+    }
   }
 
   /** Gives back what a thread had that does not run any more: see SharedSizeClassHeap. */
@@ -347,9 +354,10 @@ export class HardenedMalloc {
     return heap.recover(threadId);
   }
 
-  /** Ends the allocator: later calls throw. */
+  /** Ends the allocator, or this thread's part of it: later calls throw. */
   destroy(): void {
-    this.heap.destroy();
+    if (this.heap instanceof SharedSizeClassHeap) this.detach();
+    else this.heap.destroy();
   }
 
   [Symbol.dispose](): void {

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { debug } from "#dist/debug/index.js";
 import { allocator, kingsley, std } from "#dist/layers/index.js";
 import {
+  attachHardenedMalloc,
   HardenedError,
   type HardenedMalloc,
   type HardenedOptions,
@@ -323,4 +324,35 @@ test("it stands under layers and under debug", () => {
     run(door, profile, 1500, seedOf(7600));
     door.deinit();
   }
+});
+
+test("a thread that ends by destroy leaves no quarantined block behind", () => {
+  const sizes = { quarantineSizeKb: 64, threadLocalQuarantineSizeKb: 16 };
+  const heap = hardenedMalloc({ shared: true, ...sizes, releaseInterval: -1 });
+  const inUse = () =>
+    heap.heap.primary.stats().reduce((sum, one) => sum + one.allocations - one.frees, 0);
+  heap.drain();
+  const before = inUse();
+  const mine = attachHardenedMalloc(heap.handle());
+  for (let i = 0; i < 20; i++) mine.free(mine.malloc(100));
+  assert.equal(mine.quarantineStats().threadBlocks, 20);
+  mine.destroy();
+  mine.destroy();
+  assert.throws(() => mine.malloc(1), { code: "ERR_HEAP_DESTROYED" });
+  heap.drain();
+  assert.equal(inUse(), before);
+});
+
+test("a damaged block that is found at the end of a thread keeps it from nothing", () => {
+  const sizes = { quarantineSizeKb: 1, threadLocalQuarantineSizeKb: 64 };
+  const heap = hardenedMalloc({ shared: true, threads: 2, ...sizes });
+  const mine = attachHardenedMalloc(heap.handle());
+  const p = mine.malloc(1000);
+  mine.free(p);
+  for (let i = 0; i < 9; i++) mine.free(mine.malloc(1000));
+  heap.u8[p - 12] = 255; // its size
+  const error = caught(() => mine.detach());
+  assert.deepEqual([error.code, error.ptr], ["ERR_CORRUPTED_HEADER", p]);
+  assert.throws(() => mine.malloc(1), { code: "ERR_HEAP_DESTROYED" });
+  attachHardenedMalloc(heap.handle()).detach();
 });
