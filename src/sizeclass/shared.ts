@@ -103,7 +103,8 @@ export class SharedSizeClassHeap extends SizeClassHeap {
 
   /**
    * Gives back what a thread had that does not run any more: locks, the chunks in its cache, its
-   * seat. What it had taken and noted nowhere is lost, a batch at most. False: no such thread, or another one recovers it.
+   * seat. What it had taken and noted nowhere is lost, a batch at most. False: no such thread, or
+   * another one recovers it.
    */
   recover(threadId: number): boolean {
     if (!Number.isInteger(threadId) || threadId < 1 || threadId > 0x3fffffff)
