@@ -5,7 +5,8 @@
 
 import type { MemorySource } from "#dist/memory/index.js";
 import type { SizeClassCore } from "#dist/sizeclass/contract.js";
-import { type HardenedFlags, HardenedMalloc } from "#dist/sizeclass/hardened.js";
+import { HardenedMalloc } from "#dist/sizeclass/hardened.js";
+import type { HardenedFlags } from "#dist/sizeclass/hardened-flags.js";
 import { coreBind, LinearPlace, topWrite } from "#dist/sizeclass/host.js";
 import {
   ARRAY_FULL,
@@ -167,7 +168,7 @@ export function raceIsMeant(program: Program, index: number): boolean {
 export function hardenedOf(program: Program, { heap, cells }: Thread): HardenedMalloc | undefined {
   const { hardened: flags } = program;
   const list = cells[CELL_LIST] as number;
-  return flags && new HardenedMalloc({ heap, flags, cookie: 0x5eed, list });
+  return flags && new HardenedMalloc({ heap, flags, hooks: {}, cookie: 0x5eed, list });
 }
 
 /** One thread's instance, for all programs one after the other. */
