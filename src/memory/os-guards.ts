@@ -43,7 +43,7 @@ function installGuards(native: Native): Guards {
 }
 
 /**
- * The most ranges that mprotect guards in a process. Each splits a mapping in three, and beyond
+ * The most ranges that mprotect guards in a thread. Each splits a mapping in three, and beyond
  * 65 530 mappings the engine itself cannot get memory any more.
  */
 export const GUARDS_LIMIT = 8192;
@@ -69,17 +69,18 @@ export class ProtectGuards implements Guards {
   }
 
   set(address: number, bytes: number): number {
-    this.forget(address, bytes);
-    if (this.#ranges.size >= GUARDS_LIMIT) return GUARDS_FULL;
+    if (this.#ranges.size >= GUARDS_LIMIT && !this.#ranges.has(address)) return GUARDS_FULL;
     const result = this.#native.mprotect(address, bytes, PROT_NONE);
     if (result !== 0) return result;
+    this.forget(address, bytes);
     this.#ranges.set(address, bytes);
     return this.#native.madvise(address, bytes, MADV_DONTNEED);
   }
 
   clear(address: number, bytes: number): number {
-    this.forget(address, bytes);
-    return this.#native.mprotect(address, bytes, PROT_READ | PROT_WRITE);
+    const result = this.#native.mprotect(address, bytes, PROT_READ | PROT_WRITE);
+    if (result === 0) this.forget(address, bytes);
+    return result;
   }
 
   renew(address: number, bytes: number): number {

@@ -75,7 +75,7 @@ export class OsPages {
 
   /**
    * How guard pages are made. "install" (Linux 6.13 and newer): as many as wanted, and growth of a
-   * WebAssembly.Memory leaves them. "mprotect": at most 8192 in the process, and each growth makes
+   * WebAssembly.Memory leaves them. "mprotect": at most 8192 a thread, and each growth makes
    * all of the memory accessible again, until `guardsRenew`.
    */
   get guardKind(): "install" | "mprotect" {

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { createHeap } from "#dist/index.js";
 import { osMemory, osPages, wasmMemory, withOsPages } from "#dist/memory/index.js";
-import { GUARDS_LIMIT, ProtectGuards } from "#dist/memory/os-guards.js";
-import { nativeFind } from "#dist/memory/os-native.js";
+import { GUARDS_FULL, GUARDS_LIMIT, ProtectGuards } from "#dist/memory/os-guards.js";
+import { type Native, nativeFind } from "#dist/memory/os-native.js";
 import { numaNodes } from "#dist/memory/os-numa.js";
 import { residencyRead } from "#dist/memory/os-residency.js";
 import { child, os, skip } from "../support/os.js";
@@ -241,4 +241,29 @@ test("wrong arguments are refused before the system sees them", { skip }, () => 
     name: "RangeError",
     message: "view must have at most 4294967296 bytes",
   });
+});
+
+test("guards by mprotect that cannot be made or undone are remembered as they were", () => {
+  const calls: string[] = [];
+  let result = 0;
+  const native = {
+    mprotect: (at: number, bytes: number, access: number) => {
+      calls.push(`${at} ${bytes} ${access}`);
+      return result;
+    },
+    madvise: () => 0,
+  };
+  const guards = new ProtectGuards(native as unknown as Native);
+  assert.equal(guards.set(PAGE, 3 * PAGE), 0);
+  result = -1;
+  assert.equal(guards.set(2 * PAGE, PAGE), -1);
+  assert.equal(guards.clear(PAGE, 2 * PAGE), -1);
+  assert.equal(guards.count, 1);
+  result = 0;
+  calls.length = 0;
+  guards.renew(0, 100 * PAGE);
+  assert.deepEqual(calls, [`${PAGE} ${3 * PAGE} 0`]);
+  for (let i = 1; i < GUARDS_LIMIT; i++) assert.equal(guards.set(10 * i * PAGE, PAGE), 0);
+  assert.equal(guards.set(2 * PAGE, 100 * PAGE), GUARDS_FULL, "even if it takes others' place");
+  assert.equal(guards.count, GUARDS_LIMIT);
 });
