@@ -141,8 +141,10 @@ export class OsPages {
    * take `guard`. Growth of a WebAssembly.Memory undoes it.
    */
   protect(address: number, bytes: number, access: "none" | "read" | "write"): boolean {
+    const wanted = ACCESS[access];
+    if (wanted === undefined) throw accessUnknown(access);
     const { from, size } = this.#inside(address, bytes);
-    return size === 0 || this.#told(this.#native.mprotect(from, size, ACCESS[access]));
+    return size === 0 || this.#told(this.#native.mprotect(from, size, wanted));
   }
 
   /** Makes guard pages of a range: any access fails. Its bytes and the memory behind it go. */
@@ -192,10 +194,11 @@ export class OsPages {
     return numaBytes(this.#native, from, size, this.pageBytes);
   }
 
-  /** Where the bytes of a buffer or view lie: the same in all threads; 0 if it is detached. */
+  /** Where the bytes of a buffer or view lie: the same in all threads; 0 if it has none. */
   addressOf(bytes: ArrayBufferLike | ArrayBufferView): number {
+    if (ArrayBuffer.isView(bytes)) return this.#native.addressOf(bytes);
     // Not the buffer itself: koffi takes no SharedArrayBuffer on Node 20.
-    return this.#native.addressOf(ArrayBuffer.isView(bytes) ? bytes : new Uint8Array(bytes));
+    return bytes.byteLength === 0 ? 0 : this.#native.addressOf(new Uint8Array(bytes));
   }
 
   /**
@@ -291,6 +294,10 @@ function checkWhole(name: string, value: unknown): void {
   if (typeof value !== "number") throw new TypeError(`${name} must be a number`);
   if (Number.isSafeInteger(value) && value >= 0) return;
   throw new RangeError(`${name} must be a whole number from 0 on, not ${value}`);
+}
+
+function accessUnknown(access: unknown): RangeError {
+  return new RangeError(`access must be "none", "read" or "write", not ${String(access)}`);
 }
 
 function checkAlignment(alignment: number): void {

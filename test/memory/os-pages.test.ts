@@ -267,3 +267,16 @@ test("guards by mprotect that cannot be made or undone are remembered as they we
   assert.equal(guards.set(2 * PAGE, 100 * PAGE), GUARDS_FULL, "even if it takes others' place");
   assert.equal(guards.count, GUARDS_LIMIT);
 });
+
+test("what has no address, and what access there is none of", { skip }, () => {
+  const buffer = new ArrayBuffer(100);
+  const view = new DataView(buffer);
+  assert.notEqual(os.addressOf(buffer), 0);
+  structuredClone(buffer, { transfer: [buffer] });
+  assert.equal(os.addressOf(buffer), 0, "detached");
+  assert.equal(os.addressOf(view), 0);
+  assert.throws(() => os.protect(0, 0, "exec" as never), {
+    name: "RangeError",
+    message: 'access must be "none", "read" or "write", not exec',
+  });
+});
