@@ -30,7 +30,8 @@ export interface ReserveOptions {
   alignment?: number | undefined;
   /**
    * Takes huge pages that the administrator has set aside (vm.nr_hugepages) and commits them; the
-   * answer is 0 where there are too few. `hugePages` asks for those that the kernel finds itself.
+   * answer is 0 where there are too few. To be released in whole huge pages. `hugePages` asks for
+   * those that the kernel finds itself.
    */
   huge?: boolean | undefined;
 }
@@ -99,7 +100,7 @@ export class OsPages {
   ): number {
     checkRange(0, bytes);
     checkAlignment(alignment);
-    if (huge) return this.#map(up(bytes, this.hugePageBytes), MAP_HUGETLB);
+    if (huge) return this.#reserveHuge(bytes, this.hugePageBytes);
     const size = up(bytes, this.pageBytes);
     if (alignment <= this.pageBytes) return this.#map(size, 0);
     const raw = this.#map(size + alignment, 0);
@@ -209,6 +210,12 @@ export class OsPages {
     checkRange(address, bytes);
     if (bytes > VIEW_LIMIT) throw new RangeError(`view must have at most ${VIEW_LIMIT} bytes`);
     return this.#native.view(address, bytes);
+  }
+
+  #reserveHuge(bytes: number, unit: number): number {
+    if (unit > 0) return this.#map(up(bytes, unit), MAP_HUGETLB);
+    this.#error = ENOMEM;
+    return 0;
   }
 
   #map(bytes: number, more: number): number {

@@ -9,6 +9,7 @@ import { osMemory, osPages, wasmMemory, withOsPages } from "#dist/memory/index.j
 import { GUARDS_FULL, GUARDS_LIMIT, ProtectGuards } from "#dist/memory/os-guards.js";
 import { type Native, nativeFind } from "#dist/memory/os-native.js";
 import { numaNodes } from "#dist/memory/os-numa.js";
+import { OsPages } from "#dist/memory/os-pages.js";
 import { residencyRead } from "#dist/memory/os-residency.js";
 import { child, os, skip } from "../support/os.js";
 import { probe } from "../support/probe.js";
@@ -279,4 +280,16 @@ test("what has no address, and what access there is none of", { skip }, () => {
     name: "RangeError",
     message: 'access must be "none", "read" or "write", not exec',
   });
+});
+
+test("huge pages of a kernel that has none are not set aside", () => {
+  class Small extends OsPages {
+    override get hugePageBytes(): number {
+      return 0;
+    }
+  }
+  const guards = new ProtectGuards({} as Native);
+  const pages = new Small({} as Native, PAGE, guards);
+  assert.equal(pages.reserve(MIB, { huge: true }), 0);
+  assert.equal(pages.lastError, 12);
 });
