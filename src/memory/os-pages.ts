@@ -175,7 +175,8 @@ export class OsPages {
   /** Bytes of the pages that a range touches and that are in physical memory. */
   resident(address: number, bytes: number): number {
     const { from, size } = this.#around(address, bytes);
-    return residentCount(this.#native, from, size, this.pageBytes);
+    const maps = () => fileRead("/proc/self/maps") ?? "";
+    return residentCount(this.#native, from, size, this.pageBytes, maps);
   }
 
   /** What the kernel says of the mappings that a range touches, each of them as a whole. */

@@ -16,20 +16,55 @@ export interface Residency {
 /** Pages asked for in one call: the answer is a byte for each. */
 const PAGES_AT_ONCE = 65536;
 
+/** `maps` answers /proc/self/maps: it is read only where a part of the range is not mapped. */
 export function residentCount(
   native: Native,
   address: number,
   bytes: number,
   pageBytes: number,
+  maps: () => string,
 ): number {
   const into = new Uint8Array(Math.min(PAGES_AT_ONCE, bytes / pageBytes));
+  const end = address + bytes;
   let pages = 0;
-  for (let at = address; at < address + bytes; at += into.length * pageBytes) {
-    const size = Math.min(into.length * pageBytes, address + bytes - at);
-    if (native.mincore(at, size, into) !== 0) continue; // nothing is mapped there
-    for (let page = 0; page < size / pageBytes; page++) pages += (into[page] as number) & 1;
+  for (let at = address; at < end; at += into.length * pageBytes) {
+    const to = Math.min(at + into.length * pageBytes, end);
+    const whole = pagesResident(native, at, to, into, pageBytes);
+    if (whole < 0) return pages * pageBytes + residentMapped(native, at, end, pageBytes, maps);
+    pages += whole;
   }
   return pages * pageBytes;
+}
+
+/** -1 where a part is not mapped. */
+function pagesResident(
+  native: Native,
+  from: number,
+  to: number,
+  into: Uint8Array,
+  pageBytes: number,
+): number {
+  if (native.mincore(from, to - from, into) !== 0) return -1;
+  let pages = 0;
+  for (let page = 0; page < (to - from) / pageBytes; page++) pages += (into[page] as number) & 1;
+  return pages;
+}
+
+/** Mapping by mapping; one that goes meanwhile counts nothing. */
+function residentMapped(
+  native: Native,
+  from: number,
+  to: number,
+  pageBytes: number,
+  maps: () => string,
+): number {
+  let sum = 0;
+  for (const [, start = "", stop = ""] of maps().matchAll(/^([0-9a-f]+)-([0-9a-f]+) /gm)) {
+    const begin = Math.max(from, hexOf(start));
+    const bytes = Math.min(to, hexOf(stop)) - begin;
+    if (bytes > 0) sum += residentCount(native, begin, bytes, pageBytes, () => "");
+  }
+  return sum;
 }
 
 const FIELDS: [keyof Residency, string][] = [
