@@ -64,6 +64,8 @@ export function sourceWith(source: MemorySource, os: OsPages): MemorySource {
     },
     start: source.start,
     ...(source.memory && { memory: source.memory }),
+    ...(source.huge && { huge: source.huge }),
+    ...(source.numa && { numa: source.numa }),
     pages,
     grow(slices) {
       const answer = source.grow(slices);

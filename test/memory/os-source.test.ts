@@ -128,6 +128,14 @@ test("a source that has operations keeps them, and its growth", { skip }, () => 
   assert.ok(source.buffer.byteLength / SLICE >= before + 3);
 });
 
+test("what a source says of huge pages and NUMA stays", { skip }, () => {
+  const huge = { pageBytes: 2 ** 21, reserve: () => ({ address: 0, pages: 0 }) };
+  const numa = { nodes: 2, node: 1 };
+  const source = withOsPages({ ...wasmMemory({ shared: true }), huge, numa });
+  assert.equal(source.huge, huge);
+  assert.equal(source.numa, numa);
+});
+
 for (const shared of [false, true]) {
   const kind = shared ? "a shared wasm memory" : "a wasm memory";
   test(`${kind}: protected pages trap in wasm code, and growth leaves them`, { skip }, (t) => {
