@@ -65,22 +65,31 @@ function dropAt(word: number): void {
   if (p !== 0) drop(p);
 }
 
+function perform(what: "grab" | "handOn" | "resize" | "drop", slot: number): void {
+  S.doing(words, task.table, what);
+  if (what === "grab") grab(slot);
+  else if (what === "handOn") handOn(slot);
+  else if (what === "resize") resize(slot);
+  else dropAt(slot);
+}
+
 function operate(): void {
   const slot = base + random.below(S.SLOTS);
   const dice = random.below(100);
-  if (dice < 45) grab(slot);
-  else if (dice < 80) handOn(slot);
-  else if (dice < 90) resize(slot);
-  else dropAt(slot);
-  if (random.below(20000) === 0) heap.collect(random.chance(50));
+  perform(dice < 45 ? "grab" : dice < 80 ? "handOn" : dice < 90 ? "resize" : "drop", slot);
+  if (random.below(20000) !== 0) return;
+  S.doing(words, task.table, "collect");
+  heap.collect(random.chance(50));
 }
 
 function finish(): void {
+  S.doing(words, task.table, "finish");
   for (let i = 0; i < S.SLOTS; i++) dropAt(base + i);
   heap.detach();
 }
 
 for (let i = 0; task.operations === 0 || i < task.operations; i++) {
+  if (task.fault !== 0 && i === task.fault) throw new Error("a fault on purpose");
   operate();
   if ((i & 1023) !== 1023) continue;
   Atomics.add(words, S.WORD_DONE, 1024);

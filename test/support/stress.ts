@@ -8,8 +8,13 @@ export const EXCHANGE = 64;
 /** Words before the exchange: operations done by all, and 1 = stop. */
 export const WORD_DONE = 0;
 export const WORD_STOP = 1;
+/** From here on for each table: operations that its Worker has begun, times 8, plus which one. */
+export const WORD_DOING = 2;
 export const WORD_EXCHANGE = 16;
 export const WORD_TABLES = WORD_EXCHANGE + EXCHANGE;
+
+/** What a Worker may be at: three bits of its word. */
+export const DOING = ["nothing", "grab", "handOn", "resize", "drop", "collect", "finish"] as const;
 
 export interface StressTask {
   handle: HeapHandle;
@@ -19,10 +24,18 @@ export interface StressTask {
   seed: number;
   /** Operations, then it ends; 0 = until it is told to, or terminated. */
   operations: number;
+  /** The operation at which it throws, for the test of those who watch; 0 = none. */
+  fault: number;
 }
 
 export function stressWords(tables: number): Int32Array {
   return new Int32Array(new SharedArrayBuffer((WORD_TABLES + tables * SLOTS) * 4));
+}
+
+/** Says what the Worker of a table begins. A plain store: only who asks why it hangs reads it. */
+export function doing(words: Int32Array, table: number, what: (typeof DOING)[number]): void {
+  const word = WORD_DOING + table;
+  words[word] = ((((words[word] as number) >>> 3) + 1) << 3) | DOING.indexOf(what);
 }
 
 /** Every block carries its size and a cookie made of both, at its beginning and at its end. */

@@ -5,6 +5,7 @@ import { type TestContext, test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { createHeap, type SharedHeap } from "#dist/index.js";
 import { type BackEnd, backEnds, coreOn } from "../support/core.js";
+import { Crew } from "../support/crew.js";
 import { ALL } from "../support/hard.js";
 import { Random, seedOf } from "../support/random.js";
 import * as S from "../support/stress.js";
@@ -27,7 +28,8 @@ function stressOf(backend: "wasm" | "js", seed: number, hardening = false): Stre
 }
 
 function start({ heap, words, random }: Stress, table: number, operations: number): Worker {
-  const rest = { words: words.buffer as SharedArrayBuffer, table, seed: random.u32(), operations };
+  const seed = random.u32();
+  const rest = { words: words.buffer as SharedArrayBuffer, table, seed, operations, fault: 0 };
   return heap.startWorker((handle) => new Worker(url, { workerData: { handle, ...rest } }));
 }
 
@@ -91,26 +93,16 @@ async function killMany(t: TestContext, kills: number, hardening: boolean): Prom
   const seed = seedOf(6100);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const stress = stressOf("wasm", seed, hardening);
-  const errors: unknown[] = [];
-  const spawn = (table: number) => {
-    const worker = start(stress, table, 0);
-    worker.on("error", (error) => errors.push(error));
-    return worker;
-  };
-  const workers = Array.from({ length: WORKERS }, (_, table) => spawn(table));
-  for (let kill = 0; kill < kills; kill++) {
-    await new Promise((resolve) => setTimeout(resolve, stress.random.below(30)));
-    const table = stress.random.below(WORKERS);
-    const worker = workers[table]!;
-    const exit = once(worker, "exit");
-    await worker.terminate();
-    await exit;
-    workers[table] = spawn(table);
+  const crew = new Crew(stress, WORKERS);
+  try {
+    for (let kill = 0; kill < kills; kill++) {
+      await crew.rest(stress.random.below(30));
+      await crew.replace(stress.random.below(WORKERS));
+    }
+    await crew.finish();
+  } finally {
+    await crew.disband();
   }
-  const exits = workers.map((worker) => once(worker, "exit"));
-  Atomics.store(stress.words, S.WORD_STOP, 1);
-  await Promise.all(exits);
-  assert.deepEqual(errors, []);
   sweep(stress);
   stress.heap.collect(true);
   const { blocks, blockBytes, threads } = stress.heap.stats();
@@ -124,6 +116,13 @@ async function killMany(t: TestContext, kills: number, hardening: boolean): Prom
   assertValid(stress);
   stress.heap.detach();
 }
+
+test("a Worker that fails among others that work on ends the test with its error", async () => {
+  const crew = new Crew({ ...stressOf("wasm", 1), fault: 5000 }, 2);
+  await assert.rejects(crew.rest(60000), /Worker 0, at .*: Error: a fault on purpose/);
+  assert.match(await crew.picture(), /Worker 0: stands.*\n.*Worker 1: goes on/);
+  await crew.disband();
+});
 
 for (const [name, kills, hardening] of [
   ["", KILLS, false],
