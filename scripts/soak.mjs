@@ -29,6 +29,7 @@ const tests = [
   "sizeclass/conformance",
   "sizeclass/interleavings",
   "sizeclass/lockstep",
+  "threads/late",
   "threads/stress",
   "wasm/blocks",
   "wasm/defined-numbers",
@@ -53,6 +54,7 @@ for (let run = 1; run === 1 || Date.now() < end; run++) {
     TERRANE_CORRECT_OPERATIONS: "10000000",
     TERRANE_JOB_SIZE: "40",
     TERRANE_PREEMPTIONS: "2",
+    TERRANE_ATTACHES: "3000",
   };
   const { status, stdout } = spawnSync(process.execPath, ["--test", ...files], { env });
   console.log(`run ${run}, TERRANE_SEED=${seed}: ${status === 0 ? "passed" : "FAILED"}`);

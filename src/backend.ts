@@ -6,6 +6,7 @@ import {
   A_COMMIT_NEEDED,
   A_GROWTHS,
   A_THREADS_PEAK,
+  A_TOP,
   INIT_COMMITS,
   INIT_ZEROED,
   PAGES_COMMIT,
@@ -24,7 +25,7 @@ import { coreWasm } from "./embed/core-wasm.js";
 import { noThread } from "./errors.ts";
 import { type CoreReport, type Hardening, randomOf } from "./hardening.ts";
 import { arrayBuffer, type MemorySource, sharedArrayBuffer, wasmMemory } from "./memory/index.ts";
-import { SLICE_BYTES, sharedNeed, slicesFor } from "./memory/source.ts";
+import { bufferReaching, SLICE_BYTES, sharedNeed, slicesFor } from "./memory/source.ts";
 import { options, verboseSay, warningSay } from "./report.ts";
 
 export type BackEnd = "wasm" | "js";
@@ -247,6 +248,15 @@ function hostOf(setting: CoreSetting): CoreHost {
   };
 }
 
+/** As hostOf, where other threads grow the memory and the engine may be late to tell. */
+function hostReaching(setting: CoreSetting): CoreHost {
+  const { source } = setting;
+  const least = () => (wordOf(source, A_TOP)[0] as number) * SLICE_BYTES;
+  return Object.defineProperty(hostOf(setting), "buffer", {
+    get: () => bufferReaching(source, least()),
+  });
+}
+
 /** What only a hardened core asks for. */
 function hardHost(setting: CoreSetting): Omit<HardHost, keyof CoreHost> {
   const { source } = setting;
@@ -284,7 +294,7 @@ function coreJs(setting: CoreSetting): CoreExports {
 }
 
 function sharedJs(setting: CoreSetting): SharedCoreExports {
-  const host = hostOf(setting);
+  const host = hostReaching(setting);
   const core = setting.hardening
     ? createSharedHardCore(withHard(host, setting))
     : createSharedCore(host);

@@ -15,6 +15,7 @@ import { featuresOf, type Hardening, type HardeningState } from "./hardening.ts"
 import { type DeferredFree, Host } from "./heap-host.ts";
 import { HeapMemory } from "./heap-memory.ts";
 import type { MemorySource } from "./memory/index.ts";
+import { bufferReaching } from "./memory/source.ts";
 import type { PurgeSettings } from "./purge.ts";
 import { HeapView, MemoryViews, type TypedArray, type TypedArrayConstructor } from "./views.ts";
 import {
@@ -206,7 +207,7 @@ export class Heap extends HeapMemory {
 
   /** The bytes, as they are now; ask again after anything that may allocate. */
   get buffer(): ArrayBufferLike {
-    return this.source.buffer;
+    return bufferReaching(this.source, this.#views.least);
   }
 
   /** The memory for a wasm module's imports; undefined over an ArrayBuffer. */

@@ -144,6 +144,11 @@ export class MemoryViews {
     this.#host = host;
   }
 
+  /** Bytes that a memory which other threads may grow has at least; 0 = only this one grows it. */
+  get least(): number {
+    return this.#top === undefined ? 0 : this.#top[0]! * 65536;
+  }
+
   /** Tells where a memory that other threads may grow has its size, in slices. */
   share(address: number): void {
     this.#top = new Uint32Array(this.#host.buffer, address, 1);
@@ -161,7 +166,7 @@ export class MemoryViews {
   of<K extends keyof WholeViews>(name: K): WholeViews[K] {
     const made = this.#made[name];
     if (made === undefined || made.length === 0) return this.#make(name);
-    if (this.#top !== undefined && made.byteLength < this.#top[0]! * 65536) return this.#make(name);
+    if (this.#top !== undefined && made.byteLength < this.least) return this.#make(name);
     return made;
   }
 

@@ -92,6 +92,15 @@ export interface MemorySource {
   grow(slices: number): number;
 }
 
+/**
+ * The bytes of a source that is known to have at least `bytes`: where another thread has grown a
+ * WebAssembly.Memory and the engine has not told this one yet, it is made to look.
+ */
+export function bufferReaching(source: MemorySource, bytes: number): ArrayBufferLike {
+  if (source.buffer.byteLength < bytes) source.memory?.grow(0);
+  return source.buffer;
+}
+
 /** How many slices to grow by when `needed` are missing and the memory has `present`. */
 export type GrowthPolicy = (needed: number, present: number) => number;
 
