@@ -5,7 +5,7 @@ import { type GuardedOptions, guarded, type Report } from "#dist/debug/index.js"
 import { createHeap, type Heap } from "#dist/index.js";
 import { allocator, pipe, segregated, std } from "#dist/layers/index.js";
 import { arrayBuffer, osMemory, sharedArrayBuffer, wasmMemory } from "#dist/memory/index.js";
-import { os, skip } from "../support/os.js";
+import { os, skip, skipTraps } from "../support/os.js";
 import { probe } from "../support/probe.js";
 import { Random, seedOf } from "../support/random.js";
 
@@ -24,7 +24,9 @@ function watched(options: GuardedOptions = {}, heap: Heap = createHeap({ release
 
 for (const shared of [false, true]) {
   const kind = shared ? "shared memory" : "memory";
-  test(`${kind}: an access behind a block that ends at its guard traps`, { skip }, (t) => {
+  test(`${kind}: an access behind a block that ends at its guard traps`, {
+    skip: skipTraps,
+  }, (t) => {
     const heap = createHeap({ shared, release: true } as { shared: true });
     if (!heap.source.capabilities.canProtect) return t.skip("guards by mprotect cannot be shared");
     const { door, wasm } = watched({ place: "end" }, heap);
@@ -42,7 +44,9 @@ for (const shared of [false, true]) {
     door.deinit();
   });
 
-  test(`${kind}: an access to a freed block traps, until its slot is used again`, { skip }, (t) => {
+  test(`${kind}: an access to a freed block traps, until its slot is used again`, {
+    skip: skipTraps,
+  }, (t) => {
     const heap = createHeap({ shared, release: true } as { shared: true });
     if (!heap.source.capabilities.canProtect) return t.skip("guards by mprotect cannot be shared");
     const { door, wasm } = watched({ place: "end", slots: 4 }, heap);
@@ -61,7 +65,7 @@ for (const shared of [false, true]) {
   });
 }
 
-test("an access in front of a block that begins at its guard traps", { skip }, () => {
+test("an access in front of a block that begins at its guard traps", { skip: skipTraps }, () => {
   const { door, wasm } = watched({ place: "start" });
   const ptr = door.malloc(100);
   assert.equal(ptr % os.pageBytes, 0);
@@ -76,7 +80,7 @@ test("both places take turns", { skip }, () => {
   assert.deepEqual(starts, [false, true, false, true, false, true]);
 });
 
-test("exact: a block of any size ends at its guard", { skip }, () => {
+test("exact: a block of any size ends at its guard", { skip: skipTraps }, () => {
   const { door, wasm } = watched({ place: "end", exact: true });
   for (const size of [1, 3, 5, 17, 4095]) {
     const ptr = door.malloc(size);
@@ -86,7 +90,7 @@ test("exact: a block of any size ends at its guard", { skip }, () => {
   }
 });
 
-test("of a slot of many pages only those of the block are accessible", { skip }, () => {
+test("of a slot of many pages only those of the block are accessible", { skip: skipTraps }, () => {
   const { door, wasm } = watched({ slotBytes: 5 * os.pageBytes, slots: 3 });
   const { pageBytes } = os;
   const end = door.malloc(pageBytes + 16);
@@ -240,7 +244,9 @@ test("any alignment that fits a slot is kept", { skip }, () => {
   }
 });
 
-test("without the handler an error names the blocks that it may have been", { skip }, () => {
+test("without the handler an error names the blocks that it may have been", {
+  skip: skipTraps,
+}, () => {
   const { door, wasm } = watched({ place: "end" });
   const [freed, live] = [door.malloc(32), door.malloc(48)];
   door.free(freed);
@@ -285,7 +291,9 @@ test("deinit gives all memory back, and makes it accessible", { skip }, () => {
   assert.ok(next.isGuarded(next.malloc(10)));
 });
 
-test("a heap that does not release, and a composition, can be guarded too", { skip }, () => {
+test("a heap that does not release, and a composition, can be guarded too", {
+  skip: skipTraps,
+}, () => {
   const plain = createHeap();
   const pool = allocator(pipe(std(plain), segregated()));
   for (const door of [
@@ -293,7 +301,7 @@ test("a heap that does not release, and a composition, can be guarded too", { sk
     guarded(pool, { every: 1, source: plain.source }),
   ]) {
     const ptr = door.malloc(16);
-    assert.throws(() => probe(plain.memory as WebAssembly.Memory).load(ptr + 4096), trap);
+    assert.throws(() => probe(plain.memory as WebAssembly.Memory).load(ptr + os.pageBytes), trap);
     door.free(ptr);
     door.deinit();
   }
@@ -309,7 +317,7 @@ const backs: [string, () => Heap][] = [
 ];
 
 for (const [name, create] of backs) {
-  test(`${name}: C's names, for a wasm module`, { skip }, () => {
+  test(`${name}: C's names, for a wasm module`, { skip: skipTraps }, () => {
     const { heap, door, wasm } = watched({ place: "end", slots: 32 }, create());
     const { abi } = door;
     const ptr = abi.malloc(64);

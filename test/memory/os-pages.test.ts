@@ -11,7 +11,7 @@ import { type Native, nativeFind } from "#dist/memory/os-native.js";
 import { numaNodes } from "#dist/memory/os-numa.js";
 import { OsPages } from "#dist/memory/os-pages.js";
 import { residencyRead } from "#dist/memory/os-residency.js";
-import { child, os, skip } from "../support/os.js";
+import { child, os, skip, skipTraps } from "../support/os.js";
 import { probe } from "../support/probe.js";
 
 const MIB = 2 ** 20;
@@ -171,7 +171,7 @@ test("smaps are added up by the mappings that a range touches", () => {
   assert.equal(residencyRead(smaps, 0, 0x100000).sizeBytes, 196608);
 });
 
-test("a page that may only be read traps at a store from wasm", { skip }, () => {
+test("a page that may only be read traps at a store from wasm", { skip: skipTraps }, () => {
   const memory = new WebAssembly.Memory({ initial: 4 });
   const wasm = probe(memory);
   const at = os.addressOf(memory.buffer) + 65536;
@@ -185,7 +185,7 @@ test("a page that may only be read traps at a store from wasm", { skip }, () => 
   assert.equal(wasm.load(65536), 5);
 });
 
-test("guards by mprotect: growth undoes them, renew brings them back", { skip }, () => {
+test("guards by mprotect: growth undoes them, renew brings them back", { skip: skipTraps }, () => {
   const native = nativeFind();
   assert.ok("mmap" in native);
   const guards = new ProtectGuards(native);

@@ -13,7 +13,7 @@ import {
   withOsPages,
 } from "#dist/memory/index.js";
 import { sourceWith } from "#dist/memory/os-source.js";
-import { collect, os, residentOf, skip } from "../support/os.js";
+import { collect, os, residentOf, skip, skipTraps } from "../support/os.js";
 import { probe } from "../support/probe.js";
 import { Random, seedOf } from "../support/random.js";
 
@@ -138,7 +138,9 @@ test("what a source says of huge pages and NUMA stays", { skip }, () => {
 
 for (const shared of [false, true]) {
   const kind = shared ? "a shared wasm memory" : "a wasm memory";
-  test(`${kind}: protected pages trap in wasm code, and growth leaves them`, { skip }, (t) => {
+  test(`${kind}: protected pages trap in wasm code, and growth leaves them`, {
+    skip: skipTraps,
+  }, (t) => {
     const source = withOsPages(wasmMemory({ initial: MIB, shared }));
     if (!source.capabilities.canProtect) return t.skip("guards by mprotect cannot be shared");
     const { pages, memory } = source;
@@ -159,7 +161,7 @@ for (const shared of [false, true]) {
 }
 
 test("where growth undoes guards they are set again, and shared memories have none", {
-  skip,
+  skip: skipTraps,
 }, async () => {
   const { OsPages } = await import("#dist/memory/os-pages.js");
   const { ProtectGuards } = await import("#dist/memory/os-guards.js");
