@@ -2,10 +2,11 @@
 # of it. Position-independent, without stack frames of its own kind, calls and data but those named
 # here, because a signal handler may interrupt anything.
 #
-# One page of this code, read-only, and behind it data:
+# 64 KiB for this code, read-only, and behind it data:
 #
 #      0  OLD     handler that was there before: everything that is not ours goes to it
 #      8  TRY     v8::TryHandleWebAssemblyTrapPosix
+#     16  PAGE    bytes of a page, for processors that have several sizes
 #   4096  RANGES  32 ranges of addresses whose faults are ours, of 2048 bytes each:
 #                    0  FROM
 #                    8  TO    0 = unused
@@ -26,6 +27,7 @@
 
         .intel_syntax noprefix
         .set PAGE, 4096
+        .set DATA, 65536
         .set OLD, 0
         .set TRY, 8
         .set RANGES, 4096
@@ -46,7 +48,7 @@
         .text
 entry:                                          # edi = signal, rsi = siginfo_t, rdx = ucontext_t
         mov     rax, [rsi + SI_ADDR]
-        lea     r8, [rip + entry + PAGE]
+        lea     r8, [rip + entry + DATA]
         lea     r9, [r8 + RANGES]
         lea     r10, [r8 + RANGES_END]
 next:   cmp     rax, [r9 + FROM]

@@ -20,3 +20,7 @@ export const MADV_GUARD_REMOVE = 103;
 
 export const SC_PAGESIZE = 30;
 export const SIGSEGV = 11;
+/** A handler is told what happened. The flags of a sigaction are read as the words they lie in. */
+export const SA_SIGINFO = 4n;
+/** "Ignore" as a handler; 0 means that the system does what it does by default. */
+export const SIG_IGN = 1n;
