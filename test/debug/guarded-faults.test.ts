@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type Child, child, skip, skipFaults, skipTrapFaults } from "../support/os.js";
+import { type Child, child, os, skip, skipFaults, skipTrapFaults } from "../support/os.js";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 
@@ -209,7 +209,8 @@ test("without the handler an access of JavaScript ends the process", { skip }, (
   assert.deepEqual([run.signal, run.stdout], ["SIGSEGV", ""]);
 });
 
-test("in a Worker the same", { skip: skipTrapFaults }, () => {
+test("in a Worker the same", { skip: skipTrapFaults }, (t) => {
+  if (os.guardKind === "mprotect") return t.skip("guards by mprotect cannot be shared");
   const worker = `
     import("terrane").then(async ({ attachHeap }) => {
       const { workerData, parentPort } = process.getBuiltinModule("node:worker_threads");

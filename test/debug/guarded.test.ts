@@ -294,7 +294,7 @@ test("deinit gives all memory back, and makes it accessible", { skip }, () => {
 test("a heap that does not release, and a composition, can be guarded too", {
   skip: skipTraps,
 }, () => {
-  const plain = createHeap();
+  const plain = createHeap({ release: os.guardKind === "mprotect" });
   const pool = allocator(pipe(std(plain), segregated()));
   for (const door of [
     guarded(plain, { every: 1 }),
@@ -403,15 +403,24 @@ test("options and allocators that make no sense are refused", () => {
   });
 });
 
+test("where growth undoes guards, the heap must see to them", { skip }, (t) => {
+  if (os.guardKind !== "mprotect") return t.skip("guards of this kernel stay");
+  assert.throws(() => guarded(createHeap()), {
+    name: "RangeError",
+    message: "guarded: this kernel needs a heap made with release: true",
+  });
+});
+
 test("memories whose pages stay accessible are refused", { skip }, () => {
   for (const memory of [arrayBuffer(), sharedArrayBuffer()]) {
-    const heap = createHeap({ backend: "js", memory, shared: memory.capabilities.shared as true });
+    const shared = memory.capabilities.shared as true;
+    const heap = createHeap({ backend: "js", memory, shared, release: true });
     assert.throws(() => guarded(heap), {
       name: "RangeError",
       message: `guarded: pages of this ${memory.kind} cannot be made inaccessible`,
     });
   }
-  assert.throws(() => guarded(createHeap({ maximum: 2 ** 18 })), {
+  assert.throws(() => guarded(createHeap({ maximum: 2 ** 18, release: true })), {
     name: "RangeError",
     message: /^guarded: no memory for \d+ bytes of slots$/,
   });
