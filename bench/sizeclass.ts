@@ -86,10 +86,12 @@ function fastPath(): void {
   compare({
     "core heap (wasm)": () => createHeap(),
     "size class (wasm)": () => sizeClass({ releaseInterval: -1 }),
+    "size class (wasm, reserved)": () => sizeClass({ releaseInterval: -1, regions: "reserved" }),
     "core heap (wasm), abi": () => createHeap().abi,
     "size class (wasm), abi": () => sizeClass({ releaseInterval: -1 }).abi,
-    "size class (wasm, default map)": () =>
-      sizeClass({ releaseInterval: -1, map: "default", freeArray: 2 }),
+    "size class (wasm, reserved), abi": () =>
+      sizeClass({ releaseInterval: -1, regions: "reserved" }).abi,
+    "size class (wasm, default map)": () => sizeClass({ releaseInterval: -1, map: "default" }),
     "core heap (js)": () => createHeap({ backend: "js" }),
     "size class (js)": () => sizeClass({ releaseInterval: -1, backend: "js" }),
     "core heap (wasm, shared)": () => createHeap({ shared: true }),

@@ -28,7 +28,7 @@ const rooms = {
 const mayDepend = /^src\/(cli\.ts|trace\/|wasm\/command)/;
 /** Files that AssemblyScript compiles too. */
 const inDialect =
-  /^src\/(core\/(?!glue|atomics\.|atomics-step|contract|dialect)|sizeclass\/(cache|classes|large|layout|lock|region|release|state|threads|valid|verbs)\.ts)/;
+  /^src\/(core\/(?!glue|atomics\.|atomics-step|contract|dialect)|sizeclass\/(cache|classes|large|layout|lock|region|regions|release|state|threads|valid|verbs)\.ts)/;
 const FILE_LINES = 450;
 const LINE_COLUMNS = 100;
 const CORE_BYTES = {

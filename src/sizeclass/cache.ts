@@ -25,13 +25,14 @@ import { regionRelease, releaseMaybe } from "./release.ts";
 import { scale } from "./space.ts";
 import {
   arrayAt,
+  baseOf,
   cache,
   cacheAt,
   cacheShift,
   cacheStacks,
   control,
   infoOf,
-  regionAt,
+  mapRegions,
 } from "./state.ts";
 
 /** A chunk of a class, or 0. */
@@ -41,7 +42,7 @@ export function chunkPop(cls: u32): usize {
   if (count === 0) return chunkPopRefilled(cls);
   store32(at, K_COUNT, count - 1);
   const entry: usize = cacheStacks + scale(cls, cacheShift) + (count - 1) * 4;
-  return regionAt(cls) + load32(entry, 0) * 16;
+  return baseOf(cls) + load32(entry, 0) * 16;
 }
 
 export function chunkPush(cls: u32, compact: u32): void {
@@ -63,7 +64,12 @@ function chunkPopRefilled(cls: u32): usize {
   const at: usize = cache + real * 8;
   store32(at, K_COUNT, count - 1);
   const entry: usize = cacheStacks + scale(real, cacheShift) + (count - 1) * 4;
-  return regionAt(real) + load32(entry, 0) * 16;
+  return baseOf(real) + load32(entry, 0) * 16;
+}
+
+/** Whether a class may have a chunk at hand; a guess, since no lock is taken. */
+export function chunkIsNear(cls: u32): bool {
+  return load32(cache + cls * 8, K_COUNT) !== 0 || load32(infoOf(cls), R_FREED) !== 0;
 }
 
 /** Fills the empty stack of a class; how many there are now. */
@@ -79,12 +85,16 @@ function refill(cls: u32): u32 {
   return count;
 }
 
-/** A batch; what is left of the array when there is no batch; else a single new one. */
+/**
+ * A batch; what is left of the array when there is no batch; else a single new one. A new region
+ * on demand has many batches, so that who cannot have one has nothing.
+ */
 function refillLocked(cls: u32, to: usize): u32 {
   const info: usize = infoOf(cls);
   const hint: u32 = load32(info, R_HINT);
   if (stackFill(cls, hint, to)) return hint;
   const left: u32 = load32(info, R_FREED);
+  if (left === 0 && mapRegions !== 0) return 0;
   const few: u32 = left === 0 ? 1 : left < hint ? left : hint;
   return stackFill(cls, few, to) ? few : 0;
 }

@@ -6,6 +6,8 @@ export interface SizeClassCore {
   placesBind(space: number, control: number, large: number): void;
   unitsBind(region: number, array: number, meta: number, granule: number, page: number): void;
   manyBind(regions: number, seats: number, cacheShift: number, largePages: number): void;
+  /** Last of all; not called where each class has one region. */
+  mapBind(regions: number): void;
   waysBind(shuffle: boolean, seedsByPlace: boolean, keepsLast: boolean): void;
   classesBind(bits: number, min: number, mid: number, max: number): void;
   spaceInit(hint: number, cachedLog: number, seed: number, interval: number): void;
@@ -30,6 +32,11 @@ export interface SizeClassCore {
   classAt(p: number): number;
   classId(size: number): number;
   classSize(cls: number): number;
+  /** Number of the next region of a class from a number on; -1 = none. */
+  regionNext(cls: number, from: number): number;
+  /** Where a class counts its compacts from, and where its free array is. */
+  baseOf(cls: number): number;
+  arrayAt(cls: number): number;
   /** Address of the last large mapping that begins at p's page or before, or 0. */
   largeBefore(p: number): number;
   largeMark(page: number, count: number, taken: boolean): void;

@@ -1,5 +1,6 @@
 /** What can go wrong here and nowhere else. */
 import { hex, MemoryError } from "../errors.ts";
+import type { Geometry } from "./options.ts";
 
 export type SizeClassErrorCode =
   | "ERR_REGION_FULL"
@@ -13,10 +14,13 @@ export class SizeClassError extends MemoryError<SizeClassErrorCode> {
   override readonly name = "SizeClassError";
 }
 
-/** In LLVM's words, but that nobody dies. */
-export function regionFull(regionBytes: number, size: number): SizeClassError {
-  const megabytes = Math.floor(regionBytes / 2 ** 20);
-  const text = `Out of memory. The process has exhausted ${megabytes}MB for size class ${size}.`;
+/** In LLVM's words, but that nobody dies. On demand there may be no more regions for anybody. */
+export function regionFull({ regionLog, mapRegions }: Geometry, size: number): SizeClassError {
+  const what =
+    mapRegions > 0
+      ? `There is no region of ${2 ** (regionLog - 10)}KB`
+      : `The process has exhausted ${Math.floor(2 ** (regionLog - 20))}MB`;
+  const text = `Out of memory. ${what} for size class ${size}.`;
   return new SizeClassError("ERR_REGION_FULL", 0, text);
 }
 

@@ -5,8 +5,18 @@ export { cacheDrain, releaseNow } from "./cache.ts";
 export { classesBind, classId, classSize } from "./classes.ts";
 export { largeBefore, largeMark } from "./large.ts";
 export { chunksGive, chunksRoom, chunksTake } from "./region.ts";
+export { regionNext } from "./regions.ts";
 export { releaseMaybe } from "./release.ts";
-export { manyBind, placesBind, seatBind, unitsBind, waysBind } from "./state.ts";
+export {
+  arrayAt,
+  baseOf,
+  manyBind,
+  mapBind,
+  placesBind,
+  seatBind,
+  unitsBind,
+  waysBind,
+} from "./state.ts";
 export {
   controlWord,
   intervalSet,

@@ -209,6 +209,7 @@ export function coreBind(core: SizeClassCore, geometry: Geometry, rounded: numbe
     geometry.pageSize,
   );
   core.manyBind(rounded, geometry.seats, geometry.cacheShift, geometry.largePages);
+  if (geometry.mapRegions > 0) core.mapBind(geometry.mapRegions);
   core.waysBind(geometry.shuffle, geometry.seedsByPlace, geometry.keepsLast);
   core.classesBind(map.bits, map.minLog, map.midLog, map.maxLog);
 }

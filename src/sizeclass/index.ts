@@ -31,7 +31,7 @@ export {
   sizeClassMaps,
 } from "./maps.ts";
 export { Memory64Space, type Memory64SpaceOptions, memory64Space } from "./memory64.ts";
-export type { Geometry, SizeClassOptions } from "./options.ts";
+export type { Geometry, Regions, SizeClassOptions } from "./options.ts";
 export { OsSpace, type OsSpaceOptions, osSpace } from "./os-space.ts";
 export { Primary, type RegionStats } from "./primary.ts";
 export type { QuarantineStats } from "./quarantine.ts";

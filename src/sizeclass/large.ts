@@ -36,7 +36,7 @@ export function largeAlloc(size: u32, alignment: u32): usize {
   const pages: u32 = pagesOf(bytes) + 1 + more;
   if (!lockTake(control + C_LOCK)) return largeRefuse(size);
   lateUnmap();
-  const page: u32 = mappingMake(pages);
+  const page: u32 = mappingMake(pages, 1);
   const p: usize = page === NONE ? 0 : headWrite(page, pages, bytes, alignment);
   lockLeave(control + C_LOCK);
   return p === 0 ? largeRefuse(size) : p;
@@ -51,13 +51,16 @@ function pagesOf(size: u32): u32 {
   return ((size + pageSize - 1) / pageSize) >>> 0;
 }
 
-/** Pages that nobody else has, mapped and marked; NONE. The host may mark others while it maps. */
-function mappingMake(pages: u32): u32 {
-  let page: u32 = runFind(pages);
+/**
+ * Pages that nobody else has, mapped and marked, from a multiple of `alignment` pages on; NONE. The
+ * caller has the lock, and the host may mark others while it maps.
+ */
+export function mappingMake(pages: u32, alignment: u32): u32 {
+  let page: u32 = runFind(pages, alignment);
   let answer: u32 = MAP_ELSEWHERE;
   while (page !== NONE && answer === MAP_ELSEWHERE) {
     answer = spaceMap(addressOf(page), pages * pageSize);
-    if (answer === MAP_ELSEWHERE) page = runFind(pages);
+    if (answer === MAP_ELSEWHERE) page = runFind(pages, alignment);
   }
   if (page === NONE || answer !== MAP_DONE) return NONE;
   largeMark(page, pages, true);
@@ -65,12 +68,12 @@ function mappingMake(pages: u32): u32 {
   return page;
 }
 
-function addressOf(page: u32): usize {
+export function addressOf(page: u32): usize {
   return large + page * pageSize;
 }
 
-/** The lowest run of so many pages. */
-function runFind(count: u32): u32 {
+/** The lowest run of so many pages from a multiple of `alignment` on. */
+function runFind(count: u32, alignment: u32): u32 {
   const bits: usize = largeUsed();
   let page: u32 = load32(control, C_LOW);
   let run: u32 = 0;
@@ -86,7 +89,10 @@ function runFind(count: u32): u32 {
       run = ((word >>> (page & 31)) & 1) === 0 ? run + 1 : 0;
       page++;
     }
-    if (run >= count) return page - run;
+    if (run >= count) {
+      const first: u32 = alignUp(page - run, alignment);
+      if (page >= first + count) return first;
+    }
   }
   return NONE;
 }
@@ -149,11 +155,16 @@ function mappingEnd(page: u32): void {
   const head: usize = addressOf(page);
   const pages: u32 = load32(head, H_PAGES);
   bitPut(largeStarts(), page, false);
-  spaceUnmap(head, pages * pageSize);
-  largeMark(page, pages, false);
-  if (page < load32(control, C_LOW)) store32(control, C_LOW, page);
+  pagesUnmap(page, pages);
   countAdd(C_LARGE_FREES, 1);
   countAdd(C_LARGE_PAGES, -pages);
+}
+
+/** Ends a mapping that has no head; the caller has the lock. */
+export function pagesUnmap(page: u32, pages: u32): void {
+  spaceUnmap(addressOf(page), pages * pageSize);
+  largeMark(page, pages, false);
+  if (page < load32(control, C_LOW)) store32(control, C_LOW, page);
 }
 
 function latePush(head: usize, page: u32): void {

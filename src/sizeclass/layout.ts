@@ -1,34 +1,52 @@
 /**
  * All nouns of the size-class allocator: units, structures, field offsets, special values.
  *
- * space    a power of two of addresses, cut in as many regions as there are classes, rounded up
- * region   the addresses of one class
+ * space    a power of two of addresses, cut in as many regions as there are classes, rounded up; or
+ *          all addresses that regions may be had from on demand
+ * region   a power of two of addresses, of one class; on demand a class may have several
  * chunk    what a region hands out: all of one region have one size, a multiple of 16
  * unit     16 bytes; sizes and offsets inside a region are counted in units, so that 32 bits do for
  *          regions of 16 GiB
- * compact  a chunk's offset in its region, in units
+ * compact  a chunk's offset in its region, in units; on demand in the space
  * granule  what is mapped at a time
  * page     what the operating system can take back at a time
  * cache    a thread's own chunks, a stack a class
  * large    blocks beyond the largest class, each in a mapping of its own
  *
+ *   reserved:
  *   space                              control                    large
  *   +----------+----------+-----------+--------+-------+---------+---------------------+
  *   | region 0 | region 1 | ...       | words, | caches| bitmaps | mappings            |
  *   | (unused) |          |           | regions|       |         |                     |
  *   +----------+----------+-----------+--------+-------+---------+---------------------+
  *
- *   a region
+ *   on demand: a map has a word a region, its class and how many regions the class had before
+ *   control                                space, large
+ *   +--------+-------+---------+-----+     +----------+-------+-------+----------+----------+---
+ *   | words, | caches| bitmaps | map | gap | region of| array | large | region of| region of|
+ *   | regions|       |         |     |     | class 3  | of 3  | block | class 9  | class 3  |
+ *   +--------+-------+---------+-----+     +----------+-------+-------+----------+----------+---
+ *
+ *   a region, reserved
  *   +----------------------+--------------+----------------+------------------+--------+
  *   | chunk 0, 1, ... ->   | not mapped   | <- meta 1, 0   | free array ->    | <- bits|
  *   +----------------------+--------------+----------------+------------------+--------+
  *   0        allocated  mapped            user - meta      user            region bytes
  *
- *   allocated / chunk units == chunks == free array + late list + caches + handed out
- *   allocated <= mapped, mapped + mapped meta <= user units
+ *   a region on demand                                    a free array on demand
+ *   +----------------------+------+--------------+        +-----+------------------+--------+
+ *   | chunk 0, 1, ...      | rest | <- meta 1, 0 |        | gap | free array ->    | <- bits|
+ *   +----------------------+------+--------------+        +-----+------------------+--------+
+ *   0                  reach               user                 0            mapped array bytes
  *
- * The free array lies behind the chunks and the metadata, out of reach of what overruns a chunk by
- * less than a gap. The bits, one a chunk, are scratch of a release.
+ *   allocated / chunk units == chunks == free array + late list + caches + handed out
+ *   allocated <= mapped
+ *   reserved:  reach == allocated, mapped + mapped meta <= user units
+ *   on demand: allocated <= regions * reach, words of the class in the map == regions
+ *
+ * The free array lies behind the chunks and the metadata, or behind a page that nobody uses: out of
+ * reach of what overruns a chunk by less than a gap. The bits, one a chunk, are scratch of a
+ * release.
  */
 
 export const UNIT: u32 = 16;
@@ -57,6 +75,8 @@ export const C_LARGE_PAGES: u32 = 28;
 export const C_LARGE_PEAK: u32 = 32;
 /** A page and one: the first mapping that somebody freed while the lock was not to be had. */
 export const C_LATE: u32 = 36;
+/** On demand: one more than the highest region that was ever had. */
+export const C_REGIONS: u32 = 40;
 /** 32 words: large blocks ever allocated, by the logarithm of their mapping. */
 export const C_LARGE_LOGS: u32 = 64;
 /** One word a seat: the ticket of the thread whose cache it is, or 0. */
@@ -81,7 +101,7 @@ export const R_ALLOCATED: u32 = 8;
 /** Units that are mapped for chunks, and for metadata. */
 export const R_MAPPED_USER: u32 = 12;
 export const R_MAPPED_META: u32 = 16;
-/** Bytes that are mapped of the free array, and of the bits. */
+/** Bytes that are mapped of the free array, and of the bits; on demand both are in the first. */
 export const R_MAPPED_ARRAY: u32 = 20;
 export const R_MAPPED_BITS: u32 = 24;
 export const R_RAND: u32 = 28;
@@ -103,6 +123,14 @@ export const R_UNITS: u32 = 64;
 export const R_HINT: u32 = 68;
 /** 1 once the host has been told that the region is full. */
 export const R_TOLD: u32 = 72;
+/** Units that hold chunks in each region of the class: a whole number of chunks. */
+export const R_REACH: u32 = 76;
+/** On demand: how many regions the class has, and where its free array begins. */
+export const R_REGIONS: u32 = 80;
+export const R_ARRAY: u32 = 84;
+/** Of a release: the range that was found last, in units from the class's base. */
+export const R_FROM: u32 = 88;
+export const R_TO: u32 = 92;
 
 /*
  * ---- cache of a thread -------------------------------------------------------------------------
@@ -152,8 +180,15 @@ export const PTR_FOREIGN: u32 = 1;
 export const PTR_INTERIOR: u32 = 2;
 
 /** Bytes of the control area. `largePages` is a multiple of 32. */
-export function controlSize(classes: u32, cacheShift: u32, seats: u32, largePages: u32): u32 {
-  return cachesBegin() + seats * cacheSize(classes, cacheShift) + (largePages >>> 3) * 2;
+export function controlSize(
+  classes: u32,
+  cacheShift: u32,
+  seats: u32,
+  largePages: u32,
+  mapRegions: u32,
+): u32 {
+  const bitmaps: u32 = (largePages >>> 3) * 2;
+  return cachesBegin() + seats * cacheSize(classes, cacheShift) + bitmaps + mapRegions * 4;
 }
 
 export function cachesBegin(): u32 {

@@ -12,6 +12,9 @@ import {
 } from "./maps.ts";
 import type { AddressSpace } from "./sparse.ts";
 
+/** How classes come to their regions. */
+export type Regions = "reserved" | "onDemand";
+
 export interface SizeClassOptions {
   /** Which build serves linear memory. Default: "wasm". */
   backend?: BackEnd | undefined;
@@ -23,7 +26,15 @@ export interface SizeClassOptions {
   space?: AddressSpace | undefined;
   /** Where `space` begins: at a page. Without it anywhere, and shuffles depend on the place. */
   spaceBegin?: number | undefined;
-  /** Bytes of all regions: a power of two. Default: 64 MiB, in a `space` 2^40. */
+  /**
+   * "onDemand": as many regions as a class needs, out of the memory as it grows; in linear memory.
+   * "reserved": one region a class, in addresses that are there from the beginning. Default:
+   * "onDemand" in linear memory, unless spaceSize, freeArray or granule says what to reserve.
+   */
+  regions?: Regions | undefined;
+  /** On demand, bytes of a region: a power of two. Default: the least that holds any chunk. */
+  regionSize?: number | undefined;
+  /** Bytes of all reserved regions: a power of two. Default: 64 MiB, in a `space` 2^40. */
   spaceSize?: number | undefined;
   /** Default: "veryCompact", in a `space` "default". */
   map?: SizeClassMapName | SizeClassMapOptions | undefined;
@@ -84,6 +95,8 @@ export interface Geometry {
   readonly seats: number;
   readonly cacheShift: number;
   readonly largePages: number;
+  /** Regions that may be had on demand; 0 = they are reserved. */
+  readonly mapRegions: number;
   readonly shuffle: boolean;
   readonly seedsByPlace: boolean;
   readonly keepsLast: boolean;
@@ -137,6 +150,11 @@ function isRelease(value: unknown): Error | undefined {
   return wrongKind("release", '"auto" or a boolean', value);
 }
 
+function isRegions(value: unknown): Error | undefined {
+  if (value === "reserved" || value === "onDemand") return undefined;
+  return new RangeError(`regions must be "reserved" or "onDemand", not ${String(value)}`);
+}
+
 const isInterval = isWhole("releaseInterval", -(2 ** 31), 2 ** 31);
 
 /** @throws TypeError or RangeError for what is no interval of releases. */
@@ -152,6 +170,8 @@ export const sizeClassRows: OptionRow[] = [
   row("maximum", isWhole("maximum", 0, 2 ** 32)),
   row("space", isObject("space", "an address space")),
   row("spaceBegin", isWhole("spaceBegin", 0, 2 ** 52)),
+  row("regions", isRegions),
+  row("regionSize", isPower("regionSize", 2 ** 16, 2 ** 24)),
   row("spaceSize", isPower("spaceSize", 2 ** 20, 2 ** 43)),
   row("map", () => undefined),
   row("metadataSize", isWhole("metadataSize", 0, 1024)),
@@ -176,6 +196,7 @@ export const sizeClassRows: OptionRow[] = [
 export function sizeClassCheck(options: SizeClassOptions): void {
   optionsCheck(sizeClassRows, options);
   const { space, memory, backend, shared, maximum, spaceBegin } = options;
+  regionsCheck(options);
   if (space === undefined) {
     if (spaceBegin !== undefined) throw new TypeError("spaceBegin is for a space");
     if (memory !== undefined && maximum !== undefined) {
@@ -187,6 +208,27 @@ export function sizeClassCheck(options: SizeClassOptions): void {
     throw new TypeError("space takes the place of memory, maximum and backend");
   }
   if (shared) throw new TypeError("a space is for one thread: shared needs a memory");
+}
+
+/** What says how much to reserve. */
+const RESERVING = ["spaceSize", "freeArray", "granule"] as const;
+
+function areOnDemand(options: SizeClassOptions): boolean {
+  const { regions, space } = options;
+  if (regions !== undefined) return regions === "onDemand";
+  return space === undefined && RESERVING.every((name) => options[name] === undefined);
+}
+
+/** Options that are for one of the two kinds of regions. */
+function regionsCheck(options: SizeClassOptions): void {
+  if (!areOnDemand(options)) {
+    if (options.regionSize === undefined) return;
+    throw new TypeError("regionSize is for regions on demand");
+  }
+  if (options.space) throw new TypeError("regions on demand are for linear memory");
+  for (const name of RESERVING) {
+    if (options[name] !== undefined) throw new TypeError(`${name} is for reserved regions`);
+  }
 }
 
 /** The place of a space: what is settled before its geometry. */
@@ -206,10 +248,7 @@ export interface Site {
  */
 export function geometryOf(options: SizeClassOptions, site: Site): Geometry {
   const map = sizeClassMap(options.map ?? site.map);
-  const { metadataSize = 0, granule = SLICE, pageSize = site.pageSize } = options;
-  const spaceSize = options.spaceSize ?? site.spaceSize;
-  const regionLog = Math.log2(spaceSize / map.rounded);
-  const arrayLog = Math.log2(options.freeArray ?? 8);
+  const { metadataSize = 0, pageSize = site.pageSize } = options;
   if (metadataSize % 16 !== 0) {
     throw new RangeError(`metadataSize must be a multiple of 16, not ${metadataSize}`);
   }
@@ -218,14 +257,74 @@ export function geometryOf(options: SizeClassOptions, site: Site): Geometry {
       `a space must begin at a multiple of its pages of ${pageSize} bytes, not at ${site.begin}`,
     );
   }
-  regionProve(map, { regionLog, arrayLog, metadataSize, granule, pageSize });
-  const seats = options.shared ? (options.threads ?? 32) : 1;
-  const cacheShift = cacheShiftOf(map);
-  const control = site.begin + spaceSize;
-  const room = Math.floor((site.limit - control) / pageSize / 32) * 32;
-  const largePages = Math.max(0, Math.min(room, LARGE_PAGES_MOST));
-  const controlBytes = roundUp(controlSize(map.rounded, cacheShift, seats, largePages), SLICE);
+  return areOnDemand(options) ? demandOf(options, site, map) : reservedOf(options, site, map);
+}
+
+/** Regions lie where large blocks lie, behind the control area. */
+function demandOf(options: SizeClassOptions, site: Site, map: SizeClassMap): Geometry {
+  const common = commonOf(options, site, map);
+  const { metadataSize, pageSize, seats, cacheShift } = common;
+  const needed = map.sizeLast + metadataSize;
+  const regionSize = options.regionSize ?? Math.max(SLICE, 2 ** Math.ceil(Math.log2(needed)));
+  if (needed > regionSize) {
+    throw new RangeError(`regions of ${regionSize} bytes do not hold the ${needed} of one chunk`);
+  }
+  const control = site.begin;
+  const largePages = largePagesOf(site.limit - control, pageSize);
+  const mapRegions = Math.max(1, Math.floor((largePages * pageSize) / regionSize));
+  const size = controlSize(map.rounded, cacheShift, seats, largePages, mapRegions);
+  // A page at least lies between the control area and the first chunk.
+  const controlBytes = roundUp(size + pageSize, SLICE);
+  const space = control + controlBytes;
   return {
+    ...common,
+    space,
+    control,
+    large: space,
+    spaceSize: site.limit - space,
+    controlBytes,
+    regionLog: Math.log2(regionSize),
+    arrayLog: 1,
+    largePages: Math.max(0, largePages - Math.ceil(controlBytes / pageSize / 32) * 32),
+    mapRegions,
+  };
+}
+
+/** What both kinds have. */
+function commonOf(options: SizeClassOptions, site: Site, map: SizeClassMap) {
+  const { metadataSize = 0, granule = SLICE, pageSize = site.pageSize } = options;
+  return {
+    metadataSize,
+    granule,
+    pageSize,
+    seats: options.shared ? (options.threads ?? 32) : 1,
+    cacheShift: cacheShiftOf(map),
+    shuffle: options.shuffle ?? false,
+    seedsByPlace: options.seed === undefined && options.spaceBegin === undefined,
+    keepsLast: options.releaseLast === false,
+    map: map.options,
+  };
+}
+
+/** Pages that large blocks may lie in, where there are so many bytes. */
+function largePagesOf(bytes: number, pageSize: number): number {
+  const room = Math.floor(bytes / pageSize / 32) * 32;
+  return Math.max(0, Math.min(room, LARGE_PAGES_MOST));
+}
+
+/** One region a class, and large blocks behind them. */
+function reservedOf(options: SizeClassOptions, site: Site, map: SizeClassMap): Geometry {
+  const common = commonOf(options, site, map);
+  const { metadataSize, granule, pageSize, seats, cacheShift } = common;
+  const spaceSize = options.spaceSize ?? site.spaceSize;
+  const regionLog = Math.log2(spaceSize / map.rounded);
+  const arrayLog = Math.log2(options.freeArray ?? 8);
+  regionProve(map, { regionLog, arrayLog, metadataSize, granule, pageSize });
+  const control = site.begin + spaceSize;
+  const largePages = largePagesOf(site.limit - control, pageSize);
+  const controlBytes = roundUp(controlSize(map.rounded, cacheShift, seats, largePages, 0), SLICE);
+  return {
+    ...common,
     space: site.begin,
     control,
     large: control + controlBytes,
@@ -233,16 +332,8 @@ export function geometryOf(options: SizeClassOptions, site: Site): Geometry {
     controlBytes,
     regionLog,
     arrayLog,
-    metadataSize,
-    granule,
-    pageSize,
-    seats,
-    cacheShift,
     largePages: Math.max(0, largePages - Math.ceil(controlBytes / pageSize / 32) * 32),
-    shuffle: options.shuffle ?? false,
-    seedsByPlace: options.seed === undefined && options.spaceBegin === undefined,
-    keepsLast: options.releaseLast === false,
-    map: map.options,
+    mapRegions: 0,
   };
 }
 

@@ -16,6 +16,7 @@ import {
   R_MAPPED_META,
   R_MAPPED_USER,
   R_PAGES,
+  R_REACH,
   R_RELEASES,
 } from "./layout.ts";
 import type { SizeClassMap } from "./maps.ts";
@@ -69,6 +70,8 @@ export class Primary {
   readonly regionBytes: number;
   readonly spaceBegin: number;
   readonly spaceSize: number;
+  /** Whether a class may have several regions, had when they are needed. */
+  readonly onDemand: boolean;
   #parts: PrimaryParts;
 
   /** Use sizeClass. */
@@ -78,6 +81,7 @@ export class Primary {
     this.regionBytes = 2 ** parts.geometry.regionLog;
     this.spaceBegin = parts.geometry.space;
     this.spaceSize = parts.geometry.spaceSize;
+    this.onDemand = parts.geometry.mapRegions > 0;
   }
 
   /** For the allocator itself: from now on a core that only throws answers. */
@@ -85,17 +89,32 @@ export class Primary {
     this.#parts = { ...this.#parts, core };
   }
 
-  /** Where a class has its region. */
+  /** Where a class has its region, or the lowest one of several; 0 = none yet. */
   regionBegin(id: number): number {
+    if (!this.onDemand) {
+      this.#check(id);
+      return this.spaceBegin + id * this.regionBytes;
+    }
+    return this.regionsOf(id)[0] ?? 0;
+  }
+
+  /** Where the regions of a class begin, ascending. */
+  regionsOf(id: number): number[] {
     this.#check(id);
-    return this.spaceBegin + id * this.regionBytes;
+    const { core } = this.#parts;
+    const begins: number[] = [];
+    for (let at = core.regionNext(id, 0) >>> 0; at !== NONE; ) {
+      begins.push(this.spaceBegin + at * this.regionBytes);
+      at = core.regionNext(id, at + 1) >>> 0;
+    }
+    return begins;
   }
 
   /**
    * Takes n chunks of a class, in the order of its free array.
    *
-   * @throws SizeClassError ERR_REGION_FULL when there are not so many; then none are taken and
-   * nothing was mapped.
+   * @throws SizeClassError ERR_REGION_FULL when there are not so many; then none are taken, and in
+   * reserved regions nothing was mapped.
    */
   getFrom(id: number, n: number): number[] {
     this.#check(id);
@@ -103,7 +122,7 @@ export class Primary {
     const { core } = this.#parts;
     return this.#locked(id, "getFrom", () => {
       const first = core.chunksTake(id, n) >>> 0;
-      if (first === NONE) throw regionFull(this.regionBytes, this.map.size(id));
+      if (first === NONE) throw regionFull(this.#parts.geometry, this.map.size(id));
       return Array.from({ length: n }, (_, i) => this.#entry(id, first + i));
     });
   }
@@ -129,7 +148,7 @@ export class Primary {
       core.chunksGive(id, chunks.length);
       return core.releaseMaybe(id) >>> 0;
     });
-    if (twice !== NONE) throw freedTwice(this.regionBegin(id) + twice * 16, size);
+    if (twice !== NONE) throw freedTwice(this.#base(id) + twice * 16, size);
   }
 
   /** Whether a size at an alignment has a class. */
@@ -137,8 +156,9 @@ export class Primary {
     return size <= this.map.sizeLast && alignment <= this.map.sizeLast;
   }
 
-  /** Whether an address lies in the regions, mapped or not. */
+  /** Whether an address lies in a region, mapped or not. */
   pointerIsMine(p: number): boolean {
+    if (this.onDemand) return this.#parts.core.classAt(p) !== 0;
     return p >= this.spaceBegin && p < this.spaceBegin + this.spaceSize;
   }
 
@@ -193,9 +213,10 @@ export class Primary {
   forEachChunk(visit: (chunk: number, size: number) => void): void {
     for (let id = 1; id < this.map.classes; id++) {
       const size = this.map.size(id);
-      const begin = this.regionBegin(id);
-      const end = begin + this.#word(id, R_ALLOCATED) * 16;
-      for (let p = begin; p < end; p += size) visit(p, size);
+      const reach = this.#word(id, R_REACH) * 16;
+      for (const begin of this.regionsOf(id)) {
+        for (let p = begin; p < begin + reach; p += size) visit(p, size);
+      }
     }
   }
 
@@ -225,8 +246,9 @@ export class Primary {
       all.reduce((total, one) => total + of(one), 0);
     const mapped = Math.floor(sum((one) => one.mappedBytes) / 2 ** 20);
     const allocations = sum((one) => one.allocations);
+    const name = `SizeClassAllocator${this.onDemand ? 32 : 64}`;
     const remains = sum(inUse);
-    const head = `Stats: SizeClassAllocator64: ${mapped}M mapped in ${allocations} allocations; `;
+    const head = `Stats: ${name}: ${mapped}M mapped in ${allocations} allocations; `;
     return `${head}remains ${remains}\n${all.map((one) => this.#line(one)).join("")}`;
   }
 
@@ -248,8 +270,10 @@ export class Primary {
   /** Where nobody can say what is in physical memory: all that is mapped. */
   #resident(one: RegionStats): number {
     const { resident } = this.#parts;
-    if (resident) return resident(this.regionBegin(one.id), one.mappedBytes);
-    return one.mappedBytes;
+    if (!resident) return one.mappedBytes;
+    if (!this.onDemand) return resident(this.regionBegin(one.id), one.mappedBytes);
+    const each = this.regionBytes;
+    return this.regionsOf(one.id).reduce((sum, begin) => sum + resident(begin, each), 0);
   }
 
   #stats(id: number): RegionStats {
@@ -301,16 +325,20 @@ export class Primary {
 
   /** Where the free array begins. */
   #array(id: number): number {
-    const { arrayLog } = this.#parts.geometry;
-    return this.regionBegin(id) + this.regionBytes - this.regionBytes / 2 ** arrayLog;
+    return this.#address(this.#parts.core.arrayAt(id));
+  }
+
+  /** Where the compacts of a class count from. */
+  #base(id: number): number {
+    return this.#address(this.#parts.core.baseOf(id));
   }
 
   #entry(id: number, index: number): number {
-    return this.regionBegin(id) + this.#parts.words.load32(this.#array(id) + 4 * index) * 16;
+    return this.#base(id) + this.#parts.words.load32(this.#array(id) + 4 * index) * 16;
   }
 
   #compact(id: number, p: number): number {
-    return (p - this.regionBegin(id)) / 16;
+    return (p - this.#base(id)) / 16;
   }
 
   /** Addresses from WebAssembly are negative above 2 GiB; those of a space go beyond 2^32. */

@@ -20,16 +20,21 @@ import {
   R_MAPPED_META,
   R_MAPPED_USER,
   R_RAND,
+  R_REACH,
   R_UNITS,
 } from "./layout.ts";
+import { bitsBytes, chunkCount, compactIsChunk, regionAdd, regionOrdinal } from "./regions.ts";
 import { alignUp, spaceMap, unscale } from "./space.ts";
 import {
   arrayAt,
   arrayBytes,
+  baseOf,
   granule,
   infoOf,
+  mapRegions,
   metaUnits,
   regionAt,
+  regionShift,
   seedsByPlace,
   shuffles,
   userUnits,
@@ -65,20 +70,30 @@ export function chunksGive(cls: u32, n: u32): void {
   store32(info, R_FREES, load32(info, R_FREES) + n);
 }
 
-export function chunkCount(info: usize): u32 {
-  return (load32(info, R_ALLOCATED) / load32(info, R_UNITS)) >>> 0;
-}
-
-/** Bytes of the bits for so many chunks, in whole words. */
-export function bitsBytes(chunks: u32): u32 {
-  return ((chunks + 31) >>> 5) * 4;
-}
-
 /**
- * Puts at least `wanted` new chunks on the free array: all that fit in what is mapped. The array
- * has a place for every chunk there is, so that a free needs no memory.
+ * Puts at least `wanted` new chunks on the free array, which has a place for every chunk there is,
+ * so that a free needs no memory.
  */
 function populate(cls: u32, wanted: u32): bool {
+  return mapRegions === 0 ? populateOwn(cls, wanted) : populateMore(cls, wanted);
+}
+
+/** From more regions, all that each holds. */
+function populateMore(cls: u32, wanted: u32): bool {
+  const info: usize = infoOf(cls);
+  const reach: u32 = load32(info, R_REACH);
+  const total: u32 = (reach / load32(info, R_UNITS)) >>> 0;
+  for (let made: u32 = 0; made < wanted; made += total) {
+    const index: u32 = regionAdd(cls);
+    if (index === NONE) return false;
+    const begin: u32 = (index << (regionShift - 4)) >>> 0;
+    chunksAppend(cls, begin + reach, total);
+  }
+  return true;
+}
+
+/** From the one region of the class, all that fit in what is mapped. */
+function populateOwn(cls: u32, wanted: u32): bool {
   const info: usize = infoOf(cls);
   const units: u32 = load32(info, R_UNITS);
   const begin: u32 = load32(info, R_ALLOCATED);
@@ -92,7 +107,8 @@ function populate(cls: u32, wanted: u32): bool {
   const meta: u32 = granules(chunks * metaUnits);
   if (!arrayMap(cls, chunks, bitsBytes(chunks))) return false;
   if (!userMap(cls, had, user) || !metaMap(cls, meta)) return false;
-  chunksAppend(cls, chunks, total);
+  chunksAppend(cls, chunks * units, total);
+  store32(info, R_REACH, chunks * units);
   return true;
 }
 
@@ -129,9 +145,13 @@ function metaMap(cls: u32, wanted: u32): bool {
   return true;
 }
 
-/** Has room for `count` entries mapped, and leaves the bits theirs. */
+/**
+ * Has room for `count` entries mapped, and leaves the bits theirs. On demand there is room for
+ * every chunk since its region came.
+ */
 function arrayMap(cls: u32, count: u32, bits: u32): bool {
   const info: usize = infoOf(cls);
+  if (mapRegions !== 0) return count * 4 + bits <= load32(info, R_MAPPED_ARRAY);
   if (count > (arrayBytes - bits) >>> 2) return false;
   const had: u32 = load32(info, R_MAPPED_ARRAY);
   if (count * 4 <= had) return true;
@@ -141,33 +161,39 @@ function arrayMap(cls: u32, count: u32, bits: u32): bool {
   return true;
 }
 
-/** The last `total` of `chunks` chunks, the lowest one last, or in an order of chance. */
-function chunksAppend(cls: u32, chunks: u32, total: u32): void {
+/** The `total` chunks before `end`, the lowest one last, or in an order of chance. */
+function chunksAppend(cls: u32, end: u32, total: u32): void {
   const info: usize = infoOf(cls);
   const units: u32 = load32(info, R_UNITS);
   const freed: u32 = load32(info, R_FREED);
   const at: usize = arrayAt(cls) + freed * 4;
-  let compact: u32 = chunks * units;
+  let compact: u32 = end;
   for (let i: u32 = 0; i < total; i++) {
     compact -= units;
     store32(at + i * 4, 0, compact);
   }
   if (shuffles) store32(info, R_RAND, shuffle(at, total, load32(info, R_RAND)));
   store32(info, R_FREED, freed + total);
-  store32(info, R_ALLOCATED, chunks * units);
+  store32(info, R_ALLOCATED, load32(info, R_ALLOCATED) + total * units);
 }
 
 /** After a death between the two stores above: what is on the array was made. */
 export function chunksMend(cls: u32): void {
   const info: usize = infoOf(cls);
-  const units: u32 = load32(info, R_UNITS);
   const freed: u32 = load32(info, R_FREED);
   let end: u32 = load32(info, R_ALLOCATED);
   for (let i: u32 = 0; i < freed; i++) {
-    const behind: u32 = load32(arrayAt(cls) + i * 4, 0) + units;
+    const behind: u32 = unitsBehind(info, load32(arrayAt(cls) + i * 4, 0));
     if (behind > end) end = behind;
   }
   store32(info, R_ALLOCATED, end);
+  if (mapRegions === 0) store32(info, R_REACH, end);
+}
+
+/** How many units of chunks a class has at least, if it has this one. */
+function unitsBehind(info: usize, compact: u32): u32 {
+  if (mapRegions === 0) return compact + load32(info, R_UNITS);
+  return (regionOrdinal(compact >>> (regionShift - 4)) + 1) * load32(info, R_REACH);
 }
 
 /** Fisher and Yates over `count` words, from a linear congruential generator; its last state. */
@@ -190,7 +216,7 @@ export function shuffle(at: usize, count: u32, seed: u32): u32 {
  */
 export function latePush(cls: u32, compact: u32): void {
   const info: usize = infoOf(cls);
-  const p: usize = regionAt(cls) + compact * 16;
+  const p: usize = baseOf(cls) + compact * 16;
   let first: u32 = atomicLoad(info, R_LATE);
   store32(p, 0, first);
   while (!atomicCas(info, R_LATE, first, compact + 1)) {
@@ -207,12 +233,10 @@ export function latePush(cls: u32, compact: u32): void {
  */
 function lateTake(cls: u32): void {
   const info: usize = infoOf(cls);
-  const units: u32 = load32(info, R_UNITS);
-  const end: u32 = load32(info, R_ALLOCATED);
   let link: u32 = atomicLoad(info, R_LATE);
   while (link !== 0 && chunksRoom(cls, 1)) {
-    const good: bool = link <= end && (link - 1) % units === 0;
-    const p: usize = regionAt(cls) + (link - 1) * 16;
+    const good: bool = compactIsChunk(cls, link - 1);
+    const p: usize = baseOf(cls) + (link - 1) * 16;
     const next: u32 = good ? load32(p, 0) : 0;
     if (atomicCas(info, R_LATE, link, next) && good) {
       store32(p, 0, 0);

@@ -17,24 +17,42 @@ import {
   R_FREED,
   R_FREES,
   R_FREES_AT,
+  R_FROM,
   R_LAST,
+  R_MAPPED_ARRAY,
   R_MAPPED_BITS,
   R_PAGES,
+  R_REACH,
   R_RELEASES,
   R_REWRITE,
+  R_TO,
   R_UNITS,
 } from "./layout.ts";
-import { bitsBytes, chunkCount, chunksMend } from "./region.ts";
+import { chunksMend } from "./region.ts";
+import {
+  bitsBytes,
+  chunkCount,
+  regionChunks,
+  regionCompact,
+  regionNext,
+  regionOrdinal,
+  regionsMend,
+} from "./regions.ts";
 import { alignUp, spaceMap, spaceRelease, timeNow } from "./space.ts";
 import {
   arrayAt,
   arrayBytes,
+  baseOf,
   control,
   granule,
   infoOf,
   keepsLast,
+  mapRegions,
+  metaUnits,
   pageSize,
-  regionAt,
+  regionShift,
+  unitMask,
+  userUnits,
 } from "./state.ts";
 
 /**
@@ -77,7 +95,7 @@ export function regionRelease(cls: u32): u32 {
   store32(info, R_REWRITE, 0);
   // A chunk that was free twice came back once.
   store32(info, R_FREES, (load32(info, R_FREES) + load32(info, R_FREED) - before) >>> 0);
-  rangesRelease(cls, chunks);
+  rangesRelease(cls);
   return twice;
 }
 
@@ -87,6 +105,7 @@ export function regionRelease(cls: u32): u32 {
  */
 export function regionMend(cls: u32): void {
   const info: usize = infoOf(cls);
+  if (mapRegions !== 0) regionsMend(cls);
   if (load32(info, R_REWRITE) !== 0) {
     arrayRewrite(cls);
     store32(info, R_REWRITE, 0);
@@ -96,12 +115,15 @@ export function regionMend(cls: u32): void {
   store32(info, R_ALLOCS, (load32(info, R_FREES) + out) >>> 0);
 }
 
-/** The bits end where the region ends. */
+/** The bits end where the array's memory ends. */
 function bitsAt(cls: u32, bytes: u32): usize {
-  return arrayAt(cls) + arrayBytes - bytes;
+  const info: usize = infoOf(cls);
+  return arrayAt(cls) + (mapRegions === 0 ? arrayBytes : load32(info, R_MAPPED_ARRAY)) - bytes;
 }
 
+/** An array that moves has room for the bits. */
 function bitsMap(cls: u32, bytes: u32): bool {
+  if (mapRegions !== 0) return true;
   const info: usize = infoOf(cls);
   const had: u32 = load32(info, R_MAPPED_BITS);
   if (bytes <= had) return true;
@@ -111,28 +133,58 @@ function bitsMap(cls: u32, bytes: u32): bool {
   return true;
 }
 
-/** One for each chunk on the free array. */
+/**
+ * One for each chunk on the free array; answers what is on it twice, or NONE. Two loops, because a
+ * look at the map in the one that needs none makes it three times as slow.
+ */
 function bitsSet(cls: u32, chunks: u32): u32 {
-  const info: usize = infoOf(cls);
-  const units: u32 = load32(info, R_UNITS);
   const bytes: u32 = bitsBytes(chunks);
   const bits: usize = bitsAt(cls, bytes);
+  memoryZero(bits, bytes);
+  return mapRegions === 0 ? ownBitsSet(cls, bits) : mapBitsSet(cls, bits);
+}
+
+function ownBitsSet(cls: u32, bits: usize): u32 {
+  const info: usize = infoOf(cls);
+  const units: u32 = load32(info, R_UNITS);
   const array: usize = arrayAt(cls);
   const end: u32 = load32(info, R_FREED);
   const power: bool = (units & (units - 1)) === 0;
   const shift: u32 = logOf(units);
   let twice: u32 = NONE;
-  memoryZero(bits, bytes);
   for (let i: u32 = 0; i < end; i++) {
     const compact: u32 = load32(array + i * 4, 0);
-    const chunk: u32 = power ? compact >>> shift : (compact / units) >>> 0;
-    const at: usize = bits + (chunk >>> 5) * 4;
-    const word: u32 = load32(at, 0);
-    const bit: u32 = (1 << (chunk & 31)) >>> 0;
-    if ((word & bit) !== 0) twice = compact;
-    store32(at, 0, (word | bit) >>> 0);
+    if (bitMark(bits, power ? compact >>> shift : (compact / units) >>> 0)) twice = compact;
   }
   return twice;
+}
+
+function mapBitsSet(cls: u32, bits: usize): u32 {
+  const info: usize = infoOf(cls);
+  const units: u32 = load32(info, R_UNITS);
+  const array: usize = arrayAt(cls);
+  const end: u32 = load32(info, R_FREED);
+  const each: u32 = regionChunks(info);
+  const power: bool = (units & (units - 1)) === 0;
+  const shift: u32 = logOf(units);
+  const log: u32 = regionShift - 4;
+  let twice: u32 = NONE;
+  for (let i: u32 = 0; i < end; i++) {
+    const compact: u32 = load32(array + i * 4, 0);
+    const offset: u32 = (compact & unitMask) >>> 0;
+    const within: u32 = power ? offset >>> shift : (offset / units) >>> 0;
+    if (bitMark(bits, regionOrdinal(compact >>> log) * each + within)) twice = compact;
+  }
+  return twice;
+}
+
+/** Sets a bit; whether it was set. */
+function bitMark(bits: usize, i: u32): bool {
+  const at: usize = bits + (i >>> 5) * 4;
+  const word: u32 = load32(at, 0);
+  const bit: u32 = (1 << (i & 31)) >>> 0;
+  store32(at, 0, (word | bit) >>> 0);
+  return (word & bit) !== 0;
 }
 
 function logOf(x: u32): u32 {
@@ -145,34 +197,92 @@ function logOf(x: u32): u32 {
 function arrayRewrite(cls: u32): void {
   const info: usize = infoOf(cls);
   const units: u32 = load32(info, R_UNITS);
-  const bytes: u32 = bitsBytes(chunkCount(info));
-  const bits: usize = bitsAt(cls, bytes);
-  let to: usize = arrayAt(cls);
-  for (let at: u32 = 0; at < bytes; at += 4) {
-    let word: u32 = load32(bits + at, 0);
-    let compact: u32 = at * 8 * units;
+  const each: u32 = regionChunks(info);
+  const chunks: u32 = chunkCount(info);
+  const bits: usize = bitsAt(cls, bitsBytes(chunks));
+  const array: usize = arrayAt(cls);
+  let to: usize = array;
+  for (let index: u32 = regionNext(cls, 0); index !== NONE; index = regionNext(cls, index + 1)) {
+    const first: u32 = regionOrdinal(index) * each;
+    if (first < chunks)
+      to = compactsWrite(to, bits, first, first + each, regionCompact(index), units);
+  }
+  store32(info, R_FREED, ((to - array) / 4) >>> 0);
+}
+
+/** Writes a compact for each bit from `from` to `end`; where the next one goes. */
+function compactsWrite(
+  array: usize,
+  bits: usize,
+  from: u32,
+  end: u32,
+  compact: u32,
+  units: u32,
+): usize {
+  let to: usize = array;
+  let begin: u32 = compact;
+  for (let i: u32 = from; i < end; ) {
+    const next: u32 = ((i >>> 5) + 1) * 32;
+    let word: u32 = load32(bits + (i >>> 5) * 4, 0) >>> (i & 31);
+    if (next > end) word = (word & (0xffffffff >>> (32 - (end - i)))) >>> 0;
+    let at: u32 = begin;
     while (word !== 0) {
       if ((word & 1) !== 0) {
-        store32(to, 0, compact);
+        store32(to, 0, at);
         to += 4;
       }
       word = word >>> 1;
-      compact += units;
+      at += units;
     }
+    begin += (next - i) * units;
+    i = next;
   }
-  store32(info, R_FREED, ((to - arrayAt(cls)) / 4) >>> 0);
+  return to;
 }
 
 /** A range is released when the next one begins; the last one is what LLVM forgets. */
-function rangesRelease(cls: u32, chunks: u32): void {
-  const bits: usize = bitsAt(cls, bitsBytes(chunks));
-  let begin: u32 = bitFind(bits, 0, chunks, 0);
-  while (begin < chunks) {
-    const end: u32 = bitFind(bits, begin, chunks, NONE);
-    const next: u32 = bitFind(bits, end, chunks, 0);
-    if (next < chunks || !keepsLast) rangeRelease(cls, begin, end);
-    begin = next;
+function rangesRelease(cls: u32): void {
+  const info: usize = infoOf(cls);
+  store32(info, R_TO, 0);
+  for (let index: u32 = regionNext(cls, 0); index !== NONE; index = regionNext(cls, index + 1)) {
+    rangesFind(cls, index);
   }
+  if (!keepsLast) rangeRelease(cls);
+}
+
+/** The ranges of free chunks in a region; none where its chunks are still to be made. */
+function rangesFind(cls: u32, index: u32): void {
+  const info: usize = infoOf(cls);
+  const units: u32 = load32(info, R_UNITS);
+  const each: u32 = regionChunks(info);
+  const chunks: u32 = chunkCount(info);
+  const bits: usize = bitsAt(cls, bitsBytes(chunks));
+  const first: u32 = regionOrdinal(index) * each;
+  if (first >= chunks) return;
+  const end: u32 = first + each;
+  const base: u32 = regionCompact(index);
+  let begin: u32 = bitFind(bits, first, end, 0);
+  while (begin < end) {
+    const used: u32 = bitFind(bits, begin, end, NONE);
+    const to: u32 = used < end ? (used - first) * units : regionEnd(info);
+    rangeAdd(cls, base + (begin - first) * units, base + to);
+    begin = bitFind(bits, used, end, 0);
+  }
+}
+
+/** Units of a region behind which its last chunk's range ends: a rest that is nobody's is in it. */
+function regionEnd(info: usize): u32 {
+  return mapRegions === 0 || metaUnits !== 0 ? load32(info, R_REACH) : userUnits;
+}
+
+/** Joins a range to the one before, or ends that one. */
+function rangeAdd(cls: u32, from: u32, to: u32): void {
+  const info: usize = infoOf(cls);
+  if (load32(info, R_TO) !== from || from === 0) {
+    rangeRelease(cls);
+    store32(info, R_FROM, from);
+  }
+  store32(info, R_TO, to);
 }
 
 /** The first bit from `from` on that is not in words of `skipped` and not alike; or `end`. */
@@ -190,19 +300,18 @@ function bitFind(bits: usize, from: u32, end: u32, skipped: u32): u32 {
   return end;
 }
 
-/** Counts as released from a page of bytes on, even where these hold no whole page. */
-function rangeRelease(cls: u32, first: u32, end: u32): void {
+/** Releases the range that was added last, if there is one with a page of bytes. */
+function rangeRelease(cls: u32): void {
   const info: usize = infoOf(cls);
-  const units: u32 = load32(info, R_UNITS);
-  const from: u32 = first * units;
-  const to: u32 = end * units;
-  if (to - from < pageSize >>> 4) return;
+  const from: u32 = load32(info, R_FROM);
+  const to: u32 = load32(info, R_TO);
+  const page: u32 = pageSize >>> 4;
+  if (to < from + page) return;
   store32(info, R_FREES_AT, load32(info, R_FREES));
   store32(info, R_RELEASES, load32(info, R_RELEASES) + 1);
-  const page: u32 = pageSize >>> 4;
   const low: u32 = ((from + page - 1) / page) >>> 0;
   const high: u32 = (to / page) >>> 0;
   if (low >= high) return;
   store32(info, R_PAGES, load32(info, R_PAGES) + high - low);
-  spaceRelease(regionAt(cls) + low * pageSize, (high - low) * pageSize);
+  spaceRelease(baseOf(cls) + low * pageSize, (high - low) * pageSize);
 }

@@ -22,7 +22,7 @@ import type { AddressSpace } from "./sparse.ts";
 
 /** The original constants: 64 regions of 16 GiB. */
 const WIDE = { spaceSize: 2 ** 40, map: "default", pageSize: 4096 } as const;
-/** 32 regions of 2 MiB, whose chunks of 32 bytes and more fit their free arrays. */
+/** Reserved, 32 regions of 2 MiB, whose chunks of 32 bytes and more fit their free arrays. */
 const LINEAR = { spaceSize: 2 ** 26, map: "veryCompact" } as const;
 /** Scudo's default. */
 const INTERVAL = 5000;
@@ -117,7 +117,10 @@ function linearMake(options: SizeClassOptions): SizeClassHeap {
   }
   const foreign = shared || options.memory !== undefined;
   const { canGrow } = source.capabilities;
-  const limit = canGrow ? SLICES_LIMIT * SLICE_BYTES : source.buffer.byteLength;
+  const most = options.memory ? undefined : newMemory(shared, maximum).maximum;
+  const limit = canGrow
+    ? Math.min(SLICES_LIMIT * SLICE_BYTES, most ?? 2 ** 32)
+    : source.buffer.byteLength;
   const pageSize = source.pages?.pageBytes ?? 4096;
   const geometry = geometryOf(options, { ...LINEAR, pageSize, begin: source.start, limit });
   roomEnsure(source, geometry, given.capabilities.zeroed && !used.has(given));
@@ -164,9 +167,11 @@ const used = new WeakSet<MemorySource>();
 function roomEnsure(source: MemorySource, geometry: Geometry, zeroed: boolean): void {
   const missing = geometry.large - source.buffer.byteLength;
   if (missing > 0 && source.grow(slicesFor(missing)) === 0) {
+    const { mapRegions, spaceSize, space } = geometry;
+    const regions = mapRegions > 0 ? "" : `${spaceSize} bytes of space and `;
     throw new RangeError(
-      `${source.kind} of ${source.buffer.byteLength} bytes has no room for ${geometry.spaceSize} ` +
-        `bytes of space and ${geometry.controlBytes} of control from ${geometry.space} on`,
+      `${source.kind} of ${source.buffer.byteLength} bytes has no room for ${regions}` +
+        `${geometry.controlBytes} of control from ${Math.min(space, geometry.control)} on`,
     );
   }
   const { control, controlBytes } = geometry;
@@ -226,14 +231,16 @@ function told(
 ): void {
   const bytes = map.size(code & 0xffff);
   const kind = code & ~0xffff;
-  if (kind === REGION_FULL) options.onExhausted?.(regionFull(2 ** geometry.regionLog, bytes));
+  if (kind === REGION_FULL) options.onExhausted?.(regionFull(geometry, bytes));
   else if (kind === ARRAY_FULL) throw arrayFull(bytes);
   else if (kind === DOUBLE_FREE) throw freedTwice(chunkAddress(geometry, code, size), bytes);
   else options.onError?.(code, size, errorText(code, size));
 }
 
-function chunkAddress({ space, regionLog }: Geometry, code: number, compact: number): number {
-  return space + (code & 0xffff) * 2 ** regionLog + compact * 16;
+function chunkAddress(geometry: Geometry, code: number, compact: number): number {
+  const { space, regionLog, mapRegions } = geometry;
+  const base = mapRegions > 0 ? space : space + (code & 0xffff) * 2 ** regionLog;
+  return base + compact * 16;
 }
 
 function coreInit(

@@ -1,11 +1,14 @@
 /** The globals of an instance: where everything lies, and whose cache it uses. */
-import { CACHE_HEAD, cacheSize, cachesBegin, REGION_SIZE, REGIONS } from "./layout.ts";
+import { load32 } from "../core/glue.ts";
+import { CACHE_HEAD, cacheSize, cachesBegin, R_ARRAY, REGION_SIZE, REGIONS } from "./layout.ts";
 import { scale } from "./space.ts";
 
 export let space: usize = 0;
 export let control: usize = 0;
 export let large: usize = 0;
 export let regionShift: u32 = 0;
+/** Leaves of a compact the units in its region. */
+export let unitMask: u32 = 0xffffffff;
 /** Units of a region before its free array, and bytes of that. */
 export let userUnits: u32 = 0;
 export let arrayBytes: u32 = 0;
@@ -24,6 +27,13 @@ export let keepsLast: bool = false;
 export let regions: u32 = 0;
 export let seats: u32 = 0;
 export let cacheShift: u32 = 0;
+
+/**
+ * A word for each region that may be had on demand: its class, and 256 times how many regions the
+ * class had before it. Of no length where each class has one region, that of its number.
+ */
+export let regionMap: usize = 0;
+export let mapRegions: u32 = 0;
 
 /** This thread's number and cache. */
 export let ticket: u32 = 1;
@@ -61,6 +71,14 @@ export function manyBind(regionCount: u32, seatCount: u32, stackShift: u32, page
   largePages = pages;
 }
 
+/** After all others: regions on demand, from memory that large blocks lie in too. */
+export function mapBind(regionCount: u32): void {
+  regionMap = largeStarts() + (largePages >>> 3);
+  mapRegions = regionCount;
+  userUnits = (1 << (regionShift - 4)) >>> 0;
+  unitMask = userUnits - 1;
+}
+
 export function waysBind(shuffle: bool, byPlace: bool, keepLast: bool): void {
   shuffles = shuffle;
   seedsByPlace = byPlace;
@@ -87,8 +105,14 @@ export function largeStarts(): usize {
   return largeUsed() + (largePages >>> 3);
 }
 
-export function regionAt(cls: u32): usize {
-  return space + scale(cls, regionShift);
+/** Where a region begins: by its number, which is its class unless there is a map. */
+export function regionAt(index: u32): usize {
+  return space + scale(index, regionShift);
+}
+
+/** Where the compacts of a class count from. */
+export function baseOf(cls: u32): usize {
+  return space + scale(mapRegions === 0 ? cls : 0, regionShift);
 }
 
 export function infoOf(cls: u32): usize {
@@ -96,5 +120,5 @@ export function infoOf(cls: u32): usize {
 }
 
 export function arrayAt(cls: u32): usize {
-  return regionAt(cls) + userUnits * 16;
+  return mapRegions === 0 ? regionAt(cls) + userUnits * 16 : load32(infoOf(cls), R_ARRAY);
 }

@@ -13,18 +13,33 @@ import {
   R_HINT,
   R_LOCK,
   R_RAND,
+  R_REACH,
   R_UNITS,
 } from "./layout.ts";
 import { lockLeave, lockTake } from "./lock.ts";
 import { regionMend } from "./release.ts";
-import { cache, cacheAt, control, infoOf, seatBind, seats, ticket } from "./state.ts";
+import {
+  cache,
+  cacheAt,
+  control,
+  infoOf,
+  mapRegions,
+  metaUnits,
+  seatBind,
+  seats,
+  ticket,
+  userUnits,
+} from "./state.ts";
 
 /** Writes what is not zero at the beginning; everything is bound. */
 export function spaceInit(hint: u32, cachedLog: u32, seed: u32, interval: u32): void {
   store32(control, C_INTERVAL, interval);
   for (let cls: u32 = 1; cls < classes; cls++) {
     const info: usize = infoOf(cls);
-    store32(info, R_UNITS, classSize(cls) >>> 4);
+    const units: u32 = classSize(cls) >>> 4;
+    const chunks: u32 = (userUnits / (units + metaUnits)) >>> 0;
+    store32(info, R_UNITS, units);
+    if (mapRegions !== 0) store32(info, R_REACH, chunks * units);
     store32(info, R_HINT, cachedHint(cls, hint, cachedLog));
     store32(info, R_RAND, seed);
   }

@@ -8,6 +8,7 @@ import {
   H_PAGES,
   K_BOUND,
   K_COUNT,
+  NONE,
   R_ALLOCATED,
   R_ALLOCS,
   R_FREED,
@@ -15,9 +16,16 @@ import {
   R_MAPPED_ARRAY,
   R_MAPPED_META,
   R_MAPPED_USER,
-  R_UNITS,
+  R_REGIONS,
 } from "./layout.ts";
-import { chunkCount } from "./region.ts";
+import {
+  bitsBytes,
+  chunkCount,
+  compactIsChunk,
+  regionChunks,
+  regionNext,
+  regionOrdinal,
+} from "./regions.ts";
 import { scale } from "./space.ts";
 import {
   arrayAt,
@@ -29,8 +37,10 @@ import {
   largePages,
   largeStarts,
   largeUsed,
+  mapRegions,
   metaUnits,
   pageSize,
+  regionShift,
   seats,
   userUnits,
 } from "./state.ts";
@@ -44,22 +54,37 @@ export function spaceIsValid(): bool {
 
 export function regionIsValid(cls: u32): bool {
   const info: usize = infoOf(cls);
-  const mapped: u32 = load32(info, R_MAPPED_USER);
-  const meta: u32 = load32(info, R_MAPPED_META);
   const freed: u32 = load32(info, R_FREED);
   const out: u32 = (load32(info, R_ALLOCS) - load32(info, R_FREES)) >>> 0;
-  if (load32(info, R_ALLOCATED) > mapped || mapped + meta > userUnits) return false;
-  if (chunkCount(info) * metaUnits > meta) return false;
+  if (load32(info, R_ALLOCATED) > load32(info, R_MAPPED_USER)) return false;
+  if (chunkCount(info) * metaUnits > load32(info, R_MAPPED_META)) return false;
   if (freed * 4 > load32(info, R_MAPPED_ARRAY)) return false;
+  if (!(mapRegions === 0 ? ownIsValid(info) : regionsAreValid(cls))) return false;
   return freed + out === chunkCount(info) && wordsAreChunks(cls, arrayAt(cls), freed);
 }
 
+function ownIsValid(info: usize): bool {
+  return load32(info, R_MAPPED_USER) + load32(info, R_MAPPED_META) <= userUnits;
+}
+
+/** They are as many as the class says, in pages that are marked, and the array has room for all. */
+function regionsAreValid(cls: u32): bool {
+  const info: usize = infoOf(cls);
+  const count: u32 = load32(info, R_REGIONS);
+  const chunks: u32 = chunkCount(info);
+  const pages: u32 = (((1 << regionShift) >>> 0) / pageSize) >>> 0;
+  let found: u32 = 0;
+  for (let index: u32 = regionNext(cls, 0); index !== NONE; index = regionNext(cls, index + 1)) {
+    if (regionOrdinal(index) >= count || !pagesAreMarked(index * pages, pages)) return false;
+    found++;
+  }
+  if (chunks * 4 + bitsBytes(chunks) > load32(info, R_MAPPED_ARRAY)) return false;
+  return found === count && chunks <= count * regionChunks(info);
+}
+
 function wordsAreChunks(cls: u32, at: usize, count: u32): bool {
-  const units: u32 = load32(infoOf(cls), R_UNITS);
-  const end: u32 = load32(infoOf(cls), R_ALLOCATED);
   for (let i: u32 = 0; i < count; i++) {
-    const compact: u32 = load32(at + i * 4, 0);
-    if (compact >= end || compact % units !== 0) return false;
+    if (!compactIsChunk(cls, load32(at + i * 4, 0))) return false;
   }
   return true;
 }

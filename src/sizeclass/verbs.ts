@@ -1,18 +1,23 @@
 /** What users call: the combination of regions and large blocks, and questions about addresses. */
 import { load32, memoryCopy, memoryZero, mulOverflows } from "../core/glue.ts";
-import { chunkPop, chunkPush } from "./cache.ts";
+import { chunkIsNear, chunkPop, chunkPush } from "./cache.ts";
 import { classes, classOf, classSize, sizeLast } from "./classes.ts";
 import { largeAlloc, largeBegin, largeFree, largeOf, largeUsable } from "./large.ts";
-import {
-  PTR_FOREIGN,
-  PTR_GOOD,
-  PTR_INTERIOR,
-  R_ALLOCATED,
-  R_MAPPED_USER,
-  R_UNITS,
-} from "./layout.ts";
+import { PTR_FOREIGN, PTR_GOOD, PTR_INTERIOR, R_REACH, R_UNITS } from "./layout.ts";
+import { regionClass } from "./regions.ts";
 import { unscale } from "./space.ts";
-import { arrayAt, infoOf, metaUnits, pageSize, regionAt, regionShift, space } from "./state.ts";
+import {
+  baseOf,
+  infoOf,
+  mapRegions,
+  metaUnits,
+  pageSize,
+  regionAt,
+  regionShift,
+  space,
+  unitMask,
+  userUnits,
+} from "./state.ts";
 
 /** A block of at least `size` bytes, aligned to 16; 0 = out of memory. */
 export function malloc(size: u32): usize {
@@ -21,9 +26,15 @@ export function malloc(size: u32): usize {
   return p === 0 ? mallocAbove(size) : p;
 }
 
-/** The region is full: a chunk of a larger class, as in Scudo, else a mapping. */
+/**
+ * The region is full: a chunk of a larger class, as in Scudo, else a mapping. On demand it was only
+ * the lock of the class, which the next one can do without; or there was no region to be had, and
+ * none of the others need look for one.
+ */
 function mallocAbove(size: u32): usize {
-  for (let cls: u32 = classOf(size) + 1; cls < classes; cls++) {
+  const next: u32 = classOf(size) + 1;
+  for (let cls: u32 = next; cls < classes; cls++) {
+    if (mapRegions !== 0 && cls !== next && !chunkIsNear(cls)) continue;
     const p: usize = chunkPop(cls);
     if (p !== 0) return p;
   }
@@ -55,22 +66,24 @@ export function memalign(alignment: u32, size: u32): usize {
 
 /** Frees a block of ours, or null, which lies in region 0 where the space begins at 0. */
 export function free(p: usize): void {
-  const cls: u32 = unscale(p - space, regionShift);
-  if (cls === 0) return;
-  if (cls < classes) chunkPush(cls, ((p - regionAt(cls)) / 16) >>> 0);
+  const index: u32 = unscale(p - space, regionShift);
+  const cls: u32 = mapRegions === 0 ? index : regionClass(index);
+  if (cls !== 0 && cls < classes) chunkPush(cls, ((p - baseOf(cls)) / 16) >>> 0);
   else if (p !== 0 && largeOf(p) !== 0) largeFree(largeOf(p));
 }
 
 /** Frees what is a block, and says what else p is: a PTR_ of layout.ts. */
 export function freeChecked(p: usize): u32 {
   if (p === 0) return PTR_GOOD;
-  const cls: u32 = unscale(p - space, regionShift);
+  const index: u32 = unscale(p - space, regionShift);
+  const cls: u32 = mapRegions === 0 ? index : regionClass(index);
   if (cls >= classes) return freeLarge(p);
   const info: usize = infoOf(cls);
-  const offset: usize = p - regionAt(cls);
+  const offset: usize = p - baseOf(cls);
   const compact: u32 = (offset / 16) >>> 0;
-  if (compact >= load32(info, R_ALLOCATED)) return PTR_FOREIGN;
-  if (compact % load32(info, R_UNITS) !== 0 || compact * 16 !== offset) return PTR_INTERIOR;
+  const unit: u32 = (compact & unitMask) >>> 0;
+  if (unit >= load32(info, R_REACH)) return freeLarge(p);
+  if (unit % load32(info, R_UNITS) !== 0 || compact * 16 !== offset) return PTR_INTERIOR;
   chunkPush(cls, compact);
   return PTR_GOOD;
 }
@@ -83,12 +96,14 @@ function freeLarge(p: usize): u32 {
 
 /** What p is. A free chunk counts as a block: nothing here says that it is none. */
 export function pointerCheck(p: usize): u32 {
-  const cls: u32 = unscale(p - space, regionShift);
+  const index: u32 = unscale(p - space, regionShift);
+  const cls: u32 = mapRegions === 0 ? index : regionClass(index);
   if (cls >= classes) return pointerLarge(p);
-  const offset: usize = p - regionAt(cls);
+  const offset: usize = p - baseOf(cls);
   const compact: u32 = (offset / 16) >>> 0;
-  if (compact >= load32(infoOf(cls), R_ALLOCATED)) return PTR_FOREIGN;
-  if (compact % load32(infoOf(cls), R_UNITS) !== 0) return PTR_INTERIOR;
+  const unit: u32 = (compact & unitMask) >>> 0;
+  if (unit >= load32(infoOf(cls), R_REACH)) return pointerLarge(p);
+  if (unit % load32(infoOf(cls), R_UNITS) !== 0) return PTR_INTERIOR;
   return compact * 16 === offset ? PTR_GOOD : PTR_INTERIOR;
 }
 
@@ -100,7 +115,8 @@ function pointerLarge(p: usize): u32 {
 
 /** Class of the region that p lies in, also where nothing is mapped; 0 = none. */
 export function classAt(p: usize): u32 {
-  const cls: u32 = unscale(p - space, regionShift);
+  const index: u32 = unscale(p - space, regionShift);
+  const cls: u32 = mapRegions === 0 ? index : regionClass(index);
   return cls < classes ? cls : 0;
 }
 
@@ -110,8 +126,9 @@ export function blockBegin(p: usize): usize {
   if (cls === 0) return largeBlock(p);
   const info: usize = infoOf(cls);
   const units: u32 = load32(info, R_UNITS);
-  const begin: u32 = (((p - regionAt(cls)) / 16 / units) >>> 0) * units;
-  return begin + units <= load32(info, R_MAPPED_USER) ? regionAt(cls) + begin * 16 : 0;
+  const region: usize = regionAt(unscale(p - space, regionShift));
+  const begin: u32 = (((p - region) / 16 / units) >>> 0) * units;
+  return begin < load32(info, R_REACH) ? region + begin * 16 : 0;
 }
 
 function largeBlock(p: usize): usize {
@@ -138,8 +155,9 @@ export function metaOf(p: usize): usize {
   const cls: u32 = classAt(p);
   if (cls === 0) return largeMeta(p);
   if (metaUnits === 0 || blockBegin(p) === 0) return 0;
-  const chunk: u32 = ((p - regionAt(cls)) / 16 / load32(infoOf(cls), R_UNITS)) >>> 0;
-  return arrayAt(cls) - (chunk + 1) * metaUnits * 16;
+  const region: usize = regionAt(unscale(p - space, regionShift));
+  const chunk: u32 = ((p - region) / 16 / load32(infoOf(cls), R_UNITS)) >>> 0;
+  return region + userUnits * 16 - (chunk + 1) * metaUnits * 16;
 }
 
 function largeMeta(p: usize): usize {

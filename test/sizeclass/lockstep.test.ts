@@ -60,8 +60,17 @@ function assertSame(heaps: SizeClassHeap[]): void {
   assert.fail(`byte ${at}: wasm ${wasm[at]}, js ${js[at]}`);
 }
 
+const demanding: SizeClassOptions = {
+  shuffle: true,
+  seed: 5,
+  metadataSize: 16,
+  releaseInterval: 3,
+};
 const places: [string, SizeClassOptions, number][] = [
-  ["the usual space", {}, 65536],
+  ["regions on demand", {}, 65536],
+  ["on demand, shuffled, metadata, released", demanding, 65536],
+  ["on demand, above 2 GiB", { map: "default" }, 2 ** 31 + 65536],
+  ["the usual space", { regions: "reserved" }, 65536],
   ["a tiny space, shuffled", { ...tiny, shuffle: true, seed: 99 }, 65536],
   [
     "a tiny space with metadata, released",

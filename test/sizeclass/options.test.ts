@@ -30,6 +30,13 @@ test("wrong kinds", () => {
   refused({ memory: 1 }, /memory must be a memory, not number/, TypeError);
   refused({ space: 1 }, /space must be an address space, not number/, TypeError);
   refused({ spaceBegin: 1 }, /spaceBegin is for a space/, TypeError);
+  const demand = { regions: "onDemand" };
+  refused({ ...demand, spaceSize: 2 ** 22 }, /spaceSize is for reserved regions/, TypeError);
+  refused({ ...demand, granule: 4096 }, /granule is for reserved regions/, TypeError);
+  refused({ ...demand, freeArray: 4 }, /freeArray is for reserved regions/, TypeError);
+  refused({ ...demand, space: sparseSpace() }, /on demand are for linear memory/, TypeError);
+  const reserved = { regions: "reserved", regionSize: 2 ** 17 };
+  refused(reserved, /regionSize is for regions on demand/, TypeError);
   refused({ memory: wasmMemory(), maximum: 2 ** 24 }, /maximum is for a new memory/, TypeError);
   const space = sparseSpace();
   refused({ space, backend: "js" }, /space takes the place of memory, maximum and/, TypeError);
@@ -43,6 +50,8 @@ test("values out of range", () => {
   );
   refused({ granule: 100 }, /granule must be a power of two from 4096 to 1048576, not 100/);
   refused({ pageSize: 512 }, /pageSize must be a power of two from 4096 to 65536, not 512/);
+  refused({ regions: "many" }, /regions must be "reserved" or "onDemand", not many/);
+  refused({ regionSize: 5 }, /regionSize must be a power of two from 65536 to 16777216, not 5/);
   refused({ freeArray: 3 }, /freeArray must be a power of two from 2 to 32, not 3/);
   refused({ metadataSize: 8 }, /metadataSize must be a multiple of 16, not 8/);
   refused({ metadataSize: 2000 }, /metadataSize must be a whole number from 0 to 1024, not 2000/);
@@ -54,7 +63,7 @@ test("values out of range", () => {
 
 test("a region that cannot hold what it must is refused with the numbers", () => {
   refused(
-    { map: "default" },
+    { map: "default", regions: "reserved" },
     /^regions of 1048576 bytes may have 57344 chunks of 16 bytes, whose free array needs 236544 bytes, not 131072: take larger chunks or a larger share, freeArray 4$/,
   );
   refused(
@@ -64,6 +73,10 @@ test("a region that cannot hold what it must is refused with the numbers", () =>
   refused(
     { spaceSize: 2 ** 20, granule: 4096 },
     /^regions of 32768 bytes have 28672 for chunks, not the 65536 of one$/,
+  );
+  refused(
+    { regionSize: 2 ** 16, metadataSize: 16 },
+    /^regions of 65536 bytes do not hold the 65552 of one chunk$/,
   );
   refused({ granule: 4096, pageSize: 65536 }, /granule 4096 must be a multiple of the page, 65536/);
   refused(
@@ -75,10 +88,21 @@ test("a region that cannot hold what it must is refused with the numbers", () =>
 
 test("a memory that has no room, or is of another kind", () => {
   refused(
-    { memory: arrayBuffer({ buffer: new ArrayBuffer(2 ** 20) }), backend: "js" },
+    {
+      memory: arrayBuffer({ buffer: new ArrayBuffer(2 ** 20) }),
+      backend: "js",
+      regions: "reserved",
+    },
     /^ArrayBuffer of 1048576 bytes has no room for 67108864 bytes of space and \d+ of control from 0 on$/,
   );
-  refused({ maximum: 2 ** 22 }, /WebAssembly.Memory of 131072 bytes has no room for 67108864/);
+  refused(
+    { maximum: 2 ** 22, regions: "reserved" },
+    /WebAssembly.Memory of 131072 bytes has no room for 67108864/,
+  );
+  refused(
+    { maximum: 2 ** 17, shared: true },
+    /^WebAssembly.Memory of 131072 bytes has no room for \d+ of control from 65536 on$/,
+  );
   refused({ memory: wasmMemory(), shared: true }, /WebAssembly.Memory is not shared/);
   refused(
     { memory: sharedArrayBuffer(), backend: "js" },
@@ -128,6 +152,7 @@ test("custom maps prove themselves, and the core's classes are the same for all 
 
 test("mistakes at the door throw and change nothing", () => {
   const heap = sizeClass();
+  const reserved = sizeClass({ regions: "reserved" });
   const p = heap.malloc(100);
   const large = heap.malloc(100_000);
   const codes = (call: () => void) => {
@@ -156,7 +181,11 @@ test("mistakes at the door throw and change nothing", () => {
     "ERR_FOREIGN_POINTER",
   );
   assert.equal(
-    codes(() => heap.free(heap.primary.regionBegin(30))),
+    codes(() => reserved.free(reserved.primary.regionBegin(30))),
+    "ERR_FOREIGN_POINTER",
+  );
+  assert.equal(
+    codes(() => heap.free(heap.primary.spaceBegin + 2 ** 29)),
     "ERR_FOREIGN_POINTER",
   );
   assert.equal(

@@ -111,8 +111,8 @@ test("releaseAll gives everything back now; what is in use stays", () => {
   const kept = blocks[500] as number;
   heap.u8[kept] = 77;
   for (const p of blocks) if (p !== kept) heap.free(p);
-  assert.deepEqual(fake.calls, []);
   heap.drain();
+  assert.equal(fake.resident.size, 250);
   heap.primary.releaseAll();
   assert.equal(fake.resident.size, 1);
   assert.equal(heap.u8[kept], 77);

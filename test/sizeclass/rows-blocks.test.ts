@@ -10,10 +10,12 @@ import {
 import { Random, seedOf } from "../support/random.js";
 
 /** The same behaviour at 2^44 as in linear memory, in both back ends. */
+const linear = { metadataSize: 16, releaseInterval: -1 } as const;
 const subjects: [string, () => SizeClassAllocator][] = [
   ["sparse", () => sizeClass({ space: sparseSpace(), metadataSize: 16 })],
-  ["wasm", () => sizeClass({ metadataSize: 16, releaseInterval: -1 })],
-  ["js", () => sizeClass({ metadataSize: 16, releaseInterval: -1, backend: "js" })],
+  ["wasm", () => sizeClass(linear)],
+  ["wasm, reserved", () => sizeClass({ ...linear, regions: "reserved" })],
+  ["js", () => sizeClass({ ...linear, backend: "js" })],
 ];
 
 function statsOf(a: SizeClassAllocator, id: number) {

@@ -16,7 +16,7 @@ import {
   OUT_OF_MEMORY,
   R_ALLOCATED,
   R_FREED,
-  R_MAPPED_USER,
+  R_REACH,
   R_UNITS,
   REGION_FULL,
   REGION_SIZE,
@@ -129,7 +129,7 @@ export function geometryFor(program: Program): Geometry {
 export function bitmapsOf(program: Program): { used: number; starts: number; bytes: number } {
   const { control, cacheShift, seats, largePages } = geometryFor(program);
   const bytes = largePages / 8;
-  const used = control + controlSize(32, cacheShift, seats, 0);
+  const used = control + controlSize(32, cacheShift, seats, 0, 0);
   return { used, starts: used + bytes, bytes };
 }
 
@@ -149,7 +149,7 @@ export function wordName(program: Program, index: number): string {
 
 /**
  * Words that are read without their lock. What the caller may ask about is settled there: its own
- * chunk lies below R_ALLOCATED and R_MAPPED_USER, which only grow; its own mapping's bit is set.
+ * chunk lies below R_REACH, which only grows; its own mapping's bit is set.
  */
 export function raceIsMeant(program: Program, index: number): boolean {
   const { control, large } = geometryFor(program);
@@ -161,7 +161,7 @@ export function raceIsMeant(program: Program, index: number): boolean {
   const at = p - control - REGIONS;
   if (at < 0 || at >= 256 * REGION_SIZE) return program.figures === true;
   const word = at % REGION_SIZE;
-  return program.figures === true || word === R_ALLOCATED || word === R_MAPPED_USER;
+  return program.figures === true || word === R_REACH;
 }
 
 /** The hardened malloc of a thread that has its heap, if the program has one. */

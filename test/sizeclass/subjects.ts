@@ -17,15 +17,24 @@ function subject(name: string, options: () => SizeClassOptions): SizeClassSubjec
   return { name, create: (more = {}) => sizeClass({ ...options(), ...more }) };
 }
 
-/** 32 regions of 128 KiB. */
+/** 32 regions of 128 KiB, reserved. */
 export const tiny: SizeClassOptions = { spaceSize: 2 ** 22, granule: 4096 };
+const reserved = { regions: "reserved" } as const;
 
 export const sizeClassSubjects: SizeClassSubject[] = [
   subject("wasm", () => ({})),
   subject("wasm, tiny", () => tiny),
   subject("wasm, shuffled", () => ({ shuffle: true, seed: 12345 })),
-  subject("wasm, default map, free arrays of a half", () => ({ map: "default", freeArray: 2 })),
+  subject("wasm, default map", () => ({ map: "default" })),
+  subject("wasm, regions of 1 MiB", () => ({ regionSize: 2 ** 20 })),
   subject("wasm, metadata", () => ({ metadataSize: 48 })),
+  subject("wasm, reserved", () => reserved),
+  subject("wasm, reserved, free arrays of a half", () => ({ map: "default", freeArray: 2 })),
+  subject("wasm, reserved, metadata, shuffled", () => ({
+    ...reserved,
+    metadataSize: 48,
+    shuffle: true,
+  })),
   subject("wasm, above 2 GiB", () => ({ memory: wasmMemory({ offset: 2 ** 31 + 65536 }) })),
   subject("wasm, used memory", () => {
     const memory = new WebAssembly.Memory({ initial: 1200, maximum: 65536 });
@@ -36,7 +45,9 @@ export const sizeClassSubjects: SizeClassSubject[] = [
     memory: failingMemory(wasmMemory({ growth: growExactly }), Number.POSITIVE_INFINITY),
   })),
   subject("wasm, shared", () => ({ shared: true })),
+  subject("wasm, shared, reserved", () => ({ shared: true, ...reserved })),
   subject("js", () => ({ backend: "js" })),
+  subject("js, reserved", () => ({ backend: "js", ...reserved })),
   subject("js, tiny", () => ({ backend: "js", ...tiny })),
   subject("js, above 2 GiB", () => ({
     backend: "js",

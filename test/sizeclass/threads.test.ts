@@ -18,7 +18,11 @@ import {
   C_LOW,
   C_SEATS,
   R_ALLOCATED,
+  R_ALLOCS,
+  R_ARRAY,
+  R_FREED,
   R_LOCK,
+  R_REGIONS,
   R_REWRITE,
   REGION_SIZE,
   REGIONS,
@@ -26,6 +30,7 @@ import {
 import { Random, seedOf } from "../support/random.js";
 import type { WorkerData } from "./worker.js";
 
+const DEATHS = 8;
 const url = new URL("./worker.js", import.meta.url);
 
 /** A word of a region's info. */
@@ -136,25 +141,52 @@ test("a thread that died while it unmapped: the lowest free pages are found agai
   assert.equal(heap.malloc(500_000), p);
 });
 
-test("a thread that died while it wrote a free array anew: the array is written again", () => {
-  const heap = sizeClass({ shared: true, shuffle: true, seed: 5, releaseInterval: -1 });
+test("a thread that died while it took a region: the others find it, and others go on without", () => {
+  const errors: number[] = [];
+  const onError = (code: number) => errors.push(code);
+  const heap = sizeClass({ shared: true, releaseInterval: -1, onError });
   const dead = attachSizeClass(heap.handle());
   const id = heap.primary.map.id(1024);
   const chunks = heap.primary.getFrom(id, 64);
-  heap.primary.returnTo(id, chunks);
-  heap.primary.releaseAll(); // the bits are those of the array now
-  // Half of the array is written, the other half is stale: some chunks are on it twice.
-  const { control, spaceSize, space } = heap.handle().geometry;
-  assert.equal(control, space + spaceSize);
-  const array = heap.primary.regionBegin(id) + (heap.primary.regionBytes / 8) * 7;
-  const words = heap.u32;
-  words.copyWithin(array / 4 + 32, array / 4, array / 4 + 32);
-  Atomics.store(words, infoIndex(heap, id, R_LOCK), dead.threadId);
-  Atomics.store(words, infoIndex(heap, id, R_REWRITE), 1);
+  // The map has the region; that the class has it, and its chunks, was not noted any more.
+  for (const offset of [R_REGIONS, R_ALLOCATED, R_FREED, R_ALLOCS]) {
+    heap.u32[infoIndex(heap, id, offset)] = 0;
+  }
+  const locks = [infoIndex(heap, id, R_LOCK), (heap.handle().geometry.control + C_LOCK) / 4];
+  for (const lock of locks) Atomics.store(heap.u32, lock, dead.threadId);
+  assert.deepEqual([heap.malloc(1024), errors], [0, [12]], "no region can be had");
   heap.recover(dead.threadId);
   assert.ok(heap.primary.isValid());
+  assert.equal(heap.primary.regionsOf(id).length, 1);
   assert.deepEqual(new Set(heap.primary.getFrom(id, 64)), new Set(chunks));
+  assert.notEqual(heap.malloc(1024), 0);
+  assert.equal(heap.primary.regionsOf(id).length, 2);
+  heap.primary.returnTo(id, chunks);
+  heap.primary.releaseAll();
+  assert.ok(heap.primary.isValid());
 });
+
+for (const regions of ["onDemand", "reserved"] as const) {
+  test(`${regions}: a thread that died while it wrote a free array anew: the array is written again`, () => {
+    const heap = sizeClass({ regions, shared: true, shuffle: true, seed: 5, releaseInterval: -1 });
+    const dead = attachSizeClass(heap.handle());
+    const id = heap.primary.map.id(1024);
+    const chunks = heap.primary.getFrom(id, 64);
+    heap.primary.returnTo(id, chunks);
+    heap.primary.releaseAll(); // the bits are those of the array now
+    // Half of the array is written, the other half is stale: some chunks are on it twice.
+    const words = heap.u32;
+    const { regionBytes, onDemand } = heap.primary;
+    const behind = heap.primary.regionBegin(id) + (regionBytes / 8) * 7;
+    const array = onDemand ? (words[infoIndex(heap, id, R_ARRAY)] as number) : behind;
+    words.copyWithin(array / 4 + 32, array / 4, array / 4 + 32);
+    Atomics.store(words, infoIndex(heap, id, R_LOCK), dead.threadId);
+    Atomics.store(words, infoIndex(heap, id, R_REWRITE), 1);
+    heap.recover(dead.threadId);
+    assert.ok(heap.primary.isValid());
+    assert.deepEqual(new Set(heap.primary.getFrom(id, 64)), new Set(chunks));
+  });
+}
 
 for (const backend of ["wasm", "js"] as const) {
   test(`${backend}: three Workers pass blocks to each other`, async (t) => {
@@ -184,36 +216,39 @@ for (const backend of ["wasm", "js"] as const) {
   });
 }
 
-test("Workers die at any instant; the others go on, and no block is given twice", async (t) => {
-  const seed = seedOf(7800);
-  t.diagnostic(`TERRANE_SEED=${seed}`);
-  const random = new Random(seed);
-  const heap = sizeClass({ shared: true, maximum: 2 ** 29, releaseInterval: 1 });
-  const mail = new SharedArrayBuffer(4 * 64);
-  const start = (operations: number) =>
-    heap.startWorker((handle) => {
-      const workerData: WorkerData = { handle, mail, seed: random.u32(), operations };
-      return new Worker(url, { workerData });
-    });
-  const survivor = start(150_000);
-  const survived = once(survivor, "exit");
-  for (let round = 0; round < 12; round++) {
-    const worker = start(1e9);
-    await once(worker, "online");
-    await sleep(random.between(5, 60));
-    await worker.terminate();
-  }
-  assert.deepEqual(await survived, [0]);
-  // A block that was in a dead Worker's hands may be half written: its bytes say nothing.
-  for (const place of new Int32Array(mail)) heap.free(place >>> 0);
-  heap.drain();
-  assert.ok(heap.primary.isValid());
-  const live = Array.from({ length: 20_000 }, (_, i) => heap.malloc((i % 50) * 40));
-  assert.ok(live.every((p) => p !== 0));
-  assert.equal(new Set(live).size, live.length);
-  const lost = heap.primary.stats().reduce((sum, one) => sum + one.allocations - one.frees, 0);
-  t.diagnostic(`${lost - live.length} chunks in caches or lost by 12 deaths`);
-});
+for (const regions of ["onDemand", "reserved"] as const) {
+  test(`${regions}: Workers die at any instant; the others go on, and no block is given twice`, async (t) => {
+    const seed = seedOf(7800);
+    t.diagnostic(`TERRANE_SEED=${seed}`);
+    const random = new Random(seed);
+    const heap = sizeClass({ regions, shared: true, maximum: 2 ** 29, releaseInterval: 1 });
+    const mail = new SharedArrayBuffer(4 * 64);
+    const start = (operations: number) =>
+      heap.startWorker((handle) => {
+        const workerData: WorkerData = { handle, mail, seed: random.u32(), operations };
+        return new Worker(url, { workerData });
+      });
+    const survivor = start(150_000);
+    const survived = once(survivor, "exit");
+    for (let round = 0; round < DEATHS; round++) {
+      const worker = start(1e9);
+      await once(worker, "online");
+      await sleep(random.between(5, 60));
+      await worker.terminate();
+    }
+    assert.deepEqual(await survived, [0]);
+    // A block that was in a dead Worker's hands may be half written: its bytes say nothing.
+    for (const place of new Int32Array(mail)) heap.free(place >>> 0);
+    heap.drain();
+    assert.ok(heap.primary.isValid());
+    const live = Array.from({ length: 20_000 }, (_, i) => heap.malloc((i % 50) * 40));
+    assert.ok(live.every((p) => p !== 0));
+    assert.equal(new Set(live).size, live.length);
+    const lost = heap.primary.stats().reduce((sum, one) => sum + one.allocations - one.frees, 0);
+    const held = live.filter((p) => heap.primary.classOf(p) !== 0).length;
+    t.diagnostic(`${lost - held} chunks in caches or lost by ${DEATHS} deaths`);
+  });
+}
 
 test("a quarantine of all threads: what one frees waits for all", () => {
   const heap = hardenedMalloc({

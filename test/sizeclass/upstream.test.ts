@@ -24,21 +24,21 @@ const upstream: Record<string, string> = {
   SizeClassAllocator64Compact: "every map: three rounds",
   SizeClassAllocator64Dense: "every map: three rounds",
   SizeClassAllocator64VeryCompact: "every map: three rounds",
-  SizeClassAllocator32Compact: "none: no such allocator, docs/sizeclass.md has the reason",
-  SizeClassAllocator32SeparateBatches: "none: no such allocator, and no batches in chunks",
+  SizeClassAllocator32Compact: "every map: three rounds",
+  SizeClassAllocator32SeparateBatches: "free chunks are on no list in chunks",
   SizeClassAllocator64MetadataStress: "metadata stays apart",
   SizeClassAllocator64DynamicMetadataStress: "metadata stays apart",
   SizeClassAllocator64DynamicPremappedMetadataStress: "none: no premapping",
   SizeClassAllocator64CompactMetadataStress: "metadata stays apart",
-  SizeClassAllocator32CompactMetadataStress: "none: no such allocator",
+  SizeClassAllocator32CompactMetadataStress: "metadata stays apart",
   SizeClassAllocator64GetBlockBegin: "every address of a chunk",
   SizeClassAllocator64DynamicGetBlockBegin: "every address of a chunk",
   SizeClassAllocator64DynamicPremappedGetBlockBegin: "none: no premapping",
   SizeClassAllocator64CompactGetBlockBegin: "every address of a chunk",
   SizeClassAllocator64VeryCompactGetBlockBegin: "every address of a chunk",
-  SizeClassAllocator32CompactGetBlockBegin: "none: no such allocator",
+  SizeClassAllocator32CompactGetBlockBegin: "every address of a chunk",
   SizeClassAllocator64MapUnmapCallback: "row 114",
-  SizeClassAllocator32MapUnmapCallback: "none: no such allocator",
+  SizeClassAllocator32MapUnmapCallback: "a region and its free array are mapped",
   LargeMmapAllocatorMapUnmapCallback: "a large block is one mapping",
   SizeClassAllocator64Overflow: "row 122",
   LargeMmapAllocator: "row 127",
@@ -47,13 +47,13 @@ const upstream: Record<string, string> = {
   CombinedAllocator64DynamicPremapped: "none: no premapping",
   CombinedAllocator64Compact: "all maps under the combination",
   CombinedAllocator64VeryCompact: "row 126",
-  CombinedAllocator32Compact: "none: no such allocator",
+  CombinedAllocator32Compact: "all maps under the combination",
   SizeClassAllocator64LocalCache: "row 125",
   SizeClassAllocator64DynamicLocalCache: "row 125",
   SizeClassAllocator64DynamicPremappedLocalCache: "none: no premapping",
   SizeClassAllocator64CompactLocalCache: "caches come and go",
   SizeClassAllocator64VeryCompactLocalCache: "row 125",
-  SizeClassAllocator32CompactLocalCache: "none: no such allocator",
+  SizeClassAllocator32CompactLocalCache: "caches come and go",
   AllocatorLeakTest: "caches come and go",
   AllocatorCacheDeallocNewThread: "row 125: the first operation of a cache",
   "Allocator.Basic": "random runs",
@@ -63,7 +63,7 @@ const upstream: Record<string, string> = {
   SizeClassAllocator64Iteration: "row 124",
   SizeClassAllocator64DynamicIteration: "row 124",
   SizeClassAllocator64DynamicPremappedIteration: "none: no premapping",
-  SizeClassAllocator32Iteration: "none: no such allocator",
+  SizeClassAllocator32Iteration: "row 124",
   LargeMmapAllocatorIteration: "row 124",
   LargeMmapAllocatorBlockBegin: "row 127",
   SizeClassAllocator64PopulateFreeListOOM: "no memory for new chunks",
@@ -96,54 +96,78 @@ function wide(map: SizeClassMapName, more: object = {}) {
   return { space, a: sizeClass({ space, map, ...more }) };
 }
 
-test("every map: three rounds of batches of each class, and nothing more is mapped", () => {
-  for (const map of maps) {
-    const { a } = wide(map);
-    const { primary } = a;
-    let used = 0;
-    for (let round = 0; round < 3; round++) {
-      const taken: [number, number[]][] = [];
-      for (let id = 1; id < primary.map.classes; id++) {
-        const chunks = primary.getFrom(id, primary.map.cachedHint(id) + 3);
-        assert.ok(chunks.every((p) => primary.classOf(p) === id && primary.blockBegin(p) === p));
-        taken.push([id, chunks]);
-      }
-      for (const [id, chunks] of taken) primary.returnTo(id, chunks);
-      if (round === 0) used = primary.totalMemoryUsed;
-    }
-    assert.equal(primary.totalMemoryUsed, used);
-    assert.ok(primary.isValid());
-  }
-});
+/** SizeClassAllocator32: regions on demand. */
+function narrow(map: SizeClassMapName, more: object = {}) {
+  const a = sizeClass({ regions: "onDemand", map, ...more });
+  const space = {
+    load32: (p: number) => a.u32[p / 4] as number,
+    store32(p: number, value: number) {
+      a.u32[p / 4] = value;
+    },
+    fill: (p: number, bytes: number, value: number) => void a.u8.fill(value, p, p + bytes),
+  };
+  return { space, a };
+}
 
-test("metadata stays apart from chunks and from that of others, for every size", () => {
-  for (const map of maps) {
-    const { a, space } = wide(map, { metadataSize: 16 });
-    const marks = new Map<number, number>();
-    for (let id = 1; id < a.primary.map.classes; id += 3) {
-      for (const p of a.primary.getFrom(id, 40)) {
-        space.store32(a.primary.metadata(p) + 12, marks.size);
-        space.fill(p, a.primary.map.size(id), 0xff);
-        marks.set(p, marks.size);
-      }
-    }
-    for (const [p, mark] of marks) assert.equal(space.load32(a.metadata(p) + 12), mark);
-  }
-});
+const kinds = [
+  { name: "64", make: wide },
+  { name: "32", make: narrow },
+] as const;
 
-test("every address of a chunk finds its begin, in every class", () => {
-  for (const map of maps) {
-    const { a } = wide(map);
-    for (let id = 1; id < a.primary.map.classes; id++) {
-      const size = a.primary.map.size(id);
-      for (const p of a.primary.getFrom(id, 5)) {
-        for (const at of [0, 1, size >>> 1, size - 1]) {
-          assert.equal(a.primary.blockBegin(p + at), p, `${map}, class ${id}, ${at}`);
+for (const kind of kinds) {
+  test(`${kind.name}, every map: three rounds of batches of each class, and nothing more is mapped`, () => {
+    for (const map of maps) {
+      const { a } = kind.make(map);
+      const { primary } = a;
+      let used = 0;
+      for (let round = 0; round < 3; round++) {
+        const taken: [number, number[]][] = [];
+        for (let id = 1; id < primary.map.classes; id++) {
+          const chunks = primary.getFrom(id, primary.map.cachedHint(id) + 3);
+          assert.ok(chunks.every((p) => primary.classOf(p) === id && primary.blockBegin(p) === p));
+          taken.push([id, chunks]);
+        }
+        for (const [id, chunks] of taken) primary.returnTo(id, chunks);
+        if (round === 0) used = primary.totalMemoryUsed;
+      }
+      assert.equal(primary.totalMemoryUsed, used);
+      assert.ok(primary.isValid());
+    }
+  });
+}
+
+for (const kind of kinds) {
+  test(`${kind.name}, metadata stays apart from chunks and from that of others, for every size`, () => {
+    for (const map of maps) {
+      const { a, space } = kind.make(map, { metadataSize: 16 });
+      const marks = new Map<number, number>();
+      for (let id = 1; id < a.primary.map.classes; id += 3) {
+        for (const p of a.primary.getFrom(id, 40)) {
+          space.store32(a.primary.metadata(p) + 12, marks.size);
+          space.fill(p, a.primary.map.size(id), 0xff);
+          marks.set(p, marks.size);
+        }
+      }
+      for (const [p, mark] of marks) assert.equal(space.load32(a.metadata(p) + 12), mark);
+    }
+  });
+}
+
+for (const kind of kinds) {
+  test(`${kind.name}, every address of a chunk finds its begin, in every class`, () => {
+    for (const map of maps) {
+      const { a } = kind.make(map);
+      for (let id = 1; id < a.primary.map.classes; id++) {
+        const size = a.primary.map.size(id);
+        for (const p of a.primary.getFrom(id, 5)) {
+          for (const at of [0, 1, size >>> 1, size - 1]) {
+            assert.equal(a.primary.blockBegin(p + at), p, `${map}, class ${id}, ${at}`);
+          }
         }
       }
     }
-  }
-});
+  });
+}
 
 test("a large block is one mapping, which ends with it", () => {
   const events: [string, number][] = [];
@@ -159,38 +183,42 @@ test("a large block is one mapping, which ends with it", () => {
   assert.deepEqual(events.slice(1), [["unmap", 2 ** 20 + 4096]]);
 });
 
-test("all maps under the combination: blocks of all sizes, in place and moved", () => {
-  for (const map of maps) {
-    const { a, space } = wide(map);
-    let p = a.malloc(1);
-    space.store32(p, 123);
-    for (let size = 4; size < 2 ** 20; size = Math.ceil(size * 1.7)) {
-      p = a.realloc(p, size);
-      assert.ok(p !== 0 && a.usableSize(p) >= size);
-      assert.equal(space.load32(p), 123);
-    }
-    a.free(p);
-    a.drain();
-    assert.ok(a.primary.isValid());
-  }
-});
-
-test("caches come and go: 200 of them, drained, leave the regions as they were", () => {
-  for (const map of ["compact", "veryCompact"] as const) {
-    const { a } = wide(map);
-    let used = 0;
-    for (let round = 0; round < 200; round++) {
-      const blocks = [10, 500, 3000].flatMap((size) =>
-        [0, 1, 2].map(() => a.malloc(size + (round % 50))),
-      );
-      for (const p of blocks) a.free(p);
+for (const kind of kinds) {
+  test(`${kind.name}, all maps under the combination: blocks of all sizes, in place and moved`, () => {
+    for (const map of maps) {
+      const { a, space } = kind.make(map);
+      let p = a.malloc(1);
+      space.store32(p, 123);
+      for (let size = 4; size < 2 ** 20; size = Math.ceil(size * 1.7)) {
+        p = a.realloc(p, size);
+        assert.ok(p !== 0 && a.usableSize(p) >= size);
+        assert.equal(space.load32(p), 123);
+      }
+      a.free(p);
       a.drain();
-      for (const one of a.primary.stats()) assert.equal(one.allocations, one.frees);
-      if (round === 150) used = a.primary.totalMemoryUsed;
+      assert.ok(a.primary.isValid());
     }
-    assert.equal(a.primary.totalMemoryUsed, used);
-  }
-});
+  });
+}
+
+for (const kind of kinds) {
+  test(`${kind.name}, caches come and go: 200 of them, drained, leave the regions as they were`, () => {
+    for (const map of ["compact", "veryCompact"] as const) {
+      const { a } = kind.make(map);
+      let used = 0;
+      for (let round = 0; round < 200; round++) {
+        const blocks = [10, 500, 3000].flatMap((size) =>
+          [0, 1, 2].map(() => a.malloc(size + (round % 50))),
+        );
+        for (const p of blocks) a.free(p);
+        a.drain();
+        for (const one of a.primary.stats()) assert.equal(one.allocations, one.frees);
+        if (round === 150) used = a.primary.totalMemoryUsed;
+      }
+      assert.equal(a.primary.totalMemoryUsed, used);
+    }
+  });
+}
 
 test("no memory for new chunks: none are given, and later all is well", () => {
   const space = sparseSpace();
