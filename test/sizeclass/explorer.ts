@@ -14,6 +14,8 @@ export interface Lost {
   pages: number;
 }
 
+const classes = Array.from({ length: 16 }, (_, i) => i + 1);
+
 export class SizeClassExplorer extends Explorer<S.Program> {
   /** The most that a run has lost so far. */
   lost: Lost = { chunks: 0, pages: 0 };
@@ -86,9 +88,7 @@ export class SizeClassExplorer extends Explorer<S.Program> {
 
   #assertNobodyIsLeft(): void {
     const { core } = this.#me;
-    for (const cls of this.#classes()) {
-      assert.equal(core.regionWord(cls, R_LOCK), 0, `the lock of class ${cls}`);
-    }
+    for (const cls of classes) assert.equal(core.regionWord(cls, R_LOCK), 0, `lock ${cls}`);
     assert.equal(core.controlWord(C_LOCK), 0, "the lock of large blocks");
     assert.ok(
       this.#me.live.every((by) => by === 0),
@@ -124,8 +124,7 @@ export class SizeClassExplorer extends Explorer<S.Program> {
 
   /** Those that have any chunks. */
   #classes(): number[] {
-    const all = Array.from({ length: 16 }, (_, i) => i + 1);
-    return all.filter((cls) => this.#me.core.regionWord(cls, R_ALLOCATED) !== 0);
+    return classes.filter((cls) => this.#me.core.regionWord(cls, R_ALLOCATED) !== 0);
   }
 
   protected override wordName(index: number): string {

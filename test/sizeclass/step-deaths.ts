@@ -39,12 +39,14 @@ export const deaths: Program[] = [
   {
     name: "death: a release",
     options: { releaseInterval: 0 },
-    leak: { chunks: BATCH + BLOCK },
+    leak: { chunks: 2 * BATCH },
     roles: [
       {
         begin: (t) => keepMany(t, 6, BIG),
         run: (t) => {
-          dropAll(t);
+          // So that the array is not in the order in which it is written anew.
+          for (const slot of [3, 0, 5, 1, 4, 2]) drop(t, 0, slot);
+          t.heap.drain();
           t.heap.primary.releaseAll();
         },
       },

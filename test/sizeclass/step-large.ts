@@ -4,6 +4,19 @@ import { drop, dropAll, keep, keepMany } from "./step-blocks.js";
 import { LARGE } from "./step-sizes.js";
 import { CELL_FREE, CELL_SLICES, CELLS_EACH, type Program, type Thread } from "./steps.js";
 
+/** Of the map of what is live, in a slice. */
+const UNITS = 128;
+
+/** Grows the memory as somebody else would; the slice is theirs. */
+function grow({ cells, live }: Thread): void {
+  const slice = Atomics.add(cells, CELL_SLICES, 1);
+  live.fill(-1, slice * UNITS, (slice + 1) * UNITS);
+}
+
+function growthForget({ live }: Thread): void {
+  for (let i = 0; i < live.length; i++) if (live[i] === -1) live[i] = 0;
+}
+
 export const largePrograms: Program[] = [
   {
     name: "large blocks: two threads make the first ones",
@@ -81,7 +94,7 @@ export const largePrograms: Program[] = [
           keep(t, 11, LARGE);
         },
       },
-      { run: (t) => void Atomics.add(t.cells, CELL_SLICES, 1) },
+      { run: grow, end: growthForget },
       { run: (t) => void keep(t, 10, 2 * LARGE) },
     ],
   },

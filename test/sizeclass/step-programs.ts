@@ -34,6 +34,8 @@ function cacheFill(t: Thread, size: number): void {
 }
 
 const aligned: Allocate = ({ heap }, size) => heap.memalign(1024, size);
+const cMalloc: Allocate = ({ core }, size) => core.malloc(size) >>> 0;
+const cCalloc: Allocate = ({ core }, size) => core.calloc(size / 4, 4) >>> 0;
 const zeroed: Allocate = ({ heap, words }, size) => {
   const p = heap.zalloc(size);
   const block = words.subarray(p / 4, (p + (p === 0 ? 0 : size)) / 4);
@@ -119,6 +121,26 @@ export const programs: Program[] = [
           drop(t, 1, 0);
           keep(t, 10, BIG);
           keep(t, 11, BIG);
+        },
+      },
+    ],
+  },
+  {
+    name: "a release of pages of which others have chunks",
+    options: { releaseInterval: 0 },
+    roles: [
+      {
+        begin: (t) => keepMany(t, 12, SMALL),
+        run: (t) => {
+          for (let slot = 1; slot < 11; slot++) drop(t, 0, slot);
+          t.heap.drain();
+        },
+      },
+      {
+        begin: (t) => keepMany(t, 9, SMALL),
+        run: (t) => {
+          for (let slot = 2; slot < 8; slot++) drop(t, 1, slot);
+          keep(t, 10, SMALL);
         },
       },
     ],
@@ -284,6 +306,26 @@ export const programs: Program[] = [
           dropAll(t);
           keep(t, 0, SMALL, zeroed);
           keep(t, 1, TWO, zeroed);
+        },
+      },
+    ],
+  },
+  {
+    name: "C's functions, unchecked",
+    roles: [
+      {
+        begin: (t) => cacheFill(t, SMALL),
+        run: (t) => {
+          keep(t, 0, SMALL, cMalloc);
+          t.core.free(take(t, 1, 0));
+          t.core.free(take(t, 0, 0));
+        },
+      },
+      {
+        begin: (t) => keepMany(t, 4, SMALL),
+        run: (t) => {
+          keep(t, 4, SMALL, cCalloc);
+          for (let slot = 0; slot < 5; slot++) t.core.free(take(t, 1, slot));
         },
       },
     ],

@@ -189,21 +189,35 @@ export function replay<P extends S.ProgramOf<never>>(explorer: Explorer<P>, text
   return explorer.run(program, schedule, torn, death);
 }
 
-/** Every schedule of a program with at most `most` preemptions, depth first. */
+/** What is the same in every schedule of an exploration. */
+export interface Ways {
+  /** Compare-and-swap is broken. */
+  torn?: boolean;
+  haste?: number;
+  /** The first thread dies before this step of its own. */
+  death?: number;
+}
+
+/**
+ * Every schedule of a program with at most `most` preemptions, depth first. Answers whether somebody
+ * died in any.
+ */
 export function exploreAll<P extends S.ProgramOf<never>>(
   explorer: Explorer<P>,
   program: P,
   most: number,
-  torn = false,
-  haste = S.WAITS,
-): void {
+  ways: Ways = {},
+): boolean {
   explorer.forget();
+  let died = false;
   for (let known = -1; known !== explorer.conflicts; ) {
     known = explorer.conflicts;
     for (let first = 0; first < program.roles.length; first++) {
-      explorePlan(explorer, program, { first, plan: [], haste }, most, torn);
+      const schedule = { first, plan: [], haste: ways.haste ?? S.WAITS };
+      if (explorePlan(explorer, program, schedule, most, ways)) died = true;
     }
   }
+  return died;
 }
 
 function explorePlan<P extends S.ProgramOf<never>>(
@@ -211,10 +225,11 @@ function explorePlan<P extends S.ProgramOf<never>>(
   program: P,
   schedule: Schedule,
   most: number,
-  torn: boolean,
-): void {
-  const { steps, history } = explorer.run(program, schedule, torn);
-  if (schedule.plan.length === most) return;
+  ways: Ways,
+): boolean {
+  const { steps, history, died } = explorer.run(program, schedule, ways.torn, ways.death);
+  if (schedule.plan.length === most) return died;
+  let later = false;
   const from = (schedule.plan.at(-1)?.[0] ?? -1) + 1;
   for (let step = from; step < steps; step++) {
     const who = history[step] as number;
@@ -222,9 +237,10 @@ function explorePlan<P extends S.ProgramOf<never>>(
     for (let thread = 0; thread < program.roles.length; thread++) {
       if (thread === (who & 7)) continue;
       const plan = [...schedule.plan, [step, thread] as const];
-      explorePlan(explorer, program, { ...schedule, plan }, most, torn);
+      if (explorePlan(explorer, program, { ...schedule, plan }, most, ways)) later = true;
     }
   }
+  return died || later;
 }
 
 /** Whether some schedule with at most `most` preemptions shows that compare-and-swap is broken. */
@@ -234,7 +250,7 @@ export function findsTear<P extends S.ProgramOf<never>>(
   most: number,
 ): string | undefined {
   try {
-    exploreAll(explorer, program, most, true);
+    exploreAll(explorer, program, most, { torn: true });
     return undefined;
   } catch (error) {
     return (error as Error).message;
