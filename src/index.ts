@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** terrane: a heap for TypeScript and WebAssembly. */
 export type { AbiFunction, HeapAbi } from "./abi.ts";
 export type {

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** An allocator that finds mistakes: `terrane/debug`. */
 export type { DebugAbi } from "./abi.ts";
 export type { DebugHandle } from "./attach.ts";

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Allocators composed of layers: `terrane/layers`. */
 export { aligned } from "./aligned.ts";
 export { Allocator, allocator } from "./allocator.ts";

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Automatic management and containers on the current allocator: `terrane/managed`. */
 export { type Layout, ScalarArray, StructArray, struct } from "./array.ts";
 export { ByteString } from "./bytes.ts";

@@ -67,7 +67,12 @@ export function nativeFind(): Native | NativeMissing {
   return known.found;
 }
 
-/** Asked for without an import, so that bundles for browsers carry no trace of it. */
+/**
+ * Asked for without an import, so that bundles for browsers carry no trace of it. Not in the
+ * declarations, which need nothing of Node.
+ *
+ * @internal
+ */
 export function nodeProcess(): NodeJS.Process | undefined {
   return (globalThis as { process?: NodeJS.Process }).process;
 }

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** The hardened size-class allocator: `terrane/sizeclass`. */
 export {
   type LargeStats,
