@@ -13,6 +13,7 @@ import {
   MAP_DONE,
   NEVER,
   NONE,
+  R_ALLOCATED,
   R_ALLOCS,
   R_FREED,
   R_FREES,
@@ -21,6 +22,7 @@ import {
   R_LAST,
   R_MAPPED_ARRAY,
   R_MAPPED_BITS,
+  R_MAPPED_USER,
   R_PAGES,
   R_REACH,
   R_RELEASES,
@@ -38,7 +40,7 @@ import {
   regionOrdinal,
   regionsMend,
 } from "./regions.ts";
-import { alignUp, spaceMap, spaceRelease, timeNow } from "./space.ts";
+import { alignUp, spaceMap, spaceRelease, spaceUnmap, timeNow } from "./space.ts";
 import {
   arrayAt,
   arrayBytes,
@@ -50,6 +52,7 @@ import {
   mapRegions,
   metaUnits,
   pageSize,
+  regionAt,
   regionShift,
   unitMask,
   userUnits,
@@ -95,8 +98,44 @@ export function regionRelease(cls: u32): u32 {
   store32(info, R_REWRITE, 0);
   // A chunk that was free twice came back once.
   store32(info, R_FREES, (load32(info, R_FREES) + load32(info, R_FREED) - before) >>> 0);
-  rangesRelease(cls);
+  if (regionIsIdle(info, chunks)) regionUnmap(cls);
+  else rangesRelease(cls);
   return twice;
+}
+
+/**
+ * Whether all chunks are free, and so many that their places on the array take a page: an array of
+ * four bytes for each of 64 would keep a sixteenth of what was freed. Metadata outlives its chunks,
+ * who wants the original behaviour has it, and the array of regions on demand moves anyway.
+ */
+function regionIsIdle(info: usize, chunks: u32): bool {
+  if (mapRegions !== 0 || keepsLast || metaUnits !== 0) return false;
+  if (chunks * 4 < pageSize) return false;
+  return load32(info, R_FREED) === chunks;
+}
+
+/**
+ * Unmaps a region of which no chunk is in use: chunks are made anew when one is wanted. After a
+ * thread that died in here, `regionMend` finds all chunks free or none at all.
+ */
+function regionUnmap(cls: u32): void {
+  const info: usize = infoOf(cls);
+  const user: u32 = load32(info, R_MAPPED_USER);
+  const array: u32 = load32(info, R_MAPPED_ARRAY);
+  const bits: u32 = load32(info, R_MAPPED_BITS);
+  store32(info, R_FREES_AT, load32(info, R_FREES));
+  store32(info, R_RELEASES, load32(info, R_RELEASES) + 1);
+  store32(info, R_PAGES, load32(info, R_PAGES) + ((user / (pageSize >>> 4)) >>> 0));
+  store32(info, R_REWRITE, 1);
+  store32(info, R_ALLOCATED, 0);
+  store32(info, R_FREED, 0);
+  store32(info, R_REWRITE, 0);
+  store32(info, R_MAPPED_USER, 0);
+  store32(info, R_MAPPED_ARRAY, 0);
+  store32(info, R_MAPPED_BITS, 0);
+  spaceUnmap(regionAt(cls), user * 16);
+  spaceUnmap(arrayAt(cls), array);
+  spaceUnmap(bitsAt(cls, bits), bits);
 }
 
 /**
