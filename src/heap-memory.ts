@@ -106,7 +106,7 @@ export abstract class HeapMemory extends MeasuredHeap {
     this.core.goodSize(0); // throws if the heap is destroyed
     millisecondsCheck(milliseconds);
     this.#timerStop?.();
-    this.#timerStop = milliseconds === 0 ? undefined : timerStart(this, milliseconds);
+    this.#timerStop = milliseconds === 0 ? undefined : timerStart(this, milliseconds, tick);
   }
 
   /** Changes settings of purges, for all threads of the memory; answers those that hold now. */
@@ -124,4 +124,9 @@ export abstract class HeapMemory extends MeasuredHeap {
     this.#timerStop?.();
     super.end(error);
   }
+}
+
+function tick(heap: HeapMemory): void {
+  heap.collect();
+  heap.purge();
 }

@@ -1,10 +1,4 @@
-/** The clock of a heap that rests: allocation counts ticks, but only while it happens. */
-
-/** What a tick does; Heap has it. */
-interface Ticking {
-  collect(): void;
-  purge(): void;
-}
+/** The clock of a heap that rests: allocations and frees count time, but only while they happen. */
 
 /** The longest delay of a timer. */
 const MILLISECONDS_LIMIT = 2 ** 31 - 1;
@@ -22,13 +16,16 @@ export function millisecondsCheck(milliseconds: unknown): void {
  * Ticks at an interval, and keeps neither the process alive nor the heap: one that nobody else
  * holds is collected, and its timer ends. Answers how to end it.
  */
-export function timerStart(heap: Ticking, milliseconds: number): () => void {
+export function timerStart<T extends object>(
+  heap: T,
+  milliseconds: number,
+  tick: (heap: T) => void,
+): () => void {
   const held = new WeakRef(heap);
   const timer: unknown = setInterval(() => {
     const here = held.deref();
-    here?.collect();
-    here?.purge();
-    if (!here) stop();
+    if (here) tick(here);
+    else stop();
   }, milliseconds);
   const stop = () => clearInterval(timer as number);
   (timer as { unref?(): void }).unref?.(); // a browser's timer is a number

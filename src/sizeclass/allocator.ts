@@ -3,6 +3,7 @@ import type { BackEnd } from "../backend.ts";
 import { checkAlignment, checkPointer, checkSize, pointerError } from "../checks.ts";
 import { heapDestroyed, SIZE_LIMIT } from "../errors.ts";
 import type { MemorySource } from "../memory/index.ts";
+import { millisecondsCheck, timerStart } from "../purge-timer.ts";
 import { HeapView, MemoryViews, type TypedArray, type TypedArrayConstructor } from "../views.ts";
 import type { SizeClassCore } from "./contract.ts";
 import { addressRefuse } from "./errors.ts";
@@ -63,6 +64,7 @@ export class SizeClassAllocator {
   readonly #geometry: Geometry;
   readonly #end: () => void;
   #ended = false;
+  #timerStop: (() => void) | undefined;
 
   /** Use sizeClass. */
   constructor(parts: AllocatorParts) {
@@ -183,6 +185,23 @@ export class SizeClassAllocator {
     this.core.cacheDrain(NONE);
   }
 
+  /**
+   * Drains this thread's cache at an interval, and releases what was freed since, also while the
+   * program rests: frees alone release only while they happen. The timer keeps neither the process
+   * nor the allocator alive. 0 ends it. Each thread that shares the allocator calls it for its own.
+   *
+   * @throws TypeError or RangeError for what is no number of milliseconds.
+   * @example
+   * const heap = sizeClass({ release: "auto" });
+   * heap.releaseEvery(5000);
+   */
+  releaseEvery(milliseconds: number): void {
+    this.core.goodSize(0); // throws if the allocator is destroyed
+    millisecondsCheck(milliseconds);
+    this.#timerStop?.();
+    this.#timerStop = milliseconds === 0 ? undefined : timerStart(this, milliseconds, tick);
+  }
+
   largeStats(): LargeStats {
     const word = (offset: number) => this.core.controlWord(offset) >>> 0;
     const { pageSize } = this.#geometry;
@@ -210,6 +229,7 @@ export class SizeClassAllocator {
   destroy(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#timerStop?.();
     this.core = coreEnded();
     this.primary.end(this.core);
     this.#end();
@@ -239,6 +259,11 @@ export class SizeClassAllocator {
 /** WebAssembly hands the JavaScript core signed numbers. */
 function unsigned<F extends (...values: number[]) => unknown>(call: F): F {
   return ((a = 0, b = 0) => call(a >>> 0, b >>> 0)) as F;
+}
+
+function tick(heap: SizeClassAllocator): void {
+  heap.drain();
+  heap.primary.releaseFreed();
 }
 
 function coreEnded(): SizeClassCore {

@@ -271,6 +271,11 @@ export class HardenedMalloc {
     return released() - before;
   }
 
+  /** Releases what was freed at an interval: see SizeClassAllocator. The quarantine stays. */
+  releaseEvery(milliseconds: number): void {
+    this.heap.releaseEvery(milliseconds);
+  }
+
   quarantineStats(): QuarantineStats {
     return this.#blocks.quarantine.stats();
   }

@@ -12,6 +12,7 @@ import {
   R_ALLOCS,
   R_FREED,
   R_FREES,
+  R_FREES_AT,
   R_MAPPED_ARRAY,
   R_MAPPED_META,
   R_MAPPED_USER,
@@ -185,7 +186,10 @@ export class Primary {
     return this.classOf(p) === 0 ? 0 : this.#address(this.#parts.core.metaOf(p));
   }
 
-  /** Bytes of all chunks that were ever made, in use or free: never less than before. */
+  /**
+   * Bytes of all chunks that were made, in use or free: less than before only after a release that
+   * has unmapped a region.
+   */
   get totalMemoryUsed(): number {
     return this.#sum((id) => this.#word(id, R_ALLOCATED) * 16);
   }
@@ -209,7 +213,16 @@ export class Primary {
     for (let id = 1; id < this.map.classes; id++) this.#parts.core.releaseNow(id);
   }
 
-  /** Calls `visit` with each chunk that was ever made, in use or not; takes no lock. */
+  /** releaseAll of the regions in which chunks were freed since their last release. */
+  releaseFreed(): void {
+    for (let id = 1; id < this.map.classes; id++) {
+      if (this.#word(id, R_FREES) !== this.#word(id, R_FREES_AT)) {
+        this.#parts.core.releaseNow(id);
+      }
+    }
+  }
+
+  /** Calls `visit` with each chunk that there is, in use or not; takes no lock. */
   forEachChunk(visit: (chunk: number, size: number) => void): void {
     for (let id = 1; id < this.map.classes; id++) {
       const size = this.map.size(id);
