@@ -39,7 +39,7 @@ const figures = `
   const os = osPages();
   const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const figures = () => {
-    gc(); // what JavaScript has left lying is not the heap's
+    for (let i = 0; i < 3; i++) gc(); // what JavaScript has left lying is not the heap's
     const smaps = readFileSync("/proc/self/smaps_rollup", "latin1");
     const all = Number(/^Rss: +(\\d+) kB/m.exec(smaps)[1]) * 1024;
     const range = os.residency(os.addressOf(heap.buffer), heap.buffer.byteLength);
@@ -77,7 +77,7 @@ const scene = (create: string, bytes: number) => `
   const heap = ${create};
   ${chain}
   for (let i = 0; i < 3; i++) {
-    drain(fill(${MIB * 16})); // compiled code, and what the measuring needs, are not the heap's
+    drain(fill(${MIB * 32})); // compiled code, and what the measuring needs, are not the heap's
     heap.drain();
     (heap.primary ?? heap.heap.primary).releaseAll();
     figures();
@@ -112,7 +112,7 @@ const worker = `
     const heap = attachSizeClass(workerData);
     heap.releaseEvery(200);
     ${chain}
-    for (let i = 0; i < 3; i++) drain(fill(${MIB * 8}));
+    for (let i = 0; i < 3; i++) drain(fill(${MIB * 16}));
     heap.drain();
     heap.primary.releaseAll();
     let last = 0;
