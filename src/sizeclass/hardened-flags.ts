@@ -125,6 +125,7 @@ export function scudoOptions(
   from: string | ScudoEnvironment,
   onUnknown: (name: string) => void = () => {},
 ): ScudoOptions {
+  if (typeof onUnknown !== "function") throw wrongKind("onUnknown", "a function", onUnknown);
   const found: Record<string, number | boolean> = {};
   for (const [name, value] of pairsOf(textOf(from))) {
     const option = options.get(name);

@@ -1,5 +1,6 @@
 /** The hardened malloc: blocks with checked headers and a quarantine, over the size classes. */
 import { checkAlignment, checkPointer, checkSize } from "../checks.ts";
+import { wrongKind } from "../options.ts";
 import type { SizeClassHeap } from "./allocator.ts";
 import { type HardenedAbi, hardenedAbi } from "./hardened-abi.ts";
 import {
@@ -107,9 +108,7 @@ export class HardenedMalloc {
   operatorNew(size: number, array = false, alignment = 16): number {
     checkSize(size, "size");
     checkAlignment(alignment);
-    if (typeof array !== "boolean") {
-      throw new TypeError(`array must be a boolean, not ${typeof array}`);
-    }
+    checkGiven("array", "a boolean", array);
     return this.#verbs.operatorNew(size, array, alignment);
   }
 
@@ -193,9 +192,11 @@ export class HardenedMalloc {
   forEachBlock(
     visit: (ptr: number, size: number) => void,
     from = 0,
-    bytes: number = 2 ** 32 - from,
+    bytes: number = 2 ** 32,
   ): void {
+    checkGiven("visit", "a function", visit);
     checkPointer(from);
+    checkBytes(bytes);
     this.#blocks.forEach((ptr, size) => {
       if (ptr >= from && ptr - from < bytes) visit(ptr, size);
     });
@@ -231,9 +232,7 @@ export class HardenedMalloc {
     return this.#blocks.tracks;
   }
   set trackAllocationStacks(on: boolean) {
-    if (typeof on !== "boolean") {
-      throw new TypeError(`trackAllocationStacks must be a boolean, not ${typeof on}`);
-    }
+    checkGiven("trackAllocationStacks", "a boolean", on);
     this.#blocks.tracks = on;
   }
 
@@ -261,6 +260,7 @@ export class HardenedMalloc {
    * bytes: 0 where the memory cannot release.
    */
   releaseToOS(all = false): number {
+    checkGiven("all", "a boolean", all);
     if (all) this.drain();
     this.#blocks.checkEnabled();
     if (this.heap.source.pages === undefined) return 0;
@@ -329,6 +329,7 @@ export class HardenedMalloc {
    * ends, however it does.
    */
   startWorker<W extends EndingWorker>(start: (handle: HardenedHandle) => W): W {
+    checkGiven("start", "a function", start);
     let ticket = 0;
     const worker = this.#shared().startWorker((heap) => {
       ticket = heap.ticket;
@@ -354,9 +355,9 @@ export class HardenedMalloc {
 
   /** Gives back what a thread had that does not run any more: see SharedSizeClassHeap. */
   recover(threadId: number): boolean {
-    const heap = this.#shared();
+    const known = this.#shared().recover(threadId);
     this.#blocks.quarantine.recover(threadId);
-    return heap.recover(threadId);
+    return known;
   }
 
   /** Ends the allocator, or this thread's part of it: later calls throw. */
@@ -380,6 +381,18 @@ export class HardenedMalloc {
     if (alignment !== undefined) checkSize(alignment, "alignment");
     this.#verbs.deallocate(ptr, origin, { size, alignment });
   }
+}
+
+/** @throws TypeError for another kind: "a boolean" or "a function". */
+function checkGiven(name: string, kind: string, value: unknown): void {
+  if (`a ${typeof value}` !== kind) throw wrongKind(name, kind, value);
+}
+
+/** A length of addresses: up to 2^32. */
+function checkBytes(bytes: unknown): void {
+  if (typeof bytes !== "number") throw wrongKind("bytes", "a number", bytes);
+  if (Number.isInteger(bytes) && bytes >= 0 && bytes <= 2 ** 32) return;
+  throw new RangeError(`bytes must be a whole number from 0 to ${2 ** 32}, not ${bytes}`);
 }
 
 /** Words of the quarantine's list, zero at first. */

@@ -2,6 +2,7 @@
  * Size-class maps: which sizes chunks have, and how many a thread's cache takes at a time.
  * Algorithm: LLVM's SizeClassMap. classes.ts has the same in the dialect.
  */
+import { wrongKind } from "../options.ts";
 
 /** Logarithms of bytes, but for `bits` and `cachedHint`. */
 export interface SizeClassMapOptions {
@@ -118,13 +119,13 @@ function mapWrong(what: string, value: number): RangeError {
 /**
  * A map by its name or its numbers.
  *
- * @throws RangeError when the numbers make no map.
+ * @throws RangeError when the numbers make no map; TypeError for what is neither name nor numbers.
  * @example
  * sizeClassMap("default").size(17); // 320
  */
 export function sizeClassMap(of: SizeClassMapName | SizeClassMapOptions): SizeClassMap {
-  const given = typeof of === "string" ? sizeClassMaps[of] : of;
-  if (typeof given !== "object" || given === null) throw mapUnknown(of);
+  const given = typeof of === "string" ? mapNamed(of) : of;
+  if (typeof given !== "object" || given === null) throw wrongKind("map", MAP_KIND, given);
   checkNumbers(given);
   const map = new SizeClassMap(given);
   if (map.classes < 16 || map.classes > 256) {
@@ -133,8 +134,12 @@ export function sizeClassMap(of: SizeClassMapName | SizeClassMapOptions): SizeCl
   return map;
 }
 
-function mapUnknown(of: unknown): RangeError {
-  return new RangeError(`no size-class map ${of}; known: ${Object.keys(sizeClassMaps).join(", ")}`);
+const MAP_KIND = "a size-class map's name or its numbers";
+
+function mapNamed(name: SizeClassMapName): SizeClassMapOptions {
+  if (Object.hasOwn(sizeClassMaps, name)) return sizeClassMaps[name];
+  const known = Object.keys(sizeClassMaps).join(", ");
+  throw new RangeError(`no size-class map ${name}; known: ${known}`);
 }
 
 function checkNumbers(given: SizeClassMapOptions): void {
@@ -149,6 +154,7 @@ function checkNumbers(given: SizeClassMapOptions): void {
 }
 
 function within(name: string, value: number, least: number, most: number): void {
+  if (typeof value !== "number") throw wrongKind(name, "a number", value);
   if (Number.isInteger(value) && value >= least && value <= most) return;
   throw new RangeError(`${name} must be a whole number from ${least} to ${most}, not ${value}`);
 }

@@ -1,5 +1,6 @@
 /** A WebAssembly.Memory with 64-bit addresses as an address space. */
 import { type OsPages, osPages } from "../memory/index.ts";
+import { type OptionRow, optionsCheck, wrongKind } from "../options.ts";
 import { WINDOW, WindowSpace } from "./windows.ts";
 
 /** What lib.dom will know of such a memory. */
@@ -9,6 +10,13 @@ interface Memory64 {
 }
 
 const SLICE = 65536;
+const rows: OptionRow[] = [
+  {
+    ...{ name: "maximum", type: "", default: "", text: "" },
+    refuse: (value) =>
+      typeof value === "number" ? undefined : wrongKind("maximum", "a number", value),
+  },
+];
 
 export interface Memory64SpaceOptions {
   /** The most bytes, up to 16 GiB, in multiples of 16 MiB. Default: 16 GiB. */
@@ -85,7 +93,9 @@ export class Memory64Space extends WindowSpace {
  * @example
  * const heap = sizeClass({ space: memory64Space(), freeArray: 4 });
  */
-export function memory64Space({ maximum = 2 ** 34 }: Memory64SpaceOptions = {}): Memory64Space {
+export function memory64Space(options: Memory64SpaceOptions = {}): Memory64Space {
+  optionsCheck(rows, options);
+  const { maximum = 2 ** 34 } = options;
   if (!Number.isInteger(maximum / WINDOW) || maximum < 4 * WINDOW || maximum > 2 ** 34) {
     throw new RangeError(`maximum must be a multiple of 16 MiB up to 16 GiB, not ${maximum}`);
   }

@@ -131,9 +131,19 @@ function isPower(name: string, least: number, most: number) {
   };
 }
 
-function isObject(name: string, kind: string) {
-  return (value: unknown) =>
-    typeof value === "object" && value !== null ? undefined : wrongKind(name, kind, value);
+/** Whether a value is an object that has some names. */
+function hasAll(value: unknown, ...names: string[]): boolean {
+  return typeof value === "object" && value !== null && names.every((name) => name in value);
+}
+
+function isMemory(value: unknown): Error | undefined {
+  const good = value instanceof WebAssembly.Memory || hasAll(value, "grow", "capabilities");
+  return good ? undefined : wrongKind("memory", "a memory", value);
+}
+
+function isSpace(value: unknown): Error | undefined {
+  const good = hasAll(value, "begin", "map", "unmap", "release", "load32", "store32");
+  return good ? undefined : wrongKind("space", "an address space", value);
 }
 
 function row(name: string, refuse: OptionRow["refuse"]): OptionRow {
@@ -166,9 +176,9 @@ export function intervalCheck(value: unknown): void {
 /** Every option of sizeClass. */
 export const sizeClassRows: OptionRow[] = [
   row("backend", isBackEnd),
-  row("memory", isObject("memory", "a memory")),
+  row("memory", isMemory),
   row("maximum", isWhole("maximum", 0, 2 ** 32)),
-  row("space", isObject("space", "an address space")),
+  row("space", isSpace),
   row("spaceBegin", isWhole("spaceBegin", 0, 2 ** 52)),
   row("regions", isRegions),
   row("regionSize", isPower("regionSize", 2 ** 16, 2 ** 24)),

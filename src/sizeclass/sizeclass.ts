@@ -1,6 +1,6 @@
 /** How size-class allocators come into being: in an address space, a memory, another thread. */
 import { type BackEnd, type NewMemory, sourceDefault } from "../backend.ts";
-import { outOfMemory } from "../errors.ts";
+import { outOfMemory, typeName } from "../errors.ts";
 import {
   type MemorySource,
   sharedArrayBuffer,
@@ -57,6 +57,9 @@ export function attachSizeClass(
   handle: SizeClassHandle,
   options: Pick<SizeClassOptions, "onError" | "onExhausted"> = {},
 ): SharedSizeClassHeap {
+  if (typeof handle !== "object" || handle === null || !("geometry" in handle)) {
+    throw new TypeError(`no handle of a size-class allocator: ${typeName(handle)}`);
+  }
   const { geometry, backend, memory, buffer, maximum } = handle;
   const plain = memory
     ? wasmMemory({ memory, offset: geometry.space, maximum })

@@ -3,6 +3,7 @@
  * pieces, for addresses up to 2^53, which doubles hold exactly. The original constants of the
  * allocator, 2^40 bytes of space, need one.
  */
+import { type OptionRow, optionsCheck, wrongKind } from "../options.ts";
 
 /**
  * Memory at addresses. Ranges are whole pages of 4 KiB. What is mapped reads as zero until it is
@@ -157,13 +158,35 @@ function* pagesOf(address: number, bytes: number): Generator<number> {
 }
 
 export interface SparseOptions {
-  /** Where spaces begin. Default: 2^44. */
+  /** Where spaces begin: at a page. Default: 2^44. */
   begin?: number | undefined;
   /** Bytes that may be mapped at a time. Default: 2^53. */
   limit?: number | undefined;
 }
 
-/** A simulated address space: see SparseSpace. */
-export function sparseSpace({ begin = 2 ** 44, limit = 2 ** 53 }: SparseOptions = {}): SparseSpace {
+const rows: OptionRow[] = [
+  { ...plain("begin"), refuse: (value) => placeRefuse("begin", value, PAGE) },
+  { ...plain("limit"), refuse: (value) => placeRefuse("limit", value, 1) },
+];
+
+function plain(name: string) {
+  return { name, type: "", default: "", text: "" };
+}
+
+function placeRefuse(name: string, value: unknown, unit: number): Error | undefined {
+  if (typeof value !== "number") return wrongKind(name, "a number", value);
+  if (Number.isInteger(value / unit) && value >= 0 && value <= 2 ** 53) return undefined;
+  const kind = unit === 1 ? "a whole number" : `a multiple of ${unit}`;
+  return new RangeError(`${name} must be ${kind} from 0 to 2^53, not ${value}`);
+}
+
+/**
+ * A simulated address space: see SparseSpace.
+ *
+ * @throws TypeError or RangeError for options that are unknown or out of range.
+ */
+export function sparseSpace(options: SparseOptions = {}): SparseSpace {
+  optionsCheck(rows, options);
+  const { begin = 2 ** 44, limit = 2 ** 53 } = options;
   return new SparseSpace(begin, limit);
 }
