@@ -18,6 +18,7 @@ export class OsSpace extends WindowSpace {
   readonly begin: number;
   /** Bytes that are reserved. */
   readonly bytes: number;
+  readonly pageBytes: number;
   readonly #os: OsPages;
   #ended = false;
 
@@ -27,6 +28,7 @@ export class OsSpace extends WindowSpace {
     this.#os = os;
     this.begin = begin;
     this.bytes = bytes;
+    this.pageBytes = os.pageBytes;
   }
 
   map(address: number, bytes: number): boolean {

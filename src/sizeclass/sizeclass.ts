@@ -21,7 +21,7 @@ import { SharedSizeClassHeap, type SizeClassHandle } from "./shared.ts";
 import type { AddressSpace } from "./sparse.ts";
 
 /** The original constants: 64 regions of 16 GiB. */
-const WIDE = { spaceSize: 2 ** 40, map: "default", pageSize: 4096 } as const;
+const WIDE = { spaceSize: 2 ** 40, map: "default" } as const;
 /** Reserved, 32 regions of 2 MiB, whose chunks of 32 bytes and more fit their free arrays. */
 const LINEAR = { spaceSize: 2 ** 26, map: "veryCompact" } as const;
 /** Scudo's default. */
@@ -92,11 +92,11 @@ function seatFind(core: SizeClassCore, { seats }: Geometry, given: number): numb
 
 function wideMake(options: SizeClassOptions, space: AddressSpace): SizeClassAllocator {
   const begin = options.spaceBegin ?? space.begin;
-  const { bytes = 2 ** 52 } = space;
+  const { bytes = 2 ** 52, pageBytes: pageSize = 4096 } = space;
   // The other half is for large blocks.
   const spaceSize = Math.min(WIDE.spaceSize, 2 ** (Math.ceil(Math.log2(bytes)) - 1));
   const limit = space.begin + bytes;
-  const geometry = geometryOf(options, { ...WIDE, spaceSize, begin, limit });
+  const geometry = geometryOf(options, { ...WIDE, spaceSize, pageSize, begin, limit });
   const resident = space.resident?.bind(space);
   const parts = partsOf(geometry, options, (hooks) => wideCore(space, hooks), space, resident);
   if (!space.map(geometry.control, geometry.controlBytes)) {

@@ -24,6 +24,8 @@ export interface AddressSpace {
   fill(address: number, bytes: number, value: number): void;
   /** Bytes from `begin` on that can be mapped. Default: all up to 2^53. */
   readonly bytes?: number;
+  /** The least that can be mapped and given back. Default: 4096. */
+  readonly pageBytes?: number;
   /** Bytes of a range that are in physical memory, where that can be known. */
   resident?(address: number, bytes: number): number;
   /** Ends the space: nothing is mapped any more. */
