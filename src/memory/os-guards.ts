@@ -26,9 +26,18 @@ export interface Guards {
 export function guardsOf(native: Native, pageBytes: number): Guards {
   const flags = MAP_PRIVATE | MAP_ANONYMOUS;
   const page = native.mmap(0, pageBytes, PROT_READ | PROT_WRITE, flags, -1, 0);
-  const installs = page !== -1 && native.madvise(page, pageBytes, MADV_GUARD_INSTALL) === 0;
+  const installs = page !== -1 && guardInstalls(native, page, pageBytes);
   if (page !== -1) native.munmap(page, pageBytes);
   return installs ? installGuards(native) : new ProtectGuards(native);
+}
+
+/**
+ * Emulators of other processors answer "done" to advice that they do not know. So the kernel is
+ * made to write to the page: where a guard is, it answers that it cannot, and nobody is hurt.
+ */
+function guardInstalls(native: Native, page: number, pageBytes: number): boolean {
+  if (native.madvise(page, pageBytes, MADV_GUARD_INSTALL) !== 0) return false;
+  return native.mincore(page, pageBytes, BigInt(page)) !== 0;
 }
 
 /** A mark in the page table: no mapping is split, and mprotect and growth leave it. */

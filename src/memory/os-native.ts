@@ -3,7 +3,7 @@
  * before: most programs have no need of native code, and many have no koffi.
  */
 
-/** Addresses are numbers: they stay below 2^47 where this runs. Results are as in C. */
+/** Addresses are numbers: programs have at most 2^48 bytes of them. Results are as in C. */
 export interface Native {
   readonly mmap: (
     address: number,
@@ -16,7 +16,9 @@ export interface Native {
   readonly munmap: (address: number, bytes: number) => number;
   readonly madvise: (address: number, bytes: number, advice: number) => number;
   readonly mprotect: (address: number, bytes: number, access: number) => number;
-  readonly mincore: (address: number, bytes: number, into: Uint8Array) => number;
+  readonly mincore: (address: number, bytes: number, into: Uint8Array | bigint) => number;
+  readonly memset: (address: number, byte: number, bytes: number) => number;
+  readonly memchr: (address: number, byte: number, bytes: number) => number;
   readonly sigaction: (signal: number, act: Uint8Array | null, old: Uint8Array | null) => number;
   readonly movePages: (
     pid: number,
@@ -106,6 +108,8 @@ function nativeOf(koffi: Koffi): Native {
     madvise: libc.func("madvise", "int", [at, "size_t", "int"]),
     mprotect: libc.func("mprotect", "int", [at, "size_t", "int"]),
     mincore: libc.func("mincore", "int", [at, "size_t", "void *"]),
+    memset: libc.func("memset", "intptr_t", [at, "int", "size_t"]),
+    memchr: libc.func("memchr", "intptr_t", [at, "int", "size_t"]),
     sigaction: libc.func("sigaction", "int", ["int", "void *", "void *"]),
     movePages: movePagesOf(libc),
     sysconf: libc.func("sysconf", "long", ["int"]),

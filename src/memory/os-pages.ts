@@ -88,7 +88,7 @@ export class OsPages {
     return this.#error;
   }
 
-  /** Bytes of a huge page; 0 where the kernel has none. */
+  /** Bytes of a huge page that the kernel finds by itself; 0 where it looks for none. */
   get hugePageBytes(): number {
     return Number(fileRead("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size") ?? 0);
   }
@@ -100,7 +100,7 @@ export class OsPages {
   ): number {
     checkRange(0, bytes);
     checkAlignment(alignment);
-    if (huge) return this.#reserveHuge(bytes, this.hugePageBytes);
+    if (huge) return this.#reserveHuge(bytes, hugePageSize());
     const size = up(bytes, this.pageBytes);
     if (alignment <= this.pageBytes) return this.#map(size, 0);
     const raw = this.#map(size + alignment, 0);
@@ -277,12 +277,33 @@ export function osPages(): OsPages | OsPagesMissing {
 function pagesOf(native: Native): OsPages | OsPagesMissing {
   const pageBytes = native.sysconf(SC_PAGESIZE);
   const pages = new OsPages(native, pageBytes, guardsOf(native, pageBytes));
-  // Sandboxes may answer all of these calls with an error.
   const at = pages.reserve(pageBytes);
-  const works = at !== 0 && pages.commit(at, pageBytes) && pages.decommit(at, pageBytes);
-  if (!works) return { available: false, missing: `the system refuses (errno ${pages.lastError})` };
+  const missing = at === 0 ? refusal(pages) : whatFails(native, pages, at);
   pages.release(at, pageBytes);
-  return pages;
+  return missing === undefined ? pages : { available: false, missing };
+}
+
+/**
+ * Sandboxes may answer these calls with an error. Emulators may take decommit for advice, which it
+ * is by its name: but heaps rely on what they gave back being zero.
+ */
+function whatFails(native: Native, pages: OsPages, at: number): string | undefined {
+  const { pageBytes } = pages;
+  if (!pages.commit(at, pageBytes)) return refusal(pages);
+  native.memset(at, 1, pageBytes);
+  if (!pages.decommit(at, pageBytes)) return refusal(pages);
+  const kept = native.memchr(at, 1, pageBytes) !== 0;
+  return kept ? "the system keeps pages that are given back" : undefined;
+}
+
+function refusal(pages: OsPages): string {
+  return `the system refuses (errno ${pages.lastError})`;
+}
+
+/** Of those set aside, which need not be what the kernel finds; 0 where it has none. */
+function hugePageSize(): number {
+  const [, kilobytes = 0] = /^Hugepagesize: +(\d+) kB/m.exec(fileRead("/proc/meminfo") ?? "") ?? [];
+  return Number(kilobytes) * 1024;
 }
 
 function up(value: number, unit: number): number {
