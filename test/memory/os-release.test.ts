@@ -8,7 +8,8 @@ const BYTES = 512 * 2 ** 20;
 /**
  * Blocks of 64 bytes, chained through themselves so that the program has no books of its own, are
  * allocated and freed. Prints resident bytes, of the process and of the memory: at the start, with
- * all blocks, and after `end`.
+ * all blocks, and after `end`. Without huge pages, which some kernels (THP "always") put around any
+ * page that is touched: 2 MiB each, or 32 where pages have 16 KiB, of which no heap knows.
  */
 const scene = (create: string, end: string, bytes: number) => `
   const { createHeap } = await import("terrane");
@@ -16,6 +17,7 @@ const scene = (create: string, end: string, bytes: number) => `
   const { readFileSync } = await import("node:fs");
   const os = osPages();
   const heap = ${create};
+  os.hugePages(os.addressOf(heap.buffer), 2 ** 30, false);
   const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const figures = () => {
     gc(); // what JavaScript has left lying is not the heap's
@@ -148,6 +150,7 @@ test("memory that Workers freed goes back, from their own heaps", { skip }, (t) 
     import { Worker } from "node:worker_threads";
     const os = osPages();
     const heap = createHeap({ shared: true, release: true });
+    os.hugePages(os.addressOf(heap.buffer), 2 ** 30, false);
     const resident = () =>
       os.residency(os.addressOf(heap.buffer), heap.buffer.byteLength).residentBytes;
     const said = (worker) => new Promise((resolve) => worker.once("message", resolve));
