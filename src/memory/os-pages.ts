@@ -93,6 +93,12 @@ export class OsPages {
     return Number(fileRead("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size") ?? 0);
   }
 
+  /** Bytes of a huge page that `reserve` takes of those set aside; 0 where the kernel has none. */
+  get hugetlbBytes(): number {
+    const found = /^Hugepagesize: +(\d+) kB/m.exec(fileRead("/proc/meminfo") ?? "");
+    return Number(found?.[1] ?? 0) * 1024;
+  }
+
   /** Address space without memory behind it, inaccessible until `commit`. 0 = refused. */
   reserve(
     bytes: number,
@@ -100,7 +106,7 @@ export class OsPages {
   ): number {
     checkRange(0, bytes);
     checkAlignment(alignment);
-    if (huge) return this.#reserveHuge(bytes, hugePageSize());
+    if (huge) return this.#reserveHuge(bytes, this.hugetlbBytes);
     const size = up(bytes, this.pageBytes);
     if (alignment <= this.pageBytes) return this.#map(size, 0);
     const raw = this.#map(size + alignment, 0);
@@ -298,12 +304,6 @@ function whatFails(native: Native, pages: OsPages, at: number): string | undefin
 
 function refusal(pages: OsPages): string {
   return `the system refuses (errno ${pages.lastError})`;
-}
-
-/** Of those set aside, which need not be what the kernel finds; 0 where it has none. */
-function hugePageSize(): number {
-  const [, kilobytes = 0] = /^Hugepagesize: +(\d+) kB/m.exec(fileRead("/proc/meminfo") ?? "") ?? [];
-  return Number(kilobytes) * 1024;
 }
 
 function up(value: number, unit: number): number {

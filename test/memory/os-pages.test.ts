@@ -132,9 +132,9 @@ test("huge pages: those that the kernel finds, and those set aside", { skip }, (
   new Uint8Array(os.view(at, bytes)).fill(1);
   t.diagnostic(`${os.residency(at, bytes).hugeBytes} of ${bytes} bytes lie in huge pages`);
   os.release(at, bytes);
-  const reserved = os.reserve(os.hugePageBytes, { huge: true });
+  const reserved = os.reserve(os.hugetlbBytes, { huge: true });
   if (reserved === 0) assert.equal(os.lastError, 12, "none are set aside");
-  else assert.ok(os.release(reserved, os.hugePageBytes));
+  else assert.ok(os.release(reserved, os.hugetlbBytes));
 });
 
 test("NUMA: every resident byte lies on a node that is online", { skip }, (t) => {
@@ -284,7 +284,7 @@ test("what has no address, and what access there is none of", { skip }, () => {
 
 test("huge pages of a kernel that has none are not set aside", () => {
   class Small extends OsPages {
-    override get hugePageBytes(): number {
+    override get hugetlbBytes(): number {
       return 0;
     }
   }
