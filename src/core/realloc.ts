@@ -118,7 +118,17 @@ function resizeInPlace(p: usize, old: usize, size: usize, zero: bool): bool {
   return true;
 }
 
-/** Gives a large block more or fewer slices where it stands. */
+/** Says where the one block of a large page ends. */
+function largeBound(page: usize, p: usize, slices: u32): void {
+  store32(page, D_BLOCK, (slices << SLICE_SHIFT) >>> 0);
+  pageLargeEnd(page, p + ((slices << SLICE_SHIFT) >>> 0));
+}
+
+/**
+ * Gives a large block more or fewer slices where it stands. The block is never longer than its
+ * page, and the page never has a slice that is free: a thread that dies in between leaves a block
+ * that others may free.
+ */
 function largeResize(p: usize, size: usize, zero: bool): bool {
   const page: usize = pageOf(p);
   if (load32(page, D_START) !== p || size > SIZE_MAX) return false;
@@ -130,13 +140,14 @@ function largeResize(p: usize, size: usize, zero: bool): bool {
     if (!slicesAppend(owner, end, want - have)) return false;
     if (zero && !slicesWereZero)
       memoryZero((end << SLICE_SHIFT) >>> 0, (want - have) << SLICE_SHIFT);
+    store32(page, D_SLICES, want);
+    largeBound(page, p, want);
   } else if (want < have) {
+    largeBound(page, p, want);
+    store32(page, D_SLICES, want);
     slicesFree(owner, end - (have - want), have - want);
     countAdd(COUNT_SLICES_GONE, have - want);
   }
-  store32(page, D_SLICES, want);
-  store32(page, D_BLOCK, (want << SLICE_SHIFT) >>> 0);
-  pageLargeEnd(page, p + ((want << SLICE_SHIFT) >>> 0));
   return true;
 }
 
