@@ -128,18 +128,15 @@ function remoteCount(page: usize, first: usize, most: u32): u32 {
   return count;
 }
 
-function listLast(first: usize): usize {
-  let block: usize = first;
-  while (load32(block, 0) !== 0) block = load32(block, 0);
-  return block;
-}
-
-/** The last of `count` blocks from `first` on, or 0 when the list is not what its word says. */
+/**
+ * The last of `count` blocks from `first` on, or 0 when the list is not what its word says: a block
+ * that was freed twice can make it a ring, on which a walk without end would never come back.
+ */
 function listEnd(page: usize, first: usize, count: u32): usize {
   let block: usize = first;
   for (let left: u32 = count; left !== 0; left--) {
-    if (!linkIsGood(page, block)) return 0;
-    const next: usize = linkLoad(page, block);
+    if (HARDENED && !linkIsGood(page, block)) return 0;
+    const next: usize = blockNext(page, block);
     if (next === 0) return block;
     block = next;
   }
@@ -148,8 +145,8 @@ function listEnd(page: usize, first: usize, count: u32): usize {
 
 /**
  * Moves what others freed in a small page of ours to `local free`; whether there was anything.
- * More blocks than are in use, after a double free, are reported and dropped: they stay lost. A
- * stray write into a freed block is not noticed here, as it is not in the other free lists.
+ * More blocks than are in use, or a ring of them, after a double free, are reported and dropped:
+ * they stay lost. A stray write into a freed block is noticed here as little as in the other lists.
  */
 export function remoteTake(page: usize): bool {
   if (atomicLoad(page, D_THREAD) === 0) return false;
@@ -162,8 +159,8 @@ export function remoteTake(page: usize): bool {
   }
   const local: usize = load32(page, D_LOCAL);
   if (local !== 0) {
-    const last: usize = HARDENED ? listEnd(page, first, count) : listLast(first);
-    if (HARDENED && last === 0) {
+    const last: usize = listEnd(page, first, count);
+    if (last === 0) {
       errorRaise(EFAULT, load32(page, D_BLOCK));
       return false;
     }
