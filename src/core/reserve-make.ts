@@ -42,9 +42,13 @@ export function reserveMake(count: u32, flags: u32, node: u32): u32 {
   if (first === 0) return 0;
   const asks: bool = load32(arenaBase, A_COMMIT_NEEDED) !== 0 && (flags & RESERVE_COMMITTED) !== 0;
   const id: u32 = asks && !slicesTake(first, count) ? 0 : idDraw();
-  if (id === 0) slicesRelease(first, count);
-  else recordFill(id, first, count, flags, node);
-  if (id !== 0) pageSlicesAdd((0 - count) >>> 0);
+  if (id === 0) {
+    slicesRelease(first, count);
+    return 0;
+  }
+  // First: slices that are free and counted as pages would stay so after a death in between.
+  pageSlicesAdd((0 - count) >>> 0);
+  recordFill(id, first, count, flags, node);
   return id;
 }
 

@@ -297,6 +297,12 @@ export function arenaIsValid(): bool {
     if (chunkTable(slice) === 0 || load32(descOf(slice), D_OWNER) !== 0) return false;
     if (bitIsSet(arenaBase + STATE_STARTS, slice)) return false;
   }
+  return slicesAddUp();
+}
+
+/** The equation above, while no thread is at work. O(slices). */
+// @cold
+export function slicesAddUp(): bool {
   const used: u32 = load32(arenaBase, A_PAGE_SLICES) + load32(arenaBase, A_TABLE_SLICES);
   return slicesFreeCount() + used + SHARED_STATE_SLICES === load32(arenaBase, A_OWN_SLICES);
 }

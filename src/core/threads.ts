@@ -73,7 +73,7 @@ import { mediumMend } from "./medium.ts";
 import { pageDrop, pageMend } from "./page.ts";
 import { queueOf, queueRemove, queuesInit } from "./queue.ts";
 import { randomBegin } from "./random.ts";
-import { sliceIsFreeAnywhere, slicePut, slicesFreeCount } from "./slices-shared.ts";
+import { sliceIsFreeAnywhere, slicePut, slicesAddUp, slicesFreeCount } from "./slices-shared.ts";
 import {
   arenaBase,
   heapBase,
@@ -331,7 +331,7 @@ export function lostCollect(): u32 {
     }
     slice = slice + (covered !== 0 ? covered : 1);
   }
-  if (lost !== 0) booksMend();
+  if (lost !== 0 || !slicesAddUp()) booksMend(attaches);
   return lost;
 }
 
@@ -344,17 +344,26 @@ function sliceFind(slice: u32): void {
   slicePut(slice);
 }
 
-/** Counts the slices anew; a thread that comes meanwhile wins over a count that it makes wrong. */
-function booksMend(): void {
+/**
+ * Counts the slices anew, also after a death between two words of the books. What was counted
+ * before a thread came is true; one that comes then wins over a count that it makes wrong.
+ */
+function booksMend(attaches: u32): void {
   const before: u32 = atomicLoad(arenaBase, A_PAGE_SLICES);
-  let pages: u32 = 0;
-  for (let i: u32 = pageNext(0); i < atomicLoad(arenaBase, A_TOP); i = pageNext(i + 1)) {
-    pages = pages + load32(descOf(i), D_SLICES);
-  }
-  const rest: u32 = load32(arenaBase, A_TABLE_SLICES) + SHARED_STATE_SLICES;
+  const had: u32 = atomicLoad(arenaBase, A_TABLE_SLICES);
   const own: u32 = atomicLoad(arenaBase, A_OWN_SLICES);
+  let pages: u32 = 0;
+  let tables: u32 = 0;
+  for (let i: u32 = 0; i < atomicLoad(arenaBase, A_TOP); i++) {
+    if (chunkTable(i) === 0) continue;
+    if (bitIsSet(arenaBase + STATE_STARTS, i)) pages = pages + load32(descOf(i), D_SLICES);
+    if (load32(descOf(i), D_BIN) === BIN_TABLE) tables = tables + 1;
+  }
+  const sum: u32 = slicesFreeCount() + pages + tables + SHARED_STATE_SLICES;
+  if (atomicLoad(arenaBase, A_ATTACHES) !== attaches) return;
   if (!atomicCas(arenaBase, A_PAGE_SLICES, before, pages)) return;
-  atomicCas(arenaBase, A_OWN_SLICES, own, slicesFreeCount() + pages + rest);
+  atomicCas(arenaBase, A_TABLE_SLICES, had, tables);
+  atomicCas(arenaBase, A_OWN_SLICES, own, sum);
 }
 
 /**
