@@ -12,6 +12,8 @@ export interface StepHost {
   step(index: number, load: boolean): void;
   /** Before a plain store. */
   stepStore(): void;
+  /** Before a plain load. */
+  stepLoad(): void;
   /** Whether compare-and-swap is to be broken on purpose: a load, then a store. */
   readonly torn: boolean;
   /** What the memory has at first; it grows by grow(). */

@@ -1,9 +1,10 @@
 /**
- * The glue under a scheduler, for tests: plain stores ask the host too, who may end the thread, and
- * the memory has as many slices as the host says.
+ * The glue under a scheduler, for tests: plain stores ask the host too, who may end the thread,
+ * plain loads are counted, so that a loop ends that turns for ever, and the memory has as many
+ * slices as the host says.
  */
 import type { StepHost } from "./atomics-step.ts";
-import { store32 as storePlain } from "./glue.ts";
+import { load32 as loadPlain, store32 as storePlain } from "./glue.ts";
 
 export * from "./glue.ts";
 
@@ -12,6 +13,11 @@ declare const host: StepHost;
 export function store32(p: usize, offset: u32, value: u32): void {
   host.stepStore();
   storePlain(p, offset, value);
+}
+
+export function load32(p: usize, offset: u32): u32 {
+  host.stepLoad();
+  return loadPlain(p, offset);
 }
 
 export function memorySlices(): u32 {

@@ -48,7 +48,7 @@ test("hardened: a thread dies at random instants", (t) => {
     const program = deaths[i % deaths.length]!;
     const first = random.below(program.roles.length);
     const schedule = { first, plan: [], seed: random.u32() | 1, oneIn: random.between(1, 8) };
-    if (explorer.run(program, schedule, false, random.below(120)).died) died++;
+    if (explorer.run(program, schedule, false, [random.below(120)]).dead !== 0) died++;
   }
   t.diagnostic(`${died} deaths`);
   assert.ok(died > RANDOM_RUNS / 10);

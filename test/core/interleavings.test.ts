@@ -1,10 +1,11 @@
 /** Deterministic exploration: threads under a scheduler that stops them before any atomic access. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { exploreAll, findsTear, replay } from "../support/explorer.js";
+import { exploreAll, findsTear, replay, type Schedule } from "../support/explorer.js";
 import { CoreExplorer } from "../support/explorer-core.js";
 import { Random, seedOf } from "../support/random.js";
-import { deaths, programs } from "../support/step-programs.js";
+import { allPrograms, burials, deaths, programs, ring } from "../support/step-programs.js";
+import { NOBODY, type Program } from "../support/steps.js";
 
 const RANDOM_RUNS = Number(process.env.TERRANE_SCHEDULES ?? 20000);
 const PREEMPTIONS = Number(process.env.TERRANE_PREEMPTIONS ?? 2);
@@ -14,6 +15,11 @@ after(() => explorer.close());
 
 const again = process.env.TERRANE_SCHEDULE;
 if (again !== undefined) test("one schedule again", () => void replay(explorer, again));
+
+function scheduleNext(random: Random, program: Program): Schedule {
+  const first = random.below(program.roles.length);
+  return { first, plan: [], seed: random.u32() | 1, oneIn: random.between(1, 8) };
+}
 
 for (const program of programs) {
   test(`all schedules with up to ${PREEMPTIONS} preemptions: ${program.name}`, (t) => {
@@ -30,16 +36,14 @@ test("random schedules of all programs", (t) => {
   const random = new Random(seed);
   for (let i = 0; i < RANDOM_RUNS; i++) {
     const program = programs[i % programs.length]!;
-    const first = random.below(program.roles.length);
-    const oneIn = random.between(1, 8);
-    explorer.run(program, { first, plan: [], seed: random.u32() | 1, oneIn });
+    explorer.run(program, scheduleNext(random, program));
   }
 });
 
-for (const program of deaths) {
+for (const program of [...deaths, ...burials]) {
   test(`a thread dies before any of its stores: ${program.name}`, (t) => {
     let death = 0;
-    while (explorer.run(program, { first: 0, plan: [] }, false, death).died) death++;
+    while (explorer.run(program, { first: 0, plan: [] }, false, [death]).dead !== 0) death++;
     t.diagnostic(`${death} deaths`);
     assert.ok(death >= 10);
   });
@@ -52,17 +56,39 @@ test("random schedules in which a thread dies", (t) => {
   let died = 0;
   for (let i = 0; i < RANDOM_RUNS / 4; i++) {
     const program = deaths[i % deaths.length]!;
-    const schedule = {
-      first: random.below(program.roles.length),
-      plan: [],
-      seed: random.u32() | 1,
-    };
-    const death = random.below(80);
-    if (explorer.run(program, { ...schedule, oneIn: random.between(1, 8) }, false, death).died) {
-      died++;
-    }
+    const schedule = scheduleNext(random, program);
+    if (explorer.run(program, schedule, false, [random.below(80)]).dead !== 0) died++;
   }
   t.diagnostic(`${died} deaths`);
+});
+
+test("random schedules of all programs in which each thread may die, while others are recovered", (t) => {
+  const seed = seedOf(9110);
+  t.diagnostic(`TERRANE_SEED=${seed}`);
+  const random = new Random(seed);
+  const list = [...burials, ...programs, ...burials, ...deaths].filter((each) => !each.immortal);
+  const counts = [0, 0, 0, 0];
+  for (let i = 0; i < RANDOM_RUNS / 4; i++) {
+    const program = list[i % list.length]!;
+    const mortal = program.roles.map(() => (random.chance(60) ? random.below(120) : NOBODY));
+    const { dead } = explorer.run(program, scheduleNext(random, program), false, mortal);
+    counts[[0, 1, 1, 2, 1, 2, 2, 3][dead]!]! += 1;
+  }
+  t.diagnostic(`${counts.join(", ")} runs with 0, 1, 2, 3 deaths`);
+  assert.ok(Math.min(...counts.slice(0, 3)) > RANDOM_RUNS / 200);
+});
+
+test("a list of remote frees that a double free has made a ring is not walked for ever", () => {
+  explorer.run(ring, { first: 0, plan: [] });
+});
+
+test("a loop that turns for ever is a failure with its schedule", () => {
+  const program = allPrograms.find(({ name }) => name === "a thread that never ends")!;
+  const run = () => explorer.run(program, { first: 0, plan: [] });
+  assert.throws(
+    run,
+    /thread 0 turns for ever(.|\n)*TERRANE_SCHEDULE='\{"program":"a thread that never/,
+  );
 });
 
 test("a compare-and-swap that is broken on purpose is found", (t) => {

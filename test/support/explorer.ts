@@ -24,9 +24,13 @@ export interface Outcome {
   steps: number;
   /** The thread of each step, with MATTERS. */
   history: Int32Array;
-  /** Whether the victim reached its death. */
+  /** Whether a thread reached its death; bit of each that did. */
   died: boolean;
+  dead: number;
 }
+
+/** Before which of its steps each thread dies; undefined or NOBODY: it lives. */
+export type Deaths = readonly number[];
 
 interface Places {
   /** The Worker's module, and what it is given beside the schedule. */
@@ -72,6 +76,11 @@ export abstract class Explorer<P extends S.ProgramOf<never>> {
     return `word ${index}`;
   }
 
+  /** Bit of each thread that has died in this run. */
+  protected get dead(): number {
+    return Atomics.load(this.ctl, S.DEAD);
+  }
+
   /** What was learnt of a program's words is forgotten. */
   forget(): void {
     this.#access.fill(0);
@@ -92,10 +101,11 @@ export abstract class Explorer<P extends S.ProgramOf<never>> {
   }
 
   /** One run from a fresh memory; throws what went wrong, with the schedule. */
-  run(program: P, schedule: Schedule, torn = false, death = S.NOBODY): Outcome {
+  run(program: P, schedule: Schedule, torn = false, death: number | Deaths = []): Outcome {
+    const deaths = typeof death === "number" ? [death] : death;
     this.runs += 1;
     try {
-      this.#schedule(program, schedule, torn, death);
+      this.#schedule(program, schedule, torn, deaths);
       this.begin(program, torn);
       const threads = program.roles.length;
       for (let role = 0; role < threads; role++) this.#command(S.BEGIN, role, 1);
@@ -107,21 +117,20 @@ export abstract class Explorer<P extends S.ProgramOf<never>> {
       this.end(program, outcome.died);
       return outcome;
     } catch (error) {
-      const recording = { program: program.name, ...schedule, torn, death };
+      const recording = { program: program.name, ...schedule, torn, deaths };
       const text = `${program.name}: ${(error as Error).message}\n  ${recordingText(recording)}`;
       throw new Error(text, { cause: error });
     }
   }
 
-  #schedule(program: P, schedule: Schedule, torn: boolean, death: number): void {
+  #schedule(program: P, schedule: Schedule, torn: boolean, deaths: Deaths): void {
     this.ctl.fill(0, S.STEPS, S.COMMAND);
     this.ctl.fill(0, S.PROGRAM, S.CONFLICTS);
     this.ctl.fill(0, S.HASTE, S.PLAN);
     this.#set(S.PROGRAM, this.programs.indexOf(program));
     this.#set(S.THREADS, program.roles.length);
     this.#set(S.TORN, torn ? 1 : 0);
-    this.#set(S.VICTIM, death === S.NOBODY ? S.NOBODY : 0);
-    this.#set(S.DEATH, death);
+    for (let i = 0; i < THREADS_MAX; i++) this.#set(S.DEATH + i, deaths[i] ?? S.NOBODY);
     this.#set(S.SEED, schedule.seed ?? 0);
     this.#set(S.ONE_IN, schedule.oneIn ?? 0);
     this.#set(S.HASTE, schedule.haste ?? S.WAITS);
@@ -166,7 +175,7 @@ export abstract class Explorer<P extends S.ProgramOf<never>> {
   #outcome(): Outcome {
     const steps = Math.min(Atomics.load(this.ctl, S.STEPS), S.HISTORY_MAX);
     const history = this.ctl.slice(S.HISTORY, S.HISTORY + steps);
-    return { steps, history, died: Atomics.load(this.ctl, S.DEAD) === 1 };
+    return { steps, history, died: this.dead !== 0, dead: this.dead };
   }
 }
 
@@ -174,7 +183,7 @@ export abstract class Explorer<P extends S.ProgramOf<never>> {
 interface Recording extends Schedule {
   program: string;
   torn?: boolean;
-  death?: number;
+  deaths?: Deaths;
 }
 
 function recordingText(recording: Recording): string {
@@ -183,10 +192,10 @@ function recordingText(recording: Recording): string {
 
 /** Makes the run of a recording again. */
 export function replay<P extends S.ProgramOf<never>>(explorer: Explorer<P>, text: string): Outcome {
-  const { program: name, torn, death, ...schedule } = JSON.parse(text) as Recording;
+  const { program: name, torn, deaths, ...schedule } = JSON.parse(text) as Recording;
   const program = explorer.programs.find((each) => each.name === name);
   if (!program) throw new Error(`no program is called ${name}`);
-  return explorer.run(program, schedule, torn, death);
+  return explorer.run(program, schedule, torn, deaths);
 }
 
 /** What is the same in every schedule of an exploration. */

@@ -17,15 +17,12 @@ export const ANSWERS = 5;
 export const PROGRAM = 6;
 /** 1: compare-and-swap is broken on purpose. */
 export const TORN = 7;
-/** The thread that dies, or NOBODY, and before which of its steps; its plain stores are steps. */
-export const VICTIM = 8;
-export const DEATH = 9;
 /** 1: a body has thrown; its message is in the port. */
 export const FAILED = 10;
 /** Of a random plan: its state, and one in how many steps passes the turn on; 0 = a listed plan. */
 export const SEED = 11;
 export const ONE_IN = 12;
-/** 1: the victim has died. */
+/** Bit of each thread that has died. */
 export const DEAD = 13;
 /** Words that have been found to be in conflict; see inConflict. */
 export const CONFLICTS = 14;
@@ -35,8 +32,10 @@ export const HASTE = 15;
 export const STARVED = 16;
 /** A word and one: two threads came to it and nothing says who was first; see races.ts. */
 export const RACE = 17;
+/** From here on for each thread: before which of its steps it dies, plain stores too, or NOBODY. */
+export const DEATH = 18;
 /** Pairs of step and next thread, ended by a step of -1. */
-export const PLAN = 18;
+export const PLAN = 24;
 export const PLAN_WORDS = 64;
 /** Which thread made each step; with MATTERS, at a word that is in conflict. */
 export const HISTORY = PLAN + PLAN_WORDS;
@@ -63,6 +62,9 @@ export function inConflict(access: number): boolean {
 
 /** Beside the bits above: a plain access to the word is a step too. */
 export const RACY = 64;
+
+/** Accesses to the memory that a thread may make in a run: whoever makes more turns for ever. */
+export const ACCESSES_MAX = 200000;
 
 /** What a command asks a role to do; the role stands in the low four bits, 15 = all. */
 export const BEGIN = 1;

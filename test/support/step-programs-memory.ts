@@ -166,6 +166,7 @@ export const memoryPrograms: Program[] = [
   },
   {
     name: "a heap with a budget while another thread frees its large blocks",
+    immortal: true,
     roles: [
       {
         begin: (t) => {
@@ -185,6 +186,7 @@ export const memoryPrograms: Program[] = [
   },
   {
     name: "heapDelete of a heap with a budget, and a heap that takes its area",
+    immortal: true,
     roles: [
       {
         begin: (t) => {

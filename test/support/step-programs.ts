@@ -1,8 +1,11 @@
 /** Small programs of two or three threads, in which everything that threads can do meets. */
 import assert from "node:assert/strict";
 import { BIG, drop, dropAll, keep, keepMany, LARGE, MEDIUM } from "./step-blocks.js";
+import { burials, ring } from "./step-programs-deaths.js";
 import { memoryDeaths, memoryPrograms } from "./step-programs-memory.js";
-import { CELL_FREE, CELLS_EACH, type Program, type Thread } from "./steps.js";
+import { BASE, CELL_FREE, CELL_TICKETS, CELLS_EACH, type Program, type Thread } from "./steps.js";
+
+export { burials, ring };
 
 const detach = ({ core }: Thread) => core.threadDetach();
 
@@ -248,7 +251,9 @@ export const programs: Program[] = [
           detach(t);
         },
         run: (t) => {
-          assert.notEqual(t.core.threadAttach(65536, 0), 0);
+          const ticket = t.core.ticketDraw();
+          t.cells[CELL_TICKETS + t.number] = ticket;
+          assert.equal(t.core.threadAttach(BASE, ticket), ticket);
           drop(t, 0, 0);
           keep(t, 1, 100);
         },
@@ -433,4 +438,23 @@ export const mistakes: Program[] = [
   },
 ];
 
-export const allPrograms: readonly Program[] = [...programs, ...deaths, ...mistakes];
+/** For the test of the scheduler. */
+const endless: Program = {
+  name: "a thread that never ends",
+  roles: [
+    {
+      run: ({ core }) => {
+        for (;;) core.usableSize(65536);
+      },
+    },
+  ],
+};
+
+export const allPrograms: readonly Program[] = [
+  ...programs,
+  ...deaths,
+  ...burials,
+  ...mistakes,
+  ring,
+  endless,
+];

@@ -32,6 +32,7 @@ export class VirtualThread {
   #scheduled = false;
   #dead = false;
   #ownSteps = 0;
+  #accesses = 0;
   #lastLoad = -1;
 
   constructor(start: ThreadStart, allowed: (index: number) => boolean = () => false) {
@@ -54,7 +55,9 @@ export class VirtualThread {
 
   /** Before an atomic access. Looking twice at a word that nobody can have changed is one step. */
   step(index: number, load: boolean): void {
-    if (!this.#scheduled || (load && index === this.#lastLoad)) return;
+    if (!this.#scheduled) return;
+    this.#count();
+    if (load && index === this.#lastLoad) return;
     this.#lastLoad = load ? index : -1;
     this.#dieAtDeath();
     this.#turnPoint(this.#touch(index, load), 1);
@@ -72,8 +75,20 @@ export class VirtualThread {
   /** Before a plain store, where they are not. */
   store(matters: boolean): void {
     if (!this.#scheduled) return;
+    this.#count();
     this.#dieAtDeath();
     if (matters) this.#turnPoint(true, 1);
+  }
+
+  /** Before a plain load, where they are not. */
+  load(): void {
+    if (this.#scheduled) this.#count();
+  }
+
+  /** A loop that nothing ends is a failure like any other. */
+  #count(): void {
+    if (this.#accesses++ < S.ACCESSES_MAX) return;
+    throw new Error(`thread ${this.number} turns for ever: ${S.ACCESSES_MAX} accesses to memory`);
   }
 
   /** A lock is held: lets the others go on, or says that it was long enough. */
@@ -95,6 +110,7 @@ export class VirtualThread {
   run(body: () => void): void {
     this.#awaitTurn();
     this.#ownSteps = 0;
+    this.#accesses = 0;
     this.#lastLoad = -1;
     this.#dead = false;
     this.#scheduled = true;
@@ -152,9 +168,8 @@ export class VirtualThread {
   /** What runs while a death unwinds the stack touches nothing either. */
   #dieAtDeath(): void {
     if (this.#dead) throw new Death();
-    if (this.#ctl[S.VICTIM] !== this.number) return;
-    if (this.#ownSteps++ !== this.#ctl[S.DEATH]) return;
-    Atomics.store(this.#ctl, S.DEAD, 1);
+    if (this.#ownSteps++ !== this.#ctl[S.DEATH + this.number]) return;
+    Atomics.or(this.#ctl, S.DEAD, 1 << this.number);
     this.#dead = true;
     throw new Death();
   }

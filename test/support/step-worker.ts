@@ -46,12 +46,14 @@ const core = S.createStepped(hard, {
   error: () => {},
   step: (index, load) => virtual.step(index, load),
   stepStore: () => virtual.store(program().stores === true),
+  stepLoad: () => virtual.load(),
   get torn() {
     return virtual.scheduled && virtual.get(S.TORN) === 1;
   },
   slices: 0,
 });
-const thread: S.Thread = { number, core, words, cells, hard };
+const dead = () => virtual.get(S.DEAD);
+const thread: S.Thread = { number, core, words, cells, hard, dead };
 
 function attach(): void {
   const ticket = core.threadAttach(S.BASE, 0);

@@ -20,6 +20,7 @@ export interface SteppedCore extends SharedCoreExports, HardCoreExports {
 export interface SteppedHost extends HardHost {
   step(index: number, load: boolean): void;
   stepStore(): void;
+  stepLoad(): void;
   readonly torn: boolean;
   readonly slices: number;
 }
@@ -74,6 +75,8 @@ export interface Thread {
   readonly cells: Int32Array;
   /** Whether the core is a hardened one, with records. */
   readonly hard: boolean;
+  /** Bit of each thread that has died. */
+  dead(): number;
 }
 
 export interface Program extends ProgramOf<Thread> {
@@ -84,6 +87,10 @@ export interface Program extends ProgramOf<Thread> {
   stores?: boolean;
   /** Slices that a death may leave in use: a page, or a large block that was just made. */
   leak?: number;
+  /** Slices that its own mistake leaves in use. */
+  lost?: number;
+  /** Its ends count on what a death may lose: nobody dies in it. */
+  immortal?: boolean;
   /** Reports of a hardened core that there must be; else none. */
   reports?: number;
 }
