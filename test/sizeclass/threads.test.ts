@@ -22,6 +22,7 @@ import {
   R_ARRAY,
   R_FREED,
   R_LOCK,
+  R_MAPPED_ARRAY,
   R_REGIONS,
   R_REWRITE,
   REGION_SIZE,
@@ -162,6 +163,33 @@ test("a thread that died while it took a region: the others find it, and others 
   assert.notEqual(heap.malloc(1024), 0);
   assert.equal(heap.primary.regionsOf(id).length, 2);
   heap.primary.returnTo(id, chunks);
+  heap.primary.releaseAll();
+  assert.ok(heap.primary.isValid());
+});
+
+test("a region whose chunks nobody made is left out of releases until somebody makes them", () => {
+  const heap = sizeClass({ shared: true, releaseInterval: -1 });
+  const dead = attachSizeClass(heap.handle());
+  const id = heap.primary.map.id(1024);
+  const first = heap.primary.getFrom(id, 64);
+  const words = [R_ALLOCATED, R_FREED, R_ALLOCS].map((offset) => infoIndex(heap, id, offset));
+  const before = words.map((index) => heap.u32[index] as number);
+  heap.primary.getFrom(id, 64);
+  assert.equal(heap.primary.regionsOf(id).length, 2);
+  // As if it had died between the second region and its chunks.
+  for (const [i, index] of words.entries()) heap.u32[index] = before[i] as number;
+  Atomics.store(heap.u32, infoIndex(heap, id, R_LOCK), dead.threadId);
+  heap.recover(dead.threadId);
+  const [array, bytes] = [R_ARRAY, R_MAPPED_ARRAY].map((offset) => infoIndex(heap, id, offset));
+  const behind =
+    ((heap.u32[array as number] as number) + (heap.u32[bytes as number] as number)) / 4;
+  heap.u32.fill(0xffffffff, behind, behind + 64);
+  heap.primary.returnTo(id, first.slice(1));
+  heap.primary.releaseAll();
+  assert.ok(heap.primary.isValid());
+  assert.equal(heap.primary.stats()[0]?.freeChunks, 63);
+  assert.equal(new Set(heap.primary.getFrom(id, 127)).size, 127);
+  assert.equal(heap.primary.regionsOf(id).length, 2);
   heap.primary.releaseAll();
   assert.ok(heap.primary.isValid());
 });
