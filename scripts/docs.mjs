@@ -2,7 +2,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { guardedOptionsMarkdown } from "../dist/debug/guarded-options.js";
 import { debugOptionsMarkdown } from "../dist/debug/options.js";
-import { heapOptions, optionsMarkdown } from "../dist/options.js";
+import { optionsMarkdown } from "../dist/option-table.js";
+import { heapOptions } from "../dist/options.js";
 import { runtimeOptionsMarkdown } from "../dist/runtime-options.js";
 
 /** Each page with the tables in it, known by how their first line begins. */

@@ -2,7 +2,7 @@
 import { checkSize } from "./checks.ts";
 import type { CoreExports } from "./core/contract.ts";
 import * as L from "./core/layout.ts";
-import { noArena, outOfMemory, typeName } from "./errors.ts";
+import { noArena, outOfMemory, wrongKind } from "./errors.ts";
 import type { MemorySource } from "./memory/index.ts";
 import { checkBytes } from "./memory/source.ts";
 import { rangeIsOurs, reserves } from "./ours.ts";
@@ -187,8 +187,4 @@ function nodeOf({ numaNode }: ArenaOptions): number {
   if (numaNode === undefined) return L.NODE_ANY;
   checkSize(numaNode, "numaNode");
   return numaNode;
-}
-
-function wrongKind(name: string, kind: string, value: unknown): TypeError {
-  return new TypeError(`${name} must be ${kind}, not ${typeName(value)}`);
 }

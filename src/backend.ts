@@ -24,7 +24,7 @@ import { coreSharedWasm } from "./embed/core-shared-wasm.js";
 import { coreWasm } from "./embed/core-wasm.js";
 import { noThread } from "./errors.ts";
 import { type CoreReport, type Hardening, randomOf } from "./hardening.ts";
-import { arrayBuffer, type MemorySource, sharedArrayBuffer, wasmMemory } from "./memory/index.ts";
+import type { MemorySource } from "./memory/index.ts";
 import { bufferReaching, SLICE_BYTES, sharedNeed, slicesFor } from "./memory/source.ts";
 import { options, verboseSay, warningSay } from "./report.ts";
 
@@ -39,14 +39,6 @@ export type ErrorHandler = (code: number, value: number, text: string) => void;
 
 const modules = new Map<string, WebAssembly.Module>();
 
-/** What can be said of a memory that is made for a heap, in bytes. */
-export interface NewMemory {
-  offset?: number | undefined;
-  initial?: number | undefined;
-  maximum?: number | undefined;
-  shared?: boolean | undefined;
-}
-
 /** The wasm comes with the package's code: importing needs no file and no network. */
 function moduleOf(base64: string): WebAssembly.Module {
   const known = modules.get(base64);
@@ -59,11 +51,6 @@ function moduleOf(base64: string): WebAssembly.Module {
 /** The core for threads, compiled once in a thread. */
 export function sharedModule(hardened: boolean): WebAssembly.Module {
   return moduleOf(hardened ? coreSharedHardWasm : coreSharedWasm);
-}
-
-export function sourceDefault(backEnd: BackEnd, options: NewMemory): MemorySource {
-  if (backEnd === "wasm") return wasmMemory(options);
-  return options.shared ? sharedArrayBuffer(options) : arrayBuffer(options);
 }
 
 /** Whom a core tells. `onGrow` runs after each growth by this thread. */

@@ -7,7 +7,7 @@ import {
   pointerRefuse,
   SIZE_LIMIT,
   sizeRefuse,
-  typeName,
+  wrongKind,
 } from "./errors.ts";
 
 const PTR_FOREIGN = 1;
@@ -30,7 +30,7 @@ export function checkAlignment(alignment: number): void {
 /** For a function that may be absent. */
 export function checkFunction(what: string, value: unknown): void {
   if (value === undefined || typeof value === "function") return;
-  throw new TypeError(`${what} must be a function or undefined, not ${typeName(value)}`);
+  throw wrongKind(what, "a function or undefined", value);
 }
 
 /** The error for what pointerCheck answered. */

@@ -1,6 +1,6 @@
 /** How heaps come into being: the one that makes a memory's state, and those that join it. */
 
-import { type BackEnd, coreStart, sharedStart, sourceDefault } from "./backend.ts";
+import { type BackEnd, coreStart, sharedStart } from "./backend.ts";
 import { handleRefuse } from "./errors.ts";
 import { hardeningOf } from "./hardening.ts";
 import { Heap } from "./heap.ts";
@@ -10,13 +10,9 @@ import {
   sourceReleasing,
   wasmMemory,
 } from "./memory/index.ts";
-import {
-  type AttachOptions,
-  attachOptions,
-  type HeapOptions,
-  heapOptions,
-  optionsCheck,
-} from "./options.ts";
+import { sourceDefault } from "./new-memory.ts";
+import { optionsCheck } from "./option-table.ts";
+import { type AttachOptions, attachOptions, type HeapOptions, heapOptions } from "./options.ts";
 import { type PurgeSettings, purgeDefaults, purgeLimits, purgeMerge } from "./purge.ts";
 import { options as processOptions } from "./report.ts";
 import { HANDLE_VERSION, type HeapHandle, SharedHeap } from "./shared-heap.ts";

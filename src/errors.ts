@@ -98,7 +98,7 @@ export function handleRefuse(handle: unknown, version: number): TypeError | Rang
 
 export function threadRefuse(value: unknown): never {
   if (typeof value !== "number") {
-    throw new TypeError(`threadId must be a number, not ${typeName(value)}`);
+    throw wrongKind("threadId", "a number", value);
   }
   throw new RangeError(`threadId must be a whole number from 1 to 1073741823, not ${value}`);
 }
@@ -110,21 +110,21 @@ export function outOfMemory(call: string, size: number): HeapError {
 /** Throws what is wrong with a size, count, offset or length. */
 export function sizeRefuse(what: string, value: unknown): never {
   if (typeof value !== "number") {
-    throw new TypeError(`${what} must be a number, not ${typeName(value)}`);
+    throw wrongKind(what, "a number", value);
   }
   throw new RangeError(`${what} must be a whole number from 0 to ${SIZE_LIMIT}, not ${value}`);
 }
 
 export function alignmentRefuse(value: unknown): never {
   if (typeof value !== "number") {
-    throw new TypeError(`alignment must be a number, not ${typeName(value)}`);
+    throw wrongKind("alignment", "a number", value);
   }
   throw new RangeError(`alignment must be a power of two up to 1073741824, not ${value}`);
 }
 
 export function pointerRefuse(value: unknown): never {
   if (typeof value !== "number") {
-    throw new TypeError(`pointer must be a number, not ${typeName(value)}`);
+    throw wrongKind("pointer", "a number", value);
   }
   throw new RangeError(`pointer must be a whole number from 0 to 4294967295, not ${value}`);
 }
@@ -139,4 +139,8 @@ export function misaligned(name: string, ptr: number, size: number): RangeError 
 
 export function typeName(value: unknown): string {
   return value === null ? "null" : typeof value;
+}
+
+export function wrongKind(name: string, kind: string, value: unknown): TypeError {
+  return new TypeError(`${name} must be ${kind}, not ${typeName(value)}`);
 }

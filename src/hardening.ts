@@ -3,7 +3,7 @@
  * and where random words come from. docs/hardening.md has the price of each feature.
  */
 import * as L from "./core/layout.ts";
-import { type HeapErrorCode, hex, typeName } from "./errors.ts";
+import { type HeapErrorCode, hex, wrongKind } from "./errors.ts";
 
 const bits = {
   encode: L.HARD_ENCODE,
@@ -56,7 +56,7 @@ export function hardeningRefuse(value: unknown): Error | undefined {
   if (typeof value === "boolean" || value === "all") return undefined;
   if (!Array.isArray(value)) {
     if (typeof value === "string") return unknownFeature(value);
-    return new TypeError(`hardening must be a boolean or a list, not ${typeName(value)}`);
+    return wrongKind("hardening", "a boolean or a list", value);
   }
   const wrong = value.find((name) => !hardeningFeatures.includes(name as HardeningFeature));
   return wrong === undefined && !value.includes(undefined) ? undefined : unknownFeature(wrong);
@@ -69,7 +69,7 @@ function unknownFeature(name: unknown): Error {
 
 export function seedRefuse(value: unknown): Error | undefined {
   if (typeof value !== "number") {
-    return new TypeError(`seed must be a number, not ${typeName(value)}`);
+    return wrongKind("seed", "a number", value);
   }
   if (value >>> 0 === value) return undefined;
   return new RangeError(`seed must be a whole number from 0 to 4294967295, not ${value}`);

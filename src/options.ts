@@ -1,7 +1,10 @@
-/** The options of createHeap: one table that checks them and makes the one of docs/options.md. */
+/** The options of createHeap and attachHeap. */
+
 import type { BackEnd, ErrorHandler } from "./backend.ts";
+import { wrongKind } from "./errors.ts";
 import { type HardeningOption, hardeningRefuse, seedRefuse } from "./hardening.ts";
 import type { MemorySource, Release } from "./memory/index.ts";
+import type { OptionRow } from "./option-table.ts";
 import { purgeRefuse } from "./purge.ts";
 import { levelRefuse, type StatsLevel } from "./watching.ts";
 
@@ -22,15 +25,6 @@ export interface HeapOptions {
   onError?: ErrorHandler | undefined;
   hardening?: HardeningOption | undefined;
   seed?: number | undefined;
-}
-
-export interface OptionRow {
-  name: string;
-  type: string;
-  default: string;
-  text: string;
-  /** What is wrong with a value, or undefined. */
-  refuse(value: unknown): Error | undefined;
 }
 
 /** Every option of createHeap. */
@@ -169,32 +163,6 @@ export const attachOptions: OptionRow[] = heapOptions.filter(
   (row) => row.name === "onError" || row.name === "memory",
 );
 
-/** Throws for the first option that is unknown or has a wrong value; undefined counts as absent. */
-export function optionsCheck(table: OptionRow[], options: object): void {
-  if (typeof options !== "object" || options === null) {
-    throw wrongKind("options", "an object", options);
-  }
-  for (const [name, value] of Object.entries(options)) {
-    const row = table.find((each) => each.name === name);
-    if (!row) throw new TypeError(`unknown option ${name}; known: ${names(table)}`);
-    const error = value === undefined ? undefined : row.refuse(value);
-    if (error) throw error;
-  }
-}
-
-function names(table: OptionRow[]): string {
-  return table.map((row) => row.name).join(", ");
-}
-
-/** A table of options as a table of Markdown. */
-export function optionsMarkdown(table: OptionRow[]): string {
-  const cell = (text: string) => text.replaceAll("|", "\\|");
-  const rows = table.map(
-    (row) => `| ${row.name} | \`${cell(row.type)}\` | ${cell(row.default)} | ${cell(row.text)} |`,
-  );
-  return ["| option | type | default | meaning |", "|---|---|---|---|", ...rows, ""].join("\n");
-}
-
 function isMemory(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   return value instanceof WebAssembly.Memory || ("grow" in value && "capabilities" in value);
@@ -208,10 +176,6 @@ function wrongBackEnd(value: unknown): Error {
 function wrongRelease(value: unknown): Error {
   if (typeof value !== "string") return wrongKind("release", '"auto" or a boolean', value);
   return new RangeError(`release must be "auto" or a boolean, not "${value}"`);
-}
-
-export function wrongKind(name: string, kind: string, value: unknown): TypeError {
-  return new TypeError(`${name} must be ${kind}, not ${value === null ? "null" : typeof value}`);
 }
 
 function wrongBytes(name: string, value: unknown): Error | undefined {

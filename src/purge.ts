@@ -1,4 +1,5 @@
 /** When and how free memory is given back: the settings of src/core/purge.ts, typed. */
+
 import type { CoreExports } from "./core/contract.ts";
 import {
   A_PURGE_DELAY,
@@ -9,6 +10,7 @@ import {
   PAGES_RESET,
   PAGES_ZERO,
 } from "./core/layout.ts";
+import { wrongKind } from "./errors.ts";
 import type { MemorySource } from "./memory/index.ts";
 
 /**
@@ -43,11 +45,7 @@ export const purgeLimits = { purgeDelay: 1e6, purgeExtendDelay: 1e6, arenaPurgeM
 export function purgeRefuse(name: keyof PurgeSettings, value: unknown): Error | undefined {
   const limit = (purgeLimits as Record<string, number>)[name];
   const kind = limit === undefined ? "boolean" : "number";
-  if (typeof value !== kind) {
-    return new TypeError(
-      `${name} must be a ${kind}, not ${value === null ? "null" : typeof value}`,
-    );
-  }
+  if (typeof value !== kind) return wrongKind(name, `a ${kind}`, value);
   if (limit === undefined) return undefined;
   const least = name === "purgeDelay" ? -1 : 0;
   const good = Number.isInteger(value) && (value as number) >= least && (value as number) <= limit;

@@ -2,7 +2,7 @@
  * The options of mimalloc: one table of their names, defaults and effects, how the environment says
  * them, and what each is at the moment. Values are whole numbers; 0 is off.
  */
-import { typeName } from "./errors.ts";
+import { wrongKind } from "./errors.ts";
 
 interface Row {
   readonly name: string;
@@ -323,7 +323,7 @@ function rowOf(name: string): Row {
 
 function checkValue(value: number): void {
   if (typeof value !== "number") {
-    throw new TypeError(`value must be a number, not ${typeName(value)}`);
+    throw wrongKind("value", "a number", value);
   }
   if (!Number.isSafeInteger(value)) throw new RangeError(`value must be whole, not ${value}`);
 }

@@ -5,7 +5,7 @@
 import type { CoreExports } from "./core/contract.ts";
 import * as L from "./core/layout.ts";
 import { areas } from "./counts.ts";
-import { typeName } from "./errors.ts";
+import { wrongKind } from "./errors.ts";
 import { talliesClear, tallyAsked, tallyIn, tallyOut } from "./tally.ts";
 import {
   type BlockNext,
@@ -22,7 +22,7 @@ export type StatsLevel = 0 | 1 | 2;
 /** What is wrong with a level, or undefined. */
 export function levelRefuse(level: unknown): Error | undefined {
   if (typeof level !== "number") {
-    return new TypeError(`statsLevel must be 0, 1 or 2, not ${typeName(level)}`);
+    return wrongKind("statsLevel", "0, 1 or 2", level);
   }
   if (level === 0 || level === 1 || level === 2) return undefined;
   return new RangeError(`statsLevel must be 0, 1 or 2, not ${level}`);

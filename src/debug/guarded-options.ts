@@ -1,6 +1,7 @@
 /** The options of guarded: one table that checks them and makes the one in docs/guarded.md. */
+import { wrongKind } from "../errors.ts";
 import type { MemorySource } from "../memory/index.ts";
-import { type OptionRow, optionsCheck, optionsMarkdown, wrongKind } from "../options.ts";
+import { type OptionRow, optionsCheck, optionsMarkdown } from "../option-table.ts";
 import { wrongFlag, wrongSink, wrongWhole } from "./options.ts";
 import type { ReportSink } from "./report.ts";
 

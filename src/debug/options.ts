@@ -1,5 +1,6 @@
 /** The options of debug: one table that checks them and makes the one in docs/debugging.md. */
-import { type OptionRow, optionsCheck, optionsMarkdown, wrongKind } from "../options.ts";
+import { wrongKind } from "../errors.ts";
+import { type OptionRow, optionsCheck, optionsMarkdown } from "../option-table.ts";
 import type { BackingAllocator } from "./backing.ts";
 import { nodeModule } from "./node.ts";
 import type { ReportSink } from "./report.ts";

@@ -1,6 +1,6 @@
 /** How hardened mallocs come into being. */
 import { typeName } from "../errors.ts";
-import { optionsCheck } from "../options.ts";
+import { optionsCheck } from "../option-table.ts";
 import { type HardenedHandle, HardenedMalloc, listMake } from "./hardened.ts";
 import { flagRows, type HardenedFlags, type HardenedHooks, hookRows } from "./hardened-flags.ts";
 import { type SizeClassOptions, sizeClassRows } from "./options.ts";

@@ -1,6 +1,6 @@
 /** The hardened malloc: blocks with checked headers and a quarantine, over the size classes. */
 import { checkAlignment, checkPointer, checkSize } from "../checks.ts";
-import { wrongKind } from "../options.ts";
+import { wrongKind } from "../errors.ts";
 import type { SizeClassHeap } from "./allocator.ts";
 import { type HardenedAbi, hardenedAbi } from "./hardened-abi.ts";
 import {

@@ -2,7 +2,7 @@
  * Size-class maps: which sizes chunks have, and how many a thread's cache takes at a time.
  * Algorithm: LLVM's SizeClassMap. classes.ts has the same in the dialect.
  */
-import { wrongKind } from "../options.ts";
+import { wrongKind } from "../errors.ts";
 
 /** Logarithms of bytes, but for `bits` and `cachedHint`. */
 export interface SizeClassMapOptions {

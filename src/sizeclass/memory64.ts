@@ -1,6 +1,7 @@
 /** A WebAssembly.Memory with 64-bit addresses as an address space. */
+import { wrongKind } from "../errors.ts";
 import { type OsPages, osPages } from "../memory/index.ts";
-import { type OptionRow, optionsCheck, wrongKind } from "../options.ts";
+import { type OptionRow, optionsCheck } from "../option-table.ts";
 import { WINDOW, WindowSpace } from "./windows.ts";
 
 /** What lib.dom will know of such a memory. */

@@ -1,7 +1,9 @@
 /** The options of sizeClass, and the geometry that they make. */
+
 import type { BackEnd, ErrorHandler } from "../backend.ts";
+import { wrongKind } from "../errors.ts";
 import type { MemorySource, Release } from "../memory/index.ts";
-import { type OptionRow, optionsCheck, wrongKind } from "../options.ts";
+import { type OptionRow, optionsCheck } from "../option-table.ts";
 import type { SizeClassError } from "./errors.ts";
 import { controlSize, SEATS_MAX } from "./layout.ts";
 import {

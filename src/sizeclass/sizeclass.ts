@@ -1,5 +1,5 @@
 /** How size-class allocators come into being: in an address space, a memory, another thread. */
-import { type BackEnd, type NewMemory, sourceDefault } from "../backend.ts";
+import type { BackEnd } from "../backend.ts";
 import { outOfMemory, typeName } from "../errors.ts";
 import {
   type MemorySource,
@@ -9,6 +9,7 @@ import {
 } from "../memory/index.ts";
 import { SLICE_BYTES, SLICES_LIMIT, slicesFor } from "../memory/source.ts";
 import { errorText } from "../messages.ts";
+import { type NewMemory, sourceDefault } from "../new-memory.ts";
 import { type AllocatorParts, SizeClassAllocator, SizeClassHeap } from "./allocator.ts";
 import type { SizeClassCore } from "./contract.ts";
 import { arrayFull, freedTwice, noSeat, regionFull } from "./errors.ts";

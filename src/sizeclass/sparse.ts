@@ -3,7 +3,8 @@
  * pieces, for addresses up to 2^53, which doubles hold exactly. The original constants of the
  * allocator, 2^40 bytes of space, need one.
  */
-import { type OptionRow, optionsCheck, wrongKind } from "../options.ts";
+import { wrongKind } from "../errors.ts";
+import { type OptionRow, optionsCheck } from "../option-table.ts";
 
 /**
  * Memory at addresses. Ranges are whole pages of 4 KiB. What is mapped reads as zero until it is

@@ -5,7 +5,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { guardedOptionsMarkdown } from "#dist/debug/guarded-options.js";
-import { heapOptions, optionsMarkdown } from "#dist/options.js";
+import { optionsMarkdown } from "#dist/option-table.js";
+import { heapOptions } from "#dist/options.js";
 import { runtimeOptionsMarkdown } from "#dist/runtime-options.js";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
