@@ -5,8 +5,8 @@
  * memory that each grew to.
  */
 import { parseArgs } from "node:util";
-import { hardeningFeatures } from "#dist/hardening.js";
-import { createHeap, type HardeningOption } from "#dist/index.js";
+import { type HardeningFeature, hardening, hardeningFeatures } from "#dist/hardening.js";
+import { createHeap } from "#dist/index.js";
 import { unexpected } from "./allocators.ts";
 import { type Bound, bindWasm } from "./measure.ts";
 import { engine } from "./report.ts";
@@ -17,13 +17,14 @@ const WORKLOADS = ["replace_1000", "larson", "alloc_test", "realloc_growth", "la
 
 const PLAIN = "plain core";
 
-const subjects: Record<string, HardeningOption> = {
-  [PLAIN]: false,
+/** The features that are on; undefined: the plain core. */
+const subjects: Record<string, readonly HardeningFeature[] | undefined> = {
+  [PLAIN]: undefined,
   "hardened core, nothing on": [],
   ...Object.fromEntries(hardeningFeatures.map((feature) => [feature, [feature]])),
   "padding, canary, doubleFree": ["padding", "canary", "doubleFree"],
   "all but fill": hardeningFeatures.filter((feature) => feature !== "fill"),
-  all: "all",
+  all: hardeningFeatures,
 };
 
 interface Figures {
@@ -32,11 +33,11 @@ interface Figures {
 }
 
 /** A heap of its own for each run, since what a run leaves is part of the next one's price. */
-function bound(hardening: HardeningOption, workload: string): { run: Bound; bytes(): number } {
+function bound(name: string, workload: string): { run: Bound; bytes(): number } {
+  const features = subjects[name];
   const heap = createHeap({
-    hardening,
+    hardening: features && hardening({ features, seed: 1 }),
     onError: unexpected("error"),
-    ...(hardening ? { seed: 1 } : {}),
   });
   const memory = heap.memory as WebAssembly.Memory;
   const run = bindWasm({ memory, exports: heap.abi }, workload);
@@ -49,7 +50,7 @@ function measure(workload: string): Map<string, Figures> {
   for (let round = 0; round < ROUNDS; round++) {
     names.forEach((_, index) => {
       const name = names[(index + round) % names.length] as string;
-      const { run, bytes } = bound(subjects[name] as HardeningOption, workload);
+      const { run, bytes } = bound(name, workload);
       run.run();
       const start = performance.now();
       run.run();

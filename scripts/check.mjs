@@ -47,8 +47,7 @@ function roomOf(path) {
 }
 
 function checkImports(path, text) {
-  for (const [, target] of text.matchAll(/ from "([^"]+)"|^import "([^"]+)"/gm)) {
-    if (target === undefined) continue;
+  for (const [, target] of text.matchAll(/^(?:(?:import|export|\}).* from|import) "([^"]+)"/gm)) {
     if (target.startsWith(".")) checkArrow(path, relative(".", join(dirname(path), target)));
     else if (!mayDepend.test(path)) breaches.push(`${path}: imports ${target} at run time`);
   }

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { guardedOptionsMarkdown } from "../dist/debug/guarded-options.js";
 import { debugOptionsMarkdown } from "../dist/debug/options.js";
+import { hardeningOptions } from "../dist/hardening.js";
 import { optionsMarkdown } from "../dist/option-table.js";
 import { heapOptions } from "../dist/options.js";
 import { runtimeOptionsMarkdown } from "../dist/runtime-options.js";
@@ -10,6 +11,7 @@ import { runtimeOptionsMarkdown } from "../dist/runtime-options.js";
 const tables = {
   "debugging.md": [debugOptionsMarkdown()],
   "guarded.md": [guardedOptionsMarkdown()],
+  "hardening.md": [optionsMarkdown(hardeningOptions)],
   "options.md": [optionsMarkdown(heapOptions), runtimeOptionsMarkdown()],
 };
 

@@ -14,16 +14,12 @@ import {
   PAGES_ZERO,
   SHARED_STATE_SLICES,
 } from "./core/layout.ts";
-import { createCore as createHardCore } from "./embed/core-hard-js.js";
-import { coreHardWasm } from "./embed/core-hard-wasm.js";
 import { createCore } from "./embed/core-js.js";
-import { createCore as createSharedHardCore } from "./embed/core-shared-hard-js.js";
-import { coreSharedHardWasm } from "./embed/core-shared-hard-wasm.js";
 import { createCore as createSharedCore } from "./embed/core-shared-js.js";
 import { coreSharedWasm } from "./embed/core-shared-wasm.js";
 import { coreWasm } from "./embed/core-wasm.js";
 import { noThread } from "./errors.ts";
-import { type CoreReport, type Hardening, randomOf } from "./hardening.ts";
+import { type CoreReport, coresNeed, type HardenedStart, randomOf } from "./hardened.ts";
 import type { MemorySource } from "./memory/index.ts";
 import { bufferReaching, SLICE_BYTES, sharedNeed, slicesFor } from "./memory/source.ts";
 import { options, verboseSay, warningSay } from "./report.ts";
@@ -49,8 +45,8 @@ function moduleOf(base64: string): WebAssembly.Module {
 }
 
 /** The core for threads, compiled once in a thread. */
-export function sharedModule(hardened: boolean): WebAssembly.Module {
-  return moduleOf(hardened ? coreSharedHardWasm : coreSharedWasm);
+export function sharedModule(hardening: HardenedStart | undefined): WebAssembly.Module {
+  return moduleOf(hardening ? coresNeed(hardening).sharedWasm : coreSharedWasm);
 }
 
 /** Whom a core tells. `onGrow` runs after each growth by this thread. */
@@ -67,7 +63,7 @@ export interface CoreSetting extends CoreHooks {
   /** Whether others may hold the source, and grow it. */
   foreign: boolean;
   /** Undefined: the plain core. */
-  hardening?: Hardening | undefined;
+  hardening?: HardenedStart | undefined;
 }
 
 /** Where a thread that joins finds the state, and as whom it comes. */
@@ -91,7 +87,7 @@ export function coreStart(backEnd: BackEnd, setting: CoreSetting): CoreExports {
     throw new RangeError("a shared memory needs shared: true");
   }
   roomEnsure(source, 1);
-  const wasm = setting.hardening ? coreHardWasm : coreWasm;
+  const wasm = setting.hardening ? coresNeed(setting.hardening).wasm : coreWasm;
   const core = backEnd === "wasm" ? coreInstance(setting, moduleOf(wasm)) : coreJs(setting);
   core.heapInit(source.start, initFlags(source, 1));
   hardeningStart(core, setting);
@@ -114,7 +110,7 @@ export function sharedStart(
   sharedCheck(source);
   if (!seat) roomEnsure(source, SHARED_STATE_SLICES);
   else pagesEnsure(source, seat.start);
-  const own = () => (backEnd === "wasm" ? sharedModule(!!setting.hardening) : undefined);
+  const own = () => (backEnd === "wasm" ? sharedModule(setting.hardening) : undefined);
   const module = seat?.module ?? own();
   const core = module ? (coreInstance(setting, module) as SharedCoreExports) : sharedJs(setting);
   if (seat && core.threadAttach(seat.start, seat.ticket) === 0) throw noThread(seat.ticket);
@@ -275,15 +271,17 @@ function hardeningStart(core: CoreExports, { hardening, source }: CoreSetting): 
 
 function coreJs(setting: CoreSetting): CoreExports {
   const host = hostOf(setting);
-  const core = setting.hardening ? createHardCore(withHard(host, setting)) : createCore(host);
+  const { hardening } = setting;
+  const core = hardening ? coresNeed(hardening).js(withHard(host, setting)) : createCore(host);
   const moves = setting.foreign && setting.source.capabilities.detaches;
   return moves ? refreshing(core, core.memoryRefresh) : core;
 }
 
 function sharedJs(setting: CoreSetting): SharedCoreExports {
   const host = hostReaching(setting);
-  const core = setting.hardening
-    ? createSharedHardCore(withHard(host, setting))
+  const { hardening } = setting;
+  const core = hardening
+    ? coresNeed(hardening).sharedJs(withHard(host, setting))
     : createSharedCore(host);
   return setting.source.capabilities.canGrow ? refreshing(core, core.arenaReach) : core;
 }

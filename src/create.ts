@@ -2,7 +2,7 @@
 
 import { type BackEnd, coreStart, sharedStart } from "./backend.ts";
 import { handleRefuse } from "./errors.ts";
-import { hardeningOf } from "./hardening.ts";
+import { startJoining, startOf } from "./hardened.ts";
 import { Heap } from "./heap.ts";
 import {
   type MemorySource,
@@ -36,7 +36,7 @@ export function createHeap(options: HeapOptions = {}): Heap {
 
 function heapMake(options: HeapOptions): Heap {
   const { backend = "wasm", onError, maximum } = options;
-  const hardening = hardeningOf(options.hardening, options.seed);
+  const hardening = startOf(options.hardening);
   const source = sourceReleasing(sourceOf(backend, options), options.release);
   const purge = purgeMerge(purgeOfProcess(), options);
   if (!options.shared) {
@@ -66,7 +66,8 @@ function heapMake(options: HeapOptions): Heap {
  * as it arrived in a Worker. Ends with `detach()`, which a Worker of Node also does when it ends by
  * itself.
  *
- * `options.memory` is a source over the handle's memory, for one whose pages can be given back.
+ * `options.memory` is a source over the handle's memory, for one whose pages can be given back;
+ * `options.hardening` the builds for a heap of the js back end, if it is hardened.
  *
  * @throws TypeError for what is no handle, RangeError for one of another version of terrane.
  * @throws HeapError ERR_NO_THREAD when 124 threads and heaps are attached, or the handle was made
@@ -80,7 +81,8 @@ function heapMake(options: HeapOptions): Heap {
 export function attachHeap(handle: HeapHandle, options: AttachOptions = {}): SharedHeap {
   optionsCheck(attachOptions, options);
   if (handle?.terrane !== HANDLE_VERSION) throw handleRefuse(handle, HANDLE_VERSION);
-  const { backend, maximum, hardening } = handle;
+  const { backend, maximum } = handle;
+  const hardening = startJoining(handle.hardening, options.hardening);
   const source = options.memory ?? sourceOfHandle(handle);
   const { memory, buffer } = handle;
   if (memory ? source.memory !== memory : source.buffer !== buffer) {

@@ -3,7 +3,7 @@ import type { HeapHost } from "./allocation.ts";
 import type { ErrorHandler } from "./backend.ts";
 import { DEFERRED_FREE, ENOMEM, NEW_FAILED } from "./core/layout.ts";
 import { HeapError, outOfMemory } from "./errors.ts";
-import { type CoreReport, reportRead } from "./hardening.ts";
+import { type CoreReport, reportRead } from "./hardened.ts";
 import { errorText, NEW_FAILED_TEXT } from "./messages.ts";
 import { errorSay } from "./report.ts";
 import type { MemoryViews } from "./views.ts";

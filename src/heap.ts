@@ -11,7 +11,7 @@ import { A_HARDENING, A_TOP, NEW_FAILED } from "./core/layout.ts";
 import { type HeapError, heapDestroyed, outOfMemory } from "./errors.ts";
 import { exitForget, exitWatch } from "./exit.ts";
 import { FirstClassHeap } from "./first-class.ts";
-import { featuresOf, type Hardening, type HardeningState } from "./hardening.ts";
+import { featuresOf, type HardenedStart, type HardeningState } from "./hardened.ts";
 import { type DeferredFree, Host } from "./heap-host.ts";
 import { HeapMemory } from "./heap-memory.ts";
 import type { MemorySource } from "./memory/index.ts";
@@ -35,7 +35,7 @@ export interface HeapParts {
   purge?: PurgeSettings;
   /** Other threads may grow the memory. */
   shared?: boolean;
-  hardening: Hardening | undefined;
+  hardening: HardenedStart | undefined;
   start(hooks: CoreHooks): CoreExports;
 }
 

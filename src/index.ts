@@ -13,7 +13,7 @@ export type { HeapCounts } from "./counts.ts";
 export { attachHeap, createHeap } from "./create.ts";
 export { HeapError, type HeapErrorCode } from "./errors.ts";
 export { FirstClassHeap } from "./first-class.ts";
-export type { HardeningFeature, HardeningOption, HardeningState } from "./hardening.ts";
+export type { Hardening, HardeningFeature, HardeningState } from "./hardened.ts";
 export { Heap, type NewHeapOptions, type VisitOptions } from "./heap.ts";
 export type { DeferredFree } from "./heap-host.ts";
 export type { AttachOptions, HeapOptions } from "./options.ts";

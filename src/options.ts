@@ -2,7 +2,7 @@
 
 import type { BackEnd, ErrorHandler } from "./backend.ts";
 import { wrongKind } from "./errors.ts";
-import { type HardeningOption, hardeningRefuse, seedRefuse } from "./hardening.ts";
+import type { Hardening } from "./hardened.ts";
 import type { MemorySource, Release } from "./memory/index.ts";
 import type { OptionRow } from "./option-table.ts";
 import { purgeRefuse } from "./purge.ts";
@@ -23,8 +23,7 @@ export interface HeapOptions {
   purgeZeroes?: boolean | undefined;
   statsLevel?: StatsLevel | undefined;
   onError?: ErrorHandler | undefined;
-  hardening?: HardeningOption | undefined;
-  seed?: number | undefined;
+  hardening?: Hardening | false | undefined;
 }
 
 /** Every option of createHeap. */
@@ -136,19 +135,12 @@ export const heapOptions: OptionRow[] = [
   },
   {
     name: "hardening",
-    type: 'boolean | "all" | feature[]',
+    type: "Hardening | false",
     default: "false",
     text:
-      "Finds mistakes and makes attacks harder. Features: encode, shuffle, padding, canary, " +
-      "doubleFree, fill, checkedFree, guardPages: see docs/hardening.md.",
-    refuse: hardeningRefuse,
-  },
-  {
-    name: "seed",
-    type: "number",
-    default: "random",
-    text: "Of a heap with hardening: the same seed gives the same keys and orders.",
-    refuse: seedRefuse,
+      "Finds mistakes and makes attacks harder: what `hardening()` of terrane/hardening answers. " +
+      "See docs/hardening.md.",
+    refuse: (value) => (value === false ? undefined : hardeningRefuse(value)),
   },
 ];
 
@@ -156,11 +148,13 @@ export interface AttachOptions {
   onError?: ErrorHandler | undefined;
   /** A source of this thread over the memory of the handle. */
   memory?: MemorySource | undefined;
+  /** The hardened builds, for a heap of the js back end: `hardening()` without options. */
+  hardening?: Hardening | false | undefined;
 }
 
 /** Every option of attachHeap; the rest is settled by the heap that the handle is of. */
 export const attachOptions: OptionRow[] = heapOptions.filter(
-  (row) => row.name === "onError" || row.name === "memory",
+  ({ name }) => name === "onError" || name === "memory" || name === "hardening",
 );
 
 function isMemory(value: unknown): boolean {
@@ -171,6 +165,14 @@ function isMemory(value: unknown): boolean {
 function wrongBackEnd(value: unknown): Error {
   if (typeof value !== "string") return wrongKind("backend", '"wasm" or "js"', value);
   return new RangeError(`backend must be "wasm" or "js", not "${value}"`);
+}
+
+function hardeningRefuse(value: unknown): Error | undefined {
+  if (typeof value === "object" && value !== null && "cores" in value) return undefined;
+  return new TypeError(
+    'hardening needs its builds: import { hardening } from "terrane/hardening" and give ' +
+      "hardening(), or hardening({ features })",
+  );
 }
 
 function wrongRelease(value: unknown): Error {

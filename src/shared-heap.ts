@@ -3,7 +3,7 @@ import type { BackEnd, CoreHooks, ErrorHandler, ThreadSeat } from "./backend.ts"
 import { sharedModule } from "./backend.ts";
 import type { SharedCoreExports } from "./core/contract.ts";
 import { heapDetached, threadRefuse } from "./errors.ts";
-import type { Hardening } from "./hardening.ts";
+import type { HardenedStart } from "./hardened.ts";
 import { Heap, type VisitOptions } from "./heap.ts";
 import type { MemorySource } from "./memory/index.ts";
 import type { PurgeSettings } from "./purge.ts";
@@ -25,7 +25,7 @@ export interface HeapHandle extends ThreadSeat {
   /** Whether the heap gives free memory back to the operating system. */
   readonly release: boolean;
   /** That the core is a hardened one; the features stand in the memory. */
-  readonly hardening?: Hardening | undefined;
+  readonly hardening?: { readonly seed?: number | undefined } | undefined;
   /** All threads of a memory count alike, or what one allocates and another frees does not fit. */
   readonly statsLevel?: StatsLevel | undefined;
   /** How a Worker of a browser lets the heap that started it see its end. */
@@ -38,7 +38,7 @@ interface SharedHeapParts {
   onError: ErrorHandler | undefined;
   purge?: PurgeSettings;
   maximum: number | undefined;
-  hardening: Hardening | undefined;
+  hardening: HardenedStart | undefined;
   handle?: HeapHandle;
   start(hooks: CoreHooks): SharedCoreExports;
 }
@@ -76,7 +76,9 @@ export class SharedHeap extends Heap {
   readonly watched: Promise<boolean>;
   readonly #shared: SharedCoreExports;
   readonly #maximum: number | undefined;
-  readonly #hardening: Hardening | undefined;
+  readonly #hardening: HeapHandle["hardening"];
+  /** Of wasm: the threads that attach need not compile it again. */
+  readonly #module: WebAssembly.Module | undefined;
   #attached = true;
   #watch: Watch | undefined;
 
@@ -91,6 +93,8 @@ export class SharedHeap extends Heap {
     this.#shared = shared as unknown as SharedCoreExports;
     this.#maximum = parts.maximum;
     this.#hardening = parts.hardening && { seed: parts.hardening.seed };
+    const own = () => (this.backend === "wasm" ? sharedModule(parts.hardening) : undefined);
+    this.#module = parts.handle?.module ?? own();
     this.threadId = this.#shared.threadNumber() >>> 0;
     this.host.thread = this.threadId === 1 ? 0 : this.threadId;
     this.watched = watchAccept(parts.handle);
@@ -109,16 +113,11 @@ export class SharedHeap extends Heap {
   #handle(ticket: number, watch?: string): HeapHandle {
     this.#check();
     const { memory, buffer, start, capabilities } = this.source;
-    const bytes = memory ? { memory, module: this.#module() } : { buffer };
+    const bytes = memory ? { memory, module: this.#module } : { buffer };
     const { backend, statsLevel } = this;
     const seat = { terrane: HANDLE_VERSION, backend, start, ticket, maximum: this.#maximum };
     const rest = { release: capabilities.canRelease, hardening: this.#hardening, statsLevel };
     return { ...seat, ...bytes, ...rest, watch } as HeapHandle;
-  }
-
-  /** Workers need not compile it again. */
-  #module(): WebAssembly.Module | undefined {
-    return this.backend === "wasm" ? sharedModule(this.#hardening !== undefined) : undefined;
   }
 
   /**

@@ -1,5 +1,4 @@
 /** The options of sizeClass, and the geometry that they make. */
-
 import type { BackEnd, ErrorHandler } from "../backend.ts";
 import { wrongKind } from "../errors.ts";
 import type { MemorySource, Release } from "../memory/index.ts";

@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { guardedOptionsMarkdown } from "#dist/debug/guarded-options.js";
+import { hardeningOptions } from "#dist/hardening.js";
 import { optionsMarkdown } from "#dist/option-table.js";
 import { heapOptions } from "#dist/options.js";
 import { runtimeOptionsMarkdown } from "#dist/runtime-options.js";
@@ -20,6 +21,10 @@ const pages = [
 test("docs/options.md is what the tables say", () => {
   assert.ok(read("docs/options.md").includes(`\n\n${optionsMarkdown(heapOptions)}\n`));
   assert.ok(read("docs/options.md").includes(`\n\n${runtimeOptionsMarkdown()}`));
+});
+
+test("docs/hardening.md has the table of options", () => {
+  assert.ok(read("docs/hardening.md").includes(`\n\n${optionsMarkdown(hardeningOptions)}\n`));
 });
 
 test("docs/guarded.md has the table of options", () => {

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hardeningFeatures } from "#dist/hardening.js";
+import { type HardeningFeature, hardening, hardeningFeatures } from "#dist/hardening.js";
 import { createHeap, type Heap, type HeapOptions } from "#dist/index.js";
 import { type HeapSubject, heapSubjects, missingSubjects } from "../support/heaps.js";
 import { abiVerbs, profiles, Shadow, step, typedVerbs, type Verbs } from "../support/model.js";
@@ -71,25 +71,23 @@ for (const subject of heapSubjects) {
 /** Operations of one run of one profile of hardening; there are some hundred. */
 const HARD_OPERATIONS = OPERATIONS / 10;
 
-function hardenings(): [name: string, hardening: HeapOptions["hardening"]][] {
+function hardenings(): [name: string, features: readonly HardeningFeature[]][] {
+  const others = (each: HardeningFeature) => hardeningFeatures.filter((one) => one !== each);
   return [
     ["nothing on", []],
-    ...hardeningFeatures.map((each) => [each, [each]] as [string, HeapOptions["hardening"]]),
-    ...hardeningFeatures.map(
-      (each) =>
-        [`all but ${each}`, hardeningFeatures.filter((one) => one !== each)] as [
-          string,
-          HeapOptions["hardening"],
-        ],
-    ),
-    ["all", "all"],
+    ...hardeningFeatures.map((each): [string, HardeningFeature[]] => [each, [each]]),
+    ...hardeningFeatures.map((each): [string, HardeningFeature[]] => [
+      `all but ${each}`,
+      others(each),
+    ]),
+    ["all", hardeningFeatures],
   ];
 }
 
 /** The other places of the core are compared with this one in lockstep, feature by feature. */
 const everywhere: HeapOptions[] = [{}, { backend: "js" }, { shared: true }];
 
-for (const [what, hardening] of hardenings()) {
+for (const [what, features] of hardenings()) {
   for (const place of what === "all" ? everywhere : [{}]) {
     const name = `${place.backend ?? "wasm"}${place.shared ? ", shared" : ""}`;
     test(`${name}, hardened, ${what}: random runs without a report, with both doors`, (t) => {
@@ -99,7 +97,7 @@ for (const [what, hardening] of hardenings()) {
         const random = new Random(seed);
         const heap = createHeap({
           ...place,
-          hardening,
+          hardening: hardening({ features }),
           onError: (...what) => assert.fail(`${what}`),
         });
         const shadow = new Shadow(number % 2 === 0 ? typedVerbs(heap) : abiVerbs(heap));

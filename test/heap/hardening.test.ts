@@ -1,13 +1,14 @@
 /** Hardening through the typed door: options, reports in words, exceptions, threads. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { type HardeningOptions, hardening, hardeningFeatures } from "#dist/hardening.js";
 import {
   attachHeap,
   createHeap,
   type Heap,
   HeapError,
-  type HeapHandle,
   type HeapOptions,
+  type SharedHeap,
 } from "#dist/index.js";
 import { type MemorySource, type PageOperations, wasmMemory } from "#dist/memory/index.js";
 import { backEnds } from "../support/core.js";
@@ -30,7 +31,7 @@ const hex = (ptr: number) => `0x${ptr.toString(16)}`;
 for (const backend of backEnds) {
   for (const shared of [false, true]) {
     const name = `${backend}${shared ? ", shared" : ""}`;
-    const base = { backend, shared, hardening: true } as const;
+    const base = { backend, shared, hardening: hardening() } as const;
 
     test(`${name}: rows 44 and 47: the handler gets code, pointer and sentence`, () => {
       const { heap, told } = watched(base);
@@ -74,7 +75,7 @@ for (const backend of backEnds) {
     });
 
     test(`${name}: row 49: a damaged list`, () => {
-      const { heap, told } = watched({ ...base, hardening: ["encode"] });
+      const { heap, told } = watched({ ...base, hardening: hardening({ features: ["encode"] }) });
       const blocks = Array.from({ length: 64 }, () => heap.malloc(64));
       for (const p of blocks) heap.free(p);
       for (const p of blocks.slice(8, 40)) heap.u32[p >>> 2] = 0x12345678;
@@ -133,7 +134,10 @@ for (const backend of backEnds) {
     });
 
     test(`${name}: a walk ends where a list was written into`, () => {
-      const { heap } = watched({ ...base, hardening: ["encode", "shuffle"] });
+      const { heap } = watched({
+        ...base,
+        hardening: hardening({ features: ["encode", "shuffle"] }),
+      });
       const p = heap.malloc(48);
       for (let i = 0; i < 4096; i += 4) heap.u32[(p & ~4095 & 0xfffffffc) / 4 + i / 4] = i * 77777;
       let seen = 0;
@@ -160,25 +164,30 @@ for (const backend of backEnds) {
   }
 
   test(`${backend}: features stand in the heap, and its seed makes its orders`, () => {
-    const order = (options: HeapOptions) => {
-      const heap = createHeap({ backend, ...options });
+    const order = (options: HardeningOptions) => {
+      const heap = createHeap({ backend, hardening: hardening(options) });
       return Array.from({ length: 64 }, () => heap.malloc(64));
     };
-    const shuffle = { hardening: ["shuffle"], seed: 3 } as const;
-    assert.deepEqual(order(shuffle), order(shuffle));
-    assert.notDeepEqual(order(shuffle), order({ ...shuffle, seed: 4 }));
-    assert.notDeepEqual(order({ hardening: ["shuffle"] }), order({ hardening: ["shuffle"] }));
-    const { hardening } = createHeap({ backend, hardening: ["fill", "encode"] });
-    assert.deepEqual(hardening, { features: ["encode", "fill"], weak: false });
-    assert.equal(createHeap({ backend, hardening: "all" }).hardening?.features.length, 8);
-    assert.deepEqual(createHeap({ backend, hardening: [] }).hardening?.features, []);
+    const features = ["shuffle"] as const;
+    assert.deepEqual(order({ features, seed: 3 }), order({ features, seed: 3 }));
+    assert.notDeepEqual(order({ features, seed: 3 }), order({ features, seed: 4 }));
+    assert.notDeepEqual(order({ features }), order({ features }));
+    const state = (options?: HardeningOptions) =>
+      createHeap({ backend, hardening: hardening(options) }).hardening;
+    assert.deepEqual(state({ features: ["fill", "encode"] }), {
+      features: ["encode", "fill"],
+      weak: false,
+    });
+    assert.deepEqual(state()?.features, hardeningFeatures);
+    assert.equal(hardeningFeatures.length, 8);
+    assert.deepEqual(state({ features: [] })?.features, []);
     assert.equal(createHeap({ backend, hardening: false }).hardening, undefined);
     assert.equal(createHeap({ backend }).hardening, undefined);
   });
 
   test(`${backend}: statistics do not touch the random words`, () => {
     const run = (statsLevel: 0 | 2) => {
-      const { heap, told } = watched({ backend, hardening: true, seed: 11, statsLevel });
+      const { heap, told } = watched({ backend, hardening: hardening({ seed: 11 }), statsLevel });
       const blocks = Array.from({ length: 4000 }, (_, i) => heap.malloc(i % 900));
       for (const p of blocks) heap.free(p);
       assert.deepEqual(told, []);
@@ -191,9 +200,10 @@ for (const backend of backEnds) {
     const from = globalThis.crypto;
     t.after(() => Object.defineProperty(globalThis, "crypto", { value: from, configurable: true }));
     Object.defineProperty(globalThis, "crypto", { value: undefined, configurable: true });
-    const heap = createHeap({ backend, hardening: true });
+    const heap = createHeap({ backend, hardening: hardening() });
     assert.equal(heap.hardening?.weak, true);
-    assert.equal(createHeap({ backend, hardening: true, seed: 1 }).hardening?.weak, false);
+    const seeded = createHeap({ backend, hardening: hardening({ seed: 1 }) });
+    assert.equal(seeded.hardening?.weak, false);
     heap.free(heap.malloc(100));
     Object.defineProperty(globalThis, "crypto", { value: from, configurable: true });
     for (let i = 0; i < 3000; i++) heap.malloc(i % 700);
@@ -201,10 +211,13 @@ for (const backend of backEnds) {
   });
 
   test(`${backend}: a thread that attaches is hardened as the memory is`, () => {
-    const { heap, told } = watched({ backend, shared: true, hardening: true, seed: 9 });
-    const handle = (heap as unknown as { handle(): HeapHandle }).handle();
+    const { heap, told } = watched({ backend, shared: true, hardening: hardening({ seed: 9 }) });
+    const handle = structuredClone((heap as SharedHeap).handle());
     const there: Told[] = [];
-    const other = attachHeap(handle, { onError: (...what) => void there.push(what as Told) });
+    const other = attachHeap(handle, {
+      onError: (...what) => void there.push(what as Told),
+      hardening: backend === "js" && hardening(),
+    });
     assert.deepEqual(other.hardening, heap.hardening);
     const p = heap.malloc(13);
     heap.u8[p + 13] = 1;
@@ -256,7 +269,11 @@ function guardedSource(): { source: MemorySource; guards: Map<number, number> } 
 for (const backend of backEnds) {
   test(`${backend}: guard pages stand behind large blocks and go with them`, () => {
     const { source, guards } = guardedSource();
-    const heap = createHeap({ backend, memory: source, hardening: ["guardPages"] });
+    const heap = createHeap({
+      backend,
+      memory: source,
+      hardening: hardening({ features: ["guardPages"] }),
+    });
     const p = heap.malloc(100000);
     const size = heap.usableSize(p);
     assert.ok(size >= 100000 && size < 100000 + 8192 && (p + size) % 8192 === 0);
@@ -274,21 +291,59 @@ for (const backend of backEnds) {
   });
 
   test(`${backend}: a source that cannot protect has no guards`, () => {
-    const heap = createHeap({ backend, hardening: ["guardPages"] });
+    const heap = createHeap({ backend, hardening: hardening({ features: ["guardPages"] }) });
     assert.equal(heap.usableSize(heap.malloc(100000)), 131072);
   });
 }
 
 test("options that are wrong", () => {
   const refused = (options: object, error: object) =>
-    assert.throws(() => createHeap(options as HeapOptions), error);
-  refused({ hardening: 1 }, { name: "TypeError", message: /boolean or a list, not number/ });
-  refused({ hardening: null }, { name: "TypeError", message: /boolean or a list, not null/ });
-  const known = /unknown hardening feature locks; known: all, encode, shuffle, padding, canary/;
-  refused({ hardening: ["encode", "locks"] }, { name: "RangeError", message: known });
-  refused({ hardening: "locks" }, { name: "RangeError", message: known });
-  refused({ hardening: [undefined] }, { name: "RangeError", message: /feature undefined/ });
-  refused({ seed: "1", hardening: true }, { name: "TypeError", message: /seed must be a number/ });
-  refused({ seed: -1, hardening: true }, { name: "RangeError", message: /from 0 to 4294967295/ });
-  refused({ seed: 1 }, { name: "TypeError", message: "seed is for a heap with hardening" });
+    assert.throws(() => hardening(options as HardeningOptions), error);
+  refused({ features: 1 }, { name: "TypeError", message: "features must be a list, not number" });
+  refused({ features: "all" }, { name: "TypeError", message: /must be a list, not string/ });
+  refused({ features: null }, { name: "TypeError", message: /must be a list, not null/ });
+  const known = `known: ${hardeningFeatures.join(", ")}`;
+  refused(
+    { features: ["encode", "locks"] },
+    { name: "RangeError", message: `unknown hardening feature locks; ${known}` },
+  );
+  refused({ features: [undefined] }, { name: "RangeError", message: /feature undefined; known/ });
+  refused({ seed: "1" }, { name: "TypeError", message: "seed must be a number, not string" });
+  refused({ seed: -1 }, { name: "RangeError", message: /from 0 to 4294967295, not -1/ });
+  refused(
+    { seeds: 1 },
+    { name: "TypeError", message: "unknown option seeds; known: features, seed" },
+  );
+});
+
+test("without terrane/hardening one line says which import is missing", () => {
+  const message =
+    'hardening needs its builds: import { hardening } from "terrane/hardening" and give ' +
+    "hardening(), or hardening({ features })";
+  for (const wrong of [true, "all", ["padding"], 1, null, hardening]) {
+    const options = { hardening: wrong } as unknown as HeapOptions;
+    assert.throws(() => createHeap(options), { name: "TypeError", message });
+  }
+});
+
+test("a thread that attaches brings builds where the handle has none, and no settings", () => {
+  const options = { shared: true, hardening: hardening() } as const;
+  const js = createHeap({ ...options, backend: "js" }).handle();
+  assert.throws(() => attachHeap(js), {
+    name: "TypeError",
+    message:
+      'the heap is hardened: import { hardening } from "terrane/hardening" and attach with ' +
+      "{ hardening: hardening() }",
+  });
+  for (const more of [{ seed: 1 }, { features: [] }]) {
+    assert.throws(() => attachHeap(js, { hardening: hardening(more) }), {
+      name: "TypeError",
+      message: "features and seed are settled by the thread that made the heap",
+    });
+  }
+  const wasm = attachHeap(createHeap(options).handle());
+  const third = attachHeap(wasm.handle());
+  assert.deepEqual(third.hardening?.features, hardeningFeatures, "the core came with the handle");
+  const plain = createHeap({ shared: true, backend: "js" }).handle();
+  assert.equal(attachHeap(plain, { hardening: hardening() }).hardening, undefined);
 });

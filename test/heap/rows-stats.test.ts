@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { hardening } from "#dist/hardening.js";
 import {
   attachHeap,
   type CountOf,
@@ -394,7 +395,12 @@ everywhere("counting changes no address; it can begin and end at any time", (mak
 test("a hardened heap counts its blocks too, in the sizes that they really have", () => {
   for (const backend of backEnds) {
     for (const shared of [false, true]) {
-      const heap = createHeap({ backend, shared: shared as true, hardening: true, statsLevel: 2 });
+      const heap = createHeap({
+        backend,
+        shared: shared as true,
+        hardening: hardening(),
+        statsLevel: 2,
+      });
       const own = heap.newHeap();
       const blocks = Array.from({ length: 3000 }, (_, i) => {
         return i % 7 === 0 ? heap.memalignAt(64, i, 8) : heap.malloc((i * 37) % 40_000);

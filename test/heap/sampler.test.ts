@@ -1,6 +1,7 @@
 /** registerSampler: the right share of bytes, at the right pointers, in every kind of heap. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { hardening } from "#dist/hardening.js";
 import { attachHeap, createHeap, type Heap, type HeapOptions } from "#dist/index.js";
 import { Random, seedOf } from "../support/random.js";
 
@@ -9,8 +10,11 @@ const places: [string, HeapOptions][] = [
   ["js", { backend: "js", maximum: 2 ** 27 }],
   ["wasm, shared", { shared: true, maximum: 2 ** 27 }],
   ["js, shared", { shared: true, backend: "js", maximum: 2 ** 27 }],
-  ["wasm, hardened", { hardening: true, seed: 1, maximum: 2 ** 27 }],
-  ["js, hardened, shared", { hardening: true, shared: true, backend: "js", maximum: 2 ** 27 }],
+  ["wasm, hardened", { hardening: hardening({ seed: 1 }), maximum: 2 ** 27 }],
+  [
+    "js, hardened, shared",
+    { hardening: hardening(), shared: true, backend: "js", maximum: 2 ** 27 },
+  ],
 ];
 
 function everywhere(name: string, body: (make: (more?: HeapOptions) => Heap) => void): void {

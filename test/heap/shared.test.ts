@@ -231,7 +231,7 @@ test("what cannot be shared, or is no handle, is refused", () => {
     ],
     [
       () => attachHeap(handle, { backend: "js" } as never),
-      "TypeError: unknown option backend; known: memory, onError",
+      "TypeError: unknown option backend; known: memory, onError, hardening",
     ],
     [() => heap.recover(heap.threadId), "RangeError: recover: this thread is alive"],
     [() => heap.recover("1" as never), "TypeError: threadId must be a number, not string"],

@@ -386,7 +386,7 @@ for (const backend of backends) {
 test("options: unknown names, wrong kinds and wrong values are refused", () => {
   const known =
     "backend, memory, offset, initial, maximum, shared, release, purgeDelay, purgeExtendDelay, " +
-    "arenaPurgeMult, purgeDecommits, purgeZeroes, statsLevel, onError, hardening, seed";
+    "arenaPurgeMult, purgeDecommits, purgeZeroes, statsLevel, onError, hardening";
   const cases: [object, string][] = [
     [{ size: 1 }, `TypeError: unknown option size; known: ${known}`],
     [{ backend: "native" }, 'RangeError: backend must be "wasm" or "js", not "native"'],

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { Worker } from "node:worker_threads";
+import { hardening } from "#dist/hardening.js";
 import { createHeap, type SharedHeap } from "#dist/index.js";
 import { type BackEnd, backEnds, coreOn } from "../support/core.js";
 import { Crew } from "../support/crew.js";
@@ -22,8 +23,13 @@ interface Stress {
   random: Random;
 }
 
-function stressOf(backend: "wasm" | "js", seed: number, hardening = false): Stress {
-  const heap = createHeap({ shared: true, backend, maximum: 2 ** 29, hardening });
+function stressOf(backend: "wasm" | "js", seed: number, hardened = false): Stress {
+  const heap = createHeap({
+    shared: true,
+    backend,
+    maximum: 2 ** 29,
+    hardening: hardened && hardening(),
+  });
   return { heap, words: S.stressWords(WORKERS), random: new Random(seed) };
 }
 
@@ -56,21 +62,21 @@ const runs = [
     name: backend as string,
     backend,
     operations: OPERATIONS,
-    hardening: false,
+    hardened: false,
   })),
   {
     name: "wasm, hardened",
     backend: "wasm" as BackEnd,
     operations: OPERATIONS / 20,
-    hardening: true,
+    hardened: true,
   },
 ];
 
-for (const { name, backend, operations, hardening } of runs) {
+for (const { name, backend, operations, hardened } of runs) {
   test(`${name}: row 60: ${WORKERS} Workers free each other's blocks, and none is lost`, async (t) => {
     const seed = seedOf(6000);
     t.diagnostic(`TERRANE_SEED=${seed}`);
-    const stress = stressOf(backend, seed, hardening);
+    const stress = stressOf(backend, seed, hardened);
     const workers = Array.from({ length: WORKERS }, (_, i) =>
       start(stress, i, Math.ceil(operations / WORKERS)),
     );
@@ -89,10 +95,10 @@ for (const { name, backend, operations, hardening } of runs) {
 /** What a death may cost: the block on its way to its word, and the list that was being taken. */
 const LOST_BYTES = 600000 + 65536;
 
-async function killMany(t: TestContext, kills: number, hardening: boolean): Promise<void> {
+async function killMany(t: TestContext, kills: number, hardened: boolean): Promise<void> {
   const seed = seedOf(6100);
   t.diagnostic(`TERRANE_SEED=${seed}`);
-  const stress = stressOf("wasm", seed, hardening);
+  const stress = stressOf("wasm", seed, hardened);
   const crew = new Crew(stress, WORKERS);
   try {
     for (let kill = 0; kill < kills; kill++) {
@@ -124,10 +130,10 @@ test("a Worker that fails among others that work on ends the test with its error
   await crew.disband();
 });
 
-for (const [name, kills, hardening] of [
+for (const [name, kills, hardened] of [
   ["", KILLS, false],
   ["hardened: ", Math.ceil(KILLS / 8), true],
 ] as const) {
   test(`${name}${kills} Workers are terminated at random instants, and the others' books are right`, (t) =>
-    killMany(t, kills, hardening));
+    killMany(t, kills, hardened));
 }
