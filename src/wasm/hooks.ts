@@ -12,6 +12,9 @@ import { type CodeWriter, i32s } from "./writer.ts";
 /** The module under which a checked program imports what it needs. */
 export const HOST_MODULE = "terrane";
 
+/** Exports of the checked module by which its globals are looked at: this and the index. */
+export const GLOBAL_EXPORT = "terrane:global:";
+
 /** What a missing argument is passed as: alignment 0 is the usual one, size -1 is not told. */
 interface HookParam {
   readonly param: Param | "function" | "context";

@@ -5,7 +5,7 @@ import { DefinedHook, definedAdd, definedImport } from "./defined.ts";
 import { ModuleEditor } from "./editor.ts";
 import { unsupported } from "./errors.ts";
 import { type AllocatorFunction, allocatorFind, type FindOptions } from "./finder.ts";
-import { HOST_MODULE, hookPlace, hooksImport } from "./hooks.ts";
+import { GLOBAL_EXPORT, HOST_MODULE, hookPlace, hooksImport } from "./hooks.ts";
 import { HEAP_BYTES, HEAP_BYTES_DEFINED, type Layout, layoutMake } from "./layout.ts";
 import { functionType, KIND, type Limits, type Module } from "./module.ts";
 import { functionNames } from "./names.ts";
@@ -44,9 +44,6 @@ export interface Instrumented {
   /** How many accesses have got a check. */
   readonly checks: number;
 }
-
-/** Exports of the checked module by which its globals are looked at: this and the index. */
-export const GLOBAL_EXPORT = "terrane:global:";
 
 /**
  * Puts checks into a module: every load, store, atomic, vector and bulk access asks the shadow

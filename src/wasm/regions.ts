@@ -1,7 +1,7 @@
 /** Where a program keeps its stack, its variables and its null page. */
-
 import { CodeReader } from "./code.ts";
-import { GLOBAL_EXPORT, type Instrumented } from "./instrument.ts";
+import { GLOBAL_EXPORT } from "./hooks.ts";
+import type { Instrumented } from "./instrument.ts";
 import { PAGE } from "./layout.ts";
 import type { Module } from "./module.ts";
 import { I32, op } from "./opcodes.ts";
