@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
 import { rollup } from "rollup";
 import { minify } from "terser";
+import { roomsBuild } from "./rooms.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 process.chdir(root);
@@ -220,3 +221,4 @@ if (process.argv.includes("--check")) {
     await buildFactory({ js }, entry, `build/check/${out}.js`);
   }
 }
+await roomsBuild();

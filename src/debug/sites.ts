@@ -280,9 +280,9 @@ function lineFrame(line: string): Frame {
   return { call, url: found[1] as string, line: Number(found[2]), column: Number(found[3]) };
 }
 
-/** By file where this file is one of its own, else by the name of the entry. */
+/** By file where this room is a file of its own, else by the name of the entry. */
 function linesBelow(lines: readonly string[], entry: string): readonly string[] {
-  const own = lines.map((line) => /[(@](.*\/)debug\/sites\.[jt]s:/.exec(line)?.[1]).find(Boolean);
+  const own = lines.map((line) => /[(@](.*\/)rooms\/debug\.js:/.exec(line)?.[1]).find(Boolean);
   if (own) return lines.filter((line) => !line.includes(own) && /[@:]/.test(line));
   return lines.slice(lines.findIndex((line) => lineCall(line).split(".").at(-1) === entry) + 1);
 }
@@ -293,9 +293,9 @@ function lineCall(line: string): string {
 }
 
 /**
- * Where this package's files stand, from the place of this one: frames in them are left out. Empty
- * when a bundler has put them into the program's own file, where only frames above the entry can
- * be told; null when the engine has no call sites.
+ * Where this package's files stand, from the place of this room's (scripts/rooms.mjs): frames in
+ * them are left out. Empty when a bundler has put them into the program's own file, where only
+ * frames above the entry can be told; null when the engine has no call sites.
  */
 const ownFolder = ownFolderFind();
 
@@ -306,5 +306,5 @@ function ownFolderFind(): string | null {
   const url = new Error().stack as unknown;
   Error.prepareStackTrace = prepareStackTrace;
   if (typeof url !== "string" || url.includes("\n")) return null;
-  return /^(.*\/)debug\/sites\.[jt]s$/.exec(url)?.[1] ?? "";
+  return /^(.*\/)rooms\/debug\.js$/.exec(url)?.[1] ?? "";
 }

@@ -395,7 +395,7 @@ function endedSource(label: string): Pick<Pool, "get" | "put"> {
   return { get: refuse, put: refuse };
 }
 
-const OWN_LINES = /\b(Region|Door|Ambient)\.|node:async_hooks|\/layers\/(region|enter|leaks)\./;
+const OWN_LINES = /\b(Region|Door|Ambient)\.|node:async_hooks|\/rooms\/layers\.js:/;
 
 /** A stack without the lines of this library, as far as names betray them. */
 function stackLines(error: Error): string {

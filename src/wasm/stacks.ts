@@ -9,7 +9,7 @@ const FRAMES_MOST = 32;
 const CONTEXTS_MOST = 1 << 17;
 const WASM_FRAME = /wasm-function\[(\d+)\]:0x([0-9a-f]+)/;
 /** Frames of the engine and of these tools tell nobody anything. */
-const HIDDEN = /^(?:.*\()?(?:node:|wasm:)|\/wasm\/(?:stacks|checker|reporter|command[\w-]*)\.[jt]s/;
+const HIDDEN = /^(?:.*\()?(?:node:|wasm:)|\/(?:rooms\/wasm|wasm\/command[\w-]*)\.js/;
 
 /** No stack: of calls that came after too many different ones. */
 export const NO_STACK = 0;

@@ -256,8 +256,8 @@ test("Node's own source maps are used when it has them", () =>
 test("the text of other engines is read line by line", () => {
   const table = new StackTable(2);
   const firefox = [
-    `capture@http://x/dist/debug/sites.js:40:5`,
-    `malloc@http://x/dist/debug/debug.js:60:12`,
+    `capture@http://x/dist/rooms/debug.js:40:5`,
+    `malloc@http://x/dist/rooms/heap.js:60:12`,
     "make@http://x/app.js:10:20",
     "@http://x/app.js:12:1",
     "boot@http://x/app.js:99:1",

@@ -1,16 +1,27 @@
 /** The package as a bundler and a browser see it: no file, no network, nothing of Node. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { createContext, runInContext } from "node:vm";
 import { rollup } from "rollup";
+import { minify } from "terser";
 
 const dist = fileURLToPath(new URL("../../../dist/", import.meta.url));
 
-async function bundle(entry: string): Promise<string> {
+/** With names, only what of the entry point is imported by them. */
+async function bundle(entry: string, names?: string[]): Promise<string> {
+  const program = "\0program";
+  const wanted = names ? `{ ${names} }` : "*";
   const built = await rollup({
-    input: dist + entry,
+    input: program,
+    plugins: [
+      {
+        name: "program",
+        resolveId: (id) => (id === program ? id : null),
+        load: (id) => (id === program ? `export ${wanted} from "${dist}${entry}";` : null),
+      },
+    ],
     onwarn: (warning) => assert.fail(warning.message),
   });
   const { output } = await built.generate({ format: "iife", name: "terrane" });
@@ -40,12 +51,65 @@ for (const backend of ["wasm", "js"]) {
   });
 }
 
-test("the entry points import nothing at run time", async () => {
-  for (const entry of ["index.js", "memory/index.js", "mempool/index.js"]) await bundle(entry);
+interface EntryCost {
+  entry: string;
+  /** How many files an engine loads for it. */
+  files: number;
+  /** The most KiB of code in them, as they stand. */
+  kib: number;
+}
+
+/** What it costs to import each entry point: figures of docs/performance.md, rounded up. */
+const costs: EntryCost[] = [
+  { entry: "index.js", files: 3, kib: 460 },
+  { entry: "hardening.js", files: 4, kib: 690 },
+  { entry: "memory/index.js", files: 2, kib: 130 },
+  { entry: "mempool/index.js", files: 2, kib: 25 },
+  { entry: "sizeclass/index.js", files: 3, kib: 340 },
+  { entry: "layers/index.js", files: 4, kib: 590 },
+  { entry: "managed/index.js", files: 5, kib: 630 },
+  { entry: "debug/index.js", files: 5, kib: 820 },
+  { entry: "wasm/index.js", files: 3, kib: 440 },
+];
+
+async function filesOf(entry: string): Promise<string[]> {
+  const { watchFiles } = await rollup({
+    input: dist + entry,
+    onwarn: (warning) => assert.fail(warning.message),
+  });
+  return watchFiles;
+}
+
+for (const { entry, files, kib } of costs) {
+  test(`${entry}: imports nothing at run time, and no more of our own than it needs`, async () => {
+    const loaded = await filesOf(entry);
+    assert.ok(loaded.length <= files, loaded.join("\n"));
+    const bytes = loaded.reduce((sum, file) => sum + statSync(file).size, 0);
+    assert.ok(bytes <= kib * 1024, `${entry} loads ${bytes} bytes`);
+    await bundle(entry);
+  });
+}
+
+test("every entry point of the package has its limit", () => {
+  const { exports } = JSON.parse(readFileSync(`${dist}../package.json`, "utf8"));
+  const paths = Object.values(exports as Record<string, string>)
+    .filter((path) => path.endsWith("index.js") || path.endsWith("hardening.js"))
+    .map((path) => path.replace("./dist/", ""));
+  assert.deepEqual(paths.sort(), costs.map(({ entry }) => entry).sort());
 });
 
-test("core.wasm as a file is the core that is embedded", () => {
-  const embedded = readFileSync(`${dist}embed/core-wasm.js`, "utf8");
-  assert.ok(embedded.includes(readFileSync(`${dist}core.wasm`).toString("base64")));
-  assert.ok(readdirSync(dist).includes("core.wasm"));
+test("a program that only makes heaps bundles no more than them", async () => {
+  const code = await bundle("index.js", ["createHeap"]);
+  const { code: small = "" } = await minify(code);
+  assert.ok(small.length <= 190 * 1024, `${small.length} bytes minified`);
+  for (const file of ["core-hard.wasm", "core-shared-hard.wasm", "sizeclass.wasm"]) {
+    assert.ok(!code.includes(base64Of(file)), `${file} is in the bundle`);
+  }
+  for (const file of ["core.wasm", "core-shared.wasm"]) {
+    assert.ok(code.includes(base64Of(file)), `${file} as a file is the core that is embedded`);
+  }
 });
+
+function base64Of(file: string): string {
+  return readFileSync(dist + file).toString("base64");
+}
