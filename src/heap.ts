@@ -5,7 +5,7 @@
 import { abiOf, type HeapAbi } from "./abi.ts";
 import { heapBudget } from "./arenas.ts";
 import type { BackEnd, CoreHooks, ErrorHandler } from "./backend.ts";
-import { checkFunction, checkPointer, checkSize } from "./checks.ts";
+import { checkFunction, checkSize } from "./checks.ts";
 import type { CoreExports, HardCoreExports } from "./core/contract.ts";
 import { A_HARDENING, A_TOP, NEW_FAILED } from "./core/layout.ts";
 import { type HeapError, heapDestroyed, outOfMemory } from "./errors.ts";
@@ -17,7 +17,17 @@ import { HeapMemory } from "./heap-memory.ts";
 import type { MemorySource } from "./memory/index.ts";
 import { bufferReaching } from "./memory/source.ts";
 import type { PurgeSettings } from "./purge.ts";
-import { HeapView, MemoryViews, type TypedArray, type TypedArrayConstructor } from "./views.ts";
+import {
+  arrayOf,
+  type HeapView,
+  MemoryViews,
+  stringBytes,
+  stringPut,
+  stringRead,
+  type TypedArray,
+  type TypedArrayConstructor,
+  viewOf,
+} from "./views.ts";
 import {
   type AreaVisitor,
   type BlockNext,
@@ -255,9 +265,7 @@ export class Heap extends HeapMemory {
     ptr: number,
     length: number,
   ): HeapView<T> {
-    checkPointer(ptr);
-    checkSize(length, "length");
-    return new HeapView(this, type, ptr, length);
+    return viewOf(this, type, ptr, length);
   }
 
   /**
@@ -269,9 +277,7 @@ export class Heap extends HeapMemory {
     checkSize(length, "length");
     const bytes = length * type.BYTES_PER_ELEMENT;
     checkSize(bytes, "size");
-    const ptr = this.zalloc(bytes);
-    if (ptr === 0) throw outOfMemory("allocArray", bytes);
-    return new HeapView(this, type, ptr, length);
+    return arrayOf(this, type, this.zalloc(bytes), length);
   }
 
   /**
@@ -280,27 +286,14 @@ export class Heap extends HeapMemory {
    *
    * @throws HeapError ERR_OUT_OF_MEMORY.
    */
-  allocString(text: string, options: { terminate?: boolean } = {}): HeapView<Uint8Array> {
-    if (typeof text !== "string") throw new TypeError(`text must be a string, not ${typeof text}`);
-    const bytes = new TextEncoder().encode(text);
-    const ptr = this.malloc(bytes.length + (options.terminate ? 1 : 0));
-    if (ptr === 0) throw outOfMemory("allocString", bytes.length);
-    if (options.terminate) this.u8[ptr + bytes.length] = 0;
-    return new HeapView(
-      this,
-      Uint8Array as TypedArrayConstructor<Uint8Array>,
-      ptr,
-      bytes.length,
-    ).set(bytes);
+  allocString(text: string, { terminate }: { terminate?: boolean } = {}): HeapView<Uint8Array> {
+    const bytes = stringBytes(text, terminate);
+    return stringPut(this, this.malloc(bytes.length), bytes, terminate);
   }
 
   /** The UTF-8 text of `length` bytes at ptr, or up to a NUL when no length is given. */
   readString(ptr: number, length?: number): string {
-    checkPointer(ptr);
-    if (length !== undefined) checkSize(length, "length");
-    const end = length === undefined ? this.u8.indexOf(0, ptr) : ptr + length;
-    const bytes = this.u8.slice(ptr, end < 0 ? undefined : end);
-    return new TextDecoder().decode(bytes);
+    return stringRead(this, ptr, length);
   }
 
   /**

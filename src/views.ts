@@ -2,7 +2,8 @@
  * Typed arrays over a heap. Growth of a memory that is not shared detaches every typed array over
  * it, so whoever keeps one across an allocation needs a handle that makes a new one: HeapView.
  */
-import { misaligned, rangeRefuse } from "./errors.ts";
+import { checkPointer, checkSize } from "./checks.ts";
+import { misaligned, outOfMemory, rangeRefuse } from "./errors.ts";
 
 /** Every typed array that the language has. */
 export type TypedArray =
@@ -102,6 +103,61 @@ export class HeapView<T extends TypedArray> {
   [Symbol.dispose](): void {
     this.free();
   }
+}
+
+/** What strings need of their heap. */
+export interface StringHost extends ViewHost {
+  readonly u8: Uint8Array;
+}
+
+export function viewOf<T extends TypedArray>(
+  host: ViewHost,
+  type: TypedArrayConstructor<T>,
+  ptr: number,
+  length: number,
+): HeapView<T> {
+  checkPointer(ptr);
+  checkSize(length, "length");
+  return new HeapView(host, type, ptr, length);
+}
+
+/** The view of a block that was allocated for `length` elements; 0 = it could not be. */
+export function arrayOf<T extends TypedArray>(
+  host: ViewHost,
+  type: TypedArrayConstructor<T>,
+  ptr: number,
+  length: number,
+): HeapView<T> {
+  if (ptr === 0) throw outOfMemory("allocArray", length * type.BYTES_PER_ELEMENT);
+  return new HeapView(host, type, ptr, length);
+}
+
+/** What allocString writes: UTF-8, with a NUL behind it if `terminate`. */
+export function stringBytes(text: string, terminate: boolean | undefined): Uint8Array {
+  if (typeof text !== "string") throw new TypeError(`text must be a string, not ${typeof text}`);
+  return new TextEncoder().encode(terminate ? `${text}\0` : text);
+}
+
+/** Writes that to a block which was allocated for it; 0 = it could not be. */
+export function stringPut(
+  host: StringHost,
+  ptr: number,
+  bytes: Uint8Array,
+  terminate: boolean | undefined,
+): HeapView<Uint8Array> {
+  const length = bytes.length - (terminate ? 1 : 0);
+  if (ptr === 0) throw outOfMemory("allocString", length);
+  host.u8.set(bytes, ptr);
+  return new HeapView(host, Uint8Array as TypedArrayConstructor<Uint8Array>, ptr, length);
+}
+
+/** The text of `length` bytes, or up to a NUL. */
+export function stringRead(host: StringHost, ptr: number, length: number | undefined): string {
+  checkPointer(ptr);
+  if (length !== undefined) checkSize(length, "length");
+  const bytes = host.u8;
+  const end = length === undefined ? bytes.indexOf(0, ptr) : ptr + length;
+  return new TextDecoder().decode(bytes.slice(ptr, end < 0 ? undefined : end));
 }
 
 /** Every kind of view of the whole memory, under the name that Heap has for it. */

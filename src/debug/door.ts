@@ -1,8 +1,14 @@
 /** What an allocator and the heaps beside it have in common: sites, views, strings, handles. */
 import { checkPointer, checkSize } from "../checks.ts";
-import { outOfMemory } from "../errors.ts";
 import { Door, type Memory } from "../layers/index.ts";
-import { HeapView, type TypedArray, type TypedArrayConstructor } from "../views.ts";
+import {
+  arrayOf,
+  type HeapView,
+  stringBytes,
+  stringPut,
+  type TypedArray,
+  type TypedArrayConstructor,
+} from "../views.ts";
 import type { Calls, Site } from "./calls.ts";
 import type { Entry } from "./sites.ts";
 import { Verbs } from "./verbs.ts";
@@ -50,8 +56,7 @@ export abstract class DebugDoor extends Door {
     const bytes = length * type.BYTES_PER_ELEMENT;
     checkSize(bytes, "size");
     const ptr = this.verbs.zalloc(this.at.allocArray, bytes);
-    if (ptr === 0) throw outOfMemory("allocArray", bytes);
-    return this.track(new HeapView(this, type, ptr, length), ptr);
+    return this.track(arrayOf(this, type, ptr, length), ptr);
   }
 
   /**
@@ -59,15 +64,13 @@ export abstract class DebugDoor extends Door {
    *
    * @throws HeapError ERR_OUT_OF_MEMORY.
    */
-  override allocString(text: string, { terminate = false } = {}): HeapView<Uint8Array> {
-    if (typeof text !== "string") throw new TypeError(`text must be a string, not ${typeof text}`);
-    const bytes = new TextEncoder().encode(text);
-    const size = bytes.length + Number(terminate);
-    const ptr = this.verbs.malloc(this.at.allocString, size);
-    if (ptr === 0) throw outOfMemory("allocString", bytes.length);
-    if (terminate) this.u8[ptr + bytes.length] = 0;
-    const type = Uint8Array as TypedArrayConstructor<Uint8Array>;
-    return this.track(new HeapView(this, type, ptr, bytes.length).set(bytes), ptr);
+  override allocString(
+    text: string,
+    { terminate }: { terminate?: boolean } = {},
+  ): HeapView<Uint8Array> {
+    const bytes = stringBytes(text, terminate);
+    const ptr = this.verbs.malloc(this.at.allocString, bytes.length);
+    return this.track(stringPut(this, ptr, bytes, terminate), ptr);
   }
 
   /**

@@ -1,12 +1,16 @@
 /** What every door to memory has, whoever serves it: checked arguments, views and strings. */
-import { checkPointer, checkSize } from "../checks.ts";
-import { outOfMemory } from "../errors.ts";
+import { checkSize } from "../checks.ts";
 import {
-  HeapView,
+  arrayOf,
+  type HeapView,
   MemoryViews,
+  stringBytes,
+  stringPut,
+  stringRead,
   type TypedArray,
   type TypedArrayConstructor,
   type ViewHost,
+  viewOf,
   type WholeViews,
 } from "../views.ts";
 import type { Memory } from "./contract.ts";
@@ -73,9 +77,7 @@ export abstract class Door implements ViewHost {
     ptr: number,
     length: number,
   ): HeapView<T> {
-    checkPointer(ptr);
-    checkSize(length, "length");
-    return new HeapView(this, type, ptr, length);
+    return viewOf(this, type, ptr, length);
   }
 
   /**
@@ -85,9 +87,7 @@ export abstract class Door implements ViewHost {
    */
   allocArray<T extends TypedArray>(type: TypedArrayConstructor<T>, length: number): HeapView<T> {
     checkSize(length, "length");
-    const ptr = this.calloc(length, type.BYTES_PER_ELEMENT);
-    if (ptr === 0) throw outOfMemory("allocArray", length * type.BYTES_PER_ELEMENT);
-    return new HeapView(this, type, ptr, length);
+    return arrayOf(this, type, this.calloc(length, type.BYTES_PER_ELEMENT), length);
   }
 
   /**
@@ -96,22 +96,14 @@ export abstract class Door implements ViewHost {
    *
    * @throws HeapError ERR_OUT_OF_MEMORY.
    */
-  allocString(text: string, { terminate = false } = {}): HeapView<Uint8Array> {
-    if (typeof text !== "string") throw new TypeError(`text must be a string, not ${typeof text}`);
-    const bytes = new TextEncoder().encode(text);
-    const ptr = this.malloc(bytes.length + Number(terminate));
-    if (ptr === 0) throw outOfMemory("allocString", bytes.length);
-    if (terminate) this.u8[ptr + bytes.length] = 0;
-    const type = Uint8Array as TypedArrayConstructor<Uint8Array>;
-    return new HeapView(this, type, ptr, bytes.length).set(bytes);
+  allocString(text: string, { terminate }: { terminate?: boolean } = {}): HeapView<Uint8Array> {
+    const bytes = stringBytes(text, terminate);
+    return stringPut(this, this.malloc(bytes.length), bytes, terminate);
   }
 
   /** The UTF-8 text of `length` bytes at ptr, or up to a NUL when no length is given. */
   readString(ptr: number, length?: number): string {
-    checkPointer(ptr);
-    if (length !== undefined) checkSize(length, "length");
-    const end = length === undefined ? this.u8.indexOf(0, ptr) : ptr + length;
-    return new TextDecoder().decode(this.u8.slice(ptr, end < 0 ? undefined : end));
+    return stringRead(this, ptr, length);
   }
 
   /** A buffer may be replaced without being detached, so it is asked for each time. */

@@ -4,7 +4,13 @@ import { checkAlignment, checkPointer, checkSize, pointerError } from "../checks
 import { heapDestroyed, SIZE_LIMIT } from "../errors.ts";
 import type { MemorySource } from "../memory/index.ts";
 import { millisecondsCheck, timerStart } from "../purge-timer.ts";
-import { HeapView, MemoryViews, type TypedArray, type TypedArrayConstructor } from "../views.ts";
+import {
+  type HeapView,
+  MemoryViews,
+  type TypedArray,
+  type TypedArrayConstructor,
+  viewOf,
+} from "../views.ts";
 import type { SizeClassCore } from "./contract.ts";
 import { addressRefuse } from "./errors.ts";
 import {
@@ -339,9 +345,7 @@ export class SizeClassHeap extends SizeClassAllocator {
     ptr: number,
     length: number,
   ): HeapView<T> {
-    checkPointer(ptr);
-    checkSize(length, "length");
-    return new HeapView(this, type, ptr, length);
+    return viewOf(this, type, ptr, length);
   }
 
   /**
