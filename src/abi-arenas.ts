@@ -5,7 +5,7 @@ import { ENOMEM } from "./core/layout.ts";
 import { outputWrite } from "./output.ts";
 
 /** What the functions need from the typed door. */
-export interface ArenaAbiHost {
+interface ArenaAbiHost {
   arenas: Arenas;
   /** A heap for an arena; 0 = there is none, or no memory. */
   heapIn(arena: number): number;

@@ -58,7 +58,7 @@ export interface CoreHooks {
 }
 
 /** What a core asks of its place: see CoreHost. */
-export interface CoreSetting extends CoreHooks {
+interface CoreSetting extends CoreHooks {
   source: MemorySource;
   /** Whether others may hold the source, and grow it. */
   foreign: boolean;

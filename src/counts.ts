@@ -25,7 +25,7 @@ export interface HeapCounts {
 }
 
 /** What is known of the present besides the counters. */
-export interface Present {
+interface Present {
   pages: number;
   pageBytes: number;
   pageBytesPeak: number;

@@ -57,7 +57,7 @@ export interface HardeningState {
 }
 
 /** The word of the core that these make. */
-export function bitsOf(features: readonly HardeningFeature[]): number {
+function bitsOf(features: readonly HardeningFeature[]): number {
   return features.reduce((sum, name) => sum | bits[name], 0);
 }
 
@@ -169,7 +169,7 @@ export function reportRead(report: CoreReport): {
  * Fills words with random bits and answers true; without a source, or a seed, with what is hard to
  * guess, and answers false.
  */
-export type RandomFill = (words: Uint32Array<ArrayBuffer>) => boolean;
+type RandomFill = (words: Uint32Array<ArrayBuffer>) => boolean;
 
 export function randomOf(seed: number | undefined): RandomFill {
   if (seed === undefined) return randomHost;

@@ -37,7 +37,7 @@ import {
 } from "./walk.ts";
 
 /** What a heap is made of. */
-export interface HeapParts {
+interface HeapParts {
   backend: BackEnd;
   source: MemorySource;
   onError: ErrorHandler | undefined;

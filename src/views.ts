@@ -106,7 +106,7 @@ export class HeapView<T extends TypedArray> {
 }
 
 /** What strings need of their heap. */
-export interface StringHost extends ViewHost {
+interface StringHost extends ViewHost {
   readonly u8: Uint8Array;
 }
 

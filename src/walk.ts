@@ -68,7 +68,7 @@ export interface BinCount {
 }
 
 /** Of whom statistics are, and how much of them. */
-export interface StatsOf {
+interface StatsOf {
   level: StatsLevel;
   shared: boolean;
 }
@@ -253,7 +253,7 @@ export interface HeapArea {
 export type AreaVisitor = (area: HeapArea) => boolean | undefined | void;
 
 /** What a walk visits. */
-export interface WalkOf {
+interface WalkOf {
   /** Whether the pages of the heap with this id; all when there is no function. */
   owner?: (heap: number) => boolean;
   /** Called for each area, before its blocks. */

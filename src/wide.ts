@@ -2,7 +2,7 @@
 import type { CoreExports } from "./core/contract.ts";
 
 /** Bytes of a wide character: 2 where it is UTF-16, 4 where it is C's wchar_t of wasm32. */
-export type WideUnit = 2 | 4;
+type WideUnit = 2 | 4;
 
 const EINVAL = 22;
 const ENOMEM = 12;

@@ -39,7 +39,7 @@ export function isAt(ptr: number, { alignment, offset }: Place): boolean {
 }
 
 /** Bytes in front of a block. */
-export function frontOf(alignment: number): number {
+function frontOf(alignment: number): number {
   return alignment > FRONT ? alignment : FRONT;
 }
 

@@ -2,7 +2,7 @@
 import { nodeProcess } from "./node.ts";
 
 /** What the exit does with an allocator. It must not throw: nobody could catch. */
-export interface AtExit {
+interface AtExit {
   exit(): void;
 }
 

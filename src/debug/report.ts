@@ -137,7 +137,7 @@ export class MemoryMistake extends MemoryError<MistakeCode> {
 }
 
 /** Prints a report to stderr; in colours on a terminal, unless NO_COLOR is set. */
-export function reportPrint(report: Report): void {
+function reportPrint(report: Report): void {
   const process = nodeProcess();
   const colours = process?.stderr?.isTTY === true && !process.env.NO_COLOR;
   console.error(report.format({ colours }));

@@ -14,7 +14,7 @@ import type { Run } from "./backing.ts";
 export type Rest = "poisoned" | "zeroed" | "closed";
 
 /** A page or large block, as far as its memory is concerned. */
-export interface Resting {
+interface Resting {
   readonly run: Run;
   rest: Rest;
   /** Bytes of the run, from its end on, whose physical memory was given back. */

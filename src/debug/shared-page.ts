@@ -30,7 +30,7 @@ const ROW = 8;
 /** The memory went back; in use; or free and held back. */
 type PageState = 0 | 1 | 2;
 export const GONE = 0;
-export const USED = 1;
+const USED = 1;
 export const RETIRED = 2;
 
 export function pageWords(count: number): number {

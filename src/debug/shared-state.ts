@@ -13,7 +13,7 @@
  */
 
 /** Bytes of all of it; the system gives memory for what is touched. Room for two million slots. */
-export const STATE_BYTES = 2 ** 26;
+const STATE_BYTES = 2 ** 26;
 
 const NODES = 1;
 const TAKEN = 2;

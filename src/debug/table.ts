@@ -4,7 +4,7 @@ import type { LeakGroup } from "./mistakes.ts";
 import { detectors } from "./switches.ts";
 
 /** How many pages and large blocks touch each cell of memory. */
-export class Cells {
+class Cells {
   readonly #shift: number;
   #touched = new Uint8Array(0);
 

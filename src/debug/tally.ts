@@ -29,7 +29,7 @@ interface SentError {
 }
 
 /** Where a frame really is, for a runner that changes code before it runs it. */
-export type FrameMap = (frame: Frame) => Frame;
+type FrameMap = (frame: Frame) => Frame;
 
 /** The reports of a MemoryMistake, also of one that another error has as its cause. */
 export function reportsOf(error: unknown, map: FrameMap = (frame) => frame): Report[] {

@@ -327,6 +327,6 @@ function placeAs(ptr: number, alignment: number): Place {
   return { alignment, offset: alignment === 0 ? 0 : ptr % alignment };
 }
 
-export function isAlignment(number: number): boolean {
+function isAlignment(number: number): boolean {
   return number !== 0 && (number & (number - 1)) === 0 && number <= 2 ** 30;
 }

@@ -15,7 +15,7 @@ import { blockForeign, blockFreed, regionGone } from "./errors.ts";
 /** Bytes in front of a block. */
 export const HEADER = 16;
 /** In the size: the block below begins at another place than HEADER bytes down. */
-export const ALIGNED = 0x80000000;
+const ALIGNED = 0x80000000;
 const MIX = 0x7e44a9e5;
 const FREED = 0;
 
@@ -24,7 +24,7 @@ export function ownerSet(words: Uint32Array, ptr: number, owner: number): void {
   words[(ptr - 4) >>> 2] = owner ^ ptr ^ MIX;
 }
 
-export function ownerAt(words: Uint32Array, ptr: number): number {
+function ownerAt(words: Uint32Array, ptr: number): number {
   return ((words[(ptr - 4) >>> 2] as number) ^ ptr ^ MIX) >>> 0;
 }
 
@@ -55,7 +55,7 @@ export function alignedTotal(alignment: number, size: number): number {
   return size + alignment + HEADER;
 }
 
-export function isAligned(words: Uint32Array, ptr: number): boolean {
+function isAligned(words: Uint32Array, ptr: number): boolean {
   return ((words[(ptr - 8) >>> 2] as number) & ALIGNED) !== 0;
 }
 

@@ -92,7 +92,7 @@ export type Layer<G extends Partial<Traits>, Need extends Traits = Traits> = <T 
 ) => Pool<Over<T, G>>;
 
 /** The verbs that go with a promise. */
-export type Promised<G> = (G extends { readonly sized: false }
+type Promised<G> = (G extends { readonly sized: false }
   ? { sizeOf(ptr: number): number }
   : unknown) &
   (G extends { readonly owns: true } ? { owns(ptr: number): boolean } : unknown);

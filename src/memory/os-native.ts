@@ -40,7 +40,7 @@ export interface Native {
 }
 
 /** Why there is none. */
-export interface NativeMissing {
+interface NativeMissing {
   readonly missing: string;
 }
 

@@ -1,7 +1,7 @@
 /** The types of @thi.ng/malloc, by the names under which its users import them. */
 
 /** Constructors of the element types, by the names that @thi.ng/api has for them. */
-export const typedArrays = {
+const typedArrays = {
   u8: Uint8Array,
   u8c: Uint8ClampedArray,
   i8: Int8Array,

@@ -2,7 +2,7 @@
 import { GRANULES, Granules } from "./granules.ts";
 
 /** Requested bytes of live blocks, and the most that they have been. */
-export interface LiveBytes {
+interface LiveBytes {
   change(by: number): void;
   readonly peak: number;
 }

@@ -14,7 +14,7 @@ const FIELDS_MAX = 8;
 export const NOT_A_NUMBER = -1;
 export const NEGATIVE = -2;
 
-export interface Fields {
+interface Fields {
   bytes: Uint8Array;
   count: number;
   readonly starts: Uint32Array;

@@ -1,6 +1,6 @@
 /** Which 4 KiB granules of a linear memory were ever inside a block. */
 
-export const GRANULE_SHIFT = 12;
+const GRANULE_SHIFT = 12;
 /** Of 4 GiB. */
 export const GRANULES = 2 ** (32 - GRANULE_SHIFT);
 

@@ -1,6 +1,6 @@
 /** A progress bar on stderr, where it disturbs no output; nothing if that is no terminal. */
 
-export interface Progress {
+interface Progress {
   step(): void;
   stop(): void;
 }

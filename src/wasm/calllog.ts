@@ -1,7 +1,7 @@
 /** Keeps the books of a program's calls to its allocator, and writes them as a trace. */
 import { type CallLog, LOGGED } from "./rebind.ts";
 
-export interface CallStats {
+interface CallStats {
   allocations: number;
   frees: number;
   /** Bytes and blocks now. */

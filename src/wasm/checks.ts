@@ -18,7 +18,7 @@ export const INFO_WRITE = 32;
 /** The access looks for the end of a string and may read beyond it, in its own granule. */
 const INFO_SCAN = 64;
 /** The access is a memory.copy, memory.fill or memory.init. */
-export const INFO_RANGE = 128;
+const INFO_RANGE = 128;
 
 const OPEN_TWICE = OPEN * 0x101;
 const OPEN_GRANULES = BigInt(OPEN) * 0x0101010101010101n;
@@ -28,7 +28,7 @@ const STRIDE = 64;
 const CONTEXT_SHIFT = 4;
 
 /** Indices in the new module of what the checks need. */
-export interface CheckFunctions {
+interface CheckFunctions {
   /** (address, info): a closer look at one access. */
   readonly slow: number;
   /** (address, length, info): a look at a range. */
@@ -152,7 +152,7 @@ for (const code of [op.call, op.callIndirect, op.returnCall, op.returnCallIndire
 }
 for (const code of [op.callRef, op.returnCallRef, 0xfc, 0xfd, 0xfe]) wanted[code] = 1;
 
-export interface CheckSetting {
+interface CheckSetting {
   readonly module: Module;
   readonly layout: Layout;
   readonly functions: CheckFunctions;

@@ -30,7 +30,7 @@ export type FunctionSource =
   | { readonly emit: (code: CodeWriter) => void; readonly params: number }
   | { readonly original: number };
 
-export interface CodeSetting {
+interface CodeSetting {
   readonly module: Module;
   readonly functionIndex: (old: number) => number;
   readonly replaced: ReadonlyMap<number, (code: CodeWriter) => void>;

@@ -27,7 +27,7 @@ import { Symbols } from "./symbols.ts";
 
 const EXIT_FOUND = 1;
 
-export interface CheckFlags extends WasiFlags {
+interface CheckFlags extends WasiFlags {
   readonly function?: FunctionFlags;
   readonly guess?: true;
   readonly halt?: true;

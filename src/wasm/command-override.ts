@@ -7,7 +7,7 @@ import { ModuleError } from "./errors.ts";
 import { type Overridden, type OverrideReport, override } from "./override.ts";
 import type { Planned } from "./override-plan.ts";
 
-export interface OverrideFlags {
+interface OverrideFlags {
   readonly output?: string;
   readonly import?: true;
   readonly dryRun?: true;

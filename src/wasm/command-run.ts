@@ -28,7 +28,7 @@ import { rebind } from "./rebind.ts";
 
 type AllocatorName = "terrane" | "terrane-js" | "own";
 
-export interface RunFlags extends WasiFlags {
+interface RunFlags extends WasiFlags {
   readonly allocator: AllocatorName;
   readonly function?: FunctionFlags;
   readonly guess?: true;

@@ -24,7 +24,7 @@ export function wasiOptionsAdd(command: Command): Command {
 }
 
 /** Collects NAME=VALUE pairs of an option that may be repeated. */
-export function pairCollect(sign: string) {
+function pairCollect(sign: string) {
   return (text: string, before: Readonly<Record<string, string>> = {}) => {
     const at = text.indexOf(sign);
     if (at < 1) throw new InvalidArgumentError(`It must be of the form NAME${sign}VALUE.`);
@@ -91,7 +91,7 @@ export function engineCheck(path: string, bytes: Uint8Array): void {
   }
 }
 
-export interface WasiSetting extends WasiFlags {
+interface WasiSetting extends WasiFlags {
   readonly program: string;
   readonly args: readonly string[];
   /** The file descriptor that the program's standard output goes to. */

@@ -23,7 +23,7 @@ const tables: Readonly<Record<number, readonly [number, boolean]>> = {
 };
 
 /** Copies an instruction, checks of its address before it. */
-export type InstructionCopy = (at: CodeReader) => void;
+type InstructionCopy = (at: CodeReader) => void;
 
 export class FullFlow extends Flow {
   /** One instruction, with what stands before and behind it. */

@@ -10,7 +10,7 @@ import { type FunctionType, functionType } from "./module.ts";
 import { I32, op } from "./opcodes.ts";
 
 /** Asks for the definedness of a value that decides something. */
-export type Check = (slot: Slot, use: number) => void;
+type Check = (slot: Slot, use: number) => void;
 
 export class Calls {
   readonly #setting: FlowSetting;

@@ -24,7 +24,7 @@ const LOCALS_MOST = 5000;
 const ROUNDS = 6;
 
 /** Imports of the host that the code for definedness calls. */
-export interface DefinedImports {
+interface DefinedImports {
   readonly report: number;
   readonly settle: number;
 }
@@ -119,7 +119,7 @@ function copyEmit(code: CodeWriter, { definedStart, originStart }: Layout): void
 
 const everything = new Uint8Array(256).fill(1);
 
-export interface DefinedSetting {
+interface DefinedSetting {
   readonly module: Module;
   readonly layout: Layout;
   readonly functions: DefinedFunctions;

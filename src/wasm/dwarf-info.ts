@@ -76,7 +76,7 @@ export interface Inlined {
 }
 
 /** What is known of an address: its function, and what was inlined there, innermost first. */
-export interface Scope {
+interface Scope {
   readonly name: string | undefined;
   readonly inlined: readonly Inlined[];
 }

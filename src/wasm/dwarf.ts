@@ -138,7 +138,7 @@ export class DwarfReader {
   }
 }
 
-export function textAt(bytes: Uint8Array, offset: number): string {
+function textAt(bytes: Uint8Array, offset: number): string {
   return new DwarfReader(bytes, offset).text();
 }
 

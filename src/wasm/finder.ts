@@ -67,7 +67,7 @@ function kinAdd(module: Module, found: readonly AllocatorFunction[]): AllocatorF
 }
 
 /** Whether a function has the type that its role needs. */
-export function roleFits(role: Role, type: FunctionType): boolean {
+function roleFits(role: Role, type: FunctionType): boolean {
   const isI32 = (each: number) => each === I32;
   if (!type.params.every(isI32) || !type.results.every(isI32)) return false;
   return (

@@ -61,7 +61,7 @@ export interface AllocatorHooks {
   usable(ptr: number): number;
 }
 
-export type HookIndices = Readonly<Record<Exclude<Action, "refuse">, number>>;
+type HookIndices = Readonly<Record<Exclude<Action, "refuse">, number>>;
 
 /** Imports the host's functions. */
 export function hooksImport(editor: ModuleEditor): HookIndices {

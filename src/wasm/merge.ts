@@ -15,7 +15,7 @@ const KNOWN: readonly string[] = ["grow", "error", "pages"];
 /** Extra locals of inlined bodies: numbers that no other code asks for. */
 const FIRST_SLOT = 1 << 16;
 
-export interface MergeSetting {
+interface MergeSetting {
   readonly editor: ModuleEditor;
   readonly core: Module;
   /** The function that grows the memory: slices in, what env.grow answers out. */

@@ -51,7 +51,7 @@ export function isThrowing({ name, params }: Role): boolean {
   return name.startsWith("operator new") && !params.includes("-");
 }
 
-export interface Ending {
+interface Ending {
   /** The heap's functions that the body calls. */
   readonly called: ReadonlySet<HeapFunction>;
   /** The one that it ends in, if it does. */

@@ -25,14 +25,14 @@ import {
 import { GROWS } from "./scan.ts";
 
 /** Pages that a heap needs to begin: one for its state, one for blocks. */
-export const PAGES_LEAST = 2;
+const PAGES_LEAST = 2;
 const PAGE = 65536;
 /** How far from malloc a function stands that gets more memory for it. */
 const SBRK_DEPTH = 3;
 /** new[] without exceptions calls new[], which calls new, which calls malloc. */
 const OPERATOR_DEPTH = 4;
 
-export interface PlanOptions extends FindOptions {
+interface PlanOptions extends FindOptions {
   readonly form: "merge" | "import";
   readonly guess: boolean;
   readonly maxMemory: number | undefined;
@@ -49,7 +49,7 @@ export interface Planned extends AllocatorFunction {
   readonly fate: Fate;
 }
 
-export interface Sbrk {
+interface Sbrk {
   readonly index: number;
   readonly name: string;
   readonly source: Source;

@@ -26,7 +26,7 @@ export type CallLog = (
 /** The numbers by which a log is told what a call was. */
 export const LOGGED: readonly string[] = ["alloc", "zero", "free", "realloc", "posix"];
 
-export interface RebindOptions {
+interface RebindOptions {
   /**
    * Whether blocks come from the heap that is imported, or still from the module's own functions.
    */

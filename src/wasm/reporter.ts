@@ -42,7 +42,7 @@ export class CheckHalt extends Error {
 }
 
 /** What is told of a mistake. */
-export interface Mistake {
+interface Mistake {
   readonly kind: Kind;
   readonly text: string;
   readonly address: number;

@@ -12,7 +12,7 @@ const WASM_FRAME = /wasm-function\[(\d+)\]:0x([0-9a-f]+)/;
 const HIDDEN = /^(?:.*\()?(?:node:|wasm:)|\/(?:rooms\/wasm|wasm\/command[\w-]*)\.js/;
 
 /** No stack: of calls that came after too many different ones. */
-export const NO_STACK = 0;
+const NO_STACK = 0;
 
 export class Stacks {
   readonly #stacks: (readonly RawFrame[])[] = [[]];
