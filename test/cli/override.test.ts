@@ -1,28 +1,15 @@
 /** `terrane override` as a user meets it: files, output, exit codes, one-line failures. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fixture, fixturePath } from "../wasm/fixtures.js";
+import { terrane } from "./terrane.js";
 
 const folder = mkdtempSync(join(tmpdir(), "terrane-override-"));
 const PROGRAM = fixturePath("churn-O2.wasm");
 const STRIPPED = fixturePath("churn-Os-stripped.wasm");
-
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-function terrane(...args: string[]): Ended {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["dist/cli.js", ...args], {
-    encoding: "utf8",
-  });
-  return { code: status, out: stdout, err: stderr };
-}
 
 test("override: the new file runs by itself, and the page shows what is printed", () => {
   const path = join(folder, "new.wasm");

@@ -4,6 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { filesCreate } from "../trace/traces.js";
+import { terraneRun } from "./terrane.js";
 
 const put = filesCreate();
 const SMALL = put("small.trace", "m 1 100\nm 2 3000\nr 1 3 500\nf 2\nf 3\n");
@@ -19,20 +20,6 @@ const NAMES = [
   "thi.ng",
 ];
 
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-function terrane(args: readonly string[], env: NodeJS.ProcessEnv = {}): Ended {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["dist/cli.js", ...args], {
-    encoding: "utf8",
-    env: { ...process.env, ...env },
-  });
-  return { code: status, out: stdout, err: stderr };
-}
-
 const ROW_KEYS = [
   "trace",
   "allocator",
@@ -45,7 +32,7 @@ const ROW_KEYS = [
 
 test("--json prints one array of results and nothing else", () => {
   const packed = put("packed.trace.gz", gzipSync("m 1 10\nf 1\n"));
-  const { code, out, err } = terrane(["replay", SMALL, packed, "--json", "--rounds", "1"]);
+  const { code, out, err } = terraneRun(["replay", SMALL, packed, "--json", "--rounds", "1"]);
   assert.equal(code, 0);
   assert.equal(err, "");
   const rows = JSON.parse(out);
@@ -68,7 +55,7 @@ const THREADS = put("threads.trace", "m 1 100\nt 1\nr 1 2 300\nm 3 50\nt 0\nf 3\
 
 test("--threads plays each thread on a Worker, and says so in every row", () => {
   const args = ["replay", THREADS, SMALL, "--threads", "--rounds", "1"];
-  const { code, out, err } = terrane([...args, "--json"]);
+  const { code, out, err } = terraneRun([...args, "--json"]);
   assert.deepEqual([code, err], [0, ""]);
   const rows = JSON.parse(out);
   assert.deepEqual(Object.keys(rows[0]), [...ROW_KEYS, "threads"]);
@@ -77,7 +64,7 @@ test("--threads plays each thread on a Worker, and says so in every row", () => 
     ["terrane-shared", 2],
     ["terrane-shared", 1],
   ]);
-  const table = terrane([...args, "-a", "terrane-shared-js"]).out;
+  const table = terraneRun([...args, "-a", "terrane-shared-js"]).out;
   assert.match(table, /│ threads │ terrane-shared-js, 2 threads │/);
   assert.match(table, /│ small {3}│ terrane-shared-js, 1 thread {2}│/);
 });
@@ -93,7 +80,7 @@ test("--threads: one thread without memory ends the others, who wait for it", ()
 
 test("the table names traces and allocators, without colours in a file", () => {
   const args = ["replay", SMALL, "--rounds", "1", "--allocator", "dlmalloc,tlsf", "terrane"];
-  const { code, out, err } = terrane(args, { CI: "true" });
+  const { code, out, err } = terraneRun(args, { CI: "true" });
   assert.equal(code, 0);
   assert.equal(err, "");
   for (const text of ["small", "dlmalloc", "tlsf", "terrane", "Mops/s", "fragmentation"]) {
@@ -105,13 +92,13 @@ test("the table names traces and allocators, without colours in a file", () => {
 
 test("-- ends the names of allocators", () => {
   const args = ["replay", "--json", "-r", "1", "--allocator", "tlsf", "--", SMALL];
-  const { code, out } = terrane(args);
+  const { code, out } = terraneRun(args);
   assert.equal(code, 0);
   assert.equal(JSON.parse(out).length, 1);
 });
 
 test("--list names every allocator with a sentence", () => {
-  const { code, out, err } = terrane(["replay", "--list"]);
+  const { code, out, err } = terraneRun(["replay", "--list"]);
   assert.deepEqual([code, err], [0, ""]);
   const names = out
     .trim()
@@ -122,19 +109,19 @@ test("--list names every allocator with a sentence", () => {
 });
 
 test("--help and --version answer on stdout", () => {
-  const main = terrane(["--help"]);
+  const main = terraneRun(["--help"]);
   assert.equal(main.code, 0);
   assert.match(main.out, /replay .*\n[\s\S]*Example/);
-  const replay = terrane(["replay", "--help"]);
+  const replay = terraneRun(["replay", "--help"]);
   assert.equal(replay.code, 0);
   assert.match(replay.out, /Examples:[\s\S]*thi\.ng[\s\S]*Exit code/);
-  const version = terrane(["--version"]);
+  const version = terraneRun(["--version"]);
   assert.equal(version.code, 0);
   assert.match(version.out, /^\d+\.\d+\.\d+\n$/);
 });
 
 test("without a command the help goes to stderr", () => {
-  const { code, out, err } = terrane([]);
+  const { code, out, err } = terraneRun([]);
   assert.deepEqual([code, out], [2, ""]);
   assert.match(err, /^Usage: terrane/);
 });
@@ -173,12 +160,12 @@ const FAILURES: readonly (readonly [readonly string[], number, string])[] = [
 
 for (const [args, code, line] of FAILURES) {
   test(`failure: ${args.slice(0, 4).join(" ")} (exit ${code})`, () => {
-    assert.deepEqual(terrane(args), { code, out: "", err: `terrane: ${line}\n` });
+    assert.deepEqual(terraneRun(args), { code, out: "", err: `terrane: ${line}\n` });
   });
 }
 
 test("an allocator that traps is told in one line", () => {
-  const { code, out, err } = terrane(["replay", huge, "--allocator", "tlsf"]);
+  const { code, out, err } = terraneRun(["replay", huge, "--allocator", "tlsf"]);
   assert.deepEqual([code, out], [1, ""]);
   assert.match(err, /^terrane: .*huge\.trace: tlsf: operation \d: [^\n]+\n$/);
 });

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fixture, fixturePath, moduleOf, section, stripped } from "../wasm/fixtures.js";
+import { terrane } from "./terrane.js";
 
 const folder = mkdtempSync(join(tmpdir(), "terrane-wasm-"));
 const MISTAKES = fixturePath("mistakes.wasm");
@@ -14,20 +15,6 @@ function put(name: string, content: string | Uint8Array): string {
   const path = join(folder, name);
   writeFileSync(path, content);
   return path;
-}
-
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-function terrane(...args: string[]): Ended {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["dist/cli.js", ...args], {
-    encoding: "utf8",
-    input: "",
-  });
-  return { code: status, out: stdout, err: stderr };
 }
 
 const STRIPPED = put("stripped.wasm", stripped(fixture("mistakes.wasm")));
