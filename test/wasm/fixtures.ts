@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import {
   Checker,
   type CheckerOptions,
+  type Instrumented,
   type InstrumentOptions,
   instrument,
   readModule,
@@ -123,4 +124,30 @@ export function wasiStub(argument: string): WasiStub {
   };
   const stub: WasiStub = { imports: { wasi_snapshot_preview1: functions }, memory: undefined };
   return stub;
+}
+
+/** A program of the fixtures with checks. */
+export interface CheckedProgram {
+  readonly instrumented: Instrumented;
+  readonly module: WebAssembly.Module;
+}
+
+export function programOf(file: string, uninitialised: boolean): CheckedProgram {
+  const instrumented = instrument(fixture(file), { uninitialised });
+  return { instrumented, module: new WebAssembly.Module(instrumented.bytes) };
+}
+
+/** Runs it with one argument, to its end or to what ends it. */
+export function programRun({ instrumented, module }: CheckedProgram, argument: string): Checker {
+  const checker = new Checker(instrumented, { javascript: false });
+  const wasi = wasiStub(argument);
+  wasi.memory = checker.memory;
+  const instance = new WebAssembly.Instance(module, checker.importObject(wasi.imports));
+  checker.attach(instance);
+  try {
+    (instance.exports as Numbers)._start?.();
+  } catch (error) {
+    if ((error as Error).name !== "CheckHalt") throw error;
+  }
+  return checker;
 }

@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Checker, instrument } from "#dist/wasm/index.js";
-import { fixture, fixturePath, type Numbers, wasiStub } from "./fixtures.js";
+import { type CheckedProgram, fixturePath, programOf, programRun } from "./fixtures.js";
 
 const docs = readFileSync(
   fileURLToPath(new URL("../../../docs/checking.md", import.meta.url)),
@@ -22,24 +21,11 @@ interface Fixture {
 /** A fixture by its source: the functions that it has, and the kinds of mistakes that one makes. */
 function fixtureOf(source: string, file: string): Fixture {
   const text = readFileSync(fixturePath(source), "utf8");
-  const made = [false, true].map((uninitialised) => {
-    const instrumented = instrument(fixture(file), { uninitialised });
-    return { instrumented, module: new WebAssembly.Module(instrumented.bytes) };
-  });
+  const made = [false, true].map((uninitialised) => programOf(file, uninitialised));
   return {
     names: [...text.matchAll(/^CASE\((\w+)\)/gm)].map((match) => match[1] as string),
     run(name, uninitialised) {
-      const { instrumented, module } = made[uninitialised ? 1 : 0] as (typeof made)[number];
-      const checker = new Checker(instrumented, { javascript: false });
-      const wasi = wasiStub(name);
-      wasi.memory = checker.memory;
-      const instance = new WebAssembly.Instance(module, checker.importObject(wasi.imports));
-      checker.attach(instance);
-      try {
-        (instance.exports as Numbers)._start?.();
-      } catch (error) {
-        if ((error as Error).name !== "CheckHalt") throw error;
-      }
+      const checker = programRun(made[uninitialised ? 1 : 0] as CheckedProgram, name);
       // What the start-up code has allocated for the arguments is of no interest.
       const leaks = name.startsWith("leak") ? checker.leaks().reports : [];
       const own = leaks.filter(({ stack }) =>

@@ -2,8 +2,17 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { Checker, instrument, type Kind, type Report, reportText } from "#dist/wasm/index.js";
-import { checked, fixture, fixturePath, type Numbers, other, plain, wasiStub } from "./fixtures.js";
+import { instrument, type Kind, type Report, reportText } from "#dist/wasm/index.js";
+import {
+  checked,
+  fixture,
+  fixturePath,
+  other,
+  plain,
+  programOf,
+  programRun,
+  wasiStub,
+} from "./fixtures.js";
 import { formatter, realChecked, realPrograms, treeSitterParser } from "./programs.js";
 
 const uninitialised = true;
@@ -11,20 +20,9 @@ const names = [...readFileSync(fixturePath("uninit.c"), "utf8").matchAll(/\{"([\
 
 /** Runs a program of the fixtures with one argument; answers what it does wrong. */
 function runnerOf(file: string): (argument: string) => readonly Report[] {
-  const instrumented = instrument(fixture(file), { uninitialised });
-  const module = new WebAssembly.Module(instrumented.bytes);
+  const program = programOf(file, uninitialised);
   return (argument) => {
-    const checker = new Checker(instrumented, { javascript: false });
-    const wasi = wasiStub(argument);
-    wasi.memory = checker.memory;
-    const instance = new WebAssembly.Instance(module, checker.importObject(wasi.imports));
-    checker.attach(instance);
-    try {
-      (instance.exports as Numbers)._start?.();
-    } catch (error) {
-      if ((error as Error).name !== "CheckHalt") throw error;
-    }
-    return checker.reports;
+    return programRun(program, argument).reports;
   };
 }
 
