@@ -4,32 +4,14 @@ import { mkdtempSync, realpathSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createHeap, type Heap, HeapError, type HeapOptions } from "#dist/index.js";
+import { createHeap, type Heap, HeapError } from "#dist/index.js";
+import { type HeapMake, placesOf, testPlaces } from "../support/places.js";
+import { thrownText } from "../support/thrown.js";
 
-const places: [string, HeapOptions][] = [
-  ["wasm", { maximum: 2 ** 26 }],
-  ["js", { backend: "js", maximum: 2 ** 26 }],
-  ["wasm, shared", { shared: true, maximum: 2 ** 26 }],
-  ["js, shared", { shared: true, backend: "js", maximum: 2 ** 26 }],
-];
+const places = placesOf(2 ** 26);
 
-type OnError = (code: number, size: number) => void;
-
-function everywhere(name: string, body: (make: (onError?: OnError) => Heap) => void): void {
-  for (const [place, options] of places) {
-    test(`${place}: ${name}`, () => {
-      body((onError) => createHeap({ ...options, onError }));
-    });
-  }
-}
-
-function text(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  }
-  return "nothing thrown";
+function everywhere(name: string, body: (make: HeapMake) => void): void {
+  testPlaces(places, name, body);
 }
 
 /** A call of the C ABI; answers as unsigned as C sees them. */
@@ -150,17 +132,17 @@ everywhere("sized frees check what they are told", (make) => {
   const holds = heap.usableSize(p);
   const hex = `0x${p.toString(16)}`;
   assert.equal(
-    text(() => heap.freeSize(p, holds + 1)),
+    thrownText(() => heap.freeSize(p, holds + 1)),
     `HeapError: freeSize: ${hex} holds ${holds} bytes, not ${holds + 1}`,
   );
   const big = 2 ** 20;
   const wrong = `HeapError: freeSizeAligned: ${hex} is not aligned to ${big}`;
   assert.equal(
-    text(() => heap.freeSizeAligned(p, 100, big)),
+    thrownText(() => heap.freeSizeAligned(p, 100, big)),
     wrong,
   );
   assert.equal(
-    text(() => heap.freeAligned(p, big)),
+    thrownText(() => heap.freeAligned(p, big)),
     wrong.replace("freeSizeAligned", "freeAligned"),
   );
   assert.equal(heap.stats().blocks, 1);
@@ -196,7 +178,7 @@ everywhere("row 35: strdup and strndup", (make) => {
   assert.equal(heap.readString(heap.strdup(hello)), "hello");
   assert.equal(heap.readString(heap.strndup(hello, 3)), "hel");
   assert.deepEqual([heap.strdup(0), heap.strndup(0, 3)], [0, 0]);
-  assert.equal(text(() => heap.strndup(hello, -1)).slice(0, 24), "RangeError: max must be ");
+  assert.equal(thrownText(() => heap.strndup(hello, -1)).slice(0, 24), "RangeError: max must be ");
 });
 
 everywhere("realpath: links and dots resolved, in a new block or where the caller says", (make) => {
@@ -218,34 +200,34 @@ everywhere("realpath: links and dots resolved, in a new block or where the calle
 
 everywhere("row 36: new, its handler, and what it reports", (make) => {
   const codes: number[] = [];
-  const heap = make((code) => codes.push(code));
+  const heap = make({ onError: (code) => codes.push(code) });
   assert.equal(heap.newNothrow(0x80000000), 0);
   assert.deepEqual(codes.splice(0), [75, 75, 12, 12]);
   assert.equal(heap.newAlignedNothrow(0x80000000, 64), 0);
   assert.deepEqual(codes.splice(0), [12]);
   const none = (call: string, size: number) => `HeapError: ${call}: no memory for ${size} bytes`;
   assert.equal(
-    text(() => heap.newN(2 ** 30, 8)),
+    thrownText(() => heap.newN(2 ** 30, 8)),
     none("new", 0xffffffff),
   );
   assert.equal(
-    text(() => heap.newAligned(0x7fffffff, 64)),
+    thrownText(() => heap.newAligned(0x7fffffff, 64)),
     none("newAligned", 0x7fffffff),
   );
   const p = heap.newN(10, 10);
   assert.equal(
-    text(() => heap.newRealloc(p, 0x7fffffff)),
+    thrownText(() => heap.newRealloc(p, 0x7fffffff)),
     none("newRealloc", 0x7fffffff),
   );
   assert.equal(
-    text(() => heap.newReallocn(p, 2 ** 30, 8)),
+    thrownText(() => heap.newReallocn(p, 2 ** 30, 8)),
     none("newRealloc", 0xffffffff),
   );
   heap.u8[p] = 5;
   const moved = heap.newReallocn(p, 100, 100);
   assert.equal(heap.u8[moved], 5);
   assert.equal(
-    text(() => c(heap, "_Znwm", 0x7fffffff)),
+    thrownText(() => c(heap, "_Znwm", 0x7fffffff)),
     none("operator new", 0x7fffffff),
   );
   let asked = 0;
@@ -324,7 +306,7 @@ everywhere("wrong alignments, offsets and sizes are refused by name", (make) => 
     () => heap.freeSize(0, -1),
   ];
   for (const call of sizes)
-    assert.match(text(call), /^RangeError: \w+ must be a whole number from 0/);
+    assert.match(thrownText(call), /^RangeError: \w+ must be a whole number from 0/);
   const alignments = [
     () => heap.mallocAligned(1, 3),
     () => heap.zallocAligned(1, 0),
@@ -332,7 +314,8 @@ everywhere("wrong alignments, offsets and sizes are refused by name", (make) => 
     () => heap.newAlignedNothrow(1, 24),
     () => heap.freeAligned(0, 24),
   ];
-  for (const call of alignments) assert.match(text(call), /^RangeError: alignment must be a power/);
+  for (const call of alignments)
+    assert.match(thrownText(call), /^RangeError: alignment must be a power/);
   const pointers = [
     () => heap.reallocAlignedAt(12, 1, 64, 0),
     () => heap.rezallocAligned(12, 1, 64),
@@ -340,5 +323,5 @@ everywhere("wrong alignments, offsets and sizes are refused by name", (make) => 
     () => heap.freeSize(12, 1),
     () => heap.mallocSize(12),
   ];
-  for (const call of pointers) assert.match(text(call), /^HeapError: \w+: 0xc is no block/);
+  for (const call of pointers) assert.match(thrownText(call), /^HeapError: \w+: 0xc is no block/);
 });

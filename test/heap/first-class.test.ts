@@ -1,32 +1,14 @@
 /** Heaps beside a heap, at the typed door; the core's part is in core/rows-heaps. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  attachHeap,
-  createHeap,
-  type FirstClassHeap,
-  type Heap,
-  type HeapOptions,
-} from "#dist/index.js";
+import { attachHeap, createHeap, type FirstClassHeap, type Heap } from "#dist/index.js";
+import { placesOf, testPlaces } from "../support/places.js";
+import { thrownText } from "../support/thrown.js";
 
-const places: [string, HeapOptions][] = [
-  ["wasm", {}],
-  ["js", { backend: "js" }],
-  ["wasm, shared", { shared: true }],
-  ["js, shared", { shared: true, backend: "js", maximum: 2 ** 26 }],
-];
+const places = placesOf(2 ** 26);
 
 function everywhere(name: string, body: (heap: Heap) => void): void {
-  for (const [place, options] of places) test(`${place}: ${name}`, () => body(createHeap(options)));
-}
-
-function text(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  }
-  return "nothing thrown";
+  testPlaces(places, name, (make) => body(make()));
 }
 
 everywhere("a heap of its own allocates, answers for its blocks and no others", (heap) => {
@@ -93,7 +75,7 @@ everywhere("delete: the backing heap has the blocks; the heap says that it has e
     () => own.delete(),
     () => own.destroy(),
   ];
-  for (const call of calls) assert.equal(text(call), ended);
+  for (const call of calls) assert.equal(thrownText(call), ended);
   own[Symbol.dispose]();
   heap.free(view.ptr);
   heap.free(large);
@@ -106,7 +88,7 @@ everywhere("destroy: every block is gone at once; a scope does it by itself", (h
   for (let i = 0; i < 1000; i++) own.malloc(i * 50);
   own[Symbol.dispose]();
   assert.equal(
-    text(() => own.malloc(1)),
+    thrownText(() => own.malloc(1)),
     "HeapError: the heap has been destroyed",
   );
   assert.equal(heap.stats().blocks, 1);
@@ -138,7 +120,7 @@ everywhere("the default heap is where the heap's own calls allocate", (heap) => 
   const stranger = createHeap().newHeap();
   for (const not of [own, stranger, heap, undefined]) {
     assert.equal(
-      text(() => heap.setDefaultHeap(not as FirstClassHeap)),
+      thrownText(() => heap.setDefaultHeap(not as FirstClassHeap)),
       wrong,
     );
   }
@@ -178,10 +160,10 @@ everywhere("growth by one heap is seen by the views of the other", (heap) => {
 everywhere("ending the heap ends the heaps beside it", (heap) => {
   const own = heap.newHeap();
   heap.destroy();
-  const expected = "maximum" in heap ? "" : text(() => heap.malloc(1));
+  const expected = "maximum" in heap ? "" : thrownText(() => heap.malloc(1));
   assert.match(expected, /^HeapError: (the heap has been destroyed|this thread has detached)/);
   assert.equal(
-    text(() => own.malloc(1)),
+    thrownText(() => own.malloc(1)),
     expected,
   );
   own[Symbol.dispose]();
@@ -190,20 +172,20 @@ everywhere("ending the heap ends the heaps beside it", (heap) => {
 everywhere("wrong arguments are refused as by the heap itself", (heap) => {
   const own = heap.newHeap();
   assert.match(
-    text(() => own.malloc(-1)),
+    thrownText(() => own.malloc(-1)),
     /^RangeError: size must be a whole number/,
   );
   assert.match(
-    text(() => own.free(12)),
+    thrownText(() => own.free(12)),
     /^HeapError: free: 0xc is no block of this heap/,
   );
   assert.match(
-    text(() => own.contains("8" as unknown as number)),
+    thrownText(() => own.contains("8" as unknown as number)),
     /^TypeError: pointer must be/,
   );
   const p = own.malloc(100);
   assert.match(
-    text(() => heap.free(p + 8)),
+    thrownText(() => heap.free(p + 8)),
     /^HeapError: free: 0x.* points into a block/,
   );
 });
@@ -212,13 +194,13 @@ test("newHeap: out of memory, or of areas", () => {
   const tight = createHeap({ maximum: 2 ** 17 });
   tight.malloc(8);
   assert.equal(
-    text(() => tight.newHeap()),
+    thrownText(() => tight.newHeap()),
     "HeapError: newHeap: no memory for 2048 bytes",
   );
   const heap = createHeap({ shared: true });
   for (let i = 0; i < 123; i++) heap.newHeap();
   assert.equal(
-    text(() => heap.newHeap()),
+    thrownText(() => heap.newHeap()),
     "HeapError: newHeap: no memory for 2048 bytes",
   );
   assert.equal(heap.stats().threads, 1);
@@ -236,7 +218,7 @@ test("another thread may free the blocks of a heap, and takes over when its thre
   );
   other.detach();
   assert.equal(
-    text(() => own.malloc(1)),
+    thrownText(() => own.malloc(1)),
     "HeapError: this thread has detached from the heap",
   );
   for (const ptr of blocks.slice(250)) heap.free(ptr);

@@ -1,17 +1,12 @@
 /** Hooks: errors, and the calls in which a program frees what it has put off. Row 101. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { createHeap, type DeferredFree, type Heap, type HeapOptions } from "#dist/index.js";
+import type { DeferredFree, Heap } from "#dist/index.js";
+import { placesOf, testPlaces } from "../support/places.js";
 
-const places: [string, HeapOptions][] = [
-  ["wasm", { maximum: 2 ** 22 }],
-  ["js", { backend: "js", maximum: 2 ** 22 }],
-  ["wasm, shared", { shared: true, maximum: 2 ** 22 }],
-  ["js, shared", { shared: true, backend: "js", maximum: 2 ** 22 }],
-];
+const places = placesOf(2 ** 22);
 
 function everywhere(name: string, body: (heap: Heap) => void): void {
-  for (const [place, options] of places) test(`${place}: ${name}`, () => body(createHeap(options)));
+  testPlaces(places, name, (make) => body(make()));
 }
 
 everywhere("row 101: deferred free - about 17 calls for 1000 mallocs of 64", (heap) => {

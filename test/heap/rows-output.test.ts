@@ -3,17 +3,13 @@ import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { createHeap, type HeapOptions, options, registerOutput } from "#dist/index.js";
+import { createHeap, options, registerOutput } from "#dist/index.js";
 import { outputWrite } from "#dist/output.js";
+import { placesOf } from "../support/places.js";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 
-const places: [string, HeapOptions][] = [
-  ["wasm", { maximum: 2 ** 22 }],
-  ["js", { backend: "js", maximum: 2 ** 22 }],
-  ["wasm, shared", { shared: true, maximum: 2 ** 22 }],
-  ["js, shared", { shared: true, backend: "js", maximum: 2 ** 22 }],
-];
+const places = placesOf(2 ** 22);
 
 /** Runs a program of its own, since what is said before a handler comes is said once a process. */
 function program(source: string, env: Record<string, string> = {}) {

@@ -10,7 +10,6 @@ import {
   createHeap,
   type FirstClassHeap,
   type Heap,
-  type HeapOptions,
   type HeapStats,
   registerOutput,
   type SharedHeap,
@@ -18,21 +17,15 @@ import {
 import { amountText, averageLine, countLine, headerLine, secondsText } from "#dist/stats-text.js";
 import { binBytes, binOfBlock } from "#dist/tally.js";
 import { backEnds, coreSubject } from "../support/core.js";
+import { type HeapMake, placesOf, testPlaces } from "../support/places.js";
 import { Random, seedOf } from "../support/random.js";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 
-const places: [string, HeapOptions][] = [
-  ["wasm", { maximum: 2 ** 27 }],
-  ["js", { backend: "js", maximum: 2 ** 27 }],
-  ["wasm, shared", { shared: true, maximum: 2 ** 27 }],
-  ["js, shared", { shared: true, backend: "js", maximum: 2 ** 27 }],
-];
+const places = placesOf(2 ** 27);
 
-function everywhere(name: string, body: (make: (more?: HeapOptions) => Heap) => void): void {
-  for (const [place, options] of places) {
-    test(`${place}: ${name}`, () => body((more) => createHeap({ ...options, ...more })));
-  }
+function everywhere(name: string, body: (make: HeapMake) => void): void {
+  testPlaces(places, name, body);
 }
 
 function printed(heap: Heap): string[] {

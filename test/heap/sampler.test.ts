@@ -3,13 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hardening } from "#dist/hardening.js";
 import { attachHeap, createHeap, type Heap, type HeapOptions } from "#dist/index.js";
+import { type HeapMake, placesOf, testPlaces } from "../support/places.js";
 import { Random, seedOf } from "../support/random.js";
 
 const places: [string, HeapOptions][] = [
-  ["wasm", { maximum: 2 ** 27 }],
-  ["js", { backend: "js", maximum: 2 ** 27 }],
-  ["wasm, shared", { shared: true, maximum: 2 ** 27 }],
-  ["js, shared", { shared: true, backend: "js", maximum: 2 ** 27 }],
+  ...placesOf(2 ** 27),
   ["wasm, hardened", { hardening: hardening({ seed: 1 }), maximum: 2 ** 27 }],
   [
     "js, hardened, shared",
@@ -17,10 +15,8 @@ const places: [string, HeapOptions][] = [
   ],
 ];
 
-function everywhere(name: string, body: (make: (more?: HeapOptions) => Heap) => void): void {
-  for (const [place, options] of places) {
-    test(`${place}: ${name}`, () => body((more) => createHeap({ ...options, ...more })));
-  }
+function everywhere(name: string, body: (make: HeapMake) => void): void {
+  testPlaces(places, name, body);
 }
 
 /** What a sampler says of kinds of blocks, beside what was allocated of them. */

@@ -9,21 +9,9 @@ import {
   type TypedArrayConstructor,
 } from "#dist/index.js";
 import { arrayBuffer, failingMemory, wasmMemory } from "#dist/memory/index.js";
+import { errorText, thrownText } from "../support/thrown.js";
 
 const backends = ["wasm", "js"] as const;
-
-function text(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-}
-
-function thrown(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    return text(error);
-  }
-  return "nothing thrown";
-}
 
 const sizeRule = "must be a whole number from 0 to 2147483647";
 const pointerRule = "pointer must be a whole number from 0 to 4294967295";
@@ -70,7 +58,7 @@ for (const backend of backends) {
     for (const [what, call] of calls) {
       for (const bad of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, 2 ** 53]) {
         assert.equal(
-          thrown(() => call(bad)),
+          thrownText(() => call(bad)),
           `RangeError: ${what} ${sizeRule}, not ${bad}`,
         );
       }
@@ -78,7 +66,7 @@ for (const backend of backends) {
         if (bad === undefined && what === "length") continue;
         const kind = bad === null ? "null" : typeof bad;
         assert.equal(
-          thrown(() => call(bad as unknown as number)),
+          thrownText(() => call(bad as unknown as number)),
           `TypeError: ${what} must be a number, not ${kind}`,
         );
       }
@@ -91,20 +79,20 @@ for (const backend of backends) {
     for (const bad of [0, 3, 24, -16, 2.5, Number.NaN, 2 ** 31]) {
       const message = `alignment must be a power of two up to 1073741824, not ${bad}`;
       assert.equal(
-        thrown(() => heap.memalign(bad, 1)),
+        thrownText(() => heap.memalign(bad, 1)),
         `RangeError: ${message}`,
       );
       assert.equal(
-        thrown(() => heap.memalignAt(bad, 1, 0)),
+        thrownText(() => heap.memalignAt(bad, 1, 0)),
         `RangeError: ${message}`,
       );
       assert.equal(
-        thrown(() => heap.reallocAligned(0, 1, bad)),
+        thrownText(() => heap.reallocAligned(0, 1, bad)),
         `RangeError: ${message}`,
       );
     }
     assert.equal(
-      thrown(() => heap.memalign("16" as unknown as number, 1)),
+      thrownText(() => heap.memalign("16" as unknown as number, 1)),
       "TypeError: alignment must be a number, not string",
     );
   });
@@ -124,7 +112,7 @@ for (const backend of backends) {
         } catch (caught) {
           error = caught;
         }
-        assert.equal(text(error), message.replace("CALL", name));
+        assert.equal(errorText(error), message.replace("CALL", name));
         if (code)
           assert.deepEqual([(error as HeapError).code, (error as HeapError).ptr], [code, ptr]);
       }
@@ -180,7 +168,7 @@ for (const backend of backends) {
     assert.equal(heap.newNothrow(2 ** 31), 0);
     assert.deepEqual(codes, [75, 75, 12, 12]);
     assert.equal(
-      thrown(() => heap.new(2 ** 31)),
+      thrownText(() => heap.new(2 ** 31)),
       "HeapError: new: no memory for 2147483648 bytes",
     );
     const hoard = heap.new(2 ** 20);
@@ -194,7 +182,7 @@ for (const backend of backends) {
     assert.notEqual(heap.new(2 ** 20), 0);
     assert.equal(asked, 1);
     assert.equal(
-      thrown(() => heap.newNothrow(-1)),
+      thrownText(() => heap.newNothrow(-1)),
       `RangeError: size ${sizeRule}, not -1`,
     );
   });
@@ -276,11 +264,11 @@ for (const backend of backends) {
     const p = heap.malloc(64);
     const end = heap.buffer.byteLength;
     assert.equal(
-      thrown(() => heap.view(Float64Array, p + 4, 1)),
+      thrownText(() => heap.view(Float64Array, p + 4, 1)),
       `RangeError: Float64Array needs a pointer that is a multiple of 8, not 0x${(p + 4).toString(16)}`,
     );
     assert.equal(
-      thrown(() => heap.view(Uint32Array, end - 4, 2)),
+      thrownText(() => heap.view(Uint32Array, end - 4, 2)),
       `RangeError: view of 8 bytes at 0x${(end - 4).toString(16)} ends behind the memory's ${end}`,
     );
   });
@@ -297,7 +285,7 @@ for (const backend of backends) {
       terminated.free();
     }
     assert.equal(
-      thrown(() => heap.allocString(7 as unknown as string)),
+      thrownText(() => heap.allocString(7 as unknown as string)),
       "TypeError: text must be a string, not number",
     );
   });
@@ -369,7 +357,7 @@ for (const backend of backends) {
     ] as "memalign"[];
     for (const call of calls) {
       assert.equal(
-        thrown(() => heap[call](1, 1)),
+        thrownText(() => heap[call](1, 1)),
         "HeapError: the heap has been destroyed",
         call,
       );
@@ -420,11 +408,11 @@ test("options: unknown names, wrong kinds and wrong values are refused", () => {
   ];
   for (const [options, message] of cases)
     assert.equal(
-      thrown(() => createHeap(options)),
+      thrownText(() => createHeap(options)),
       message,
     );
   assert.equal(
-    thrown(() => createHeap(null as unknown as object)),
+    thrownText(() => createHeap(null as unknown as object)),
     "TypeError: options must be an object, not null",
   );
   assert.ok(createHeap({ backend: undefined, maximum: undefined }));

@@ -1,17 +1,12 @@
 /** What mimalloc has of Microsoft's C library: wide strings, the environment, old names. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { createHeap, type Heap, HeapError, type HeapOptions } from "#dist/index.js";
+import { type Heap, HeapError } from "#dist/index.js";
+import { placesOf, testPlaces } from "../support/places.js";
 
-const places: [string, HeapOptions][] = [
-  ["wasm", { maximum: 2 ** 22 }],
-  ["js", { backend: "js", maximum: 2 ** 22 }],
-  ["wasm, shared", { shared: true, maximum: 2 ** 22 }],
-  ["js, shared", { shared: true, backend: "js", maximum: 2 ** 22 }],
-];
+const places = placesOf(2 ** 22);
 
 function everywhere(name: string, body: (heap: Heap) => void): void {
-  for (const [place, options] of places) test(`${place}: ${name}`, () => body(createHeap(options)));
+  testPlaces(places, name, (make) => body(make()));
 }
 
 function c(heap: Heap, name: string, ...args: number[]): number {

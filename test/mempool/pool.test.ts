@@ -3,15 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemPool, type MemPoolOpts, NativePool, type Type } from "#dist/mempool/index.js";
 import { Random, seedOf } from "../support/random.js";
-
-function text(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  }
-  return "nothing thrown";
-}
+import { thrownText } from "../support/thrown.js";
 
 test("every wrong option has its text", () => {
   const texts: [Partial<MemPoolOpts>, string][] = [
@@ -33,7 +25,7 @@ test("every wrong option has its text", () => {
   ];
   for (const [options, expected] of texts)
     assert.equal(
-      text(() => new MemPool(options)),
+      thrownText(() => new MemPool(options)),
       expected,
     );
 });
@@ -56,7 +48,7 @@ test("after release every call says so", () => {
     () => pool.stats(),
     () => pool.callocAs("u8", 1),
   ];
-  for (const call of calls) assert.equal(text(call), "TypeError: the pool has been released");
+  for (const call of calls) assert.equal(thrownText(call), "TypeError: the pool has been released");
   assert.equal(pool.release(), true);
 });
 
@@ -77,16 +69,16 @@ test("unknown types are refused by name", () => {
   const message = "TypeError: type must be one of u8 u8c i8 u16 i16 u32 i32 f32 f64 i64 u64, not";
   for (const pool of [new MemPool(), new NativePool()]) {
     assert.equal(
-      text(() => pool.mallocAs("toString" as Type, 1)),
+      thrownText(() => pool.mallocAs("toString" as Type, 1)),
       `${message} toString`,
     );
     assert.equal(
-      text(() => pool.callocAs("f16" as Type, 1)),
+      thrownText(() => pool.callocAs("f16" as Type, 1)),
       `${message} f16`,
     );
   }
   assert.equal(
-    text(() => new MemPool().free(null as unknown as number)),
+    thrownText(() => new MemPool().free(null as unknown as number)),
     "TypeError: free: null is no address",
   );
 });
@@ -139,7 +131,7 @@ test("a damaged header is named and not walked past", () => {
     new Uint32Array(buf)[(a - 8) / 4] = size;
     const expected = "RangeError: the block at 32 of the pool is damaged";
     assert.equal(
-      text(() => new MemPool({ buf, skipInitialization: true })),
+      thrownText(() => new MemPool({ buf, skipInitialization: true })),
       expected,
     );
   }

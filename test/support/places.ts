@@ -1,0 +1,26 @@
+/** Where heaps of the typed door live: both back ends, for one thread and for threads. */
+import { test } from "node:test";
+import { createHeap, type Heap, type HeapOptions } from "#dist/index.js";
+
+/** Each by its name; the memory never grows beyond `maximum`. */
+export function placesOf(maximum: number): [name: string, options: HeapOptions][] {
+  return [
+    ["wasm", { maximum }],
+    ["js", { backend: "js", maximum }],
+    ["wasm, shared", { shared: true, maximum }],
+    ["js, shared", { shared: true, backend: "js", maximum }],
+  ];
+}
+
+export type HeapMake = (more?: HeapOptions) => Heap;
+
+/** Declares a test in each place, with a function that makes heaps there. */
+export function testPlaces(
+  places: readonly [name: string, options: HeapOptions][],
+  name: string,
+  body: (make: HeapMake) => void,
+): void {
+  for (const [place, options] of places) {
+    test(`${place}: ${name}`, () => body((more) => createHeap({ ...options, ...more })));
+  }
+}
