@@ -1,6 +1,6 @@
 /** What a program can do wrong with its blocks: one function a mistake. */
 import { hex } from "../errors.ts";
-import { Report, type Trace } from "./report.ts";
+import { type MistakeCode, Report, type Trace } from "./report.ts";
 import type { Stacks } from "./sites.ts";
 
 /** What is known of a block; stacks by number, 0 for none. */
@@ -164,55 +164,51 @@ export function alignmentMismatch(
   );
 }
 
+function damaged(
+  code: MistakeCode,
+  what: string,
+  { ptr, size }: BlockFacts,
+  { at, count }: Damage,
+  found: Trace[],
+): Report {
+  const text = `${what}: ${bytes(count)} changed, the first at offset ${at - ptr}`;
+  return new Report(code, text, ptr, size, found);
+}
+
 /** A loop that goes one too far, a string without room for its NUL. */
 export function writePastEnd(
   stacks: Stacks,
   block: BlockFacts,
-  { at, count }: Damage,
+  damage: Damage,
   now: number,
 ): Report {
-  return new Report(
-    "ERR_WRITE_PAST_END",
-    `write past the end of ${blockText(block)}: ${bytes(count)} changed, ` +
-      `the first at offset ${at - block.ptr}`,
-    block.ptr,
-    block.size,
-    traces(stacks, ...story(block, ["found", now])),
-  );
+  const what = `write past the end of ${blockText(block)}`;
+  const found = traces(stacks, ...story(block, ["found", now]));
+  return damaged("ERR_WRITE_PAST_END", what, block, damage, found);
 }
 
 /** An index below zero. */
 export function writeBeforeStart(
   stacks: Stacks,
   block: BlockFacts,
-  { at, count }: Damage,
+  damage: Damage,
   now: number,
 ): Report {
-  return new Report(
-    "ERR_WRITE_BEFORE_START",
-    `write before the start of ${blockText(block)}: ${bytes(count)} changed, ` +
-      `the first at offset ${at - block.ptr}`,
-    block.ptr,
-    block.size,
-    traces(stacks, ...story(block, ["found", now])),
-  );
+  const what = `write before the start of ${blockText(block)}`;
+  const found = traces(stacks, ...story(block, ["found", now]));
+  return damaged("ERR_WRITE_BEFORE_START", what, block, damage, found);
 }
 
 /** A write through a pointer that was kept too long. */
 export function writeAfterFree(
   stacks: Stacks,
   block: BlockFacts,
-  { at, count }: Damage,
+  damage: Damage,
   now: number,
 ): Report {
-  return new Report(
-    "ERR_WRITE_AFTER_FREE",
-    `write to ${blockText(block)} after it was freed: ${bytes(count)} changed, ` +
-      `the first at offset ${at - block.ptr}`,
-    block.ptr,
-    block.size,
-    traces(stacks, ...story(block, ["freed", block.freed]), ["found", now]),
-  );
+  const what = `write to ${blockText(block)} after it was freed`;
+  const found = traces(stacks, ...story(block, ["freed", block.freed]), ["found", now]);
+  return damaged("ERR_WRITE_AFTER_FREE", what, block, damage, found);
 }
 
 /** A call by another thread than the one that made an allocator which is not thread-safe. */
