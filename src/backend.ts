@@ -272,7 +272,9 @@ function hardeningStart(core: CoreExports, { hardening, source }: CoreSetting): 
 function coreJs(setting: CoreSetting): CoreExports {
   const host = hostOf(setting);
   const { hardening } = setting;
-  const core = hardening ? coresNeed(hardening).js(withHard(host, setting)) : createCore(host);
+  const core = hardening
+    ? coresNeed(hardening).js(withHard(host, setting) as never)
+    : createCore(host);
   const moves = setting.foreign && setting.source.capabilities.detaches;
   return moves ? refreshing(core, core.memoryRefresh) : core;
 }
@@ -281,7 +283,7 @@ function sharedJs(setting: CoreSetting): SharedCoreExports {
   const host = hostReaching(setting);
   const { hardening } = setting;
   const core = hardening
-    ? coresNeed(hardening).sharedJs(withHard(host, setting))
+    ? coresNeed(hardening).sharedJs(withHard(host, setting) as never)
     : createSharedCore(host);
   return setting.source.capabilities.canGrow ? refreshing(core, core.arenaReach) : core;
 }

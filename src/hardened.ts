@@ -3,7 +3,6 @@
  * features by name, what the core reports in words, and where random words come from.
  */
 import type { HardCoreExports, SharedCoreExports } from "./core/contract.ts";
-import type { HardHost } from "./core/glue-hard.ts";
 import * as L from "./core/layout.ts";
 import { type HeapErrorCode, hex } from "./errors.ts";
 
@@ -27,8 +26,9 @@ export interface HardenedCores {
   /** In base64. */
   readonly wasm: string;
   readonly sharedWasm: string;
-  js(host: HardHost): HardCoreExports;
-  sharedJs(host: HardHost): SharedCoreExports & HardCoreExports;
+  /** The host is a HardHost: declared so, its types would ask users for those of the dialect. */
+  js(host: never): HardCoreExports;
+  sharedJs(host: never): SharedCoreExports & HardCoreExports;
 }
 
 /** What `hardening()` of terrane/hardening answers, for the options of a heap. */
