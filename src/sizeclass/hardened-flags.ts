@@ -1,6 +1,5 @@
 /** The flags of the hardened malloc, checked, and Scudo's way to say them in a string. */
-import { typeName } from "../errors.ts";
-import { wrongKind } from "../errors.ts";
+import { typeName, wrongKind } from "../errors.ts";
 import type { OptionRow } from "../option-table.ts";
 
 /** Scudo's flags, in our spelling; the rest is `sizeClass`'s. */
