@@ -4,7 +4,15 @@
  * validity walks that the tests use.
  */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
@@ -137,9 +145,19 @@ async function buildWasm(build, entry, out) {
     [`src/${entry}.ts`, ...options, "-o", `${out}.wasm`, "-t", `${out}.wat`],
     { readFile: (name) => readSource(name, build.wasm), transforms: [ColdApart] },
   );
-  if (!error) return;
+  if (!error) {
+    moduleName(`${out}.wasm`, `terrane-${build.name}`);
+    return;
+  }
   process.stderr.write(stderr.toString());
   throw error;
+}
+
+/** Stack traces name the frames of a module by it, and our own leave them out. */
+function moduleName(file, name) {
+  const section = [...Buffer.from("\x04name\x00"), name.length + 1, name.length];
+  const body = [...section, ...Buffer.from(name)];
+  appendFileSync(file, Uint8Array.from([0, body.length, ...body]));
 }
 
 function standIns(instead) {

@@ -1,5 +1,6 @@
 /** What a heap tells of itself: statistics, figures of the process, samples of its allocations. */
 import { checkFunction } from "./checks.ts";
+import type { GuardsSeat, HeapGuards } from "./core/contract.ts";
 import { countsReset } from "./counts.ts";
 import { AllocationFamily } from "./family.ts";
 import type { MemorySource } from "./memory/index.ts";
@@ -110,5 +111,16 @@ export abstract class MeasuredHeap extends AllocationFamily {
     this.core.goodSize(0);
     if (everyBytes === undefined) this.watching.listen(undefined);
     else this.watching.listen(samplerMake(everyBytes, sampled as Sampled, options));
+  }
+
+  /**
+   * Offers a sample of this thread's allocations to somebody who serves them with blocks of its
+   * own, in a room that the heap gives; `free` and its kin know these blocks, in every thread. It
+   * is what `guarded` of terrane/debug stands on. Undefined for a hardened heap, which has checks
+   * of its own, while there is another one, and when memory is out.
+   */
+  guardsBegin(guards: HeapGuards): GuardsSeat | undefined {
+    this.core.goodSize(0);
+    return this.watching.guard(guards);
   }
 }

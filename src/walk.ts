@@ -308,9 +308,10 @@ function areaOf(words: Words, page: number, record: number): HeapArea {
   const medium = (word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
   const start = word(words, page, L.D_START);
   const committed = word(words, page, L.D_FRESH_END) - start;
+  const end = (word(words, page, L.D_END) & ~L.END_SAMPLE) >>> 0;
   return {
     start,
-    reserved: medium ? L.MEDIUM_SLICES * L.SLICE_SIZE : word(words, page, L.D_END) - start,
+    reserved: medium ? L.MEDIUM_SLICES * L.SLICE_SIZE : end - start,
     committed: medium ? L.MEDIUM_SLICES * L.SLICE_SIZE : committed,
     used: word(words, page, L.D_USED),
     blockSize: medium ? 0 : word(words, page, L.D_BLOCK) - record,
@@ -341,7 +342,7 @@ export function pageBlockSizes(words: Words, page: number): number[] {
 
 /** Bytes of the block that holds an address inside the blocks of a page, from its beginning on. */
 export function blockBytesAt(words: Words, arena: number, ptr: number): number {
-  const page = descOf(words, arena, startBefore(words, arena, ptr >>> L.SLICE_SHIFT));
+  const page = pageOf(words, arena, ptr);
   if ((word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) === 0) return word(words, page, L.D_BLOCK);
   const bound = (unit: number) =>
     unit === L.MEDIUM_UNITS ||
@@ -351,6 +352,11 @@ export function blockBytesAt(words: Words, arena: number, ptr: number): number {
   while (!bound(first)) first--;
   while (!bound(end)) end++;
   return (end - first) * L.UNIT_SIZE;
+}
+
+/** Descriptor of the page in which an address lies. */
+export function pageOf(words: Words, arena: number, ptr: number): number {
+  return descOf(words, arena, startBefore(words, arena, ptr >>> L.SLICE_SHIFT));
 }
 
 /** The first slice of the page that holds a slice. */

@@ -1,11 +1,13 @@
 /**
- * Who wants to hear of the mallocs and frees of a thread: statistics of level 1 and 2, and a
- * sampler. The core tells of them while somebody does (src/core/watch.ts); this is its host's part.
+ * Who wants to hear of the mallocs and frees of a thread: statistics of level 1 and 2, a sampler,
+ * and who serves a sample of them. The core tells of them while somebody does (src/core/watch.ts,
+ * sample.ts); this is its host's part.
  */
-import type { CoreExports } from "./core/contract.ts";
+import type { CoreExports, GuardsSeat, HeapGuards } from "./core/contract.ts";
 import * as L from "./core/layout.ts";
 import { areas } from "./counts.ts";
 import { wrongKind } from "./errors.ts";
+import { Guarding, guardFreedAfar, guardSizeAfar } from "./guarding.ts";
 import { talliesClear, tallyAsked, tallyIn, tallyOut } from "./tally.ts";
 import {
   type BlockNext,
@@ -53,6 +55,7 @@ export class Watching {
   readonly #place: WatchPlace;
   #level: StatsLevel = 0;
   #listener: AllocationListener | undefined;
+  #guarding: Guarding | undefined;
 
   constructor(place: WatchPlace) {
     this.#place = place;
@@ -83,15 +86,34 @@ export class Watching {
     this.#watch();
   }
 
+  /** Has a sample served beside guard pages; undefined where somebody does, or a heap cannot. */
+  guard(guards: HeapGuards): GuardsSeat | undefined {
+    if (this.#guarding || this.#place.next()) return undefined;
+    const guarding = Guarding.begin(this.#place, guards);
+    if (!guarding) return undefined;
+    this.#guarding = guarding;
+    this.#watch();
+    return {
+      ...guarding.seat,
+      end: () => {
+        this.#guarding = undefined;
+        this.#watch();
+        guarding.end();
+      },
+    };
+  }
+
   /** The core must tell of every malloc for statistics, else only of those that are due. */
   #watch(): void {
     const { core } = this.#place;
     const mallocs = this.#level > 0 || this.#listener !== undefined;
     const frees = this.#level > 0 || this.#listener?.frees === true;
-    core.watchBind((mallocs ? L.WATCH_MALLOCS : 0) | (frees ? L.WATCH_FREES : 0));
+    const bits = (mallocs ? L.WATCH_MALLOCS : 0) | (frees ? L.WATCH_FREES : 0);
+    const watched = bits | (this.#guarding?.watch ?? 0);
+    core.watchBind(watched);
     core.watchSkip(this.#level > 0 ? 0 : (this.#listener?.left ?? 0));
     // A hardened heap has no direct tables, and something else in their place.
-    if (!this.#place.next()) this.#directSet(mallocs);
+    if (!this.#place.next()) this.#directSet((watched & L.WATCH_LONG) !== 0);
   }
 
   /** Leads the direct tables of this thread's heaps to no page, or to their pages again. */
@@ -113,8 +135,27 @@ export class Watching {
     else if (code === L.FREED) this.#freed(value);
     else if (code === L.RESIZED) this.#resized(value);
     else if (code === L.PAGE_GONE) this.#pageGone(value);
+    else return this.#guardEvent(code, value);
+    return true;
+  }
+
+  #guardEvent(code: number, value: number): boolean {
+    if (code === L.SAMPLE_DUE) this.#guarding?.due(value);
+    else if (code === L.GUARD_FREED) this.#guardFreed(value);
+    else if (code === L.GUARD_MISUSED) this.#guarding?.misused(value);
+    else if (code === L.GUARD_SIZE) this.#place.core.sampleAnswer(this.#guardSize(value));
     else return false;
     return true;
+  }
+
+  /** Guards of another thread, or another heap object, take it from their table. */
+  #guardFreed(ptr: number): void {
+    if (this.#guarding?.has(ptr)) this.#guarding.freed(ptr);
+    else guardFreedAfar(this.#place, ptr);
+  }
+
+  #guardSize(ptr: number): number {
+    return this.#guarding?.has(ptr) ? this.#guarding.size(ptr) : guardSizeAfar(this.#place, ptr);
   }
 
   #allocated(ptr: number): void {

@@ -25,7 +25,6 @@ import {
   BIN_MEDIUM,
   COUNT_ABANDONED,
   D_BIN,
-  D_END,
   D_FREE,
   D_FRESH,
   D_LOCAL,
@@ -43,7 +42,7 @@ import {
   SLICE_SHIFT,
   STATE_ABANDONED,
 } from "./layout.ts";
-import { pageDrop } from "./page.ts";
+import { pageDrop, pageEnd } from "./page.ts";
 import { queuePush, queueToFull } from "./queue.ts";
 import { remoteTake, remoteTakeMedium } from "./remote.ts";
 import { arenaBase, heapBase, heapId } from "./state.ts";
@@ -114,7 +113,7 @@ export function pageAdopt(page: usize): bool {
 /** Whether a small page has a block to give. Of a page of others: a guess. */
 function pageHasRoom(page: usize): bool {
   if ((load32(page, D_FREE) | load32(page, D_LOCAL)) !== 0) return true;
-  return load32(page, D_FRESH) !== load32(page, D_END);
+  return load32(page, D_FRESH) !== pageEnd(page);
 }
 
 /** Whether an abandoned page looks as if it could serve a bin; medium ones from a bound on. */

@@ -35,6 +35,7 @@ import {
   WORD,
 } from "./layout.ts";
 import { clearFrom, realloc, reallocn, rezalloc } from "./realloc.ts";
+import { sampleHold, sampleWithin } from "./sample.ts";
 import { watching } from "./state.ts";
 import { watchHold, watchMalloc } from "./watch.ts";
 
@@ -46,6 +47,14 @@ function isPowerOfTwo(x: u32): bool {
 export function memalign(alignment: usize, size: usize): usize {
   if (!isPowerOfTwo(alignment) || size > SIZE_MAX) return 0;
   if (HARDENED) return hardMemalign(alignment, size);
+  // Whoever serves samples must know what malloc is asked for, and for what.
+  sampleWithin(alignment, size);
+  const p: usize = memalignPlain(alignment, size);
+  sampleWithin(1, 0);
+  return p;
+}
+
+function memalignPlain(alignment: usize, size: usize): usize {
   if (alignment > SLICE_SIZE) return mallocLargeAligned(size, alignment >>> SLICE_SHIFT);
   const rounded: usize = ((size + (alignment - 1)) & ~(alignment - 1)) >>> 0;
   if (isNatural(alignment, size)) return malloc(size);
@@ -100,9 +109,11 @@ function insideTake(alignment: usize, size: usize, offset: usize): usize {
 
 /** Who watches hears of the address that the user gets. */
 function watchedInside(alignment: usize, size: usize, offset: usize): usize {
+  const was: bool = sampleHold(offset !== 0);
   watchHold(true);
   const p: usize = insideTake(alignment, size, offset);
   watchHold(false);
+  sampleHold(was);
   if (p !== 0) watchMalloc(p, size);
   return p;
 }

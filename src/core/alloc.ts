@@ -22,6 +22,7 @@ import { mallocGeneric } from "./heap.ts";
 import {
   D_BLOCK,
   D_FREE,
+  D_GUARDS,
   D_LOCAL,
   D_OWNER,
   D_USED,
@@ -38,6 +39,9 @@ import {
   PTR_INTERIOR,
   Q_FIRST,
   SMALL_MAX,
+  WATCH_EACH,
+  WATCH_LONG,
+  WATCH_SAMPLES,
   ZERO_UNKNOWN,
 } from "./layout.ts";
 import { mediumSize, mediumTookZero } from "./medium.ts";
@@ -50,6 +54,7 @@ import {
   pageTakeFresh,
 } from "./page.ts";
 import { directPage, queueOf } from "./queue.ts";
+import { guardFree, guardSize, sampleCount, sampled, sampleTake } from "./sample.ts";
 import { freeId, heapId, watching } from "./state.ts";
 import { watchFree, watchMalloc } from "./watch.ts";
 
@@ -78,23 +83,33 @@ function mallocFresh(page: usize, size: u32): usize {
 /** Sizes above 1 024 bytes, which the direct table does not know. */
 function mallocByBin(size: u32): usize {
   const block: usize = size > SMALL_MAX ? mallocMedium(size) : mallocOfQueue(size);
-  if (watching !== 0 && block !== 0) watchMalloc(block, size);
-  return block;
+  return watching !== 0 && block !== 0 ? mallocWatched(block, size) : block;
+}
+
+/** Counts and tells of an allocation; the block goes back if the host serves it, as a sample. */
+// @cold
+function mallocWatched(block: usize, size: u32): usize {
+  watchMalloc(block, size);
+  const counts: u32 = size <= SMALL_MAX ? WATCH_EACH : WATCH_SAMPLES;
+  if ((watching & counts) === 0 || !sampleCount()) return block;
+  const guarded: usize = sampleTake(size);
+  if (guarded === 0) return block;
+  free(block);
+  return guarded;
 }
 
 function mallocOfQueue(size: u32): usize {
   const page: usize = load32(queueOf(binOf(size)), Q_FIRST);
-  const block: usize = page !== 0 ? pageTake(page) : 0;
+  const block: usize = page !== 0 ? pageTake(page, true) : 0;
   return block !== 0 ? block : mallocGeneric(size);
 }
 
-/** The generic path, and every malloc of a small size while somebody watches. */
+/** The generic path, and every malloc of a small size while it takes its long way. */
 // @cold
 function mallocSlow(size: u32): usize {
-  if (watching === 0) return mallocGeneric(size);
+  if ((watching & WATCH_LONG) === 0) return mallocGeneric(size);
   const block: usize = mallocSmall(size);
-  if (block !== 0) watchMalloc(block, size);
-  return block;
+  return block !== 0 ? mallocWatched(block, size) : 0;
 }
 
 /** malloc without the direct table. */
@@ -168,8 +183,13 @@ function freeSlow(p: usize, desc: usize): void {
   const page: usize = first ? desc : pageOf(p);
   if (page === 0) return;
   const owner: u32 = load32(page, D_OWNER);
+  const large: bool = (owner & FLAG_LARGE) !== 0;
+  if (!HARDENED && large && load32(page, D_GUARDS) !== 0) {
+    guardFree(p);
+    return;
+  }
   if (freeId !== heapId) watchFree(p, owner);
-  if ((owner & FLAG_LARGE) !== 0) {
+  if (large) {
     pageDrop(page);
     return;
   }
@@ -188,15 +208,18 @@ function freeElsewhere(p: usize, page: usize, block: usize, owner: u32): void {
 
 /**
  * What p is: PTR_BLOCK, or PTR_FOREIGN when no block of this heap covers it, or PTR_INTERIOR when
- * it points into one. A block that is free already passes: only debugging heaps know it.
+ * it points into one. A block that is free already passes: only debugging heaps know it; and
+ * whatever lies among guards: the host knows when it is freed.
  */
 export function pointerCheck(p: usize): u32 {
   if (HARDENED) return hardPointerCheck(p);
   const page: usize = pageOf(p);
   if (page === 0 || !pageHolds(page, p)) return PTR_FOREIGN;
+  const owner: u32 = load32(page, D_OWNER);
+  if ((owner & FLAG_LARGE) !== 0 && load32(page, D_GUARDS) !== 0) return PTR_BLOCK;
   const block: usize = blockOf(page, p);
   if (block === 0) return PTR_FOREIGN;
-  if ((load32(page, D_OWNER) & FLAG_ALIGNED) !== 0) return PTR_BLOCK;
+  if ((owner & FLAG_ALIGNED) !== 0) return PTR_BLOCK;
   return block === p ? PTR_BLOCK : PTR_INTERIOR;
 }
 
@@ -214,9 +237,11 @@ export function usableSize(p: usize): usize {
   if (HARDENED) return hardUsableSize(p);
   const page: usize = pageOf(p);
   if (page === 0 || !pageHolds(page, p)) return 0;
+  const owner: u32 = load32(page, D_OWNER);
+  if ((owner & FLAG_LARGE) !== 0 && load32(page, D_GUARDS) !== 0) return guardSize(p);
   const block: usize = blockOf(page, p);
   if (block === 0) return 0;
-  const medium: bool = (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
+  const medium: bool = (owner & FLAG_MEDIUM) !== 0;
   return block + (medium ? mediumSize(page, block) : load32(page, D_BLOCK)) - p;
 }
 
@@ -232,7 +257,7 @@ export function contains(p: usize): bool {
 export function zalloc(size: usize): usize {
   if (HARDENED) return hardZalloc(size);
   if (size > SMALL_MAX) return zallocBig(size);
-  if (watching !== 0) return zallocPlain(size);
+  if ((watching & WATCH_LONG) !== 0) return zallocPlain(size);
   const page: usize = size <= DIRECT_MAX ? directPage(size) : load32(queueOf(binOf(size)), Q_FIRST);
   const block: usize = page !== 0 && pageOnlyFresh(page) ? pageTakeFresh(page) : 0;
   if (block !== 0) {
@@ -244,13 +269,17 @@ export function zalloc(size: usize): usize {
 
 function zallocPlain(size: u32): usize {
   const p: usize = malloc(size);
-  if (p !== 0) memoryZero(p, goodSize(size));
+  if (p !== 0) memoryZero(p, p === sampled ? size : goodSize(size));
   return p;
 }
 
 function zallocBig(size: u32): usize {
   const p: usize = malloc(size);
   if (p === 0) return 0;
+  if (p === sampled) {
+    memoryZero(p, size);
+    return p;
+  }
   const zero: bool =
     size > MEDIUM_MAX ? load32(descAt(p), D_ZERO) !== ZERO_UNKNOWN : mediumTookZero;
   if (!zero) memoryZero(p, goodSize(size));

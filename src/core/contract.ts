@@ -44,6 +44,12 @@ export interface CoreExports {
   watchLeft(): number;
   /** Bytes that the malloc which is told of was asked for, or a resized block had before. */
   watchSize(): number;
+  /** Draws the first sample, of one allocation in `every`; watchBind begins to count. */
+  sampleBegin(every: number, seed: number): void;
+  /** Alignment of the allocation that SAMPLE_DUE asks about. */
+  sampleAlignment(): number;
+  /** The answer to SAMPLE_DUE and GUARD_SIZE. */
+  sampleAnswer(value: number): void;
   /** Only of use in JavaScript, after somebody else grew a memory that detaches. */
   memoryRefresh(): void;
   malloc(size: number): number;
@@ -111,4 +117,34 @@ export interface HardCoreExports extends CoreExports {
   randomIsWeak(): boolean | number;
   /** Asks the host for a new key, if the heap is weak. */
   randomRenew(): void;
+}
+
+/** Who serves a sample of a heap's allocations. */
+export interface HeapGuards {
+  /** One allocation in so many is offered, on average; 1 to 2^30. */
+  readonly every: number;
+  /** Makes the same offers to the same allocations. */
+  readonly seed: number;
+  /** Room for the blocks, a multiple of 4; pages of it may be inaccessible until `end`. */
+  readonly bytes: number;
+  /** The most blocks at a time. */
+  readonly count: number;
+  /** A block in that room, or 0: then the heap serves the allocation itself. */
+  take(size: number, alignment: number): number;
+  /** A block at ptr is freed, or what somebody took for one. */
+  freed(ptr: number): void;
+  /** Somebody resizes ptr, which is in no live block. */
+  misused(ptr: number): void;
+  /** Bytes from ptr to the end of its block, 0 = it is in none. */
+  sizeAt(ptr: number): number;
+}
+
+/** Where the blocks are. */
+export interface GuardsSeat {
+  /** Of the room, a multiple of 64 KiB. */
+  readonly address: number;
+  /** The table that tells other threads of the blocks: layout-counts.ts draws it. */
+  readonly table: number;
+  /** No more offers; the room goes back to the heap, all of it accessible. */
+  end(): void;
 }

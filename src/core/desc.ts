@@ -11,8 +11,11 @@ import {
   A_TOP,
   CHUNK_SHIFT,
   CHUNK_SLICES,
+  D_BLOCK,
+  D_FRESH_END,
   D_OWNER,
   D_SLICES,
+  D_START,
   DESC_SHIFT,
   SLICE_SHIFT,
   STATE_STARTS,
@@ -132,4 +135,9 @@ export function pageOf(p: usize): usize {
   const page: usize = descOf(start);
   if (load32(page, D_OWNER) === 0 || slice - start >= load32(page, D_SLICES)) return 0;
   return page;
+}
+
+/** Blocks that a page has taken into use so far. */
+export function pageCapacity(page: usize): u32 {
+  return ((load32(page, D_FRESH_END) - load32(page, D_START)) / load32(page, D_BLOCK)) >>> 0;
 }

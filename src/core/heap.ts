@@ -20,7 +20,6 @@ import {
   BIN_MEDIUM,
   COUNT_SEARCHED,
   COUNT_SEARCHES,
-  D_END,
   D_FREE,
   D_FRESH,
   D_FRESH_END,
@@ -50,10 +49,12 @@ import {
   SMALL_MAX,
   STATE_DIRTY,
   STATE_HEAP,
+  WATCH_SOME,
 } from "./layout.ts";
 import { mediumAlloc, mediumAllocFresh, mediumIsValid, unitsFor } from "./medium.ts";
 import {
   heapBeat,
+  pageEnd,
   pageExtend,
   pageFresh,
   pageIsValid,
@@ -66,6 +67,7 @@ import {
 import { queueIsValid, queueOf, queueToFront, queueToFull } from "./queue.ts";
 import { randomNext } from "./random.ts";
 import { fullPoll, mediumPoll, remoteTake, remoteTakeAll } from "./remote.ts";
+import { sampleGeneric } from "./sample.ts";
 import { arenaInit, arenaIsValid, slicesWouldTouch } from "./slices.ts";
 import { arenaBase, deferredWanted, heapBase, stateBind, watching } from "./state.ts";
 import { heapBegin, leftoversCollect, threadAttach } from "./threads.ts";
@@ -131,8 +133,14 @@ function blockFind(size: u32): usize {
     retiredRelease(pageSlices(size));
     return mediumAllocFresh(size);
   }
-  const page: usize = pageFind(size);
-  return page !== 0 ? pageTake(page) : 0;
+  const bin: u32 = binOf(size);
+  const first: usize = load32(queueOf(bin), Q_FIRST);
+  if (!HARDENED && (watching & WATCH_SOME) !== 0) {
+    const guarded: usize = sampleGeneric(first, size);
+    if (guarded !== 0) return guarded;
+  }
+  const page: usize = pageFind(bin, first);
+  return page !== 0 ? pageTake(page, false) : 0;
 }
 
 /** A block of a page in which other threads have freed some, or that nobody owns. */
@@ -158,10 +166,8 @@ export function mallocLargeAligned(size: u32, alignment: u32): usize {
   return block;
 }
 
-/** A page with a free block for a small size; 0 = none. */
-function pageFind(size: u32): usize {
-  const bin: u32 = binOf(size);
-  const page: usize = load32(queueOf(bin), Q_FIRST);
+/** A page of a bin with a free block, most likely the first one; 0 = none. */
+function pageFind(bin: u32, page: usize): usize {
   if (HARDENED && page !== 0) pageExtendAtRandom(page);
   if (page !== 0 && pageCollect(page)) {
     store32(page, D_RETIRE, 0);
@@ -242,7 +248,7 @@ function retiredRelease(count: u32): void {
 }
 
 function pageExtendSome(page: usize): bool {
-  if (load32(page, D_FRESH_END) === load32(page, D_END)) return false;
+  if (load32(page, D_FRESH_END) === pageEnd(page)) return false;
   pageExtend(page);
   return true;
 }

@@ -37,6 +37,7 @@ import {
   Q_FIRST,
   SLICE_SIZE,
   STATE_STARTS,
+  WATCH_TOLD,
 } from "./layout.ts";
 import { pageDrop, pageHolds, pageRelease } from "./page.ts";
 import { queueOf, queuePush, queueRemove, queueToFull } from "./queue.ts";
@@ -121,7 +122,7 @@ export function heapDelete(heap: usize): void {
 export function heapDestroy(heap: usize): void {
   if (!heapCanEnd(heap)) return;
   const was: usize = heapBind(heap);
-  if (SHARED && watching !== 0) remoteTakeAll();
+  if (SHARED && (watching & WATCH_TOLD) !== 0) remoteTakeAll();
   for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
     let page: usize = load32(queueOf(bin), Q_FIRST);
     while (page !== 0) {

@@ -2,11 +2,11 @@
 
 export { binOf, binSize } from "./bins.ts";
 export { committedIsValid } from "./commit.ts";
-export { pageOf } from "./desc.ts";
+export { pageCapacity, pageOf } from "./desc.ts";
 export { heapIsValid } from "./heap.ts";
 export * from "./index.ts";
 export { mediumIsValid } from "./medium.ts";
-export { pageCapacity, pageIsValid } from "./page.ts";
+export { pageIsValid } from "./page.ts";
 export { purgeTick } from "./purge.ts";
 export { queueIsValid } from "./queue.ts";
 export { arenaIsValid, spanBin } from "./slices.ts";

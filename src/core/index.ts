@@ -43,6 +43,7 @@ export {
   rezalloc,
 } from "./realloc.ts";
 export { reserveGive, reserveMake } from "./reserve-make.ts";
+export { sampleAlignment, sampleAnswer, sampleBegin } from "./sample.ts";
 export { deferredFree, numaBind, watchBind } from "./state.ts";
 export { strdup, strndup } from "./strings.ts";
 export { heapLimit } from "./supply.ts";

@@ -1,4 +1,4 @@
-/** Part of layout.ts: what statistics count, and who watches. */
+/** Part of layout.ts: what statistics count, who watches, and who serves samples. */
 
 /*
  * ---- counters (offsets from H_COUNTS and A_COUNTS) ----------------------------------------------
@@ -45,6 +45,45 @@ export const TALLIES: u32 = 87;
 /** mimalloc calls larger blocks huge. */
 export const KIND_LARGE_MAX: u32 = 16777216;
 
-/** What watchSet is told: to tell of allocations, and of frees. */
+/** What watchBind is told: to tell of allocations, and of frees; … */
 export const WATCH_MALLOCS: u32 = 1;
 export const WATCH_FREES: u32 = 2;
+/** … to count every allocation up to the next sample, or those of small pages by batches. */
+export const WATCH_EACH: u32 = 4;
+export const WATCH_SOME: u32 = 8;
+/** Either of these two. */
+export const WATCH_SAMPLES: u32 = 12;
+/** Those for which malloc takes its long way. */
+export const WATCH_LONG: u32 = 5;
+/** Those that tell the host. */
+export const WATCH_TOLD: u32 = 3;
+
+/**
+ * No errno: the host may serve so many bytes, one if none; a guarded block is freed; its size is
+ * asked for; what is resized is no live block.
+ */
+export const SAMPLE_DUE: u32 = 4116;
+export const GUARD_FREED: u32 = 4117;
+export const GUARD_SIZE: u32 = 4118;
+export const GUARD_MISUSED: u32 = 4119;
+
+/*
+ * ---- table of guarded blocks (D_GUARDS) ---------------------------------------------------------
+ *
+ *   0      4      8       20
+ *   +------+------+-------+-------+---    entry
+ *   |count |frees |entry 0|entry 1|       +----+-----+------+   ptr: 0 = there never was a block
+ *   +------+------+-------+-------+---    |ptr |size |frees |   size: 0xffffffff = it is free
+ *                                         +----+-----+------+
+ *   frees == frees of all entries         frees: by threads whose guards these are not
+ *
+ * Only the thread whose guards they are writes to it, but for the frees, which it takes from there.
+ */
+export const GUARDS_COUNT: u32 = 0;
+export const GUARDS_FREES: u32 = 4;
+export const GUARDS_FIRST: u32 = 8;
+export const GUARD_ENTRY: u32 = 12;
+export const G_PTR: u32 = 0;
+export const G_SIZE: u32 = 4;
+export const G_FREES: u32 = 8;
+export const GUARD_IS_FREE: u32 = 0xffffffff;

@@ -138,9 +138,12 @@ export const D_FRESH: u32 = 24;
 export const D_FRESH_END: u32 = 28;
 /** Address of the first block; of a span: address of its first slice. */
 export const D_START: u32 = 32;
-/** One past the last block that fits. */
+/** One past the last block that fits; END_SAMPLE: see sample.ts. */
 export const D_END: u32 = 36;
+export const END_SAMPLE: u32 = 1;
 export const D_NEXT: u32 = 40;
+/** Of a large page: the table of the guarded blocks in it, or 0: see sample.ts. */
+export const D_GUARDS: u32 = 40;
 export const D_PREV: u32 = 44;
 export const D_SLICES: u32 = 48;
 export const D_BIN: u32 = 52;

@@ -1,9 +1,10 @@
 /** Whether a block of a hardened heap is free already, from the lists of its page. */
 import { atomicLoad, SHARED } from "./atomics.ts";
+import { pageCapacity } from "./desc.ts";
 import { load32 } from "./glue.ts";
 import { D_FREE, D_LOCAL, D_OWNER, D_THREAD, FLAG_LARGE, FLAG_MEDIUM, FLAGS } from "./layout.ts";
 import { linkLoad } from "./links.ts";
-import { linkIsGood, pageCapacity } from "./page.ts";
+import { linkIsGood } from "./page.ts";
 import { remoteFirst } from "./remote.ts";
 import { heapId } from "./state.ts";
 

@@ -11,7 +11,7 @@ import { SHARED } from "./atomics.ts";
 import { binSize } from "./bins.ts";
 import { slicesWereZero } from "./commit.ts";
 import { countAdd, countPage, countPageGone } from "./counts.ts";
-import { bitClear, bitSet, descOf } from "./desc.ts";
+import { bitClear, bitSet, descOf, pageCapacity } from "./desc.ts";
 import { featureOn } from "./features.ts";
 import { load32, store32 } from "./glue.ts";
 import { hostReport } from "./glue-hard.ts";
@@ -40,6 +40,7 @@ import {
   D_THREAD,
   D_USED,
   D_ZERO,
+  END_SAMPLE,
   EXTEND_MIN,
   EXTEND_SIZE,
   FLAG_ALIGNED,
@@ -62,14 +63,23 @@ import {
   STATE_STARTS,
   TICK_BEATS,
   WARM_MAX,
+  WATCH_SOME,
   ZERO_UNKNOWN,
 } from "./layout.ts";
 import { linkLoad, linkStore } from "./links.ts";
 import { purgeTick } from "./purge.ts";
 import { queueFromFull, queuePush, queueRemove } from "./queue.ts";
 import { randomNext } from "./random.ts";
+import {
+  sampleBatch,
+  sampleCutFree,
+  sampleGone,
+  sampleIsIn,
+  sampleRenew,
+  sampleWarm,
+} from "./sample.ts";
 import { pageExtendShuffled } from "./shuffle.ts";
-import { arenaBase, heapBase, heapId } from "./state.ts";
+import { arenaBase, heapBase, heapId, watching } from "./state.ts";
 import { slicesAlloc, slicesFree } from "./supply.ts";
 
 /**
@@ -164,9 +174,17 @@ export function pageExtend(page: usize): void {
   const block: u32 = load32(page, D_BLOCK);
   const end: usize = load32(page, D_FRESH_END);
   const few: u32 = block * EXTEND_MIN > EXTEND_SIZE ? EXTEND_MIN : (EXTEND_SIZE / block) >>> 0;
-  const left: usize = load32(page, D_END) - end;
+  const left: usize = pageEnd(page) - end;
   const more: usize = few * block;
-  store32(page, D_FRESH_END, end + (more < left ? more : left));
+  const room: usize = more < left ? more : left;
+  const some: bool = !HARDENED && (watching & WATCH_SOME) !== 0;
+  const take: usize = some ? sampleBatch(page, (room / block) >>> 0) * block : room;
+  store32(page, D_FRESH_END, end + take);
+}
+
+/** One past the last block that fits in a small page. */
+export function pageEnd(page: usize): usize {
+  return (load32(page, D_END) & ~END_SAMPLE) >>> 0;
 }
 
 /** Whether the next block that a page gives is a fresh one, if it gives any. */
@@ -178,15 +196,18 @@ export function pageOnlyFresh(page: usize): bool {
 export function pageSwap(page: usize): void {
   store32(page, D_FREE, load32(page, D_LOCAL));
   store32(page, D_LOCAL, 0);
+  if (!HARDENED && (watching & WATCH_SOME) !== 0) sampleCutFree(page);
 }
 
 /**
  * A block of a page, 0 when it has none. Freed blocks come before fresh ones here: this serves the
  * sizes above 1 KiB, where a block of untouched memory costs more than the regular heartbeat that
  * the small sizes get from the other order (64 KiB buffers in turns touched 256 KiB, now 128).
+ * `stops`: none where a sample is, so that the generic path is taken.
  */
-export function pageTake(page: usize): usize {
+export function pageTake(page: usize, stops: bool): usize {
   if (load32(page, D_FREE) === 0) {
+    if (stops && !HARDENED && (watching & WATCH_SOME) !== 0 && sampleIsIn(page)) return 0;
     if (load32(page, D_LOCAL) === 0) return pageTakeFresh(page);
     pageSwap(page);
   }
@@ -229,6 +250,7 @@ export function pageTakeFresh(page: usize): usize {
 
 /** Gives an empty page back to the arena. */
 export function pageRelease(page: usize): void {
+  if (!HARDENED && (watching & WATCH_SOME) !== 0) sampleGone(page);
   queueRemove(page);
   pageDrop(page);
 }
@@ -259,7 +281,14 @@ export function pageEmptied(page: usize, block: usize): void {
   }
   if (load32(page, D_RETIRE) === 0) pageRetire(page);
   store32(page, D_RETIRE, RETIRE_SMALL);
-  if (warm === 1) heapBeat();
+  if (warm === 1) warmBeat(page);
+}
+
+/** A beat of a program that allocates and frees in pairs, between whose calls its page is empty. */
+// @cold
+function warmBeat(page: usize): void {
+  heapBeat();
+  if (!HARDENED && (watching & WATCH_SOME) !== 0) sampleRenew(page);
 }
 
 /** A hardened heap does not hand out at once what was freed last. */
@@ -272,6 +301,7 @@ function localPush(page: usize, block: usize): void {
 export function heapBeat(): void {
   const beat: u32 = load32(heapBase, H_HEARTBEAT) + 1;
   store32(heapBase, H_HEARTBEAT, beat);
+  if (!HARDENED && (watching & WATCH_SOME) !== 0) sampleWarm(WARM_MAX - load32(heapBase, H_WARM));
   store32(heapBase, H_WARM, WARM_MAX);
   if ((beat & (TICK_BEATS - 1)) === 0) purgeTick();
 }
@@ -339,11 +369,6 @@ export function pageHolds(page: usize, p: usize): bool {
   return p >= load32(page, D_START) && p < load32(page, D_FRESH_END);
 }
 
-/** Blocks that a page has taken into use so far. */
-export function pageCapacity(page: usize): u32 {
-  return ((load32(page, D_FRESH_END) - load32(page, D_START)) / load32(page, D_BLOCK)) >>> 0;
-}
-
 const LIST_DAMAGED: u32 = 0xffffffff;
 
 /** Blocks on a list, all inside the page; more than `limit` means a cycle. O(blocks). */
@@ -387,7 +412,7 @@ function listForget(page: usize, list: u32): u32 {
 export function pageIsValid(page: usize): bool {
   const capacity: u32 = pageCapacity(page);
   const used: u32 = load32(page, D_USED);
-  if (used > capacity || load32(page, D_FRESH_END) > load32(page, D_END)) return false;
+  if (used > capacity || load32(page, D_FRESH_END) > pageEnd(page)) return false;
   if (load32(page, D_FRESH) > load32(page, D_FRESH_END)) return false;
   if ((load32(page, D_OWNER) & ~FLAGS) >>> 0 !== heapId) return false;
   const fresh: u32 = load32(page, D_FRESH_END) - load32(page, D_FRESH);

@@ -31,6 +31,7 @@ import {
   Q_FIRST,
   Q_LAST,
   QUEUE_SHIFT,
+  WATCH_LONG,
 } from "./layout.ts";
 import { heapBase, watching } from "./state.ts";
 
@@ -78,9 +79,9 @@ function queueDirect(queue: usize): void {
   }
 }
 
-/** What the direct entries of a queue lead to; to no page of its own while somebody watches. */
+/** What the direct entries of a queue lead to; to no page of its own on malloc's long way. */
 function directWanted(queue: usize): usize {
-  const first: usize = watching === 0 ? load32(queue, Q_FIRST) : 0;
+  const first: usize = (watching & WATCH_LONG) === 0 ? load32(queue, Q_FIRST) : 0;
   return first !== 0 ? first : heapBase + H_EMPTY;
 }
 

@@ -8,7 +8,16 @@ import { goodSize } from "./bins.ts";
 import { slicesWereZero } from "./commit.ts";
 import { countAdd } from "./counts.ts";
 import { descAt, pageOf } from "./desc.ts";
-import { load32, memoryCopy, memoryZero, mul32, mulOverflows, store8, store32 } from "./glue.ts";
+import {
+  errorRaise,
+  load32,
+  memoryCopy,
+  memoryZero,
+  mul32,
+  mulOverflows,
+  store8,
+  store32,
+} from "./glue.ts";
 import { hardAdmits, hardRefit, hardResizes } from "./hardened.ts";
 import { HARDENED } from "./hardening.ts";
 import {
@@ -20,6 +29,7 @@ import {
   FLAG_LARGE,
   FLAG_MEDIUM,
   FLAGS,
+  GUARD_MISUSED,
   MEDIUM_MAX,
   SIZE_MAX,
   SLICE_SHIFT,
@@ -29,7 +39,8 @@ import {
 } from "./layout.ts";
 import { mediumBlockOf, mediumResize } from "./medium.ts";
 import { pageLargeEnd } from "./page.ts";
-import { heapId } from "./state.ts";
+import { sampled } from "./sample.ts";
+import { heapId, watching } from "./state.ts";
 import { slicesAppend, slicesFree } from "./supply.ts";
 import { watchResize } from "./watch.ts";
 
@@ -66,7 +77,10 @@ function reallocAny(p: usize, size: usize, zero: bool): usize {
   if (HARDENED && p !== 0 && !hardAdmits(p)) return 0;
   const old: usize = p !== 0 ? blockSize(p) : 0;
   if (sizeFits(old, size)) return HARDENED ? hardRefit(p, size) : p;
-  if (p !== 0 && old === 0) return 0;
+  if (p !== 0 && old === 0) {
+    if (watching !== 0) errorRaise(GUARD_MISUSED, p);
+    return 0;
+  }
   if (old > SMALL_MAX && size > SMALL_MAX && resizeInPlace(p, old, size, zero)) {
     watchResize(p, old);
     return p;
@@ -79,7 +93,9 @@ function reallocMove(p: usize, old: usize, size: usize, zero: bool): usize {
   if (q === 0) return 0;
   if (size === 0) store8(q, 0, 0);
   if (zero && size > old) clearFrom(q, old, blockSize(q));
-  blockCopy(q, p, old < size ? old : size);
+  const kept: usize = old < size ? old : size;
+  if (q === sampled) memoryCopy(q, p, kept);
+  else blockCopy(q, p, kept);
   free(p);
   return q;
 }
@@ -93,7 +109,7 @@ export function clearFrom(q: usize, old: usize, size: usize): void {
 
 /**
  * Below some hundred bytes the call behind memory.copy costs more than a loop over words. It writes
- * up to 3 bytes more than it should, which only hardened blocks notice.
+ * up to 3 bytes more than it should, which only hardened and guarded blocks notice.
  */
 const COPY_LOOP_MAX: u32 = 128;
 

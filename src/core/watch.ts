@@ -11,7 +11,16 @@
  */
 import { SHARED } from "./atomics.ts";
 import { errorRaise } from "./glue.ts";
-import { ALLOCATED, FLAG_LARGE, FLAGS, FREED, PAGE_GONE, RESIZED } from "./layout.ts";
+import {
+  ALLOCATED,
+  FLAG_LARGE,
+  FLAGS,
+  FREED,
+  PAGE_GONE,
+  RESIZED,
+  WATCH_MALLOCS,
+  WATCH_TOLD,
+} from "./layout.ts";
 import { freeId, heapId, heapsMade, watching } from "./state.ts";
 import { heapIsOurs } from "./threads.ts";
 
@@ -40,7 +49,7 @@ export function watchSize(): u32 {
 /** A block that its user gets at p, of a request for `size` bytes. */
 // @cold
 export function watchMalloc(p: usize, size: u32): void {
-  if (held) return;
+  if (held || (watching & WATCH_MALLOCS) === 0) return;
   if (size < left) {
     left = left - size;
     return;
@@ -73,11 +82,11 @@ export function watchFreed(p: usize): void {
 // @cold
 export function watchResize(p: usize, from: u32): void {
   told = from;
-  if (watching !== 0) errorRaise(RESIZED, p);
+  if ((watching & WATCH_TOLD) !== 0) errorRaise(RESIZED, p);
 }
 
 /** A page that goes with all its blocks. */
 // @cold
 export function watchPageGone(page: usize): void {
-  if (watching !== 0) errorRaise(PAGE_GONE, page);
+  if ((watching & WATCH_TOLD) !== 0) errorRaise(PAGE_GONE, page);
 }

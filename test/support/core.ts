@@ -85,6 +85,8 @@ export interface CoreSubject {
   heap(offset: number): number;
   /** Every error that was raised: [code, size]. */
   errors: [number, number][];
+  /** What hears of an error first; true: then it is not counted among them. */
+  errorCall(code: number, value: number): boolean;
   /** Every call for pages: [operation, address, bytes], and what answers it: at first true. */
   pages: [number, number, number][];
   pageCall(operation: number, address: number, bytes: number): boolean;
@@ -179,6 +181,7 @@ export function coreOn(backEnd: BackEnd, source: MemorySource, hard?: HardSettin
 
 function coreStart(subject: CoreSubject): void {
   subject.errors = [];
+  subject.errorCall = () => false;
   subject.pages = [];
   subject.pageCall = () => true;
   subject.reports = [];
@@ -254,6 +257,7 @@ function hostOf(subject: CoreSubject): CoreHost {
       return subject.pageCall(operation, address >>> 0, bytes >>> 0) ? 1 : 0;
     },
     error: (code, size) => {
+      if (subject.errorCall(code >>> 0, size >>> 0)) return;
       subject.errors.push([code >>> 0, size >>> 0]);
     },
   };
