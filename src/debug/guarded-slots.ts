@@ -8,6 +8,7 @@
  * freed, so a freed block stays inaccessible for as long as possible: live + free = count.
  */
 import type { MemorySource, PageOperations } from "../memory/index.ts";
+import type { GuardTable } from "./guarded-table.ts";
 import type { BlockFacts, Damage } from "./mistakes.ts";
 import type { LateStack } from "./sites.ts";
 
@@ -18,6 +19,7 @@ const WATCHED = 64;
 
 /** A slot, and the block that it has or had. Kept in JavaScript, out of reach of stray writes. */
 export class GuardSlot implements BlockFacts {
+  readonly index: number;
   readonly from: number;
   readonly to: number;
   /** 0 = it never had a block. */
@@ -35,7 +37,8 @@ export class GuardSlot implements BlockFacts {
   /** When the block came or went: greater is later. */
   order = 0;
 
-  constructor(from: number, to: number) {
+  constructor(index: number, from: number, to: number) {
+    this.index = index;
     this.from = from;
     this.to = to;
   }
@@ -57,15 +60,25 @@ export class GuardSlots {
   readonly #source: MemorySource;
   readonly #pages: PageOperations;
   readonly #unit: number;
+  /** Where other threads look blocks up, if they can. */
+  readonly #table: GuardTable | undefined;
   readonly #free: GuardSlot[];
   /** Of the free slots, the one that is free for longest. */
   #oldest = 0;
   #live = 0;
+  #open = 0;
   #clock = 0;
 
   /** The range must be there, and belong to nobody else. Makes all of it inaccessible. */
-  constructor(source: MemorySource, pages: PageOperations, from: number, plan: SlotPlan) {
+  constructor(
+    source: MemorySource,
+    pages: PageOperations,
+    from: number,
+    plan: SlotPlan,
+    table?: GuardTable,
+  ) {
     this.#source = source;
+    this.#table = table;
     this.#pages = pages;
     this.#unit = pages.pageBytes;
     this.slotBytes = plan.slotBytes;
@@ -74,10 +87,17 @@ export class GuardSlots {
     const stride = plan.slotBytes + this.#unit;
     for (let index = 0; index < plan.count; index++) {
       const start = from + this.#unit + index * stride;
-      this.all.push(new GuardSlot(start, start + plan.slotBytes));
+      this.all.push(new GuardSlot(index, start, start + plan.slotBytes));
     }
     this.#free = [...this.all];
-    pages.protect(from, plan.bytes);
+    if (!pages.protect(from, plan.bytes)) {
+      throw new RangeError(`guarded: the system refuses guards over ${plan.bytes} bytes`);
+    }
+  }
+
+  /** Freed blocks that could not be made inaccessible. */
+  get open(): number {
+    return this.#open;
   }
 
   get live(): number {
@@ -108,6 +128,7 @@ export class GuardSlots {
       order,
     });
     this.#canaries(slot, (bytes, from, to) => bytes.fill(CANARY, from, to));
+    this.#table?.came(slot.index, ptr, size);
     return slot;
   }
 
@@ -115,11 +136,26 @@ export class GuardSlots {
   give(slot: GuardSlot): Damage | undefined {
     const found = this.damage(slot);
     slot.live = false;
+    this.#table?.went(slot.index);
     slot.order = ++this.#clock;
     this.#free[(this.#oldest + this.all.length - this.#live) % this.all.length] = slot;
     this.#live -= 1;
-    this.#pages.protect(slot.first, slot.last - slot.first);
+    if (!this.#pages.protect(slot.first, slot.last - slot.first)) this.#open += 1;
     return found;
+  }
+
+  /** Slots whose blocks threads without these guards have freed, as often as they did it. */
+  freedAfar(): GuardSlot[] {
+    const slots: GuardSlot[] = [];
+    for (const index of this.#table?.freedAfar() ?? []) slots.push(this.all[index] as GuardSlot);
+    return slots;
+  }
+
+  /** Bytes from an address to the end of the live block around it; 0 = there is none. */
+  sizeAt(address: number): number {
+    const slot = this.slotAt(address);
+    if (!slot?.live || address < slot.ptr || address > slot.ptr + slot.size) return 0;
+    return slot.ptr + slot.size - address;
   }
 
   /** What was written beside a live block, in its own pages, where no guard could see it. */

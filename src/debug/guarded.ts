@@ -1,22 +1,30 @@
 /** Allocations that end at inaccessible pages: the typed door. */
 import { checkAlignment, checkPointer, checkSize } from "../checks.ts";
+import type { HeapGuards } from "../core/contract.ts";
 import { SIZE_LIMIT } from "../errors.ts";
 import { Door } from "../layers/index.ts";
 import {
   type Fault,
   type FaultWatch,
-  faultsWatch,
   type MemorySource,
   osPages,
   type PageOperations,
-  withOsPages,
 } from "../memory/index.ts";
 import type { AllocatorLike } from "./backing.ts";
 import { type GuardedAbi, type GuardedCalls, gateOf, guardedAbi } from "./guarded-abi.ts";
+import {
+  alignedBelow,
+  type GuardedBelow,
+  type GuardRoom,
+  NATURAL,
+  roomTake,
+  sourceGuarding,
+} from "./guarded-below.ts";
 import type { Gate } from "./guarded-gate.ts";
 import { guardHit, guardSomewhere, guardWild } from "./guarded-mistakes.ts";
 import { type GuardedOptions, type GuardedSettings, guardedSettings } from "./guarded-options.ts";
-import { type GuardSlot, GuardSlots, slotsPlan } from "./guarded-slots.ts";
+import { type GuardSlot, GuardSlots, type SlotPlan, slotsPlan } from "./guarded-slots.ts";
+import { isTrap, linesOfUser, watchOpen } from "./guarded-traps.ts";
 import {
   type Damage,
   doubleFree,
@@ -30,16 +38,11 @@ import { MemoryMistake, type Report, reportsTell } from "./report.ts";
 import { gapsOf } from "./sample.ts";
 import { type Entry, StackTable } from "./sites.ts";
 
-/** What can be guarded: a heap, or anything with C's verbs whose memory is told as `source`. */
-export interface GuardedBelow extends AllocatorLike {
-  readonly source?: MemorySource;
-  /** C's functions, of a heap that has them in WebAssembly. */
-  readonly abi?: object;
-}
-
 export interface GuardedStats {
   /** Guarded blocks that are live. */
   blocks: number;
+  /** Freed blocks that the system did not make inaccessible. */
+  open: number;
   /** Allocations that were guarded. */
   guarded: number;
   /** Allocations whose turn it was, and that came too soon, found no slot, or fitted none. */
@@ -47,8 +50,6 @@ export interface GuardedStats {
   /** Bytes of memory that slots and guards take; most of them without physical memory. */
   bytes: number;
 }
-
-const NATURAL = 16;
 
 /**
  * An allocator that puts one block in so many beside an inaccessible page, and makes freed ones
@@ -78,7 +79,8 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
   readonly #below: GuardedBelow;
   readonly #settings: GuardedSettings;
   readonly #slots: GuardSlots;
-  readonly #raw: number;
+  /** With a table where a heap has made it, and chooses the sample. */
+  readonly #room: GuardRoom;
   readonly #stacks: StackTable;
   readonly #gap: () => number;
   readonly #watch: FaultWatch | undefined;
@@ -106,25 +108,42 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
     const plan = slotsPlan(settings.slots, settings.slotBytes, pages.pageBytes);
     this.#below = below;
     this.#settings = settings;
-    this.#raw = below.malloc(plan.bytes + pages.pageBytes);
-    if (this.#raw === 0)
-      throw new RangeError(`guarded: no memory for ${plan.bytes} bytes of slots`);
-    this.#from = Math.ceil(this.#raw / pages.pageBytes) * pages.pageBytes;
+    this.#room = roomTake(below, this.#offer(plan), pages.pageBytes);
+    const { from, table } = this.#room;
+    const chooses = table !== undefined;
+    this.#from = from;
     this.#bytes = plan.bytes;
-    this.#slots = new GuardSlots(source, pages, this.#from, plan);
-    this.#stacks = new StackTable(settings.stackTraceFrames);
-    this.#gap = gapsOf(settings.every, settings.seed);
+    this.#stacks = new StackTable(settings.stackTraceFrames, chooses ? HEAP_FRAMES : 0);
+    this.#gap = chooses ? () => Number.POSITIVE_INFINITY : gapsOf(settings.every, settings.seed);
     this.#turn = this.#gap() + 1;
     this.#atEnd = settings.place !== "start";
     const os = settings.faults ? osPages() : undefined;
     this.#base = os?.available ? os.addressOf(source.buffer) : 0;
-    this.#watch = settings.faults ? watchOpen(this.#base + this.#from, plan.bytes) : undefined;
+    try {
+      this.#slots = new GuardSlots(source, pages, from, plan, table);
+      this.#watch = settings.faults ? watchOpen(this.#base + from, plan.bytes) : undefined;
+    } catch (error) {
+      pages.unprotect(from, plan.bytes);
+      this.#room.give();
+      throw error;
+    }
     this.lies = { bytes: () => below.u8, u32: () => below.u32 };
-    const abi = guardedAbi(this.#now());
-    this.#gate = gateOf(below.abi, abi);
+    this.#gate = chooses ? undefined : gateOf(below.abi, guardedAbi(this.#now()));
     this.#gate?.turn(this.#turn);
-    this.#gate?.range(this.#from, this.#bytes);
-    this.abi = (this.#gate?.functions as GuardedAbi | undefined) ?? guardedAbi(this);
+    this.#gate?.range(from, this.#bytes);
+    const functions = chooses ? below.abi : this.#gate?.functions;
+    this.abi = (functions as GuardedAbi | undefined) ?? guardedAbi(this);
+  }
+
+  /** What a heap calls, from inside its own functions. */
+  #offer({ bytes, count }: SlotPlan): HeapGuards {
+    const { every, seed } = this.#settings;
+    const take = (size: number, alignment: number): number =>
+      this.#guard(take, Math.max(alignment, this.#alignment()), size);
+    const freed = (ptr: number): void => this.#freed(freed, ptr);
+    const misused = (ptr: number): void => void this.#blockAt("realloc", misused, ptr);
+    const sizeAt = (ptr: number): number => this.#slots.sizeAt(ptr);
+    return { every, seed, bytes, count, take, freed, misused, sizeAt };
   }
 
   /** A block of at least `size` bytes, aligned to 16; 0 = out of memory. */
@@ -163,10 +182,14 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
     checkSize(size, "size");
     const block = this.#blockAt("realloc", this.realloc, ptr);
     if (!block) return 0;
+    // Before anything has changed, since it may throw.
+    if (this.#slots.damage(block))
+      this.#tell(this.#damage(block, this.#stacks.capture(this.realloc)));
     const to = this.malloc(size);
     if (to === 0) return 0;
     this.u8.copyWithin(to, ptr, ptr + Math.min(block.size, size));
-    this.#give(block, this.realloc);
+    block.freedBy = this.#stacks.take(this.realloc);
+    this.#slots.give(block);
     return to;
   }
 
@@ -177,8 +200,12 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
       return;
     }
     checkPointer(ptr);
-    const block = this.#blockAt("free", this.free, ptr);
-    if (block) this.#give(block, this.free);
+    this.#freed(this.free, ptr);
+  }
+
+  #freed(entry: Entry, ptr: number): void {
+    const block = this.#blockAt("free", entry, ptr);
+    if (block) this.#give(block, entry);
   }
 
   /** Bytes that the block at ptr can hold: of a guarded one, what was asked for. */
@@ -224,6 +251,7 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
 
   /** Reports accesses that went through a guard, and what was written beside live blocks. */
   check(): void {
+    this.#afarRead();
     this.#faultsRead(this.check);
     const damaged = this.#slots.all.filter((slot) => slot.live);
     const stack = this.#stacks.capture(this.check);
@@ -232,8 +260,10 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
 
   /** Figures as they are now. */
   stats(): GuardedStats {
+    this.#afarRead();
     return {
       blocks: this.#slots.live,
+      open: this.#slots.open,
       guarded: this.#guarded,
       missed: this.#missed,
       bytes: this.#bytes,
@@ -243,13 +273,16 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
   /** check; then the slots go back to the allocator below, with all blocks that are in them. */
   deinit(): void {
     if (this.#bytes === 0) return;
-    this.check();
-    this.#turn = Number.POSITIVE_INFINITY;
-    this.#watch?.stop();
-    this.#bytes = 0;
-    this.#gate?.range(0, 0);
-    this.#slots.end();
-    this.#below.free(this.#raw);
+    try {
+      this.check();
+    } finally {
+      this.#turn = Number.POSITIVE_INFINITY;
+      this.#watch?.stop();
+      this.#bytes = 0;
+      this.#gate?.range(0, 0);
+      this.#slots.end();
+      this.#room.give();
+    }
   }
 
   [Symbol.dispose](): void {
@@ -293,6 +326,7 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
   #guard(entry: Entry, alignment: number, size: number): number {
     this.#turn = this.#gap() + 1;
     if (this.#watch?.pending) this.#faultsRead(entry);
+    this.#afarRead();
     const slot = this.#isDue() ? this.#slots.take(size, alignment, this.#atEnd) : undefined;
     if (!slot) {
       this.#missed += 1;
@@ -341,6 +375,15 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
     if (damage) this.#tell([this.#damaged(slot, damage, slot.freed)]);
   }
 
+  /** Blocks that threads without these guards have freed; who it was is not known. */
+  #afarRead(): void {
+    for (const slot of this.#slots.freedAfar()) {
+      if (!slot.live) this.#tell([doubleFree(this.#stacks, slot, 0)]);
+      const damage = slot.live ? this.#slots.give(slot) : undefined;
+      if (damage) this.#tell([this.#damaged(slot, damage, 0)]);
+    }
+  }
+
   #damage(slot: GuardSlot, stack: number): Report[] {
     const damage = this.#slots.damage(slot);
     return damage ? [this.#damaged(slot, damage, stack)] : [];
@@ -375,31 +418,8 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
   }
 }
 
-/** What V8 throws for a fault in WebAssembly code, the same as for an access behind the end. */
-function isTrap(error: unknown): error is Error {
-  if (!(error instanceof Error) || error.name !== "RuntimeError") return false;
-  return /memory access out of bounds/.test(error.message);
-}
-
-/** Node's own frames tell the user nothing. */
-function linesOfUser({ stack = "" }: Error): string {
-  return stack
-    .split("\n")
-    .filter((line) => !/[( ]node:/.test(line))
-    .join("\n");
-}
-
-function watchOpen(address: number, bytes: number): FaultWatch {
-  const watch = faultsWatch(address, bytes);
-  if (watch.available) return watch;
-  throw new RangeError(`guarded: faults: true is not possible: ${watch.missing}`);
-}
-
-function alignedBelow(below: GuardedBelow, alignment: number, size: number): number {
-  if (below.memalign) return below.memalign(alignment, size);
-  if (alignment <= NATURAL) return below.malloc(size);
-  throw new TypeError("guarded: the allocator has no memalign");
-}
+/** Frames of the heap that lie between its functions and the guards. */
+const HEAP_FRAMES = 16;
 
 /**
  * Guards a sample of an allocator's blocks, or all of them, by inaccessible pages.
@@ -417,16 +437,4 @@ export function guarded(allocator: GuardedBelow, options: GuardedOptions = {}): 
   const source = options.source ?? allocator?.source;
   if (!source) throw new TypeError("guarded needs a heap, or an allocator and its source");
   return new GuardedAllocator(allocator, sourceGuarding(source), settings);
-}
-
-/** Growth that this module does not see would undo guards made by mprotect. */
-function sourceGuarding(source: MemorySource): MemorySource {
-  const os = osPages();
-  const own = source.pages !== undefined;
-  if (!own && os.available && os.guardKind === "mprotect") {
-    throw new RangeError("guarded: this kernel needs a heap made with release: true");
-  }
-  const able = withOsPages(source);
-  if (able.capabilities.canProtect) return able;
-  throw new RangeError(`guarded: pages of this ${source.kind} cannot be made inaccessible`);
 }

@@ -13,8 +13,9 @@ export {
 export type { DeferredFree } from "./deferred.ts";
 export { failAfter, failing, failRandomly } from "./failing.ts";
 export type { Place } from "./frames.ts";
-export { type GuardedAllocator, type GuardedBelow, type GuardedStats, guarded } from "./guarded.ts";
+export { type GuardedAllocator, type GuardedStats, guarded } from "./guarded.ts";
 export type { GuardedAbi } from "./guarded-abi.ts";
+export type { GuardedBelow } from "./guarded-below.ts";
 export type { GuardedOptions } from "./guarded-options.ts";
 export { DebugHeap } from "./heaps.ts";
 export type { DebugOptions } from "./options.ts";

@@ -65,6 +65,7 @@ export class LateStack {
 /** Nodes of the trie in words, found by an open-addressed table of parent, file and position. */
 export class StackTable implements Stacks {
   readonly #limit: number;
+  readonly #reach: number;
   readonly #urls = new Map<string, Url>();
   #parents = new Uint32Array(FIRST_NODES);
   #urlOf = new Uint32Array(FIRST_NODES);
@@ -76,9 +77,13 @@ export class StackTable implements Stacks {
   /** Only ever one: defining `stack` on a new object costs an eighth of a capture. */
   readonly #holder: { stack?: number } = {};
 
-  /** @param limit The most frames that a stack keeps; 0 keeps none and costs nothing. */
-  constructor(limit: number) {
+  /**
+   * @param limit The most frames that a stack keeps; 0 keeps none and costs nothing.
+   * @param between Frames of this package that may lie between an entry and its caller.
+   */
+  constructor(limit: number, between = 0) {
     this.#limit = limit;
+    this.#reach = limit + between;
     this.#prepare = (_, sites) => this.#intern(sites);
   }
 
@@ -87,7 +92,7 @@ export class StackTable implements Stacks {
     if (this.#limit === 0) return 0;
     if (ownFolder === null) return this.internText(new Error().stack ?? "", entry.name);
     const { stackTraceLimit, prepareStackTrace } = Error;
-    Error.stackTraceLimit = this.#limit;
+    Error.stackTraceLimit = this.#reach;
     Error.prepareStackTrace = this.#prepare;
     Error.captureStackTrace(this.#holder, entry);
     const id = this.#holder.stack as number;
@@ -100,7 +105,7 @@ export class StackTable implements Stacks {
   take(entry: Entry): LateStack {
     if (this.#limit === 0 || ownFolder === null) return new LateStack(this.capture(entry));
     const { stackTraceLimit } = Error;
-    Error.stackTraceLimit = this.#limit;
+    Error.stackTraceLimit = this.#reach;
     const holder: { stack?: number } = {};
     Error.captureStackTrace(holder, entry);
     Error.stackTraceLimit = stackTraceLimit;
@@ -138,9 +143,12 @@ export class StackTable implements Stacks {
 
   #intern(sites: NodeJS.CallSite[]): number {
     let node = 0;
+    let left = this.#limit;
     for (const site of sites) {
       const url = this.#url(site.getScriptNameOrSourceURL() ?? siteName(site));
-      if (!url.hidden) node = this.#child(node, url, site.getPosition(), site);
+      if (url.hidden) continue;
+      node = this.#child(node, url, site.getPosition(), site);
+      if (--left === 0) break;
     }
     return node;
   }

@@ -205,7 +205,7 @@ test("a slot that a fault has opened is not closed under the block that has it n
 });
 
 test("without the handler an access of JavaScript ends the process", { skip }, () => {
-  const run = scene("heap.u8[allocate(16) + 16] = 1; console.log('survived');", "");
+  const run = scene("const p = allocate(16); heap.u8[p + 16] = 1; console.log('survived');", "");
   assert.deepEqual([run.signal, run.stdout], ["SIGSEGV", ""]);
 });
 
@@ -239,6 +239,35 @@ test("in a Worker the same", { skip: skipTrapFaults }, (t) => {
   );
   const said = "write past the end of the block of 32 bytes at P: at offset 32";
   assert.deepEqual(lines(run), [said, said]);
+});
+
+test("other threads free guarded blocks, and know their sizes", { skip }, () => {
+  const worker = `
+    import("terrane").then(({ attachHeap }) => {
+      const { workerData, parentPort } = process.getBuiltinModule("node:worker_threads");
+      const heap = attachHeap(workerData.handle);
+      const [first, second] = workerData.ptrs;
+      const sizes = [heap.usableSize(first), heap.usableSize(first + 90)];
+      const moved = heap.realloc(second, 300);
+      heap.free(first);
+      heap.free(first);
+      parentPort.postMessage([...sizes, heap.u8[moved], heap.usableSize(first)]);
+    });`;
+  const run = child(
+    `import { createHeap } from "terrane";
+     import { guarded } from "terrane/debug";
+     import { Worker } from "node:worker_threads";
+     const heap = createHeap({ shared: true, release: true });
+     const reports = [];
+     const door = guarded(heap, { every: 1, onReport: (r) => reports.push(r.code) });
+     const ptrs = [heap.malloc(100), heap.malloc(50)];
+     heap.u8[ptrs[1]] = 77;
+     const data = { handle: heap.handle(), ptrs };
+     new Worker(${JSON.stringify(worker)}, { eval: true, workerData: data })
+       .on("error", (e) => console.log(e))
+       .on("message", (said) => console.log(said.join(), door.stats().blocks, reports.join()));`,
+  );
+  assert.deepEqual(lines(run), ["100,10,77,0 0 ERR_DOUBLE_FREE"]);
 });
 
 test("faults: true says what is missing where there is no handler", { skip }, () => {

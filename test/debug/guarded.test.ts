@@ -366,6 +366,96 @@ for (const [name, create] of backs) {
   });
 }
 
+test("the heap's own functions know guarded blocks, and its memory is whole after all", {
+  skip,
+}, () => {
+  const { heap, door, messages } = watched({ place: "end" });
+  const ptr = heap.malloc(64);
+  assert.ok(door.isGuarded(ptr));
+  assert.equal(heap.usableSize(ptr), 64);
+  assert.equal(heap.usableSize(ptr + 60), 4);
+  assert.ok(heap.contains(ptr));
+  heap.u8.fill(5, ptr, ptr + 64);
+  const moved = heap.realloc(ptr, 200);
+  assert.ok(door.isGuarded(moved) && moved !== ptr);
+  assert.ok(heap.u8.subarray(moved, moved + 64).every((byte) => byte === 5));
+  heap.free(moved);
+  assert.equal(heap.contains(moved), false);
+  heap.free(moved);
+  heap.free(moved + 16);
+  assert.equal(heap.abi.realloc(moved, 10), 0);
+  assert.deepEqual(
+    messages().map((text) => text.replaceAll(/ at 0x.*$| of 0x[^,]*/g, "")),
+    [
+      "ERR_DOUBLE_FREE double free of the block of 200 bytes",
+      "ERR_INTERIOR_POINTER free, 16 bytes into the block of 200 bytes",
+      "ERR_USE_AFTER_FREE realloc of the block of 200 bytes",
+    ],
+  );
+  const view = heap.allocArray(Uint32Array, 10);
+  assert.ok(door.isGuarded(view.ptr));
+  heap.free(view.ptr);
+  assert.equal(door.stats().blocks, 0);
+  door.deinit();
+  assert.equal(door.isGuarded(heap.malloc(64)), false);
+});
+
+test("a heap beside the first, and a second door, get along without", { skip }, () => {
+  const { heap, door } = watched();
+  const beside = heap.newHeap();
+  assert.equal(door.isGuarded(beside.malloc(64)), false);
+  beside.destroy();
+  const second = guarded(heap, { every: 1, slots: 4 });
+  const ptr = second.malloc(64);
+  assert.ok(second.isGuarded(ptr) && !door.isGuarded(ptr));
+  second.free(ptr);
+  second.deinit();
+  door.deinit();
+  assert.equal(heap.stats().blocks, 0);
+});
+
+test("statistics and a sampler hear of the blocks that are not guarded", { skip }, () => {
+  const heap = createHeap({ release: true, statsLevel: 1 });
+  const { door } = watched({ every: 3, slots: 500, mostPerSecond: 0 }, heap);
+  const live = () => heap.stats().sizes?.normal.blocks.current ?? 0;
+  const before = live();
+  const ptrs = Array.from({ length: 600 }, () => heap.malloc(48));
+  const own = ptrs.filter((ptr) => !door.isGuarded(ptr)).length;
+  assert.ok(own > 300 && own < 500, `${own} of 600`);
+  assert.equal(live() - before, own);
+  for (const ptr of ptrs) heap.free(ptr);
+  assert.equal(live(), before);
+  door.deinit();
+});
+
+test("what cannot begin leaves nothing behind", { skip }, () => {
+  const heap = createHeap({ release: true });
+  const { arch } = process;
+  Object.defineProperty(process, "arch", { value: "riscv64" });
+  assert.throws(() => guarded(heap, { faults: true }), { name: "RangeError" });
+  Object.defineProperty(process, "arch", { value: arch });
+  assert.equal(heap.stats().blocks, 0);
+  assert.throws(() => guarded(heap, { slots: 65_536, slotBytes: 2 ** 20 }), {
+    name: "RangeError",
+    message: /^guarded: slots and guards would take 6\d+ bytes, more than 2 GiB$/,
+  });
+  const door = guarded(heap, { every: 1 });
+  assert.ok(door.isGuarded(heap.malloc(10)));
+  door.deinit();
+});
+
+test("reports that are thrown leave blocks and guards as they should be", { skip }, () => {
+  const { heap, door, wasm } = watched({ place: "end", onReport: "throw" });
+  const ptr = door.malloc(20);
+  heap.u8[ptr + 20] = 1;
+  assert.throws(() => door.realloc(ptr, 100), { code: "ERR_WRITE_PAST_END" });
+  assert.equal(door.stats().blocks, 1, "the block is where it was");
+  assert.throws(() => door.deinit(), { code: "ERR_WRITE_PAST_END" });
+  door.deinit();
+  assert.equal(heap.stats().blocks, 0);
+  assert.equal(wasm.load(ptr + 16) & 0xff, 0);
+});
+
 interface Caller {
   get(size: number): number;
   put(ptr: number): void;
