@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { type GuardedOptions, guarded } from "#dist/debug/index.js";
 import { createHeap } from "#dist/index.js";
 import { osPages } from "#dist/memory/index.js";
-import { type Allocator, allocatorNamed, type Mode } from "./allocators.ts";
+import type { Allocator, Mode } from "./allocators.ts";
 import { roundsAsked } from "./driver.ts";
 import { programs, programTime } from "./guarded-programs.ts";
 import { measure } from "./measure.ts";
@@ -17,23 +17,27 @@ import { geometricMean, median } from "./stats.ts";
 
 const WORKLOADS = ["cfrac", "larson", "replace_1000", "alloc_test"];
 
-function guardedAllocator(name: string, mode: string, options: GuardedOptions): Allocator {
+/**
+ * A heap that can release, with guards or without. From JavaScript its own functions are called,
+ * which serve guarded blocks as the door's do.
+ */
+function heapAllocator(name: string, mode: string, options?: GuardedOptions): Allocator {
   return {
     name,
     modes: ["js", "wasm"],
     available: true,
     instantiate: async () => {
       const heap = createHeap({ release: true });
-      const door = guarded(heap, { seed: 1, onReport: "throw", ...options });
+      if (options) guarded(heap, { seed: 1, onReport: "throw", ...options });
       const typed = {
-        malloc: (size: number) => door.malloc(size),
-        free: (block: number) => door.free(block),
-        realloc: (block: number, size: number) => door.realloc(block, size),
-        calloc: (count: number, size: number) => door.calloc(count, size),
-        memalign: (alignment: number, size: number) => door.memalign(alignment, size),
+        malloc: (size: number) => heap.malloc(size),
+        free: (block: number) => heap.free(block),
+        realloc: (block: number, size: number) => heap.realloc(block, size),
+        calloc: (count: number, size: number) => heap.calloc(count, size),
+        memalign: (alignment: number, size: number) => heap.memalign(alignment, size),
       };
       if (mode === "js") return { memory: heap.source, exports: typed };
-      return { memory: heap.memory as WebAssembly.Memory, exports: door.abi };
+      return { memory: heap.memory as WebAssembly.Memory, exports: heap.abi };
     },
   };
 }
@@ -44,12 +48,8 @@ const guards: Record<string, GuardedOptions> = {
   "1/1000, no limit": { mostPerSecond: 0 },
 };
 
-/** The bare heap in each mode, and its guarded ones. */
-const bare: Record<string, string> = { js: "terrane-typed", wasm: "terrane" };
-
 function subjectOf(name: string, mode: string): Allocator {
-  const options = guards[name];
-  return options ? guardedAllocator(name, mode, options) : allocatorNamed(bare[mode] as string);
+  return heapAllocator(name, mode, guards[name]);
 }
 
 function milliseconds(before: NodeJS.CpuUsage): number {

@@ -24,6 +24,9 @@ export class Guarding {
   readonly watch: number;
   readonly #place: Place;
   readonly #guards: HeapGuards;
+  /** What the core was told. */
+  #every = 0;
+  #begun = 0;
 
   /** Undefined: memory is out. */
   static begin(place: Place, guards: HeapGuards): Guarding | undefined {
@@ -37,7 +40,7 @@ export class Guarding {
   }
 
   private constructor(place: Place, guards: HeapGuards, address: number) {
-    const { core, arena } = place;
+    const { arena } = place;
     this.#place = place;
     this.#guards = guards;
     this.watch = guards.every < EACH_MAX ? L.WATCH_EACH : L.WATCH_SOME;
@@ -48,7 +51,7 @@ export class Guarding {
     words[(table + L.GUARDS_COUNT) >>> 2] = guards.count;
     words[(pageOf(words, arena, address) + L.D_GUARDS) >>> 2] = table;
     blocksPark(words, arena, place.ticket());
-    core.sampleBegin(guards.every, spread(guards.seed));
+    this.#begin();
   }
 
   has(ptr: number): boolean {
@@ -58,7 +61,16 @@ export class Guarding {
   /** The core asks for a block of so many bytes; one of none could not be resized. */
   due(size: number): void {
     const { core } = this.#place;
-    core.sampleAnswer(this.#guards.take(Math.max(size, 1), core.sampleAlignment() >>> 0));
+    const ptr = this.#guards.take(Math.max(size, 1), core.sampleAlignment() >>> 0);
+    if (this.#guards.every !== this.#every) this.#begin();
+    core.sampleAnswer(ptr);
+  }
+
+  #begin(): void {
+    const { every, seed } = this.#guards;
+    this.#every = every;
+    this.#place.core.sampleBegin(every, spread(seed + this.#begun));
+    this.#begun += 1;
   }
 
   freed(ptr: number): void {

@@ -121,7 +121,7 @@ export interface HardCoreExports extends CoreExports {
 
 /** Who serves a sample of a heap's allocations. */
 export interface HeapGuards {
-  /** One allocation in so many is offered, on average; 1 to 2^30. */
+  /** One allocation in so many is offered, on average; asked again after each. 1 to 2^30. */
   readonly every: number;
   /** Makes the same offers to the same allocations. */
   readonly seed: number;

@@ -211,6 +211,7 @@ export function sampleWarm(count: u32): void {
 /** Sends an empty page to the generic path if a sample is late: as if it had just been made. */
 // @cold
 export function sampleRenew(page: usize): void {
+  if (left > 0) return;
   const more: i32 = unspent(page);
   if (left + more > 0) return;
   left = left + more;

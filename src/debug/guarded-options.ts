@@ -25,7 +25,7 @@ export type GuardedSettings = Required<{
 }>;
 
 /** A guarded block costs two system calls, a page fault and two stacks: 10 to 75 microseconds. */
-const MOST_PER_SECOND = 500;
+const MOST_PER_SECOND = 200;
 const SLOT_LIMIT = 2 ** 20;
 
 /** Every option of guarded. */
@@ -40,8 +40,8 @@ export const guardedOptions: OptionRow[] = [
   {
     name: "mostPerSecond",
     type: "number",
-    default: "500; none if `every` is 1",
-    text: "Lets a turn go by so soon after another: a bound on the cost. 0 = no limit.",
+    default: "200; none if `every` is 1",
+    text: "Lets turns go by that come too soon after another: a bound on the cost. 0 = no limit.",
     refuse: (value) => wrongWhole("mostPerSecond", value, 0, 1e6),
   },
   {

@@ -23,6 +23,7 @@ import {
 import type { Gate } from "./guarded-gate.ts";
 import { guardHit, guardSomewhere, guardWild } from "./guarded-mistakes.ts";
 import { type GuardedOptions, type GuardedSettings, guardedSettings } from "./guarded-options.ts";
+import { Pace } from "./guarded-pace.ts";
 import { type GuardSlot, GuardSlots, type SlotPlan, slotsPlan } from "./guarded-slots.ts";
 import { isTrap, linesOfUser, watchOpen } from "./guarded-traps.ts";
 import {
@@ -83,6 +84,7 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
   readonly #room: GuardRoom;
   readonly #stacks: StackTable;
   readonly #gap: () => number;
+  readonly #pace: Pace;
   readonly #watch: FaultWatch | undefined;
   /** What WebAssembly calls; undefined where the functions below are not WebAssembly. */
   readonly #gate: Gate | undefined;
@@ -96,8 +98,6 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
   #from: number;
   #bytes: number;
   #atEnd = true;
-  /** When the next block may be guarded, on the clock of `performance`. */
-  #due = 0;
   #guarded = 0;
   #missed = 0;
 
@@ -108,6 +108,7 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
     const plan = slotsPlan(settings.slots, settings.slotBytes, pages.pageBytes);
     this.#below = below;
     this.#settings = settings;
+    this.#pace = new Pace(settings.every, settings.mostPerSecond);
     this.#room = roomTake(below, this.#offer(plan), pages.pageBytes);
     const { from, table } = this.#room;
     const chooses = table !== undefined;
@@ -137,13 +138,25 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
 
   /** What a heap calls, from inside its own functions. */
   #offer({ bytes, count }: SlotPlan): HeapGuards {
-    const { every, seed } = this.#settings;
+    const { seed } = this.#settings;
+    const pace = this.#pace;
     const take = (size: number, alignment: number): number =>
       this.#guard(take, Math.max(alignment, this.#alignment()), size);
     const freed = (ptr: number): void => this.#freed(freed, ptr);
     const misused = (ptr: number): void => void this.#blockAt("realloc", misused, ptr);
     const sizeAt = (ptr: number): number => this.#slots.sizeAt(ptr);
-    return { every, seed, bytes, count, take, freed, misused, sizeAt };
+    return {
+      seed,
+      bytes,
+      count,
+      get every() {
+        return pace.every;
+      },
+      take,
+      freed,
+      misused,
+      sizeAt,
+    };
   }
 
   /** A block of at least `size` bytes, aligned to 16; 0 = out of memory. */
@@ -323,11 +336,10 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
     };
   }
 
+  /** A guarded block; 0 = it is too soon, or no slot has room. */
   #guard(entry: Entry, alignment: number, size: number): number {
     this.#turn = this.#gap() + 1;
-    if (this.#watch?.pending) this.#faultsRead(entry);
-    this.#afarRead();
-    const slot = this.#isDue() ? this.#slots.take(size, alignment, this.#atEnd) : undefined;
+    const slot = this.#pace.isDue() ? this.#slotTake(entry, alignment, size) : undefined;
     if (!slot) {
       this.#missed += 1;
       return 0;
@@ -338,14 +350,10 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
     return slot.ptr;
   }
 
-  /** Whether the last guarded block is old enough for another. */
-  #isDue(): boolean {
-    const { mostPerSecond } = this.#settings;
-    if (mostPerSecond === 0) return true;
-    const now = performance.now();
-    if (now < this.#due) return false;
-    this.#due = now + 1000 / mostPerSecond;
-    return true;
+  #slotTake(entry: Entry, alignment: number, size: number): GuardSlot | undefined {
+    if (this.#watch?.pending) this.#faultsRead(entry);
+    this.#afarRead();
+    return this.#slots.take(size, alignment, this.#atEnd);
   }
 
   #reallocBelow(ptr: number, size: number): number {

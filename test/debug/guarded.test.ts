@@ -141,7 +141,7 @@ test("no more than so many in a second are guarded", { skip }, () => {
   const seconds = (performance.now() - from) / 1000;
   const { guarded: count, missed } = door.stats();
   assert.ok(count >= 1 && count <= 1 + Math.ceil(seconds));
-  assert.ok(count + missed > 800);
+  assert.ok(missed > 5 && count + missed < 500, "those that come too soon become rarer");
 });
 
 test("what a free finds: twice, inside, elsewhere", { skip }, () => {
