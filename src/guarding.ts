@@ -88,6 +88,8 @@ export class Guarding {
   end(): void {
     const words = this.#place.words();
     words[(pageOf(words, this.#place.arena, this.seat.address) + L.D_GUARDS) >>> 2] = 0;
+    // Another block may lie where the last sample was.
+    this.#place.core.sampleBegin(1, 0);
     this.#place.core.free(this.seat.address);
   }
 }

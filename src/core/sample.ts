@@ -63,6 +63,7 @@ let answer: u32 = 0;
 export function sampleBegin(each: u32, seed: u32): void {
   every = each;
   random = seed;
+  sampled = 0;
   due = 0;
   left = gapDraw();
 }

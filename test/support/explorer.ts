@@ -152,7 +152,7 @@ export abstract class Explorer<P extends S.ProgramOf<never>> {
     this.#set(S.COMMAND, (this.#sequence << 8) | (phase << 4) | role);
     Atomics.notify(this.ctl, S.COMMAND);
     for (let have = 0; have < answers; have = Atomics.load(this.ctl, S.ANSWERS)) {
-      const waited = Atomics.wait(this.ctl, S.ANSWERS, have, 20000);
+      const waited = Atomics.wait(this.ctl, S.ANSWERS, have, 60000);
       if (waited === "timed-out") throw new Error("the threads do not come to an end");
     }
     if (Atomics.load(this.ctl, S.FAILED) !== 0) throw new Error(this.#failure());
