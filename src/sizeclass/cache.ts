@@ -21,6 +21,7 @@ import {
 } from "./layout.ts";
 import { lockLeave, lockTake } from "./lock.ts";
 import { chunksGive, chunksRoom, chunksTake, latePush } from "./region.ts";
+import { regionClass } from "./regions.ts";
 import { regionRelease, releaseMaybe } from "./release.ts";
 import { scale } from "./space.ts";
 import {
@@ -33,6 +34,7 @@ import {
   control,
   infoOf,
   mapRegions,
+  regionShift,
 } from "./state.ts";
 
 /** A chunk of a class, or 0. */
@@ -113,16 +115,23 @@ function regionTell(cls: u32): void {
   errorRaise(REGION_FULL + cls, 0);
 }
 
-/** The newest half goes back; the older chunks stay to be taken. */
+/**
+ * The newest half goes back; the older chunks stay to be taken. A chunk whose region went with them
+ * was free before.
+ */
 function chunkPushDrained(cls: u32, compact: u32): void {
   const at: usize = cache + cls * 8;
   const bound: u32 = load32(infoOf(cls), R_HINT) * 2;
   store32(at, K_BOUND, bound);
   const found: u32 = load32(at, K_COUNT) < bound ? NONE : drain(cache, cls, bound >>> 1);
-  const count: u32 = load32(at, K_COUNT);
-  store32(cacheStacks + scale(cls, cacheShift) + count * 4, 0, compact);
-  store32(at, K_COUNT, count + 1);
-  if (found !== NONE) foundTell(cls, found);
+  if (mapRegions !== 0 && regionClass(compact >>> (regionShift - 4)) !== cls) {
+    foundTell(cls, compact);
+  } else {
+    const count: u32 = load32(at, K_COUNT);
+    store32(cacheStacks + scale(cls, cacheShift) + count * 4, 0, compact);
+    store32(at, K_COUNT, count + 1);
+    if (found !== NONE) foundTell(cls, found);
+  }
 }
 
 /** What drain found besides a chunk that was free twice. */

@@ -20,7 +20,7 @@
  *   | (unused) |          |           | regions|       |         |                     |
  *   +----------+----------+-----------+--------+-------+---------+---------------------+
  *
- *   on demand: a map has a word a region, its class and how many regions the class had before
+ *   on demand: a map has a word a region, its class and how many regions the class has before it
  *   control                                space, large
  *   +--------+-------+---------+-----+     +----------+-------+-------+----------+----------+---
  *   | words, | caches| bitmaps | map | gap | region of| array | large | region of| region of|
@@ -85,6 +85,9 @@ export const SEATS_MAX: u32 = 64;
 
 export const NEVER: u32 = 0xffffffff;
 
+/** In the map: a region that is no class's any more, and whose pages are still marked. */
+export const GOING: u32 = 256;
+
 /*
  * ---- region info: 128 bytes --------------------------------------------------------------------
  *
@@ -96,7 +99,7 @@ export const REGION_SIZE: u32 = 128;
 export const R_LOCK: u32 = 0;
 /** Entries of the free array. */
 export const R_FREED: u32 = 4;
-/** Units of chunks that were ever put on the free array. */
+/** Units of chunks that there are: put on the free array once, in regions that have not gone. */
 export const R_ALLOCATED: u32 = 8;
 /** Units that are mapped for chunks, and for metadata. */
 export const R_MAPPED_USER: u32 = 12;

@@ -246,10 +246,10 @@ export class Primary {
     this.#parts.core.locksLeaveAll();
   }
 
-  /** Figures of the classes that have anything mapped. */
+  /** Figures of the classes that have anything mapped, or had before a release gave it back. */
   stats(): RegionStats[] {
     const all = Array.from({ length: this.map.classes - 1 }, (_, i) => this.#stats(i + 1));
-    return all.filter((one) => one.mappedBytes > 0);
+    return all.filter((one) => one.mappedBytes > 0 || one.releases > 0);
   }
 
   /** What `stats` says, in the format of LLVM. */
@@ -262,7 +262,8 @@ export class Primary {
     const name = `SizeClassAllocator${this.onDemand ? 32 : 64}`;
     const remains = sum(inUse);
     const head = `Stats: ${name}: ${mapped}M mapped in ${allocations} allocations; `;
-    return `${head}remains ${remains}\n${all.map((one) => this.#line(one)).join("")}`;
+    const lines = all.filter((one) => one.mappedBytes > 0).map((one) => this.#line(one));
+    return `${head}remains ${remains}\n${lines.join("")}`;
   }
 
   /** Whether every count and every list is as it must be. Of use while no thread works. */

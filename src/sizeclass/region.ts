@@ -23,7 +23,14 @@ import {
   R_REACH,
   R_UNITS,
 } from "./layout.ts";
-import { bitsBytes, chunkCount, compactIsChunk, regionAdd, regionOrdinal } from "./regions.ts";
+import {
+  bitsBytes,
+  chunkCount,
+  compactIsChunk,
+  regionAdd,
+  regionClass,
+  regionOrdinal,
+} from "./regions.ts";
 import { alignUp, spaceMap, unscale } from "./space.ts";
 import {
   arrayAt,
@@ -183,7 +190,7 @@ export function chunksMend(cls: u32): void {
   const freed: u32 = load32(info, R_FREED);
   let end: u32 = load32(info, R_ALLOCATED);
   for (let i: u32 = 0; i < freed; i++) {
-    const behind: u32 = unitsBehind(info, load32(arrayAt(cls) + i * 4, 0));
+    const behind: u32 = unitsBehind(cls, load32(arrayAt(cls) + i * 4, 0));
     if (behind > end) end = behind;
   }
   store32(info, R_ALLOCATED, end);
@@ -191,9 +198,11 @@ export function chunksMend(cls: u32): void {
 }
 
 /** How many units of chunks a class has at least, if it has this one. */
-function unitsBehind(info: usize, compact: u32): u32 {
+function unitsBehind(cls: u32, compact: u32): u32 {
+  const info: usize = infoOf(cls);
   if (mapRegions === 0) return compact + load32(info, R_UNITS);
-  return (regionOrdinal(compact >>> (regionShift - 4)) + 1) * load32(info, R_REACH);
+  const index: u32 = compact >>> (regionShift - 4);
+  return regionClass(index) === cls ? (regionOrdinal(index) + 1) * load32(info, R_REACH) : 0;
 }
 
 /** Fisher and Yates over `count` words, from a linear congruential generator; its last state. */

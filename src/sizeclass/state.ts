@@ -62,6 +62,8 @@ export function unitsBind(
   metaUnits = metaSize >>> 4;
   granule = granuleSize;
   pageSize = page;
+  mapRegions = 0;
+  unitMask = 0xffffffff;
 }
 
 export function manyBind(regionCount: u32, seatCount: u32, stackShift: u32, pages: u32): void {

@@ -17,6 +17,7 @@ import {
   R_UNITS,
 } from "./layout.ts";
 import { lockLeave, lockTake } from "./lock.ts";
+import { regionsUnmap } from "./regions.ts";
 import { regionMend } from "./release.ts";
 import {
   cache,
@@ -101,6 +102,7 @@ export function threadRecover(number: u32): bool {
   }
   if (lockInherit(control + C_LOCK)) {
     largeMend();
+    regionsUnmap();
     lockLeave(control + C_LOCK);
   }
   seatsInherit();

@@ -4,7 +4,9 @@ import { classes } from "./classes.ts";
 import {
   C_LARGE_PAGES,
   C_LOW,
+  C_REGIONS,
   CACHE_HEAD,
+  GOING,
   H_PAGES,
   K_BOUND,
   K_COUNT,
@@ -25,6 +27,7 @@ import {
   regionChunks,
   regionNext,
   regionOrdinal,
+  regionPages,
 } from "./regions.ts";
 import { scale } from "./space.ts";
 import {
@@ -40,7 +43,7 @@ import {
   mapRegions,
   metaUnits,
   pageSize,
-  regionShift,
+  regionMap,
   seats,
   userUnits,
 } from "./state.ts";
@@ -49,7 +52,14 @@ import {
 export function spaceIsValid(): bool {
   for (let cls: u32 = 1; cls < classes; cls++) if (!regionIsValid(cls)) return false;
   for (let seat: u32 = 0; seat < seats; seat++) if (!cacheIsValid(cacheAt(seat))) return false;
-  return largeIsValid();
+  return mapIsValid() && largeIsValid();
+}
+
+/** No region has left its class and still has its pages. */
+function mapIsValid(): bool {
+  const end: u32 = mapRegions === 0 ? 0 : load32(control, C_REGIONS);
+  for (let i: u32 = 0; i < end; i++) if (load32(regionMap + i * 4, 0) === GOING) return false;
+  return true;
 }
 
 export function regionIsValid(cls: u32): bool {
@@ -67,19 +77,22 @@ function ownIsValid(info: usize): bool {
   return load32(info, R_MAPPED_USER) + load32(info, R_MAPPED_META) <= userUnits;
 }
 
-/** They are as many as the class says, in pages that are marked, and the array has room for all. */
+/** They are numbered, in pages that are marked, and the array has room for all their chunks. */
 function regionsAreValid(cls: u32): bool {
   const info: usize = infoOf(cls);
   const count: u32 = load32(info, R_REGIONS);
-  const chunks: u32 = chunkCount(info);
-  const pages: u32 = (((1 << regionShift) >>> 0) / pageSize) >>> 0;
+  const chunks: u32 = count * regionChunks(info);
+  const pages: u32 = regionPages();
   let found: u32 = 0;
+  let sum: u32 = 0;
   for (let index: u32 = regionNext(cls, 0); index !== NONE; index = regionNext(cls, index + 1)) {
     if (regionOrdinal(index) >= count || !pagesAreMarked(index * pages, pages)) return false;
     found++;
+    sum += regionOrdinal(index);
   }
   if (chunks * 4 + bitsBytes(chunks) > load32(info, R_MAPPED_ARRAY)) return false;
-  return found === count && chunks <= count * regionChunks(info);
+  if (found !== count || sum * 2 !== count * (count - 1)) return false;
+  return chunkCount(info) <= chunks;
 }
 
 function wordsAreChunks(cls: u32, at: usize, count: u32): bool {

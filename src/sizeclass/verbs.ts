@@ -69,7 +69,7 @@ export function free(p: usize): void {
   const index: u32 = unscale(p - space, regionShift);
   const cls: u32 = mapRegions === 0 ? index : regionClass(index);
   if (cls !== 0 && cls < classes) chunkPush(cls, ((p - baseOf(cls)) / 16) >>> 0);
-  else if (p !== 0 && largeOf(p) !== 0) largeFree(largeOf(p));
+  else if (p !== 0) freeLarge(p);
 }
 
 /** Frees what is a block, and says what else p is: a PTR_ of layout.ts. */

@@ -4,8 +4,8 @@ import { listMake } from "#dist/sizeclass/hardened.js";
 import { C_LARGE_PAGES, C_LOCK, R_ALLOCATED, R_LATE, R_LOCK } from "#dist/sizeclass/layout.js";
 import { SharedSizeClassHeap } from "#dist/sizeclass/shared.js";
 import { Explorer } from "../support/explorer.js";
+import { allPrograms } from "./step-all.js";
 import { dropAll } from "./step-blocks.js";
-import { allPrograms } from "./step-programs.js";
 import * as S from "./steps.js";
 
 /** What a death has lost: chunks of all classes, and pages of large blocks. */
@@ -55,6 +55,7 @@ export class SizeClassExplorer extends Explorer<S.Program> {
     this.#assertNobodyIsLeft();
     this.#lateTake(me);
     assert.ok(me.heap.primary.isValid(), "isValid");
+    if (!died) this.#regionsGive(program, me);
     const { chunks = 0, pages = 0 } = (died && program.leak) || {};
     const lost = this.#lostNow(program);
     assert.ok(lost.chunks <= chunks, `${lost.chunks} chunks are lost, ${chunks} may be`);
@@ -106,13 +107,22 @@ export class SizeClassExplorer extends Explorer<S.Program> {
     if (p !== 0) heap.free(p);
   }
 
+  /** On demand a class of which every chunk is free gives all pages back. */
+  #regionsGive(program: S.Program, me: S.Thread): void {
+    if (!me.heap.primary.onDemand || program.options?.metadataSize) return;
+    me.heap.primary.releaseAll();
+    assert.ok(me.heap.primary.isValid(), "isValid behind a release");
+    for (const cls of classes) assert.equal(this.#me.pagesOf(cls), 0, `pages of class ${cls}`);
+  }
+
   #lostNow(program: S.Program): Lost {
     const chunks = this.#classes().reduce((sum, cls) => sum + this.#chunksLost(cls), 0);
     const { used, bytes } = S.bitmapsOf(program);
     const bits = this.#me.words.subarray(used / 4, (used + bytes) / 4);
     const marked = bits.reduce((sum, word) => sum + bitCount(word), 0);
     assert.ok(marked >= this.#me.core.controlWord(C_LARGE_PAGES), "mapped pages are marked");
-    return { chunks, pages: Math.max(0, marked - (program.foreign ?? 0)) };
+    const had = classes.reduce((sum, cls) => sum + this.#me.pagesOf(cls), 0);
+    return { chunks, pages: Math.max(0, marked - had - (program.foreign ?? 0)) };
   }
 
   /** Of a class; none may be on its array twice. */

@@ -68,7 +68,9 @@ function assertReleased(t: TestContext, lines: Figures[], bytes: number): void {
   assert.ok(after[1] <= start[1] + MIB, "the memory is back to its state");
 }
 
-const options = "spaceSize: 2 ** 31, maximum: 2 ** 32 - 65536, release: true";
+/** Regions on demand, and reserved ones. */
+const demand = "maximum: 2 ** 32 - 65536, release: true";
+const options = `spaceSize: 2 ** 31, ${demand}`;
 
 /** The program fills and frees, and then rests for one release interval and a little. */
 const scene = (create: string, bytes: number) => `
@@ -91,10 +93,12 @@ const scene = (create: string, bytes: number) => `
   console.log(figures());`;
 
 const subjects: [name: string, create: string, mebibytes: number][] = [
-  ["wasm", `sizeClass({ ${options}, releaseInterval: 200 })`, 512],
-  ["wasm, shared", `sizeClass({ ${options}, releaseInterval: 200, shared: true })`, 256],
+  ["wasm", `sizeClass({ ${demand}, releaseInterval: 200 })`, 512],
+  ["wasm, shared", `sizeClass({ ${demand}, releaseInterval: 200, shared: true })`, 256],
+  ["wasm, reserved", `sizeClass({ ${options}, releaseInterval: 200 })`, 512],
+  ["wasm, shared, reserved", `sizeClass({ ${options}, releaseInterval: 200, shared: true })`, 256],
   ["js, shared", `sizeClass({ ${options}, backend: "js", shared: true, maximum: 2 ** 32 })`, 64],
-  ["hardened malloc", `hardenedMalloc({ ${options}, releaseInterval: 200 })`, 256],
+  ["hardened malloc", `hardenedMalloc({ ${demand}, releaseInterval: 200 })`, 256],
 ];
 
 for (const [name, create, mebibytes] of subjects) {
@@ -125,7 +129,14 @@ const worker = `
   });`;
 
 test("Workers: small blocks that they freed leave within one release interval", { skip }, (t) => {
-  const lines = run(`
+  assertReleased(t, run(workersScene(demand)), 128 * MIB);
+});
+
+test("Workers, reserved regions: small blocks leave as well", { skip }, (t) => {
+  assertReleased(t, run(workersScene(options)), 128 * MIB);
+});
+
+const workersScene = (options: string) => `
     const { sizeClass } = await import("terrane/sizeclass");
     const { Worker } = await import("node:worker_threads");
     ${figures}
@@ -152,9 +163,7 @@ test("Workers: small blocks that they freed leave within one release interval", 
     await tell("drain");
     await wait(300);
     console.log(figures());
-    for (const one of workers) await one.terminate();`);
-  assertReleased(t, lines, 128 * MIB);
-});
+    for (const one of workers) await one.terminate();`;
 
 test("without release the memory stays", { skip }, () => {
   const create = `sizeClass({ ${options.replace("true", "false")} })`;

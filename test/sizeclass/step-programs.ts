@@ -12,7 +12,6 @@ import {
   keepMany,
   take,
 } from "./step-blocks.js";
-import { deaths } from "./step-deaths.js";
 import { hardenedPrograms } from "./step-hardened.js";
 import { largePrograms } from "./step-large.js";
 import { BIG, CLASS_BIG, CLASS_SMALL, HUGE, SMALL, TWO } from "./step-sizes.js";
@@ -436,5 +435,3 @@ export const programs: Program[] = [
   ...largePrograms,
   ...hardenedPrograms,
 ];
-
-export const allPrograms: readonly Program[] = [...programs, ...deaths];

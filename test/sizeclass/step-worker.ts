@@ -2,8 +2,8 @@
 import { workerData } from "node:worker_threads";
 import { SharedSizeClassHeap } from "#dist/sizeclass/shared.js";
 import { type ThreadStart, VirtualThread } from "../support/step-thread.js";
+import { allPrograms } from "./step-all.js";
 import { dropAll } from "./step-blocks.js";
-import { allPrograms } from "./step-programs.js";
 import { steppedWords } from "./step-words.js";
 import * as S from "./steps.js";
 

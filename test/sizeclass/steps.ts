@@ -10,13 +10,16 @@ import type { HardenedFlags } from "#dist/sizeclass/hardened-flags.js";
 import { coreBind, LinearPlace, topWrite } from "#dist/sizeclass/host.js";
 import {
   ARRAY_FULL,
+  C_REGIONS,
   C_SEATS,
   controlSize,
   DOUBLE_FREE,
   OUT_OF_MEMORY,
   R_ALLOCATED,
   R_FREED,
+  R_MAPPED_ARRAY,
   R_REACH,
+  R_REGIONS,
   R_UNITS,
   REGION_FULL,
   REGION_SIZE,
@@ -54,6 +57,9 @@ const LARGE_SLICES = 4;
 const LIMIT = BEGIN + SPACE + 2 * SLICE + (LARGE_SLICES + 1) * SLICE;
 
 export const MEMORY_WORDS = LIMIT / 4;
+
+/** On demand: regions of two pages, eight chunks of a small size, two of a big one. */
+export const onDemand = { regions: "onDemand" as const, regionSize: 2 * PAGE };
 
 /** The cells that the threads of a program share; threads meet there. */
 export const CELLS = 512;
@@ -133,12 +139,20 @@ export function bitmapsOf(program: Program): { used: number; starts: number; byt
   return { used, starts: used + bytes, bytes };
 }
 
+/** Where the words of the regions on demand are. */
+function mapOf(program: Program): { map: number; bytes: number } {
+  const { starts, bytes } = bitmapsOf(program);
+  return { map: starts + bytes, bytes: geometryFor(program).mapRegions * 4 };
+}
+
 /** What a word is: one of control, of a region, or where else it lies. */
 export function wordName(program: Program, index: number): string {
   const { space, control, large, regionLog } = geometryFor(program);
   const p = index * 4;
   if (index >= MEMORY_WORDS) return `cell ${index - MEMORY_WORDS}`;
   if (p >= large) return `byte ${p - large} of the large blocks`;
+  const { map, bytes } = mapOf(program);
+  if (p >= map && p < map + bytes) return `region ${(p - map) / 4} in the map`;
   if (p < control) return `byte ${p % 2 ** regionLog} of region ${(p - space) >>> regionLog}`;
   if (p < control + REGIONS) return `byte ${p - control} of control`;
   const at = p - control - REGIONS;
@@ -149,7 +163,9 @@ export function wordName(program: Program, index: number): string {
 
 /**
  * Words that are read without their lock. What the caller may ask about is settled there: its own
- * chunk lies below R_REACH, which only grows; its own mapping's bit is set.
+ * chunk lies below R_REACH, which only grows; its own mapping's bit is set. On demand who looks for
+ * regions of a class sees those of others come and go, and for a larger class it guesses which has
+ * chunks.
  */
 export function raceIsMeant(program: Program, index: number): boolean {
   const { control, large } = geometryFor(program);
@@ -158,10 +174,14 @@ export function raceIsMeant(program: Program, index: number): boolean {
   if (p >= large) return program.figures === true;
   const { starts, bytes } = bitmapsOf(program);
   if (p >= starts && p < starts + bytes) return true;
+  const regions = mapOf(program);
+  if (p >= regions.map && p < regions.map + regions.bytes) return true;
+  const demands = regions.bytes > 0;
+  if (demands && p === control + C_REGIONS) return true;
   const at = p - control - REGIONS;
   if (at < 0 || at >= 256 * REGION_SIZE) return program.figures === true;
   const word = at % REGION_SIZE;
-  return program.figures === true || word === R_REACH;
+  return program.figures === true || word === R_REACH || (demands && word === R_FREED);
 }
 
 /** The hardened malloc of a thread that has its heap, if the program has one. */
@@ -259,11 +279,20 @@ export class Instance {
     return this.words.subarray(from, from + seats).includes(ticket);
   }
 
-  /** Chunks of a class that were ever made, and its free array. */
+  /** Pages of a class on demand: of its regions, and of its free array with the gap before it. */
+  pagesOf(cls: number): number {
+    const { mapRegions, regionLog } = geometryFor(this.#program as Program);
+    if (mapRegions === 0) return 0;
+    const regions = this.core.regionWord(cls, R_REGIONS);
+    const array = this.core.regionWord(cls, R_MAPPED_ARRAY);
+    const arrayPages = array === 0 ? 0 : array / PAGE + 1;
+    return regions * (2 ** regionLog / PAGE) + arrayPages;
+  }
+
+  /** Chunks of a class that there are, and its free array. */
   chunksOf(cls: number): { made: number; free: Uint32Array } {
     const word = (offset: number) => this.core.regionWord(cls, offset);
-    const { space, regionLog, arrayLog } = geometryFor(this.#program as Program);
-    const at = (space + (cls + 1) * 2 ** regionLog - 2 ** (regionLog - arrayLog)) / 4;
+    const at = this.core.arrayAt(cls) / 4;
     const free = this.words.slice(at, at + word(R_FREED));
     return { made: word(R_ALLOCATED) / word(R_UNITS), free };
   }
