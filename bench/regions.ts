@@ -5,7 +5,7 @@
 import { fileURLToPath } from "node:url";
 import { createHeap } from "#dist/index.js";
 import { osPages, wasmMemory, withOsPages } from "#dist/memory/index.js";
-import { type SizeClassOptions, sizeClass } from "#dist/sizeclass/index.js";
+import { type SizeClassHeap, type SizeClassOptions, sizeClass } from "#dist/sizeclass/index.js";
 import { linearSubject, measureRun, type Subject, traceRead } from "#dist/trace/index.js";
 import { engine } from "./report.ts";
 
@@ -50,14 +50,21 @@ const mixes: Record<string, () => () => number> = {
   "half in blocks of 64, half of 65 000 bytes": () => sizes((word) => (word & 1023 ? 64 : 65_000)),
 };
 
-/** Bytes of live blocks when `least` are reached, or when the memory is full. */
-function fill(heap: Verbs, next: () => number, least: number, write: boolean): number {
+/** Bytes of live blocks when `least` are reached, or when the memory is full; notes the blocks. */
+function fill(
+  heap: Verbs,
+  next: () => number,
+  least: number,
+  write: boolean,
+  blocks: number[] = [],
+): number {
   let live = 0;
   while (live < least) {
     const size = next();
     const p = heap.malloc(size);
     if (p === 0) break;
     if (write) heap.u8.fill(1, p, p + size);
+    blocks.push(p);
     live += size;
   }
   return live;
@@ -104,6 +111,22 @@ function everyClass(make: Make): string {
     live += fill(heap, () => map.size(id), 3 * map.size(id), true);
   }
   return memoryOf(heap, live);
+}
+
+/** A program in phases frees all that it has before the next one, and all but the last release. */
+function phases(make: Make): string {
+  const heap = make() as Verbs & Partial<SizeClassHeap>;
+  let live = 0;
+  for (const size of [64, 1000, 200]) {
+    const blocks: number[] = [];
+    live = fill(heap, () => size, 16 * MIB, true, blocks);
+    if (size === 200) break;
+    for (const p of blocks) heap.free(p);
+    heap.drain?.();
+    heap.primary?.releaseAll();
+  }
+  const grown = heap.u8.length;
+  return `${(grown / live).toFixed(2)}, ${(grown / MIB).toFixed(1)} MiB`;
 }
 
 async function traces(): Promise<void> {
@@ -168,6 +191,9 @@ table(
   names,
 );
 table("three blocks of every class", everyClass, ["32 bytes to 64 KiB"]);
+table("16 MiB a phase: the memory for each byte that is live in the last", phases, [
+  "64, then 1 000, then 200 bytes",
+]);
 await traces();
 table(
   "live MiB that fit in a memory of 128 MiB",
