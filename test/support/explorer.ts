@@ -148,8 +148,9 @@ export abstract class Explorer<P extends S.ProgramOf<never>> {
 
   #command(phase: number, role: number, answers: number): void {
     this.#set(S.ANSWERS, 0);
-    this.#sequence = (this.#sequence + 1) & 0x7fffff;
-    this.#set(S.COMMAND, (this.#sequence << 8) | (phase << 4) | role);
+    this.#sequence = (this.#sequence + 1) & 0xfffff;
+    const threads = Atomics.load(this.ctl, S.THREADS);
+    this.#set(S.COMMAND, (this.#sequence << 11) | (threads << 8) | (phase << 4) | role);
     Atomics.notify(this.ctl, S.COMMAND);
     for (let have = 0; have < answers; have = Atomics.load(this.ctl, S.ANSWERS)) {
       const waited = Atomics.wait(this.ctl, S.ANSWERS, have, 60000);

@@ -66,7 +66,10 @@ export const RACY = 64;
 /** Accesses to the memory that a thread may make in a run: whoever makes more turns for ever. */
 export const ACCESSES_MAX = 200000;
 
-/** What a command asks a role to do; the role stands in the low four bits, 15 = all. */
+/**
+ * What a command asks a role to do: `sequence << 11 | threads << 8 | phase << 4 | role`; the role 15
+ * is all threads.
+ */
 export const BEGIN = 1;
 export const RUN = 2;
 export const END = 3;

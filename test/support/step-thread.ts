@@ -129,7 +129,9 @@ export class VirtualThread {
       command = this.get(S.COMMAND);
       if (command === S.QUIT) return;
       const role = command & 15;
-      if (role !== this.number && !(role === S.ALL && this.number < this.get(S.THREADS))) continue;
+      // Not S.THREADS: who comes late to a command of others must not read the next run's.
+      const threads = (command >>> 8) & 7;
+      if (role !== this.number && !(role === S.ALL && this.number < threads)) continue;
       this.#guarded(obey, (command >>> 4) & 15);
       Atomics.add(this.#ctl, S.ANSWERS, 1);
       Atomics.notify(this.#ctl, S.ANSWERS);
