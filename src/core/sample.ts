@@ -15,8 +15,8 @@
  * not always those that a count one by one would choose.
  *
  * Medium and large sizes are counted one by one, and so is everything in the mode WATCH_EACH, in
- * which no allocation takes the fast path. Gaps are uniform from 1 to 2 every - 1,
- * as in GWP-ASan (LLVM): a pattern of the program does not hide from them.
+ * which no allocation takes the fast path. Gaps are uniform from 1 to 2 every - 1, as in GWP-ASan
+ * (LLVM): a pattern of the program does not hide from them.
  *
  * Guarded blocks lie in a large page whose descriptor leads to a table of them, so that the slow
  * path of every thread's free tells them from others.

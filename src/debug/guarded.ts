@@ -72,8 +72,9 @@ export interface GuardedStats {
  */
 export class GuardedAllocator extends Door implements AllocatorLike, Disposable {
   /**
-   * C's functions for the import object of a wasm module: those in the interface, no others, so
-   * that a module cannot free what only another function knows. Over a wasm heap they are wasm.
+   * C's functions for the import object of a wasm module. Over a heap that chooses the sample they
+   * are all of the heap's own; elsewhere those in the interface, no others, so that a module cannot
+   * free what only another function knows.
    */
   readonly abi: GuardedAbi;
   protected readonly lies: { bytes(): Uint8Array; u32(): Uint32Array };
@@ -195,9 +196,9 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
     checkSize(size, "size");
     const block = this.#blockAt("realloc", this.realloc, ptr);
     if (!block) return 0;
+    const damage = this.#slots.damage(block);
     // Before anything has changed, since it may throw.
-    if (this.#slots.damage(block))
-      this.#tell(this.#damage(block, this.#stacks.capture(this.realloc)));
+    if (damage) this.#tell([this.#damaged(block, damage, this.#stacks.capture(this.realloc))]);
     const to = this.malloc(size);
     if (to === 0) return 0;
     this.u8.copyWithin(to, ptr, ptr + Math.min(block.size, size));
