@@ -1,9 +1,27 @@
 /** Memory that goes back, in the kernel's own figures: each in a process of its own. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { child, skip } from "../support/os.js";
+import {
+  assertReleased,
+  drainSource,
+  type Figures,
+  figuresOf,
+  figuresSource,
+} from "../support/released.js";
 
 const BYTES = 512 * 2 ** 20;
+
+const fillSource = `
+  function fill(bytes) {
+    let last = 0;
+    for (let i = 0; i < bytes / 64; i++) {
+      const ptr = heap.malloc(64);
+      heap.u32[ptr >>> 2] = last;
+      last = ptr;
+    }
+    return last;
+  }`;
 
 /**
  * Blocks of 64 bytes, chained through themselves so that the program has no books of its own, are
@@ -13,35 +31,12 @@ const BYTES = 512 * 2 ** 20;
  */
 const scene = (create: string, end: string, bytes: number) => `
   const { createHeap } = await import("terrane");
-  const { osMemory, osPages } = await import("terrane/memory");
-  const { readFileSync } = await import("node:fs");
-  const os = osPages();
+  const { osMemory } = await import("terrane/memory");
+  ${figuresSource}
   const heap = ${create};
   os.hugePages(os.addressOf(heap.buffer), 2 ** 30, false);
-  const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-  const figures = () => {
-    gc(); // what JavaScript has left lying is not the heap's
-    const smaps = readFileSync("/proc/self/smaps_rollup", "latin1");
-    const all = Number(/^Rss: +(\\d+) kB/m.exec(smaps)[1]) * 1024;
-    const range = os.residency(os.addressOf(heap.buffer), heap.buffer.byteLength);
-    return [all, range.residentBytes].join(" ");
-  };
-  function fill(bytes) {
-    let last = 0;
-    for (let i = 0; i < bytes / 64; i++) {
-      const ptr = heap.malloc(64);
-      heap.u32[ptr >>> 2] = last;
-      last = ptr;
-    }
-    return last;
-  }
-  function drain(last) {
-    for (let ptr = last; ptr !== 0; ) {
-      const next = heap.u32[ptr >>> 2];
-      heap.free(ptr);
-      ptr = next;
-    }
-  }
+  ${fillSource}
+  ${drainSource}
   for (let i = 0; i < 3; i++) {
     drain(fill(2 ** 25)); // compiled code, and what the measuring needs, are not the heap's
     heap.collect(true);
@@ -55,30 +50,15 @@ const scene = (create: string, end: string, bytes: number) => `
   console.log(figures());
 `;
 
-type Figures = [all: number, range: number];
-
 function run(create: string, end: string, bytes = BYTES): Figures[] {
-  const { stdout, stderr, status } = child(scene(create, end, bytes), {}, "--expose-gc");
-  assert.equal(status, 0, stderr);
-  return stdout
-    .trim()
-    .split("\n")
-    .map((line) => line.split(" ").map(Number) as Figures);
+  return figuresOf(scene(create, end, bytes));
 }
 
-/** The bar: within 5 % of the start, of what the whole process has in memory. */
-function assertReleased(
-  t: { diagnostic(text: string): void },
-  figures: Figures[],
-  bytes = BYTES,
-): void {
-  const [start, full, after] = figures as [Figures, Figures, Figures];
-  const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-  t.diagnostic(`process ${[start, full, after].map(([all]) => mib(all)).join(", ")}`);
-  t.diagnostic(`memory ${[start, full, after].map(([, range]) => mib(range)).join(", ")}`);
+/** All blocks were there, and their memory has gone. */
+function assertGone(t: TestContext, lines: Figures[], bytes = BYTES): void {
+  const [, full] = lines as [Figures, Figures];
   assert.ok(full[1] >= bytes);
-  assert.ok(after[0] <= start[0] * 1.05, "the process is within 5 % of its start");
-  assert.ok(after[1] <= start[1] + 2 ** 20, "the memory is back to its state");
+  assertReleased(t, lines);
 }
 
 const heaps: [string, string][] = [
@@ -88,7 +68,7 @@ const heaps: [string, string][] = [
 
 for (const [name, create] of heaps) {
   test(`${name}: collect(true) gives 512 MiB of small blocks back`, { skip }, (t) => {
-    assertReleased(t, run(create, "heap.collect(true);"));
+    assertGone(t, run(create, "heap.collect(true);"));
   });
 }
 
@@ -99,7 +79,7 @@ const others: [string, string][] = [
 
 for (const [name, create] of others) {
   test(`${name}: collect(true) gives 128 MiB of small blocks back`, { skip }, (t) => {
-    assertReleased(t, run(create, "heap.collect(true);", 2 ** 27), 2 ** 27);
+    assertGone(t, run(create, "heap.collect(true);", 2 ** 27), 2 ** 27);
   });
 }
 
@@ -110,7 +90,7 @@ test("a timer gives 512 MiB of small blocks back while the program rests", { ski
     for (let i = 0; i < 1000 && heap.stats().committedBytes > 2 ** 21; i++) await wait(5);
     heap.purgeEvery(0);
     if (heap.stats().purges === before) throw new Error("nothing was purged");`;
-  assertReleased(t, run("createHeap({ release: true })", wait));
+  assertGone(t, run("createHeap({ release: true })", wait));
 });
 
 test("without release the memory stays", { skip }, () => {
@@ -123,23 +103,12 @@ test("memory that Workers freed goes back, from their own heaps", { skip }, (t) 
     import("terrane").then(({ attachHeap }) => {
       const { workerData, parentPort } = process.getBuiltinModule("node:worker_threads");
       const heap = attachHeap(workerData);
-      const fill = (bytes) => {
-        let last = 0;
-        for (let i = 0; i < bytes / 64; i++) {
-          const ptr = heap.malloc(64);
-          heap.u32[ptr >>> 2] = last;
-          last = ptr;
-        }
-        return last;
-      };
-      let last = fill(2 ** 27);
+      ${fillSource}
+      ${drainSource}
+      const last = fill(2 ** 27);
       parentPort.postMessage(heap.source.capabilities.canRelease);
       parentPort.once("message", () => {
-        while (last !== 0) {
-          const next = heap.u32[last >>> 2];
-          heap.free(last);
-          last = next;
-        }
+        drain(last);
         heap.collect(true);
         parentPort.postMessage(heap.stats().purgedBytes);
       });

@@ -2,7 +2,14 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { hardenedMalloc, type SizeClassAllocator, sizeClass } from "#dist/sizeclass/index.js";
-import { child, skip } from "../support/os.js";
+import { skip } from "../support/os.js";
+import {
+  assertReleased,
+  drainSource,
+  type Figures,
+  figuresOf,
+  figuresSource,
+} from "../support/released.js";
 
 const MIB = 2 ** 20;
 
@@ -24,51 +31,14 @@ const chain = `
     }
     return last;
   }
-  function drain(last) {
-    for (let ptr = last; ptr !== 0; ) {
-      const next = heap.u32[ptr >>> 2];
-      heap.free(ptr);
-      ptr = next;
-    }
-  }`;
+  ${drainSource}`;
 
-/** Prints resident bytes of the process and of the heap's memory. */
-const figures = `
-  const { osPages } = await import("terrane/memory");
-  const { readFileSync } = await import("node:fs");
-  const os = osPages();
-  const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-  const figures = () => {
-    for (let i = 0; i < 3; i++) gc(); // what JavaScript has left lying is not the heap's
-    const smaps = readFileSync("/proc/self/smaps_rollup", "latin1");
-    const all = Number(/^Rss: +(\\d+) kB/m.exec(smaps)[1]) * 1024;
-    const range = os.residency(os.addressOf(heap.buffer), heap.buffer.byteLength);
-    return [all, range.residentBytes].join(" ");
-  };`;
-
-type Figures = [all: number, range: number];
-
-/** V8's young generation would grow by 4 MiB in a program that runs long enough. */
-const YOUNG = "--max-semi-space-size=1";
-
-function run(source: string): Figures[] {
-  const { stdout, stderr, status } = child(source, {}, "--expose-gc", YOUNG);
-  assert.equal(status, 0, stderr);
-  return stdout
-    .trim()
-    .split("\n")
-    .map((line) => line.split(" ").map(Number) as Figures);
-}
-
-/** The bar: within 5 % of the start, of what the whole process has in memory. */
-function assertReleased(t: TestContext, lines: Figures[], bytes: number): void {
-  const [start, full, after] = lines as [Figures, Figures, Figures];
-  const mib = (of: number) => `${(of / MIB).toFixed(1)} MiB`;
-  t.diagnostic(`process ${[start, full, after].map(([all]) => mib(all)).join(", ")}`);
-  t.diagnostic(`memory ${[start, full, after].map(([, range]) => mib(range)).join(", ")}`);
+/** All blocks were there, and their memory has gone. */
+function assertGone(t: TestContext, source: string, bytes: number): void {
+  const lines = figuresOf(source);
+  const [start, full] = lines as [Figures, Figures];
   assert.ok(full[0] - start[0] >= bytes * 0.99);
-  assert.ok(after[0] <= start[0] * 1.05, "the process is within 5 % of its start");
-  assert.ok(after[1] <= start[1] + MIB, "the memory is back to its state");
+  assertReleased(t, lines);
 }
 
 /** Regions on demand, and reserved ones. */
@@ -78,7 +48,7 @@ const options = `spaceSize: 2 ** 31, ${demand}`;
 /** The program fills and frees, and then rests for one release interval and a little. */
 const scene = (create: string, bytes: number) => `
   const { sizeClass, hardenedMalloc } = await import("terrane/sizeclass");
-  ${figures}
+  ${figuresSource}
   const heap = ${create};
   ${chain}
   for (let i = 0; i < 3; i++) {
@@ -108,7 +78,7 @@ for (const [name, create, mebibytes] of subjects) {
   test(`${name}: small blocks that were freed leave within one release interval`, {
     skip,
   }, (t) => {
-    assertReleased(t, run(scene(create, mebibytes * MIB)), mebibytes * MIB);
+    assertGone(t, scene(create, mebibytes * MIB), mebibytes * MIB);
   });
 }
 
@@ -132,17 +102,17 @@ const worker = `
   });`;
 
 test("Workers: small blocks that they freed leave within one release interval", { skip }, (t) => {
-  assertReleased(t, run(workersScene(demand)), 128 * MIB);
+  assertGone(t, workersScene(demand), 128 * MIB);
 });
 
 test("Workers, reserved regions: small blocks leave as well", { skip }, (t) => {
-  assertReleased(t, run(workersScene(options)), 128 * MIB);
+  assertGone(t, workersScene(options), 128 * MIB);
 });
 
 const workersScene = (options: string) => `
     const { sizeClass } = await import("terrane/sizeclass");
     const { Worker } = await import("node:worker_threads");
-    ${figures}
+    ${figuresSource}
     const heap = sizeClass({ ${options}, releaseInterval: 200, shared: true });
     const said = (worker) => new Promise((resolve) => worker.once("message", resolve));
     const workers = [0, 1].map(() =>
@@ -170,7 +140,7 @@ const workersScene = (options: string) => `
 
 test("without release the memory stays", { skip }, () => {
   const create = `sizeClass({ ${options.replace("true", "false")} })`;
-  const [, , after] = run(scene(create, 64 * MIB)) as [Figures, Figures, Figures];
+  const [, , after] = figuresOf(scene(create, 64 * MIB)) as [Figures, Figures, Figures];
   assert.ok(after[1] >= 64 * MIB);
 });
 
