@@ -1,6 +1,6 @@
 /** The allocators under test, each behind the same few names. */
 import { existsSync, readFileSync } from "node:fs";
-import { createHeap, type HeapOptions } from "#dist/index.js";
+import { createHeap, type HeapOptions } from "#src/heap/index.js";
 import { fromRoot } from "./paths.ts";
 
 export type Mode = "wasm" | "js";

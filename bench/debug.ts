@@ -7,8 +7,8 @@
  */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { type DebugOptions, debug } from "#dist/debug/index.js";
-import { createHeap } from "#dist/index.js";
+import { type DebugOptions, debug } from "#src/debug/index.js";
+import { createHeap } from "#src/heap/index.js";
 import { type Allocator, allocatorNamed } from "./allocators.ts";
 import { workloadNames } from "./catalogue.ts";
 import { roundsAsked } from "./driver.ts";

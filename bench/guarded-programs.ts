@@ -1,9 +1,9 @@
 /** Real programs on the heap and on its guarded form, as processor time: for os.ts. */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { type GuardedOptions, guarded } from "#dist/debug/index.js";
-import { createHeap } from "#dist/index.js";
-import { type OverrideOptions, override, overrideImports } from "#dist/wasm/index.js";
+import { type GuardedOptions, guarded } from "#src/debug/index.js";
+import { createHeap } from "#src/heap/index.js";
+import { type OverrideOptions, override, overrideImports } from "#src/wasm/index.js";
 
 const require = createRequire(import.meta.url);
 const JOBS = 30;

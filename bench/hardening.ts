@@ -5,8 +5,8 @@
  * memory that each grew to.
  */
 import { parseArgs } from "node:util";
-import { type HardeningFeature, hardening, hardeningFeatures } from "#dist/hardening.js";
-import { createHeap } from "#dist/index.js";
+import { type HardeningFeature, hardening, hardeningFeatures } from "#src/heap/hardening.js";
+import { createHeap } from "#src/heap/index.js";
 import { unexpected } from "./allocators.ts";
 import { type Bound, bindWasm } from "./measure.ts";
 import { engine } from "./report.ts";

@@ -5,8 +5,8 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { createHeap, type Heap } from "#dist/index.js";
-import * as L from "#dist/layers/index.js";
+import { createHeap, type Heap } from "#src/heap/index.js";
+import * as L from "#src/layers/index.js";
 import { type TreeHome, treeCount, treeFree, treeMake } from "../examples/binarytree.ts";
 import { documentMake } from "../examples/document.ts";
 import { jsonFree, jsonParse } from "../examples/json-parser.ts";

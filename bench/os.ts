@@ -6,9 +6,9 @@
  */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { type GuardedOptions, guarded } from "#dist/debug/index.js";
-import { createHeap } from "#dist/index.js";
-import { osPages } from "#dist/memory/index.js";
+import { type GuardedOptions, guarded } from "#src/debug/index.js";
+import { createHeap } from "#src/heap/index.js";
+import { osPages } from "#src/memory/index.js";
 import type { Allocator, Mode } from "./allocators.ts";
 import { roundsAsked } from "./driver.ts";
 import { programs, programTime } from "./guarded-programs.ts";

@@ -8,7 +8,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { override, readModule } from "#dist/wasm/index.js";
+import { override, readModule } from "#src/wasm/index.js";
 import { roundsAsked } from "./driver.ts";
 import { fromRoot } from "./paths.ts";
 import { geometricMean, median } from "./stats.ts";

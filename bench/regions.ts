@@ -3,10 +3,10 @@
  * Counts pages that anybody wrote to, the allocator's own among them, and what the memory grew to.
  */
 import { fileURLToPath } from "node:url";
-import { createHeap } from "#dist/index.js";
-import { osPages, wasmMemory, withOsPages } from "#dist/memory/index.js";
-import { type SizeClassHeap, type SizeClassOptions, sizeClass } from "#dist/sizeclass/index.js";
-import { linearSubject, measureRun, type Subject, traceRead } from "#dist/trace/index.js";
+import { createHeap } from "#src/heap/index.js";
+import { osPages, wasmMemory, withOsPages } from "#src/memory/index.js";
+import { type SizeClassHeap, type SizeClassOptions, sizeClass } from "#src/sizeclass/index.js";
+import { linearSubject, measureRun, type Subject, traceRead } from "#src/trace/index.js";
 import { engine } from "./report.ts";
 
 const MIB = 2 ** 20;

@@ -2,9 +2,9 @@
  * What the size-class allocator costs beside the core heap, and what a release takes:
  * `npm run bench:sizeclass`. The subjects take turns within each round.
  */
-import { createHeap } from "#dist/index.js";
-import { osPages } from "#dist/memory/index.js";
-import { hardenedMalloc, sizeClass } from "#dist/sizeclass/index.js";
+import { createHeap } from "#src/heap/index.js";
+import { osPages } from "#src/memory/index.js";
+import { hardenedMalloc, sizeClass } from "#src/sizeclass/index.js";
 import { engine } from "./report.ts";
 import { median } from "./stats.ts";
 

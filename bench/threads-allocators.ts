@@ -1,6 +1,6 @@
 /** The allocators that several Workers can use at once over one memory. */
 import { existsSync } from "node:fs";
-import { attachHeap, createHeap, type HeapHandle } from "#dist/index.js";
+import { attachHeap, createHeap, type HeapHandle } from "#src/heap/index.js";
 import { compiled, type HeapExports, type Instance, unexpected } from "./allocators.ts";
 import { fromRoot } from "./paths.ts";
 

@@ -1,242 +1,165 @@
 /**
- * Builds everything under dist/: the core by AssemblyScript and as a JavaScript factory, both also
- * embedded as modules, and the TypeScript around them. `--check` adds, under build/, the cores with
- * validity walks that the tests use.
+ * Builds what has changed: all TypeScript by tsc into build/, the cores by AssemblyScript and as
+ * JavaScript factories, the package into dist/. `--check` adds, under build/check, the cores with
+ * validity walks that the tests use. Nothing that is current is written again, and no file is ever
+ * seen half written, so tests may run meanwhile.
  */
-import { execFileSync } from "node:child_process";
-import {
-  appendFileSync,
-  copyFileSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { execFile, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import asc from "assemblyscript/asc";
-import { rollup } from "rollup";
-import { minify } from "terser";
-import { roomsBuild } from "./rooms.mjs";
+import { promisify } from "node:util";
+import { checkedCores, cores } from "./core-table.mjs";
+import { entryPoints } from "./entry-points.mjs";
+import { filesBelow, fileWrite, folderSync, hashOf, step } from "./outputs.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-process.chdir(root);
+const ours = ["src", "test", "bench", "examples"];
 
-/**
- * The builds of the core: for one thread, and for threads that share a memory; plain and hardened.
- * Each names the files that stand in for others, first for AssemblyScript, then for JavaScript.
- */
-const glue = { glue: "glue.as", "glue-hard": "glue-hard.as" };
-const plain = { hardening: "hardening-none" };
-const one = { atomics: "atomics-single" };
-const many = { slices: "slices-shared" };
-const manyWasm = { ...many, atomics: "atomics.as" };
-// The memory that is imported may have any size and any maximum.
-const threads = ["--enable", "threads", "--sharedMemory", "--maximumMemory", "65536"];
-const cores = [
-  {
-    name: "core",
-    entry: "core/index",
-    wasm: { ...glue, ...one, ...plain },
-    js: { ...one, ...plain },
-    options: [],
-  },
-  {
-    name: "core-shared",
-    entry: "core/index-shared",
-    wasm: { ...glue, ...manyWasm, ...plain },
-    js: { ...many, ...plain },
-    options: threads,
-  },
-  {
-    name: "core-hard",
-    entry: "core/index-hard",
-    wasm: { ...glue, ...one },
-    js: one,
-    options: [],
-  },
-  {
-    name: "core-shared-hard",
-    entry: "core/index-shared-hard",
-    wasm: { ...glue, ...manyWasm },
-    js: many,
-    options: threads,
-  },
-];
+/** What stands in build/src and is no output of tsc. */
+const MADE = /\/embed\/[\w-]+\.(js|d\.ts)$|\/dialect\.d\.ts$|\/(dlmalloc|tlsf)\.wasm$/;
 
-/**
- * The size-class allocator, from src/sizeclass in the same dialect: for one thread, for threads, and
- * for addresses beyond 2^32, which only JavaScript has.
- */
-const sizeclasses = [
-  {
-    name: "sizeclass",
-    entry: "sizeclass/exports",
-    wasm: { ...glue, ...one, space: "space.as" },
-    js: one,
-    options: [],
-  },
-  {
-    name: "sizeclass-shared",
-    entry: "sizeclass/exports",
-    wasm: { ...glue, atomics: "atomics.as", space: "space.as" },
-    js: {},
-    options: threads,
-  },
-];
-const sizeclassWide = {
-  name: "sizeclass-wide",
-  entry: "sizeclass/exports",
-  js: { glue: "../sizeclass/glue-wide", ...one, space: "space-wide" },
-};
-
-/** The shared builds under a scheduler: only in JavaScript, only for tests. */
-const step = { ...many, atomics: "atomics-step", glue: "glue-step" };
-const stepped = [
-  { entry: "core/index-shared-check", out: "core-stepped", js: { ...step, ...plain } },
-  { entry: "core/index-shared-hard-check", out: "core-stepped-hard", js: step },
-  // Its structures stand under locks: plain accesses are steps too, where they race.
-  {
-    entry: "sizeclass/exports",
-    out: "sizeclass-stepped",
-    js: { atomics: "atomics-step", glue: "glue-each-step" },
-  },
-];
-
-/** asc wants import paths without ending. */
-function readSource(name, instead) {
-  const path = name.replace(/(^|\/)(core|sizeclass)\/([\w-]+)\.ts$/, (whole, before, room, file) =>
-    instead[file] ? `${before}${room}/${instead[file]}.ts` : whole,
-  );
-  try {
-    return readFileSync(path, "utf8").replace(/ from "(\.\.?\/[^"]+)\.ts"/g, ' from "$1"');
-  } catch {
-    return null;
+function typescriptBuild() {
+  const tsc = "node_modules/typescript/bin/tsc";
+  const args = ["-p", ".", "--outDir", "build.stage", "--incremental"];
+  const info = ["--tsBuildInfoFile", "build.stage/tsconfig.tsbuildinfo"];
+  const { status } = spawnSync(process.execPath, [tsc, ...args, ...info], { stdio: "inherit" });
+  if (status !== 0) process.exit(status ?? 1);
+  stageSweep();
+  for (const part of ours) {
+    folderSync(`build.stage/${part}`, `build/${part}`, (name) => MADE.test(`/${name}`));
+  }
+  for (const name of filesBelow("src").filter((path) => path.endsWith(".d.ts"))) {
+    fileWrite(`build/src/${name}`, readFileSync(`src/${name}`));
+  }
+  fileWrite("build/package.json", packageOfTests());
+  for (const name of ["dlmalloc", "tlsf"]) {
+    fileWrite(`build/src/trace/${name}.wasm`, readFileSync(`bench/rivals/${name}.wasm`));
   }
 }
 
-/** Functions of the core with `// @cold` above them: called, and never inlined. */
-function coldNames() {
-  const texts = readdirSync("src/core").map((name) => readFileSync(`src/core/${name}`, "utf8"));
-  const marked = /^\/\/ @cold\n(?:export )?function (\w+)/gm;
-  return new Set(texts.flatMap((text) => [...text.matchAll(marked)].map((match) => match[1])));
-}
-
-/**
- * asc inlines whatever has up to 70 nodes, for speed; where nobody is in a hurry that is only size,
- * a fifth of the core. With --shrinkLevel the fast paths would change as well.
- */
-class ColdApart {
-  afterCompile(module) {
-    for (const name of coldNames()) {
-      this.binaryen.setPassArgument("no-inline", `*/${name}`);
-      module.runPasses(["no-inline"]);
+/** tsc leaves the output of sources that are gone. */
+function stageSweep() {
+  for (const part of ours) {
+    for (const name of filesBelow(`build.stage/${part}`)) {
+      const source = `${part}/${name.replace(/(\.d\.ts|\.js(\.map)?)$/, ".ts")}`;
+      if (!existsSync(source)) rmSync(`build.stage/${part}/${name}`);
     }
   }
 }
 
-/** asc also says how its optimiser fared; only errors are worth a line. */
-async function buildWasm(build, entry, out) {
-  const options = ["-O3", "--converge", "--noAssert", "--runtime", "stub", "--importMemory"];
-  // 201: usize and u32 differ on 64 bits only, which is another build.
-  options.push("--disableWarning", "201", ...build.options);
-  const { error, stderr } = await asc.main(
-    [`src/${entry}.ts`, ...options, "-o", `${out}.wasm`, "-t", `${out}.wat`],
-    { readFile: (name) => readSource(name, build.wasm), transforms: [ColdApart] },
-  );
-  if (!error) {
-    moduleName(`${out}.wasm`, `terrane-${build.name}`);
+/** In build/, the package's names lead to modules that are not bundled, one file each. */
+function packageOfTests() {
+  const { name, version, type, exports } = JSON.parse(readFileSync("package.json", "utf8"));
+  const entries = entryPoints(exports).map(({ path, module }) => [path, `./src/${module}.js`]);
+  const wasm = Object.entries(exports).filter(([path]) => path.endsWith(".wasm"));
+  return `${JSON.stringify({
+    name,
+    version,
+    type,
+    exports: Object.fromEntries([
+      ...entries,
+      ...wasm.map(([path]) => [path, `./wasm/${path.slice(2)}`]),
+    ]),
+    imports: { "#src/*": "./src/*", "#check/core.js": "./check/core.js" },
+  })}\n`;
+}
+
+/** One form of a core: made by a process of its own, kept by the hash of what it is made of. */
+async function artefactMake(core, kind, hash) {
+  const kept = `build/cache/${core.name}-${kind}-${hash}.${kind}`;
+  if (!existsSync(kept)) {
+    const out = `build/cache/${core.name}-${kind}-${process.pid}.tmp.${kind}`;
+    mkdirSync("build/cache", { recursive: true });
+    const program = ["scripts/core.mjs", core.name, kind, out];
+    const { stderr } = await promisify(execFile)(process.execPath, program);
+    process.stderr.write(stderr);
+    if (kind === "wasm") renameSync(watOf(out), watOf(kept));
+    renameSync(out, kept);
+  }
+  cacheSweep(`${core.name}-${kind}-`, kept);
+  return kept;
+}
+
+const watOf = (path) => path.replace(/\.wasm$/, ".wat");
+
+/** One version of each artefact besides the newest stays, for who goes back and forth. */
+function cacheSweep(start, kept) {
+  const others = readdirSync("build/cache")
+    .filter((name) => name.startsWith(start) && /-[0-9a-f]{20}\.(wasm|js)$/.test(name))
+    .map((name) => `build/cache/${name}`)
+    .filter((path) => path !== kept);
+  for (const path of others.slice(0, -3)) {
+    rmSync(path, { force: true });
+    rmSync(watOf(path), { force: true });
+  }
+}
+
+function artefactPlace(core, kind, kept) {
+  const bytes = readFileSync(kept);
+  const checked = /-check$|-stepped/.test(core.name);
+  const name = core.name.replace(/-check$/, "");
+  if (checked) {
+    fileWrite(`build/check/${name}.${kind}`, bytes);
     return;
   }
-  process.stderr.write(stderr.toString());
-  throw error;
+  const module = name.startsWith("sizeclass") ? "sizeclass" : "core";
+  if (kind === "js") {
+    fileWrite(`build/src/${module}/embed/${name}-js.js`, bytes);
+    return;
+  }
+  fileWrite(`build/wasm/${name}.wasm`, bytes);
+  fileWrite(`build/wasm/${name}.wat`, readFileSync(watOf(kept)));
+  const constant = `${name}-wasm`.replace(/-(\w)/g, (_, letter) => letter.toUpperCase());
+  fileWrite(
+    `build/src/${module}/embed/${name}-wasm.js`,
+    `export const ${constant} = "${bytes.toString("base64")}";\n`,
+  );
 }
 
-/** Stack traces name the frames of a module by it, and our own leave them out. */
-function moduleName(file, name) {
-  const section = [...Buffer.from("\x04name\x00"), name.length + 1, name.length];
-  const body = [...section, ...Buffer.from(name)];
-  appendFileSync(file, Uint8Array.from([0, body.length, ...body]));
-}
-
-function standIns(instead) {
-  return {
-    name: "stand-ins",
-    resolveId(source, importer) {
-      const [, folder, file] = /^(\.\.?\/(?:core\/)?)([\w-]+)\.js$/.exec(source) ?? [];
-      if (!importer || !file || !instead[file]) return null;
-      // A stand-in may stand on what it stands in for.
-      if (/-step\.js$/.test(importer)) return null;
-      return join(dirname(importer), folder, `${instead[file]}.js`);
-    },
+async function coresBuild(wanted, hash) {
+  const works = wanted.flatMap((core) => [
+    ...(core.wasm ? [[core, "wasm"]] : []),
+    ...(core.js ? [[core, "js"]] : []),
+  ]);
+  const worker = async () => {
+    for (let work = works.shift(); work; work = works.shift()) {
+      artefactPlace(...work, await artefactMake(...work, hash));
+    }
   };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
 }
 
-/**
- * Rollup keeps top-level `const` and terser folds the constants into the code, which V8 24 does not
- * do for itself: together 1.7x on a larson-like loop. Functions stay as they are: terser inlines
- * them as calls of function expressions, which cost 1.4x.
- */
-async function buildFactory(build, entry, out) {
-  const plugins = [standIns(build.js)];
-  const bundle = await rollup({ input: `dist/${entry}.js`, plugins });
-  const { output } = await bundle.generate({ format: "es" });
-  const body = output[0].code.replace(/export \{([^}]*)\};\s*$/, (_, names) => {
-    const pairs = names.split(",").map((name) => name.trim().split(/\s+as\s+/));
-    return `return { ${pairs.map(([from, to]) => `${to ?? from}: ${from}`).join(", ")} };`;
+/** Cores are made of the dialect's modules, by these compilers. */
+const coreReads = [
+  "src/core",
+  "src/sizeclass/core",
+  "scripts/core.mjs",
+  "scripts/core-table.mjs",
+  "node_modules/assemblyscript/package.json",
+  "node_modules/rollup/package.json",
+  "node_modules/terser/package.json",
+];
+
+/** @param {{ check?: boolean }} options */
+export async function build({ check = false } = {}) {
+  process.chdir(root);
+  const sources = ours.flatMap((part) =>
+    filesBelow(part)
+      .filter((name) => name.endsWith(".ts"))
+      .map((name) => `${part}/${name}`),
+  );
+  const settings = ["tsconfig.json", "package.json", "scripts/build.mjs"];
+  await step("typescript", [...sources, ...settings], typescriptBuild);
+  await step("cores", coreReads, () => coresBuild(cores, hashOf(coreReads)));
+  if (check) await step("checked", coreReads, () => coresBuild(checkedCores, hashOf(coreReads)));
+  const packageReads = ["build/src", "build/wasm", "package.json", "scripts/package.mjs"];
+  await step("package", [...packageReads, "bench/rivals"], async () => {
+    const { packageBuild } = await import("./package.mjs"); // its compilers take a second to load
+    await packageBuild();
   });
-  const source = `export function createCore(host) {\n${body}}\n`;
-  const { code } = await minify(source, {
-    module: true,
-    mangle: false,
-    compress: { passes: 3, inline: 0, reduce_funcs: false, hoist_props: false, sequences: false },
-    format: { beautify: true, indent_level: 1 },
-  });
-  writeFileSync(out, `${code}\n`);
 }
 
-function embedWasm(build) {
-  const base64 = readFileSync(`dist/${build.name}.wasm`).toString("base64");
-  const name = `${build.name}-wasm`.replace(/-(\w)/g, (_, letter) => letter.toUpperCase());
-  writeFileSync(`dist/embed/${build.name}-wasm.js`, `export const ${name} = "${base64}";\n`);
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await build({ check: process.argv.includes("--check") });
 }
-
-function copyDeclarations() {
-  for (const name of readdirSync("src/embed")) {
-    if (name.endsWith(".d.ts")) copyFileSync(`src/embed/${name}`, `dist/embed/${name}`);
-  }
-  copyFileSync("src/core/dialect.d.ts", "dist/core/dialect.d.ts");
-}
-
-function copyRivals() {
-  mkdirSync("dist/trace", { recursive: true });
-  for (const name of ["dlmalloc", "tlsf"]) {
-    copyFileSync(`bench/rivals/${name}.wasm`, `dist/trace/${name}.wasm`);
-  }
-}
-
-rmSync("dist", { recursive: true, force: true });
-mkdirSync("dist/embed", { recursive: true });
-execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "."], {
-  stdio: "inherit",
-});
-for (const build of [...cores, ...sizeclasses]) {
-  await buildWasm(build, build.entry, `dist/${build.name}`);
-  await buildFactory(build, build.entry, `dist/embed/${build.name}-js.js`);
-  embedWasm(build);
-}
-await buildFactory(sizeclassWide, sizeclassWide.entry, "dist/embed/sizeclass-wide-js.js");
-copyDeclarations();
-copyRivals();
-if (process.argv.includes("--check")) {
-  mkdirSync("build/check", { recursive: true });
-  for (const build of cores) {
-    await buildWasm(build, `${build.entry}-check`, `build/check/${build.name}`);
-    await buildFactory(build, `${build.entry}-check`, `build/check/${build.name}.js`);
-  }
-  for (const { entry, out, js } of stepped) {
-    await buildFactory({ js }, entry, `build/check/${out}.js`);
-  }
-}
-await roomsBuild();

@@ -1,6 +1,7 @@
 /**
- * The rules of the house that a machine can see: which room may import which, depth, size of files
- * and lines, the budget of core.wasm. Prints every breach; exits with 1 if there is one.
+ * The rules of the source tree that a machine can see: which module and which part of a module may
+ * import which, depth, size of files and lines, the dialect's silent traps, the budget of the cores.
+ * Prints every breach; exits with 1 if there is one.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -8,27 +9,87 @@ import { fileURLToPath } from "node:url";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 
-/** Each room with the rooms that it may import; "top" are the files of src itself. */
-const rooms = {
-  memory: [],
-  core: [],
-  embed: ["core", "sizeclass"],
-  sizeclass: ["memory", "core", "embed", "top"],
-  mempool: [],
-  layers: ["memory", "core", "sizeclass", "top"],
-  managed: ["memory", "core", "sizeclass", "layers", "top"],
-  debug: ["memory", "core", "sizeclass", "layers", "top"],
-  wasm: ["memory", "core", "sizeclass", "layers", "debug", "embed", "top"],
-  trace: ["memory", "core", "sizeclass", "layers", "debug", "wasm", "top"],
-  top: ["memory", "core", "embed"],
-  cli: ["trace", "wasm", "top"],
+/**
+ * Each module with the modules that it may import, and its parts with the parts of the same module
+ * that each may import; "" are the files of the module's own folder. A module's barrel, index.ts,
+ * may import every part.
+ */
+const modules = {
+  common: { imports: [] },
+  memory: { imports: ["common"], parts: { "": [], os: [""] } },
+  core: {
+    imports: [],
+    parts: {
+      target: [],
+      layout: ["target"],
+      hard: ["target", "layout"],
+      slices: ["target", "layout"],
+      pages: ["target", "layout", "hard", "slices"],
+      heap: ["target", "layout", "hard", "slices", "pages"],
+      "": ["target", "layout", "hard", "slices", "pages", "heap"],
+      embed: ["target", ""],
+    },
+  },
+  heap: {
+    imports: ["common", "memory", "core"],
+    parts: { stats: [], calls: ["stats"], "": ["stats", "calls"] },
+  },
+  mempool: { imports: [] },
+  sizeclass: {
+    imports: ["common", "memory", "core", "heap"],
+    parts: {
+      core: [],
+      embed: ["core"],
+      spaces: ["core", "embed"],
+      heap: ["core", "spaces"],
+      hardened: ["heap"],
+    },
+  },
+  layers: {
+    imports: ["common", "memory", "heap"],
+    parts: {
+      pool: [],
+      sources: ["pool"],
+      storage: ["pool", "sources"],
+      combine: ["pool"],
+      observe: ["pool"],
+      regions: ["pool", "sources", "combine"],
+      "": ["pool", "sources", "storage", "combine", "observe", "regions"],
+    },
+  },
+  managed: { imports: ["common", "layers"] },
+  debug: {
+    imports: ["common", "memory", "core", "heap", "layers"],
+    parts: {
+      report: [],
+      store: ["report"],
+      allocator: ["report", "store"],
+      guarded: ["report", "store"],
+      testing: ["report", "store", "allocator"],
+    },
+  },
+  wasm: {
+    imports: ["common", "core", "heap"],
+    parts: {
+      module: [],
+      symbols: ["module"],
+      allocators: ["module"],
+      shadow: ["module", "allocators"],
+      definedness: ["module", "shadow"],
+      override: ["module", "allocators", "shadow"],
+      run: ["module", "allocators", "shadow", "override"],
+      check: ["module", "symbols", "allocators", "shadow", "definedness", "override"],
+    },
+  },
+  trace: { imports: ["common", "memory", "heap", "sizeclass", "layers", "debug", "wasm"] },
+  cli: { imports: ["common", "heap", "wasm", "trace"] },
 };
 
-/** Files that may have dependencies at run time: the command line and what only it loads. */
-const mayDepend = /^src\/(cli\.ts|trace\/|wasm\/command)/;
+/** The only module with dependencies at run time, which are bundled into the command line. */
+const mayDepend = /^src\/cli\//;
 /** Files that AssemblyScript compiles too. */
 const inDialect =
-  /^src\/(core\/(?!glue|atomics\.|atomics-step|contract|dialect)|sizeclass\/(cache|classes|large|layout|lock|region|regions|release|state|threads|valid|verbs)\.ts)/;
+  /^src\/(core\/(?!embed|contract|target\/(glue|atomics(\.|-step)|dialect))|sizeclass\/core\/(cache|classes|large|layout|lock|region|regions|release|state|threads|valid|verbs)\.ts)/;
 const FILE_LINES = 450;
 const LINE_COLUMNS = 100;
 const CORE_BYTES = {
@@ -40,29 +101,40 @@ const CORE_BYTES = {
 
 const breaches = [];
 
-function roomOf(path) {
-  if (path === "src/cli.ts") return "cli";
-  const parts = path.split("/");
-  return parts.length === 2 ? "top" : parts[1];
+/** src/MODULE/PART/file.ts as its module and its part. */
+function placeOf(path) {
+  const names = path.split("/").slice(1, -1);
+  return { module: names[0], part: names[1] ?? "" };
 }
 
 function checkImports(path, text) {
   for (const [, target] of text.matchAll(/^(?:(?:import|export|\}).* from|import) "([^"]+)"/gm)) {
     if (target.startsWith(".")) checkArrow(path, relative(".", join(dirname(path), target)));
-    else if (!mayDepend.test(path)) breaches.push(`${path}: imports ${target} at run time`);
+    else if (!mayDepend.test(path) && !target.startsWith("node:")) {
+      breaches.push(`${path}: imports ${target}, and only src/cli may depend on packages`);
+    }
   }
 }
 
 function checkArrow(path, target) {
-  const [from, to] = [roomOf(path), roomOf(target)];
-  if (from === to) return;
-  if (!rooms[from]?.includes(to)) breaches.push(`${path}: room ${from} may not import ${to}`);
+  const [from, to] = [placeOf(path), placeOf(target)];
+  if (from.module !== to.module) {
+    if (modules[from.module]?.imports.includes(to.module)) return;
+    breaches.push(`${path}: module ${from.module} may not import ${to.module} (${target})`);
+    return;
+  }
+  if (from.part === to.part || isEntry(path)) return;
+  if (modules[from.module]?.parts?.[from.part]?.includes(to.part)) return;
+  breaches.push(`${path}: part ${from.part || "/"} may not import ${to.part || "/"} (${target})`);
 }
 
+const isEntry = (path) => /^src\/\w+\/index\.ts$/.test(path);
+
 function checkFile(path) {
-  const parts = path.split("/");
-  if (parts.length > 3) breaches.push(`${path}: deeper than src/room/file.ts`);
-  if (!rooms[roomOf(path)]) breaches.push(`${path}: ${roomOf(path)} is no room of design.md`);
+  if (path.split("/").length > 4) breaches.push(`${path}: deeper than src/MODULE/PART/file.ts`);
+  const { module, part } = placeOf(path);
+  if (!modules[module]) breaches.push(`${path}: ${module} is not a module of docs/design.md`);
+  else if (part && !modules[module].parts?.[part]) breaches.push(`${path}: ${part} is not a part`);
   const text = readFileSync(path, "utf8");
   checkImports(path, text);
   const lines = text.split("\n");

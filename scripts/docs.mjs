@@ -1,11 +1,11 @@
 /** Writes the generated tables of docs/ from the tables in the built package. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { guardedOptionsMarkdown } from "../dist/debug/guarded-options.js";
-import { debugOptionsMarkdown } from "../dist/debug/options.js";
-import { hardeningOptions } from "../dist/hardening.js";
-import { optionsMarkdown } from "../dist/option-table.js";
-import { heapOptions } from "../dist/options.js";
-import { runtimeOptionsMarkdown } from "../dist/runtime-options.js";
+import { optionsMarkdown } from "../build/src/common/option-table.js";
+import { runtimeOptionsMarkdown } from "../build/src/common/runtime-options.js";
+import { guardedOptionsMarkdown } from "../build/src/debug/guarded/guarded-options.js";
+import { debugOptionsMarkdown } from "../build/src/debug/store/options.js";
+import { hardeningOptions } from "../build/src/heap/hardening.js";
+import { heapOptions } from "../build/src/heap/options.js";
 
 /** Each page with the tables in it, known by how their first line begins. */
 const tables = {

@@ -1,5 +1,5 @@
 /**
- * Assembles src/memory/os-faults-*.S and writes src/memory/os-faults-code.ts. Takes GNU as for each
+ * Assembles src/memory/os-faults-*.S and writes src/memory/os/os-faults-code.ts. Takes GNU as for each
  * processor, or clang, which make the same code; where neither is, the result is kept anyway.
  * `--print PROCESSOR` (x64 or arm64) prints that processor's code and writes nothing.
  */
@@ -63,5 +63,5 @@ const [, , flag, arch] = process.argv;
 if (flag === "--print") console.log(assembled(arch));
 else {
   const codes = Object.keys(TRIPLES).map((arch) => [arch, assembled(arch)]);
-  writeFileSync("src/memory/os-faults-code.ts", source(codes));
+  writeFileSync("src/memory/os/os-faults-code.ts", source(codes));
 }

@@ -4,13 +4,9 @@
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import {
-  allocators,
-  colourIsWanted,
-  tableFormat,
-  traceRead,
-  tracesReplay,
-} from "../dist/trace/index.js";
+import { tracesReplay } from "../build/src/cli/replay.js";
+import { colourIsWanted, tableFormat } from "../build/src/cli/replay-table.js";
+import { allocators, traceRead } from "../build/src/trace/index.js";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 
@@ -65,6 +61,6 @@ const traces = [];
 for (const program of PROGRAMS) traces.push(await traceRead(`bench/traces/${program}.trace.gz`));
 const usual = allocators.filter((allocator) => !allocator.onRequest);
 const results = await tracesReplay(traces, usual, { rounds: ROUNDS });
-process.stdout.write(await tableFormat(results, await colourIsWanted()));
+process.stdout.write(tableFormat(results, colourIsWanted()));
 process.stdout.write(`\n${speedSentence(results)}\n${memorySentence(results)}\n`);
 mistakeShow();

@@ -35,7 +35,7 @@ export interface CoreExports {
   heapOf(p: number): number;
   /**
    * Tells of the mallocs and frees of this thread from now on: bits WATCH_*. The caller makes the
-   * direct tables fit: see src/watching.ts.
+   * direct tables fit: see src/heap/stats/observers.ts.
    */
   watchBind(what: number): void;
   /** The next malloc is told of when so many bytes have been asked for. */

@@ -1,13 +1,13 @@
 /** The core with its validity walks, for tests; the product has none of them. */
 
-export { binOf, binSize } from "./bins.ts";
-export { committedIsValid } from "./commit.ts";
-export { pageCapacity, pageOf } from "./desc.ts";
-export { heapIsValid } from "./heap.ts";
+export { heapIsValid } from "./heap/heap.ts";
 export * from "./index.ts";
-export { mediumIsValid } from "./medium.ts";
-export { pageIsValid } from "./page.ts";
-export { purgeTick } from "./purge.ts";
-export { queueIsValid } from "./queue.ts";
-export { arenaIsValid, spanBin } from "./slices.ts";
-export { slicesAlloc, slicesFree } from "./supply.ts";
+export { binOf, binSize } from "./layout/bins.ts";
+export { pageCapacity, pageOf } from "./layout/desc.ts";
+export { mediumIsValid } from "./pages/medium.ts";
+export { pageIsValid } from "./pages/page.ts";
+export { queueIsValid } from "./pages/queue.ts";
+export { committedIsValid } from "./slices/commit.ts";
+export { purgeTick } from "./slices/purge.ts";
+export { arenaIsValid, spanBin } from "./slices/slices.ts";
+export { slicesAlloc, slicesFree } from "./slices/supply.ts";

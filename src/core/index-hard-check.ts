@@ -7,9 +7,9 @@ export {
   chachaNext,
   chachaSplit,
   quarterRound,
-} from "./chacha.ts";
-export { decode, encode, shuffle32 } from "./encode.ts";
-export { hardeningBegin } from "./features.ts";
+} from "./hard/chacha.ts";
+export { decode, encode, shuffle32 } from "./hard/encode.ts";
+export { hardeningBegin } from "./hard/features.ts";
+export { linkLoad } from "./hard/links.ts";
+export { randomIsWeak, randomNext, randomRenew } from "./hard/random.ts";
 export * from "./index-check.ts";
-export { linkLoad } from "./links.ts";
-export { randomIsWeak, randomNext, randomRenew } from "./random.ts";

@@ -1,6 +1,6 @@
 /** What a hardened build exports besides. */
 
-export { hardeningBegin } from "./features.ts";
+export { hardeningBegin } from "./hard/features.ts";
+export { linkLoad } from "./hard/links.ts";
+export { randomIsWeak, randomRenew } from "./hard/random.ts";
 export * from "./index.ts";
-export { linkLoad } from "./links.ts";
-export { randomIsWeak, randomRenew } from "./random.ts";

@@ -1,14 +1,14 @@
 /** The shared build with its validity walks, for tests. */
 
-export { binOf, binSize } from "./bins.ts";
-export { committedIsValid } from "./commit.ts";
-export { pageCapacity, pageOf } from "./desc.ts";
-export { heapIsValid } from "./heap.ts";
+export { heapIsValid } from "./heap/heap.ts";
+export { lostCollect } from "./heap/threads.ts";
 export * from "./index-shared.ts";
-export { mediumIsValid } from "./medium.ts";
-export { pageIsValid } from "./page.ts";
-export { purgeTick } from "./purge.ts";
-export { queueIsValid } from "./queue.ts";
-export { arenaIsValid, slicesFreeCount } from "./slices-shared.ts";
-export { slicesAlloc, slicesFree } from "./supply.ts";
-export { lostCollect } from "./threads.ts";
+export { binOf, binSize } from "./layout/bins.ts";
+export { pageCapacity, pageOf } from "./layout/desc.ts";
+export { mediumIsValid } from "./pages/medium.ts";
+export { pageIsValid } from "./pages/page.ts";
+export { queueIsValid } from "./pages/queue.ts";
+export { committedIsValid } from "./slices/commit.ts";
+export { purgeTick } from "./slices/purge.ts";
+export { arenaIsValid, slicesFreeCount } from "./slices/slices-shared.ts";
+export { slicesAlloc, slicesFree } from "./slices/supply.ts";

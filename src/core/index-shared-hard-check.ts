@@ -1,6 +1,6 @@
 /** The hardened build for threads with its validity walks, for tests. */
 
-export { hardeningBegin } from "./features.ts";
+export { hardeningBegin } from "./hard/features.ts";
+export { linkLoad } from "./hard/links.ts";
+export { randomIsWeak, randomRenew } from "./hard/random.ts";
 export * from "./index-shared-check.ts";
-export { linkLoad } from "./links.ts";
-export { randomIsWeak, randomRenew } from "./random.ts";

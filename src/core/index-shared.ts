@@ -1,9 +1,6 @@
 /** What the shared build exports: the same, and how threads come and go. */
 
-export { abandonedAdoptAll } from "./abandon.ts";
-export * from "./index.ts";
-export { remoteTakeAll } from "./remote.ts";
-export { arenaReach } from "./slices-shared.ts";
+export { abandonedAdoptAll } from "./heap/abandon.ts";
 export {
   threadAttach,
   threadCount,
@@ -12,4 +9,7 @@ export {
   threadNumber,
   threadRecover,
   ticketDraw,
-} from "./threads.ts";
+} from "./heap/threads.ts";
+export * from "./index.ts";
+export { remoteTakeAll } from "./pages/remote.ts";
+export { arenaReach } from "./slices/slices-shared.ts";

@@ -11,7 +11,7 @@ export {
   reallocarr,
   rezallocAlignedAt,
   zallocAlignedAt,
-} from "./aligned.ts";
+} from "./heap/aligned.ts";
 export {
   calloc,
   contains,
@@ -26,13 +26,9 @@ export {
   usableSize,
   usableSize as malloc_usable_size,
   zalloc,
-} from "./alloc.ts";
-export { heapBind } from "./backing.ts";
-export { goodSize } from "./bins.ts";
-export { memoryRefresh } from "./glue.ts";
-export { heapAttach, heapCollect, heapInit } from "./heap.ts";
-export { heapBacking, heapBound, heapDelete, heapDestroy, heapNew, heapOf } from "./heaps.ts";
-export { purge, purgeSet } from "./purge.ts";
+} from "./heap/alloc.ts";
+export { heapAttach, heapCollect, heapInit } from "./heap/heap.ts";
+export { heapBacking, heapBound, heapDelete, heapDestroy, heapNew, heapOf } from "./heap/heaps.ts";
 export {
   expand,
   realloc,
@@ -41,10 +37,14 @@ export {
   reallocn as reallocarray,
   recalloc,
   rezalloc,
-} from "./realloc.ts";
-export { reserveGive, reserveMake } from "./reserve-make.ts";
-export { sampleAlignment, sampleAnswer, sampleBegin } from "./sample.ts";
-export { deferredFree, numaBind, watchBind } from "./state.ts";
-export { strdup, strndup } from "./strings.ts";
-export { heapLimit } from "./supply.ts";
-export { watchLeft, watchSize, watchSkip } from "./watch.ts";
+} from "./heap/realloc.ts";
+export { strdup, strndup } from "./heap/strings.ts";
+export { watchLeft, watchSize, watchSkip } from "./heap/watch.ts";
+export { goodSize } from "./layout/bins.ts";
+export { heapBind } from "./layout/bound-heap.ts";
+export { deferredFree, numaBind, watchBind } from "./layout/state.ts";
+export { sampleAlignment, sampleAnswer, sampleBegin } from "./pages/sample.ts";
+export { purge, purgeSet } from "./slices/purge.ts";
+export { reserveGive, reserveMake } from "./slices/reserve-make.ts";
+export { heapLimit } from "./slices/supply.ts";
+export { memoryRefresh } from "./target/glue.ts";

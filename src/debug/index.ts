@@ -1,24 +1,22 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** An allocator that finds mistakes: `terrane/debug`. */
-export type { DebugAbi } from "./abi.ts";
-export type { DebugHandle } from "./attach.ts";
-export type { AllocatorLike, BackingAllocator } from "./backing.ts";
+export type { DebugAbi } from "./allocator/abi.ts";
 export {
   type AttachDebugOptions,
   attachDebug,
   DebugAllocator,
   type DebugStats,
   debug,
-} from "./debug.ts";
-export type { DeferredFree } from "./deferred.ts";
-export { failAfter, failing, failRandomly } from "./failing.ts";
-export type { Place } from "./frames.ts";
-export { type GuardedAllocator, type GuardedStats, guarded } from "./guarded.ts";
-export type { GuardedAbi } from "./guarded-abi.ts";
-export type { GuardedBelow } from "./guarded-below.ts";
-export type { GuardedOptions } from "./guarded-options.ts";
-export { DebugHeap } from "./heaps.ts";
-export type { DebugOptions } from "./options.ts";
+} from "./allocator/allocator.ts";
+export type { DebugHandle } from "./allocator/attach.ts";
+export type { DeferredFree } from "./allocator/deferred.ts";
+export { DebugHeap } from "./allocator/heaps.ts";
+export type { DebugVisitOptions } from "./allocator/visit.ts";
+export { type GuardedAllocator, type GuardedStats, guarded } from "./guarded/guarded.ts";
+export type { GuardedAbi } from "./guarded/guarded-abi.ts";
+export type { GuardedBelow } from "./guarded/guarded-below.ts";
+export type { GuardedOptions } from "./guarded/guarded-options.ts";
+export type { Place } from "./report/frames.ts";
 export {
   MemoryMistake,
   type MistakeCode,
@@ -26,7 +24,9 @@ export {
   type ReportJson,
   type ReportSink,
   type Trace,
-} from "./report.ts";
-export type { Frame } from "./sites.ts";
-export { expectNoLeaks, expectNoLeaksWhenFull } from "./testing.ts";
-export type { DebugVisitOptions } from "./visit.ts";
+} from "./report/report.ts";
+export type { Frame } from "./report/stack-table.ts";
+export type { AllocatorLike, BackingAllocator } from "./store/backing.ts";
+export type { DebugOptions } from "./store/options.ts";
+export { failAfter, failing, failRandomly } from "./testing/failing.ts";
+export { expectNoLeaks, expectNoLeaksWhenFull } from "./testing/testing.ts";

@@ -1,10 +1,10 @@
 /** Any composition behind C's verbs. */
 
-import { checkAlignment, checkPointer, checkSize } from "../checks.ts";
-import { SIZE_LIMIT } from "../errors.ts";
-import type { Memory, Pool } from "./contract.ts";
-import { Door } from "./door.ts";
-import { header } from "./header.ts";
+import { checkAlignment, checkPointer, checkSize } from "../common/checks.ts";
+import { SIZE_LIMIT } from "../common/errors.ts";
+import { header } from "./combine/header.ts";
+import { Door } from "./pool/allocator-base.ts";
+import type { Memory, Pool } from "./pool/contract.ts";
 
 /**
  * A pool as an allocator. Where the pool needs sizes at put, a header layer on top remembers them.

@@ -1,5 +1,5 @@
 /** Flat composition. */
-import type { Pool } from "./contract.ts";
+import type { Pool } from "./pool/contract.ts";
 
 type Step<A, B> = (source: A) => B;
 

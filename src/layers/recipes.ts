@@ -1,16 +1,17 @@
 /** Finished allocators, two lines each. */
-import { chunk } from "./chunk.ts";
-import { coalescing } from "./coalescing.ts";
-import type { Pool, Traits } from "./contract.ts";
-import { ground } from "./ground.ts";
-import { hybrid } from "./hybrid.ts";
-import { magazines } from "./magazines.ts";
+
+import { ground } from "./combine/ground.ts";
+import { hybrid } from "./combine/hybrid.ts";
+import { quarantine } from "./observe/quarantine.ts";
 import { pipe } from "./pipe.ts";
-import { quarantine } from "./quarantine.ts";
-import { randomised } from "./randomised.ts";
-import { segregated } from "./segregated.ts";
-import { slab } from "./slab.ts";
-import { zone } from "./zone.ts";
+import type { Pool, Traits } from "./pool/contract.ts";
+import { chunk } from "./storage/chunk.ts";
+import { coalescing } from "./storage/coalescing.ts";
+import { magazines } from "./storage/magazines.ts";
+import { randomised } from "./storage/randomised.ts";
+import { segregated } from "./storage/segregated.ts";
+import { slab } from "./storage/slab.ts";
+import { zone } from "./storage/zone.ts";
 
 /** Kingsley's: powers of two from chunks, fast and generous with memory. */
 export const kingsley = <T extends Traits>(source: Pool<T>) => pipe(source, chunk(), segregated());

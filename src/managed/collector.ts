@@ -1,5 +1,5 @@
 /** A tracing collector within a region: blocks that nobody can reach are freed. */
-import { outOfMemory } from "../errors.ts";
+import { outOfMemory } from "../common/errors.ts";
 import { current, type Door, Region } from "../layers/index.ts";
 import { BlockTable } from "./blocktable.ts";
 import { collectorEnded, handleReleased, notManaged } from "./errors.ts";

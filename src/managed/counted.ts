@@ -1,5 +1,5 @@
 /** Blocks that are freed with their last reference. */
-import { outOfMemory } from "../errors.ts";
+import { outOfMemory } from "../common/errors.ts";
 import { current, type Door } from "../layers/index.ts";
 import { cyclesFind } from "./cycles.ts";
 import { notManaged } from "./errors.ts";

@@ -1,5 +1,5 @@
 /** What can go wrong with managed blocks: one function a mistake. */
-import { hex, MemoryError } from "../errors.ts";
+import { hex, MemoryError } from "../common/errors.ts";
 
 export type ManagedErrorCode = "ERR_NOT_MANAGED" | "ERR_COLLECTOR_ENDED" | "ERR_HANDLE_RELEASED";
 

@@ -1,5 +1,5 @@
 /** A block that grows: what arrays and byte strings stand on. */
-import { outOfMemory } from "../errors.ts";
+import { outOfMemory } from "../common/errors.ts";
 import type { Door } from "../layers/index.ts";
 
 const LEAST = 16;

@@ -1,5 +1,5 @@
 /** Hash maps in the memory of a region. */
-import { outOfMemory } from "../errors.ts";
+import { outOfMemory } from "../common/errors.ts";
 import { current, type Door } from "../layers/index.ts";
 import { bytesHash, numberHash } from "./hash.ts";
 

@@ -1,7 +1,7 @@
 /** The allocators that a trace can be replayed on, by name. */
 import { readFileSync } from "node:fs";
-import type { Heap } from "../heap.ts";
-import type { SharedHeap } from "../shared-heap.ts";
+import type { Heap } from "../heap/heap.ts";
+import type { SharedHeap } from "../heap/shared-heap.ts";
 import { plainSubject } from "./plain.ts";
 import type { Raw, Subject } from "./subject.ts";
 import { linearSubject } from "./subject.ts";
@@ -38,13 +38,13 @@ export function heapSubject(heap: Heap, aligned: boolean): Subject {
 
 async function terraneSubject(backend: "wasm" | "js", aligned: boolean): Promise<Subject> {
   // Only now: `terrane --help` has no use for a heap.
-  const { createHeap } = await import("../index.ts");
+  const { createHeap } = await import("../heap/index.ts");
   return heapSubject(createHeap({ backend }), aligned);
 }
 
 /** Over a memory that can grow in either back end. */
 async function sharedHeap(backend: "wasm" | "js"): Promise<SharedHeap> {
-  const { createHeap } = await import("../index.ts");
+  const { createHeap } = await import("../heap/index.ts");
   const { wasmMemory } = await import("../memory/index.ts");
   return createHeap({ shared: true, backend, memory: wasmMemory({ shared: true }) });
 }

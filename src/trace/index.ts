@@ -2,7 +2,6 @@
 
 export type { Allocator } from "./allocators.ts";
 export { AllocatorError, allocatorFind, allocators } from "./allocators.ts";
-export { tracesReplay } from "./command.ts";
 export type { Measure } from "./measure.ts";
 export { measureRun, ReplayError } from "./measure.ts";
 export type { Trace, TraceFacts } from "./ops.ts";
@@ -12,4 +11,3 @@ export type { ReplayOptions, ReplayResult } from "./replay.ts";
 export { replayRun, replaySteps } from "./replay.ts";
 export type { Raw, Subject } from "./subject.ts";
 export { linearSubject } from "./subject.ts";
-export { colourIsWanted, tableFormat } from "./table.ts";

@@ -1,6 +1,6 @@
 /** The Worker that plays one thread of a trace; memberRun in team.ts starts it. */
 import { parentPort, workerData } from "node:worker_threads";
-import { attachHeap } from "../index.ts";
+import { attachHeap } from "../heap/index.ts";
 import { heapSubject } from "./allocators.ts";
 import { booksOver } from "./books.ts";
 import { MeasureRun } from "./measure.ts";

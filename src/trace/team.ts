@@ -1,7 +1,7 @@
 /** A pass over a trace with its threads: each in a Worker of its own, all on one heap. */
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import type { HeapHandle, SharedHeap } from "../shared-heap.ts";
+import type { HeapHandle, SharedHeap } from "../heap/shared-heap.ts";
 import { allocatorFind } from "./allocators.ts";
 import type { BooksBoard } from "./books.ts";
 import { boardCreate, booksOver, sharedWords } from "./books.ts";

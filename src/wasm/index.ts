@@ -1,38 +1,40 @@
 /** `terrane/wasm`: reading, changing and checking finished WebAssembly modules. */
-export { Checker, type LeakReports } from "./checker.ts";
-export type { CodeHook } from "./codesection.ts";
-export { type Emit, type MemoryImport, ModuleEditor, type Rewritten } from "./editor.ts";
-export { ModuleError, type ModuleErrorCode } from "./errors.ts";
+
 export {
   type AllocatorFunction,
   allocatorFind,
   type FindOptions,
   type Source,
   type Sureness,
-} from "./finder.ts";
-export { type Instrumented, type InstrumentOptions, instrument } from "./instrument.ts";
-export { type EmscriptenHooks, emscriptenHooks, loadChecked } from "./loaders.ts";
-export type * from "./module.ts";
-export type { OffsetMap } from "./offsets.ts";
+} from "./allocators/finder.ts";
+export { Checker, type LeakReports } from "./check/checker.ts";
+export { type Instrumented, type InstrumentOptions, instrument } from "./check/instrument.ts";
+export { type EmscriptenHooks, emscriptenHooks, loadChecked } from "./check/loaders.ts";
+export {
+  type Kind,
+  kinds,
+  type Report,
+  type ReportBlock,
+  reportText,
+} from "./check/report.ts";
+export { type CheckerOptions, CheckHalt } from "./check/reporter.ts";
+export { type Suppression, suppressionsRead } from "./check/suppress.ts";
+export type { CodeHook } from "./module/codesection.ts";
+export { type Emit, type MemoryImport, ModuleEditor, type Rewritten } from "./module/editor.ts";
+export { ModuleError, type ModuleErrorCode } from "./module/errors.ts";
+export type * from "./module/module.ts";
+export type { OffsetMap } from "./module/offsets.ts";
+export { readModule } from "./module/reader.ts";
+export type { CodeWriter } from "./module/writer.ts";
 export {
   type Overridden,
   type OverrideForm,
   type OverrideOptions,
   type OverrideReport,
   override,
-} from "./override.ts";
-export { type ImportedHeap, overrideImports } from "./override-import.ts";
-export type { Fate, Planned } from "./override-plan.ts";
-export { readModule } from "./reader.ts";
-export {
-  type Frame,
-  type Kind,
-  kinds,
-  type Report,
-  type ReportBlock,
-  reportText,
-} from "./report.ts";
-export { type CheckerOptions, CheckHalt } from "./reporter.ts";
+} from "./override/override.ts";
+export { type ImportedHeap, overrideImports } from "./override/override-import.ts";
+export type { Fate, Planned } from "./override/override-plan.ts";
 export {
   BLOCK_OVERHEAD,
   OBJECT_OVERHEAD,
@@ -40,7 +42,6 @@ export {
   type RtraceBlock,
   type RtraceOptions,
   TOTAL_OVERHEAD,
-} from "./rtrace.ts";
-export { type Suppression, suppressionsRead } from "./suppress.ts";
-export { Symbols } from "./symbols.ts";
-export type { CodeWriter } from "./writer.ts";
+} from "./run/rtrace.ts";
+export type { Frame } from "./symbols/frame.ts";
+export { Symbols } from "./symbols/symbols.ts";

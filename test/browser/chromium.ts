@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join, normalize } from "node:path";
-import { fileURLToPath } from "node:url";
+import { built } from "../support/checkout.js";
 
 const FLAGS = [
   "--headless",
@@ -50,8 +50,7 @@ export function chromiumOptions(): { executablePath: string; args: string[] } {
   return { executablePath, args: FLAGS };
 }
 
-const root = fileURLToPath(new URL("../../../", import.meta.url));
-const folders = { "/dist/": "dist", "/test/": join("build", "test") };
+const folders = { "/src/": join(built, "src"), "/test/": join(built, "test") };
 
 const ISOLATED = {
   "cross-origin-opener-policy": "same-origin",
@@ -59,7 +58,7 @@ const ISOLATED = {
 };
 
 /**
- * Serves the package as /dist, the compiled tests as /test, and two empty pages: / is cross-origin
+ * Serves the compiled modules as /src, the compiled tests as /test, and two empty pages: / is cross-origin
  * isolated, /plain is not. Listens on a port of its own.
  */
 export async function serverStart(): Promise<{ server: Server; url: string }> {
@@ -80,9 +79,9 @@ export async function serverStart(): Promise<{ server: Server; url: string }> {
 async function scriptRead(url: string): Promise<string | undefined> {
   for (const [prefix, folder] of Object.entries(folders)) {
     if (!url.startsWith(prefix)) continue;
-    const path = join(root, folder, normalize(`/${url.slice(prefix.length)}`));
+    const path = join(folder, normalize(`/${url.slice(prefix.length)}`));
     const text = await readFile(path, "utf8").catch(() => undefined);
-    return text?.replaceAll('"#dist/', '"/dist/');
+    return text?.replaceAll('"#src/', '"/src/');
   }
   return undefined;
 }

@@ -1,5 +1,5 @@
 /** The page's part of the browser test: runs on the main thread, which may not wait. */
-import { createHeap, type HeapHandle, type HeapStats, type SharedHeap } from "#dist/index.js";
+import { createHeap, type HeapHandle, type HeapStats, type SharedHeap } from "#src/heap/index.js";
 import { blockCheck, Exchange, TABLE_WORDS } from "./exchange.js";
 import type { Calls } from "./worker.js";
 

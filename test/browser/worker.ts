@@ -1,5 +1,5 @@
 /** A Worker of a browser that does on a heap what the page asks. */
-import { attachHeap, type HeapHandle, type SharedHeap } from "#dist/index.js";
+import { attachHeap, type HeapHandle, type SharedHeap } from "#src/heap/index.js";
 import { blockCreate, Exchange } from "./exchange.js";
 
 let heap: SharedHeap;

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { fixture, fixturePath } from "../wasm/fixtures.js";
+import { fixture, fixturePath } from "../wasm/support/fixtures.js";
 import { terrane } from "./terrane.js";
 
 const folder = mkdtempSync(join(tmpdir(), "terrane-override-"));

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { cli } from "../support/checkout.js";
 import { filesCreate } from "../trace/traces.js";
 import { terraneRun } from "./terrane.js";
 
@@ -71,7 +72,7 @@ test("--threads plays each thread on a Worker, and says so in every row", () => 
 
 test("--threads: one thread without memory ends the others, who wait for it", () => {
   const file = put("wide.trace", "m 1 40000000\nt 1\nf 1\nm 2 70000000\nt 0\nf 2\n");
-  const args = ["--wasm-max-mem-pages=1024", "dist/cli.js", "replay", "--threads", file];
+  const args = ["--wasm-max-mem-pages=1024", cli, "replay", "--threads", file];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
   const fault = "thread 1: operation 2: out of memory for block 2 of 70000000 bytes";
   assert.equal(stderr, `terrane: ${file}: terrane-shared: ${fault}\n`);
@@ -171,7 +172,7 @@ test("an allocator that traps is told in one line", () => {
 });
 
 test("a reader that goes away early ends the program quietly", async () => {
-  const child = spawn(process.execPath, ["dist/cli.js", "replay", SMALL, "--rounds", "1"]);
+  const child = spawn(process.execPath, [cli, "replay", SMALL, "--rounds", "1"]);
   child.stdout.destroy();
   let err = "";
   child.stderr.on("data", (text) => (err += text));
@@ -180,7 +181,7 @@ test("a reader that goes away early ends the program quietly", async () => {
 });
 
 test("an interrupt ends the program and prints nothing", async () => {
-  const args = ["dist/cli.js", "replay", "bench/traces/python.trace.gz", "--rounds", "1000"];
+  const args = [cli, "replay", "bench/traces/python.trace.gz", "--rounds", "1000"];
   const child = spawn(process.execPath, args);
   let text = "";
   child.stdout.on("data", (part) => (text += part));

@@ -1,5 +1,6 @@
 /** The command line as a process that has ended. */
 import { spawnSync } from "node:child_process";
+import { cli } from "../support/checkout.js";
 
 export interface Ended {
   readonly code: number | null;
@@ -8,7 +9,7 @@ export interface Ended {
 }
 
 export function terraneRun(args: readonly string[], env: NodeJS.ProcessEnv = {}): Ended {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["dist/cli.js", ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...args], {
     encoding: "utf8",
     input: "",
     env: { ...process.env, ...env },

@@ -5,7 +5,8 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { fixture, fixturePath, moduleOf, section, stripped } from "../wasm/fixtures.js";
+import { cli } from "../support/checkout.js";
+import { fixture, fixturePath, moduleOf, section, stripped } from "../wasm/support/fixtures.js";
 import { terrane } from "./terrane.js";
 
 const folder = mkdtempSync(join(tmpdir(), "terrane-wasm-"));
@@ -142,7 +143,7 @@ test("run and check give the program its environment, folders and standard input
   put("note.txt", "a note");
   const flags = ["--env", "A=1", "--env", "B=x=y", "--dir", `${folder}::/notes`];
   for (const command of ["run", "check"]) {
-    const args = ["dist/cli.js", command, "--guess", ...flags, program, "--env", "last"];
+    const args = [cli, command, "--guess", ...flags, program, "--env", "last"];
     const ended = spawnSync(process.execPath, args, { encoding: "utf8", input: "typed " });
     assert.equal(ended.stdout, `${program}\0--env\0last\0A=1\0B=x=y\0typed a note`);
     assert.equal(ended.status, 3);

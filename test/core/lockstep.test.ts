@@ -4,7 +4,12 @@
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { NODE_ANY, PAGES_ZERO, RESERVE_EXCLUSIVE, RESERVE_ZEROED } from "#dist/core/layout.js";
+import {
+  NODE_ANY,
+  PAGES_ZERO,
+  RESERVE_EXCLUSIVE,
+  RESERVE_ZEROED,
+} from "#src/core/layout/layout.js";
 import {
   type Build,
   builds,

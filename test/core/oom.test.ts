@@ -3,10 +3,18 @@
  * scenario does not get that far. 0 comes back, blocks stay intact, the books balance, the heap
  * goes on.
  */
+
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { A_FREE_SLICES, ENOMEM, MEDIUM_MAX, MEDIUM_SLICES, SLICE_SIZE } from "#dist/core/layout.js";
-import { type BackEnd, backEnds, type CoreSubject, coreSubject } from "../support/core.js";
+import {
+  A_FREE_SLICES,
+  ENOMEM,
+  MEDIUM_MAX,
+  MEDIUM_SLICES,
+  SLICE_SIZE,
+} from "#src/core/layout/layout.js";
+import type { BackEnd } from "#src/heap/calls/contract.js";
+import { backEnds, type CoreSubject, coreSubject } from "../support/core.js";
 import { profiles, Shadow, step } from "../support/model.js";
 import { assertEmpty, assertValid } from "../support/pages.js";
 import { Random, seedOf } from "../support/random.js";

@@ -1,11 +1,9 @@
 /** The debug allocator as a bundler and a browser see it: nothing of Node. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { createContext, runInContext } from "node:vm";
 import { rollup } from "rollup";
-
-const dist = fileURLToPath(new URL("../../../dist/", import.meta.url));
+import { dist } from "../support/checkout.js";
 
 async function bundle(): Promise<string> {
   const entry = "\0entry";
@@ -16,9 +14,7 @@ async function bundle(): Promise<string> {
         name: "entry",
         resolveId: (id) => (id === entry ? id : null),
         load: (id) =>
-          id === entry
-            ? `export * from "${dist}index.js"; export * from "${dist}debug/index.js";`
-            : null,
+          id === entry ? `export * from "${dist}index.js"; export * from "${dist}debug.js";` : null,
       },
     ],
     onwarn: (warning) => assert.fail(warning.message),

@@ -1,12 +1,14 @@
 /** One suite, every backing allocator: correct programs, about which nothing may be said. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type DebugAllocator, type DebugOptions, debug, failRandomly } from "#dist/debug/index.js";
-import { type BackEnd, createHeap } from "#dist/index.js";
-import { allocator, limit, pipe, std } from "#dist/layers/index.js";
+import { type DebugAllocator, type DebugOptions, debug, failRandomly } from "#src/debug/index.js";
+import type { BackEnd } from "#src/heap/calls/contract.js";
+import { createHeap } from "#src/heap/index.js";
+import { allocator, limit, pipe, std } from "#src/layers/index.js";
 import { type Profile, profiles, Shadow, step, typedVerbs, type Verbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
-import { backings } from "./scenes.js";
+import { backings } from "./report/scenes.js";
 
 const OPERATIONS = Number(process.env.TERRANE_OPERATIONS ?? 800);
 /** Of the one long run, whose only question is whether anything is reported. */

@@ -4,11 +4,11 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { guardedOptionsMarkdown } from "#dist/debug/guarded-options.js";
-import { hardeningOptions } from "#dist/hardening.js";
-import { optionsMarkdown } from "#dist/option-table.js";
-import { heapOptions } from "#dist/options.js";
-import { runtimeOptionsMarkdown } from "#dist/runtime-options.js";
+import { optionsMarkdown } from "#src/common/option-table.js";
+import { runtimeOptionsMarkdown } from "#src/common/runtime-options.js";
+import { guardedOptionsMarkdown } from "#src/debug/guarded/guarded-options.js";
+import { hardeningOptions } from "#src/heap/hardening.js";
+import { heapOptions } from "#src/heap/options.js";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const read = (path: string) => readFileSync(root + path, "utf8");
@@ -32,7 +32,8 @@ test("docs/guarded.md has the table of options", () => {
 });
 
 test("the type of createHeap's options and their table have the same names", () => {
-  const type = /export interface HeapOptions \{([^}]*)\}/.exec(read("src/options.ts"))?.[1] ?? "";
+  const type =
+    /export interface HeapOptions \{([^}]*)\}/.exec(read("src/heap/options.ts"))?.[1] ?? "";
   const typed = [...type.matchAll(/^ {2}(\w+)\?:/gm)].map((match) => match[1]);
   assert.deepEqual(
     heapOptions.map((row) => row.name),

@@ -1,8 +1,8 @@
 /** The examples say what they should, and leave nothing behind. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap } from "#dist/index.js";
-import { arena, current, enter, expectNoLeaks, groundSet } from "#dist/layers/index.js";
+import { createHeap } from "#src/heap/index.js";
+import { arena, current, enter, expectNoLeaks, groundSet } from "#src/layers/index.js";
 import { append } from "../../examples/append.js";
 import { binarytree, treeCount, treeFree, treeMake } from "../../examples/binarytree.js";
 import { documentMake } from "../../examples/document.js";

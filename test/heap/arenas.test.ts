@@ -1,8 +1,8 @@
 /** The typed door to arenas and budgets, and mimalloc's C names for them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap, type Heap, HeapError, type HeapOptions } from "#dist/index.js";
-import { arrayBuffer, growExactly, simulatedMemory, wasmMemory } from "#dist/memory/index.js";
+import { createHeap, type Heap, HeapError, type HeapOptions } from "#src/heap/index.js";
+import { arrayBuffer, growExactly, simulatedMemory, wasmMemory } from "#src/memory/index.js";
 
 const SLICE = 65536;
 

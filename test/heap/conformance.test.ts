@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type HardeningFeature, hardening, hardeningFeatures } from "#dist/hardening.js";
-import { createHeap, type Heap, type HeapOptions } from "#dist/index.js";
+import { type HardeningFeature, hardening, hardeningFeatures } from "#src/heap/hardening.js";
+import { createHeap, type Heap, type HeapOptions } from "#src/heap/index.js";
 import { type HeapSubject, heapSubjects, missingSubjects } from "../support/heaps.js";
 import { abiVerbs, profiles, Shadow, step, typedVerbs, type Verbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";

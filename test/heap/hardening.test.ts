@@ -1,7 +1,7 @@
 /** Hardening through the typed door: options, reports in words, exceptions, threads. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type HardeningOptions, hardening, hardeningFeatures } from "#dist/hardening.js";
+import { type HardeningOptions, hardening, hardeningFeatures } from "#src/heap/hardening.js";
 import {
   attachHeap,
   createHeap,
@@ -9,8 +9,8 @@ import {
   HeapError,
   type HeapOptions,
   type SharedHeap,
-} from "#dist/index.js";
-import { type MemorySource, type PageOperations, wasmMemory } from "#dist/memory/index.js";
+} from "#src/heap/index.js";
+import { type MemorySource, type PageOperations, wasmMemory } from "#src/memory/index.js";
 import { backEnds } from "../support/core.js";
 
 type Told = [code: number, ptr: number, text: string | undefined];

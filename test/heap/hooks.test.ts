@@ -1,6 +1,6 @@
 /** Hooks: errors, and the calls in which a program frees what it has put off. Row 101. */
 import assert from "node:assert/strict";
-import type { DeferredFree, Heap } from "#dist/index.js";
+import type { DeferredFree, Heap } from "#src/heap/index.js";
 import { placesOf, testPlaces } from "../support/places.js";
 
 const places = placesOf(2 ** 22);

@@ -1,8 +1,8 @@
 /** purgeEvery: a clock for heaps that rest. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap, type Heap } from "#dist/index.js";
-import { simulatedMemory } from "#dist/memory/index.js";
+import { createHeap, type Heap } from "#src/heap/index.js";
+import { simulatedMemory } from "#src/memory/index.js";
 import { child, collect } from "../support/os.js";
 
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,8 +1,8 @@
 /** The typed door to purges: settings, timers, stats. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { attachHeap, createHeap, type HeapOptions, type PurgeSettings } from "#dist/index.js";
-import { simulatedMemory, wasmMemory } from "#dist/memory/index.js";
+import { attachHeap, createHeap, type HeapOptions, type PurgeSettings } from "#src/heap/index.js";
+import { simulatedMemory, wasmMemory } from "#src/memory/index.js";
 
 const defaults: PurgeSettings = {
   purgeDelay: 10,

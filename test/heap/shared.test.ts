@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { attachHeap, createHeap, HeapError, type HeapHandle, SharedHeap } from "#dist/index.js";
-import { arrayBuffer, sharedArrayBuffer, wasmMemory } from "#dist/memory/index.js";
+import { attachHeap, createHeap, HeapError, type HeapHandle, SharedHeap } from "#src/heap/index.js";
+import { arrayBuffer, sharedArrayBuffer, wasmMemory } from "#src/memory/index.js";
 
 interface Kind {
   name: string;

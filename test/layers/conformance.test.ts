@@ -1,8 +1,8 @@
 /** One suite, every composition: blocks stay apart and whole, and the books of the source close. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap } from "#dist/index.js";
-import { allocator, gauge, groundSet, type Pool, regionOpen, tree } from "#dist/layers/index.js";
+import { createHeap } from "#src/heap/index.js";
+import { allocator, gauge, groundSet, type Pool, regionOpen, tree } from "#src/layers/index.js";
 import { type Profile, profiles, Shadow, step, typedVerbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
 import { alone, fixedSubjects, randomSubject, type Subject } from "./subjects.js";

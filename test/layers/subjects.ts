@@ -1,8 +1,8 @@
 /** The compositions that every conformance test runs on: each layer alone, recipes, random ones. */
-import type { Heap } from "#dist/index.js";
-import * as L from "#dist/layers/index.js";
-import { wasmMemory } from "#dist/memory/index.js";
-import { sizeClass } from "#dist/sizeclass/index.js";
+import type { Heap } from "#src/heap/index.js";
+import * as L from "#src/layers/index.js";
+import { wasmMemory } from "#src/memory/index.js";
+import { sizeClass } from "#src/sizeclass/index.js";
 import { Random } from "../support/random.js";
 
 export interface Subject {

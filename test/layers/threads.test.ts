@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
-import * as L from "#dist/layers/index.js";
+import * as L from "#src/layers/index.js";
+import { modules } from "../support/checkout.js";
 
 const { kingsley, lock, perThread, pipe, sharedBump } = L;
-const layersUrl = new URL("../../../dist/layers/index.js", import.meta.url).href;
+const layersUrl = `${modules}layers/index.js`;
 
 function shared(words: number): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4 * words));

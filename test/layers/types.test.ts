@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap } from "#dist/index.js";
+import { createHeap } from "#src/heap/index.js";
 import {
   aligned,
   buddy,
@@ -28,8 +28,8 @@ import {
   type Traits,
   zeroing,
   zone,
-} from "#dist/layers/index.js";
-import { wasmMemory } from "#dist/memory/index.js";
+} from "#src/layers/index.js";
+import { wasmMemory } from "#src/memory/index.js";
 
 /** Compiles when A and B are the same type. */
 type Same<A, B> =

@@ -1,9 +1,9 @@
 /** The tracing collector: what can be reached stays, what cannot goes, also between steps. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap } from "#dist/index.js";
-import { arena, current, enter, groundSet, kingsley, limit } from "#dist/layers/index.js";
-import { Collector, type Handle, kind } from "#dist/managed/index.js";
+import { createHeap } from "#src/heap/index.js";
+import { arena, current, enter, groundSet, kingsley, limit } from "#src/layers/index.js";
+import { Collector, type Handle, kind } from "#src/managed/index.js";
 import { Random, seedOf } from "../support/random.js";
 
 const heap = createHeap();

@@ -1,9 +1,9 @@
 /** Arrays, byte strings and maps: against their models, in whatever region they were made. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap } from "#dist/index.js";
-import { arena, current, enter, groundSet, kingsley, limit } from "#dist/layers/index.js";
-import { ByteString, HashMap, ScalarArray, StructArray, struct } from "#dist/managed/index.js";
+import { createHeap } from "#src/heap/index.js";
+import { arena, current, enter, groundSet, kingsley, limit } from "#src/layers/index.js";
+import { ByteString, HashMap, ScalarArray, StructArray, struct } from "#src/managed/index.js";
 import { Random, seedOf } from "../support/random.js";
 
 const heap = createHeap();

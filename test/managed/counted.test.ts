@@ -1,9 +1,9 @@
 /** Reference counting: what lives, what goes, what cycles keep. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap } from "#dist/index.js";
-import { arena, current, enter, groundSet } from "#dist/layers/index.js";
-import { Counting, kind } from "#dist/managed/index.js";
+import { createHeap } from "#src/heap/index.js";
+import { arena, current, enter, groundSet } from "#src/layers/index.js";
+import { Counting, kind } from "#src/managed/index.js";
 import { Random, seedOf } from "../support/random.js";
 
 const heap = createHeap();

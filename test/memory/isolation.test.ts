@@ -1,8 +1,8 @@
 /** Where threads cannot share memory: in a page that is not cross-origin isolated. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap } from "#dist/index.js";
-import { sharedArrayBuffer, wasmMemory } from "#dist/memory/index.js";
+import { createHeap } from "#src/heap/index.js";
+import { sharedArrayBuffer, wasmMemory } from "#src/memory/index.js";
 
 const message =
   "shared memory is off: a browser page must be cross-origin isolated (headers COOP and COEP)";

@@ -1,14 +1,14 @@
 /** The simulated memory against its own contract, and heaps that live in it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap, type Heap, type HeapOptions } from "#dist/index.js";
+import { createHeap, type Heap, type HeapOptions } from "#src/heap/index.js";
 import {
   arrayBuffer,
   type SimulatedMemory,
   sharedArrayBuffer,
   simulatedMemory,
   wasmMemory,
-} from "#dist/memory/index.js";
+} from "#src/memory/index.js";
 import { Random, seedOf } from "../support/random.js";
 
 const SLICE = 65536;

@@ -8,7 +8,7 @@ import {
   type MemorySource,
   sharedArrayBuffer,
   wasmMemory,
-} from "#dist/memory/index.js";
+} from "#src/memory/index.js";
 
 const SLICE = 65536;
 

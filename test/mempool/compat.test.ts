@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemPool as Rival, NativePool as RivalNative } from "@thi.ng/malloc";
-import { MemPool, type MemPoolOpts, NativePool, type Type } from "#dist/mempool/index.js";
+import { MemPool, type MemPoolOpts, NativePool, type Type } from "#src/mempool/index.js";
 import { Random, seedOf } from "../support/random.js";
 
 type Options = Partial<Omit<MemPoolOpts, "align">> & { align?: 8 | 16 | 64 };

@@ -1,7 +1,7 @@
 /** What MemPool does better than the package that it replaces, and what it refuses. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MemPool, type MemPoolOpts, NativePool, type Type } from "#dist/mempool/index.js";
+import { MemPool, type MemPoolOpts, NativePool, type Type } from "#src/mempool/index.js";
 import { Random, seedOf } from "../support/random.js";
 import { thrownText } from "../support/thrown.js";
 

@@ -1,9 +1,9 @@
 /** One suite, every subject: blocks stay apart and whole, and the books close. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { debug } from "#dist/debug/index.js";
-import { allocator, kingsley, lea, pipe, segregated, std } from "#dist/layers/index.js";
-import { type SizeClassHeap, sizeClass, sparseSpace } from "#dist/sizeclass/index.js";
+import { debug } from "#src/debug/index.js";
+import { allocator, kingsley, lea, pipe, segregated, std } from "#src/layers/index.js";
+import { type SizeClassHeap, sizeClass, sparseSpace } from "#src/sizeclass/index.js";
 import { abiVerbs, profiles, Shadow, step, typedVerbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
 import { sizeClassSubjects } from "./subjects.js";

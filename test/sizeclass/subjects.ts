@@ -5,8 +5,8 @@ import {
   growExactly,
   sharedArrayBuffer,
   wasmMemory,
-} from "#dist/memory/index.js";
-import { type SizeClassHeap, type SizeClassOptions, sizeClass } from "#dist/sizeclass/index.js";
+} from "#src/memory/index.js";
+import { type SizeClassHeap, type SizeClassOptions, sizeClass } from "#src/sizeclass/index.js";
 
 export interface SizeClassSubject {
   name: string;

@@ -1,6 +1,6 @@
 /** Attaches, sends a block, and ends by itself, or stays until it is terminated. */
 import { parentPort, workerData } from "node:worker_threads";
-import { attachHeap } from "#dist/index.js";
+import { attachHeap } from "#src/heap/index.js";
 
 const heap = attachHeap(workerData.handle);
 const ptr = heap.malloc(100);

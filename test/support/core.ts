@@ -1,8 +1,6 @@
 /** Cores for tests: both back ends, with validity walks, over a memory the test can look into. */
 import { readFileSync } from "node:fs";
-import type { HardCoreExports, SharedCoreExports } from "#dist/core/contract.js";
-import type { CoreHost } from "#dist/core/glue.js";
-import type { HardHost } from "#dist/core/glue-hard.js";
+import type { HardCoreExports, SharedCoreExports } from "#src/core/contract.js";
 import {
   AREA_FIRST,
   AREA_SIZE,
@@ -10,8 +8,10 @@ import {
   SLICE_SIZE,
   STATE_AREAS,
   STATE_HEAP,
-} from "#dist/core/layout.js";
-import type { MemorySource } from "#dist/memory/index.js";
+} from "#src/core/layout/layout.js";
+import type { CoreHost } from "#src/core/target/glue.js";
+import type { HardHost } from "#src/core/target/glue-hard.js";
+import type { MemorySource } from "#src/memory/index.js";
 
 /** The check builds also export their walks and some insides; all answer numbers or booleans. */
 export interface CheckedCore extends SharedCoreExports, HardCoreExports {

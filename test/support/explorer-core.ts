@@ -1,6 +1,6 @@
 /** The core under the explorer: see steps.ts. */
 import assert from "node:assert/strict";
-import { A_GROWER, A_PAGE_SLICES, INIT_ZEROED, SLICE_SIZE } from "#dist/core/layout.js";
+import { A_GROWER, A_PAGE_SLICES, INIT_ZEROED, SLICE_SIZE } from "#src/core/layout/layout.js";
 import { Explorer } from "./explorer.js";
 import { dropAll, keep } from "./step-blocks.js";
 import { allPrograms } from "./step-programs.js";

@@ -1,6 +1,6 @@
 /** What tests of hardened cores share: features by name, and a row in all places at once. */
 import { test } from "node:test";
-import * as L from "#dist/core/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import { backEnds, builds, type CoreSubject, coreSubject, type HardSetting } from "./core.js";
 import { HIGH_BASE } from "./variants.js";
 

@@ -1,12 +1,12 @@
 /** The table of subjects: every kind of memory that a heap can stand on, in every back end. */
-import { createHeap, type Heap, type HeapOptions } from "#dist/index.js";
+import { createHeap, type Heap, type HeapOptions } from "#src/heap/index.js";
 import {
   arrayBuffer,
   failingMemory,
   growExactly,
   sharedArrayBuffer,
   wasmMemory,
-} from "#dist/memory/index.js";
+} from "#src/memory/index.js";
 
 export interface HeapSubject {
   name: string;

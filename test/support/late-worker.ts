@@ -1,6 +1,6 @@
 /** Attaches again and again, each time while another thread grows the memory: see late.test.ts. */
 import { type MessagePort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { attachHeap } from "#dist/index.js";
+import { attachHeap } from "#src/heap/index.js";
 import * as L from "./late.js";
 
 const { port, words, attaches } = workerData as {

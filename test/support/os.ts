@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { type OsPages, osPages } from "#dist/memory/index.js";
+import { type OsPages, osPages } from "#src/memory/index.js";
 
 const found = osPages();
 

@@ -19,7 +19,7 @@ import {
   QUEUE_SHIFT,
   SLICE_SIZE,
   SPAN_BINS,
-} from "#dist/core/layout.js";
+} from "#src/core/layout/layout.js";
 import { type CoreSubject, heapOffset } from "./core.js";
 
 export function usedOf(s: CoreSubject, page: number): number {

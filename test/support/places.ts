@@ -1,6 +1,6 @@
 /** Where heaps of the typed door live: both back ends, for one thread and for threads. */
 import { test } from "node:test";
-import { createHeap, type Heap, type HeapOptions } from "#dist/index.js";
+import { createHeap, type Heap, type HeapOptions } from "#src/heap/index.js";
 
 /** Each by its name; the memory never grows beyond `maximum`. */
 export function placesOf(maximum: number): [name: string, options: HeapOptions][] {

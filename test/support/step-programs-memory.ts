@@ -8,7 +8,7 @@ import {
   NODE_ANY,
   PAGES_DECOMMIT,
   RESERVE_EXCLUSIVE,
-} from "#dist/core/layout.js";
+} from "#src/core/layout/layout.js";
 import { BIG, drop, dropAll, keep, keepMany, LARGE, MEDIUM } from "./step-blocks.js";
 import { BASE, CELL_FREE, type Program, type Thread } from "./steps.js";
 

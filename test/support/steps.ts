@@ -1,6 +1,6 @@
 /** What the core's explorer and its Workers agree on, beside the schedule. */
-import type { HardCoreExports, SharedCoreExports } from "#dist/core/contract.js";
-import type { HardHost } from "#dist/core/glue-hard.js";
+import type { HardCoreExports, SharedCoreExports } from "#src/core/contract.js";
+import type { HardHost } from "#src/core/target/glue-hard.js";
 import type { ProgramOf } from "./schedule.js";
 
 export * from "./schedule.js";

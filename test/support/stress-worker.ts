@@ -1,6 +1,6 @@
 /** Allocates, resizes, frees and hands blocks on, at random; see stress.ts. */
 import { parentPort, workerData } from "node:worker_threads";
-import { attachHeap } from "#dist/index.js";
+import { attachHeap } from "#src/heap/index.js";
 import { Random } from "./random.js";
 import * as S from "./stress.js";
 

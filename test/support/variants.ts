@@ -3,7 +3,7 @@
  * above 2 GiB, which is where signed arithmetic on addresses shows (row 110).
  */
 import { test } from "node:test";
-import { SHARED_STATE_SLICES } from "#dist/core/layout.js";
+import { SHARED_STATE_SLICES } from "#src/core/layout/layout.js";
 import { type Build, backEnds, builds, type CoreSubject, coreSubject } from "./core.js";
 
 /** More than 2 GiB, and not the first slice of its chunk. */

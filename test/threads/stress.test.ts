@@ -1,11 +1,13 @@
 /** Four Workers on one heap that free each other's blocks; with and without sudden deaths. */
+
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { hardening } from "#dist/hardening.js";
-import { createHeap, type SharedHeap } from "#dist/index.js";
-import { type BackEnd, backEnds, coreOn } from "../support/core.js";
+import type { BackEnd } from "#src/heap/calls/contract.js";
+import { hardening } from "#src/heap/hardening.js";
+import { createHeap, type SharedHeap } from "#src/heap/index.js";
+import { backEnds, coreOn } from "../support/core.js";
 import { Crew } from "../support/crew.js";
 import { ALL } from "../support/hard.js";
 import { Random, seedOf } from "../support/random.js";

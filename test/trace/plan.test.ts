@@ -1,10 +1,10 @@
 /** How a trace is cut into threads: every order that the steps allow is one that the blocks allow. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FREE, MALLOC, REALLOC, RECORD_WORDS } from "#dist/trace/ops.js";
-import type { Part, Plan } from "#dist/trace/plan.js";
-import { AWAIT, planCreate, STEP_WORDS, TELL } from "#dist/trace/plan.js";
-import { partPlay } from "#dist/trace/turns.js";
+import { FREE, MALLOC, REALLOC, RECORD_WORDS } from "#src/trace/ops.js";
+import type { Part, Plan } from "#src/trace/plan.js";
+import { AWAIT, planCreate, STEP_WORDS, TELL } from "#src/trace/plan.js";
+import { partPlay } from "#src/trace/turns.js";
 import { Random, seedOf } from "../support/random.js";
 import { parse } from "./traces.js";
 

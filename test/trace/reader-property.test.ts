@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { Trace } from "#dist/trace/index.js";
-import { TraceParser } from "#dist/trace/index.js";
-import { CALLOC, FREE, MALLOC, MEMALIGN, REALLOC, RECORD_WORDS, THREAD } from "#dist/trace/ops.js";
+import type { Trace } from "#src/trace/index.js";
+import { TraceParser } from "#src/trace/index.js";
+import { CALLOC, FREE, MALLOC, MEMALIGN, REALLOC, RECORD_WORDS, THREAD } from "#src/trace/ops.js";
 
 interface Draft {
   readonly op: "m" | "c" | "a" | "r" | "f" | "t";

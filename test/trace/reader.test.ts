@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { TraceError, TraceParser, traceRead } from "#dist/trace/index.js";
-import { CALLOC, FREE, MALLOC, MEMALIGN, REALLOC, THREAD } from "#dist/trace/ops.js";
+import { TraceError, TraceParser, traceRead } from "#src/trace/index.js";
+import { CALLOC, FREE, MALLOC, MEMALIGN, REALLOC, THREAD } from "#src/trace/ops.js";
 import { filesCreate, parse } from "./traces.js";
 
 const put = filesCreate();

@@ -1,10 +1,10 @@
 /** The measuring pass on allocators whose every address is known, and on such as are broken. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Raw, Subject } from "#dist/trace/index.js";
-import { allocators, linearSubject, measureRun, replayRun } from "#dist/trace/index.js";
-import { plainSubject } from "#dist/trace/plain.js";
-import { median, roundRun } from "#dist/trace/round.js";
+import type { Raw, Subject } from "#src/trace/index.js";
+import { allocators, linearSubject, measureRun, replayRun } from "#src/trace/index.js";
+import { plainSubject } from "#src/trace/plain.js";
+import { median, roundRun } from "#src/trace/round.js";
 import { parse } from "./traces.js";
 
 const STATE = 4096;

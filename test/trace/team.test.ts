@@ -1,9 +1,9 @@
 /** Traces whose threads run at the same time, each in a Worker of its own. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap } from "#dist/index.js";
-import { allocatorFind, ReplayError, replayRun, traceRead } from "#dist/trace/index.js";
-import { heapCheck } from "#dist/trace/team.js";
+import { createHeap } from "#src/heap/index.js";
+import { allocatorFind, ReplayError, replayRun, traceRead } from "#src/trace/index.js";
+import { heapCheck } from "#src/trace/team.js";
 import { parse } from "./traces.js";
 
 const shared = ["terrane-shared", "terrane-shared-js"];

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
-import type { Trace } from "#dist/trace/index.js";
-import { TraceParser } from "#dist/trace/index.js";
+import type { Trace } from "#src/trace/index.js";
+import { TraceParser } from "#src/trace/index.js";
 
 export function parse(text: string, file = "x.trace"): Trace {
   const parser = new TraceParser(file);

@@ -1,0 +1,46 @@
+/** Which features of a hardened heap are on: bits in the arena, the same for all its threads. */
+
+import {
+  A_GUARD,
+  A_HARDENING,
+  A_SECRET,
+  A_SECRET_2,
+  HARD_RECORD,
+  RECORD_SIZE,
+  WORD,
+} from "../layout/layout.ts";
+import { arenaBase } from "../layout/state.ts";
+import { load32, store32 } from "../target/glue.ts";
+import { randomNext } from "./random.ts";
+
+/** Whether one of these features is on. */
+export function featureOn(bits: u32): bool {
+  return (load32(arenaBase, A_HARDENING) & bits) !== 0;
+}
+
+/**
+ * Turns features on in an arena without blocks; once. `guard`: bytes of a page that the source can
+ * protect, or 0.
+ */
+export function hardeningBegin(bits: u32, guard: u32): void {
+  store32(arenaBase, A_SECRET, randomNext());
+  store32(arenaBase, A_SECRET_2, randomNext());
+  store32(arenaBase, A_GUARD, guard);
+  store32(arenaBase, A_HARDENING, bits);
+}
+
+/** What is asked of the pages for a request: the record comes on top. It may be too large. */
+export function sizeFull(size: u32): u32 {
+  if (!featureOn(HARD_RECORD) || size > 0xffffffff - RECORD_SIZE) return size;
+  return sizeKept(size) + RECORD_SIZE;
+}
+
+/** The request behind a full size, for errors. */
+export function sizeAsked(full: u32): u32 {
+  return featureOn(HARD_RECORD) ? full - RECORD_SIZE : full;
+}
+
+/** With a record, a block of no bytes is one of a word. */
+export function sizeKept(size: u32): u32 {
+  return size === 0 && featureOn(HARD_RECORD) ? WORD : size;
+}

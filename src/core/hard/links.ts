@@ -1,0 +1,53 @@
+/**
+ * Words in blocks that a stray or hostile write cannot make: links of free lists, and canaries.
+ * Lists stay lists; only the word in a free block is another, and who follows it looks where it
+ * leads.
+ *
+ * Each small page has a random word of its own, and both keys are made of that word and the arena's
+ * secret. Medium pages and large blocks have no lists of their own; what is in their blocks, links
+ * on a remote list and canaries, is sealed with keys made of the secret and the descriptor's place.
+ */
+
+import {
+  A_SECRET,
+  A_SECRET_2,
+  D_KEY,
+  D_OWNER,
+  FLAG_LARGE,
+  FLAG_MEDIUM,
+  HARD_ENCODE,
+} from "../layout/layout.ts";
+import { arenaBase } from "../layout/state.ts";
+import { load32, store32 } from "../target/glue.ts";
+import { decode, encode, shuffle32 } from "./encode.ts";
+import { featureOn } from "./features.ts";
+
+function keyOf(page: usize): u32 {
+  const alone: bool = (load32(page, D_OWNER) & (FLAG_MEDIUM | FLAG_LARGE)) !== 0;
+  return alone ? (load32(arenaBase, A_SECRET) ^ page) >>> 0 : load32(page, D_KEY);
+}
+
+function keySecond(key: u32): u32 {
+  return shuffle32((key ^ load32(arenaBase, A_SECRET_2)) >>> 0);
+}
+
+/** An address as it may stand in a block of a page. */
+export function pageSeal(page: usize, p: usize): u32 {
+  const key: u32 = keyOf(page);
+  return encode(page, p, key, keySecond(key));
+}
+
+export function pageUnseal(page: usize, word: u32): usize {
+  const key: u32 = keyOf(page);
+  return decode(page, word, key, keySecond(key));
+}
+
+/** The block that a free block leads to, or whatever the word there says. */
+export function linkLoad(page: usize, block: usize): usize {
+  const word: u32 = load32(block, 0);
+  return featureOn(HARD_ENCODE) ? pageUnseal(page, word) : word;
+}
+
+export function linkStore(page: usize, block: usize, next: usize): void {
+  store32(block, 0, featureOn(HARD_ENCODE) ? pageSeal(page, next) : next);
+}

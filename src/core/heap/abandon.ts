@@ -1,0 +1,172 @@
+/**
+ * Pages whose thread has ended (shared build only).
+ *
+ * The owner word says who owns a page at every instant: a heap, or OWNER_ABANDONED. A thread that
+ * wants an abandoned page swaps its own id in; one wins, and from then on the page is its own like
+ * any other. A bitmap tells where abandoned pages begin; a bit is set before the page is given up
+ * and cleared after it was taken, so every abandoned page has its bit.
+ *
+ *        detach, recover                     adopt: for room, by a free, by collect
+ *   owner: a heap  ------------------>  owner: OWNER_ABANDONED  ------------------>  owner: a heap
+ *          ^                                                                              |
+ *          +------------------------------------------------------------------------------+
+ *
+ * Who pushes a freed block looks at the owner word afterwards, who gives a page up looks at the
+ * list afterwards: one of both sees the other, so no block stays behind unseen.
+ */
+
+import { backingBind, heapBind, heapIsBacking } from "../layout/bound-heap.ts";
+import { descOf } from "../layout/desc.ts";
+import {
+  A_ABANDONED,
+  A_TOP,
+  BIN_MEDIUM,
+  COUNT_ABANDONED,
+  D_BIN,
+  D_FREE,
+  D_FRESH,
+  D_LOCAL,
+  D_OWNER,
+  D_RETIRE,
+  D_START,
+  D_THREAD,
+  D_USED,
+  FLAG_ALIGNED,
+  FLAG_LARGE,
+  FLAG_MEDIUM,
+  FLAGS,
+  H_ABANDONED_AT,
+  OWNER_ABANDONED,
+  SLICE_SHIFT,
+  STATE_ABANDONED,
+} from "../layout/layout.ts";
+import { arenaBase, heapBase, heapId } from "../layout/state.ts";
+import { pageDrop, pageEnd } from "../pages/page.ts";
+import { queuePush, queueToFull } from "../pages/queue.ts";
+import { remoteTake, remoteTakeMedium } from "../pages/remote.ts";
+import { countAdd } from "../slices/counts.ts";
+import { atomicAnd, atomicCas, atomicLoad, atomicOr, atomicStore } from "../target/atomics.ts";
+import { load32, memoryReach, store32, trailingZeros } from "../target/glue.ts";
+
+/** Abandoned pages that one search looks at. */
+const SEARCH_PAGES: u32 = 32;
+
+function abandonedWord(index: u32): usize {
+  return arenaBase + STATE_ABANDONED + (index << 2);
+}
+
+function abandonedMark(page: usize): void {
+  const slice: u32 = load32(page, D_START) >>> SLICE_SHIFT;
+  atomicOr(abandonedWord(slice >>> 5), 0, (1 << (slice & 31)) >>> 0);
+  atomicStore(arenaBase, A_ABANDONED, 1);
+}
+
+function abandonedUnmark(page: usize): void {
+  const slice: u32 = load32(page, D_START) >>> SLICE_SHIFT;
+  atomicAnd(abandonedWord(slice >>> 5), 0, ~(1 << (slice & 31)) >>> 0);
+}
+
+/** Gives up a page that is ours, in no queue, and has blocks in use. */
+export function pageAbandon(page: usize): void {
+  countAdd(COUNT_ABANDONED, 1);
+  store32(page, D_RETIRE, 0);
+  abandonedMark(page);
+  const kept: u32 = load32(page, D_OWNER) & (FLAG_ALIGNED | FLAG_MEDIUM);
+  atomicStore(page, D_OWNER, (OWNER_ABANDONED | kept) >>> 0);
+}
+
+/** Whether others freed blocks of a page while it was given up: then somebody must take it. */
+export function pageWasFreedIn(page: usize): bool {
+  return atomicLoad(page, D_THREAD) !== 0;
+}
+
+/** Makes an abandoned page ours; false when it is none (any more). It is in no queue yet. */
+function pageSeize(page: usize): bool {
+  const owner: u32 = atomicLoad(page, D_OWNER);
+  if ((owner & ~FLAGS) >>> 0 !== OWNER_ABANDONED || (owner & FLAG_LARGE) !== 0) return false;
+  if (!atomicCas(page, D_OWNER, owner, (heapId | (owner & FLAGS)) >>> 0)) return false;
+  abandonedUnmark(page);
+  return true;
+}
+
+/**
+ * Takes an abandoned page into this heap, with what others have freed in it; one without blocks in
+ * use goes to the arena. Whether the page was abandoned.
+ */
+export function pageAdopt(page: usize): bool {
+  if (!pageSeize(page)) return false;
+  memoryReach(atomicLoad(arenaBase, A_TOP));
+  if ((load32(page, D_OWNER) & FLAG_MEDIUM) !== 0) {
+    queuePush(page);
+    remoteTakeMedium(page);
+    return true;
+  }
+  remoteTake(page);
+  if (load32(page, D_USED) === 0) {
+    pageDrop(page);
+    return true;
+  }
+  queuePush(page);
+  if (!pageHasRoom(page)) queueToFull(page);
+  return true;
+}
+
+/** Whether a small page has a block to give. Of a page of others: a guess. */
+function pageHasRoom(page: usize): bool {
+  if ((load32(page, D_FREE) | load32(page, D_LOCAL)) !== 0) return true;
+  return load32(page, D_FRESH) !== pageEnd(page);
+}
+
+/** Whether an abandoned page looks as if it could serve a bin; medium ones from a bound on. */
+function pageServes(page: usize, bin: u32): bool {
+  const have: u32 = load32(page, D_BIN);
+  if (bin > BIN_MEDIUM) return have >= bin && (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
+  return have === bin && (pageHasRoom(page) || pageWasFreedIn(page));
+}
+
+/**
+ * Adopts an abandoned page that serves a bin, for medium blocks BIN_MEDIUM + units; whether there
+ * was one. Looks at some pages, beginning where the last search ended.
+ */
+export function abandonedAdopt(bin: u32): bool {
+  if (!heapIsBacking()) return false;
+  if (atomicLoad(arenaBase, A_ABANDONED) === 0) return false;
+  const top: u32 = atomicLoad(arenaBase, A_TOP);
+  const end: u32 = (top + 31) >>> 5;
+  const from: u32 = load32(heapBase, H_ABANDONED_AT);
+  memoryReach(top);
+  let left: u32 = SEARCH_PAGES;
+  atomicStore(arenaBase, A_ABANDONED, 0);
+  let found: bool = false;
+  for (let i: u32 = 0; i < end && left !== 0 && !found; i++) {
+    const index: u32 = from + i < end ? from + i : from + i - end;
+    let bits: u32 = index < end ? atomicLoad(abandonedWord(index), 0) : 0;
+    if (bits !== 0) atomicStore(arenaBase, A_ABANDONED, 1);
+    while (bits !== 0 && left !== 0 && !found) {
+      const page: usize = descOf((index << 5) + trailingZeros(bits));
+      found = pageServes(page, bin) && pageAdopt(page);
+      bits = (bits & (bits - 1)) >>> 0;
+      left = left - 1;
+    }
+    store32(heapBase, H_ABANDONED_AT, index);
+  }
+  return found;
+}
+
+/** The backing heap adopts every abandoned page. */
+export function abandonedAdoptAll(): void {
+  const was: usize = backingBind();
+  const end: u32 = (atomicLoad(arenaBase, A_TOP) + 31) >>> 5;
+  memoryReach(atomicLoad(arenaBase, A_TOP));
+  atomicStore(arenaBase, A_ABANDONED, 0);
+  for (let index: u32 = 0; index < end; index++) {
+    let bits: u32 = atomicLoad(abandonedWord(index), 0);
+    while (bits !== 0) {
+      if (!pageAdopt(descOf((index << 5) + trailingZeros(bits)))) {
+        atomicStore(arenaBase, A_ABANDONED, 1);
+      }
+      bits = (bits & (bits - 1)) >>> 0;
+    }
+  }
+  heapBind(was);
+}

@@ -1,0 +1,194 @@
+/**
+ * Aligned allocation (specification 6). Most requests need nothing special: a block of a page is
+ * aligned to every power of two that divides its size, and large blocks begin at a slice.
+ */
+
+import { sizeFull, sizeKept } from "../hard/features.ts";
+import { goodSize } from "../layout/bins.ts";
+import { pageOf } from "../layout/desc.ts";
+import {
+  ALIGNMENT_MAX,
+  D_OWNER,
+  EINVAL,
+  ENOMEM,
+  FLAG_ALIGNED,
+  MEDIUM_MAX,
+  NEW_FAILED,
+  POINTER_SIZE,
+  SIZE_MAX,
+  SLICE_SHIFT,
+  SLICE_SIZE,
+  SMALL_MAX,
+  UNIT_SIZE,
+  WORD,
+} from "../layout/layout.ts";
+import { watching } from "../layout/state.ts";
+import { sampleHold, sampleWithin } from "../pages/sample.ts";
+import { errorRaise, load32, memoryCopy, memoryZero, store32 } from "../target/glue.ts";
+import { HARDENED } from "../target/hardened-on.ts";
+import { free, malloc, usableSize } from "./alloc.ts";
+import {
+  blockDress,
+  hardAdmits,
+  hardMallocBare,
+  hardMallocLarge,
+  hardMallocOf,
+  hardRefit,
+} from "./hardened.ts";
+import { mallocLargeAligned } from "./heap.ts";
+import { clearFrom, realloc, reallocn, rezalloc } from "./realloc.ts";
+import { watchHold, watchMalloc } from "./watch.ts";
+
+function isPowerOfTwo(x: u32): bool {
+  return x !== 0 && (x & (x - 1)) === 0;
+}
+
+/** A block whose address is a multiple of `alignment`, a power of two; else 0. */
+export function memalign(alignment: usize, size: usize): usize {
+  if (!isPowerOfTwo(alignment) || size > SIZE_MAX) return 0;
+  if (HARDENED) return hardMemalign(alignment, size);
+  // Whoever serves samples must know what malloc is asked for, and for what.
+  sampleWithin(alignment, size);
+  const p: usize = memalignPlain(alignment, size);
+  sampleWithin(1, 0);
+  return p;
+}
+
+function memalignPlain(alignment: usize, size: usize): usize {
+  if (alignment > SLICE_SIZE) return mallocLargeAligned(size, alignment >>> SLICE_SHIFT);
+  const rounded: usize = ((size + (alignment - 1)) & ~(alignment - 1)) >>> 0;
+  if (isNatural(alignment, size)) return malloc(size);
+  if (isNatural(alignment, rounded)) return malloc(rounded);
+  return mallocInside(alignment, size, 0);
+}
+
+/** As memalign, with room for a record behind the size. */
+function hardMemalign(alignment: usize, size: usize): usize {
+  if (alignment > SLICE_SIZE) return hardMallocLarge(size, alignment >>> SLICE_SHIFT);
+  const full: usize = sizeFull(size);
+  const rounded: usize = ((full + (alignment - 1)) & ~(alignment - 1)) >>> 0;
+  if (isNatural(alignment, full)) return hardMallocOf(size, full);
+  if (isNatural(alignment, rounded)) return hardMallocOf(size, rounded);
+  return mallocInside(alignment, size, 0);
+}
+
+/** Whether every block that serves `size` is aligned already. */
+function isNatural(alignment: usize, size: usize): bool {
+  if (size > MEDIUM_MAX) return true;
+  if (size > SMALL_MAX) return alignment <= UNIT_SIZE;
+  return (goodSize(size) & (alignment - 1)) === 0;
+}
+
+/**
+ * A block p with (p + offset) a multiple of `alignment`. An alignment above ALIGNMENT_MAX cannot
+ * have an offset.
+ */
+export function memalignAt(alignment: usize, size: usize, offset: usize): usize {
+  if (offset === 0) return memalign(alignment, size);
+  if (!isPowerOfTwo(alignment) || alignment > ALIGNMENT_MAX || size > SIZE_MAX) return 0;
+  return mallocInside(alignment, size, offset);
+}
+
+/** Allocates with room to spare and answers an address inside; the page remembers that it did. */
+function mallocInside(alignment: usize, size: usize, offset: usize): usize {
+  if (watching !== 0) return watchedInside(alignment, size, offset);
+  return insideTake(alignment, size, offset);
+}
+
+function insideTake(alignment: usize, size: usize, offset: usize): usize {
+  const bytes: usize = (HARDENED ? sizeKept(size) : size) + (alignment - 1);
+  const block: usize = HARDENED ? hardMallocBare(sizeFull(bytes)) : malloc(bytes);
+  if (block === 0) return 0;
+  const over: u32 = ((block + offset) & (alignment - 1)) >>> 0;
+  if (HARDENED) blockDress(block, over === 0 ? block : block + (alignment - over), size, false);
+  if (over === 0) return block;
+  const page: usize = pageOf(block);
+  store32(page, D_OWNER, (load32(page, D_OWNER) | FLAG_ALIGNED) >>> 0);
+  return block + (alignment - over);
+}
+
+/** Who watches hears of the address that the user gets. */
+function watchedInside(alignment: usize, size: usize, offset: usize): usize {
+  const was: bool = sampleHold(offset !== 0);
+  watchHold(true);
+  const p: usize = insideTake(alignment, size, offset);
+  watchHold(false);
+  sampleHold(was);
+  if (p !== 0) watchMalloc(p, size);
+  return p;
+}
+
+/** operatorNew of C++17 for types of any alignment. */
+export function operatorNewAligned(size: usize, alignment: usize): usize {
+  let p: usize = memalign(alignment, size);
+  while (p === 0) {
+    errorRaise(NEW_FAILED, size);
+    p = memalign(alignment, size);
+  }
+  return p;
+}
+
+/** Stores an aligned block at `out`; answers 0, EINVAL or ENOMEM. `out` is untouched on error. */
+export function posixMemalign(out: usize, alignment: usize, size: usize): u32 {
+  if (out === 0 || alignment < POINTER_SIZE || !isPowerOfTwo(alignment)) return EINVAL;
+  const p: usize = memalign(alignment, size);
+  if (p === 0) return ENOMEM;
+  store32(out, 0, p);
+  return 0;
+}
+
+/** Resizes the block whose address stands at `at`. Answers 0, EINVAL or ENOMEM. */
+export function reallocarr(at: usize, count: usize, size: usize): u32 {
+  if (at === 0) return EINVAL;
+  const p: usize = reallocn(load32(at, 0), count, size);
+  if (p === 0) return ENOMEM;
+  store32(at, 0, p);
+  return 0;
+}
+
+/** memalignAt, the whole block zero. */
+export function zallocAlignedAt(size: usize, alignment: usize, offset: usize): usize {
+  const p: usize = memalignAt(alignment, size, offset);
+  if (p !== 0) memoryZero(p, usableSize(p));
+  return p;
+}
+
+/** realloc that keeps (p + offset) a multiple of `alignment`. */
+export function reallocAlignedAt(p: usize, size: usize, alignment: usize, offset: usize): usize {
+  return reallocAlignedAny(p, size, alignment, offset, false);
+}
+
+/** reallocAlignedAt that clears what grows, as rezalloc does. */
+export function rezallocAlignedAt(p: usize, size: usize, alignment: usize, offset: usize): usize {
+  return reallocAlignedAny(p, size, alignment, offset, true);
+}
+
+function reallocAlignedAny(
+  p: usize,
+  size: usize,
+  alignment: usize,
+  offset: usize,
+  zero: bool,
+): usize {
+  if (!isPowerOfTwo(alignment)) return 0;
+  if (alignment <= WORD) return zero ? rezalloc(p, size) : realloc(p, size);
+  if (HARDENED && p !== 0 && !hardAdmits(p)) return 0;
+  const old: usize = usableSize(p);
+  if (p !== 0 && old === 0) return 0;
+  const over: u32 = ((p + offset) & (alignment - 1)) >>> 0;
+  if (over === 0 && p !== 0 && size <= old && size >= old - (old >>> 1)) {
+    return HARDENED ? hardRefit(p, size) : p;
+  }
+  const q: usize = memalignAt(alignment, size, offset);
+  if (q === 0) return 0;
+  if (zero && size > old) clearFrom(q, old, usableSize(q));
+  memoryCopy(q, p, old < size ? old : size);
+  free(p);
+  return q;
+}
+
+/** Takes p's own offset: with alignment 64 a p at 16 modulo 64 gets a q at 48, as in mimalloc. */
+export function reallocAligned(p: usize, size: usize, alignment: usize): usize {
+  if (!isPowerOfTwo(alignment)) return 0;
+  return reallocAlignedAt(p, size, alignment, (p & (alignment - 1)) >>> 0);
+}

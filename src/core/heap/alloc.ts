@@ -1,0 +1,295 @@
+/**
+ * malloc, free and their close kin. The fast paths stand first and call nothing.
+ */
+
+import { binOf, goodSize } from "../layout/bins.ts";
+import { heapBind } from "../layout/bound-heap.ts";
+import { descAt, pageOf } from "../layout/desc.ts";
+import {
+  D_BLOCK,
+  D_FREE,
+  D_GUARDS,
+  D_LOCAL,
+  D_OWNER,
+  D_USED,
+  D_ZERO,
+  DIRECT_MAX,
+  FLAG_ALIGNED,
+  FLAG_LARGE,
+  FLAG_MEDIUM,
+  FLAGS,
+  MEDIUM_MAX,
+  NEW_FAILED,
+  PTR_BLOCK,
+  PTR_FOREIGN,
+  PTR_INTERIOR,
+  Q_FIRST,
+  SMALL_MAX,
+  WATCH_EACH,
+  WATCH_LONG,
+  WATCH_SAMPLES,
+  ZERO_UNKNOWN,
+} from "../layout/layout.ts";
+import { freeId, heapId, watching } from "../layout/state.ts";
+import { mediumSize, mediumTookZero } from "../pages/medium.ts";
+import {
+  pageDrop,
+  pageEmptied,
+  pageHolds,
+  pageOnlyFresh,
+  pageTake,
+  pageTakeFresh,
+} from "../pages/page.ts";
+import { directPage, queueOf } from "../pages/queue.ts";
+import { guardFree, guardSize, sampleCount, sampled, sampleTake } from "../pages/sample.ts";
+import { SHARED } from "../target/atomics.ts";
+import { errorRaise, load32, memoryZero, mul32, mulOverflows, store32 } from "../target/glue.ts";
+import { HARDENED } from "../target/hardened-on.ts";
+import { blockOf, freeLocal, freeOutside, mallocMedium } from "./blocks.ts";
+import {
+  hardContains,
+  hardFree,
+  hardFreeChecked,
+  hardMalloc,
+  hardPointerCheck,
+  hardUsableSize,
+  hardZalloc,
+} from "./hardened.ts";
+import { mallocGeneric } from "./heap.ts";
+import { watchFree, watchMalloc } from "./watch.ts";
+
+/** A block of at least `size` bytes, 16-byte aligned above 8 bytes; 0 = out of memory. */
+export function malloc(size: usize): usize {
+  if (HARDENED) return hardMalloc(size);
+  if (size <= DIRECT_MAX) {
+    const page: usize = directPage(size);
+    const block: usize = load32(page, D_FREE);
+    if (block !== 0) {
+      store32(page, D_FREE, load32(block, 0));
+      store32(page, D_USED, load32(page, D_USED) + 1);
+      return block;
+    }
+    return mallocFresh(page, size);
+  }
+  return mallocByBin(size);
+}
+
+/** The free list is empty: a fresh block, or the generic path. */
+function mallocFresh(page: usize, size: u32): usize {
+  const block: usize = pageTakeFresh(page);
+  return block !== 0 ? block : mallocSlow(size);
+}
+
+/** Sizes above 1 024 bytes, which the direct table does not know. */
+function mallocByBin(size: u32): usize {
+  const block: usize = size > SMALL_MAX ? mallocMedium(size) : mallocOfQueue(size);
+  return watching !== 0 && block !== 0 ? mallocWatched(block, size) : block;
+}
+
+/** Counts and tells of an allocation; the block goes back if the host serves it, as a sample. */
+// @cold
+function mallocWatched(block: usize, size: u32): usize {
+  watchMalloc(block, size);
+  const counts: u32 = size <= SMALL_MAX ? WATCH_EACH : WATCH_SAMPLES;
+  if ((watching & counts) === 0 || !sampleCount()) return block;
+  const guarded: usize = sampleTake(size);
+  if (guarded === 0) return block;
+  free(block);
+  return guarded;
+}
+
+function mallocOfQueue(size: u32): usize {
+  const page: usize = load32(queueOf(binOf(size)), Q_FIRST);
+  const block: usize = page !== 0 ? pageTake(page, true) : 0;
+  return block !== 0 ? block : mallocGeneric(size);
+}
+
+/** The generic path, and every malloc of a small size while it takes its long way. */
+// @cold
+function mallocSlow(size: u32): usize {
+  if ((watching & WATCH_LONG) === 0) return mallocGeneric(size);
+  const block: usize = mallocSmall(size);
+  return block !== 0 ? mallocWatched(block, size) : 0;
+}
+
+/** malloc without the direct table. */
+// @cold
+function mallocSmall(size: u32): usize {
+  const page: usize = load32(queueOf(binOf(size)), Q_FIRST);
+  if (page === 0) return mallocGeneric(size);
+  const block: usize = load32(page, D_FREE);
+  if (block === 0) {
+    const fresh: usize = pageTakeFresh(page);
+    return fresh !== 0 ? fresh : mallocGeneric(size);
+  }
+  store32(page, D_FREE, load32(block, 0));
+  store32(page, D_USED, load32(page, D_USED) + 1);
+  return block;
+}
+
+/**
+ * Frees a block, in a shared arena of whichever thread; null is ignored. Anything else that is no
+ * block: undefined.
+ */
+export function free(p: usize): void {
+  if (HARDENED) {
+    hardFree(p);
+    return;
+  }
+  if (p === 0) return;
+  const page: usize = descAt(p);
+  if (load32(page, D_OWNER) !== freeId) {
+    freeSlow(p, page);
+    return;
+  }
+  const used: u32 = load32(page, D_USED) - 1;
+  if (used === 0) {
+    pageEmptied(page, p);
+    return;
+  }
+  store32(p, 0, load32(page, D_LOCAL));
+  store32(page, D_LOCAL, p);
+  store32(page, D_USED, used);
+}
+
+/** free by who knows the size, or the alignment; neither is looked at. */
+export function freeSize(p: usize, _size: usize): void {
+  free(p);
+}
+
+export function freeSizeAligned(p: usize, _size: usize, _alignment: usize): void {
+  free(p);
+}
+
+/**
+ * C++'s operator new: while memory is out the host is told, and either frees something, so that the
+ * next try succeeds, or throws; a host that only returns is asked for ever.
+ */
+export function operatorNew(size: usize): usize {
+  let p: usize = malloc(size);
+  while (p === 0) {
+    errorRaise(NEW_FAILED, size);
+    p = malloc(size);
+  }
+  return p;
+}
+
+/** Full, aligned, medium, large pages, blocks behind the first slice, other threads' pages. */
+// @cold
+function freeSlow(p: usize, desc: usize): void {
+  const first: bool = SHARED
+    ? load32(desc, D_OWNER) !== 0
+    : (load32(desc, D_OWNER) & ~FLAGS) >>> 0 === heapId;
+  const page: usize = first ? desc : pageOf(p);
+  if (page === 0) return;
+  const owner: u32 = load32(page, D_OWNER);
+  const large: bool = (owner & FLAG_LARGE) !== 0;
+  if (!HARDENED && large && load32(page, D_GUARDS) !== 0) {
+    guardFree(p);
+    return;
+  }
+  if (freeId !== heapId) watchFree(p, owner);
+  if (large) {
+    pageDrop(page);
+    return;
+  }
+  const block: usize = (owner & FLAG_ALIGNED) !== 0 ? blockOf(page, p) : p;
+  if ((owner & ~FLAGS) >>> 0 === heapId) freeLocal(page, block);
+  else freeElsewhere(p, page, block, owner);
+}
+
+/** Frees a block of another heap: of this thread by working on that heap, else from outside. */
+function freeElsewhere(p: usize, page: usize, block: usize, owner: u32): void {
+  if (freeOutside(page, block, owner)) return;
+  const was: usize = heapBind((owner & ~FLAGS) >>> 0);
+  free(p);
+  heapBind(was);
+}
+
+/**
+ * What p is: PTR_BLOCK, or PTR_FOREIGN when no block of this heap covers it, or PTR_INTERIOR when
+ * it points into one. A block that is free already passes: only debugging heaps know it; and
+ * whatever lies among guards: the host knows when it is freed.
+ */
+export function pointerCheck(p: usize): u32 {
+  if (HARDENED) return hardPointerCheck(p);
+  const page: usize = pageOf(p);
+  if (page === 0 || !pageHolds(page, p)) return PTR_FOREIGN;
+  const owner: u32 = load32(page, D_OWNER);
+  if ((owner & FLAG_LARGE) !== 0 && load32(page, D_GUARDS) !== 0) return PTR_BLOCK;
+  const block: usize = blockOf(page, p);
+  if (block === 0) return PTR_FOREIGN;
+  if ((owner & FLAG_ALIGNED) !== 0) return PTR_BLOCK;
+  return block === p ? PTR_BLOCK : PTR_INTERIOR;
+}
+
+/** Frees p if it is a block or null; else answers as pointerCheck and changes nothing. */
+export function freeChecked(p: usize): u32 {
+  if (HARDENED) return hardFreeChecked(p);
+  if (p === 0) return PTR_BLOCK;
+  const what: u32 = pointerCheck(p);
+  if (what === PTR_BLOCK) free(p);
+  return what;
+}
+
+/** Bytes from p to the end of its block; 0 for null and for what is no block. */
+export function usableSize(p: usize): usize {
+  if (HARDENED) return hardUsableSize(p);
+  const page: usize = pageOf(p);
+  if (page === 0 || !pageHolds(page, p)) return 0;
+  const owner: u32 = load32(page, D_OWNER);
+  if ((owner & FLAG_LARGE) !== 0 && load32(page, D_GUARDS) !== 0) return guardSize(p);
+  const block: usize = blockOf(page, p);
+  if (block === 0) return 0;
+  const medium: bool = (owner & FLAG_MEDIUM) !== 0;
+  return block + (medium ? mediumSize(page, block) : load32(page, D_BLOCK)) - p;
+}
+
+/** Whether p lies inside a block, in use or free, of this heap. */
+export function contains(p: usize): bool {
+  return HARDENED ? hardContains(p) : usableSize(p) !== 0;
+}
+
+/**
+ * A block of zeros. Fresh blocks of zero pages are not written; only the first of each extension
+ * is, since it comes through the generic path, which does not tell where it found a block.
+ */
+export function zalloc(size: usize): usize {
+  if (HARDENED) return hardZalloc(size);
+  if (size > SMALL_MAX) return zallocBig(size);
+  if ((watching & WATCH_LONG) !== 0) return zallocPlain(size);
+  const page: usize = size <= DIRECT_MAX ? directPage(size) : load32(queueOf(binOf(size)), Q_FIRST);
+  const block: usize = page !== 0 && pageOnlyFresh(page) ? pageTakeFresh(page) : 0;
+  if (block !== 0) {
+    if (load32(page, D_ZERO) === ZERO_UNKNOWN) memoryZero(block, load32(page, D_BLOCK));
+    return block;
+  }
+  return zallocPlain(size);
+}
+
+function zallocPlain(size: u32): usize {
+  const p: usize = malloc(size);
+  if (p !== 0) memoryZero(p, p === sampled ? size : goodSize(size));
+  return p;
+}
+
+function zallocBig(size: u32): usize {
+  const p: usize = malloc(size);
+  if (p === 0) return 0;
+  if (p === sampled) {
+    memoryZero(p, size);
+    return p;
+  }
+  const zero: bool =
+    size > MEDIUM_MAX ? load32(descAt(p), D_ZERO) !== ZERO_UNKNOWN : mediumTookZero;
+  if (!zero) memoryZero(p, goodSize(size));
+  return p;
+}
+
+export function calloc(count: usize, size: usize): usize {
+  return mulOverflows(count, size) ? 0 : zalloc(mul32(count, size));
+}
+
+export function mallocn(count: usize, size: usize): usize {
+  return mulOverflows(count, size) ? 0 : malloc(mul32(count, size));
+}

@@ -1,0 +1,59 @@
+/**
+ * Blocks of any page, with nothing in front of them: what alloc.ts does when its fast paths end,
+ * and what stands behind the checks of hardened.ts.
+ */
+
+import { backingBind, heapBind } from "../layout/bound-heap.ts";
+import { D_OWNER, FLAG_MEDIUM, FLAGS, MEDIUM_MAX, OWNER_ABANDONED } from "../layout/layout.ts";
+import { heapsMade } from "../layout/state.ts";
+import { mediumAlloc, mediumBlockOf, mediumFree } from "../pages/medium.ts";
+import { pageBlockOf, pageFreeBlock } from "../pages/page.ts";
+import { remotePush } from "../pages/remote.ts";
+import { SHARED } from "../target/atomics.ts";
+import { load32 } from "../target/glue.ts";
+import { pageAdopt } from "./abandon.ts";
+import { mallocGeneric } from "./heap.ts";
+import { heapIsOurs } from "./threads.ts";
+
+export function mallocMedium(size: u32): usize {
+  const block: usize = size <= MEDIUM_MAX ? mediumAlloc(size) : 0;
+  return block !== 0 ? block : mallocGeneric(size);
+}
+
+/** Start of the block that holds p, an address inside the blocks of a page; 0 = free units. */
+export function blockOf(page: usize, p: usize): usize {
+  const medium: bool = (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
+  return medium ? mediumBlockOf(page, p) : pageBlockOf(page, p);
+}
+
+/** Frees a block of a small or medium page of ours. */
+export function freeLocal(page: usize, block: usize): void {
+  if ((load32(page, D_OWNER) & FLAG_MEDIUM) !== 0) mediumFree(page, block);
+  else pageFreeBlock(page, block);
+}
+
+/** Frees a block of a page that no heap of this thread owns; false = one does: nothing happened. */
+export function freeOutside(page: usize, block: usize, owner: u32): bool {
+  if (!SHARED) return false;
+  if (heapsMade) {
+    if (heapIsOurs((owner & ~FLAGS) >>> 0)) return false;
+    const was: usize = backingBind();
+    freeRemote(page, block, owner);
+    heapBind(was);
+    return true;
+  }
+  freeRemote(page, block, owner);
+  return true;
+}
+
+/**
+ * Frees a block of a page that is not ours. Whoever frees in a page that nobody owns makes it his
+ * own; also if it was given up while he pushed the block.
+ */
+function freeRemote(page: usize, block: usize, owner: u32): void {
+  if ((owner & ~FLAGS) >>> 0 === OWNER_ABANDONED && pageAdopt(page)) {
+    freeLocal(page, block);
+    return;
+  }
+  if ((remotePush(page, block) & ~FLAGS) >>> 0 === OWNER_ABANDONED) pageAdopt(page);
+}

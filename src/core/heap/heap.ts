@@ -1,0 +1,323 @@
+/**
+ * The heap: its birth, the generic path of malloc, the search of a queue, sweeps and collection.
+ */
+
+import { featureOn, sizeAsked } from "../hard/features.ts";
+import { randomNext } from "../hard/random.ts";
+import { binOf } from "../layout/bins.ts";
+import { heapIsBacking } from "../layout/bound-heap.ts";
+import { bitsSet } from "../layout/desc.ts";
+import {
+  A_COMMIT_NEEDED,
+  A_PAGE_SLICES,
+  BIN_COUNT,
+  BIN_FULL,
+  BIN_MEDIUM,
+  COUNT_SEARCHED,
+  COUNT_SEARCHES,
+  D_FREE,
+  D_FRESH,
+  D_FRESH_END,
+  D_LOCAL,
+  D_NEXT,
+  D_OWNER,
+  D_RETIRE,
+  D_START,
+  D_USED,
+  DEFERRED_FREE,
+  ENOMEM,
+  EOVERFLOW,
+  FLAG_MEDIUM,
+  H_PAGES,
+  H_RETIRE_MAX,
+  H_RETIRE_MIN,
+  HARD_SHUFFLE,
+  INIT_COMMITS,
+  INIT_ZEROED,
+  MEDIUM_MAX,
+  Q_FIRST,
+  RETIRE_IDLE,
+  RETIRE_SLICES,
+  SHARED_STATE_SLICES,
+  SIZE_MAX,
+  SLICE_SHIFT,
+  SMALL_MAX,
+  STATE_DIRTY,
+  STATE_HEAP,
+  WATCH_SOME,
+} from "../layout/layout.ts";
+import { arenaBase, deferredWanted, heapBase, stateBind, watching } from "../layout/state.ts";
+import { mediumAlloc, mediumAllocFresh, mediumIsValid, unitsFor } from "../pages/medium.ts";
+import {
+  heapBeat,
+  pageEnd,
+  pageExtend,
+  pageFresh,
+  pageIsValid,
+  pageLarge,
+  pageRelease,
+  pageSlices,
+  pageSwap,
+  pageTake,
+} from "../pages/page.ts";
+import { queueIsValid, queueOf, queueToFront, queueToFull } from "../pages/queue.ts";
+import { fullPoll, mediumPoll, remoteTake, remoteTakeAll } from "../pages/remote.ts";
+import { sampleGeneric } from "../pages/sample.ts";
+import { committedAdd } from "../slices/commit.ts";
+import { countAdd } from "../slices/counts.ts";
+import { arenaInit, arenaIsValid, slicesWouldTouch } from "../slices/slices.ts";
+import { SHARED } from "../target/atomics.ts";
+import { errorRaise, load32, memorySlices, memoryZero, store32 } from "../target/glue.ts";
+import { HARDENED } from "../target/hardened-on.ts";
+import { abandonedAdopt } from "./abandon.ts";
+import { heapBegin, leftoversCollect, threadAttach } from "./threads.ts";
+import { watchMalloc } from "./watch.ts";
+
+/**
+ * Makes [base, base + 64 KiB) the state of an arena with one heap and takes all memory behind it.
+ * base is a multiple of 64 KiB, and the memory reaches to the end of the state. `flags`:
+ * INIT_ZEROED tells that everything from base on is zero; otherwise the state is cleared and the
+ * rest counts as written. INIT_COMMITS: the host must commit what is behind the state.
+ */
+export function heapInit(base: usize, flags: u32): void {
+  const first: u32 = base >>> SLICE_SHIFT;
+  const state: u32 = SHARED ? SHARED_STATE_SLICES : 1;
+  const zeroed: bool = (flags & INIT_ZEROED) !== 0;
+  if (!zeroed) memoryZero(base, state << SLICE_SHIFT);
+  stateBind(base, SHARED ? 0 : base + STATE_HEAP);
+  store32(base, A_COMMIT_NEEDED, flags & INIT_COMMITS);
+  committedAdd(bitsSet(base + STATE_DIRTY, first, zeroed ? state : memorySlices() - first));
+  if (SHARED) {
+    arenaInit();
+    threadAttach(base, 0);
+    return;
+  }
+  heapBegin();
+  arenaInit();
+}
+
+/**
+ * Binds this instance to the heap that another instance made, so that they work on it in turns.
+ * Threads that work at the same time use threadAttach.
+ */
+export function heapAttach(base: usize): void {
+  stateBind(base, base + STATE_HEAP);
+}
+
+/**
+ * Everything that malloc does not find at the head of a page, in the order of specification 7.1.
+ * Returns 0 after the error has been reported.
+ */
+export function mallocGeneric(size: u32): usize {
+  heapBeat();
+  if (deferredWanted) errorRaise(DEFERRED_FREE, 0);
+  let block: usize = blockFind(size);
+  if (block === 0) {
+    heapCollect(true);
+    block = blockFind(size);
+    if (block === 0) errorRaise(ENOMEM, HARDENED ? sizeAsked(size) : size);
+  }
+  return block;
+}
+
+/** A block for a size; for a medium one the caller has searched the pages that are there. */
+function blockFind(size: u32): usize {
+  if (size > MEDIUM_MAX) {
+    const large: usize = pageFindLarge(size, 1);
+    return large !== 0 ? load32(large, D_START) : 0;
+  }
+  if (size > SMALL_MAX) {
+    const block: usize = SHARED ? mediumFromOthers(size) : 0;
+    if (block !== 0) return block;
+    sweepRetired(false);
+    retiredRelease(pageSlices(size));
+    return mediumAllocFresh(size);
+  }
+  const bin: u32 = binOf(size);
+  const first: usize = load32(queueOf(bin), Q_FIRST);
+  if (!HARDENED && (watching & WATCH_SOME) !== 0) {
+    const guarded: usize = sampleGeneric(first, size);
+    if (guarded !== 0) return guarded;
+  }
+  const page: usize = pageFind(bin, first);
+  return page !== 0 ? pageTake(page, false) : 0;
+}
+
+/** A block of a page in which other threads have freed some, or that nobody owns. */
+function mediumFromOthers(size: u32): usize {
+  const block: usize = mediumPoll() ? mediumAlloc(size) : 0;
+  if (block !== 0) return block;
+  return abandonedAdopt(BIN_MEDIUM + unitsFor(size)) ? mediumAlloc(size) : 0;
+}
+
+/** As mallocGeneric for a block of its own whose run is aligned to `alignment` slices. */
+export function mallocLargeAligned(size: u32, alignment: u32): usize {
+  let page: usize = pageFindLarge(size, alignment);
+  if (page === 0) {
+    heapCollect(true);
+    page = pageFindLarge(size, alignment);
+  }
+  if (page === 0) {
+    errorRaise(ENOMEM, HARDENED ? sizeAsked(size) : size);
+    return 0;
+  }
+  const block: usize = load32(page, D_START);
+  if (!HARDENED && watching !== 0) watchMalloc(block, size);
+  return block;
+}
+
+/** A page of a bin with a free block, most likely the first one; 0 = none. */
+function pageFind(bin: u32, page: usize): usize {
+  if (HARDENED && page !== 0) pageExtendAtRandom(page);
+  if (page !== 0 && pageCollect(page)) {
+    store32(page, D_RETIRE, 0);
+    return page;
+  }
+  return queueSearch(bin);
+}
+
+/** Half of the times fresh blocks come before those that were freed: who can tell which. */
+function pageExtendAtRandom(page: usize): void {
+  if (featureOn(HARD_SHUFFLE) && (randomNext() & 1) !== 0) pageExtendSome(page);
+}
+
+function pageFindLarge(size: u32, alignment: u32): usize {
+  if (size > SIZE_MAX) {
+    errorRaise(EOVERFLOW, HARDENED ? sizeAsked(size) : size);
+    return 0;
+  }
+  retiredRelease(pageSlices(size));
+  return pageLarge(size, alignment);
+}
+
+/**
+ * Next fit: the first page of the queue that has or can take a block into use comes to front;
+ * pages passed on the way are full and leave the queue, so that no later search meets them.
+ */
+function queueSearch(bin: u32): usize {
+  countAdd(COUNT_SEARCHES, 1);
+  const page: usize = queueWalk(bin);
+  if (page !== 0) return page;
+  if (SHARED) {
+    fullPoll();
+    if (load32(queueOf(bin), Q_FIRST) !== 0 || abandonedAdopt(bin)) {
+      const other: usize = queueWalk(bin);
+      if (other !== 0) return other;
+    }
+  }
+  sweepRetired(false);
+  retiredRelease(1);
+  return pageFresh(bin);
+}
+
+/** Makes the freed blocks available when `free` has run empty; whether there is a block to take. */
+function pageCollect(page: usize): bool {
+  if (load32(page, D_FREE) !== 0) return true;
+  if (load32(page, D_FRESH) !== load32(page, D_FRESH_END)) return true;
+  if (load32(page, D_LOCAL) === 0 && !(SHARED && remoteTake(page))) return false;
+  pageSwap(page);
+  return true;
+}
+
+function queueWalk(bin: u32): usize {
+  const queue: usize = queueOf(bin);
+  let page: usize = load32(queue, Q_FIRST);
+  while (page !== 0) {
+    const next: usize = load32(page, D_NEXT);
+    countAdd(COUNT_SEARCHED, 1);
+    if (pageCollect(page) || pageExtendSome(page)) {
+      queueToFront(queue, page);
+      store32(page, D_RETIRE, 0);
+      return page;
+    }
+    queueToFull(page);
+    page = next;
+  }
+  return 0;
+}
+
+/**
+ * Gives idle retired pages back before `count` slices of untouched memory are taken into use: an
+ * empty page of another size is worth less than memory that nobody has needed yet. Not those that
+ * were used a few sweeps ago: a program that uses many sizes in turns would drop and make a page
+ * with every malloc (8x slower on pairs of mixed sizes).
+ */
+function retiredRelease(count: u32): void {
+  if (load32(arenaBase, A_PAGE_SLICES) < RETIRE_SLICES) return;
+  if (load32(heapBase, H_RETIRE_MAX) !== 0 && slicesWouldTouch(count)) sweepRetired(true);
+}
+
+function pageExtendSome(page: usize): bool {
+  if (load32(page, D_FRESH_END) === pageEnd(page)) return false;
+  pageExtend(page);
+  return true;
+}
+
+/**
+ * Counts down the empty pages that were kept and gives back those whose time is up, or all. Runs
+ * when a fresh page is needed, so the clock is demand, not time.
+ */
+function sweepRetired(all: bool): void {
+  let min: u32 = BIN_FULL;
+  let max: u32 = 0;
+  const last: u32 = load32(heapBase, H_RETIRE_MAX);
+  for (let bin: u32 = load32(heapBase, H_RETIRE_MIN); bin <= last; bin++) {
+    const page: usize = load32(queueOf(bin), Q_FIRST);
+    if (page === 0 || !pageStaysRetired(page, all)) continue;
+    if (bin < min) min = bin;
+    max = bin;
+  }
+  store32(heapBase, H_RETIRE_MIN, min);
+  store32(heapBase, H_RETIRE_MAX, max);
+}
+
+function pageStaysRetired(page: usize, all: bool): bool {
+  const left: u32 = load32(page, D_RETIRE);
+  if (left === 0) return false;
+  if (load32(page, D_USED) !== 0) {
+    store32(page, D_RETIRE, 0);
+    return false;
+  }
+  store32(page, D_RETIRE, left - 1);
+  const medium: bool = (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
+  if (left > 1 && (!all || medium || left > RETIRE_IDLE)) return true;
+  pageRelease(page);
+  return false;
+}
+
+/**
+ * Gives every empty page back, retired ones too. In a shared arena takes what others have freed
+ * first, and with `force` also the pages of threads that have ended.
+ */
+export function heapCollect(force: bool): void {
+  if (deferredWanted) errorRaise(DEFERRED_FREE, force ? 1 : 0);
+  if (SHARED) {
+    remoteTakeAll();
+    if (force && heapIsBacking()) leftoversCollect();
+  }
+  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
+    let page: usize = load32(queueOf(bin), Q_FIRST);
+    while (page !== 0) {
+      const next: usize = load32(page, D_NEXT);
+      if (load32(page, D_USED) === 0) pageRelease(page);
+      page = next;
+    }
+  }
+}
+
+/** Whether arena, queues and every page hold what layout.ts says. O(blocks). */
+export function heapIsValid(): bool {
+  if (!arenaIsValid()) return false;
+  let pages: u32 = 0;
+  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
+    if (!queueIsValid(bin)) return false;
+    let page: usize = load32(queueOf(bin), Q_FIRST);
+    while (page !== 0) {
+      const medium: bool = (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
+      if (!(medium ? mediumIsValid(page) : pageIsValid(page))) return false;
+      pages = pages + 1;
+      page = load32(page, D_NEXT);
+    }
+  }
+  return pages === load32(heapBase, H_PAGES);
+}

@@ -1,0 +1,204 @@
+/**
+ * Heaps beside the first one of a thread: pages of their own, so that all their blocks can go at
+ * once, in the same arena, so that any block can be freed from anywhere.
+ *
+ * An instance works on one heap at a time, the one that state.ts names; another heap is served by
+ * naming it for the length of a call. That costs the fast paths nothing, and a heap needs no more
+ * than its area: of 2 KiB, in a shared arena among those of the threads, else in slices that count
+ * as tables and are kept.
+ *
+ * The first heap of a thread is its backing heap: it takes over what others leave, and is never
+ * destroyed. The others adopt no pages of threads that have ended: destroying them would free
+ * blocks of strangers.
+ */
+
+import { backingBind, heapBind, heapIsBacking } from "../layout/bound-heap.ts";
+import { bitIsSet, descOf, pageOf } from "../layout/desc.ts";
+import {
+  A_AREAS,
+  A_TOP,
+  AREA_SIZE,
+  BIN_COUNT,
+  D_OWNER,
+  D_RETIRE,
+  D_USED,
+  FLAG_FULL,
+  FLAG_LARGE,
+  FLAGS,
+  H_AREAS,
+  H_COUNTS,
+  H_HEARTBEAT,
+  H_ID,
+  H_OF,
+  H_QUEUES,
+  H_REMOTE,
+  H_REMOTE_MEDIUM,
+  Q_FIRST,
+  SLICE_SIZE,
+  STATE_STARTS,
+  WATCH_TOLD,
+} from "../layout/layout.ts";
+import { arenaBase, heapBase, heapsMark, watching } from "../layout/state.ts";
+import { pageDrop, pageHolds, pageRelease } from "../pages/page.ts";
+import { queueOf, queuePush, queueRemove, queueToFull } from "../pages/queue.ts";
+import { remoteTakeAll } from "../pages/remote.ts";
+import { tableSliceAlloc } from "../slices/supply.ts";
+import { atomicCas, atomicLoad, atomicStore, SHARED } from "../target/atomics.ts";
+import { load32, memoryZero, store32 } from "../target/glue.ts";
+import { areaGive, areaTakeOwn, heapBegin } from "./threads.ts";
+import { watchPageGone } from "./watch.ts";
+
+/** A new heap of this thread, which is its id; 0 = no memory, or no area. */
+export function heapNew(): usize {
+  const area: usize = SHARED ? areaTakeOwn() : slotTake();
+  if (area === 0) return 0;
+  heapsMark(true);
+  const was: usize = backingBind();
+  store32(area, H_OF, heapBase);
+  heapBind(area);
+  heapBegin();
+  heapBind(was);
+  return area;
+}
+
+/** An area of zeros in a slice of areas; 0 = out of memory. */
+function slotTake(): usize {
+  for (let slice: usize = load32(arenaBase, A_AREAS); slice !== 0; slice = load32(slice, H_AREAS)) {
+    for (let area: usize = slice; area - slice < SLICE_SIZE; area += AREA_SIZE) {
+      if (load32(area, H_ID) === 0) return area;
+    }
+  }
+  return slotsAdd();
+}
+
+/** 32 more areas; the newest slice leads to the older ones. */
+function slotsAdd(): usize {
+  const area: usize = tableSliceAlloc();
+  if (area === 0) return 0;
+  store32(area, H_AREAS, load32(arenaBase, A_AREAS));
+  store32(arenaBase, A_AREAS, area);
+  return area;
+}
+
+/** The counters stay: see counts.ts. */
+function slotGive(area: usize): void {
+  const older: usize = load32(area, H_AREAS);
+  memoryZero(area, H_COUNTS);
+  memoryZero(area + H_QUEUES, AREA_SIZE - H_QUEUES);
+  store32(area, H_AREAS, older);
+}
+
+/** Ends a heap that has no pages; its heartbeat stays in the books. */
+function heapEnd(heap: usize): void {
+  if (SHARED) {
+    areaGive(heap);
+    return;
+  }
+  const backing: usize = load32(heap, H_OF);
+  store32(backing, H_HEARTBEAT, load32(backing, H_HEARTBEAT) + load32(heap, H_HEARTBEAT));
+  slotGive(heap);
+}
+
+/** The backing heap takes over all pages, so every block stays valid. */
+export function heapDelete(heap: usize): void {
+  if (!heapCanEnd(heap)) return;
+  const was: usize = heapBind(heap);
+  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
+    let page: usize = load32(queueOf(bin), Q_FIRST);
+    while (page !== 0) {
+      pageMove(page, heap);
+      page = load32(queueOf(bin), Q_FIRST);
+    }
+  }
+  const backing: usize = load32(heap, H_OF);
+  largeSettle(heap, backing);
+  if (SHARED) {
+    atomicStore(backing, H_REMOTE, 1);
+    atomicStore(backing, H_REMOTE_MEDIUM, 1);
+  }
+  heapLeaveFor(was, heap, backing);
+}
+
+/** Gives every page of a heap back, whatever lives in it. No thread may use its blocks any more. */
+export function heapDestroy(heap: usize): void {
+  if (!heapCanEnd(heap)) return;
+  const was: usize = heapBind(heap);
+  if (SHARED && (watching & WATCH_TOLD) !== 0) remoteTakeAll();
+  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
+    let page: usize = load32(queueOf(bin), Q_FIRST);
+    while (page !== 0) {
+      watchPageGone(page);
+      pageRelease(page);
+      page = load32(queueOf(bin), Q_FIRST);
+    }
+  }
+  largeSettle(heap, 0);
+  heapLeaveFor(was, heap, load32(heap, H_OF));
+}
+
+/** Not a backing heap, nor one that has ended. */
+function heapCanEnd(heap: usize): bool {
+  return heap !== 0 && load32(heap, H_OF) !== 0;
+}
+
+/** Binds the heap that was bound before; the backing heap if that is the one that ends. */
+// @cold
+function heapLeaveFor(was: usize, heap: usize, backing: usize): void {
+  heapBind(was === heap ? backing : was);
+  heapEnd(heap);
+}
+
+/**
+ * Files a page of the heap that is bound with its backing heap. Who pushed a block on its list and
+ * saw the old owner did so before the owner changed; who comes later sees the new one: the backing
+ * heap looks once at all pages, and misses none.
+ */
+function pageMove(page: usize, heap: usize): void {
+  if (load32(page, D_USED) === 0) {
+    pageRelease(page);
+    return;
+  }
+  const flags: u32 = load32(page, D_OWNER) & FLAGS;
+  queueRemove(page);
+  store32(page, D_RETIRE, 0);
+  backingBind();
+  atomicStore(page, D_OWNER, (heapBase | (flags & ~FLAG_FULL)) >>> 0);
+  queuePush(page);
+  if ((flags & FLAG_FULL) !== 0) queueToFull(page);
+  heapBind(heap);
+}
+
+/** Large pages are in no queue: the walk finds them. They become another heap's, or go. */
+function largeSettle(heap: usize, to: usize): void {
+  const top: u32 = load32(arenaBase, A_TOP);
+  for (let slice: u32 = 0; slice < top; slice++) {
+    if (!bitIsSet(arenaBase + STATE_STARTS, slice)) continue;
+    const page: usize = descOf(slice);
+    const owner: u32 = atomicLoad(page, D_OWNER);
+    if ((owner & ~FLAGS) >>> 0 !== heap || (owner & FLAG_LARGE) === 0) continue;
+    if (to === 0) {
+      watchPageGone(page);
+      pageDrop(page);
+    } else {
+      // Another thread may be freeing the block: then the page is nobody's and must stay so.
+      atomicCas(page, D_OWNER, owner, (to | (owner & FLAGS)) >>> 0);
+    }
+  }
+}
+
+/** The id of the heap in whose blocks, in use or free, p lies; 0 = in none. */
+export function heapOf(p: usize): usize {
+  const page: usize = pageOf(p);
+  if (page === 0 || !pageHolds(page, p)) return 0;
+  return (load32(page, D_OWNER) & ~FLAGS) >>> 0;
+}
+
+/** The id of the backing heap. */
+export function heapBacking(): usize {
+  return heapIsBacking() ? heapBase : load32(heapBase, H_OF);
+}
+
+/** The id of the heap that is bound. */
+export function heapBound(): usize {
+  return heapBase;
+}

@@ -1,0 +1,44 @@
+/** Whether a block of a hardened heap is free already, from the lists of its page. */
+
+import { linkLoad } from "../hard/links.ts";
+import { pageCapacity } from "../layout/desc.ts";
+import {
+  D_FREE,
+  D_LOCAL,
+  D_OWNER,
+  D_THREAD,
+  FLAG_LARGE,
+  FLAG_MEDIUM,
+  FLAGS,
+} from "../layout/layout.ts";
+import { heapId } from "../layout/state.ts";
+import { linkIsGood } from "../pages/page.ts";
+import { remoteFirst } from "../pages/remote.ts";
+import { atomicLoad, SHARED } from "../target/atomics.ts";
+import { load32 } from "../target/glue.ts";
+
+function listHolds(page: usize, head: usize, block: usize): bool {
+  let left: u32 = pageCapacity(page);
+  let at: usize = head;
+  while (at !== 0 && left !== 0 && linkIsGood(page, at)) {
+    if (at === block) return true;
+    at = linkLoad(page, at);
+    left = left - 1;
+  }
+  return false;
+}
+
+/**
+ * Whether a block of a small page is on one of its lists, if the page is this heap's: the lists of
+ * others change under the walk. They are walked only if the block's first word reads as a link: of
+ * data, with encoding on, that is practically never true.
+ */
+export function blockIsListed(page: usize, block: usize): bool {
+  const owner: u32 = load32(page, D_OWNER);
+  if ((owner & ~FLAGS) >>> 0 !== heapId || (owner & (FLAG_LARGE | FLAG_MEDIUM)) !== 0) return false;
+  const next: usize = linkLoad(page, block);
+  if (next !== 0 && !linkIsGood(page, next)) return false;
+  if (listHolds(page, load32(page, D_FREE), block)) return true;
+  if (listHolds(page, load32(page, D_LOCAL), block)) return true;
+  return SHARED && listHolds(page, remoteFirst(page, atomicLoad(page, D_THREAD)), block);
+}

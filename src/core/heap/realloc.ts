@@ -1,0 +1,189 @@
+/**
+ * The realloc family (specification 5.6). A block stays where it is while the new size fills at
+ * least half of it; large blocks also grow and shrink in place, slice by slice.
+ */
+
+import { goodSize } from "../layout/bins.ts";
+import { descAt, pageOf } from "../layout/desc.ts";
+import {
+  COUNT_SLICES_GONE,
+  D_BLOCK,
+  D_OWNER,
+  D_SLICES,
+  D_START,
+  FLAG_LARGE,
+  FLAG_MEDIUM,
+  FLAGS,
+  GUARD_MISUSED,
+  MEDIUM_MAX,
+  SIZE_MAX,
+  SLICE_SHIFT,
+  SLICE_SIZE,
+  SMALL_MAX,
+  WORD,
+} from "../layout/layout.ts";
+import { heapId, watching } from "../layout/state.ts";
+import { mediumBlockOf, mediumResize } from "../pages/medium.ts";
+import { pageLargeEnd } from "../pages/page.ts";
+import { sampled } from "../pages/sample.ts";
+import { slicesWereZero } from "../slices/commit.ts";
+import { countAdd } from "../slices/counts.ts";
+import { slicesAppend, slicesFree } from "../slices/supply.ts";
+import {
+  errorRaise,
+  load32,
+  memoryCopy,
+  memoryZero,
+  mul32,
+  mulOverflows,
+  store8,
+  store32,
+} from "../target/glue.ts";
+import { HARDENED } from "../target/hardened-on.ts";
+import { free, malloc, usableSize } from "./alloc.ts";
+import { hardAdmits, hardRefit, hardResizes } from "./hardened.ts";
+import { watchResize } from "./watch.ts";
+
+/** usableSize without proof, for a pointer that is a block or nothing at all. */
+function blockSize(p: usize): usize {
+  if (HARDENED) return usableSize(p);
+  const page: usize = descAt(p);
+  if (load32(page, D_OWNER) === heapId) return load32(page, D_BLOCK);
+  return usableSize(p);
+}
+
+/** Whether a block of `old` bytes may keep a new size: not too small, not too large. */
+function sizeFits(old: usize, size: usize): bool {
+  return size <= old && size >= old >>> 1 && size !== 0;
+}
+
+/**
+ * Resizes p; a null p allocates, size 0 gives another minimal block. Returns 0 when memory is out
+ * or p is no block; p is as it was then.
+ */
+export function realloc(p: usize, size: usize): usize {
+  return reallocAny(p, size, false);
+}
+
+/**
+ * realloc that clears what grows, right for blocks that were zero-allocated and only resized by
+ * this function. Bytes given up by shrinking in place come back as they were.
+ */
+export function rezalloc(p: usize, size: usize): usize {
+  return reallocAny(p, size, true);
+}
+
+function reallocAny(p: usize, size: usize, zero: bool): usize {
+  if (HARDENED && p !== 0 && !hardAdmits(p)) return 0;
+  const old: usize = p !== 0 ? blockSize(p) : 0;
+  if (sizeFits(old, size)) return HARDENED ? hardRefit(p, size) : p;
+  if (p !== 0 && old === 0) {
+    if (watching !== 0) errorRaise(GUARD_MISUSED, p);
+    return 0;
+  }
+  if (old > SMALL_MAX && size > SMALL_MAX && resizeInPlace(p, old, size, zero)) {
+    watchResize(p, old);
+    return p;
+  }
+  return reallocMove(p, old, size, zero);
+}
+
+function reallocMove(p: usize, old: usize, size: usize, zero: bool): usize {
+  const q: usize = malloc(size);
+  if (q === 0) return 0;
+  if (size === 0) store8(q, 0, 0);
+  if (zero && size > old) clearFrom(q, old, blockSize(q));
+  const kept: usize = old < size ? old : size;
+  if (q === sampled) memoryCopy(q, p, kept);
+  else blockCopy(q, p, kept);
+  free(p);
+  return q;
+}
+
+/** The last word of the old size may hold bytes that were never the user's. */
+// @cold
+export function clearFrom(q: usize, old: usize, size: usize): void {
+  const from: usize = old >= WORD ? old - WORD : 0;
+  memoryZero(q + from, size - from);
+}
+
+/**
+ * Below some hundred bytes the call behind memory.copy costs more than a loop over words. It writes
+ * up to 3 bytes more than it should, which only hardened and guarded blocks notice.
+ */
+const COPY_LOOP_MAX: u32 = 128;
+
+function blockCopy(to: usize, from: usize, size: u32): void {
+  if (HARDENED || size > COPY_LOOP_MAX || ((to | from) & 3) !== 0) {
+    memoryCopy(to, from, size);
+    return;
+  }
+  for (let i: u32 = 0; i < size; i += 4) store32(to + i, 0, load32(from + i, 0));
+}
+
+/** Medium and large blocks of which p is the beginning. */
+function resizeInPlace(p: usize, old: usize, size: usize, zero: bool): bool {
+  if (HARDENED && !hardResizes()) return false;
+  const page: usize = pageOf(p);
+  const owner: u32 = load32(page, D_OWNER);
+  if ((owner & FLAG_LARGE) !== 0) return size > MEDIUM_MAX && largeResize(p, size, zero);
+  if ((owner & FLAG_MEDIUM) === 0 || size > MEDIUM_MAX) return false;
+  if ((owner & ~FLAGS) >>> 0 !== heapId) return false;
+  if (mediumBlockOf(page, p) !== p || !mediumResize(page, p, size)) return false;
+  if (zero && size > old) clearFrom(p, old, goodSize(size));
+  return true;
+}
+
+/** Says where the one block of a large page ends. */
+function largeBound(page: usize, p: usize, slices: u32): void {
+  store32(page, D_BLOCK, (slices << SLICE_SHIFT) >>> 0);
+  pageLargeEnd(page, p + ((slices << SLICE_SHIFT) >>> 0));
+}
+
+/**
+ * Gives a large block more or fewer slices where it stands. The block is never longer than its
+ * page, and the page never has a slice that is free: a thread that dies in between leaves a block
+ * that others may free.
+ */
+function largeResize(p: usize, size: usize, zero: bool): bool {
+  const page: usize = pageOf(p);
+  if (load32(page, D_START) !== p || size > SIZE_MAX) return false;
+  const have: u32 = load32(page, D_SLICES);
+  const want: u32 = (size + (SLICE_SIZE - 1)) >>> SLICE_SHIFT;
+  const end: u32 = (p >>> SLICE_SHIFT) + have;
+  const owner: u32 = load32(page, D_OWNER);
+  if (want > have) {
+    if (!slicesAppend(owner, end, want - have)) return false;
+    if (zero && !slicesWereZero)
+      memoryZero((end << SLICE_SHIFT) >>> 0, (want - have) << SLICE_SHIFT);
+    store32(page, D_SLICES, want);
+    largeBound(page, p, want);
+  } else if (want < have) {
+    largeBound(page, p, want);
+    store32(page, D_SLICES, want);
+    slicesFree(owner, end - (have - want), have - want);
+    countAdd(COUNT_SLICES_GONE, have - want);
+  }
+  return true;
+}
+
+export function reallocn(p: usize, count: usize, size: usize): usize {
+  return mulOverflows(count, size) ? 0 : realloc(p, mul32(count, size));
+}
+
+/** realloc that frees p when it fails. */
+export function reallocf(p: usize, size: usize): usize {
+  const q: usize = realloc(p, size);
+  if (q === 0) free(p);
+  return q;
+}
+
+export function recalloc(p: usize, count: usize, size: usize): usize {
+  return mulOverflows(count, size) ? 0 : rezalloc(p, mul32(count, size));
+}
+
+/** p when it can hold `size` bytes as it is, else 0. Never moves. */
+export function expand(p: usize, size: usize): usize {
+  if (HARDENED && !hardResizes()) return 0;
+  return p !== 0 && size <= usableSize(p) ? p : 0;
+}

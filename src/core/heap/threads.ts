@@ -1,0 +1,403 @@
+/**
+ * Threads that come, go and die (shared build only).
+ *
+ * A thread has an area for its heap, and a ticket: a number that no other thread ever gets. The
+ * area's state word holds both ticket and state, so one compare-and-swap makes an area somebody's
+ * and says whose it is. What a thread owns is found without its help, however it ended: pages by
+ * their owner word, the turn to grow by A_GROWER, areas under recovery by H_RECOVERER.
+ *
+ *             attach                    recover
+ *   FREE  ------------->  LIVE  ------------------->  RECOVERING
+ *     ^                     |                             |
+ *     +----- detach --------+         (pages are free     |
+ *     +---------------------------------- to be taken) ---+
+ */
+
+import { randomBegin } from "../hard/random.ts";
+import { backingBind, heapBind } from "../layout/bound-heap.ts";
+import { bitClear, bitIsSet, chunkTable, descOf } from "../layout/desc.ts";
+import {
+  A_ABANDONED,
+  A_ATTACHES,
+  A_COMMIT_NEEDED,
+  A_GROWER,
+  A_HEARTBEAT,
+  A_OWN_SLICES,
+  A_PAGE_SLICES,
+  A_TABLE_SLICES,
+  A_TICKETS,
+  A_TOP,
+  AREA_COUNT,
+  AREA_FIRST,
+  AREA_FREE,
+  AREA_LIVE,
+  AREA_RECOVERING,
+  AREA_SHIFT,
+  AREA_SIZE,
+  BIN_COUNT,
+  BIN_FULL,
+  BIN_NONE,
+  BIN_OURS,
+  BIN_TABLE,
+  D_BIN,
+  D_OWNER,
+  D_SLICES,
+  D_USED,
+  FLAG_FULL,
+  FLAG_LARGE,
+  FLAG_MEDIUM,
+  FLAGS,
+  H_COUNTS,
+  H_HEARTBEAT,
+  H_ID,
+  H_OF,
+  H_PAGES,
+  H_QUEUES,
+  H_RECOVERER,
+  H_RETIRE_MIN,
+  H_STATE,
+  H_WARM,
+  OWNER_ABANDONED,
+  PAGES_COMMIT,
+  Q_FIRST,
+  SHARED_STATE_SLICES,
+  STATE_AREAS,
+  STATE_STARTS,
+  TICKET_MAX,
+  WARM_MAX,
+} from "../layout/layout.ts";
+import {
+  arenaBase,
+  heapBase,
+  heapId,
+  heapsMark,
+  stateBind,
+  threadTicket,
+  ticketBind,
+} from "../layout/state.ts";
+import { mediumMend } from "../pages/medium.ts";
+import { pageDrop, pageMend } from "../pages/page.ts";
+import { queueOf, queueRemove, queuesInit } from "../pages/queue.ts";
+import { pagesAsk } from "../slices/commit.ts";
+import {
+  sliceIsFreeAnywhere,
+  slicePut,
+  slicesAddUp,
+  slicesFreeCount,
+} from "../slices/slices-shared.ts";
+import { atomicAdd, atomicCas, atomicLoad, atomicStore } from "../target/atomics.ts";
+import { load32, memoryReach, memoryZero, store32 } from "../target/glue.ts";
+import { HARDENED } from "../target/hardened-on.ts";
+import { abandonedAdoptAll, pageAbandon, pageAdopt, pageWasFreedIn } from "./abandon.ts";
+
+// @cold
+function areaAt(index: u32): usize {
+  return arenaBase + STATE_AREAS + (index << AREA_SHIFT);
+}
+
+function stateOf(ticket: u32, state: u32): u32 {
+  return ((ticket << 2) | state) >>> 0;
+}
+
+/** A number for a thread that is to come, from 1 on; 0 = there are none left. */
+export function ticketDraw(): u32 {
+  const ticket: u32 = atomicAdd(arenaBase, A_TICKETS, 1) + 1;
+  return ticket <= TICKET_MAX ? ticket : 0;
+}
+
+/** The area of a living thread, or 0. */
+// @cold
+function areaOf(ticket: u32): usize {
+  for (let i: u32 = AREA_FIRST; i < AREA_COUNT; i++) {
+    if (atomicLoad(areaAt(i), H_STATE) === stateOf(ticket, AREA_LIVE)) return areaAt(i);
+  }
+  return 0;
+}
+
+/** Makes a free area the ticket's, or answers 0. */
+// @cold
+function areaTake(ticket: u32): usize {
+  for (let i: u32 = AREA_FIRST; i < AREA_COUNT; i++) {
+    const state: u32 = atomicLoad(areaAt(i), H_STATE);
+    if ((state & 3) !== AREA_FREE) continue;
+    if (atomicCas(areaAt(i), H_STATE, state, stateOf(ticket, AREA_LIVE))) return areaAt(i);
+  }
+  return 0;
+}
+
+/**
+ * Binds this instance to the arena at `base` with a fresh heap of its own. `ticket` is one that
+ * ticketDraw gave to nobody else, or 0 for a new one. Answers the ticket; 0 = all areas are taken,
+ * or the ticket is in use.
+ */
+export function threadAttach(base: usize, ticket: u32): u32 {
+  stateBind(base, 0);
+  const mine: u32 = ticket !== 0 ? ticket : ticketDraw();
+  if (mine === 0 || areaOf(mine) !== 0) return 0;
+  const area: usize = areaTake(mine);
+  if (area === 0) return 0;
+  atomicAdd(base, A_ATTACHES, 1);
+  areaZero(area);
+  stateBind(base, area);
+  ticketBind(mine);
+  heapsMark(false);
+  heapBegin();
+  return mine;
+}
+
+/** But for its state, and for the counters: see counts.ts. */
+function areaZero(area: usize): void {
+  memoryZero(area, H_STATE);
+  memoryZero(area + H_STATE + 4, H_COUNTS - H_STATE - 4);
+  memoryZero(area + H_QUEUES, AREA_SIZE - H_QUEUES);
+}
+
+/** Another area of this thread, zero; 0 = all are taken. */
+export function areaTakeOwn(): usize {
+  const area: usize = areaTake(threadTicket);
+  if (area !== 0) areaZero(area);
+  return area;
+}
+
+/** Whether an id is that of a heap of this thread. */
+export function heapIsOurs(heap: usize): bool {
+  return heap > OWNER_ABANDONED && load32(heap, H_STATE) === stateOf(threadTicket, AREA_LIVE);
+}
+
+/** The words of a heap that are not zero at first; the area is zero. */
+export function heapBegin(): void {
+  store32(heapBase, H_ID, heapId);
+  store32(heapBase, H_RETIRE_MIN, BIN_FULL);
+  store32(heapBase, H_WARM, WARM_MAX);
+  queuesInit();
+  if (HARDENED) randomBegin();
+}
+
+/** The ticket of the thread that this instance is. */
+export function threadNumber(): u32 {
+  return threadTicket;
+}
+
+/** The id of this thread's heap. */
+export function threadHeap(): u32 {
+  return heapId;
+}
+
+/**
+ * Ends this thread's heaps: their blocks stay valid, their pages are free to be taken by others.
+ * Does nothing for a thread that others have recovered already.
+ */
+export function threadDetach(): void {
+  let area: usize = areaOf(threadTicket);
+  while (area !== 0) {
+    stateBind(arenaBase, area);
+    heapLeave();
+    area = areaOf(threadTicket);
+  }
+  stateBind(arenaBase, 0);
+  ticketBind(0);
+}
+
+function heapLeave(): void {
+  while (load32(heapBase, H_PAGES) !== 0) queuesAbandon();
+  largeDisown(heapId);
+  areaGive(heapBase);
+}
+
+/** Makes an area of this thread a free one; its heap has no pages. */
+export function areaGive(area: usize): void {
+  areaBooks(area);
+  areaFree(area, threadTicket);
+}
+
+/** H_OF goes first: who takes the area is a thread from the first moment. */
+function areaFree(area: usize, ticket: u32): void {
+  atomicStore(area, H_OF, 0);
+  atomicStore(area, H_STATE, stateOf(ticket, AREA_FREE));
+}
+
+function queuesAbandon(): void {
+  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
+    let page: usize = load32(queueOf(bin), Q_FIRST);
+    while (page !== 0) {
+      queueRemove(page);
+      pageLeave(page);
+      page = load32(queueOf(bin), Q_FIRST);
+    }
+  }
+}
+
+/** Gives up a page of ours that is in no queue, or gives it back when nothing lives in it. */
+function pageLeave(page: usize): void {
+  if (load32(page, D_USED) === 0) {
+    pageDrop(page);
+    return;
+  }
+  pageAbandon(page);
+  if (pageWasFreedIn(page)) pageAdopt(page);
+}
+
+/** Adds what an area has counted to the books of the arena, before it is used again. */
+function areaBooks(area: usize): void {
+  atomicAdd(arenaBase, A_HEARTBEAT, load32(area, H_HEARTBEAT));
+}
+
+/** The next slice from `slice` on where a page begins, or the top. */
+// @cold
+function pageNext(slice: u32): u32 {
+  const top: u32 = atomicLoad(arenaBase, A_TOP);
+  let next: u32 = slice;
+  while (next < top && !bitIsSet(arenaBase + STATE_STARTS, next)) next = next + 1;
+  return next;
+}
+
+/** Large pages need no owner; their word only tells walks whose blocks they are. */
+function largeDisown(heap: u32): void {
+  for (let i: u32 = pageNext(0); i < atomicLoad(arenaBase, A_TOP); i = pageNext(i + 1)) {
+    const page: usize = descOf(i);
+    const owner: u32 = atomicLoad(page, D_OWNER);
+    if ((owner & ~FLAGS) >>> 0 !== heap || (owner & FLAG_LARGE) === 0) continue;
+    atomicCas(page, D_OWNER, owner, (OWNER_ABANDONED | (owner & FLAGS)) >>> 0);
+  }
+}
+
+/**
+ * Recovers what a thread left that ended without threadDetach. It must not run any more. Whether
+ * there was such a thread; a second call does nothing.
+ */
+export function threadRecover(ticket: u32): bool {
+  if (ticket === threadTicket) return false;
+  const was: usize = backingBind();
+  let found: bool = false;
+  let area: usize = areaOf(ticket);
+  while (area !== 0) {
+    store32(area, H_RECOVERER, threadTicket);
+    if (atomicCas(area, H_STATE, stateOf(ticket, AREA_LIVE), stateOf(ticket, AREA_RECOVERING))) {
+      areaRecover(area, ticket);
+      found = true;
+    }
+    area = areaOf(ticket);
+  }
+  if (found) recoveriesTakeOver(ticket);
+  heapBind(was);
+  return found;
+}
+
+/** Ends the recoveries in whose middle the thread with a ticket died. */
+function recoveriesTakeOver(ticket: u32): void {
+  for (let i: u32 = AREA_FIRST; i < AREA_COUNT; i++) {
+    const area: usize = areaAt(i);
+    const state: u32 = atomicLoad(area, H_STATE);
+    if ((state & 3) !== AREA_RECOVERING || load32(area, H_RECOVERER) !== ticket) continue;
+    store32(area, H_RECOVERER, threadTicket);
+    areaRecover(area, state >>> 2);
+  }
+}
+
+function areaRecover(area: usize, ticket: u32): void {
+  atomicCas(arenaBase, A_GROWER, area, 0);
+  memoryReach(atomicLoad(arenaBase, A_TOP));
+  for (let i: u32 = pageNext(0); i < atomicLoad(arenaBase, A_TOP); i = pageNext(i + 1)) {
+    const page: usize = descOf(i);
+    const owner: u32 = atomicLoad(page, D_OWNER);
+    if ((owner & ~FLAGS) >>> 0 === area && (owner & FLAG_LARGE) === 0) pageRecover(page, owner);
+  }
+  largeDisown(area);
+  atomicStore(arenaBase, A_ABANDONED, 1);
+  areaBooks(area);
+  areaFree(area, ticket);
+}
+
+/** Mends a page of a dead thread, whose last operation may be half done, and gives it up. */
+function pageRecover(page: usize, owner: u32): void {
+  atomicStore(page, D_OWNER, (heapId | (owner & FLAGS & ~FLAG_FULL)) >>> 0);
+  const medium: bool = (owner & FLAG_MEDIUM) !== 0;
+  if (medium) mediumMend(page);
+  else pageMend(page);
+  pageLeave(page);
+}
+
+/**
+ * Gives back slices that terminated threads were just claiming, freeing or adding: they are ours,
+ * not free and in no page. Only while no other thread is there, since a living one may be doing
+ * the same: a thread that comes says so in A_ATTACHES before it claims anything, so what was seen
+ * before a look at a count that has not changed is true. Answers the number of slices.
+ */
+export function lostCollect(): u32 {
+  const attaches: u32 = atomicLoad(arenaBase, A_ATTACHES);
+  if (threadCount() !== 1) return 0;
+  let lost: u32 = 0;
+  let slice: u32 = 0;
+  while (slice < atomicLoad(arenaBase, A_TOP)) {
+    const covered: u32 = slicesCovered(slice);
+    if (covered === 0) {
+      if (atomicLoad(arenaBase, A_ATTACHES) !== attaches) return lost;
+      sliceFind(slice);
+      lost = lost + 1;
+    }
+    slice = slice + (covered !== 0 ? covered : 1);
+  }
+  if (lost !== 0 || !slicesAddUp()) booksMend(attaches);
+  return lost;
+}
+
+/** Makes a lost slice a free one; its thread may have died between a purge and its books. */
+function sliceFind(slice: u32): void {
+  bitClear(arenaBase + STATE_STARTS, slice);
+  store32(descOf(slice), D_OWNER, 0);
+  store32(descOf(slice), D_BIN, BIN_OURS);
+  if (load32(arenaBase, A_COMMIT_NEEDED) !== 0 && !pagesAsk(PAGES_COMMIT, slice, 1)) return;
+  slicePut(slice);
+}
+
+/**
+ * Counts the slices anew, also after a death between two words of the books. What was counted
+ * before a thread came is true; one that comes then wins over a count that it makes wrong.
+ */
+function booksMend(attaches: u32): void {
+  const before: u32 = atomicLoad(arenaBase, A_PAGE_SLICES);
+  const had: u32 = atomicLoad(arenaBase, A_TABLE_SLICES);
+  const own: u32 = atomicLoad(arenaBase, A_OWN_SLICES);
+  let pages: u32 = 0;
+  let tables: u32 = 0;
+  for (let i: u32 = 0; i < atomicLoad(arenaBase, A_TOP); i++) {
+    if (chunkTable(i) === 0) continue;
+    if (bitIsSet(arenaBase + STATE_STARTS, i)) pages = pages + load32(descOf(i), D_SLICES);
+    if (load32(descOf(i), D_BIN) === BIN_TABLE) tables = tables + 1;
+  }
+  const sum: u32 = slicesFreeCount() + pages + tables + SHARED_STATE_SLICES;
+  if (atomicLoad(arenaBase, A_ATTACHES) !== attaches) return;
+  if (!atomicCas(arenaBase, A_PAGE_SLICES, before, pages)) return;
+  atomicCas(arenaBase, A_TABLE_SLICES, had, tables);
+  atomicCas(arenaBase, A_OWN_SLICES, own, sum);
+}
+
+/**
+ * Threads that are attached, dead ones too until they are recovered; not their heaps beside the
+ * first.
+ */
+// @cold
+export function threadCount(): u32 {
+  let count: u32 = 0;
+  for (let i: u32 = AREA_FIRST; i < AREA_COUNT; i++) {
+    if ((atomicLoad(areaAt(i), H_STATE) & 3) === AREA_FREE) continue;
+    if (atomicLoad(areaAt(i), H_OF) === 0) count = count + 1;
+  }
+  return count;
+}
+
+/** Slices from `slice` on that are free, a page, a table or not ours; 0 = this one is lost. */
+function slicesCovered(slice: u32): u32 {
+  if (sliceIsFreeAnywhere(slice) || chunkTable(slice) === 0) return 1;
+  const desc: usize = descOf(slice);
+  const begins: bool = bitIsSet(arenaBase + STATE_STARTS, slice);
+  if (begins && load32(desc, D_OWNER) !== 0) return load32(desc, D_SLICES);
+  const bin: u32 = load32(desc, D_BIN);
+  return bin === BIN_NONE || bin === BIN_TABLE ? 1 : 0;
+}
+
+/** Takes all abandoned pages, and what terminated threads have lost, if this thread is alone. */
+export function leftoversCollect(): void {
+  abandonedAdoptAll();
+  lostCollect();
+}

@@ -1,0 +1,21 @@
+/** Which heap of this thread the instance works on: see heaps.ts. */
+import { load32 } from "../target/glue.ts";
+import { H_OF } from "./layout.ts";
+import { arenaBase, heapBase, stateBind } from "./state.ts";
+
+/** Works on another heap of this thread from now on; answers the one before. */
+export function heapBind(heap: usize): usize {
+  const was: usize = heapBase;
+  stateBind(arenaBase, heap);
+  return was;
+}
+
+/** Whether the bound heap is the one that takes over what others leave. */
+export function heapIsBacking(): bool {
+  return load32(heapBase, H_OF) === 0;
+}
+
+/** As heapBind, of the backing heap. */
+export function backingBind(): usize {
+  return heapBind(heapIsBacking() ? heapBase : load32(heapBase, H_OF));
+}

@@ -1,0 +1,143 @@
+/**
+ * From an address to its page descriptor, and the two bitmaps over slices.
+ *
+ * One load leads to the table of the chunk, arithmetic to the descriptor in it: no flat page map,
+ * which would reserve 256 KiB, and no load that misses, since a table entry serves 32 MiB.
+ */
+import { atomicAnd, atomicOr } from "../target/atomics.ts";
+import { bitsCount, leadingZeros, load32, trailingZeros } from "../target/glue.ts";
+import {
+  A_CHUNKS,
+  A_TOP,
+  CHUNK_SHIFT,
+  CHUNK_SLICES,
+  D_BLOCK,
+  D_FRESH_END,
+  D_OWNER,
+  D_SLICES,
+  D_START,
+  DESC_SHIFT,
+  SLICE_SHIFT,
+  STATE_STARTS,
+} from "./layout.ts";
+import { arenaBase } from "./state.ts";
+
+/** Descriptor of the slice that holds p; garbage when no table covers it: see chunkTable. */
+export function descAt(p: usize): usize {
+  return load32(arenaBase + ((p >>> 23) & 0x1fc), A_CHUNKS) + ((p >>> 10) & 0x7fc0);
+}
+
+/** Table of the chunk of a slice, or 0. */
+export function chunkTable(slice: u32): usize {
+  return load32(arenaBase + ((slice >>> CHUNK_SHIFT) << 2), A_CHUNKS);
+}
+
+/** Descriptor of a slice whose chunk has a table. */
+export function descOf(slice: u32): usize {
+  return chunkTable(slice) + ((slice & (CHUNK_SLICES - 1)) << DESC_SHIFT);
+}
+
+/** Address of the word with the bit of a slice. */
+function bitWord(bitmap: usize, index: u32): usize {
+  return bitmap + ((index >>> 5) << 3);
+}
+
+// @cold
+export function bitIsSet(bitmap: usize, index: u32): bool {
+  return ((load32(bitWord(bitmap, index), 0) >>> (index & 31)) & 1) !== 0;
+}
+
+export function bitSet(bitmap: usize, index: u32): void {
+  atomicOr(bitWord(bitmap, index), 0, (1 << (index & 31)) >>> 0);
+}
+
+export function bitClear(bitmap: usize, index: u32): void {
+  atomicAnd(bitWord(bitmap, index), 0, ~(1 << (index & 31)) >>> 0);
+}
+
+/**
+ * Sets the bits [from, from + count) and tells how many of them were 0. Shared bitmaps: these bits
+ * must be the caller's, their neighbours may be others'.
+ */
+// @cold
+export function bitsSet(bitmap: usize, from: u32, count: u32): u32 {
+  let changed: u32 = 0;
+  let i: u32 = from;
+  const end: u32 = from + count;
+  while (i < end) {
+    const word: usize = bitWord(bitmap, i);
+    const mask: u32 = bitsMask(i & 31, end - i);
+    const clear: u32 = (mask & ~load32(word, 0)) >>> 0;
+    if (clear !== 0) {
+      changed = changed + bitsCount(clear);
+      atomicOr(word, 0, mask);
+    }
+    i = ((i | 31) >>> 0) + 1;
+  }
+  return changed;
+}
+
+/** Clears the bits [from, from + count), which are the caller's. */
+// @cold
+export function bitsClear(bitmap: usize, from: u32, count: u32): void {
+  let i: u32 = from;
+  const end: u32 = from + count;
+  while (i < end) {
+    atomicAnd(bitWord(bitmap, i), 0, ~bitsMask(i & 31, end - i) >>> 0);
+    i = ((i | 31) >>> 0) + 1;
+  }
+}
+
+/** First bit of [from, end) that is 1 after xor with `flip` (0 or all ones), or `end`. */
+// @cold
+export function bitFind(bitmap: usize, from: u32, end: u32, flip: u32): u32 {
+  let i: u32 = from;
+  while (i < end) {
+    const bits: u32 = ((load32(bitWord(bitmap, i), 0) ^ flip) >>> 0) >>> (i & 31);
+    if (bits !== 0) {
+      const at: u32 = i + trailingZeros(bits);
+      return at < end ? at : end;
+    }
+    i = ((i | 31) >>> 0) + 1;
+  }
+  return end;
+}
+
+/** The bits of one word from `bit` on, at most `count` of them. */
+// @cold
+export function bitsMask(bit: u32, count: u32): u32 {
+  const left: u32 = 32 - bit;
+  if (count >= left) return (0xffffffff << bit) >>> 0;
+  return (((1 << count) - 1) << bit) >>> 0;
+}
+
+/** Index of the last set bit at or below `from`, or 0 when there is none. */
+export function bitsBefore(bitmap: usize, from: u32): u32 {
+  let index: u32 = (from | 31) >>> 0;
+  let word: u32 = (load32(bitWord(bitmap, index), 0) & (0xffffffff >>> (31 - (from & 31)))) >>> 0;
+  while (word === 0) {
+    if (index < 32) return 0;
+    index = index - 32;
+    word = load32(bitWord(bitmap, index), 0);
+  }
+  return index - leadingZeros(word);
+}
+
+/**
+ * Descriptor of the page that holds p, for any address: also for interior ones and foreign ones.
+ * 0 when no page covers it.
+ */
+export function pageOf(p: usize): usize {
+  const slice: u32 = p >>> SLICE_SHIFT;
+  if (slice >= load32(arenaBase, A_TOP)) return 0;
+  const start: u32 = bitsBefore(arenaBase + STATE_STARTS, slice);
+  if (start === 0 || chunkTable(start) === 0) return 0;
+  const page: usize = descOf(start);
+  if (load32(page, D_OWNER) === 0 || slice - start >= load32(page, D_SLICES)) return 0;
+  return page;
+}
+
+/** Blocks that a page has taken into use so far. */
+export function pageCapacity(page: usize): u32 {
+  return ((load32(page, D_FRESH_END) - load32(page, D_START)) / load32(page, D_BLOCK)) >>> 0;
+}

@@ -1,0 +1,198 @@
+/**
+ * Page queues: one doubly linked list of pages a bin, the page to allocate from in front, and the
+ * direct table that leads from a small size to that page without computing the bin.
+ *
+ * The direct table has an entry for 8 bytes and knows every size up to 1 KiB: programs mix sizes
+ * on both sides of any earlier end, and the branch that tells them apart is mispredicted.
+ */
+
+import { binOf, binSize } from "../layout/bins.ts";
+import {
+  BIN_COUNT,
+  BIN_FULL,
+  BIN_LAST,
+  D_BIN,
+  D_NEXT,
+  D_OWNER,
+  D_PREV,
+  D_RETIRE,
+  DIRECT_COUNT,
+  FLAG_FULL,
+  H_DIRECT,
+  H_EMPTY,
+  H_PAGES,
+  H_POLL,
+  H_QUEUES,
+  Q_BLOCK,
+  Q_DIRECT,
+  Q_FIRST,
+  Q_LAST,
+  QUEUE_SHIFT,
+  WATCH_LONG,
+} from "../layout/layout.ts";
+import { heapBase, watching } from "../layout/state.ts";
+import { SHARED } from "../target/atomics.ts";
+import { load32, store32 } from "../target/glue.ts";
+import { HARDENED } from "../target/hardened-on.ts";
+
+/** Q_DIRECT of a queue that the direct table does not know. */
+const DIRECT_NONE: u32 = 0xffffffff;
+
+export function queueOf(bin: u32): usize {
+  return heapBase + H_QUEUES + (bin << QUEUE_SHIFT);
+}
+
+/** Byte offset in the direct table of the entry for a size of at most DIRECT_MAX bytes. */
+export function directOffset(size: u32): u32 {
+  return ((size + 7) >>> 1) & 0x3fc;
+}
+
+/** The page that serves a size of at most DIRECT_MAX bytes, or the empty page. */
+export function directPage(size: u32): usize {
+  return load32(heapBase + directOffset(size), H_DIRECT);
+}
+
+export function queuesInit(): void {
+  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
+    store32(queueOf(bin), Q_BLOCK, bin <= BIN_LAST ? binSize(bin) : 0xffffffff);
+  }
+  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) store32(queueOf(bin), Q_DIRECT, DIRECT_NONE);
+  if (HARDENED) return;
+  for (let i: u32 = DIRECT_COUNT; i > 0; i--) {
+    store32(queueOf(binOf((i - 1) << 3)), Q_DIRECT, (i - 1) << 2);
+  }
+  for (let i: u32 = 0; i < DIRECT_COUNT; i++) {
+    store32(heapBase + (i << 2), H_DIRECT, heapBase + H_EMPTY);
+  }
+}
+
+/** Writes the direct entries that a queue serves, after its first page changed. */
+// @cold
+function queueDirect(queue: usize): void {
+  let offset: u32 = load32(queue, Q_DIRECT);
+  if (offset === DIRECT_NONE) return;
+  const page: usize = directWanted(queue);
+  const last: u32 = directOffset(load32(queue, Q_BLOCK));
+  while (offset <= last) {
+    store32(heapBase + offset, H_DIRECT, page);
+    offset = offset + 4;
+  }
+}
+
+/** What the direct entries of a queue lead to; to no page of its own on malloc's long way. */
+function directWanted(queue: usize): usize {
+  const first: usize = (watching & WATCH_LONG) === 0 ? load32(queue, Q_FIRST) : 0;
+  return first !== 0 ? first : heapBase + H_EMPTY;
+}
+
+// @cold
+function queueUnlink(queue: usize, page: usize): void {
+  const next: usize = load32(page, D_NEXT);
+  if (SHARED && load32(heapBase, H_POLL) === page) store32(heapBase, H_POLL, next);
+  const prev: usize = load32(page, D_PREV);
+  if (next !== 0) store32(next, D_PREV, prev);
+  else store32(queue, Q_LAST, prev);
+  if (prev !== 0) {
+    store32(prev, D_NEXT, next);
+  } else {
+    store32(queue, Q_FIRST, next);
+    queueDirect(queue);
+  }
+}
+
+// @cold
+function queueLinkFront(queue: usize, page: usize): void {
+  const first: usize = load32(queue, Q_FIRST);
+  store32(page, D_NEXT, first);
+  store32(page, D_PREV, 0);
+  if (first !== 0) store32(first, D_PREV, page);
+  else store32(queue, Q_LAST, page);
+  store32(queue, Q_FIRST, page);
+  queueDirect(queue);
+}
+
+// @cold
+function queueLinkBack(queue: usize, page: usize): void {
+  const last: usize = load32(queue, Q_LAST);
+  store32(page, D_NEXT, 0);
+  store32(page, D_PREV, last);
+  store32(queue, Q_LAST, page);
+  if (last !== 0) {
+    store32(last, D_NEXT, page);
+    return;
+  }
+  store32(queue, Q_FIRST, page);
+  queueDirect(queue);
+}
+
+/** Puts a new page in front of its queue. */
+export function queuePush(page: usize): void {
+  queueLinkFront(queueOf(load32(page, D_BIN)), page);
+  store32(heapBase, H_PAGES, load32(heapBase, H_PAGES) + 1);
+}
+
+/** Takes a page out of the queue that it is in: its own or the full queue. */
+export function queueRemove(page: usize): void {
+  queueUnlink(queueNow(page), page);
+  store32(heapBase, H_PAGES, load32(heapBase, H_PAGES) - 1);
+}
+
+function queueNow(page: usize): usize {
+  const full: bool = (load32(page, D_OWNER) & FLAG_FULL) !== 0;
+  return queueOf(full ? BIN_FULL : load32(page, D_BIN));
+}
+
+/** Parks a page that has no free block, and so is not retired any more. */
+export function queueToFull(page: usize): void {
+  queueUnlink(queueOf(load32(page, D_BIN)), page);
+  store32(page, D_RETIRE, 0);
+  store32(page, D_OWNER, (load32(page, D_OWNER) | FLAG_FULL) >>> 0);
+  queueLinkBack(queueOf(BIN_FULL), page);
+}
+
+/** Brings a parked page back, behind the others: it has one free block, they may have more. */
+export function queueFromFull(page: usize): void {
+  queueUnlink(queueOf(BIN_FULL), page);
+  store32(page, D_OWNER, (load32(page, D_OWNER) & ~FLAG_FULL) >>> 0);
+  queueLinkBack(queueOf(load32(page, D_BIN)), page);
+}
+
+/** Files a page under another bin, in front of its queue. */
+export function queueMove(page: usize, bin: u32): void {
+  queueUnlink(queueOf(load32(page, D_BIN)), page);
+  store32(page, D_BIN, bin);
+  queueLinkFront(queueOf(bin), page);
+}
+
+/** Moves a page of a queue to its front. */
+export function queueToFront(queue: usize, page: usize): void {
+  if (load32(queue, Q_FIRST) === page) return;
+  queueUnlink(queue, page);
+  queueLinkFront(queue, page);
+}
+
+/**
+ * Whether a queue is a chain of its own pages with both ends right, and its direct entries lead
+ * to its first page. O(pages).
+ */
+export function queueIsValid(bin: u32): bool {
+  const queue: usize = queueOf(bin);
+  let prev: usize = 0;
+  let page: usize = load32(queue, Q_FIRST);
+  while (page !== 0) {
+    if (load32(page, D_PREV) !== prev || queueNow(page) !== queue) return false;
+    prev = page;
+    page = load32(page, D_NEXT);
+  }
+  return load32(queue, Q_LAST) === prev && directIsValid(queue);
+}
+
+function directIsValid(queue: usize): bool {
+  let offset: u32 = load32(queue, Q_DIRECT);
+  if (offset === DIRECT_NONE) return true;
+  const page: usize = directWanted(queue);
+  for (; offset <= directOffset(load32(queue, Q_BLOCK)); offset += 4) {
+    if (load32(heapBase + offset, H_DIRECT) !== page) return false;
+  }
+  return true;
+}

@@ -1,0 +1,142 @@
+/**
+ * Slices that come into use and go out of it: commit, purge, and the books of both.
+ *
+ * A slice is dirty from the moment it is taken until it is purged; only dirty ones can hold
+ * anything but zeros, and only they count as committed:
+ *
+ *            slicesTake (asks the host to commit, if it wants that)
+ *   clean  --------------------------------------------------------->  dirty
+ *     ^                                                                  |
+ *     +------------- rangePurge (asks the host to decommit) -------------+
+ *
+ *   committed == dirty bits that are set
+ *
+ * So no bitmap of its own is needed for what is committed, nor for what is to be purged: that is
+ * what is free and dirty. mimalloc counts a purge that needs no commit afterwards once more with
+ * every purge (defect 3 of the specification); here the books follow the bits.
+ */
+
+import { bitFind, bitIsSet, bitsClear, bitsSet } from "../layout/desc.ts";
+import {
+  A_COMMIT_NEEDED,
+  A_COMMITS,
+  A_COMMITTED,
+  A_COMMITTED_PEAK,
+  A_PAGE_SLICES,
+  A_PAGE_SLICES_PEAK,
+  A_PURGE_DELAY,
+  A_PURGE_HOW,
+  A_PURGED,
+  A_PURGES,
+  A_RESET,
+  A_RESETS,
+  A_TOP,
+  PAGES_COMMIT,
+  PAGES_RESET,
+  SLICE_SHIFT,
+  STATE_DIRTY,
+} from "../layout/layout.ts";
+import { arenaBase } from "../layout/state.ts";
+import { atomicAdd, atomicCas, atomicLoad } from "../target/atomics.ts";
+import { load32, memoryPages } from "../target/glue.ts";
+import { purgeRearm } from "./purge-schedule.ts";
+
+/** What bitFind looks for. */
+const SET: u32 = 0;
+const CLEAR: u32 = 0xffffffff;
+
+/** Whether all slices that slicesTake took last are zero: its callers ask right after. */
+export let slicesWereZero: bool = false;
+
+/**
+ * Makes a run that was just claimed usable; false when the host cannot commit all of it. What it
+ * could is dirty then: the books are right, and the caller gives the run back.
+ */
+export function slicesTake(slice: u32, count: u32): bool {
+  const asks: bool = load32(arenaBase, A_COMMIT_NEEDED) !== 0;
+  const dirty: usize = arenaBase + STATE_DIRTY;
+  const fresh: u32 = asks ? runsCommit(slice, count) : bitsSet(dirty, slice, count);
+  if (fresh !== 0) committedAdd(fresh);
+  slicesWereZero = fresh === count;
+  if (fresh !== count && load32(arenaBase, A_PURGE_DELAY) !== 0) purgeRearm(slice);
+  return !asks || bitFind(dirty, slice, slice + count, CLEAR) === slice + count;
+}
+
+/** Commits the clean parts of a run, up to one that fails; answers how many slices. */
+function runsCommit(slice: u32, count: u32): u32 {
+  const dirty: usize = arenaBase + STATE_DIRTY;
+  const end: u32 = slice + count;
+  let fresh: u32 = 0;
+  let from: u32 = bitFind(dirty, slice, end, CLEAR);
+  while (from < end) {
+    const to: u32 = bitFind(dirty, from, end, SET);
+    if (!pagesAsk(PAGES_COMMIT, from, to - from)) return fresh;
+    atomicAdd(arenaBase, A_COMMITS, 1);
+    fresh = fresh + bitsSet(dirty, from, to - from);
+    from = bitFind(dirty, to, end, CLEAR);
+  }
+  return fresh;
+}
+
+/** Asks the host for an operation on whole slices; whether it happened. */
+export function pagesAsk(operation: u32, slice: u32, count: u32): bool {
+  return memoryPages(operation, (slice << SLICE_SHIFT) >>> 0, (count << SLICE_SHIFT) >>> 0);
+}
+
+/** Slices become committed. */
+// @cold
+export function committedAdd(count: u32): void {
+  const total: u32 = atomicAdd(arenaBase, A_COMMITTED, count) + count;
+  wordRaise(arenaBase + A_COMMITTED_PEAK, total);
+}
+
+/** Slices become pages', or, with a negative number as a u32, stop being it. */
+// @cold
+export function pageSlicesAdd(count: u32): void {
+  const total: u32 = (atomicAdd(arenaBase, A_PAGE_SLICES, count) + count) >>> 0;
+  wordRaise(arenaBase + A_PAGE_SLICES_PEAK, total);
+}
+
+/** Makes a word at least `value`. */
+// @cold
+export function wordRaise(word: usize, value: u32): void {
+  let old: u32 = atomicLoad(word, 0);
+  while (old < value && !atomicCas(word, 0, old, value)) old = atomicLoad(word, 0);
+}
+
+/** Purges what is dirty in a range of slices that are the caller's, or nobody's. */
+export function rangePurge(slice: u32, count: u32): void {
+  const dirty: usize = arenaBase + STATE_DIRTY;
+  const end: u32 = slice + count;
+  let from: u32 = bitFind(dirty, slice, end, SET);
+  while (from < end) {
+    const to: u32 = bitFind(dirty, from, end, CLEAR);
+    runPurge(from, to - from);
+    from = bitFind(dirty, to, end, SET);
+  }
+}
+
+/** A run that was reset stays dirty: nobody knows what it holds. */
+function runPurge(slice: u32, count: u32): void {
+  const how: u32 = load32(arenaBase, A_PURGE_HOW);
+  if (!pagesAsk(how, slice, count)) return;
+  if (how === PAGES_RESET) {
+    atomicAdd(arenaBase, A_RESETS, 1);
+    atomicAdd(arenaBase, A_RESET, count);
+    return;
+  }
+  bitsClear(arenaBase + STATE_DIRTY, slice, count);
+  atomicAdd(arenaBase, A_COMMITTED, (0 - count) >>> 0);
+  atomicAdd(arenaBase, A_PURGES, 1);
+  atomicAdd(arenaBase, A_PURGED, count);
+}
+
+/** Whether the books say how many dirty bits are set. O(slices). */
+export function committedIsValid(): bool {
+  const top: u32 = atomicLoad(arenaBase, A_TOP);
+  let count: u32 = 0;
+  for (let slice: u32 = 0; slice < top; slice++) {
+    if (bitIsSet(arenaBase + STATE_DIRTY, slice)) count = count + 1;
+  }
+  return count === load32(arenaBase, A_COMMITTED);
+}

@@ -1,0 +1,38 @@
+/**
+ * Counters for statistics: of what happens seldom, so that they can always run. Each heap counts in
+ * its own area with plain stores. A heap or thread that ends leaves its counts there, and the next
+ * one in that area counts on: whoever reads adds up all areas, free ones too, and nobody's counts
+ * need be moved when he dies.
+ */
+
+import {
+  COUNT_PAGES,
+  COUNT_PAGES_GONE,
+  COUNT_PAGES_PEAK,
+  COUNT_SLICES_GONE,
+  H_COUNTS,
+} from "../layout/layout.ts";
+import { heapBase } from "../layout/state.ts";
+import { load32, store32 } from "../target/glue.ts";
+
+/** Adds to a counter of the heap that is bound. */
+export function countAdd(counter: u32, n: u32): void {
+  const at: usize = heapBase + counter;
+  store32(at, H_COUNTS, load32(at, H_COUNTS) + n);
+}
+
+/** A heap that drops pages of others has a negative number of its own: no peak. */
+// @cold
+export function countPage(): void {
+  countAdd(COUNT_PAGES, 1);
+  const made: u32 = load32(heapBase + COUNT_PAGES, H_COUNTS);
+  const now: u32 = (made - load32(heapBase + COUNT_PAGES_GONE, H_COUNTS)) >>> 0;
+  if (now >= 0x80000000 || now <= load32(heapBase + COUNT_PAGES_PEAK, H_COUNTS)) return;
+  store32(heapBase + COUNT_PAGES_PEAK, H_COUNTS, now);
+}
+
+// @cold
+export function countPageGone(slices: u32): void {
+  countAdd(COUNT_PAGES_GONE, 1);
+  countAdd(COUNT_SLICES_GONE, slices);
+}

@@ -1,0 +1,387 @@
+/**
+ * Runs of slices: spans (free runs) in bins by length, split and coalesced, and growth.
+ *
+ * Spans and not the scan of a bitmap, whose cost grows with the memory. Both edges of a span carry
+ * its length, so neighbours are joined without a search; inner slices carry nothing. This file is
+ * the single-thread variant; a shared arena will claim slices from a bitmap with atomics behind the
+ * same functions.
+ */
+
+import { bitIsSet, chunkTable, descOf } from "../layout/desc.ts";
+import {
+  A_CHUNKS,
+  A_FREE_SLICES,
+  A_OWN_SLICES,
+  A_PAGE_SLICES,
+  A_SPAN_MASK,
+  A_SPANS,
+  A_TABLE_SLICES,
+  A_TABLE_SPARE,
+  A_TOP,
+  BIN_NONE,
+  BIN_SPAN,
+  CHUNK_SHIFT,
+  CHUNK_SLICES,
+  CHUNK_TABLE_SIZE,
+  D_BIN,
+  D_NEXT,
+  D_PREV,
+  D_SLICES,
+  D_START,
+  DESC_SHIFT,
+  DESC_SIZE,
+  SLICE_SHIFT,
+  SLICE_SIZE,
+  SLICES_MAX,
+  SPAN_BINS,
+  STATE_DIRTY,
+  STATE_TABLE,
+} from "../layout/layout.ts";
+import { arenaBase } from "../layout/state.ts";
+import {
+  leadingZeros,
+  load32,
+  memoryGrow,
+  memorySlices,
+  memoryZero,
+  store32,
+  trailingZeros,
+} from "../target/glue.ts";
+import { pageSlicesAdd, rangePurge, slicesTake, slicesWereZero } from "./commit.ts";
+import { reserveExtend, reserveIsFree, reservePut, reservesClaim } from "./reserve-runs.ts";
+import { reserveAt, reserveBits } from "./reserves.ts";
+
+/** Bin of a span: exact up to 8 slices, then four a doubling (specification 9.2). */
+export function spanBin(count: u32): u32 {
+  if (count <= 8) return count;
+  const m: u32 = count - 1;
+  const top: u32 = 31 - leadingZeros(m);
+  return (((top << 2) | ((m >>> (top - 2)) & 3)) - 4) >>> 0;
+}
+
+function spanHead(bin: u32): usize {
+  return arenaBase + A_SPANS + (bin << 2);
+}
+
+function spanMaskWord(bin: u32): usize {
+  return arenaBase + A_SPAN_MASK + ((bin >>> 5) << 2);
+}
+
+/**
+ * Makes the `count` slices from descriptor `span` on, which begin at slice `slice`, a span. The
+ * caller has coalesced it and counts it.
+ */
+function spanPush(span: usize, slice: u32, count: u32): void {
+  const bin: u32 = spanBin(count);
+  const head: usize = spanHead(bin);
+  const first: usize = load32(head, 0);
+  store32(descBehind(span, slice, count - 1), D_BIN, BIN_SPAN + count);
+  store32(span, D_BIN, BIN_SPAN + count);
+  store32(span, D_SLICES, count);
+  store32(span, D_START, (slice << SLICE_SHIFT) >>> 0);
+  store32(span, D_PREV, 0);
+  store32(span, D_NEXT, first);
+  store32(head, 0, span);
+  if (first !== 0) store32(first, D_PREV, span);
+  else store32(spanMaskWord(bin), 0, (load32(spanMaskWord(bin), 0) | (1 << (bin & 31))) >>> 0);
+}
+
+/** Takes a span out of its bin and wipes the mark at its start; the one at its end is left. */
+function spanUnlink(span: usize): void {
+  const next: usize = load32(span, D_NEXT);
+  const prev: usize = load32(span, D_PREV);
+  if (next !== 0) store32(next, D_PREV, prev);
+  if (prev !== 0) store32(prev, D_NEXT, next);
+  else spanHeadSet(spanBin(load32(span, D_SLICES)), next);
+  store32(span, D_BIN, BIN_NONE);
+}
+
+function spanHeadSet(bin: u32, span: usize): void {
+  store32(spanHead(bin), 0, span);
+  if (span !== 0) return;
+  const word: usize = spanMaskWord(bin);
+  store32(word, 0, (load32(word, 0) & ~(1 << (bin & 31))) >>> 0);
+}
+
+/** Descriptor of slice + count, given that of `slice`; mostly in the same table. */
+function descBehind(desc: usize, slice: u32, count: u32): usize {
+  const index: u32 = slice & (CHUNK_SLICES - 1);
+  return index + count < CHUNK_SLICES ? desc + (count << DESC_SHIFT) : descOf(slice + count);
+}
+
+/** Descriptor of slice - count, given that of `slice`. */
+function descBefore(desc: usize, slice: u32, count: u32): usize {
+  const index: u32 = slice & (CHUNK_SLICES - 1);
+  return index >= count ? desc - (count << DESC_SHIFT) : descOf(slice - count);
+}
+
+/** Length of the span at whose edge a slice stands, or 0; a table must cover the slice. */
+// @cold
+function spanLength(desc: usize): u32 {
+  const mark: u32 = load32(desc, D_BIN);
+  return mark > BIN_SPAN ? mark - BIN_SPAN : 0;
+}
+
+/** First bin from `bin` on that has a span, or SPAN_BINS. */
+function spanBinNext(bin: u32): u32 {
+  if (bin < 32) {
+    const low: u32 = (load32(arenaBase, A_SPAN_MASK) & (0xffffffff << bin)) >>> 0;
+    if (low !== 0) return trailingZeros(low);
+    bin = 32;
+  }
+  if (bin >= SPAN_BINS) return SPAN_BINS;
+  const high: u32 = (load32(arenaBase, A_SPAN_MASK + 4) & (0xffffffff << (bin & 31))) >>> 0;
+  return high !== 0 ? 32 + trailingZeros(high) : SPAN_BINS;
+}
+
+/** The first span of at least `count` slices in the lowest bin that has one, or 0. */
+function spanFind(count: u32): usize {
+  let bin: u32 = spanBinNext(spanBin(count));
+  while (bin < SPAN_BINS) {
+    let span: usize = load32(spanHead(bin), 0);
+    while (span !== 0) {
+      if (load32(span, D_SLICES) >= count) return span;
+      span = load32(span, D_NEXT);
+    }
+    bin = spanBinNext(bin + 1);
+  }
+  return 0;
+}
+
+/** Joins a run that just became free with free neighbours and files it. */
+function runRelease(slice: u32, count: u32): void {
+  let from: u32 = slice;
+  let desc: usize = descOf(slice);
+  let length: u32 = count;
+  store32(arenaBase, A_FREE_SLICES, load32(arenaBase, A_FREE_SLICES) + count);
+  const behind: u32 = spanAt(slice + count);
+  if (behind !== 0) {
+    length = length + behind;
+    spanUnlink(descBehind(desc, slice, count));
+  }
+  const before: u32 = spanBefore(desc, slice);
+  if (before !== 0) {
+    store32(descBefore(desc, slice, 1), D_BIN, BIN_NONE);
+    from = slice - before;
+    length = length + before;
+    desc = descBefore(desc, slice, before);
+    spanUnlink(desc);
+  }
+  spanPush(desc, from, length);
+}
+
+/** Length of the span that ends before a slice, or 0. */
+function spanBefore(desc: usize, slice: u32): u32 {
+  if ((slice & (CHUNK_SLICES - 1)) !== 0) return spanLength(desc - DESC_SIZE);
+  if (slice === 0 || chunkTable(slice - 1) === 0) return 0;
+  return spanLength(descOf(slice - 1));
+}
+
+/** Takes `count` slices from the front of a span; the rest stays a span. */
+function spanTake(span: usize, count: u32): u32 {
+  const slice: u32 = load32(span, D_START) >>> SLICE_SHIFT;
+  const length: u32 = load32(span, D_SLICES);
+  spanUnlink(span);
+  if (length > count) spanPush(descBehind(span, slice, count), slice + count, length - count);
+  else store32(descBehind(span, slice, length - 1), D_BIN, BIN_NONE);
+  store32(arenaBase, A_FREE_SLICES, load32(arenaBase, A_FREE_SLICES) - count);
+  return slice;
+}
+
+/**
+ * A run of `count` slices, or 0; with `reserves` also from those that are everybody's. Slice 0 is
+ * never handed out: at its earliest it is the state's. The run must be taken (slicesTake) before
+ * anybody touches it.
+ */
+export function slicesClaim(count: u32, reserves: bool): u32 {
+  let span: usize = spanFind(count);
+  if (span === 0) {
+    const slice: u32 = reserves && reserveBits() !== 0 ? reservesClaim(count) : 0;
+    if (slice !== 0) return slice;
+    if (!slicesGrow(count)) return 0;
+    span = spanFind(count);
+    if (span === 0) return 0;
+  }
+  pageSlicesAdd(count);
+  return spanTake(span, count);
+}
+
+/** Whether a run of `count` slices would have to come from memory that was never used. */
+export function slicesWouldTouch(count: u32): bool {
+  const span: usize = spanFind(count);
+  if (span === 0) return true;
+  const slice: u32 = load32(span, D_START) >>> SLICE_SHIFT;
+  return !bitIsSet(arenaBase + STATE_DIRTY, slice);
+}
+
+export function slicesRelease(slice: u32, count: u32): void {
+  if (reserveBits() !== 0 && reservePut(slice, count)) return;
+  store32(arenaBase, A_PAGE_SLICES, load32(arenaBase, A_PAGE_SLICES) - count);
+  runRelease(slice, count);
+}
+
+/** Appends `more` slices to a run that ends at `end`, if they are free or memory can grow there. */
+export function slicesExtend(end: u32, more: u32): bool {
+  const record: usize = reserveBits() !== 0 ? reserveAt(end - 1) : 0;
+  if (record !== 0) return reserveExtend(record, end, more);
+  let free: u32 = spanAt(end);
+  if (free < more && end + free === load32(arenaBase, A_TOP)) {
+    if (!slicesGrow(more)) return false;
+    free = spanAt(end);
+  }
+  if (free < more) return false;
+  spanTake(descOf(end), more);
+  pageSlicesAdd(more);
+  return true;
+}
+
+/** Length of the span that begins at a slice, or 0. */
+function spanAt(slice: u32): u32 {
+  if (slice >= load32(arenaBase, A_TOP) || chunkTable(slice) === 0) return 0;
+  return spanLength(descOf(slice));
+}
+
+/** Slices of the span that ends at the top of memory. */
+function spanAtTop(): u32 {
+  const top: u32 = load32(arenaBase, A_TOP);
+  return chunkTable(top - 1) !== 0 ? spanLength(descOf(top - 1)) : 0;
+}
+
+/**
+ * Grows until a run of `count` slices can be had. When somebody else has grown the memory since,
+ * the new slices do not continue ours and the whole count is asked for again.
+ */
+function slicesGrow(count: u32): bool {
+  const top: u32 = load32(arenaBase, A_TOP);
+  const missing: u32 = count - minimum(spanAtTop(), count - 1);
+  if (count > SLICES_MAX || top + missing > SLICES_MAX) return false;
+  const first: u32 = growOnce(missing + tablesMissing(top, missing));
+  if (first === 0) return false;
+  if (first === top || spanFind(count) !== 0) return true;
+  return growOnce(count + tablesMissing(load32(arenaBase, A_TOP), count)) !== 0;
+}
+
+function minimum(a: u32, b: u32): u32 {
+  return a < b ? a : b;
+}
+
+/** Slices needed for tables of the chunks that [from, from + count) enters. */
+// @cold
+function tablesMissing(from: u32, count: u32): u32 {
+  let tables: u32 = 0;
+  const last: u32 = (from + count) >>> CHUNK_SHIFT;
+  for (let c: u32 = from >>> CHUNK_SHIFT; c <= last; c++) {
+    if (load32(arenaBase + (c << 2), A_CHUNKS) === 0) tables = tables + 1;
+  }
+  if (tables !== 0 && load32(arenaBase, A_TABLE_SPARE) !== 0) tables = tables - 1;
+  return (tables + 1) >>> 1;
+}
+
+/** Asks the source; returns the first slice it gave, or 0. */
+function growOnce(count: u32): u32 {
+  const answer: u32 = memoryGrow(count);
+  const granted: u32 = answer >>> 16;
+  if (granted === 0) return 0;
+  const first: u32 = answer & 0xffff;
+  slicesAdd(first, minimum(granted, SLICES_MAX - first));
+  return first;
+}
+
+/** Purges the dirty slices of spans that lie in [from, end). O(spans). */
+export function slicesPurge(from: u32, end: u32): void {
+  for (let bin: u32 = 1; bin < SPAN_BINS; bin++) {
+    let span: usize = load32(spanHead(bin), 0);
+    while (span !== 0) {
+      const slice: u32 = load32(span, D_START) >>> SLICE_SHIFT;
+      const first: u32 = slice > from ? slice : from;
+      const last: u32 = minimum(slice + load32(span, D_SLICES), end);
+      if (first < last) rangePurge(first, last - first);
+      span = load32(span, D_NEXT);
+    }
+  }
+}
+
+/**
+ * Takes new slices under management; their memory is zero unless the dirty bits say otherwise.
+ * Tables come from the end, so that the rest still continues a span at the old top. Slices without
+ * a table, since it cannot be committed, are nobody's.
+ */
+export function slicesAdd(first: u32, count: u32): void {
+  let end: u32 = first + count;
+  store32(arenaBase, A_OWN_SLICES, load32(arenaBase, A_OWN_SLICES) + count);
+  store32(arenaBase, A_TOP, end);
+  const last: u32 = (end - 1) >>> CHUNK_SHIFT;
+  for (let c: u32 = first >>> CHUNK_SHIFT; c <= last; c++) {
+    const entry: usize = arenaBase + (c << 2);
+    if (load32(entry, A_CHUNKS) !== 0) continue;
+    if (load32(arenaBase, A_TABLE_SPARE) === 0) {
+      end = end - 1;
+      if (!tableSliceAdd(end)) {
+        store32(arenaBase, A_OWN_SLICES, load32(arenaBase, A_OWN_SLICES) - (end + 1 - first));
+        return;
+      }
+    }
+    store32(entry, A_CHUNKS, tableTake());
+    if (end === first) return;
+  }
+  runRelease(first, end - first);
+}
+
+/** Half a slice for a chunk table, from the spare. */
+function tableTake(): usize {
+  const table: usize = load32(arenaBase, A_TABLE_SPARE);
+  const rest: bool = (table & (SLICE_SIZE - 1)) === 0;
+  store32(arenaBase, A_TABLE_SPARE, rest ? table + CHUNK_TABLE_SIZE : 0);
+  return table;
+}
+
+/** False: the host cannot commit the slice. */
+function tableSliceAdd(slice: u32): bool {
+  const table: usize = (slice << SLICE_SHIFT) >>> 0;
+  if (!slicesTake(slice, 1)) return false;
+  if (!slicesWereZero) memoryZero(table, SLICE_SIZE);
+  store32(arenaBase, A_TABLE_SPARE, table);
+  store32(arenaBase, A_TABLE_SLICES, load32(arenaBase, A_TABLE_SLICES) + 1);
+  return true;
+}
+
+/** Gives an arena whose state slice is zero the slices that the memory has behind that slice. */
+export function arenaInit(): void {
+  const state: u32 = arenaBase >>> SLICE_SHIFT;
+  const end: u32 = minimum(memorySlices(), SLICES_MAX);
+  store32(arenaBase, A_TOP, state + 1);
+  store32(arenaBase, A_OWN_SLICES, 1);
+  store32(arenaBase + ((state >>> CHUNK_SHIFT) << 2), A_CHUNKS, arenaBase + STATE_TABLE);
+  if (end > state + 1) slicesAdd(state + 1, end - state - 1);
+}
+
+/**
+ * Whether every span stands in its bin with both edges marked and no free neighbour, and the
+ * arena's equation holds. O(slices).
+ */
+export function arenaIsValid(): bool {
+  let free: u32 = 0;
+  for (let bin: u32 = 1; bin < SPAN_BINS; bin++) {
+    const bit: u32 = (load32(spanMaskWord(bin), 0) >>> (bin & 31)) & 1;
+    let span: usize = load32(spanHead(bin), 0);
+    if ((span !== 0) !== (bit !== 0)) return false;
+    while (span !== 0) {
+      if (!spanIsValid(span, bin)) return false;
+      free = free + load32(span, D_SLICES);
+      span = load32(span, D_NEXT);
+    }
+  }
+  if (free !== load32(arenaBase, A_FREE_SLICES)) return false;
+  for (let slice: u32 = 0; slice < load32(arenaBase, A_TOP); slice++) {
+    if (reserveIsFree(slice)) free = free + 1;
+  }
+  const used: u32 = load32(arenaBase, A_PAGE_SLICES) + load32(arenaBase, A_TABLE_SLICES) + 1;
+  return free + used === load32(arenaBase, A_OWN_SLICES);
+}
+
+function spanIsValid(span: usize, bin: u32): bool {
+  const slice: u32 = load32(span, D_START) >>> SLICE_SHIFT;
+  const count: u32 = load32(span, D_SLICES);
+  if (spanBin(count) !== bin || descOf(slice) !== span || spanLength(span) !== count) return false;
+  return spanLength(descOf(slice + count - 1)) === count && spanAt(slice + count) === 0;
+}

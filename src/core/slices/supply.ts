@@ -1,0 +1,167 @@
+/**
+ * Where pages get their slices from and where they give them back: slices.ts or slices-shared.ts,
+ * with a heap's budget and reserve before that, commit in between and purge after it.
+ *
+ *   slices of the pages of a bounded heap == held <= most
+ *
+ * Where threads share the arena, a large page that another thread frees stays in `held` until the
+ * heap runs into its budget and counts its pages anew: so no thread writes to another's heap, which
+ * may have ended and begun again as another one meanwhile.
+ */
+
+import { bitIsSet, descOf } from "../layout/desc.ts";
+import {
+  A_PURGE_DELAY,
+  A_TABLE_SLICES,
+  A_TOP,
+  BIN_TABLE,
+  D_BIN,
+  D_OWNER,
+  D_SLICES,
+  FLAGS,
+  H_BOUND,
+  H_HELD,
+  H_MOST,
+  H_RESERVE,
+  H_STATE,
+  OWNER_ABANDONED,
+  SLICE_SHIFT,
+  SLICE_SIZE,
+  STATE_STARTS,
+} from "../layout/layout.ts";
+import { arenaBase, heapBase, threadTicket } from "../layout/state.ts";
+import { atomicAdd, SHARED } from "../target/atomics.ts";
+import { load32, memoryZero, store32 } from "../target/glue.ts";
+import { pageSlicesAdd, slicesTake, slicesWereZero } from "./commit.ts";
+import { purgeBefore } from "./purge.ts";
+import { purgeAfter } from "./purge-schedule.ts";
+import { reserveClaim } from "./reserve-runs.ts";
+import { reserveOf } from "./reserves.ts";
+import { slicesClaim, slicesExtend, slicesRelease } from "./slices.ts";
+
+/**
+ * A run of `count` slices for the bound heap whose first is a multiple of `alignment`, a power of
+ * two; 0 = out of memory, or of the heap's. slicesWereZero tells whether it is zero.
+ */
+export function slicesAlloc(count: u32, alignment: u32): u32 {
+  const bound: bool = load32(heapBase, H_BOUND) !== 0;
+  if (bound && !budgetAllows(count)) return 0;
+  const slice: u32 = bound ? claimBound(count, alignment) : claimAny(count, alignment);
+  if (slice === 0) return 0;
+  if (!slicesTake(slice, count)) {
+    slicesRelease(slice, count);
+    return 0;
+  }
+  if (bound) store32(heapBase, H_HELD, load32(heapBase, H_HELD) + count);
+  return slice;
+}
+
+function claimBound(count: u32, alignment: u32): u32 {
+  const record: usize = load32(heapBase, H_RESERVE);
+  return record !== 0 ? reserveClaim(record, count, alignment) : claimAny(count, alignment);
+}
+
+// @cold
+function claimAny(count: u32, alignment: u32): u32 {
+  return alignment > 1 ? claimAligned(count, alignment) : slicesClaim(count, true);
+}
+
+/** Claims more than needed and gives head and tail back, which were never touched. */
+function claimAligned(count: u32, alignment: u32): u32 {
+  const extra: u32 = alignment - 1;
+  const from: u32 = slicesClaim(count + extra, true);
+  if (from === 0) return 0;
+  const slice: u32 = ((from + extra) & ~extra) >>> 0;
+  const head: u32 = slice - from;
+  if (head !== 0) slicesRelease(from, head);
+  if (extra !== head) slicesRelease(slice + count, extra - head);
+  return slice;
+}
+
+/**
+ * Appends `more` slices to a page of an owner that ends at `end`; slicesWereZero tells of these. A
+ * heap with a budget or a reserve grows only its own pages.
+ */
+export function slicesAppend(owner: u32, end: u32, more: u32): bool {
+  const bound: bool = isBound(owner);
+  if (bound && ((owner & ~FLAGS) >>> 0 !== heapBase || !budgetAllows(more))) return false;
+  if (!slicesExtend(end, more)) return false;
+  if (!slicesTake(end, more)) {
+    slicesRelease(end, more);
+    return false;
+  }
+  if (bound) store32(heapBase, H_HELD, load32(heapBase, H_HELD) + more);
+  return true;
+}
+
+/** Gives slices of a page of an owner back, now or later also to the source. */
+export function slicesFree(owner: u32, slice: u32, count: u32): void {
+  const purges: bool = load32(arenaBase, A_PURGE_DELAY) !== 0;
+  if (isBound(owner)) heldDrop((owner & ~FLAGS) >>> 0, count);
+  if (purges) purgeBefore(slice, count);
+  slicesRelease(slice, count);
+  if (purges) purgeAfter(slice, count);
+}
+
+/** Whether an owner word names a heap with a budget or a reserve. */
+function isBound(owner: u32): bool {
+  const heap: usize = (owner & ~FLAGS) >>> 0;
+  return heap > OWNER_ABANDONED && load32(heap, H_BOUND) !== 0;
+}
+
+function heldDrop(heap: usize, count: u32): void {
+  if (SHARED && load32(heap, H_STATE) >>> 2 !== threadTicket) return;
+  store32(heap, H_HELD, load32(heap, H_HELD) - count);
+}
+
+/** Whether the bound heap may have `count` slices more. */
+// @cold
+function budgetAllows(count: u32): bool {
+  const most: u32 = load32(heapBase, H_MOST);
+  if (most === 0 || load32(heapBase, H_HELD) + count <= most) return true;
+  if (!SHARED) return false;
+  store32(heapBase, H_HELD, heldCount());
+  return load32(heapBase, H_HELD) + count <= most;
+}
+
+/** Slices of the bound heap's pages. O(slices). */
+function heldCount(): u32 {
+  const top: u32 = load32(arenaBase, A_TOP);
+  let held: u32 = 0;
+  for (let slice: u32 = 0; slice < top; slice++) {
+    if (!bitIsSet(arenaBase + STATE_STARTS, slice)) continue;
+    const page: usize = descOf(slice);
+    if ((load32(page, D_OWNER) & ~FLAGS) >>> 0 === heapBase) held = held + load32(page, D_SLICES);
+  }
+  return held;
+}
+
+/**
+ * Gives a heap that heapNew has just made a budget of `most` slices (0 = none) and a reserve to
+ * allocate from (0 = none); false when there is no reserve with this id.
+ */
+export function heapLimit(heap: usize, most: u32, reserve: u32): bool {
+  const record: usize = reserve !== 0 ? reserveOf(reserve) : 0;
+  if (reserve !== 0 && record === 0) return false;
+  store32(heap, H_MOST, most);
+  store32(heap, H_RESERVE, record);
+  store32(heap, H_BOUND, 1);
+  return true;
+}
+
+/** A slice of zeros for tables, which is never given back; 0 = out of memory. */
+// @cold
+export function tableSliceAlloc(): usize {
+  const slice: u32 = slicesClaim(1, false);
+  if (slice === 0) return 0;
+  if (!slicesTake(slice, 1)) {
+    slicesRelease(slice, 1);
+    return 0;
+  }
+  const table: usize = (slice << SLICE_SHIFT) >>> 0;
+  if (!slicesWereZero) memoryZero(table, SLICE_SIZE);
+  if (SHARED) store32(descOf(slice), D_BIN, BIN_TABLE);
+  pageSlicesAdd(0xffffffff);
+  atomicAdd(arenaBase, A_TABLE_SLICES, 1);
+  return table;
+}

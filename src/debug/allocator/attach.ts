@@ -1,0 +1,48 @@
+/** How other threads come to a debug allocator over a heap that they share. */
+import type { HeapHandle, SharedHeap } from "../../heap/shared-heap.ts";
+import type { AllocatorLike } from "../store/backing.ts";
+import type { DebugOptions, Settings } from "../store/options.ts";
+import type { SharedState } from "../store/shared-state.ts";
+
+/** Changes whenever what threads share does: all need the same terrane. */
+const VERSION = 1;
+
+/** What all threads must agree on, and postMessage can clone. */
+type SharedOptions = Pick<DebugOptions, (typeof sharedNames)[number]>;
+
+const sharedNames = [
+  ...["stackTraceFrames", "enableMemoryLimit", "safety", "neverUnmap", "retainMetadata"],
+  ...["resizeStackTraces", "canary", "pageSize", "quarantine", "sampleEvery"],
+] as const satisfies (keyof DebugOptions)[];
+
+/** What another thread needs for attachDebug: can be sent with postMessage or as workerData. */
+export interface DebugHandle {
+  readonly terraneDebug: number;
+  readonly heap: HeapHandle;
+  readonly state: SharedArrayBuffer;
+  readonly options: SharedOptions;
+}
+
+export function handleMake(heap: HeapHandle, state: SharedState, settings: Settings): DebugHandle {
+  const options = Object.fromEntries(sharedNames.map((name) => [name, settings[name]]));
+  return { terraneDebug: VERSION, heap, state: state.buffer, options };
+}
+
+/** @throws TypeError or RangeError for what no allocator of this version has made. */
+export function handleCheck(handle: DebugHandle): void {
+  const made = (handle as Partial<DebugHandle> | null | undefined)?.terraneDebug;
+  if (typeof made !== "number") {
+    throw new TypeError("handle must come from handle() of a debug allocator");
+  }
+  if (made === VERSION) return;
+  throw new RangeError(`handle of version ${made}, not ${VERSION}: all threads need one terrane`);
+}
+
+/** @throws TypeError when threads cannot share an allocator. */
+export function sharedNeed(allocator: AllocatorLike): SharedHeap {
+  const { handle } = allocator as Partial<SharedHeap>;
+  if (typeof handle === "function" && allocator.source?.capabilities.shared) {
+    return allocator as unknown as SharedHeap;
+  }
+  throw new TypeError("threadSafe needs a heap that threads share: createHeap({ shared: true })");
+}

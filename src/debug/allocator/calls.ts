@@ -1,0 +1,380 @@
+/**
+ * What every door of the debug allocator comes down to: take the stack, do the work, tell what was
+ * found. Arguments are checked by then.
+ */
+
+import { ENOMEM } from "../../common/errno.ts";
+import { hex } from "../../common/errors.ts";
+import { errorText } from "../../common/log-messages.ts";
+import type { ErrorHandler } from "../../heap/backend.ts";
+import {
+  alignmentMismatch,
+  forgottenHandle,
+  leak,
+  sizeMismatch,
+  wrongThread,
+} from "../report/mistakes.ts";
+import { type Report, reportsTell, reportsTellAside } from "../report/report.ts";
+import { type Entry, type Stacks, StackTable } from "../report/stack-table.ts";
+import type { Backing } from "../store/backing.ts";
+import { type Block, MAIN_HEAP, NATURAL, placeOf } from "../store/block.ts";
+import { type BlockStore, Blocks } from "../store/blocks.ts";
+import { ownThreadId, type Settings } from "../store/options.ts";
+import type { Change, Given, Request } from "../store/request.ts";
+import { gapsOf } from "../store/sample.ts";
+import { SharedBlocks } from "../store/shared-blocks.ts";
+import { SharedStacks } from "../store/shared-stacks.ts";
+import type { SharedState } from "../store/shared-state.ts";
+import { detectors } from "../store/switches.ts";
+import { Plain } from "../store/unsampled.ts";
+import { Deferred } from "./deferred.ts";
+import { exitAdd, exitRemove } from "./exit.ts";
+import { HeapIds } from "./ids.ts";
+import { Owner } from "./threads.ts";
+
+/** A function that the program calls: its name in reports, and where its stacks begin. */
+export interface Site {
+  readonly call: string;
+  readonly entry: Entry;
+  /** The heap that its new blocks belong to; undefined: the default heap. */
+  readonly heap?: number | undefined;
+}
+
+/** A handle's block, with the order that tells it from its successors. */
+interface Held {
+  readonly ptr: number;
+  readonly order: number;
+}
+
+/** What enter answers to a thread that may not. */
+const REFUSED = -1;
+
+export class Calls {
+  /** Allocations that go by before the next that is guarded; always 0 without sampling. */
+  skip = 0;
+  /** Who serves those that go by. */
+  readonly plain: Plain;
+  readonly backing: Backing;
+  readonly blocks: BlockStore;
+  readonly stacks: Stacks;
+  /** What C++'s new asks when memory is out. */
+  newHandler: (() => void) | undefined;
+  /** Told of every request that fails. */
+  onError: ErrorHandler | undefined;
+  readonly deferred = new Deferred();
+  /** The heap of calls that name none. */
+  readonly heaps: HeapIds;
+  readonly #handles = new FinalizationRegistry<Held>((held) => this.#forgotten(held));
+  readonly #settings: Settings;
+  readonly #sampling: boolean;
+  readonly #gap: () => number;
+  /** Undefined when no call could come from another thread: nobody said how to tell. */
+  readonly #owner: Owner | undefined;
+  readonly #created: number;
+
+  /** @param state What threads share, if they do. */
+  constructor(backing: Backing, settings: Settings, entry: Entry, state?: SharedState) {
+    const { stackTraceFrames, sampleEvery, seed, threadId, threadState } = settings;
+    this.backing = backing;
+    this.plain = new Plain(backing.plain);
+    if (state) {
+      const stacks = new SharedStacks(state, stackTraceFrames, threadId());
+      this.stacks = stacks;
+      this.blocks = new SharedBlocks(backing, settings, stacks, state);
+      this.heaps = new HeapIds(() => state.heap());
+    } else {
+      this.stacks = new StackTable(stackTraceFrames);
+      this.blocks = new Blocks(backing, settings, this.stacks);
+      this.heaps = new HeapIds();
+    }
+    this.#settings = settings;
+    this.#sampling = sampleEvery > 1;
+    this.#gap = gapsOf(sampleEvery, seed);
+    this.skip = this.#gap();
+    const told = !state && (threadId !== ownThreadId || threadState !== undefined);
+    this.#owner = told ? new Owner(threadId, threadState) : undefined;
+    this.#created = this.stacks.capture(entry);
+    // Of the threads that share an allocator, its maker looks for leaks at the end.
+    if (state && settings.reportAtExit && this.blocks.isMaker) exitAdd(this);
+  }
+
+  /** A guarded block; 0 = out of memory. `taken`: the stack, if the caller has it. */
+  allocate(site: Site, { size, place, zero }: Request, taken?: number): number {
+    const stack = this.#enter(site, taken);
+    if (stack === REFUSED) return 0;
+    this.deferred.beat();
+    if (this.#isFirst()) exitAdd(this);
+    const heap = this.heaps.of(site.heap);
+    const ptr = this.deferred.attempt(() =>
+      this.blocks.allocate(size, place ?? NATURAL, heap, stack),
+    );
+    if (ptr === 0) this.onError?.(ENOMEM, size, errorText(ENOMEM, size));
+    else if (zero) this.backing.u8.fill(0, ptr, ptr + size);
+    this.skip = this.#skipNext();
+    this.#settings.log?.(`${site.call} ${size} -> ${hex(ptr)}`);
+    this.#tell();
+    return ptr;
+  }
+
+  /** A block that is guarded if it is its turn, or if the allocator below has not what it takes. */
+  request(site: Site, request: Request): number {
+    if (this.skip === 0 || !this.#mayPass(site, request)) return this.allocate(site, request);
+    this.skip--;
+    return this.plain.get(request);
+  }
+
+  free(site: Site, ptr: number, given?: Given): void {
+    if (ptr === 0) return;
+    if (this.isUnguarded(ptr)) this.plain.free(ptr);
+    else this.freeGuarded(site, ptr, given);
+  }
+
+  /** `taken`: the stack, if the caller has it. */
+  freeGuarded(site: Site, ptr: number, given?: Given, taken?: number): void {
+    const stack = this.#enter(site, taken);
+    if (stack === REFUSED) return;
+    const block = this.#block(site.call, ptr, stack);
+    this.#settings.log?.(`${site.call} ${hex(ptr)}${block ? ` of ${block.size}` : ""}`);
+    if (block) this.#free(site, block, given, stack);
+    this.#tell();
+  }
+
+  #free(site: Site, block: Block, given: Given | undefined, stack: number): void {
+    const { ptr } = block;
+    this.#compare(site.call, block, given, stack);
+    if (this.blocks.free(block, stack)) return;
+    this.blocks.watch.refuse(site.call, ptr, stack, this.blocks.table, this.blocks.retired);
+  }
+
+  /** Where the block is afterwards; 0, and it is as it was, when that cannot be. */
+  resize(site: Site, ptr: number, change: Change): number {
+    const { size, given, stay } = change;
+    if (ptr === 0) return this.request(site, change);
+    if (this.isUnguarded(ptr)) return this.#plainResize(site, ptr, change);
+    const stack = this.#enter(site);
+    if (stack === REFUSED) return 0;
+    const block = this.#block(site.call, ptr, stack);
+    if (block) this.#compare(site.call, block, given, stack);
+    const to = block ? this.#resize(site, block, change, stack) : 0;
+    this.#settings.log?.(`${site.call} ${hex(ptr)} to ${size} -> ${hex(to)}`);
+    if (to === 0 && block && !stay) this.onError?.(ENOMEM, size, errorText(ENOMEM, size));
+    this.#tell();
+    return to;
+  }
+
+  /** Bytes that a block was asked for with. Takes a stack only to complain. */
+  usable(site: Site, ptr: number): number {
+    if (ptr === 0) return 0;
+    const found = this.blocks.table.at(ptr);
+    if (found?.live && found.ptr === ptr) return found.size;
+    if (this.isUnguarded(ptr)) return this.plain.usableSize(ptr);
+    const stack = this.#enter(site);
+    if (stack !== REFUSED) this.#block(site.call, ptr, stack);
+    this.#tell();
+    return 0;
+  }
+
+  contains(ptr: number): boolean {
+    if (this.blocks.table.covering(ptr)) return true;
+    return this.#sampling && this.plain.contains(ptr);
+  }
+
+  /** Whether a block of anybody's begins at ptr. */
+  isLive(ptr: number): boolean {
+    const found = this.blocks.table.at(ptr);
+    return found ? found.live && found.ptr === ptr : this.isUnguarded(ptr);
+  }
+
+  /** Looks for damage, and for leaks if wanted; answers how many blocks leak. */
+  inspect(site: Site, leaks: boolean): number {
+    const stack = this.#enter(site);
+    if (stack === REFUSED) return 0;
+    this.blocks.check(stack);
+    const count = leaks ? this.#leaksFind() : 0;
+    this.#tell();
+    return count;
+  }
+
+  /** Gives back what quarantine holds, and pages without live blocks. */
+  collect(site: Site): void {
+    const stack = this.#enter(site);
+    if (stack === REFUSED) return;
+    this.blocks.collect(stack);
+    this.plain.collect();
+    this.#tell();
+  }
+
+  /** The heap whose live block an address lies in; 0 if there is none. */
+  heapOf(ptr: number): number {
+    const block = this.blocks.table.covering(ptr);
+    const inside = block?.live && ptr >= block.ptr && ptr < block.ptr + Math.max(block.size, 1);
+    return inside ? block.heap : 0;
+  }
+
+  /** Makes a heap that of calls which name none; answers the one before. */
+  heapDefault(heap: number): number {
+    const before = this.heaps.default;
+    this.heaps.default = this.heaps.of(heap);
+    this.skip = this.#skipNext();
+    return before;
+  }
+
+  /** Ends a heap; its blocks are the first heap's then. */
+  heapDelete(heap: number): void {
+    if (!this.heaps.end(heap)) return;
+    for (const block of this.blocks.of(heap)) block.heap = MAIN_HEAP;
+  }
+
+  /** Ends a heap and frees all its blocks, as of one call. */
+  heapDestroy(site: Site, heap: number): void {
+    const stack = this.#enter(site);
+    if (stack === REFUSED || !this.heaps.end(heap)) return;
+    for (const block of this.blocks.of(heap)) this.blocks.free(block, stack);
+    this.#tell();
+  }
+
+  /** Tells of damage and leaks once everything has been given back. */
+  deinit(site: Site): number {
+    const stack = this.#enter(site);
+    if (stack === REFUSED) return 0;
+    this.blocks.check(stack, this.blocks.isMaker);
+    const count = this.blocks.isMaker ? this.#leaksFind() : 0;
+    this.blocks.clear();
+    this.heaps.endAll();
+    exitRemove(this);
+    this.#owner?.leave();
+    this.#tell();
+    return count;
+  }
+
+  /** Makes a handle the owner of a block; complains when there is no block. */
+  track(site: Site, handle: object, ptr: number): void {
+    const block = this.blocks.table.at(ptr);
+    if (block?.live && block.ptr === ptr) {
+      this.#handles.register(handle, { ptr, order: block.order });
+    } else {
+      this.usable(site, ptr);
+    }
+  }
+
+  /** A handle was collected: its block should have been freed. */
+  #forgotten({ ptr, order }: Held): void {
+    const block = this.blocks.table.at(ptr);
+    if (!detectors.forgottenHandle || !block?.live || block.order !== order) return;
+    reportsTellAside(this.#settings.onReport, [forgottenHandle(this.stacks, block)]);
+  }
+
+  exit(): void {
+    this.blocks.check(0);
+    if (this.blocks.isMaker) this.#leaksFind();
+    reportsTellAside(this.#settings.onReport, this.blocks.watch.reports.splice(0));
+  }
+
+  /** Whether somebody must look for leaks from now on. */
+  #isFirst(): boolean {
+    const { live, isMaker } = this.blocks;
+    return live === 0 && isMaker && this.#settings.reportAtExit;
+  }
+
+  /** The stack of a call, or REFUSED for one by a thread that may not. */
+  #enter({ call, entry }: Site, taken?: number): number {
+    const stack = taken ?? this.stacks.capture(entry);
+    const stranger = detectors.wrongThread ? this.#owner?.stranger() : undefined;
+    if (!stranger) return stack;
+    const report = wrongThread(this.stacks, call, stranger, this.#created, stack);
+    reportsTell(this.#settings.onReport, [report]);
+    return REFUSED;
+  }
+
+  #tell(): void {
+    const { reports } = this.blocks.watch;
+    if (reports.length > 0) reportsTell(this.#settings.onReport, reports.splice(0));
+  }
+
+  /** Neighbours of a guarded block can be plain ones: then only the table knows. */
+  isUnguarded(ptr: number): boolean {
+    return this.#sampling && !this.blocks.table.covering(ptr);
+  }
+
+  /** Blocks of a heap beside the first are all guarded: the allocator below knows no such heaps. */
+  #mayPass(site: Site, request: Request): boolean {
+    return this.heaps.of(site.heap) === MAIN_HEAP && this.plain.has(request);
+  }
+
+  #skipNext(): number {
+    return this.heaps.default === MAIN_HEAP ? this.#gap() : 0;
+  }
+
+  /** A block that the allocator below cannot place as wished is a guarded one then. */
+  #plainResize(site: Site, ptr: number, change: Change): number {
+    if (change.stay || this.plain.has(change)) return this.plain.resize(ptr, change);
+    const to = this.allocate(site, change);
+    if (to === 0) return 0;
+    this.backing.u8.copyWithin(to, ptr, ptr + Math.min(this.plain.usableSize(ptr), change.size));
+    this.plain.free(ptr);
+    return to;
+  }
+
+  #resize(site: Site, block: Block, change: Change, stack: number): number {
+    const { size: before } = block;
+    const { size, zero, stay } = change;
+    if (stay) return this.blocks.expand(block, size, stack);
+    const to = this.#isMovingOut(site, block, change)
+      ? this.#moveOut(block, change, stack)
+      : this.deferred.attempt(() =>
+          this.blocks.resize(block, change, this.heaps.of(site.heap), stack),
+        );
+    if (zero && to !== 0 && size > before) this.backing.u8.fill(0, to + before, to + size);
+    return to;
+  }
+
+  /** A block that must move is a new one: when sampling, it is guarded only if it is its turn. */
+  #isMovingOut(site: Site, block: Block, change: Change): boolean {
+    if (this.skip === 0 || this.blocks.fits(block, change)) return false;
+    return this.#mayPass(site, this.#moved(block, change));
+  }
+
+  #moveOut(block: Block, change: Change, stack: number): number {
+    const { ptr, size: before } = block;
+    const to = this.plain.get(this.#moved(block, change));
+    if (to === 0) return 0;
+    this.skip--;
+    this.backing.u8.copyWithin(to, ptr, ptr + Math.min(before, change.size));
+    this.blocks.free(block, stack);
+    return to;
+  }
+
+  #moved(block: Block, { size, place }: Change): Request {
+    return { size, place: place ?? (block.alignment > 16 ? placeOf(block) : undefined) };
+  }
+
+  /** The live block at ptr; complains if there is none. */
+  #block(call: string, ptr: number, stack: number): Block | undefined {
+    const { table, retired, watch } = this.blocks;
+    const block = table.at(ptr);
+    if (block?.live && block.ptr === ptr) return block;
+    watch.refuse(call, ptr, stack, table, retired);
+    return undefined;
+  }
+
+  /** What the caller says of the block against what it was asked for with; the block counts. */
+  #compare(call: string, block: Block, given: Given | undefined, stack: number): void {
+    if (!given) return;
+    const { size, alignment } = given;
+    const { reports } = this.blocks.watch;
+    if (size !== undefined && size !== block.size && detectors.sizeMismatch) {
+      reports.push(sizeMismatch(this.stacks, call, block, size, stack));
+    }
+    if (alignment !== undefined && alignment !== block.alignment && detectors.alignmentMismatch) {
+      reports.push(alignmentMismatch(this.stacks, call, block, alignment, stack));
+    }
+  }
+
+  #leaksFind(): number {
+    const groups = this.blocks.leaks();
+    if (groups.length === 0) return 0;
+    const report: Report = leak(this.stacks, groups);
+    this.blocks.watch.reports.push(report);
+    return groups.reduce((sum, { ptrs }) => sum + ptrs.length, 0);
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * What becomes of memory whose blocks are all freed, by what the memory below can do:
+ *
+ *   poisoned   holds 0xdd; the only way where pages cannot be given back
+ *   zeroed     its physical memory is given back, and it reads as zero
+ *   closed     nobody may touch it: WebAssembly traps, JavaScript may end the process. Only with
+ *              neverUnmap, because no report can be made of such an access
+ *
+ * A change of a poisoned or zeroed byte is a write after free, and found by a look.
+ */
+import type { PageOperations } from "../../memory/index.ts";
+import type { Run } from "./backing.ts";
+
+export type Rest = "poisoned" | "zeroed" | "closed";
+
+/** A page or large block, as far as its memory is concerned. */
+interface Resting {
+  readonly run: Run;
+  rest: Rest;
+  /** Bytes of the run, from its end on, whose physical memory was given back. */
+  released: number;
+}
+
+/** Memory below that has pages. */
+export interface PagesBelow {
+  readonly operations: PageOperations;
+  readonly canRelease: boolean;
+  readonly canProtect: boolean;
+}
+
+export class Rests {
+  /** Bytes that are given back at present. */
+  released = 0;
+  readonly #below: PagesBelow | undefined;
+  readonly #closing: boolean;
+
+  constructor(below: PagesBelow | undefined, neverUnmap: boolean) {
+    this.#below = below;
+    this.#closing = neverUnmap && below?.canProtect === true;
+  }
+
+  /** Bytes that runs begin and end at multiples of; 1 where there are no pages. */
+  get unit(): number {
+    return this.#below?.operations.pageBytes ?? 1;
+  }
+
+  /** Whether memory that is at rest can be anything but poisoned. */
+  get changes(): boolean {
+    return this.#closing || this.#below?.canRelease === true;
+  }
+
+  /** An item is free: its contents are lost, unless it stays poisoned. */
+  lay(item: Resting): void {
+    const { base, bytes } = item.run;
+    const released = this.#release(item, bytes);
+    if (this.#closing && this.#below?.operations.protect(base, bytes)) item.rest = "closed";
+    else if (released) item.rest = this.#below?.operations.needsCommit ? "closed" : "zeroed";
+  }
+
+  /** Gives back the end of an item, from a multiple of `unit` on. */
+  trim(item: Resting, from: number): boolean {
+    const { base, bytes } = item.run;
+    return this.#release(item, base + bytes - from);
+  }
+
+  /** Makes an item's memory usable, all of it; false when the system refuses. */
+  wake(item: Resting): boolean {
+    if (item.rest === "poisoned" && item.released === 0) return true;
+    if (!this.#open(item.run)) return false;
+    this.released -= item.released;
+    item.released = 0;
+    item.rest = "poisoned";
+    return true;
+  }
+
+  #open({ base, bytes }: Run): boolean {
+    if (!this.#below) return true;
+    const { operations } = this.#below;
+    if (this.#closing && !operations.unprotect(base, bytes)) return false;
+    return !operations.needsCommit || operations.commit(base, bytes);
+  }
+
+  /** The last `bytes` of an item. */
+  #release(item: Resting, bytes: number): boolean {
+    if (!this.#below?.canRelease || bytes <= item.released) return false;
+    const { base, bytes: all } = item.run;
+    if (!this.#below.operations.decommit(base + all - bytes, bytes - item.released)) return false;
+    this.released += bytes - item.released;
+    item.released = bytes;
+    return true;
+  }
+}

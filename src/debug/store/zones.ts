@@ -1,0 +1,85 @@
+/**
+ * Bytes that are the allocator's and that nobody may write: zones of canary around a block, poison
+ * in a freed one. Both repeat a word by address, so any part of a zone can be set or looked at.
+ */
+import type { Damage } from "../report/mistakes.ts";
+import type { Rest } from "./freed-memory.ts";
+
+/** What freed bytes are, as in Zig. */
+const POISON = 0xdddddddd;
+/** What bytes of a new block are, as in Zig, so that a read before a write shows. */
+const FRESH = 0xaa;
+
+/** The memory as it is now. */
+export interface Bytes {
+  readonly u8: Uint8Array;
+  readonly u32: Uint32Array;
+}
+
+export class Zones {
+  readonly #memory: Bytes;
+  readonly #canary: number;
+
+  /** @param canary A word, unlike anything a program would write. */
+  constructor(memory: Bytes, canary: number) {
+    this.#memory = memory;
+    this.#canary = canary >>> 0;
+  }
+
+  canarySet(from: number, to: number): void {
+    wordSet(this.#memory, this.#canary, from, to);
+  }
+
+  canaryDamage(from: number, to: number): Damage | undefined {
+    return wordDamage(this.#memory, this.#canary, from, to);
+  }
+
+  restSet(rest: Rest, from: number, to: number): void {
+    this.#memory.u8.fill(restWord(rest) & 255, from, to);
+  }
+
+  restDamage(rest: Rest, from: number, to: number): Damage | undefined {
+    return wordDamage(this.#memory, restWord(rest), from, to);
+  }
+
+  freshSet(from: number, to: number): void {
+    this.#memory.u8.fill(FRESH, from, to);
+  }
+}
+
+function restWord(rest: Rest): number {
+  return rest === "zeroed" ? 0 : POISON;
+}
+
+function byteAt(word: number, address: number): number {
+  return (word >>> ((address & 3) << 3)) & 255;
+}
+
+function wordSet({ u8, u32 }: Bytes, word: number, from: number, to: number): void {
+  let at = from;
+  for (; (at & 3) !== 0 && at < to; at++) u8[at] = byteAt(word, at);
+  const end = to - (to % 4);
+  if (at < end) u32.fill(word, at / 4, end / 4);
+  for (at = Math.max(at, end); at < to; at++) u8[at] = byteAt(word, at);
+}
+
+/** Whole words first: nearly always there is no damage, and this loop is all that runs. */
+function wordDamage(memory: Bytes, word: number, from: number, to: number): Damage | undefined {
+  const { u8, u32 } = memory;
+  let at = from;
+  for (; (at & 3) !== 0 && at < to; at++) if (u8[at] !== byteAt(word, at)) break;
+  if ((at & 3) === 0) for (; at + 4 <= to && u32[at >>> 2] === word; at += 4);
+  for (; at < to; at++) if (u8[at] !== byteAt(word, at)) break;
+  return at < to ? damageFrom(u8, word, at, to) : undefined;
+}
+
+function damageFrom(u8: Uint8Array, word: number, from: number, to: number): Damage {
+  let first = -1;
+  let count = 0;
+  for (let at = from; at < to; at++) {
+    if (u8[at] === byteAt(word, at)) continue;
+    if (first < 0) first = at;
+    count++;
+  }
+  return { at: first, count };
+}

@@ -1,5 +1,0 @@
-import type { HardCoreExports, SharedCoreExports } from "../core/contract.js";
-import type { HardHost } from "../core/glue-hard.js";
-
-/** The hardened core for threads as JavaScript; the build makes core-shared-hard-js.js. */
-export declare function createCore(host: HardHost): SharedCoreExports & HardCoreExports;

@@ -1,5 +1,0 @@
-import type { SharedCoreExports } from "../core/contract.js";
-import type { CoreHost } from "../core/glue.js";
-
-/** The core for threads as JavaScript; the build makes core-shared-js.js from src/core. */
-export declare function createCore(host: CoreHost): SharedCoreExports;

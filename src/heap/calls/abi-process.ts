@@ -1,0 +1,73 @@
+/** mimalloc's C functions that are about the process and not about a heap. */
+
+import { options } from "../../common/log.ts";
+import { type RuntimeOption, runtimeOptions } from "../../common/runtime-options.ts";
+import type { AbiFunction, AbiHost } from "./contract.ts";
+
+/** The version of mimalloc whose functions and behaviour these are: 2.1.2. */
+const MIMALLOC_VERSION = 212;
+
+/**
+ * Functions that take a function of C print where messages go: a heap has no table to find it in.
+ * All threads count together, so that there is nothing to merge.
+ */
+export function statsAbi(host: AbiHost): Record<string, AbiFunction> {
+  const print = () => host.printStats();
+  return {
+    mi_stats_reset: () => host.statsReset(),
+    mi_stats_merge: () => {},
+    mi_stats_print: print,
+    mi_stats_print_out: print,
+    mi_thread_stats_print_out: print,
+    mi_process_info: (...out: number[]) => processInfoWrite(host, out),
+  };
+}
+
+/** Options by mimalloc's numbers; a number that no option has answers 0 and sets nothing. */
+export function processAbi(): Record<string, AbiFunction> {
+  return {
+    mi_thread_done: () => {},
+    mi_version: () => MIMALLOC_VERSION,
+    mi_process_init: () => {},
+    mi_thread_init: () => {},
+    mi_is_redirected: () => 0,
+    mi_option_get: (option = 0) => valueOf(option),
+    mi_option_get_clamp: (option = 0, min = 0, max = 0) =>
+      Math.max(min, Math.min(max, valueOf(option))),
+    mi_option_get_size: (option = 0) => Math.min(Math.max(0, valueOf(option)) * 1024, 0xffffffff),
+    mi_option_is_enabled: (option = 0) => Number(valueOf(option) !== 0),
+    mi_option_set: (option = 0, value = 0) =>
+      withOption(option, (name) => options.set(name, value)),
+    mi_option_set_default: (option = 0, value = 0) =>
+      withOption(option, (name) => options.setDefault(name, value)),
+    mi_option_set_enabled: (option = 0, on = 0) =>
+      withOption(option, (name) => options.setEnabled(name, on !== 0)),
+    mi_option_set_enabled_default: (option = 0, on = 0) =>
+      withOption(option, (name) => options.setEnabledDefault(name, on !== 0)),
+    mi_option_enable: (option = 0) => withOption(option, (name) => options.enable(name)),
+    mi_option_disable: (option = 0) => withOption(option, (name) => options.disable(name)),
+  };
+}
+
+/** Eight words, in mimalloc's order; a null pointer wants none. */
+function processInfoWrite(host: AbiHost, out: number[]): void {
+  const info = host.processInfo();
+  const { elapsed, user, system, rss, peakRss, committed, peakCommitted, pageFaults } = info;
+  const values = [elapsed, user, system, rss, peakRss, committed, peakCommitted, pageFaults];
+  const bytes = host.bytes();
+  const words = new DataView(bytes.buffer);
+  for (const [i, value] of values.entries()) {
+    const address = (out[i] ?? 0) >>> 0;
+    if (address !== 0) words.setUint32(address, Math.min(value, 0xffffffff), true);
+  }
+}
+
+function valueOf(option: number): number {
+  const row = runtimeOptions[option];
+  return row ? options.get(row.name) : 0;
+}
+
+function withOption(option: number, act: (name: RuntimeOption) => void): void {
+  const row = runtimeOptions[option];
+  if (row) act(row.name);
+}

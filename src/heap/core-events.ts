@@ -1,0 +1,80 @@
+/** What the core tells its heap: failures, mistakes, and that it is time for deferred frees. */
+
+import { ENOMEM } from "../common/errno.ts";
+import { HeapError, outOfMemory } from "../common/errors.ts";
+import { errorSay } from "../common/log.ts";
+import { errorText, NEW_FAILED_TEXT } from "../common/log-messages.ts";
+import type { MemoryViews } from "../common/views.ts";
+import { DEFERRED_FREE, NEW_FAILED } from "../core/layout/layout.ts";
+import type { ErrorHandler } from "./backend.ts";
+import type { HeapHost } from "./calls/allocation.ts";
+import { type CoreReport, reportRead } from "./hardening-features.ts";
+import type { Watching } from "./stats/observers.ts";
+
+/**
+ * Frees what a program has put off. Called now and then from inside malloc, before it takes more
+ * memory, and by `collect`; `force`: memory is out. `heartbeat` counts the calls.
+ */
+export type DeferredFree = (force: boolean, heartbeat: number) => void;
+
+/** Where the core's hooks lead: it tells of growth and errors before the heap is made. */
+export class Host implements HeapHost {
+  newHandler: (() => void) | undefined;
+  views: MemoryViews | undefined;
+  watching: Watching | undefined;
+  handler: ErrorHandler | undefined;
+  deferred: DeferredFree | undefined;
+  /** In messages: 0 = the thread that made the memory. */
+  thread = 0;
+  #beats = 0;
+  #inside = false;
+
+  constructor(handler: ErrorHandler | undefined) {
+    this.handler = handler;
+  }
+
+  /** Thrown through the core, which has reported before it changed anything that must be whole. */
+  coreReport(report: CoreReport): void {
+    const { errno, code, text } = reportRead(report);
+    this.#fail(errno, report.ptr, text);
+    if (!this.handler) throw new HeapError(code, report.ptr, text);
+  }
+
+  bytes(): Uint8Array {
+    return (this.views as MemoryViews).of("u8");
+  }
+
+  /** An operator new of a wasm module asks for its handler through the same door. */
+  coreError(code: number, size: number): void {
+    if (this.watching?.event(code, size)) return;
+    if (code === DEFERRED_FREE) this.#deferredRun(size === 1);
+    else if (code !== NEW_FAILED) this.#fail(code, size, errorText(code, size));
+    else if (this.newHandler) this.newHandler();
+    else {
+      this.newFails(size);
+      throw outOfMemory("operator new", size);
+    }
+  }
+
+  /** What the function allocates and collects itself does not call it again. */
+  #deferredRun(force: boolean): void {
+    if (this.#inside) return;
+    this.#inside = true;
+    try {
+      this.#beats += 1;
+      this.deferred?.(force, this.#beats);
+    } finally {
+      this.#inside = false;
+    }
+  }
+
+  newFails(size: number): void {
+    this.#fail(ENOMEM, size, NEW_FAILED_TEXT);
+  }
+
+  /** The handler hears of every error, whatever is printed of it. */
+  #fail(code: number, value: number, text: string): void {
+    errorSay(text, this.thread);
+    this.handler?.(code, value, text);
+  }
+}

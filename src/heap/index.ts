@@ -1,0 +1,33 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+/** terrane: a heap for TypeScript and WebAssembly. */
+
+export { HeapError, type HeapErrorCode } from "../common/errors.ts";
+export { options } from "../common/log.ts";
+export { type OutputHandler, registerOutput } from "../common/log-output.ts";
+export type { Environment, RuntimeOption, RuntimeOptions } from "../common/runtime-options.ts";
+export { HeapView, type TypedArray, type TypedArrayConstructor } from "../common/views.ts";
+export type { ErrorHandler, ThreadSeat } from "./backend.ts";
+export type { HeapAbi } from "./calls/abi.ts";
+export type {
+  AbiFunction,
+  ArenaArea,
+  ArenaOptions,
+  BackEnd,
+  HugePageOptions,
+  ManageOptions,
+  ReserveOptions,
+} from "./calls/contract.ts";
+export type { DeferredFree } from "./core-events.ts";
+export { attachHeap, createHeap } from "./create.ts";
+export type { Hardening, HardeningFeature, HardeningState } from "./hardening-features.ts";
+export { Heap, type NewHeapOptions, type VisitOptions } from "./heap.ts";
+export type { AttachOptions, HeapOptions } from "./options.ts";
+export type { PurgeSettings } from "./purge-settings.ts";
+export { type HeapHandle, SharedHeap, type SharedVisitOptions } from "./shared-heap.ts";
+export type { HeapCounts } from "./stats/counts.ts";
+export type { StatsLevel } from "./stats/observers.ts";
+export type { ProcessInfo } from "./stats/process-info.ts";
+export type { Sampled, SamplerOptions } from "./stats/sampler.ts";
+export type { CountOf, Kind, KindCount } from "./stats/tally.ts";
+export type { AreaVisitor, BinCount, BlockVisitor, HeapArea, HeapStats } from "./stats/walk.ts";
+export { FirstClassHeap } from "./sub-heap.ts";

@@ -1,0 +1,76 @@
+/** Which slices of a memory are the heap's, as its structures say: a question asked rarely. */
+import * as L from "../core/layout/layout.ts";
+import { pages } from "./stats/walk.ts";
+
+type Run = readonly [first: number, end: number];
+
+/** Whether any slice of [first, end) belongs to the heap at `arena`. */
+export function rangeIsOurs(
+  words: Uint32Array,
+  arena: number,
+  first: number,
+  end: number,
+  shared: boolean,
+): boolean {
+  const runs = shared ? sharedRuns(words, arena, first, end) : spanRuns(words, arena);
+  for (const all of [ownRuns(words, arena, shared), runs]) {
+    for (const [from, to] of all) if (from < end && first < to) return true;
+  }
+  return false;
+}
+
+/** State, pages, reserves, and slices of tables. */
+function* ownRuns(words: Uint32Array, arena: number, shared: boolean): Generator<Run> {
+  const word = (at: number) => words[at >>> 2] as number;
+  const slice = (at: number) => Math.floor(at / L.SLICE_SIZE);
+  const one = (at: number): Run => [slice(at), at === 0 ? 0 : slice(at) + 1];
+  yield [slice(arena), slice(arena) + (shared ? L.SHARED_STATE_SLICES : 1)];
+  for (const page of pages(words, arena)) {
+    const from = slice(word(page + L.D_START));
+    yield [from, from + word(page + L.D_SLICES)];
+  }
+  for (const { first, count } of reserves(words, arena)) yield [first, first + count];
+  for (let chunk = 0; chunk < 128; chunk++) yield one(word(arena + L.A_CHUNKS + 4 * chunk));
+  yield one(word(arena + L.A_TABLE_SPARE));
+  yield one(word(arena + L.A_RESERVES));
+  if (shared) return;
+  for (let at = word(arena + L.A_AREAS); at !== 0; at = word(at + L.H_AREAS)) yield one(at);
+}
+
+/** Free slices of a heap for one thread. */
+function* spanRuns(words: Uint32Array, arena: number): Generator<Run> {
+  const word = (at: number) => words[at >>> 2] as number;
+  for (let bin = 1; bin < L.SPAN_BINS; bin++) {
+    for (let span = word(arena + L.A_SPANS + 4 * bin); span !== 0; span = word(span + L.D_NEXT)) {
+      const from = word(span + L.D_START) / L.SLICE_SIZE;
+      yield [from, from + word(span + L.D_SLICES)];
+    }
+  }
+}
+
+/** Slices of a range that a shared heap has marked as its own. */
+function* sharedRuns(
+  words: Uint32Array,
+  arena: number,
+  first: number,
+  end: number,
+): Generator<Run> {
+  for (let slice = first; slice < end; slice++) {
+    const table = words[(arena + L.A_CHUNKS + 4 * (slice >>> L.CHUNK_SHIFT)) >>> 2] as number;
+    const desc = table + ((slice & (L.CHUNK_SLICES - 1)) << L.DESC_SHIFT);
+    if (table !== 0 && words[(desc + L.D_BIN) >>> 2] !== L.BIN_NONE) yield [slice, slice + 1];
+  }
+}
+
+/** First slice and number of slices of every reserve; a number of 0: it never came to be. */
+export function* reserves(
+  words: Uint32Array,
+  arena: number,
+): Generator<{ first: number; count: number }> {
+  const word = (at: number) => words[at >>> 2] as number;
+  const bits = word(arena + L.A_RESERVES);
+  for (let i = 0; i < word(arena + L.A_RESERVE_COUNT); i++) {
+    const record = bits + L.RESERVE_RECORDS + (i << L.RESERVE_SHIFT);
+    yield { first: word(record + L.R_FIRST), count: word(record + L.R_COUNT) };
+  }
+}

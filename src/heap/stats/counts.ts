@@ -1,0 +1,113 @@
+/** Reads the counters of all heaps of a memory: see src/core/slices/counts.ts. */
+import * as L from "../../core/layout/layout.ts";
+import type { CountOf } from "./tally.ts";
+
+type Words = Uint32Array;
+
+/** What a heap counts at all times. */
+export interface HeapCounts {
+  /** Pages. The peaks of several heaps are added up. */
+  readonly pages: CountOf;
+  /** Bytes of pages. */
+  readonly pageBytes: CountOf;
+  /** Pages of threads that have ended. */
+  readonly abandoned: CountOf;
+  readonly threads: CountOf;
+  /** How often a page has taken more of its blocks into use. */
+  readonly extends: number;
+  /** Empty pages that went back at once. */
+  readonly noRetires: number;
+  /** How often the memory has grown. */
+  readonly growths: number;
+  /** Searches for a page with a free block, and how many pages they looked at. */
+  readonly searches: number;
+  readonly searchedPages: number;
+}
+
+/** What is known of the present besides the counters. */
+interface Present {
+  pages: number;
+  pageBytes: number;
+  pageBytesPeak: number;
+  abandonedPages: number;
+  threads: number;
+}
+
+function word(words: Words, address: number): number {
+  return (words[address >>> 2] as number) >>> 0;
+}
+
+/** The areas of all heaps, also of those that have ended. */
+export function* areas(words: Words, arena: number, shared: boolean): Generator<number> {
+  if (shared) {
+    for (let i = L.AREA_FIRST; i < L.AREA_COUNT; i++) yield arena + L.STATE_AREAS + i * L.AREA_SIZE;
+    return;
+  }
+  yield arena + L.STATE_HEAP;
+  for (let slice = word(words, arena + L.A_AREAS); slice !== 0; ) {
+    for (let at = slice; at < slice + L.SLICE_SIZE; at += L.AREA_SIZE) yield at;
+    slice = word(words, slice + L.H_AREAS);
+  }
+}
+
+/** A counter, added up over all heaps; without what it was when it was reset. */
+function sumOf(words: Words, arena: number, heaps: number[], counter: number): number {
+  const all = heaps.reduce((sum, heap) => sum + word(words, heap + L.H_COUNTS + counter), 0);
+  return (all - word(words, arena + L.A_COUNTS + counter)) >>> 0;
+}
+
+/** What went and what is there make what has come. */
+function countOf(current: number, freed: number, peak: number): CountOf {
+  return { peak: Math.max(peak, current), total: current + freed, freed, current };
+}
+
+export function countsRead(
+  words: Words,
+  arena: number,
+  shared: boolean,
+  present: Present,
+): HeapCounts {
+  const heaps = [...areas(words, arena, shared)];
+  const sum = (counter: number) => sumOf(words, arena, heaps, counter);
+  const slicesGone = sum(L.COUNT_SLICES_GONE) * L.SLICE_SIZE;
+  const gone = (came: number, now: number) => Math.max(0, came - now);
+  const attaches = shared ? word(words, arena + L.A_ATTACHES) : 1;
+  const abandonedGone = gone(sum(L.COUNT_ABANDONED), present.abandonedPages);
+  return {
+    pages: countOf(present.pages, sum(L.COUNT_PAGES_GONE), sum(L.COUNT_PAGES_PEAK)),
+    pageBytes: countOf(present.pageBytes, slicesGone, present.pageBytesPeak),
+    abandoned: countOf(present.abandonedPages, abandonedGone, 0),
+    threads: countOf(
+      present.threads,
+      gone(attaches, present.threads),
+      word(words, arena + L.A_THREADS_PEAK),
+    ),
+    extends: sum(L.COUNT_EXTENDS),
+    noRetires: sum(L.COUNT_NO_RETIRE),
+    growths: word(words, arena + L.A_GROWTHS),
+    searches: sum(L.COUNT_SEARCHES),
+    searchedPages: sum(L.COUNT_SEARCHED),
+  };
+}
+
+/** What there is now is all that ever was; but threads count from the beginning. */
+export function countsReset(words: Words, arena: number, shared: boolean): void {
+  const heaps = [...areas(words, arena, shared)];
+  const set = (address: number, value: number) => {
+    words[address >>> 2] = value;
+  };
+  for (const heap of heaps) {
+    const counts = heap + L.H_COUNTS;
+    const now = word(words, counts) - word(words, counts + L.COUNT_PAGES_GONE);
+    set(counts + L.COUNT_PAGES_PEAK, Math.max(0, now | 0));
+  }
+  for (let counter = 0; counter < L.COUNT_WORDS * 4; counter += 4) {
+    const all = heaps.reduce((sum, heap) => sum + word(words, heap + L.H_COUNTS + counter), 0);
+    set(arena + L.A_COUNTS + counter, counter === L.COUNT_PAGES_PEAK ? 0 : all);
+  }
+  for (const counter of [L.A_GROWTHS, L.A_COMMITS, L.A_PURGES, L.A_RESETS, L.A_PURGED, L.A_RESET]) {
+    set(arena + counter, 0);
+  }
+  set(arena + L.A_COMMITTED_PEAK, word(words, arena + L.A_COMMITTED));
+  set(arena + L.A_PAGE_SLICES_PEAK, word(words, arena + L.A_PAGE_SLICES));
+}

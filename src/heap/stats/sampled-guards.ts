@@ -1,0 +1,163 @@
+/**
+ * Blocks of a heap that somebody else serves: a sample of its allocations, beside guard pages. The
+ * core offers them (src/core/pages/sample.ts), terrane/debug serves them, and
+ * this file stands between.
+ */
+import type { CoreExports, GuardsSeat, HeapGuards } from "../../core/contract.ts";
+import * as L from "../../core/layout/layout.ts";
+import { ownersOf, pageOf, pages } from "./walk.ts";
+
+/** The heap's memory, as it is now. */
+interface Place {
+  readonly core: CoreExports;
+  readonly arena: number;
+  /** Of this thread; 0 where there is only one. */
+  ticket(): number;
+  words(): Uint32Array;
+}
+
+/** Below this mean gap every allocation is counted for itself, since batches are about as long. */
+const EACH_MAX = 512;
+
+export class Guarding {
+  readonly seat: Omit<GuardsSeat, "end">;
+  /** How the core is to count: a bit WATCH_*. */
+  readonly watch: number;
+  readonly #place: Place;
+  readonly #guards: HeapGuards;
+  /** What the core was told. */
+  #every = 0;
+  #begun = 0;
+
+  /** Undefined: memory is out. */
+  static begin(place: Place, guards: HeapGuards): Guarding | undefined {
+    const { core } = place;
+    const bytes = guards.bytes + tableBytes(guards.count);
+    const was = core.heapBind(core.heapBacking());
+    // Larger than any block that shares its page with others.
+    const address = core.malloc(Math.max(bytes, L.MEDIUM_MAX + 1)) >>> 0;
+    core.heapBind(was);
+    return address === 0 ? undefined : new Guarding(place, guards, address);
+  }
+
+  private constructor(place: Place, guards: HeapGuards, address: number) {
+    const { arena } = place;
+    this.#place = place;
+    this.#guards = guards;
+    this.watch = guards.every < EACH_MAX ? L.WATCH_EACH : L.WATCH_SOME;
+    const words = place.words();
+    const table = address + guards.bytes;
+    this.seat = { address, table };
+    words.fill(0, table >>> 2, (table + tableBytes(guards.count)) >>> 2);
+    words[(table + L.GUARDS_COUNT) >>> 2] = guards.count;
+    words[(pageOf(words, arena, address) + L.D_GUARDS) >>> 2] = table;
+    blocksPark(words, arena, place.ticket());
+    this.#begin();
+  }
+
+  has(ptr: number): boolean {
+    return (ptr - this.seat.address) >>> 0 < this.#guards.bytes;
+  }
+
+  /** The core asks for a block of so many bytes; one of none could not be resized. */
+  due(size: number): void {
+    const { core } = this.#place;
+    const ptr = this.#guards.take(Math.max(size, 1), core.sampleAlignment() >>> 0);
+    if (this.#guards.every !== this.#every) this.#begin();
+    core.sampleAnswer(ptr);
+  }
+
+  #begin(): void {
+    const { every, seed } = this.#guards;
+    this.#every = every;
+    this.#place.core.sampleBegin(every, spread(seed + this.#begun));
+    this.#begun += 1;
+  }
+
+  freed(ptr: number): void {
+    this.#guards.freed(ptr);
+  }
+
+  misused(ptr: number): void {
+    if (this.has(ptr)) this.#guards.misused(ptr);
+  }
+
+  size(ptr: number): number {
+    return this.#guards.sizeAt(ptr);
+  }
+
+  end(): void {
+    const words = this.#place.words();
+    words[(pageOf(words, this.#place.arena, this.seat.address) + L.D_GUARDS) >>> 2] = 0;
+    // Another block may lie where the last sample was.
+    this.#place.core.sampleBegin(1, 0);
+    this.#place.core.free(this.seat.address);
+  }
+}
+
+/** Seeds that are near each other must not begin alike (a step of murmur3). */
+function spread(seed: number): number {
+  const x = Math.imul(seed ^ (seed >>> 16) ^ 0x9e3779b9, 0x85ebca6b);
+  return (x ^ (x >>> 13)) >>> 0;
+}
+
+function tableBytes(count: number): number {
+  return L.GUARDS_FIRST + count * L.GUARD_ENTRY;
+}
+
+/** Blocks that small pages have to give are counted when they give them: as freed ones. */
+function blocksPark(words: Uint32Array, arena: number, ticket: number): void {
+  const mine = ticket === 0 ? () => true : ownersOf(words, ticket, false);
+  for (const page of pages(words, arena)) {
+    const at = (field: number) => (page + field) >>> 2;
+    const owner = words[at(L.D_OWNER)] as number;
+    const large = (owner & (L.FLAG_LARGE | L.FLAG_MEDIUM)) !== 0;
+    if (large || !mine((owner & ~L.FLAGS) >>> 0)) continue;
+    words[at(L.D_FRESH_END)] = words[at(L.D_FRESH)] as number;
+    listJoin(words, at(L.D_FREE), at(L.D_LOCAL));
+  }
+}
+
+/** The free list goes in front of the freed blocks. */
+function listJoin(words: Uint32Array, free: number, local: number): void {
+  let last = words[free] as number;
+  if (last === 0) return;
+  for (let next = words[last >>> 2]; next; next = words[next >>> 2]) last = next;
+  words[last >>> 2] = words[local] as number;
+  words[local] = words[free] as number;
+  words[free] = 0;
+}
+
+/** Tells whoever guards the block at ptr, which is not this thread, that it is freed. */
+export function guardFreedAfar(place: Place, ptr: number): void {
+  const words = place.words();
+  const table = tableAt(words, place.arena, ptr);
+  const entry = entryAt(words, table, ptr);
+  if (entry === 0) return;
+  Atomics.add(words, (entry + L.G_FREES) >>> 2, 1);
+  Atomics.add(words, (table + L.GUARDS_FREES) >>> 2, 1);
+}
+
+export function guardSizeAfar(place: Place, ptr: number): number {
+  const words = place.words();
+  const entry = entryAt(words, tableAt(words, place.arena, ptr), ptr);
+  const size = entry === 0 ? L.GUARD_IS_FREE : (words[(entry + L.G_SIZE) >>> 2] as number);
+  if (size === L.GUARD_IS_FREE || words[(entry + L.G_FREES) >>> 2] !== 0) return 0;
+  return (words[(entry + L.G_PTR) >>> 2] as number) + size - ptr;
+}
+
+function tableAt(words: Uint32Array, arena: number, ptr: number): number {
+  return words[(pageOf(words, arena, ptr) + L.D_GUARDS) >>> 2] as number;
+}
+
+/** The entry of the block that ptr lies in, or begins; 0 = there is none. */
+function entryAt(words: Uint32Array, table: number, ptr: number): number {
+  const count = words[(table + L.GUARDS_COUNT) >>> 2] as number;
+  for (let index = 0; index < count; index++) {
+    const entry = table + L.GUARDS_FIRST + index * L.GUARD_ENTRY;
+    const from = words[(entry + L.G_PTR) >>> 2] as number;
+    const size = words[(entry + L.G_SIZE) >>> 2] as number;
+    if (ptr === from || (size !== L.GUARD_IS_FREE && ptr > from && ptr < from + size)) return entry;
+  }
+  return 0;
+}

@@ -1,0 +1,126 @@
+/**
+ * What statistics of level 1 and 2 count: the blocks of each size, in a table of the memory itself,
+ * so that all threads count together and nobody's counts are lost with him. See layout.ts.
+ */
+import * as L from "../../core/layout/layout.ts";
+
+type Words = Uint32Array;
+
+/** A number over time. `total - freed == current`, and `peak` is the most that it was at once. */
+export interface CountOf {
+  readonly peak: number;
+  readonly total: number;
+  readonly freed: number;
+  readonly current: number;
+}
+
+/** 64 KiB is the largest block of a page, 16 MiB the largest that mimalloc does not call huge. */
+export type Kind = "normal" | "large" | "huge";
+export const kinds: readonly Kind[] = ["normal", "large", "huge"];
+
+/** Bytes and number of the blocks of a kind. */
+export interface KindCount {
+  readonly bytes: CountOf;
+  readonly blocks: CountOf;
+}
+
+function indexOf(arena: number, tally: number): number {
+  return (arena + L.STATE_TALLY + (tally << L.TALLY_SHIFT)) >>> 2;
+}
+
+/** Adds to a total of 64 bits. */
+function totalAdd(words: Words, at: number, n: number): void {
+  const before = Atomics.add(words, at + L.T_TOTAL / 4, n) >>> 0;
+  if (before + n > 0xffffffff) Atomics.add(words, at + L.T_HIGH / 4, 1);
+}
+
+function nowAdd(words: Words, at: number, n: number): void {
+  totalAdd(words, at, n);
+  const now = (Atomics.add(words, at + L.T_NOW / 4, n) + n) >>> 0;
+  const peak = at + L.T_PEAK / 4;
+  for (let seen = Atomics.load(words, peak); now > seen; ) {
+    const was = Atomics.compareExchange(words, peak, seen, now);
+    if (was === seen) return;
+    seen = was;
+  }
+}
+
+function kindOf(bytes: number): number {
+  if (bytes <= L.MEDIUM_MAX) return 0;
+  return bytes <= L.KIND_LARGE_MAX ? 1 : 2;
+}
+
+/** As binSize of the core, which cannot be imported: it asks for a memory. Tested against it. */
+function smallBytes(bin: number): number {
+  if (bin <= 8) return bin * 8;
+  if (bin <= 24) return (((bin + 3) & 3) + 5) << (((bin + 3) >>> 2) + 1);
+  return (((bin - 25) & 7) + 9) << (((bin - 25) >>> 3) + 7);
+}
+
+const smallBins = new Map(
+  Array.from({ length: L.BIN_LAST }, (_, i) => [smallBytes(i + 1), i + 1] as const),
+);
+
+/** The bin of a block of a page; medium ones of n units are numbered BIN_MEDIUM + n. */
+export function binOfBlock(bytes: number): number {
+  return smallBins.get(bytes) ?? L.BIN_MEDIUM + bytes / L.UNIT_SIZE;
+}
+
+/** The bytes of a block of a bin. */
+export function binBytes(bin: number): number {
+  return bin <= L.BIN_LAST ? smallBytes(bin) : (bin - L.BIN_MEDIUM) * L.UNIT_SIZE;
+}
+
+/** Counts a block that has come into use. */
+export function tallyIn(words: Words, arena: number, bytes: number, bins: boolean): void {
+  const kind = kindOf(bytes);
+  nowAdd(words, indexOf(arena, L.TALLY_BYTES + kind), bytes);
+  nowAdd(words, indexOf(arena, L.TALLY_BLOCKS + kind), 1);
+  if (bins && kind === 0) nowAdd(words, indexOf(arena, binOfBlock(bytes)), 1);
+}
+
+/** Counts a block that has gone. */
+export function tallyOut(words: Words, arena: number, bytes: number, bins: boolean): void {
+  const kind = kindOf(bytes);
+  const take = (tally: number, n: number) =>
+    Atomics.sub(words, indexOf(arena, tally) + L.T_NOW / 4, n);
+  take(L.TALLY_BYTES + kind, bytes);
+  take(L.TALLY_BLOCKS + kind, 1);
+  if (bins && kind === 0) take(binOfBlock(bytes), 1);
+}
+
+/** Counts what a request asked for. */
+export function tallyAsked(words: Words, arena: number, bytes: number): void {
+  totalAdd(words, indexOf(arena, L.TALLY_ASKED), bytes);
+}
+
+export function tallyRead(words: Words, arena: number, tally: number): CountOf {
+  const at = indexOf(arena, tally);
+  const word = (offset: number) => Atomics.load(words, at + offset / 4) >>> 0;
+  const total = word(L.T_HIGH) * 2 ** 32 + word(L.T_TOTAL);
+  const current = word(L.T_NOW);
+  return { peak: word(L.T_PEAK), total, freed: total - current, current };
+}
+
+export function kindRead(words: Words, arena: number, kind: number): KindCount {
+  return {
+    bytes: tallyRead(words, arena, L.TALLY_BYTES + kind),
+    blocks: tallyRead(words, arena, L.TALLY_BLOCKS + kind),
+  };
+}
+
+/** Forgets everything. */
+export function talliesClear(words: Words, arena: number): void {
+  words.fill(0, indexOf(arena, 0), indexOf(arena, L.TALLIES));
+}
+
+/** What lives now is all that ever was. */
+export function talliesReset(words: Words, arena: number): void {
+  for (let tally = 0; tally < L.TALLIES; tally++) {
+    const at = indexOf(arena, tally);
+    const now = Atomics.load(words, at + L.T_NOW / 4);
+    Atomics.store(words, at + L.T_TOTAL / 4, now);
+    Atomics.store(words, at + L.T_HIGH / 4, 0);
+    Atomics.store(words, at + L.T_PEAK / 4, now);
+  }
+}

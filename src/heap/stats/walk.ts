@@ -1,0 +1,414 @@
+/** Reads the heap's own structures: statistics and the walk over live blocks. */
+import * as L from "../../core/layout/layout.ts";
+import type { MemorySource } from "../../memory/index.ts";
+import { countsRead, type HeapCounts } from "./counts.ts";
+import type { StatsLevel } from "./observers.ts";
+import {
+  binBytes,
+  type CountOf,
+  type Kind,
+  type KindCount,
+  kindRead,
+  kinds,
+  tallyRead,
+} from "./tally.ts";
+
+/** Words of the memory, indexed by address / 4. */
+type Words = Uint32Array;
+
+export interface HeapStats {
+  /** Bytes of memory that the heap was given or has grown. */
+  heapBytes: number;
+  /** Bytes of pages: blocks in use and room for more of their sizes. */
+  pageBytes: number;
+  /** The most that pageBytes has been. */
+  pageBytesPeak: number;
+  /** Bytes of free slices. */
+  freeBytes: number;
+  /** Bytes of the heap's own state that a program of this size touches, in 4 KiB. */
+  stateBytes: number;
+  /** Bytes in slices that were taken into use and not purged since; the rest is known zero. */
+  committedBytes: number;
+  /** The most that committedBytes has been. */
+  committedBytesPeak: number;
+  /** How often the memory was asked to commit. */
+  commits: number;
+  /** How often it has taken a range back, by decommit or by zeros, and how many bytes in all. */
+  purges: number;
+  purgedBytes: number;
+  /** As purges, of ranges that it was told do not matter. */
+  resets: number;
+  resetBytes: number;
+  /** Pages that hold blocks. */
+  pages: number;
+  /** Blocks in use. */
+  blocks: number;
+  /** Usable bytes of blocks in use. */
+  blockBytes: number;
+  /** How often malloc has taken the generic path. */
+  heartbeat: number;
+  /** Threads that are attached: 1 for a heap that is not shared. */
+  threads: number;
+  /** Pages of threads that have ended, which nobody has taken yet. */
+  abandonedPages: number;
+  /** What is counted at all times. */
+  counts: HeapCounts;
+  /** From statsLevel 1 on: the blocks up to 64 KiB, up to 16 MiB, and larger. */
+  sizes?: Record<Kind, KindCount>;
+  /** At statsLevel 2: the blocks of each size class that was ever used; `size` is theirs. */
+  bins?: BinCount[];
+  /** At statsLevel 2: all bytes that were asked for. */
+  requestedBytes?: number;
+}
+
+export interface BinCount {
+  bin: number;
+  size: number;
+  blocks: CountOf;
+}
+
+/** Of whom statistics are, and how much of them. */
+interface StatsOf {
+  level: StatsLevel;
+  shared: boolean;
+}
+
+/** A live block for `visitBlocks`: return false to stop. */
+export type BlockVisitor = (ptr: number, size: number) => boolean | undefined | void;
+
+/** Memory that another thread has just grown may lie behind the end of `words`: it reads as 0. */
+function word(words: Words, address: number, offset: number): number {
+  return (words[(address + offset) >>> 2] as number) >>> 0;
+}
+
+/** Descriptors of all pages of the arena at `arena`, in address order. */
+export function* pages(words: Words, arena: number): Generator<number> {
+  const top = word(words, arena, L.A_TOP);
+  for (let slice = 0; slice < top; slice++) {
+    const bits = word(words, arena, L.STATE_STARTS + ((slice >>> 5) << 3));
+    if (bits === 0) slice |= 31;
+    else if ((bits >>> (slice & 31)) & 1) yield descOf(words, arena, slice);
+  }
+}
+
+function descOf(words: Words, arena: number, slice: number): number {
+  const table = word(words, arena, L.A_CHUNKS + ((slice >>> L.CHUNK_SHIFT) << 2));
+  return table + ((slice & (L.CHUNK_SLICES - 1)) << L.DESC_SHIFT);
+}
+
+export function statsRead(words: Words, arena: number, of: StatsOf): HeapStats {
+  const stats = of.shared ? sharedFigures(words, arena) : figures(words, arena);
+  const counts = countsRead(words, arena, of.shared, stats);
+  if (of.level === 0) return { ...stats, counts };
+  const sizes = kinds.map((kind, index) => [kind, kindRead(words, arena, index)]);
+  const level1 = { ...stats, counts, sizes: Object.fromEntries(sizes) };
+  if (of.level === 1) return level1;
+  return { ...level1, ...level2(words, arena) };
+}
+
+function level2(words: Words, arena: number) {
+  const bins: BinCount[] = [];
+  for (let bin = 1; bin <= L.BIN_MEDIUM + L.MEDIUM_RUN_MAX; bin++) {
+    const blocks = tallyRead(words, arena, bin);
+    if (blocks.total > 0) bins.push({ bin, size: binBytes(bin), blocks });
+  }
+  return { bins, requestedBytes: tallyRead(words, arena, L.TALLY_ASKED).total };
+}
+
+type Figures = Omit<HeapStats, "counts" | "sizes" | "bins" | "requestedBytes">;
+
+function figures(words: Words, arena: number): Figures {
+  const slices = (field: number) => word(words, arena, field) * L.SLICE_SIZE;
+  const stats: Figures = {
+    heapBytes: slices(L.A_OWN_SLICES),
+    pageBytes: slices(L.A_PAGE_SLICES),
+    pageBytesPeak: slices(L.A_PAGE_SLICES_PEAK),
+    freeBytes: slices(L.A_FREE_SLICES) + reservesFree(words, arena) * L.SLICE_SIZE,
+    stateBytes: stateBytes(words, arena),
+    committedBytes: slices(L.A_COMMITTED),
+    committedBytesPeak: slices(L.A_COMMITTED_PEAK),
+    commits: word(words, arena, L.A_COMMITS),
+    purges: word(words, arena, L.A_PURGES),
+    purgedBytes: slices(L.A_PURGED),
+    resets: word(words, arena, L.A_RESETS),
+    resetBytes: slices(L.A_RESET),
+    pages: 0,
+    blocks: 0,
+    blockBytes: 0,
+    heartbeat: word(words, arena + L.STATE_HEAP, L.H_HEARTBEAT),
+    threads: 1,
+    abandonedPages: 0,
+  };
+  pagesCount(words, arena, stats);
+  return stats;
+}
+
+function pagesCount(words: Words, arena: number, stats: Figures): void {
+  for (const page of pages(words, arena)) {
+    stats.pages += 1;
+    stats.blocks += word(words, page, L.D_USED);
+    stats.blockBytes += bytesUsed(words, page);
+    if (ownerOf(words, page) === L.OWNER_ABANDONED && !isLarge(words, page)) {
+      stats.abandonedPages += 1;
+    }
+  }
+}
+
+/** The id of the heap that a page belongs to. */
+function ownerOf(words: Words, page: number): number {
+  return (word(words, page, L.D_OWNER) & ~L.FLAGS) >>> 0;
+}
+
+/** Bytes of the slices of a heap's pages. */
+export function heldRead(words: Words, arena: number, heap: number): number {
+  let slices = 0;
+  for (const page of pages(words, arena)) {
+    if (ownerOf(words, page) === heap) slices += word(words, page, L.D_SLICES);
+  }
+  return slices * L.SLICE_SIZE;
+}
+
+function isLarge(words: Words, page: number): boolean {
+  return (word(words, page, L.D_OWNER) & L.FLAG_LARGE) !== 0;
+}
+
+/** Of an arena that threads share: their figures added up. */
+function sharedFigures(words: Words, arena: number): Figures {
+  const stats = figures(words, arena);
+  const free = bitsIn(words, arena + L.STATE_FREE, word(words, arena, L.A_TOP));
+  stats.freeBytes = (free + reservesFree(words, arena)) * L.SLICE_SIZE;
+  stats.heartbeat = word(words, arena, L.A_HEARTBEAT);
+  stats.threads = 0;
+  let heaps = 0;
+  for (let i = L.AREA_FIRST; i < L.AREA_COUNT; i++) {
+    const area = arena + L.STATE_AREAS + i * L.AREA_SIZE;
+    if ((word(words, area, L.H_STATE) & 3) === L.AREA_FREE) continue;
+    if (word(words, area, L.H_OF) === 0) stats.threads += 1;
+    stats.heartbeat += word(words, area, L.H_HEARTBEAT);
+    heaps += 1;
+  }
+  stats.stateBytes += inOsPages(L.AREA_SIZE * heaps) + OS_PAGE;
+  return stats;
+}
+
+/** Free slices of all arenas. */
+function reservesFree(words: Words, arena: number): number {
+  const bits = word(words, arena, L.A_RESERVES);
+  return bits === 0 ? 0 : bitsIn(words, bits, word(words, arena, L.A_TOP));
+}
+
+/** Bits that are set among the first `count` of a bitmap. */
+function bitsIn(words: Words, bitmap: number, count: number): number {
+  let set = 0;
+  for (let i = 0; i < Math.ceil(count / 32); i++) set += bitsCount(word(words, bitmap, i * 4));
+  return set;
+}
+
+/** Not by the blocks of a medium page: while it changes, its bounds and free units disagree. */
+function bytesUsed(words: Words, page: number): number {
+  if ((word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) === 0) {
+    return word(words, page, L.D_USED) * word(words, page, L.D_BLOCK);
+  }
+  const free =
+    bitsCount(word(words, page, L.D_FREE_LOW)) + bitsCount(word(words, page, L.D_FREE_HIGH));
+  return (L.MEDIUM_UNITS - free) * L.UNIT_SIZE;
+}
+
+function bitsCount(bits: number): number {
+  let count = 0;
+  for (let rest = bits; rest !== 0; rest &= rest - 1) count++;
+  return count;
+}
+
+const OS_PAGE = 4096;
+
+function inOsPages(bytes: number): number {
+  return Math.ceil(bytes / OS_PAGE) * OS_PAGE;
+}
+
+/** Arena, heap and bitmaps are touched as far as slices reach, and so are descriptors. */
+function stateBytes(words: Words, arena: number): number {
+  const top = word(words, arena, L.A_TOP);
+  const own = top - arena / L.SLICE_SIZE;
+  return inOsPages(L.STATE_DIRTY + top / 4) + inOsPages(own * L.DESC_SIZE);
+}
+
+/** A run of memory that holds blocks of a heap. */
+export interface HeapArea {
+  /** Address of the first block. */
+  start: number;
+  /** Bytes for blocks. */
+  reserved: number;
+  /** Bytes of them that have been taken into use so far. */
+  committed: number;
+  /** Blocks in use. */
+  used: number;
+  /** Bytes of each block for its user; 0 = blocks of several sizes, multiples of 2 KiB. */
+  blockSize: number;
+  /** blockSize with what hardening puts at the end of a block. */
+  fullBlockSize: number;
+}
+
+/** Return false to stop. */
+export type AreaVisitor = (area: HeapArea) => boolean | undefined | void;
+
+/** What a walk visits. */
+interface WalkOf {
+  /** Whether the pages of the heap with this id; all when there is no function. */
+  owner?: (heap: number) => boolean;
+  /** Called for each area, before its blocks. */
+  areas?: AreaVisitor | undefined;
+  /** Undefined where links are plain. */
+  next?: BlockNext | undefined;
+}
+
+/** The free block that a free block of a page leads to, or 0. */
+export type BlockNext = (page: number, block: number) => number;
+
+/** Calls `visit` for every live block in address order; whether it got to the end. */
+export function blocksVisit(
+  words: Words,
+  arena: number,
+  visit: BlockVisitor | undefined,
+  { owner, areas, next = nextPlain(words) }: WalkOf = {},
+): boolean {
+  const record = recordBytes(words, arena);
+  for (const page of pages(words, arena)) {
+    if (owner && !owner(ownerOf(words, page))) continue;
+    if (areas?.(areaOf(words, page, record)) === false) return false;
+    if (!visit) continue;
+    for (const [ptr, size] of pageBlocks(words, page, next)) {
+      if (visit(ptr, size - record) === false) return false;
+    }
+  }
+  return true;
+}
+
+export function nextPlain(words: Words): BlockNext {
+  return (_, block) => word(words, block, 0);
+}
+
+/** Bytes of a block that its user does not have. */
+function recordBytes(words: Words, arena: number): number {
+  return (word(words, arena, L.A_HARDENING) & L.HARD_RECORD) !== 0 ? L.RECORD_SIZE : 0;
+}
+
+/** Makes all memory of a heap with guard pages accessible again. */
+export function guardsLift(words: Words, { start, pages: operations }: MemorySource): void {
+  if ((word(words, start, L.A_HARDENING) & L.HARD_GUARD_PAGES) === 0) return;
+  for (const page of pages(words, start)) {
+    if (!isLarge(words, page)) continue;
+    const end = word(words, page, L.D_END);
+    const bytes = word(words, page, L.D_SLICES) * L.SLICE_SIZE;
+    operations?.unprotect(end, word(words, page, L.D_START) + bytes - end);
+  }
+}
+
+function areaOf(words: Words, page: number, record: number): HeapArea {
+  const medium = (word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
+  const start = word(words, page, L.D_START);
+  const committed = word(words, page, L.D_FRESH_END) - start;
+  const end = (word(words, page, L.D_END) & ~L.END_SAMPLE) >>> 0;
+  return {
+    start,
+    reserved: medium ? L.MEDIUM_SLICES * L.SLICE_SIZE : end - start,
+    committed: medium ? L.MEDIUM_SLICES * L.SLICE_SIZE : committed,
+    used: word(words, page, L.D_USED),
+    blockSize: medium ? 0 : word(words, page, L.D_BLOCK) - record,
+    fullBlockSize: medium ? 0 : word(words, page, L.D_BLOCK),
+  };
+}
+
+/** The owners whose pages a thread may read: its own heaps, and nobody. */
+export function ownersOf(words: Words, ticket: number, abandoned: boolean) {
+  return (heap: number): boolean => {
+    if (heap === L.OWNER_ABANDONED) return abandoned;
+    return word(words, heap, L.H_STATE) === ((ticket << 2) | L.AREA_LIVE) >>> 0;
+  };
+}
+
+/** The live blocks of a page, all found before the first is shown: the visitor may free. */
+export function pageBlocks(words: Words, page: number, next: BlockNext): [number, number][] {
+  const medium = (word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
+  return medium ? mediumBlocks(words, page) : equalBlocks(words, page, next);
+}
+
+/** Usable bytes of every block in use of a page; of a page that changes meanwhile: a guess. */
+export function pageBlockSizes(words: Words, page: number): number[] {
+  const medium = (word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
+  if (medium) return mediumBlocks(words, page).map(([, bytes]) => bytes);
+  return new Array(word(words, page, L.D_USED)).fill(word(words, page, L.D_BLOCK));
+}
+
+/** Bytes of the block that holds an address inside the blocks of a page, from its beginning on. */
+export function blockBytesAt(words: Words, arena: number, ptr: number): number {
+  const page = pageOf(words, arena, ptr);
+  if ((word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) === 0) return word(words, page, L.D_BLOCK);
+  const bound = (unit: number) =>
+    unit === L.MEDIUM_UNITS ||
+    ((word(words, page, unit < 32 ? L.D_BOUNDS_LOW : L.D_BOUNDS_HIGH) >>> (unit & 31)) & 1) !== 0;
+  let first = (ptr - word(words, page, L.D_START)) >>> L.UNIT_SHIFT;
+  let end = first + 1;
+  while (!bound(first)) first--;
+  while (!bound(end)) end++;
+  return (end - first) * L.UNIT_SIZE;
+}
+
+/** Descriptor of the page in which an address lies. */
+export function pageOf(words: Words, arena: number, ptr: number): number {
+  return descOf(words, arena, startBefore(words, arena, ptr >>> L.SLICE_SHIFT));
+}
+
+/** The first slice of the page that holds a slice. */
+function startBefore(words: Words, arena: number, slice: number): number {
+  let bits =
+    word(words, arena, L.STATE_STARTS + ((slice >>> 5) << 3)) &
+    (0xffffffff >>> (31 - (slice & 31)));
+  let index = slice >>> 5;
+  while (bits === 0) bits = word(words, arena, L.STATE_STARTS + (--index << 3));
+  return index * 32 + 31 - Math.clz32(bits);
+}
+
+function equalBlocks(words: Words, page: number, next: BlockNext): [number, number][] {
+  const size = word(words, page, L.D_BLOCK);
+  const free = new Set<number>();
+  listCollect(words, page, L.D_FREE, { free, next });
+  listCollect(words, page, L.D_LOCAL, { free, next });
+  const blocks: [number, number][] = [];
+  const end = word(words, page, L.D_FRESH);
+  for (let p = word(words, page, L.D_START); p < end; p += size) {
+    if (!free.has(p)) blocks.push([p, size]);
+  }
+  return blocks;
+}
+
+function mediumBlocks(words: Words, page: number): [number, number][] {
+  const bit = (low: number, high: number, unit: number) =>
+    (word(words, page, unit < 32 ? low : high) >>> (unit & 31)) & 1;
+  const blocks: [number, number][] = [];
+  for (let unit = 0; unit < L.MEDIUM_UNITS; unit++) {
+    if (bit(L.D_FREE_LOW, L.D_FREE_HIGH, unit)) continue;
+    if (bit(L.D_BOUNDS_LOW, L.D_BOUNDS_HIGH, unit)) {
+      blocks.push([word(words, page, L.D_START) + unit * L.UNIT_SIZE, L.UNIT_SIZE]);
+    } else {
+      (blocks.at(-1) as [number, number])[1] += L.UNIT_SIZE;
+    }
+  }
+  return blocks;
+}
+
+interface ListWalk {
+  readonly free: Set<number>;
+  readonly next: BlockNext;
+}
+
+/** Within the page and its blocks: a list can be circular after a double free, or lead anywhere. */
+function listCollect(words: Words, page: number, list: number, walk: ListWalk): void {
+  const [from, to] = [word(words, page, L.D_START), word(words, page, L.D_FRESH_END)];
+  const { free, next } = walk;
+  let block = word(words, page, list);
+  while (block >= from && block < to && !free.has(block)) {
+    free.add(block);
+    block = next(page, block);
+  }
+}

@@ -1,0 +1,23 @@
+/** Where the end of a composition stops. */
+import { type Layer, layerOf } from "../pool/contract.ts";
+
+/**
+ * Passes everything to its source but deinit: compositions that share a pool stand on its ground.
+ * Blocks that were not put stay with the source.
+ *
+ * @example
+ * const requests = pipe(ground()(shared), zone());
+ */
+export function ground(): Layer<{ readonly drops: false }> {
+  return (source) =>
+    layerOf(
+      "ground",
+      source,
+      { drops: false },
+      {
+        get: (size) => source.get(size),
+        put: (ptr, size) => source.put(ptr, size),
+        deinit: () => {},
+      },
+    );
+}

@@ -1,0 +1,29 @@
+/** Blocks of zeros. */
+import { type Layer, layerOf } from "../pool/contract.ts";
+
+/**
+ * Clears each block before it is given.
+ *
+ * @example
+ * const pool = pipe(std(heap), zeroing());
+ */
+export function zeroing(): Layer<{ readonly zeroed: true }> {
+  return (source) => {
+    const { memory } = source;
+    const { zeroed } = source.traits;
+    return layerOf(
+      "zeroing",
+      source,
+      { zeroed: true },
+      {
+        get(size) {
+          const ptr = source.get(size);
+          if (ptr !== 0 && !zeroed) memory.bytes().fill(0, ptr, ptr + size);
+          return ptr;
+        },
+        put: (ptr, size) => source.put(ptr, size),
+        deinit: () => source.deinit(),
+      },
+    );
+  };
+}

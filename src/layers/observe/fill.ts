@@ -1,0 +1,46 @@
+/** Patterns in blocks that are fresh or gone, to show who reads them. */
+import { type Layer, layerOf } from "../pool/contract.ts";
+import { checkWhole } from "../pool/errors.ts";
+
+export interface FillOptions {
+  /** Byte for blocks that are given. Default: 0xd0. */
+  fresh?: number | undefined;
+  /** Byte for blocks that are put. Default: 0xdf. */
+  freed?: number | undefined;
+}
+
+/**
+ * Fills blocks when they are given and when they are put. Layers below may write into a block that
+ * was put.
+ *
+ * @throws RangeError unless both are bytes.
+ * @example
+ * const pool = pipe(std(heap), fill());
+ */
+export function fill({ fresh = 0xd0, freed = 0xdf }: FillOptions = {}): Layer<{
+  readonly sized: true;
+  readonly zeroed: false;
+}> {
+  checkWhole("fill: fresh", fresh, 0, 255);
+  checkWhole("fill: freed", freed, 0, 255);
+  return (source) => {
+    const { memory } = source;
+    return layerOf(
+      "fill",
+      source,
+      { sized: true, zeroed: false },
+      {
+        get(size) {
+          const ptr = source.get(size);
+          if (ptr !== 0) memory.bytes().fill(fresh, ptr, ptr + size);
+          return ptr;
+        },
+        put(ptr, size) {
+          memory.bytes().fill(freed, ptr, ptr + size);
+          source.put(ptr, size);
+        },
+        deinit: () => source.deinit(),
+      },
+    );
+  };
+}

@@ -1,0 +1,35 @@
+/** Writes down what passes. */
+import { hex } from "../../common/errors.ts";
+import { type Layer, layerOf } from "../pool/contract.ts";
+
+/**
+ * Calls `write` with a line for each get, put and deinit.
+ *
+ * @example
+ * const pool = pipe(std(heap), log(console.log));
+ * pool.get(100); // get 100 -> 0x20400
+ */
+export function log(write: (line: string) => void): Layer<Record<never, never>> {
+  if (typeof write !== "function") throw new TypeError("log: write must be a function");
+  return (source) =>
+    layerOf(
+      "log",
+      source,
+      {},
+      {
+        get(size) {
+          const ptr = source.get(size);
+          write(`get ${size} -> ${hex(ptr)}`);
+          return ptr;
+        },
+        put(ptr, size) {
+          write(`put ${hex(ptr)} ${size}`);
+          source.put(ptr, size);
+        },
+        deinit() {
+          write("deinit");
+          source.deinit();
+        },
+      },
+    );
+}

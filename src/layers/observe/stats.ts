@@ -1,0 +1,48 @@
+/** Counts. */
+import { type Layer, layerOf, type Over, type Pool, type Traits } from "../pool/contract.ts";
+import { Counter } from "../pool/counter.ts";
+
+/**
+ * Counts blocks and bytes that pass. What was counted stays after deinit.
+ *
+ * @example
+ * const pool = pipe(std(heap), stats());
+ * pool.get(100);
+ * gauge(pool)?.bytes; // 100
+ */
+export function stats(): Layer<{ readonly sized: true }> {
+  return (source) => {
+    const counter = new Counter();
+    return counted("stats", source, counter, (size) => {
+      const ptr = source.get(size);
+      if (ptr !== 0) counter.got(size);
+      return ptr;
+    });
+  };
+}
+
+/** A layer that only watches: blocks pass, and `get` has counted those it gave. */
+export function counted<T extends Traits>(
+  name: string,
+  source: Pool<T>,
+  counter: Counter,
+  get: (size: number) => number,
+): Pool<Over<T, { readonly sized: true }>> {
+  return layerOf(
+    name,
+    source,
+    { sized: true },
+    {
+      get,
+      put(ptr, size) {
+        source.put(ptr, size);
+        counter.put(size);
+      },
+      deinit() {
+        if (source.traits.drops) counter.drop();
+        source.deinit();
+      },
+      figures: () => counter.figures(),
+    },
+  );
+}

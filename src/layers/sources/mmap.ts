@@ -1,0 +1,50 @@
+/** Runs of slices of a heap as a source: what mmap is to Unix, beside the heap's other users. */
+import { poolOf } from "../pool/contract.ts";
+import { Counter } from "../pool/counter.ts";
+import { RUNS, type Slices } from "./slices.ts";
+import type { HeapLike } from "./std.ts";
+
+const SLICE = 65536;
+
+/** What mmap needs of an allocator; Heap and Region have it. */
+export interface AligningHeap extends HeapLike {
+  memalign(alignment: number, size: number): number;
+}
+
+export type Mmap = Slices;
+
+/**
+ * Blocks of whole slices of 64 KiB from a heap that serves others as well; `slices` is the same for
+ * a memory without a heap. Price: 64 KiB for a small block, a table entry a block.
+ *
+ * @example
+ * const pool = pipe(mmap(createHeap()), buddy());
+ */
+export function mmap(heap: AligningHeap): Mmap {
+  const runs = new Map<number, number>();
+  const counter = new Counter();
+  function put(ptr: number): void {
+    const bytes = runs.get(ptr);
+    if (bytes === undefined) return;
+    runs.delete(ptr);
+    counter.put(bytes);
+    heap.free(ptr);
+  }
+  return poolOf("mmap", RUNS, { bytes: () => heap.u8, u32: () => heap.u32 }, [], {
+    get(size) {
+      const bytes = Math.max(1, Math.ceil(size / SLICE)) * SLICE;
+      const ptr = bytes > 2 ** 31 - SLICE ? 0 : heap.memalign(SLICE, bytes);
+      if (ptr === 0) return 0;
+      runs.set(ptr, bytes);
+      counter.got(bytes);
+      return ptr;
+    },
+    put,
+    deinit() {
+      for (const ptr of [...runs.keys()]) put(ptr);
+    },
+    sizeOf: (ptr) => runs.get(ptr) ?? 0,
+    owns: (ptr) => runs.has(ptr),
+    figures: () => counter.figures(),
+  });
+}

@@ -1,0 +1,24 @@
+/** The pool that has nothing. */
+import { type Layer, layerOf } from "../pool/contract.ts";
+
+/**
+ * Answers 0 to every request: the end of a fallback, or of a hybrid that serves one side only.
+ *
+ * @example
+ * const onlySmall = hybrid(256, pool, nothing()(ground()(pool)));
+ */
+export function nothing(): Layer<{
+  readonly alignment: 65536;
+  readonly drops: true;
+  readonly owns: true;
+  readonly zeroed: true;
+}> {
+  const gives = { alignment: 65536, drops: true, owns: true, zeroed: true } as const;
+  return (source) =>
+    layerOf("nothing", source, gives, {
+      get: () => 0,
+      put: () => {},
+      deinit: () => source.deinit(),
+      owns: () => false,
+    });
+}

@@ -1,0 +1,90 @@
+/** Carves small blocks from big ones. */
+
+import { granules, type Layer, layerOf, type Pool } from "../pool/contract.ts";
+import { Counter } from "../pool/counter.ts";
+import { checkWhole } from "../pool/errors.ts";
+import { Bump, OWN_SHARE } from "../sources/bump.ts";
+
+/**
+ * Takes chunks of `bytes` from its source and gives blocks one behind the other. put keeps small
+ * blocks, a layer above may use them again; deinit gives the chunks back. Requests above a quarter
+ * of a chunk go to the source, and back to it.
+ *
+ * @throws RangeError unless bytes is 64 to 2^30.
+ * @example
+ * const pool = pipe(std(heap), chunk(4096), segregated());
+ */
+export function chunk(bytes = 65536): Layer<{
+  readonly alignment: 16;
+  readonly sized: true;
+  readonly drops: true;
+  readonly owns: true;
+}> {
+  checkWhole("chunk: bytes", bytes, 64, 2 ** 30);
+  const gives = { alignment: 16, sized: true, drops: true, owns: true } as const;
+  return (source) => {
+    const chunks = new Chunks(source, bytes);
+    return layerOf(`chunk(${bytes})`, source, gives, {
+      get: (size) => chunks.get(size),
+      put: (ptr, size) => chunks.put(ptr, size),
+      deinit() {
+        chunks.clear();
+        source.deinit();
+      },
+      owns: (ptr) => chunks.owns(ptr),
+      figures: () => chunks.counter.figures(),
+    });
+  };
+}
+
+class Chunks {
+  readonly counter = new Counter();
+  readonly #bump: Bump;
+  /** Sizes of blocks that came from the source as they are. */
+  readonly #large = new Map<number, number>();
+  #largeBytes = 0;
+  readonly #source: Pool;
+  readonly #small: number;
+
+  constructor(source: Pool, bytes: number) {
+    this.#source = source;
+    this.#bump = new Bump(source, granules(bytes));
+    this.#small = Math.floor(bytes / OWN_SHARE);
+  }
+
+  get(size: number): number {
+    const ptr = size > this.#small ? this.#getLarge(size) : this.#bump.get(granules(size));
+    if (ptr === 0) return 0;
+    this.counter.got(size);
+    this.counter.taken = this.#bump.bytes + this.#largeBytes;
+    return ptr;
+  }
+
+  put(ptr: number, size: number): void {
+    this.counter.put(size);
+    if (size <= this.#small || !this.#large.delete(ptr)) return;
+    this.#largeBytes -= size;
+    this.counter.give(size);
+    this.#source.put(ptr, size);
+  }
+
+  clear(): void {
+    this.#bump.clear();
+    for (const [ptr, size] of this.#large) this.#source.put(ptr, size);
+    this.#large.clear();
+    this.#largeBytes = 0;
+    this.counter.drop();
+  }
+
+  owns(ptr: number): boolean {
+    return this.#large.has(ptr) || this.#bump.owns(ptr);
+  }
+
+  #getLarge(size: number): number {
+    const ptr = this.#source.get(size);
+    if (ptr === 0) return 0;
+    this.#large.set(ptr, size);
+    this.#largeBytes += size;
+    return ptr;
+  }
+}

@@ -1,0 +1,86 @@
+/** Keeps blocks of one size for later. */
+
+import { BlockList } from "../pool/blocklist.ts";
+import { granules, type Layer, layerOf, type Pool } from "../pool/contract.ts";
+import { Counter } from "../pool/counter.ts";
+import { checkWhole } from "../pool/errors.ts";
+import { Trade } from "../pool/trade.ts";
+
+export interface FreelistOptions {
+  /** How many blocks are kept at most. Default: no bound. */
+  bound?: number | undefined;
+}
+
+/**
+ * Requests of up to `size` bytes get blocks of that size, and blocks that are put wait in a list
+ * for the next one. Larger requests pass.
+ *
+ * @throws RangeError unless size is 1 to 2^30 and bound a whole number.
+ * @example
+ * const pool = pipe(std(heap), freelist(64, { bound: 100 }));
+ */
+export function freelist(
+  size: number,
+  { bound = 0x7fffffff }: FreelistOptions = {},
+): Layer<{ readonly sized: true; readonly zeroed: false }> {
+  checkWhole("freelist: size", size, 1, 2 ** 30);
+  checkWhole("freelist: bound", bound, 0);
+  const block = granules(size);
+  return (source) => {
+    const kept = new Kept(source, block, bound);
+    return layerOf(
+      `freelist(${size})`,
+      source,
+      { sized: true, zeroed: false },
+      {
+        get: (n) => kept.get(n),
+        put: (ptr, n) => kept.put(ptr, n),
+        deinit() {
+          kept.clear();
+          source.deinit();
+        },
+        figures: () => kept.counter.figures(),
+      },
+    );
+  };
+}
+
+class Kept {
+  readonly counter = new Counter();
+  readonly #list: BlockList;
+  readonly #trade: Trade;
+  readonly #drops: boolean;
+  readonly #block: number;
+  readonly #bound: number;
+
+  constructor(source: Pool, block: number, bound: number) {
+    this.#trade = new Trade(source, this.counter);
+    this.#drops = source.traits.drops;
+    this.#list = new BlockList(source.memory);
+    this.#block = block;
+    this.#bound = bound;
+  }
+
+  get(size: number): number {
+    const ptr = (size <= this.#block && this.#list.pop()) || this.#take(size);
+    if (ptr !== 0) this.counter.got(size);
+    return ptr;
+  }
+
+  put(ptr: number, size: number): void {
+    this.counter.put(size);
+    if (size <= this.#block && this.#list.count < this.#bound) this.#list.push(ptr);
+    else this.#trade.give(ptr, Math.max(size, this.#block));
+  }
+
+  clear(): void {
+    for (let ptr = this.#list.pop(); ptr !== 0; ptr = this.#list.pop()) {
+      this.#trade.give(ptr, this.#block);
+    }
+    if (this.#drops) this.counter.drop();
+  }
+
+  #take(size: number): number {
+    return this.#trade.take(Math.max(size, this.#block));
+  }
+}

@@ -1,0 +1,80 @@
+/** Size classes of powers of two, each with a list of free blocks. */
+import { BlockList } from "../pool/blocklist.ts";
+import { type Layer, layerOf, type Pool } from "../pool/contract.ts";
+import { Counter } from "../pool/counter.ts";
+import { checkWhole } from "../pool/errors.ts";
+import { orderOf } from "../pool/sizes.ts";
+import { Trade } from "../pool/trade.ts";
+
+/**
+ * Rounds requests up to a power of two and keeps blocks that are put by their size: what Kingsley's
+ * allocator does. Requests above `largest` pass. Price: up to half of a block.
+ *
+ * @throws RangeError unless largest is 16 to 2^30.
+ * @example
+ * const kingsley = pipe(std(heap), chunk(), segregated());
+ */
+export function segregated(
+  largest = 65536,
+): Layer<{ readonly sized: true; readonly zeroed: false }> {
+  checkWhole("segregated: largest", largest, 16, 2 ** 30);
+  return (source) => {
+    const classes = new Classes(source, largest);
+    return layerOf(
+      `segregated(${largest})`,
+      source,
+      { sized: true, zeroed: false },
+      {
+        get: (n) => classes.get(n),
+        put: (ptr, n) => classes.put(ptr, n),
+        deinit() {
+          classes.clear();
+          source.deinit();
+        },
+        figures: () => classes.counter.figures(),
+      },
+    );
+  };
+}
+
+class Classes {
+  readonly counter = new Counter();
+  readonly #lists: BlockList[] = [];
+  readonly #trade: Trade;
+  readonly #drops: boolean;
+  readonly #largest: number;
+
+  constructor(source: Pool, largest: number) {
+    this.#trade = new Trade(source, this.counter);
+    this.#drops = source.traits.drops;
+    this.#largest = largest;
+    for (let i = 0; i <= orderOf(largest); i++) this.#lists.push(new BlockList(source.memory));
+  }
+
+  get(size: number): number {
+    const ptr = size > this.#largest ? this.#trade.take(size) : this.#getSmall(orderOf(size));
+    if (ptr !== 0) this.counter.got(size);
+    return ptr;
+  }
+
+  put(ptr: number, size: number): void {
+    this.counter.put(size);
+    if (size > this.#largest) this.#trade.give(ptr, size);
+    else this.#list(orderOf(size)).push(ptr);
+  }
+
+  clear(): void {
+    this.#lists.forEach((list, index) => {
+      for (let ptr = list.pop(); ptr !== 0; ptr = list.pop()) this.#trade.give(ptr, 1 << index);
+    });
+    if (this.#drops) this.counter.drop();
+  }
+
+  #getSmall(index: number): number {
+    return this.#list(index).pop() || this.#trade.take(1 << index);
+  }
+
+  #list(index: number): BlockList {
+    return this.#lists[index] as BlockList;
+  }
+}

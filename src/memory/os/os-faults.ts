@@ -1,0 +1,208 @@
+/**
+ * Addresses of faults. V8 turns a fault of WebAssembly code into a RuntimeError that does not say
+ * where, and any other fault ends the process. A signal handler of ours in front of Node's notes
+ * the address, and opens the page where nothing else can go on: see os-faults-x64.S.
+ *
+ * A handler belongs to the process: the first thread that wants one installs it, others find it by
+ * its code. It is never removed, because handlers that came later may call it.
+ */
+
+import {
+  MAP_ANONYMOUS,
+  MAP_PRIVATE,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+  SA_SIGINFO,
+  SIG_IGN,
+  SIGSEGV,
+} from "./constants.ts";
+import { type Native, nativeFind, nodeProcess } from "./ffi.ts";
+import { faultsCode } from "./os-faults-code.ts";
+import { type OsPages, type OsPagesMissing, osPages } from "./os-pages.ts";
+
+/** An access to a page that was inaccessible. */
+export interface Fault {
+  readonly address: number;
+  /** Of an atomic operation that reads and writes, arm64 may tell the one or the other. */
+  readonly write: boolean;
+  /**
+   * WebAssembly code made it, and a RuntimeError was thrown. Otherwise the page was opened, and the
+   * access went through as if nothing were there: it must be closed again.
+   */
+  readonly thrown: boolean;
+}
+
+/** Where the data begin: the code before them can be closed whatever the size of a page. */
+const DATA = 65536;
+/** Words of the data: see os-faults-x64.S. */
+const OLD = 0;
+const TRY = 1;
+const PAGE = 2;
+const RANGES = 512;
+const RANGES_COUNT = 32;
+const RANGE_WORDS = 256;
+const FROM = 0;
+const TO = 1;
+const HEAD = 2;
+const RING = 128;
+const RING_COUNT = 32;
+const ENTRY = 4;
+const DATA_BYTES = 8 * (RANGES + RANGES_COUNT * RANGE_WORDS);
+
+/** struct sigaction: the handler, the mask of 16 words, the flags (an int), and the restorer. */
+const SIGACTION_BYTES = 152;
+const FLAGS = 17;
+const V8_TRAP = "_ZN2v829TryHandleWebAssemblyTrapPosixEiP9siginfo_tPv";
+
+/** Faults in one range of addresses, as they come. */
+export class FaultWatch {
+  readonly available = true;
+  readonly #range: BigUint64Array;
+  #seen: bigint;
+
+  /** Use faultsWatch. */
+  constructor(range: BigUint64Array, to: bigint) {
+    this.#range = range;
+    this.#seen = Atomics.load(range, HEAD);
+    Atomics.store(range, TO, to);
+  }
+
+  /** Whether there are faults that read() has not looked at. */
+  get pending(): boolean {
+    return Atomics.load(this.#range, HEAD) !== this.#seen;
+  }
+
+  /**
+   * The faults since the last call, oldest first; at most the last 32. Those of other threads that
+   * are being noted at this moment come with the next call, those of this thread are all there.
+   */
+  read(): Fault[] {
+    const head = Atomics.load(this.#range, HEAD);
+    const oldest = head - BigInt(RING_COUNT);
+    const found: Fault[] = [];
+    if (this.#seen < oldest) this.#seen = oldest;
+    for (; this.#seen < head; this.#seen++) {
+      const fault = this.#entry(this.#seen);
+      if (fault) found.push(fault);
+      else if (this.#unfinished(this.#seen)) break;
+    }
+    return found;
+  }
+
+  /** Ends the watch: a fault in the range is the engine's again. */
+  stop(): void {
+    Atomics.store(this.#range, TO, 0n);
+    Atomics.store(this.#range, FROM, 0n);
+  }
+
+  /**
+   * Its number is stored last and cleared first: if it stands there before and after the rest was
+   * read, nobody has written meanwhile.
+   */
+  #entry(number: bigint): Fault | undefined {
+    const at = RING + Number(number % BigInt(RING_COUNT)) * ENTRY;
+    if (Atomics.load(this.#range, at + 3) !== number + 1n) return undefined;
+    const address = Number(Atomics.load(this.#range, at));
+    const kind = Number(Atomics.load(this.#range, at + 2));
+    if (Atomics.load(this.#range, at + 3) !== number + 1n) return undefined;
+    return { address, write: (kind & 2) !== 0, thrown: (kind & 4) !== 0 };
+  }
+
+  /** Whether an entry is still being written, and not lost to one that came 32 faults later. */
+  #unfinished(number: bigint): boolean {
+    return Atomics.load(this.#range, HEAD) <= number + BigInt(RING_COUNT);
+  }
+}
+
+/**
+ * Watches a range of addresses, or says what is missing. At most 32 ranges in a process.
+ *
+ * @example
+ * const watch = faultsWatch(os.addressOf(memory.buffer), 2 ** 20);
+ * if (watch.available) console.log(watch.read());
+ */
+export function faultsWatch(address: number, bytes: number): FaultWatch | OsPagesMissing {
+  const data = dataFind();
+  if (typeof data === "string") return { available: false, missing: data };
+  for (let index = 0; index < RANGES_COUNT; index++) {
+    const at = RANGES + index * RANGE_WORDS;
+    const range = data.subarray(at, at + RANGE_WORDS);
+    const from = BigInt(address);
+    if (Atomics.compareExchange(range, FROM, 0n, from) !== 0n) continue;
+    return new FaultWatch(range, from + BigInt(bytes));
+  }
+  return { available: false, missing: `all ${RANGES_COUNT} ranges of the process are watched` };
+}
+
+let known: BigUint64Array | string | undefined;
+
+/** The data of the handler in this process, or what is missing. */
+function dataFind(): BigUint64Array | string {
+  known ??= dataMake();
+  return known;
+}
+
+function dataMake(): BigUint64Array | string {
+  const os = osPages();
+  if (!os.available) return os.missing;
+  const arch = nodeProcess()?.arch ?? "";
+  const text = faultsCode[arch];
+  if (!text) return `the fault handler is made for x64 and arm64, not for ${arch}`;
+  const native = nativeFind() as Native;
+  const trap = native.symbol(V8_TRAP);
+  if (trap === 0) return "this program does not export V8's trap handler";
+  const before = sigactionRead(native);
+  if ((before[0] as bigint) <= SIG_IGN) return "V8's trap handler is off";
+  const code = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  return installed(native, before, code, os) ?? install(native, before, code, trap, os);
+}
+
+function sigactionRead(native: Native): BigUint64Array {
+  const action = new Uint8Array(SIGACTION_BYTES);
+  native.sigaction(SIGSEGV, null, action);
+  return new BigUint64Array(action.buffer);
+}
+
+/** The handler that is there begins a page with our code, if it is ours. */
+function installed(native: Native, action: BigUint64Array, code: Uint8Array, os: OsPages) {
+  const handler = Number(action[0]);
+  if (handler % os.pageBytes !== 0) return undefined;
+  const there = new Uint8Array(native.view(handler, code.length));
+  if (!code.every((byte, index) => byte === there[index])) return undefined;
+  return new BigUint64Array(native.view(handler + DATA, DATA_BYTES));
+}
+
+/** The kernel makes caches of instructions tell the truth when it lets a page be executed. */
+function install(
+  native: Native,
+  before: BigUint64Array,
+  code: Uint8Array,
+  trap: number,
+  os: OsPages,
+): BigUint64Array | string {
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+  const at = native.mmap(0, DATA + DATA_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (at === -1) return `no memory for the fault handler (errno ${native.errno()})`;
+  new Uint8Array(native.view(at, code.length)).set(code);
+  const data = new BigUint64Array(native.view(at + DATA, DATA_BYTES));
+  data[OLD] = before[0] as bigint;
+  data[TRY] = BigInt(trap);
+  data[PAGE] = BigInt(os.pageBytes);
+  if (native.mprotect(at, DATA, PROT_READ | PROT_EXEC) !== 0) {
+    return `the system allows no new code (errno ${native.errno()})`;
+  }
+  const action = before.slice();
+  action[0] = BigInt(at);
+  // Else the handler is given nothing but the signal's number.
+  action[FLAGS] = (action[FLAGS] as bigint) | SA_SIGINFO;
+  const replaced = new BigUint64Array(before.length);
+  native.sigaction(SIGSEGV, bytesOf(action), bytesOf(replaced));
+  // Another thread may have been quicker: then its handler is the one behind this one.
+  data[OLD] = replaced[0] as bigint;
+  return data;
+}
+
+function bytesOf(words: BigUint64Array): Uint8Array {
+  return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+}

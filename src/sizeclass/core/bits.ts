@@ -1,0 +1,230 @@
+/**
+ * A bit for each chunk of a class, scratch of a release: its region's number in the class, and its
+ * place there. Set for chunks on the free array, they find what is there twice, the ranges of free
+ * chunks and the regions of nothing else; and the array that is written from them is sorted.
+ */
+import { load32, memoryZero, store32 } from "../../core/target/glue.ts";
+import {
+  K_COUNT,
+  MAP_DONE,
+  NONE,
+  R_FREED,
+  R_MAPPED_ARRAY,
+  R_MAPPED_BITS,
+  R_UNITS,
+} from "./layout.ts";
+import {
+  bitsBytes,
+  chunkCount,
+  regionChunks,
+  regionClass,
+  regionCompact,
+  regionNext,
+  regionOrdinal,
+} from "./regions.ts";
+import { alignUp, scale, spaceMap } from "./space.ts";
+import {
+  arrayAt,
+  arrayBytes,
+  cache,
+  cacheShift,
+  cacheStacks,
+  granule,
+  infoOf,
+  mapRegions,
+  regionMap,
+  regionShift,
+  unitMask,
+} from "./state.ts";
+
+/** The bits end where the array's memory ends. */
+export function bitsAt(cls: u32, bytes: u32): usize {
+  const info: usize = infoOf(cls);
+  return arrayAt(cls) + (mapRegions === 0 ? arrayBytes : load32(info, R_MAPPED_ARRAY)) - bytes;
+}
+
+/** An array that moves has room for the bits. */
+export function bitsMap(cls: u32, bytes: u32): bool {
+  if (mapRegions !== 0) return true;
+  const info: usize = infoOf(cls);
+  const had: u32 = load32(info, R_MAPPED_BITS);
+  if (bytes <= had) return true;
+  const wanted: u32 = alignUp(bytes, granule);
+  if (spaceMap(bitsAt(cls, wanted), wanted - had) !== MAP_DONE) return false;
+  store32(info, R_MAPPED_BITS, wanted);
+  return true;
+}
+
+/**
+ * One for each chunk on the free array; answers what is on it twice, or NONE. Two loops, because a
+ * look at the map in the one that needs none makes it three times as slow.
+ */
+export function bitsSet(cls: u32, chunks: u32): u32 {
+  const bytes: u32 = bitsBytes(chunks);
+  const bits: usize = bitsAt(cls, bytes);
+  memoryZero(bits, bytes);
+  return mapRegions === 0 ? ownBitsSet(cls, bits) : mapBitsSet(cls, bits);
+}
+
+function ownBitsSet(cls: u32, bits: usize): u32 {
+  const info: usize = infoOf(cls);
+  const units: u32 = load32(info, R_UNITS);
+  const array: usize = arrayAt(cls);
+  const end: u32 = load32(info, R_FREED);
+  const power: bool = (units & (units - 1)) === 0;
+  const shift: u32 = logOf(units);
+  let twice: u32 = NONE;
+  for (let i: u32 = 0; i < end; i++) {
+    const compact: u32 = load32(array + i * 4, 0);
+    if (bitMark(bits, power ? compact >>> shift : (compact / units) >>> 0)) twice = compact;
+  }
+  return twice;
+}
+
+function mapBitsSet(cls: u32, bits: usize): u32 {
+  const info: usize = infoOf(cls);
+  const units: u32 = load32(info, R_UNITS);
+  const array: usize = arrayAt(cls);
+  const end: u32 = load32(info, R_FREED);
+  const each: u32 = regionChunks(info);
+  const power: bool = (units & (units - 1)) === 0;
+  const shift: u32 = logOf(units);
+  const log: u32 = regionShift - 4;
+  let twice: u32 = NONE;
+  for (let i: u32 = 0; i < end; i++) {
+    const compact: u32 = load32(array + i * 4, 0);
+    const word: u32 = load32(regionMap + (compact >>> log) * 4, 0);
+    const offset: u32 = (compact & unitMask) >>> 0;
+    const within: u32 = power ? offset >>> shift : (offset / units) >>> 0;
+    // A chunk whose region has gone was in a cache as well when it went.
+    if ((word & 255) !== cls || bitMark(bits, (word >>> 8) * each + within)) twice = compact;
+  }
+  return twice;
+}
+
+/**
+ * A chunk on the array that this thread's cache has as well was freed twice: the cache keeps it,
+ * and its region does not go. What caches of others have stays unseen: they change meanwhile.
+ */
+export function cachedBitsClear(cls: u32, chunks: u32): u32 {
+  const bits: usize = bitsAt(cls, bitsBytes(chunks));
+  const stack: usize = cacheStacks + scale(cls, cacheShift);
+  const count: u32 = load32(cache + cls * 8, K_COUNT);
+  let twice: u32 = NONE;
+  for (let i: u32 = 0; i < count; i++) {
+    const compact: u32 = load32(stack + i * 4, 0);
+    if (bitClear(bits, bitOf(cls, compact), chunks)) twice = compact;
+  }
+  return twice;
+}
+
+/** Which bit a chunk has; NONE: its region has gone. */
+function bitOf(cls: u32, compact: u32): u32 {
+  const info: usize = infoOf(cls);
+  const index: u32 = compact >>> (regionShift - 4);
+  if (mapRegions !== 0 && regionClass(index) !== cls) return NONE;
+  const first: u32 = mapRegions === 0 ? 0 : regionOrdinal(index) * regionChunks(info);
+  return first + (((compact & unitMask) / load32(info, R_UNITS)) >>> 0);
+}
+
+/** Clears a bit, if there are so many; whether it was set. */
+function bitClear(bits: usize, i: u32, count: u32): bool {
+  if (i >= count) return false;
+  const at: usize = bits + (i >>> 5) * 4;
+  const word: u32 = load32(at, 0);
+  const bit: u32 = (1 << (i & 31)) >>> 0;
+  store32(at, 0, (word & ~bit) >>> 0);
+  return (word & bit) !== 0;
+}
+
+/** Sets a bit; whether it was set. */
+function bitMark(bits: usize, i: u32): bool {
+  const at: usize = bits + (i >>> 5) * 4;
+  const word: u32 = load32(at, 0);
+  const bit: u32 = (1 << (i & 31)) >>> 0;
+  store32(at, 0, (word | bit) >>> 0);
+  return (word & bit) !== 0;
+}
+
+function logOf(x: u32): u32 {
+  let log: u32 = 0;
+  for (let rest: u32 = x; rest > 1; rest = rest >>> 1) log++;
+  return log;
+}
+
+/** The array anew from the bits, ascending: what is allocated next comes from the end. */
+export function arrayRewrite(cls: u32): void {
+  const info: usize = infoOf(cls);
+  const units: u32 = load32(info, R_UNITS);
+  const each: u32 = regionChunks(info);
+  const chunks: u32 = chunkCount(info);
+  const bits: usize = bitsAt(cls, bitsBytes(chunks));
+  const array: usize = arrayAt(cls);
+  let to: usize = array;
+  for (let index: u32 = regionNext(cls, 0); index !== NONE; index = regionNext(cls, index + 1)) {
+    const first: u32 = regionOrdinal(index) * each;
+    if (first < chunks)
+      to = compactsWrite(to, bits, first, first + each, regionCompact(index), units);
+  }
+  store32(info, R_FREED, ((to - array) / 4) >>> 0);
+}
+
+/** Writes a compact for each bit from `from` to `end`; where the next one goes. */
+function compactsWrite(
+  array: usize,
+  bits: usize,
+  from: u32,
+  end: u32,
+  compact: u32,
+  units: u32,
+): usize {
+  let to: usize = array;
+  let begin: u32 = compact;
+  for (let i: u32 = from; i < end; ) {
+    const next: u32 = ((i >>> 5) + 1) * 32;
+    let word: u32 = load32(bits + (i >>> 5) * 4, 0) >>> (i & 31);
+    if (next > end) word = (word & (0xffffffff >>> (32 - (end - i)))) >>> 0;
+    let at: u32 = begin;
+    while (word !== 0) {
+      if ((word & 1) !== 0) {
+        store32(to, 0, at);
+        to += 4;
+      }
+      word = word >>> 1;
+      at += units;
+    }
+    begin += (next - i) * units;
+    i = next;
+  }
+  return to;
+}
+
+/** The next region of a class, from a number on, of which the bits say that all chunks are free. */
+export function regionFree(cls: u32, from: u32): u32 {
+  const info: usize = infoOf(cls);
+  const each: u32 = regionChunks(info);
+  const chunks: u32 = chunkCount(info);
+  const bits: usize = bitsAt(cls, bitsBytes(chunks));
+  let index: u32 = regionNext(cls, from);
+  while (index !== NONE) {
+    const first: u32 = regionOrdinal(index) * each;
+    if (first < chunks && bitFind(bits, first, first + each, NONE) === first + each) return index;
+    index = regionNext(cls, index + 1);
+  }
+  return NONE;
+}
+
+/** The first bit from `from` on that is not in words of `skipped` and not alike; or `end`. */
+export function bitFind(bits: usize, from: u32, end: u32, skipped: u32): u32 {
+  let i: u32 = from;
+  while (i < end) {
+    const word: u32 = load32(bits + (i >>> 5) * 4, 0);
+    if (word === skipped) {
+      i = ((i >>> 5) + 1) * 32;
+    } else {
+      if (((word >>> (i & 31)) & 1) !== (skipped & 1)) return i;
+      i++;
+    }
+  }
+  return end;
+}

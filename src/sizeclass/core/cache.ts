@@ -1,0 +1,195 @@
+/**
+ * A thread's own chunks: the fast path. A stack for each class, filled and emptied in batches, so
+ * that a region's lock is taken once for many blocks.
+ */
+import { atomicCas, atomicLoad, atomicStore } from "../../core/target/atomics.ts";
+import { errorRaise, load32, memoryCopy, store32 } from "../../core/target/glue.ts";
+import { classes } from "./classes.ts";
+import {
+  ARRAY_FULL,
+  C_SEATS,
+  CACHE_HEAD,
+  DOUBLE_FREE,
+  K_BOUND,
+  K_COUNT,
+  NONE,
+  R_FREED,
+  R_HINT,
+  R_LOCK,
+  R_TOLD,
+  REGION_FULL,
+} from "./layout.ts";
+import { lockLeave, lockTake } from "./lock.ts";
+import { chunksGive, chunksRoom, chunksTake, latePush } from "./region.ts";
+import { regionClass } from "./regions.ts";
+import { regionRelease, releaseMaybe } from "./release.ts";
+import { scale } from "./space.ts";
+import {
+  arrayAt,
+  baseOf,
+  cache,
+  cacheAt,
+  cacheShift,
+  cacheStacks,
+  control,
+  infoOf,
+  mapRegions,
+  regionShift,
+} from "./state.ts";
+
+/** A chunk of a class, or 0. */
+export function chunkPop(cls: u32): usize {
+  const at: usize = cache + cls * 8;
+  const count: u32 = load32(at, K_COUNT);
+  if (count === 0) return chunkPopRefilled(cls);
+  store32(at, K_COUNT, count - 1);
+  const entry: usize = cacheStacks + scale(cls, cacheShift) + (count - 1) * 4;
+  return baseOf(cls) + load32(entry, 0) * 16;
+}
+
+export function chunkPush(cls: u32, compact: u32): void {
+  const at: usize = cache + cls * 8;
+  const count: u32 = load32(at, K_COUNT);
+  if (count >= load32(at, K_BOUND)) {
+    chunkPushDrained(cls, compact);
+  } else {
+    store32(cacheStacks + scale(cls, cacheShift) + count * 4, 0, compact);
+    store32(at, K_COUNT, count + 1);
+  }
+}
+
+/** Class 0 is that of size 0, which takes the smallest there is. */
+function chunkPopRefilled(cls: u32): usize {
+  const real: u32 = cls === 0 ? 1 : cls;
+  const count: u32 = refill(real);
+  if (count === 0) return 0;
+  const at: usize = cache + real * 8;
+  store32(at, K_COUNT, count - 1);
+  const entry: usize = cacheStacks + scale(real, cacheShift) + (count - 1) * 4;
+  return baseOf(real) + load32(entry, 0) * 16;
+}
+
+/** Whether a class may have a chunk at hand; a guess, since no lock is taken. */
+export function chunkIsNear(cls: u32): bool {
+  return load32(cache + cls * 8, K_COUNT) !== 0 || load32(infoOf(cls), R_FREED) !== 0;
+}
+
+/** Fills the empty stack of a class; how many there are now. */
+function refill(cls: u32): u32 {
+  const at: usize = cache + cls * 8;
+  if (load32(at, K_COUNT) !== 0) return load32(at, K_COUNT);
+  const info: usize = infoOf(cls);
+  store32(at, K_BOUND, load32(info, R_HINT) * 2);
+  if (!lockTake(info + R_LOCK)) return 0;
+  const count: u32 = refillLocked(cls, cacheStacks + scale(cls, cacheShift));
+  lockLeave(info + R_LOCK);
+  if (count === 0) regionTell(cls);
+  return count;
+}
+
+/**
+ * A batch; what is left of the array when there is no batch; else a single new one. A new region
+ * on demand has many batches, so that who cannot have one has nothing.
+ */
+function refillLocked(cls: u32, to: usize): u32 {
+  const info: usize = infoOf(cls);
+  const hint: u32 = load32(info, R_HINT);
+  if (stackFill(cls, hint, to)) return hint;
+  const left: u32 = load32(info, R_FREED);
+  if (left === 0 && mapRegions !== 0) return 0;
+  const few: u32 = left === 0 ? 1 : left < hint ? left : hint;
+  return stackFill(cls, few, to) ? few : 0;
+}
+
+function stackFill(cls: u32, n: u32, to: usize): bool {
+  const first: u32 = chunksTake(cls, n);
+  if (first === NONE) return false;
+  memoryCopy(to, arrayAt(cls) + first * 4, n * 4);
+  return true;
+}
+
+/** Once a region: what is full stays full for long. */
+function regionTell(cls: u32): void {
+  const info: usize = infoOf(cls);
+  if (atomicLoad(info, R_TOLD) !== 0 || !atomicCas(info, R_TOLD, 0, 1)) return;
+  errorRaise(REGION_FULL + cls, 0);
+}
+
+/**
+ * The newest half goes back; the older chunks stay to be taken. A chunk whose region went with them
+ * was free before.
+ */
+function chunkPushDrained(cls: u32, compact: u32): void {
+  const at: usize = cache + cls * 8;
+  const bound: u32 = load32(infoOf(cls), R_HINT) * 2;
+  store32(at, K_BOUND, bound);
+  const found: u32 = load32(at, K_COUNT) < bound ? NONE : drain(cache, cls, bound >>> 1);
+  if (mapRegions !== 0 && regionClass(compact >>> (regionShift - 4)) !== cls) {
+    foundTell(cls, compact);
+  } else {
+    const count: u32 = load32(at, K_COUNT);
+    store32(cacheStacks + scale(cls, cacheShift) + count * 4, 0, compact);
+    store32(at, K_COUNT, count + 1);
+    if (found !== NONE) foundTell(cls, found);
+  }
+}
+
+/** What drain found besides a chunk that was free twice. */
+const TOO_MANY: u32 = 0xfffffffe;
+
+/** Gives the n newest chunks of a class back to their region; NONE, or what was found wrong. */
+function drain(base: usize, cls: u32, n: u32): u32 {
+  const info: usize = infoOf(cls);
+  const left: u32 = load32(base + cls * 8, K_COUNT) - n;
+  const from: usize = base + CACHE_HEAD + scale(cls, cacheShift) + left * 4;
+  store32(base + cls * 8, K_COUNT, left);
+  if (!lockTake(info + R_LOCK)) {
+    for (let i: u32 = 0; i < n; i++) latePush(cls, load32(from + i * 4, 0));
+    return NONE;
+  }
+  const found: u32 = drainLocked(cls, from, n);
+  lockLeave(info + R_LOCK);
+  return found;
+}
+
+function drainLocked(cls: u32, from: usize, n: u32): u32 {
+  if (!chunksRoom(cls, n)) return TOO_MANY;
+  memoryCopy(arrayAt(cls) + load32(infoOf(cls), R_FREED) * 4, from, n * 4);
+  chunksGive(cls, n);
+  return releaseMaybe(cls);
+}
+
+/** Last of all, with no lock held and every word written: the host may throw. */
+function foundTell(cls: u32, found: u32): void {
+  if (found === TOO_MANY) errorRaise(ARRAY_FULL + cls, 0);
+  else errorRaise(DOUBLE_FREE + cls, found);
+}
+
+/**
+ * Gives back all that the cache of a seat has, and then the seat; for NONE all that this thread's
+ * own cache has. What is found wrong is told at the end, because the host may throw.
+ */
+export function cacheDrain(seat: u32): void {
+  const base: usize = seat === NONE ? cache : cacheAt(seat);
+  let wrong: u32 = 0;
+  let what: u32 = NONE;
+  for (let cls: u32 = 1; cls < classes; cls++) {
+    const count: u32 = load32(base + cls * 8, K_COUNT);
+    const found: u32 = count === 0 ? NONE : drain(base, cls, count);
+    if (found !== NONE) {
+      wrong = cls;
+      what = found;
+    }
+  }
+  if (seat !== NONE) atomicStore(control + C_SEATS + seat * 4, 0, 0);
+  if (wrong !== 0) foundTell(wrong, what);
+}
+
+/** Releases what can be of a region, whatever the interval says. */
+export function releaseNow(cls: u32): void {
+  const info: usize = infoOf(cls);
+  if (!lockTake(info + R_LOCK)) return;
+  const twice: u32 = load32(info, R_FREED) === 0 ? NONE : regionRelease(cls);
+  lockLeave(info + R_LOCK);
+  if (twice !== NONE) foundTell(cls, twice);
+}

@@ -1,0 +1,49 @@
+/** What every build of the allocator exports; contract.ts has it as a type. */
+
+export { memoryRefresh } from "../../core/target/glue.ts";
+export { cacheDrain, releaseNow } from "./cache.ts";
+export { classesBind, classId, classSize } from "./classes.ts";
+export { largeBefore, largeMark } from "./large.ts";
+export { chunksGive, chunksRoom, chunksTake } from "./region.ts";
+export { regionNext } from "./regions.ts";
+export { releaseMaybe } from "./release.ts";
+export {
+  arrayAt,
+  baseOf,
+  manyBind,
+  mapBind,
+  placesBind,
+  seatBind,
+  unitsBind,
+  waysBind,
+} from "./state.ts";
+export {
+  controlWord,
+  intervalSet,
+  locksLeaveAll,
+  locksTake,
+  regionLock,
+  regionUnlock,
+  regionWord,
+  seatLeave,
+  seatTake,
+  spaceInit,
+  threadRecover,
+  ticketDraw,
+} from "./threads.ts";
+export { spaceIsValid } from "./valid.ts";
+export {
+  blockBegin,
+  calloc,
+  classAt,
+  free,
+  freeChecked,
+  goodSize,
+  malloc,
+  memalign,
+  metaOf,
+  pointerCheck,
+  realloc,
+  usableSize,
+  zalloc,
+} from "./verbs.ts";

@@ -1,0 +1,247 @@
+/**
+ * Large blocks: each in a mapping of its own, with its head in a page before it. Bits say which
+ * pages are in mappings and where these begin, so that any address finds its mapping by looking
+ * back, and the head of a block is never trusted to say that it is one.
+ */
+import { atomicCas, atomicLoad } from "../../core/target/atomics.ts";
+import { errorRaise, leadingZeros, load32, store32 } from "../../core/target/glue.ts";
+import {
+  C_LARGE_ALLOCS,
+  C_LARGE_FREES,
+  C_LARGE_LOGS,
+  C_LARGE_PAGES,
+  C_LARGE_PEAK,
+  C_LATE,
+  C_LOCK,
+  C_LOW,
+  H_LINK,
+  H_OFFSET,
+  H_PAGES,
+  H_SIZE,
+  MAP_DONE,
+  MAP_ELSEWHERE,
+  NONE,
+  OUT_OF_MEMORY,
+  SIZE_MAX,
+} from "./layout.ts";
+import { lockLeave, lockTake } from "./lock.ts";
+import { alignUp, spaceMap, spaceUnmap } from "./space.ts";
+import { control, large, largePages, largeStarts, largeUsed, pageSize } from "./state.ts";
+
+/** A block of its own mapping, aligned to a page or to more; 0 = out of memory. */
+export function largeAlloc(size: u32, alignment: u32): usize {
+  if (size > SIZE_MAX) return largeRefuse(size);
+  const more: u32 = alignment > pageSize ? (alignment / pageSize) >>> 0 : 0;
+  const bytes: u32 = size === 0 ? 1 : size;
+  const pages: u32 = pagesOf(bytes) + 1 + more;
+  if (!lockTake(control + C_LOCK)) return largeRefuse(size);
+  lateUnmap();
+  const page: u32 = mappingMake(pages, 1);
+  const p: usize = page === NONE ? 0 : headWrite(page, pages, bytes, alignment);
+  lockLeave(control + C_LOCK);
+  return p === 0 ? largeRefuse(size) : p;
+}
+
+function largeRefuse(size: u32): usize {
+  errorRaise(OUT_OF_MEMORY, size);
+  return 0;
+}
+
+function pagesOf(size: u32): u32 {
+  return ((size + pageSize - 1) / pageSize) >>> 0;
+}
+
+/**
+ * Pages that nobody else has, mapped and marked, from a multiple of `alignment` pages on; NONE. The
+ * caller has the lock, and the host may mark others while it maps.
+ */
+export function mappingMake(pages: u32, alignment: u32): u32 {
+  let page: u32 = runFind(pages, alignment);
+  let answer: u32 = MAP_ELSEWHERE;
+  while (page !== NONE && answer === MAP_ELSEWHERE) {
+    answer = spaceMap(addressOf(page), pages * pageSize);
+    if (answer === MAP_ELSEWHERE) page = runFind(pages, alignment);
+  }
+  if (page === NONE || answer !== MAP_DONE) return NONE;
+  largeMark(page, pages, true);
+  if (page === load32(control, C_LOW)) store32(control, C_LOW, page + pages);
+  return page;
+}
+
+export function addressOf(page: u32): usize {
+  return large + page * pageSize;
+}
+
+/** The lowest run of so many pages from a multiple of `alignment` on. */
+function runFind(count: u32, alignment: u32): u32 {
+  const bits: usize = largeUsed();
+  let page: u32 = load32(control, C_LOW);
+  let run: u32 = 0;
+  while (page < largePages) {
+    const word: u32 = load32(bits + (page >>> 5) * 4, 0);
+    if (word === 0xffffffff) {
+      run = 0;
+      page = ((page >>> 5) + 1) * 32;
+    } else if (word === 0 && (page & 31) === 0) {
+      run += 32;
+      page += 32;
+    } else {
+      run = ((word >>> (page & 31)) & 1) === 0 ? run + 1 : 0;
+      page++;
+    }
+    if (run >= count) {
+      const first: u32 = alignUp(page - run, alignment);
+      if (page >= first + count) return first;
+    }
+  }
+  return NONE;
+}
+
+/** Says of pages that they are taken or free; also for the host, of pages that others have. */
+export function largeMark(page: u32, count: u32, taken: bool): void {
+  const bits: usize = largeUsed();
+  for (let i: u32 = page; i < page + count; i++) bitPut(bits, i, taken);
+}
+
+function bitPut(bits: usize, i: u32, on: bool): void {
+  const at: usize = bits + (i >>> 5) * 4;
+  const bit: u32 = (1 << (i & 31)) >>> 0;
+  const word: u32 = load32(at, 0);
+  store32(at, 0, on ? (word | bit) >>> 0 : (word & ~bit) >>> 0);
+}
+
+function headWrite(page: u32, pages: u32, size: u32, alignment: u32): usize {
+  const head: usize = addressOf(page);
+  const p: usize = alignUp(head + pageSize, alignment > pageSize ? alignment : pageSize);
+  store32(head, H_PAGES, pages);
+  store32(head, H_SIZE, size);
+  store32(head, H_OFFSET, ((p - head) / 16) >>> 0);
+  for (let at: u32 = 16; at < 32; at += 4) store32(head + at, 0, 0);
+  bitPut(largeStarts(), page, true);
+  countAdd(C_LARGE_ALLOCS, 1);
+  countAdd(C_LARGE_PAGES, pages);
+  countAdd(C_LARGE_LOGS + (31 - leadingZeros(pages * pageSize)) * 4, 1);
+  const now: u32 = load32(control, C_LARGE_PAGES);
+  if (now > load32(control, C_LARGE_PEAK)) store32(control, C_LARGE_PEAK, now);
+  return p;
+}
+
+function countAdd(offset: u32, n: u32): void {
+  store32(control + offset, 0, (load32(control + offset, 0) + n) >>> 0);
+}
+
+/**
+ * Unmaps the mapping that begins at `head`, or leaves it to the next who has the lock. False: there
+ * is none any more, another thread was quicker.
+ */
+export function largeFree(head: usize): bool {
+  const page: u32 = ((head - large) / pageSize) >>> 0;
+  if (!lockTake(control + C_LOCK)) {
+    latePush(head, page);
+    return true;
+  }
+  const begins: bool = mappingBegins(page);
+  if (begins) mappingEnd(page);
+  lockLeave(control + C_LOCK);
+  return begins;
+}
+
+function mappingBegins(page: u32): bool {
+  if (page >= largePages) return false;
+  return ((load32(largeStarts() + (page >>> 5) * 4, 0) >>> (page & 31)) & 1) !== 0;
+}
+
+function mappingEnd(page: u32): void {
+  const head: usize = addressOf(page);
+  const pages: u32 = load32(head, H_PAGES);
+  bitPut(largeStarts(), page, false);
+  pagesUnmap(page, pages);
+  countAdd(C_LARGE_FREES, 1);
+  countAdd(C_LARGE_PAGES, -pages);
+}
+
+/** Ends a mapping that has no head; the caller has the lock. */
+export function pagesUnmap(page: u32, pages: u32): void {
+  spaceUnmap(addressOf(page), pages * pageSize);
+  largeMark(page, pages, false);
+  if (page < load32(control, C_LOW)) store32(control, C_LOW, page);
+}
+
+function latePush(head: usize, page: u32): void {
+  let first: u32 = atomicLoad(control, C_LATE);
+  store32(head, H_LINK, first);
+  while (!atomicCas(control, C_LATE, first, page + 1)) {
+    first = atomicLoad(control, C_LATE);
+    store32(head, H_LINK, first);
+  }
+}
+
+/**
+ * One at a time, as in `lateTake`. A block that was freed twice makes a circle of links: where no
+ * mapping begins any more, the list ends.
+ */
+function lateUnmap(): void {
+  let link: u32 = atomicLoad(control, C_LATE);
+  while (link !== 0) {
+    const page: u32 = link - 1;
+    const begins: bool = mappingBegins(page);
+    const next: u32 = begins ? load32(addressOf(page), H_LINK) : 0;
+    if (atomicCas(control, C_LATE, link, next) && begins) mappingEnd(page);
+    link = atomicLoad(control, C_LATE);
+  }
+}
+
+/**
+ * Counts anew after a thread died in here; the caller has its lock. Pages that it had marked, and
+ * for which no mapping begins, stay marked: who else grew the memory is marked in the same way.
+ */
+export function largeMend(): void {
+  let blocks: u32 = 0;
+  let pages: u32 = 0;
+  let head: usize = largeBefore(addressOf(largePages) - 1);
+  while (head !== 0) {
+    blocks++;
+    pages += load32(head, H_PAGES);
+    head = head === large ? 0 : largeBefore(head - 1);
+  }
+  store32(control, C_LOW, 0);
+  store32(control, C_LARGE_PAGES, pages);
+  store32(control, C_LARGE_ALLOCS, (load32(control, C_LARGE_FREES) + blocks) >>> 0);
+}
+
+/** Head of the mapping that has p, or 0. */
+export function largeOf(p: usize): usize {
+  const head: usize = largeBefore(p);
+  if (head === 0) return 0;
+  return p - head < load32(head, H_PAGES) * pageSize ? head : 0;
+}
+
+/** Head of the last mapping that begins at p's page or before, or 0. */
+export function largeBefore(p: usize): usize {
+  if (p < large || largePages === 0) return 0;
+  const page: u32 = ((p - large) / pageSize) >>> 0;
+  const begin: u32 = bitBack(largeStarts(), page < largePages ? page : largePages - 1);
+  return begin === NONE ? 0 : addressOf(begin);
+}
+
+/** The last bit that is set, up to `from`. */
+function bitBack(bits: usize, from: u32): u32 {
+  let at: u32 = from >>> 5;
+  let word: u32 = (load32(bits + at * 4, 0) << (31 - (from & 31))) >>> 0;
+  if (word !== 0) return from - leadingZeros(word);
+  while (at !== 0) {
+    at--;
+    word = load32(bits + at * 4, 0);
+    if (word !== 0) return at * 32 + 31 - leadingZeros(word);
+  }
+  return NONE;
+}
+
+export function largeBegin(head: usize): usize {
+  return head + load32(head, H_OFFSET) * 16;
+}
+
+/** Whole pages: all that lies behind the block's begin is its own. */
+export function largeUsable(head: usize): u32 {
+  return pagesOf(load32(head, H_SIZE)) * pageSize;
+}

@@ -1,0 +1,240 @@
+/**
+ * Which class has which region. Where each class has one region, its number is the class. Where
+ * regions are had on demand, as in LLVM's SizeClassAllocator32, a map has a word for each: any
+ * class takes the next one, out of the pages that large blocks lie in, and a release gives back
+ * those of which all chunks are free.
+ */
+import { load32, memoryCopy, store32 } from "../../core/target/glue.ts";
+import { addressOf, mappingMake, pagesUnmap } from "./large.ts";
+import {
+  C_LOCK,
+  C_REGIONS,
+  GOING,
+  NONE,
+  R_ALLOCATED,
+  R_ARRAY,
+  R_FREED,
+  R_MAPPED_ARRAY,
+  R_MAPPED_META,
+  R_MAPPED_USER,
+  R_RAND,
+  R_REACH,
+  R_REGIONS,
+  R_UNITS,
+} from "./layout.ts";
+import { lockLeave, lockTake } from "./lock.ts";
+import { unscale } from "./space.ts";
+import {
+  arrayAt,
+  control,
+  infoOf,
+  large,
+  mapRegions,
+  metaUnits,
+  pageSize,
+  regionAt,
+  regionMap,
+  regionShift,
+  seedsByPlace,
+  unitMask,
+  userUnits,
+} from "./state.ts";
+
+/** On demand, the class that has a region; 0 = none. */
+export function regionClass(index: u32): u32 {
+  return index < mapRegions ? load32(regionMap + index * 4, 0) & 255 : 0;
+}
+
+/** The next region of a class from a number on; NONE. */
+export function regionNext(cls: u32, from: u32): u32 {
+  if (mapRegions === 0) return from <= cls ? cls : NONE;
+  const end: u32 = load32(control, C_REGIONS);
+  for (let index: u32 = from; index < end; index++) if (regionClass(index) === cls) return index;
+  return NONE;
+}
+
+/** How many regions its class has before it. */
+export function regionOrdinal(index: u32): u32 {
+  return mapRegions === 0 ? 0 : load32(regionMap + index * 4, 0) >>> 8;
+}
+
+/** The compact of what a region of a class begins with. */
+export function regionCompact(index: u32): u32 {
+  return mapRegions === 0 ? 0 : (index << (regionShift - 4)) >>> 0;
+}
+
+/** Chunks of a class that there are, free or not; and in each of its regions. */
+export function chunkCount(info: usize): u32 {
+  return (load32(info, R_ALLOCATED) / load32(info, R_UNITS)) >>> 0;
+}
+
+export function regionChunks(info: usize): u32 {
+  return (load32(info, R_REACH) / load32(info, R_UNITS)) >>> 0;
+}
+
+/** Bytes of the bits for so many chunks, in whole words. */
+export function bitsBytes(chunks: u32): u32 {
+  return ((chunks + 31) >>> 5) * 4;
+}
+
+/** Whether a class has a chunk there. */
+export function compactIsChunk(cls: u32, compact: u32): bool {
+  const info: usize = infoOf(cls);
+  let offset: u32 = compact;
+  if (mapRegions !== 0) {
+    const index: u32 = compact >>> (regionShift - 4);
+    if (regionClass(index) !== cls) return false;
+    offset = (compact & unitMask) >>> 0;
+  }
+  return offset < load32(info, R_REACH) && offset % load32(info, R_UNITS) === 0;
+}
+
+/** One more region for a class, whose chunks are still to be made; its number, or NONE. */
+export function regionAdd(cls: u32): u32 {
+  const info: usize = infoOf(cls);
+  const made: u32 = (load32(info, R_ALLOCATED) / load32(info, R_REACH)) >>> 0;
+  if (made < load32(info, R_REGIONS)) return regionUnmade(cls, made);
+  if (!lockTake(control + C_LOCK)) return NONE;
+  const index: u32 = arrayEnsure(cls) ? regionMake(cls) : NONE;
+  lockLeave(control + C_LOCK);
+  return index;
+}
+
+export function regionPages(): u32 {
+  return (((1 << regionShift) >>> 0) / pageSize) >>> 0;
+}
+
+function regionMake(cls: u32): u32 {
+  const info: usize = infoOf(cls);
+  const pages: u32 = regionPages();
+  const page: u32 = mappingMake(pages, pages);
+  if (page === NONE) return NONE;
+  const index: u32 = (page / pages) >>> 0;
+  const ordinal: u32 = load32(info, R_REGIONS);
+  if (ordinal === 0 && seedsByPlace) store32(info, R_RAND, unscale(regionAt(index), 12));
+  if (index >= load32(control, C_REGIONS)) store32(control, C_REGIONS, index + 1);
+  store32(regionMap + index * 4, 0, ordinal * 256 + cls);
+  regionsCount(info, ordinal + 1);
+  return index;
+}
+
+function regionsCount(info: usize, count: u32): void {
+  const meta: u32 = regionChunks(info) * metaUnits;
+  store32(info, R_MAPPED_USER, count * (userUnits - meta));
+  store32(info, R_MAPPED_META, count * meta);
+  store32(info, R_REGIONS, count);
+}
+
+/** A region whose chunks nobody made, because a thread died before it came to that. */
+function regionUnmade(cls: u32, ordinal: u32): u32 {
+  let index: u32 = regionNext(cls, 0);
+  while (index !== NONE && regionOrdinal(index) !== ordinal) index = regionNext(cls, index + 1);
+  return index;
+}
+
+/** From now on a region is no class's: what is freed there is foreign. */
+export function regionLeave(index: u32): void {
+  store32(regionMap + index * 4, 0, GOING);
+}
+
+/**
+ * Numbers the regions of a class anew and counts them, after some have left it or a thread died
+ * that had its lock. Until the chunks are counted, regions whose chunks are made have numbers below
+ * the old count, then below the new one, and others never: so a death in here changes nothing.
+ */
+export function regionsNumber(cls: u32): void {
+  const info: usize = infoOf(cls);
+  const reach: u32 = load32(info, R_REACH);
+  const made: u32 = (load32(info, R_ALLOCATED) / reach) >>> 0;
+  const kept: u32 = ordinalsWrite(cls, 0, made);
+  store32(info, R_ALLOCATED, kept * reach);
+  regionsCount(info, ordinalsWrite(cls, kept, NONE));
+}
+
+/** Numbers from `low` on the regions whose numbers were from `low` to `high`; the next number. */
+function ordinalsWrite(cls: u32, low: u32, high: u32): u32 {
+  let next: u32 = low;
+  for (let index: u32 = regionNext(cls, 0); index !== NONE; index = regionNext(cls, index + 1)) {
+    const ordinal: u32 = regionOrdinal(index);
+    if (ordinal < low || ordinal >= high) continue;
+    store32(regionMap + index * 4, 0, next * 256 + cls);
+    next++;
+  }
+  return next;
+}
+
+/**
+ * Gives back the pages of all regions that have left their class, neighbours at once. The caller
+ * has the lock of the large blocks, for itself or from a thread that died in here.
+ */
+export function regionsUnmap(): void {
+  const end: u32 = load32(control, C_REGIONS);
+  const pages: u32 = regionPages();
+  let from: u32 = 0;
+  for (let index: u32 = 0; index <= end; index++) {
+    if (index < end && load32(regionMap + index * 4, 0) === GOING) continue;
+    if (from < index) pagesUnmap(from * pages, (index - from) * pages);
+    for (; from < index; from++) store32(regionMap + from * 4, 0, 0);
+    from = index + 1;
+  }
+}
+
+/** Entries to spare, so that chunks that are free twice are on the array for a release to find. */
+const SPARE: u32 = 128;
+
+/**
+ * Has room on the free array for the chunks of one more region, and for their bits, so that a free
+ * never wants memory. An array that is too small moves to a place half as large again.
+ */
+function arrayEnsure(cls: u32): bool {
+  const info: usize = infoOf(cls);
+  const needed: u32 = arrayNeeds(info, load32(info, R_REGIONS) + 1);
+  const had: u32 = load32(info, R_MAPPED_ARRAY);
+  if (needed <= had) return true;
+  return arrayMove(cls, had, needed + (had >>> 1)) || arrayMove(cls, had, needed);
+}
+
+/** Bytes of the free array of so many regions. */
+function arrayNeeds(info: usize, count: u32): u32 {
+  const chunks: u32 = count * regionChunks(info);
+  return (chunks + SPARE) * 4 + bitsBytes(chunks);
+}
+
+/**
+ * Gives back the array of a class that has no regions any more, and what is far too much of
+ * another. The caller has both locks.
+ */
+export function arrayFit(cls: u32): void {
+  const info: usize = infoOf(cls);
+  const had: u32 = load32(info, R_MAPPED_ARRAY);
+  const count: u32 = load32(info, R_REGIONS);
+  const needed: u32 = arrayNeeds(info, count);
+  if (count === 0) {
+    store32(info, R_MAPPED_ARRAY, 0);
+    arrayUnmap(arrayAt(cls), had);
+  } else if (needed < had >>> 2) {
+    arrayMove(cls, had, needed + (needed >>> 1));
+  }
+}
+
+/** The page before an array stays unused: a chunk may lie before it. */
+function arrayMove(cls: u32, had: u32, bytes: u32): bool {
+  const info: usize = infoOf(cls);
+  const pages: u32 = ((bytes + pageSize - 1) / pageSize) >>> 0;
+  const page: u32 = mappingMake(pages + 1, 1);
+  if (page === NONE) return false;
+  const before: usize = arrayAt(cls);
+  const now: usize = addressOf(page + 1);
+  memoryCopy(now, before, load32(info, R_FREED) * 4);
+  // A death between them leaves an array of which less is used than is there.
+  if (pages * pageSize < had) store32(info, R_MAPPED_ARRAY, pages * pageSize);
+  store32(info, R_ARRAY, now);
+  store32(info, R_MAPPED_ARRAY, pages * pageSize);
+  if (had !== 0) arrayUnmap(before, had);
+  return true;
+}
+
+function arrayUnmap(array: usize, bytes: u32): void {
+  const first: u32 = ((array - large) / pageSize) >>> 0;
+  pagesUnmap(first - 1, ((bytes / pageSize) >>> 0) + 1);
+}

@@ -1,0 +1,261 @@
+/** How size-class allocators come into being: in an address space, a memory, another thread. */
+
+import { outOfMemory, typeName } from "../../common/errors.ts";
+import { errorText } from "../../common/log-messages.ts";
+import type { BackEnd } from "../../heap/calls/contract.ts";
+import { type NewMemory, sourceDefault } from "../../heap/new-memory.ts";
+import {
+  type MemorySource,
+  sharedArrayBuffer,
+  sourceReleasing,
+  wasmMemory,
+} from "../../memory/index.ts";
+import { SLICE_BYTES, SLICES_LIMIT, slicesFor } from "../../memory/source.ts";
+import type { AddressSpace, Geometry, SizeClassCore } from "../core/contract.ts";
+import { ARRAY_FULL, C_SEATS, DOUBLE_FREE, NEVER, REGION_FULL } from "../core/layout.ts";
+import { coreBind, linearCore, type SpaceHooks, topWrite, wideCore } from "../spaces/host.ts";
+import { type SizeClassMap, sizeClassMap } from "../spaces/maps.ts";
+import { type AllocatorParts, SizeClassAllocator, SizeClassHeap } from "./allocator.ts";
+import { arrayFull, freedTwice, noSeat, regionFull } from "./errors.ts";
+import { geometryOf, type SizeClassOptions, sizeClassCheck } from "./options.ts";
+import { Primary, type Words } from "./primary.ts";
+import { SharedSizeClassHeap, type SizeClassHandle } from "./shared.ts";
+
+/** The original constants: 64 regions of 16 GiB. */
+const WIDE = { spaceSize: 2 ** 40, map: "default" } as const;
+/** Reserved, 32 regions of 2 MiB, whose chunks of 32 bytes and more fit their free arrays. */
+const LINEAR = { spaceSize: 2 ** 26, map: "veryCompact" } as const;
+/** Scudo's default. */
+const INTERVAL = 5000;
+
+/**
+ * A size-class allocator: in linear memory, or with `space` beyond it.
+ *
+ * @throws TypeError or RangeError for options that are unknown or make no allocator, with the
+ * numbers; also when the memory has no room for the space.
+ * @example
+ * using heap = sizeClass({ shuffle: true });
+ * heap.free(heap.malloc(100));
+ */
+export function sizeClass(
+  options: SizeClassOptions & { readonly space: AddressSpace },
+): SizeClassAllocator;
+export function sizeClass(
+  options: SizeClassOptions & { readonly shared: true },
+): SharedSizeClassHeap;
+export function sizeClass(options?: SizeClassOptions): SizeClassHeap;
+export function sizeClass(options: SizeClassOptions = {}): SizeClassAllocator {
+  sizeClassCheck(options);
+  return options.space ? wideMake(options, options.space) : linearMake(options);
+}
+
+/**
+ * This thread's part of an allocator of another thread: `handle` is what its `handle()` answered.
+ *
+ * @throws SizeClassError ERR_NO_SEAT when so many threads are attached as the allocator allows.
+ */
+export function attachSizeClass(
+  handle: SizeClassHandle,
+  options: Pick<SizeClassOptions, "onError" | "onExhausted"> = {},
+): SharedSizeClassHeap {
+  if (typeof handle !== "object" || handle === null || !("geometry" in handle)) {
+    throw new TypeError(`no handle of a size-class allocator: ${typeName(handle)}`);
+  }
+  const { geometry, backend, memory, buffer, maximum } = handle;
+  const plain = memory
+    ? wasmMemory({ memory, offset: geometry.space, maximum })
+    : sharedArrayBuffer({ buffer, offset: geometry.space });
+  const source = sourceReleasing(plain, handle.release);
+  const parts = partsOf(
+    geometry,
+    options,
+    (hooks) => linearCore(backend, source, true, geometry, hooks),
+    {
+      load32: (p) => Atomics.load(new Uint32Array(source.buffer), p / 4),
+      store32: (p, value) => void Atomics.store(new Uint32Array(source.buffer), p / 4, value),
+    },
+  );
+  const ticket = seatFind(parts.core, geometry, handle.ticket);
+  const heap = new SharedSizeClassHeap({ ...parts, source, backend, ticket, maximum });
+  parts.grown = () => heap.viewsReset();
+  return heap;
+}
+
+/** Takes a seat for a thread with a number, or a new one for 0; answers its number. */
+function seatFind(core: SizeClassCore, { seats }: Geometry, given: number): number {
+  const ticket = given === 0 ? core.ticketDraw() >>> 0 : given;
+  for (let seat = 0; seat < seats; seat++) {
+    if (core.controlWord(C_SEATS + 4 * seat) >>> 0 === ticket) throw noSeat(seats, ticket);
+  }
+  if (!core.seatTake(ticket)) throw noSeat(seats, 0);
+  return ticket;
+}
+
+function wideMake(options: SizeClassOptions, space: AddressSpace): SizeClassAllocator {
+  const begin = options.spaceBegin ?? space.begin;
+  const { bytes = 2 ** 52, pageBytes: pageSize = 4096 } = space;
+  // The other half is for large blocks.
+  const spaceSize = Math.min(WIDE.spaceSize, 2 ** (Math.ceil(Math.log2(bytes)) - 1));
+  const limit = space.begin + bytes;
+  const geometry = geometryOf(options, { ...WIDE, spaceSize, pageSize, begin, limit });
+  const resident = space.resident?.bind(space);
+  const parts = partsOf(geometry, options, (hooks) => wideCore(space, hooks), space, resident);
+  if (!space.map(geometry.control, geometry.controlBytes)) {
+    throw new RangeError(`${space.kind} has no room for a space at ${begin}`);
+  }
+  options.onMap?.(geometry.control, geometry.controlBytes);
+  coreInit(parts.core, geometry, options, -1);
+  const end = () => {
+    options.onUnmap?.(geometry.space, geometry.spaceSize + geometry.controlBytes);
+    space.end?.();
+  };
+  return new SizeClassAllocator({ ...parts, end });
+}
+
+function linearMake(options: SizeClassOptions): SizeClassHeap {
+  const { backend = "wasm", shared = false, maximum } = options;
+  const given = sourceOf(backend, options);
+  const source = sourceReleasing(given, options.release);
+  if (source.capabilities.shared !== shared) {
+    throw new RangeError(`${source.kind} is ${shared ? "not shared" : "shared: say shared: true"}`);
+  }
+  const foreign = shared || options.memory !== undefined;
+  const { canGrow } = source.capabilities;
+  const most = options.memory ? undefined : newMemory(shared, maximum).maximum;
+  const limit = canGrow
+    ? Math.min(SLICES_LIMIT * SLICE_BYTES, most ?? 2 ** 32)
+    : source.buffer.byteLength;
+  const pageSize = source.pages?.pageBytes ?? 4096;
+  const geometry = geometryOf(options, { ...LINEAR, pageSize, begin: source.start, limit });
+  roomEnsure(source, geometry, given.capabilities.zeroed && !used.has(given));
+  used.add(given);
+  const words: Words = {
+    load32: (p) => new Uint32Array(source.buffer)[p / 4] as number,
+    store32(p, value) {
+      new Uint32Array(source.buffer)[p / 4] = value;
+    },
+  };
+  const parts = partsOf(
+    geometry,
+    options,
+    (hooks) => linearCore(backend, source, foreign, geometry, hooks),
+    words,
+    source.pages?.resident?.bind(source.pages),
+  );
+  options.onMap?.(geometry.control, geometry.controlBytes);
+  coreInit(parts.core, geometry, options, source.pages ? INTERVAL : -1);
+  const ticket = parts.core.ticketDraw() >>> 0;
+  parts.core.seatTake(ticket);
+  const heap = shared
+    ? new SharedSizeClassHeap({ ...parts, source, backend, ticket, maximum })
+    : new SizeClassHeap({ ...parts, source, backend });
+  parts.grown = () => heap.viewsReset();
+  return heap;
+}
+
+function sourceOf(backend: BackEnd, options: SizeClassOptions): MemorySource {
+  const { memory, shared, maximum } = options;
+  if (memory === undefined) return sourceDefault(backend, newMemory(shared, maximum));
+  return memory instanceof WebAssembly.Memory ? wasmMemory({ memory }) : memory;
+}
+
+/** A SharedArrayBuffer is all there from the beginning: it needs room for the space. */
+function newMemory(shared: boolean | undefined, maximum: number | undefined): NewMemory {
+  return { shared, maximum: maximum ?? (shared ? 2 ** 28 : undefined) };
+}
+
+/** Sources that have served before: only at first are they zero. */
+const used = new WeakSet<MemorySource>();
+
+/** The space and the control area are there at once; what is not touched costs addresses only. */
+function roomEnsure(source: MemorySource, geometry: Geometry, zeroed: boolean): void {
+  const missing = geometry.large - source.buffer.byteLength;
+  if (missing > 0 && source.grow(slicesFor(missing)) === 0) {
+    const { mapRegions, spaceSize, space } = geometry;
+    const regions = mapRegions > 0 ? "" : `${spaceSize} bytes of space and `;
+    throw new RangeError(
+      `${source.kind} of ${source.buffer.byteLength} bytes has no room for ${regions}` +
+        `${geometry.controlBytes} of control from ${Math.min(space, geometry.control)} on`,
+    );
+  }
+  const { control, controlBytes } = geometry;
+  if (source.pages?.needsCommit && !source.pages.commit(control, controlBytes)) {
+    throw outOfMemory("sizeClass", controlBytes);
+  }
+  if (!zeroed) new Uint8Array(source.buffer, control, controlBytes).fill(0);
+  topWrite(source, geometry, Math.floor(source.buffer.byteLength / SLICE_BYTES));
+}
+
+/** Parts, and whom to tell of a growth: the heap, once there is one. */
+interface StartedParts extends AllocatorParts {
+  grown: () => void;
+}
+
+function partsOf(
+  geometry: Geometry,
+  options: SizeClassOptions,
+  start: (hooks: SpaceHooks) => SizeClassCore,
+  words: Words,
+  resident?: (address: number, bytes: number) => number,
+): StartedParts {
+  const map = sizeClassMap(geometry.map);
+  const hooks: SpaceHooks = {
+    onError: (code, size) => told(options, map, geometry, code, size),
+    onGrow: () => parts.grown(),
+    onMap: (address, bytes) => void safely(() => options.onMap?.(address, bytes)),
+    onUnmap: (address, bytes) => void safely(() => options.onUnmap?.(address, bytes)),
+    now: () => safely(() => options.now?.()) ?? performance.now(),
+  };
+  const core = start(hooks);
+  coreBind(core, geometry, map.rounded);
+  const primary = new Primary({ core, map, geometry, words, resident });
+  const parts: StartedParts = { core, primary, geometry, end: () => {}, grown: () => {} };
+  return parts;
+}
+
+/** Calls back while a lock is held: what is thrown comes when nobody holds it any more. */
+function safely<R>(call: () => R): R | undefined {
+  try {
+    return call();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+    return undefined;
+  }
+}
+
+/** What the core has to say: mistakes throw, what is full is reported. */
+function told(
+  options: SizeClassOptions,
+  map: SizeClassMap,
+  geometry: Geometry,
+  code: number,
+  size: number,
+): void {
+  const bytes = map.size(code & 0xffff);
+  const kind = code & ~0xffff;
+  if (kind === REGION_FULL) options.onExhausted?.(regionFull(geometry, bytes));
+  else if (kind === ARRAY_FULL) throw arrayFull(bytes);
+  else if (kind === DOUBLE_FREE) throw freedTwice(chunkAddress(geometry, code, size), bytes);
+  else options.onError?.(code, size, errorText(code, size));
+}
+
+function chunkAddress(geometry: Geometry, code: number, compact: number): number {
+  const { space, regionLog, mapRegions } = geometry;
+  const base = mapRegions > 0 ? space : space + (code & 0xffff) * 2 ** regionLog;
+  return base + compact * 16;
+}
+
+function coreInit(
+  core: SizeClassCore,
+  geometry: Geometry,
+  options: SizeClassOptions,
+  usual: number,
+): void {
+  const { cachedHint, bytesCachedLog } = geometry.map;
+  const interval = options.releaseInterval ?? usual;
+  const every = interval < 0 ? NEVER : interval;
+  core.seatBind(1, 0);
+  core.spaceInit(cachedHint, bytesCachedLog, options.seed ?? 0, every);
+}

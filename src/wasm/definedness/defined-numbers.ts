@@ -1,0 +1,283 @@
+/** The rules at work: code that computes the undefined bits of a numeric instruction's answer. */
+
+import { I32, I64, op } from "../module/opcodes.ts";
+import type { CodeWriter } from "../module/writer.ts";
+import {
+  ALL,
+  AND,
+  bitsType,
+  COUNT,
+  EQUALITY,
+  KEEP,
+  LEFT,
+  MOVE,
+  OR,
+  ORDER,
+  type Rule,
+  SHIFT,
+  TRUTH,
+  UNION,
+  ZERO_TEST,
+} from "./defined-rules.ts";
+import { DEFINED, NONE, type ShadowStack, type Slot } from "./defined-stack.ts";
+
+/** Functions of the new module, by the type of what they compare. */
+export interface TestFunctions {
+  /** (value, undefined bits) → whether it is open that the value is 0. */
+  readonly zero: Readonly<Record<number, number>>;
+  /** (a, its undefined bits, b, its) → whether it is open that a < b, unsigned. */
+  readonly order: Readonly<Record<number, number>>;
+}
+
+const SIGN = { [I32]: 0x80000000 | 0, [I64]: -(2n ** 63n) };
+
+/** Instructions by the type of integers. */
+const integer = {
+  [I32]: { and: op.i32And, or: op.i32Or, xor: op.i32Xor, sub: op.i32Sub, ne: op.i32Ne },
+  [I64]: { and: op.i64And, or: op.i64Or, xor: op.i64Xor, sub: op.i64Sub, ne: op.i64Ne },
+} as const;
+
+function ofType(type: number) {
+  return integer[bitsType(type) as typeof I32 | typeof I64];
+}
+
+function zeroPush(code: CodeWriter, type: number): CodeWriter {
+  return bitsType(type) === I32 ? code.const(0) : code.const64(0n);
+}
+
+/** Emits, before a numeric instruction, what its answer's undefined bits are; updates the stack. */
+export function numberStep(
+  stack: ShadowStack,
+  tests: TestFunctions,
+  code: number,
+  rule: Rule,
+): void {
+  const { slots } = stack;
+  const isOpen =
+    slots.at(-1)?.bits !== DEFINED || (rule.operands.length > 1 && slots.at(-2)?.bits !== DEFINED);
+  if (isOpen) new NumberStep(stack, tests, code, rule).run();
+  else {
+    slots.length -= rule.operands.length;
+    stack.push({ type: rule.result });
+  }
+}
+
+class NumberStep {
+  readonly #stack: ShadowStack;
+  readonly #tests: TestFunctions;
+  readonly #op: number;
+  readonly #rule: Rule;
+
+  constructor(stack: ShadowStack, tests: TestFunctions, code: number, rule: Rule) {
+    this.#stack = stack;
+    this.#tests = tests;
+    this.#op = code;
+    this.#rule = rule;
+  }
+
+  run(): void {
+    const { operands, result, kind } = this.#rule;
+    const stack = this.#stack;
+    const open = stack.slots.slice(-operands.length).filter((slot) => slot.bits !== DEFINED);
+    if (kind === KEEP) {
+      const slot = stack.pop();
+      stack.push({ type: result, bits: slot.bits, origin: slot.origin });
+      return;
+    }
+    this.#valuesKeep();
+    const taken = operands.map(() => stack.pop()).reverse();
+    const { depth } = stack;
+    const origin = originMerge(stack, open, depth);
+    this.#emit(taken[0] as Slot, taken[1] as Slot);
+    const bits = stack.bitsLocal(result, depth);
+    stack.code.set(bits);
+    stack.push({ type: result, bits, origin });
+  }
+
+  /** Only some rules look at values. */
+  #valuesKeep(): void {
+    const { kind, operands } = this.#rule;
+    const [a, b] = this.#stack.slots.slice(-operands.length) as [Slot, Slot];
+    const masks = kind === AND || kind === OR;
+    if (masks && a.bits !== DEFINED && b.bits === DEFINED && b.constant) return;
+    if (kind === SHIFT && b.constant) return;
+    const looks = [ZERO_TEST, EQUALITY, ORDER, COUNT, AND, OR, SHIFT].includes(kind);
+    if (looks) this.#stack.valuesKeep(operands.length);
+  }
+
+  #emit(a: Slot, b: Slot): void {
+    const { kind } = this.#rule;
+    if (kind === LEFT) this.#left(a, b);
+    else if (kind === UNION) this.#union(a, b);
+    else if (kind === AND) this.#mask(a, b, false);
+    else if (kind === OR) this.#mask(a, b, true);
+    else if (kind === SHIFT) this.#shift(a, b);
+    else if (kind === MOVE) this.#stack.code.get(a.bits).op(this.#op);
+    else this.#test(a, b);
+  }
+
+  #test(a: Slot, b: Slot): void {
+    const { kind, operands, result } = this.#rule;
+    if (kind === ALL) this.#all(result, operands.length > 1 ? [a, b] : [a]);
+    else if (kind === TRUTH) this.#flags([a, b]).const(0).op(op.i32Ne);
+    else if (kind === COUNT) this.#count(a);
+    else if (kind === ZERO_TEST) this.#ifOpen([a], () => this.#zeroTest(a));
+    else if (kind === EQUALITY) this.#ifOpen([a, b], () => this.#equality(a, b));
+    else if (kind === ORDER) this.#ifOpen([a, b], () => this.#order(a, b));
+  }
+
+  /** Whether one of the operands has an undefined bit. */
+  #flags(slots: readonly Slot[]): CodeWriter {
+    const open = slots.filter((slot) => slot.bits !== DEFINED);
+    this.#stack.flagsPush(open);
+    return this.#stack.code;
+  }
+
+  /** All bits of the answer, if any of the operands' is undefined. */
+  #all(result: number, slots: readonly Slot[]): void {
+    maskOfFlag(this.#flags(slots), result);
+  }
+
+  /** The test, if there is an undefined bit at all; else 0. */
+  #ifOpen(slots: readonly Slot[], test: () => void): void {
+    const code = this.#flags(slots);
+    code.op(op.if, I32);
+    test();
+    code.op(op.else).const(0).end();
+  }
+
+  #zeroTest(a: Slot): void {
+    this.#stack.valuePush(a);
+    this.#stack.bitsPush(a);
+    this.#stack.code.call(this.#tests.zero[a.type] as number);
+  }
+
+  #equality(a: Slot, b: Slot): void {
+    const { code } = this.#stack;
+    const { xor, or } = ofType(a.type);
+    this.#stack.valuePush(a);
+    this.#stack.valuePush(b);
+    code.op(xor);
+    this.#stack.bitsPush(a);
+    this.#stack.bitsPush(b);
+    code.op(or).call(this.#tests.zero[a.type] as number);
+  }
+
+  /** Greater is less with the operands exchanged, signed is unsigned with the signs flipped. */
+  #order(a: Slot, b: Slot): void {
+    const place = (this.#op - (a.type === I32 ? 0x48 : 0x53)) >>> 0;
+    const isSigned = place % 2 === 0;
+    const isLess = place < 2 || place >= 6;
+    for (const slot of isLess ? [a, b] : [b, a]) {
+      this.#stack.valuePush(slot);
+      if (isSigned) this.#signFlip(slot.type);
+      this.#stack.bitsPush(slot);
+    }
+    this.#stack.code.call(this.#tests.order[a.type] as number);
+  }
+
+  #signFlip(type: number): void {
+    const { code } = this.#stack;
+    if (type === I32) code.const(SIGN[I32]).op(op.i32Xor);
+    else code.const64(SIGN[I64]).op(integer[I64].xor);
+  }
+
+  /** The count is the same for the least and the most that the operand may be. */
+  #count(a: Slot): void {
+    const { code } = this.#stack;
+    const { and, or, xor, ne } = ofType(a.type);
+    const isLong = a.type === I64;
+    this.#stack.valuePush(a);
+    this.#stack.bitsPush(a);
+    if (isLong) code.const64(-1n);
+    else code.const(-1);
+    code.op(xor, and, this.#op);
+    this.#stack.valuePush(a);
+    this.#stack.bitsPush(a);
+    maskOfFlag(code.op(or, this.#op, ne), a.type);
+  }
+
+  #union(a: Slot, b: Slot): void {
+    const { code } = this.#stack;
+    const open = [a, b].filter((slot) => slot.bits !== DEFINED);
+    for (const slot of open) code.get(slot.bits);
+    if (open.length > 1) code.op(ofType(a.type).or);
+  }
+
+  /** u | -u: the lowest undefined bit and all above. */
+  #left(a: Slot, b: Slot): void {
+    const { code } = this.#stack;
+    const { or, sub } = ofType(a.type);
+    const bits = code.local(bitsType(a.type), 40);
+    this.#union(a, b);
+    zeroPush(code.set(bits), a.type).get(bits).op(sub).get(bits).op(or);
+  }
+
+  /** Undefined where it is in one operand and the other does not decide: 0 for and, 1 for or. */
+  #mask(a: Slot, b: Slot, inverted: boolean): void {
+    const { code } = this.#stack;
+    const { and, or } = ofType(a.type);
+    const both = a.bits !== DEFINED && b.bits !== DEFINED;
+    if (a.bits !== DEFINED) {
+      code.get(a.bits);
+      this.#undecided(b, inverted);
+      if (both) code.get(b.bits).op(or);
+      code.op(and);
+    }
+    if (b.bits !== DEFINED) {
+      code.get(b.bits);
+      this.#undecided(a, inverted);
+      code.op(and);
+    }
+    if (both) code.op(or);
+  }
+
+  /** The bits of a value that leave the other operand's as they are. */
+  #undecided(slot: Slot, inverted: boolean): void {
+    const { code } = this.#stack;
+    this.#stack.valuePush(slot);
+    if (!inverted) return;
+    if (slot.type === I32) code.const(-1);
+    else code.const64(-1n);
+    code.op(ofType(slot.type).xor);
+  }
+
+  #shift(a: Slot, b: Slot): void {
+    const { code } = this.#stack;
+    this.#stack.bitsPush(a);
+    this.#stack.valuePush(b);
+    code.op(this.#op);
+    if (b.bits === DEFINED) return;
+    this.#all(a.type, [b]);
+    code.op(ofType(a.type).or);
+  }
+}
+
+/** From an i32 on the stack to all bits of a type, when it is not 0; else to none. */
+export function maskOfFlag(code: CodeWriter, type: number): void {
+  code.op(op.i32Eqz).const(1).op(op.i32Sub);
+  if (bitsType(type) === I64) code.op(op.i64ExtendI32S);
+}
+
+/** The origin of the answer: of the operand that has undefined bits, of several the first. */
+export function originMerge(stack: ShadowStack, open: readonly Slot[], depth: number): number {
+  const known = open.filter((slot) => slot.origin !== NONE);
+  const [first, ...rest] = known;
+  if (!first) return NONE;
+  const isTheirs = known.every((slot) => slot.origin === first.origin);
+  const { code } = stack;
+  const own = stack.originLocal(depth);
+  if (isTheirs && (first.origin === own || stack.isOfLocal(first.origin))) return first.origin;
+  stack.originPush(rest.at(-1) ?? first);
+  for (const slot of known.slice(0, -1).reverse()) {
+    // select takes its first operand when the flag is not 0.
+    const other = code.local(I32, 41);
+    code.set(other);
+    stack.originPush(slot);
+    code.get(other);
+    stack.flagPush(slot);
+    code.op(op.select);
+  }
+  code.set(own);
+  return own;
+}

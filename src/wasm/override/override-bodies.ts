@@ -1,0 +1,238 @@
+/**
+ * The bodies that allocator functions get: they bring their arguments into the order of a heap's
+ * function and end in it.
+ */
+import { WASI_EINVAL, WASI_ENOMEM } from "../../common/errno.ts";
+import { argument, trapIfNull } from "../allocators/arguments.ts";
+import type { Param, Role } from "../allocators/roles.ts";
+import { I32, op } from "../module/opcodes.ts";
+import { CodeWriter } from "../module/writer.ts";
+
+/** The functions of a heap that bodies end in or call, with how many parameters each has. */
+export const heapFunctions = {
+  malloc: 1,
+  free: 1,
+  calloc: 2,
+  zalloc: 1,
+  realloc: 2,
+  reallocarray: 3,
+  memalign: 2,
+  realloc_aligned_at: 4,
+  malloc_usable_size: 1,
+} as const;
+
+export type HeapFunction = keyof typeof heapFunctions;
+
+/** How a body reaches the heap. */
+export interface HeapTarget {
+  /** Calls a function whose arguments lie on the stack. */
+  call(code: CodeWriter, name: HeapFunction): void;
+  /**
+   * Ends the body in a function: its answer is on the stack, or has been returned. `locals` hold
+   * the arguments, `depth` blocks are open.
+   */
+  end(code: CodeWriter, name: HeapFunction, locals: readonly number[], depth: number): void;
+}
+
+/** Every block is aligned to this; what needs more goes through memalign. */
+const ALIGNMENT = 8;
+/** What lies before an AssemblyScript block: its last word is the runtime's header. */
+const HEADER_BYTES = 16;
+/** Its payloads have 12 bytes modulo 16, so that the next header fits. */
+const PAYLOAD_ROUND = 19;
+const PAYLOAD_REST = 4;
+/** The most bytes that its runtime allows a block. */
+const PAYLOAD_MOST = (1 << 30) - 20;
+
+/** A throwing operator new, which never answers null. */
+export function isThrowing({ name, params }: Role): boolean {
+  return name.startsWith("operator new") && !params.includes("-");
+}
+
+interface Ending {
+  /** The heap's functions that the body calls. */
+  readonly called: ReadonlySet<HeapFunction>;
+  /** The one that it ends in, if it does. */
+  readonly ended: ReadonlySet<HeapFunction>;
+  /** The function of the heap that it is: the same parameters, and nothing else to do. */
+  readonly same: HeapFunction | undefined;
+}
+
+/** What a body of this role needs, found by writing one. */
+export function bodyEnding(role: Role): Ending {
+  const called = new Set<HeapFunction>();
+  const ended = new Set<HeapFunction>();
+  const code = new CodeWriter();
+  let same: HeapFunction | undefined;
+  bodyWrite(code, role, {
+    call: (_, name) => called.add(name),
+    end: (_, name, locals) => {
+      ended.add(name);
+      const isSame = locals.length === role.params.length && locals.every((each, i) => each === i);
+      if (isSame && code.length === 0) same = name;
+    },
+  });
+  return { called, ended, same };
+}
+
+/** Writes the body of a function of this role. */
+export function bodyWrite(code: CodeWriter, role: Role, heap: HeapTarget): void {
+  new BodyWriter(code, role, heap).write();
+}
+
+class BodyWriter {
+  readonly #code: CodeWriter;
+  readonly #role: Role;
+  readonly #heap: HeapTarget;
+
+  constructor(code: CodeWriter, role: Role, heap: HeapTarget) {
+    this.#code = code;
+    this.#role = role;
+    this.#heap = heap;
+  }
+
+  write(): void {
+    const { action, family, params } = this.#role;
+    if (action === "refuse") this.#code.const(0);
+    else if (family === "assemblyscript") this.#assemblyScript();
+    else if (action === "free") this.#end("free", "ptr");
+    else if (action === "usable") this.#end("malloc_usable_size", "ptr");
+    else if (action === "posix") this.#posix();
+    else if (params.includes("align") || params.includes("log2")) this.#aligned();
+    else this.#plain();
+    if (isThrowing(this.#role)) trapIfNull(this.#code);
+  }
+
+  #local(param: Param): number {
+    return this.#role.params.indexOf(param);
+  }
+
+  #end(name: HeapFunction, ...params: readonly Param[]): void {
+    this.#endAt(name, 0, params);
+  }
+
+  #endAt(name: HeapFunction, depth: number, params: readonly Param[]): void {
+    const locals = params.map((param) => this.#local(param));
+    // What must look at the answer cannot end in the call.
+    if (!isThrowing(this.#role)) this.#heap.end(this.#code, name, locals, depth);
+    else {
+      for (const local of locals) this.#code.get(local);
+      this.#heap.call(this.#code, name);
+    }
+  }
+
+  #plain(depth = 0): void {
+    const { action, params } = this.#role;
+    if (action === "alloc") this.#endAt("malloc", depth, ["size"]);
+    else if (action === "zero" && params.includes("count")) {
+      this.#endAt("calloc", depth, ["count", "size"]);
+    } else if (action === "zero") this.#endAt("zalloc", depth, ["size"]);
+    else if (params.includes("count")) this.#endAt("reallocarray", depth, ["ptr", "count", "size"]);
+    else this.#endAt("realloc", depth, ["ptr", "size"]);
+  }
+
+  /**
+   * C's memalign says what it wants; where every call names an alignment, most need none beyond
+   * malloc's.
+   */
+  #aligned(): void {
+    const { action, params } = this.#role;
+    if (action === "alloc" && params[0] === "align") {
+      this.#end("memalign", "align", "size");
+      return;
+    }
+    this.#align();
+    this.#code.const(ALIGNMENT).op(op.i32GtU, op.if, I32);
+    this.#over();
+    this.#code.op(op.else);
+    this.#plain(1);
+    this.#code.end();
+  }
+
+  #align(): void {
+    argument(this.#code, this.#role, "align", 0);
+  }
+
+  /** Leaves a block of more than the usual alignment on the stack. */
+  #over(): void {
+    const code = this.#code;
+    if (this.#role.action === "realloc") {
+      code.get(this.#local("ptr")).get(this.#local("size"));
+      this.#align();
+      code.const(0);
+      this.#heap.call(code, "realloc_aligned_at");
+      return;
+    }
+    this.#align();
+    code.get(this.#local("size"));
+    this.#heap.call(code, "memalign");
+    if (this.#role.action === "zero") this.#zeroFill();
+  }
+
+  #zeroFill(): void {
+    const code = this.#code;
+    const block = code.local(I32, 1);
+    code.tee(block).if().get(block).const(0).get(this.#local("size"));
+    code.memoryFill().end().get(block);
+  }
+
+  /** Answers a code, as POSIX has it, and leaves errno alone. */
+  #posix(): void {
+    const code = this.#code;
+    const [out, align, size] = (["out", "align", "size"] as const).map((p) => this.#local(p)) as [
+      number,
+      number,
+      number,
+    ];
+    const block = code.local(I32, 1);
+    code.get(align).const(4).op(op.i32LtU);
+    code.get(align).get(align).const(1).op(op.i32Sub, op.i32And, op.i32Or);
+    code.op(op.if, I32).const(WASI_EINVAL).op(op.else);
+    code.get(align).get(size);
+    this.#heap.call(code, "memalign");
+    code.tee(block).op(op.if, I32).get(out).get(block).access(op.i32Store).const(0);
+    code.op(op.else).const(WASI_ENOMEM).end().end();
+  }
+
+  /** Its collector reads the payload's size from the word before the block. */
+  #assemblyScript(): void {
+    const code = this.#code;
+    const ptr = this.#local("ptr");
+    if (this.#role.action === "free") {
+      code.get(ptr).const(HEADER_BYTES).op(op.i32Sub).set(ptr);
+      this.#heap.end(code, "free", [ptr], 0);
+      return;
+    }
+    const size = this.#local("size");
+    const payload = code.local(I32, 1);
+    code.get(size).const(PAYLOAD_MOST).op(op.i32GtU).if().op(op.unreachable).end();
+    if (ptr >= 0) code.get(ptr).const(HEADER_BYTES).op(op.i32Sub);
+    code.get(size).const(PAYLOAD_ROUND).op(op.i32Add).const(~15).op(op.i32And);
+    code.const(PAYLOAD_REST).op(op.i32Sub).tee(payload).const(HEADER_BYTES).op(op.i32Add);
+    this.#heap.call(code, ptr >= 0 ? "realloc" : "malloc");
+    if (ptr >= 0) this.#staticMove(ptr, payload);
+    trapIfNull(code);
+    const block = code.local(I32, 3);
+    code
+      .tee(block)
+      .get(payload)
+      .access(op.i32Store, HEADER_BYTES - 4);
+    code.get(block).const(HEADER_BYTES).op(op.i32Add);
+  }
+
+  /** What the compiler has put into the data is no block: it is copied into one. */
+  #staticMove(ptr: number, payload: number): void {
+    const code = this.#code;
+    const [block, old] = [code.local(I32, 3), code.local(I32, 4)];
+    code.tee(block).op(op.i32Eqz).if();
+    code.get(ptr).const(HEADER_BYTES).op(op.i32Sub);
+    this.#heap.call(code, "malloc_usable_size");
+    code.op(op.i32Eqz).if();
+    code.get(payload).const(HEADER_BYTES).op(op.i32Add);
+    this.#heap.call(code, "malloc");
+    code.tee(block).if().get(block).const(HEADER_BYTES).op(op.i32Add).get(ptr);
+    code.get(ptr).const(4).op(op.i32Sub).access(op.i32Load).const(~3).op(op.i32And).tee(old);
+    code.get(payload).get(old).get(payload).op(op.i32LtU, op.select).memoryCopy();
+    code.end().end().end().get(block);
+  }
+}

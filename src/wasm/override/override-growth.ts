@@ -1,0 +1,68 @@
+/**
+ * Where a merged heap gets its pages. Whatever a growth has answered is the heap's, nothing else:
+ * what the program has at its start and what it grows by itself stay the program's.
+ */
+import { I32, op } from "../module/opcodes.ts";
+import type { CodeWriter } from "../module/writer.ts";
+
+/** From bytes to slices of 64 KiB. */
+const SHIFT = 16;
+const PAGE_MASK = 0xffff;
+/** An eighth of the memory at a time: few growths, and little address space more than needed. */
+const SHARE_SHIFT = 3;
+
+/**
+ * The core's env.grow around memory.grow: slices in, `granted << 16 | first` out, 0 when there are
+ * none.
+ */
+export function growMemory(code: CodeWriter): void {
+  const [want, first] = [code.local(I32, 1), code.local(I32, 2)];
+  code.op(op.memorySize, 0).const(SHARE_SHIFT).op(op.i32ShrU).tee(want).get(0).get(want).get(0);
+  code.op(op.i32GtU, op.select).tee(want).op(op.memoryGrow, 0).tee(first);
+  code.const(-1).op(op.i32Eq).if();
+  code.get(0).tee(want).op(op.memoryGrow, 0).tee(first).const(-1).op(op.i32Eq);
+  code.if().const(0).op(op.return).end().end();
+  code.get(want).const(SHIFT).op(op.i32Shl).get(first).op(op.i32Or);
+}
+
+/**
+ * The same around the program's own sbrk, for programs in which others know it too: emscripten's
+ * hands out what lies below the end of the memory, whoever has grown it, and asks JavaScript for
+ * more, which must learn of it. More than is needed is taken only if the memory has it already:
+ * some builds abort when they may not grow.
+ */
+export function growSbrk(sbrk: number): (code: CodeWriter) => void {
+  return (code) => {
+    const [want, at, pad] = [code.local(I32, 1), code.local(I32, 2), code.local(I32, 3)];
+    code.const(0).call(sbrk).tee(at).const(-1).op(op.i32Eq).if().const(0).op(op.return).end();
+    code.const(0).get(at).op(op.i32Sub).const(PAGE_MASK).op(op.i32And).set(pad);
+    code
+      .get(at)
+      .const(SHIFT + SHARE_SHIFT)
+      .op(op.i32ShrU)
+      .tee(want)
+      .get(0)
+      .op(op.i32GtU);
+    code.get(at).get(pad).op(op.i32Add).const(SHIFT).op(op.i32ShrU).get(want).op(op.i32Add);
+    code.op(op.memorySize, 0, op.i32LeU, op.i32And, op.i32Eqz).if().get(0).set(want).end();
+    code.get(pad).get(want).const(SHIFT).op(op.i32Shl, op.i32Add).tee(pad).call(sbrk).tee(at);
+    code.const(-1).op(op.i32Eq).if().const(0).op(op.return).end();
+    // From here on: `pad` is the first slice and `want` how many there are.
+    code.get(at).get(pad).op(op.i32Add).const(SHIFT).op(op.i32ShrU);
+    code.get(at).const(PAGE_MASK).op(op.i32Add).const(SHIFT).op(op.i32ShrU).tee(pad);
+    code.op(op.i32Sub).tee(want).const(0).op(op.i32GtS).op(op.if, I32);
+    code.get(want).const(SHIFT).op(op.i32Shl).get(pad).op(op.i32Or);
+    code.op(op.else).const(0).end();
+  };
+}
+
+/** Makes the heap in the first pages that it is given; answers whether it could. */
+export function beginWrite(grow: number, heapInit: number, top: number) {
+  return (code: CodeWriter): void => {
+    const answer = code.local(I32, 1);
+    code.const(1).call(grow).tee(answer).op(op.i32Eqz).if().const(0).op(op.return).end();
+    code.get(answer).const(PAGE_MASK).op(op.i32And).get(answer).const(SHIFT).op(op.i32ShrU);
+    code.op(op.i32Add).with(op.globalSet, top);
+    code.get(answer).const(SHIFT).op(op.i32Shl).const(1).call(heapInit).const(1);
+  };
+}

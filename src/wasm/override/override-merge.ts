@@ -1,0 +1,165 @@
+/** The merged form: the heap's functions become a part of the module, which stands alone. */
+import { WASI_ENOMEM } from "../../common/errno.ts";
+import { coreWasm } from "../../core/embed/core-wasm.js";
+import type { Role } from "../allocators/roles.ts";
+import type { ModuleEditor } from "../module/editor.ts";
+import type { Module } from "../module/module.ts";
+import { I32, op } from "../module/opcodes.ts";
+import { readModule } from "../module/reader.ts";
+import type { CodeWriter } from "../module/writer.ts";
+import { Merge } from "./merge.ts";
+import {
+  bodyEnding,
+  bodyWrite,
+  type HeapFunction,
+  type HeapTarget,
+  isThrowing,
+} from "./override-bodies.ts";
+import { beginWrite, growMemory, growSbrk } from "./override-growth.ts";
+import type { Plan, Planned } from "./override-plan.ts";
+
+/** The core's names of the functions that bodies use. */
+const coreNames: Readonly<Record<HeapFunction, string>> = {
+  malloc: "malloc",
+  free: "free",
+  calloc: "calloc",
+  zalloc: "zalloc",
+  realloc: "realloc",
+  reallocarray: "reallocarray",
+  memalign: "memalign",
+  realloc_aligned_at: "reallocAlignedAt",
+  malloc_usable_size: "usableSize",
+};
+
+/** Called most, so they are put into every body that ends in them: a call less. */
+const HOT: readonly HeapFunction[] = ["malloc", "free"];
+
+export function mergeInto(editor: ModuleEditor, plan: Plan): void {
+  new Merger(editor, plan).write();
+}
+
+class Merger {
+  readonly #editor: ModuleEditor;
+  readonly #merge: Merge;
+  readonly #replaced: readonly Planned[];
+  /** Which of the module's functions is the core's: the one that is called most. */
+  readonly #homes = new Map<HeapFunction, Planned>();
+  readonly #callees = new Map<HeapFunction, number>();
+  /** Answers whether there is a heap; makes it when there is none. */
+  readonly #begin: number;
+  /** Whether the heap begins with the first call instead of the module's start. */
+  readonly #late: boolean;
+
+  constructor(editor: ModuleEditor, plan: Plan) {
+    this.#editor = editor;
+    this.#replaced = plan.functions.filter((each) => each.fate === "replaced");
+    this.#late = plan.sbrk !== undefined;
+    const grow = plan.sbrk ? growSbrk(editor.functionIndex(plan.sbrk.index)) : growMemory;
+    const failed = plan.errno === undefined ? undefined : errnoSet(plan.errno);
+    this.#merge = new Merge({ editor, core: coreRead(), grow, failed });
+    this.#homesFind(editor.module);
+    const heapInit = this.#merge.index("heapInit");
+    this.#begin = editor.addFunction(
+      "terrane.begin",
+      [],
+      [I32],
+      beginWrite(this.#merge.grow, heapInit, this.#merge.top),
+    );
+  }
+
+  /** Bodies are written last, so all that they call is put in before. */
+  write(): void {
+    for (const { role } of this.#replaced) this.#calleesAdd(role);
+    for (const planned of this.#replaced) {
+      this.#editor.replaceFunction(planned.index, (code) => this.#body(code, planned));
+    }
+    if (!this.#late) this.#startAdd();
+  }
+
+  #homesFind(module: Module): void {
+    const counts = callCounts(module);
+    const byCalls = [...this.#replaced].sort((a, b) => {
+      return (counts[b.index] as number) - (counts[a.index] as number);
+    });
+    for (const planned of byCalls) {
+      const name = bodyEnding(planned.role).same;
+      if (name === undefined || this.#homes.has(name)) continue;
+      this.#homes.set(name, planned);
+      this.#merge.homeSet(coreNames[name], this.#editor.functionIndex(planned.index));
+    }
+  }
+
+  #calleesAdd(role: Role): void {
+    const { called, ended } = bodyEnding(role);
+    for (const name of [...called, ...ended]) {
+      if (this.#homes.has(name) || (HOT.includes(name) && !called.has(name))) {
+        this.#merge.inlinePrepare(coreNames[name]);
+      }
+      const isInlined = HOT.includes(name) && !called.has(name);
+      if (!isInlined) this.#callees.set(name, this.#merge.index(coreNames[name]));
+    }
+  }
+
+  #body(code: CodeWriter, planned: Planned): void {
+    const call = (_: CodeWriter, name: HeapFunction) => {
+      code.call(this.#callees.get(name) as number);
+    };
+    const end: HeapTarget["end"] = (_, name, locals, depth) => {
+      if (HOT.includes(name) || this.#homes.get(name) === planned) {
+        this.#merge.inline(code, coreNames[name], locals, depth);
+        return;
+      }
+      for (const local of locals) code.get(local);
+      call(code, name);
+    };
+    if (this.#late) this.#beginCheck(code, planned.role);
+    bodyWrite(code, planned.role, { call, end });
+  }
+
+  /**
+   * The program's sbrk may not work before its own start, so the heap begins when it is needed. A
+   * block that is freed before then is none of ours.
+   */
+  #beginCheck(code: CodeWriter, role: Role): void {
+    if (role.action === "refuse") return;
+    code.with(op.globalGet, this.#merge.top).op(op.i32Eqz).if();
+    if (role.action === "free") code.op(op.return);
+    else {
+      code.call(this.#begin).op(op.i32Eqz).if();
+      if (isThrowing(role) || role.family === "assemblyscript") code.op(op.unreachable);
+      else code.const(role.action === "posix" ? WASI_ENOMEM : 0).op(op.return);
+      code.end();
+    }
+    code.end();
+  }
+
+  /** Before the module's own start, which may allocate. Without memory there is no way to go on. */
+  #startAdd(): void {
+    const { start } = this.#editor.module;
+    const begin = this.#editor.addFunction("terrane.start", [], [], (code) => {
+      code.call(this.#begin).op(op.i32Eqz).if().op(op.unreachable).end();
+      if (start !== undefined) code.call(this.#editor.functionIndex(start));
+    });
+    this.#editor.startSet(begin);
+  }
+}
+
+/** C's programs look there for the reason. */
+function errnoSet(address: number) {
+  return (code: CodeWriter): void => {
+    code.const(address).const(WASI_ENOMEM).access(op.i32Store);
+  };
+}
+
+function coreRead(): Module {
+  return readModule(Uint8Array.from(atob(coreWasm), (c) => c.charCodeAt(0)));
+}
+
+/** In how many places each function is called. */
+function callCounts(module: Module): Uint32Array {
+  const counts = new Uint32Array(module.functions.length);
+  for (const callees of module.code.calls) {
+    for (const callee of callees) (counts[callee] as number) += 1;
+  }
+  return counts;
+}

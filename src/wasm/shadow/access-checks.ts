@@ -1,0 +1,331 @@
+/**
+ * The code that is put into a checked program: a look at the shadow before every access, inline;
+ * and the functions for the case that this look was not enough.
+ */
+import type { CodeReader } from "../module/code.ts";
+import type { CodeHook } from "../module/codesection.ts";
+import type { ModuleEditor } from "../module/editor.ts";
+import type { Module } from "../module/module.ts";
+import { type Access, accessOf, I32, op } from "../module/opcodes.ts";
+import { VECTOR_SCAN, WORD_SCAN } from "../module/scan.ts";
+import type { CodeWriter } from "../module/writer.ts";
+import { GRANULE_SHIFT, type Layout, OPEN } from "./layout.ts";
+import { Facts } from "./redundant-checks.ts";
+
+/** What a report is told of an access, in one number: its size and these bits. */
+export const INFO_SIZE = 31;
+export const INFO_WRITE = 32;
+/** The access looks for the end of a string and may read beyond it, in its own granule. */
+const INFO_SCAN = 64;
+/** The access is a memory.copy, memory.fill or memory.init. */
+const INFO_RANGE = 128;
+
+const OPEN_TWICE = OPEN * 0x101;
+const OPEN_GRANULES = BigInt(OPEN) * 0x0101010101010101n;
+/** Granules that the range check looks at in one load. */
+const STRIDE = 64;
+/** How far a calling context shifts for each call: 8 calls fit, older ones fall out. */
+const CONTEXT_SHIFT = 4;
+
+/** Indices in the new module of what the checks need. */
+interface CheckFunctions {
+  /** (address, info): a closer look at one access. */
+  readonly slow: number;
+  /** (address, length, info): a look at a range. */
+  readonly range: number;
+  /** (pages) → pages before: memory.grow inside of the window. */
+  readonly grow: number;
+  /** Global: the program's pages. */
+  readonly window: number;
+  /** Global: a hash of the latest calls. */
+  readonly context: number;
+}
+
+/** Adds the functions and globals that the checks need. `report` takes (address, info, length). */
+export function checkFunctionsAdd(
+  editor: ModuleEditor,
+  layout: Layout,
+  report: number,
+): CheckFunctions {
+  const window = editor.addGlobal(I32, true, layout.initialPages);
+  const context = editor.addGlobal(I32, true, 0);
+  const range = editor.addFunction("terrane range check", [I32, I32, I32], [], (code) =>
+    rangeEmit(code, layout, report),
+  );
+  const slow = editor.addFunction("terrane check", [I32, I32], [], (code) =>
+    slowEmit(code, layout, report, range),
+  );
+  const grow = editor.addFunction("terrane memory.grow", [I32], [I32], (code) =>
+    growEmit(code, layout, window),
+  );
+  return { slow, range, grow, window, context };
+}
+
+/** Leaves the shadow byte of the address on the stack. */
+function shadowLoad(code: CodeWriter, layout: Layout): CodeWriter {
+  return code.const(GRANULE_SHIFT).op(op.i32ShrU).access(op.i32Load8U, layout.shadowStart);
+}
+
+/**
+ * Good if the last byte is open, and the granule before, when the access begins there. A scan for
+ * the end of a string counts by its first byte only, if it is aligned.
+ */
+function slowEmit(code: CodeWriter, layout: Layout, report: number, range: number): void {
+  const [address, info] = [0, 1];
+  const [size, last, shadow] = [code.local(I32, 0), code.local(I32, 1), code.local(I32, 2)];
+  code.get(info).const(INFO_SIZE).op(op.i32And).set(size);
+  code.get(info).const(INFO_SCAN).op(op.i32And).op(op.i32Eqz);
+  code.get(size).const(1).op(op.i32Sub).get(address).op(op.i32And).const(0).op(op.i32Ne);
+  code.op(op.i32Or).op(op.if, I32);
+  code.get(size).const(16).op(op.i32Eq).if();
+  code.get(address).get(size).get(info).call(range).op(op.return).end();
+  code.get(address).get(size).op(op.i32Add).const(1).op(op.i32Sub);
+  code.op(op.else).get(address).end().set(last);
+  shadowLoad(code.get(last), layout).tee(shadow).const(OPEN).op(op.i32LeU);
+  code.get(last).const(7).op(op.i32And).get(shadow).op(op.i32LtU).op(op.i32And);
+  shadowLoad(code.get(address), layout).const(OPEN).op(op.i32Eq);
+  code.get(address).get(last).op(op.i32Xor).const(8).op(op.i32LtU).op(op.i32Or).op(op.i32And);
+  code.op(op.i32Eqz).if();
+  code.get(address).get(info).get(size).call(report).end();
+}
+
+/** Walks a range, 64 bytes at a time where it can; reports the first byte that is not open. */
+function rangeEmit(code: CodeWriter, layout: Layout, report: number): void {
+  const [address, length, info] = [0, 1, 2];
+  const [at, end, shadow] = [code.local(I32, 0), code.local(I32, 1), code.local(I32, 2)];
+  const limit = code.local(I32, 3);
+  code.get(address).tee(at).get(length).op(op.i32Add).set(end);
+  // What wraps around or is empty is the engine's affair: it traps, or nothing happens.
+  code.get(end).get(address).op(op.i32LeU).if().op(op.return).end();
+  code.loop();
+  code.block();
+  code
+    .get(at)
+    .const(STRIDE - 1)
+    .op(op.i32And)
+    .brIf(0);
+  code.get(end).get(at).op(op.i32Sub).const(STRIDE).op(op.i32LtU).brIf(0);
+  code.get(at).const(GRANULE_SHIFT).op(op.i32ShrU).access(op.i64Load, layout.shadowStart);
+  code.const64(OPEN_GRANULES).op(op.i64Eq).op(op.i32Eqz).brIf(0);
+  code.get(at).const(STRIDE).op(op.i32Add).tee(at).get(end).op(op.i32GeU).if().op(op.return).end();
+  code.br(1);
+  code.end();
+  code.get(at).const(7).op(op.i32Or).const(1).op(op.i32Add).tee(limit);
+  // select keeps its first operand when the condition holds.
+  code.get(end).get(limit).get(end).op(op.i32LtU).op(op.select).set(limit);
+  shadowLoad(code.get(at), layout).tee(shadow).const(OPEN).op(op.i32LeU);
+  code.get(limit).const(1).op(op.i32Sub).const(7).op(op.i32And).get(shadow).op(op.i32LtU);
+  code.op(op.i32And).op(op.i32Eqz).if();
+  code.get(at).const(-8).op(op.i32And).get(shadow).op(op.i32Add);
+  code.get(at).get(shadow).const(OPEN).op(op.i32LtU).op(op.select).set(limit);
+  code.get(limit).get(at).get(limit).get(at).op(op.i32GtU).op(op.select);
+  code.get(info).get(length).call(report).op(op.return).end();
+  code.get(limit).tee(at).get(end).op(op.i32LtU).brIf(0);
+  code.end();
+}
+
+/** Opens new pages of the window, or answers -1 at its end. */
+function growEmit(code: CodeWriter, layout: Layout, window: number): void {
+  const pages = 0;
+  const before = code.local(I32);
+  code.get(pages).const(layout.maximumPages).with(op.globalGet, window).tee(before);
+  code.op(op.i32Sub, op.i32GtU).if().const(-1).op(op.return).end();
+  code
+    .get(before)
+    .const(16 - GRANULE_SHIFT)
+    .op(op.i32Shl)
+    .const(layout.shadowStart)
+    .op(op.i32Add);
+  code
+    .const(OPEN)
+    .get(pages)
+    .const(16 - GRANULE_SHIFT)
+    .op(op.i32Shl)
+    .memoryFill();
+  code.get(before).get(pages).op(op.i32Add).with(op.globalSet, window).get(before);
+}
+
+const wanted = new Uint8Array(256);
+wanted.fill(1, 0x28, 0x41);
+for (const code of [op.call, op.callIndirect, op.returnCall, op.returnCallIndirect]) {
+  wanted[code] = 1;
+}
+for (const code of [op.callRef, op.returnCallRef, 0xfc, 0xfd, 0xfe]) wanted[code] = 1;
+
+interface CheckSetting {
+  readonly module: Module;
+  readonly layout: Layout;
+  readonly functions: CheckFunctions;
+  /** Whether calling a function can lead to an allocation; index 0 upward. */
+  readonly leads: Uint8Array;
+  /** Whether an indirect call can. */
+  readonly indirectLeads: boolean;
+  /** Functions that are left without checks. */
+  readonly exempt: ReadonlySet<number>;
+  /** Whether code outside of the allocator looks at headers: see headerPeeks. */
+  readonly peeks: boolean;
+}
+
+/** The hook that puts checks and calling contexts into code. */
+export class CheckHook implements CodeHook {
+  readonly wanted: Uint8Array = wanted;
+  readonly #setting: CheckSetting;
+  readonly #facts = new Facts();
+  #index = 0;
+  #site = 0;
+  #scan = 0;
+  /** Accesses that have got a check. */
+  checks = 0;
+
+  constructor(setting: CheckSetting) {
+    this.#setting = setting;
+  }
+
+  begin(code: CodeWriter, old: number): boolean {
+    const { module, exempt, leads, functions } = this.#setting;
+    if (exempt.has(old)) return false;
+    this.#index = old;
+    this.#scan = module.code.flags[old - module.importedFunctions] as number;
+    this.#facts.reset();
+    if (leads[old]) code.with(op.globalGet, functions.context).set(code.local(I32, 9));
+    return true;
+  }
+
+  instruction(code: CodeWriter, at: CodeReader): boolean {
+    const access = accessOf(at.op);
+    if (access) return this.#access(code, at, access);
+    switch (at.op) {
+      case op.call:
+      case op.returnCall:
+        if (this.#setting.leads[at.index]) this.#contextPass(code);
+        return false;
+      case op.callIndirect:
+      case op.returnCallIndirect:
+      case op.callRef:
+      case op.returnCallRef:
+        if (this.#setting.indirectLeads) this.#contextPass(code);
+        return false;
+      default:
+        return this.#memory(code, at.op);
+    }
+  }
+
+  follow(at: CodeReader): void {
+    this.#facts.follow(at);
+  }
+
+  /** The callee's context: the caller's, moved, with the place of the call mixed in. */
+  #contextPass(code: CodeWriter): void {
+    if (!this.#setting.leads[this.#index]) return;
+    this.#site = (this.#site + 0x9e3779b1) | 0;
+    const mixed = Math.imul(this.#site ^ (this.#site >>> 15), 0x2c1b3c6d);
+    code.get(code.local(I32, 9)).const(CONTEXT_SHIFT).op(op.i32Shl);
+    code.const(mixed ^ (mixed >>> 13)).op(op.i32Xor);
+    code.with(op.globalSet, this.#setting.functions.context);
+  }
+
+  #memory(code: CodeWriter, what: number): boolean {
+    const { functions } = this.#setting;
+    if (what === op.memorySize) code.with(op.globalGet, functions.window);
+    else if (what === op.memoryGrow) code.call(functions.grow);
+    else if (what === op.memoryFill) this.#range(code, () => code.memoryFill());
+    else if (what === op.memoryCopy) this.#range(code, () => code.memoryCopy(), true);
+    else if (what === op.memoryInit) {
+      this.#range(code, () => undefined);
+      return false;
+    } else return false;
+    return true;
+  }
+
+  #range(code: CodeWriter, write: () => void, reads = false): void {
+    const [length, source, target] = [code.local(I32, 0), code.local(I32, 1), code.local(I32, 2)];
+    const { range } = this.#setting.functions;
+    this.checks++;
+    code.set(length).set(source).tee(target);
+    code
+      .get(length)
+      .const(INFO_RANGE | INFO_WRITE)
+      .call(range);
+    if (reads) code.get(source).get(length).const(INFO_RANGE).call(range);
+    code.get(target).get(source).get(length);
+    write();
+  }
+
+  #access(code: CodeWriter, at: CodeReader, access: Access): boolean {
+    const { operands, size } = access;
+    if (this.#setting.peeks && headerPeeks(this.#setting.module.bytes, at)) return false;
+    // Scans are looked at by their first byte only, so they prove nothing for others.
+    const scans = (this.#scan & (WORD_SCAN | VECTOR_SCAN)) !== 0;
+    if (!scans && this.#facts.isChecked(at, operands.length, size)) return false;
+    this.checks++;
+    for (let i = operands.length - 1; i >= 0; i--) {
+      code.set(code.local(operands[i] as number, 2 + i));
+    }
+    const address = code.local(I32, 0);
+    code.tee(address);
+    let effective = address;
+    if (at.offset !== 0) {
+      effective = code.local(I32, 1);
+      code.const(at.offset).op(op.i32Add).tee(effective);
+    }
+    this.#look(code, effective, size, at.align);
+    code.if().get(effective).const(this.#info(access)).call(this.#setting.functions.slow).end();
+    code.get(address);
+    for (let i = 0; i < operands.length; i++) code.get(code.local(operands[i] as number, 2 + i));
+    return false;
+  }
+
+  /** From the address on the stack to: does this need a closer look? */
+  #look(code: CodeWriter, address: number, size: number, align: number): void {
+    const { layout } = this.#setting;
+    const aligned = 2 ** align >= Math.min(size, 8);
+    if (size === 16) {
+      code.const(GRANULE_SHIFT).op(op.i32ShrU).access(op.i32Load16U, layout.shadowStart);
+      code.const(OPEN_TWICE).op(op.i32Ne);
+      if (!aligned) {
+        shadowLoad(code.get(address).const(15).op(op.i32Add), layout);
+        code.const(OPEN).op(op.i32Ne).op(op.i32Or);
+      }
+      return;
+    }
+    shadowLoad(code, layout);
+    if (!aligned) {
+      shadowLoad(
+        code
+          .get(address)
+          .const(size - 1)
+          .op(op.i32Add),
+        layout,
+      ).op(op.i32And);
+    }
+    code.const(OPEN).op(op.i32Ne);
+  }
+
+  #info(access: Access): number {
+    if (access.write) return access.size | INFO_WRITE;
+    const scan = access.size === 16 ? VECTOR_SCAN : WORD_SCAN;
+    const scans = access.size >= 4 && (this.#scan & scan) !== 0;
+    return access.size | (scans ? INFO_SCAN : 0);
+  }
+}
+
+/** i32.const 4, i32.sub or i32.const -4, i32.add; and i32.const 3, i32.and. */
+const STEP_BACK: readonly number[] = [0x41_04_6b, 0x41_7c_6a];
+const LOW_BITS = 0x41_03_71;
+
+/**
+ * Rust's dlmalloc asks two bits of a block's header whether the system has zeroed it. Optimisers
+ * put that read into whoever wants zeroed memory, outside of the functions that were replaced.
+ */
+function headerPeeks(bytes: Uint8Array, at: CodeReader): boolean {
+  if ((at.op !== op.i32Load8U && at.op !== op.i32Load) || at.offset !== 0) return false;
+  return (
+    STEP_BACK.includes(threeBytes(bytes, at.start - 3)) && threeBytes(bytes, at.at) === LOW_BITS
+  );
+}
+
+function threeBytes(bytes: Uint8Array, at: number): number {
+  return (
+    ((bytes[at] as number) << 16) | ((bytes[at + 1] as number) << 8) | (bytes[at + 2] as number)
+  );
+}

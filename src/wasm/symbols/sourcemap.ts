@@ -1,0 +1,79 @@
+/**
+ * Source maps of modules: AssemblyScript and emscripten write them. Columns are offsets in the
+ * file.
+ */
+import { ByteReader } from "../module/bytes.ts";
+import { type Module, SECTION, sectionFind } from "../module/module.ts";
+import type { Position } from "./dwarf-lines.ts";
+
+const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/** Where a module says that its source map is; undefined when it says nothing. */
+export function sourceMapUrl(module: Module): string | undefined {
+  const section = sectionFind(module, SECTION.custom, "sourceMappingURL");
+  if (!section) return undefined;
+  try {
+    return new ByteReader(module.bytes, section.start, section.end, "sourceMappingURL").name();
+  } catch {
+    return undefined;
+  }
+}
+
+export class SourceMap {
+  readonly #sources: readonly string[];
+  readonly #offsets: number[] = [];
+  /** Source, line, column of each offset, from 0. */
+  readonly #places: number[] = [];
+
+  /** @throws SyntaxError when the text is no source map of version 3. */
+  constructor(text: string) {
+    const map = JSON.parse(text) as { version?: number; sources?: string[]; mappings?: string };
+    if (map.version !== 3 || !Array.isArray(map.sources) || typeof map.mappings !== "string") {
+      throw new SyntaxError("not a source map of version 3");
+    }
+    this.#sources = map.sources;
+    this.#read(map.mappings);
+  }
+
+  /** @param offset in the module's file. */
+  find(offset: number): Position | undefined {
+    let [low, high] = [0, this.#offsets.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#offsets[middle] as number) <= offset) low = middle + 1;
+      else high = middle;
+    }
+    if (low === 0) return undefined;
+    const [source, line, column] = this.#places.slice((low - 1) * 3, low * 3);
+    const file = this.#sources[source as number];
+    if (file === undefined) return undefined;
+    return { file, line: (line as number) + 1, column: (column as number) + 1 };
+  }
+
+  /** A module has one line, so there is no need to look at semicolons. */
+  #read(mappings: string): void {
+    const state = [0, 0, 0, 0];
+    for (const segment of mappings.split(",")) {
+      const values = vlqRead(segment);
+      for (let i = 0; i < 4; i++) (state[i] as number) += values[i] ?? 0;
+      if (values.length < 4) continue;
+      this.#offsets.push(state[0] as number);
+      this.#places.push(state[1] as number, state[2] as number, state[3] as number);
+    }
+  }
+}
+
+function vlqRead(text: string): number[] {
+  const values: number[] = [];
+  let [value, scale] = [0, 1];
+  for (const character of text) {
+    const digit = DIGITS.indexOf(character);
+    if (digit < 0) continue;
+    value += (digit & 31) * scale;
+    scale *= 32;
+    if (digit & 32) continue;
+    values.push(value % 2 === 1 ? -(value - 1) / 2 : value / 2);
+    [value, scale] = [0, 1];
+  }
+  return values;
+}

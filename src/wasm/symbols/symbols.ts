@@ -1,0 +1,134 @@
+/** From offsets in a module to functions, files and lines. */
+
+import { KIND, type Module, SECTION, sectionFind } from "../module/module.ts";
+import { functionNames } from "../module/names.ts";
+import { DwarfError, debugSections } from "./dwarf.ts";
+import { DebugInfo, type Inlined } from "./dwarf-info.ts";
+import { LineTables, type Position } from "./dwarf-lines.ts";
+import type { Frame } from "./frame.ts";
+import { SourceMap } from "./sourcemap.ts";
+
+/** Resolves places of a module. Debug information is read when the first place is asked for. */
+export class Symbols {
+  readonly #module: Module;
+  readonly #names: ReadonlyMap<number, string>;
+  readonly #codeStart: number;
+  readonly #sourceMap: SourceMap | undefined;
+  #lines: LineTables | undefined;
+  #info: DebugInfo | undefined;
+  #read = false;
+
+  /** @param sourceMap text of the module's source map, if it has one. */
+  constructor(module: Module, sourceMap?: string) {
+    this.#module = module;
+    this.#names = namesOf(module);
+    this.#codeStart = sectionFind(module, SECTION.code)?.start ?? 0;
+    this.#sourceMap = sourceMap === undefined ? undefined : new SourceMap(sourceMap);
+  }
+
+  /** The name of a function, readable. */
+  name(index: number): string {
+    const name = this.#names.get(index);
+    return name === undefined ? `function ${index}` : rustDemangle(name);
+  }
+
+  /** The calls at an offset of the file, inlined ones first. */
+  frames(index: number, offset: number): Frame[] {
+    this.#debugRead();
+    const address = offset - this.#codeStart;
+    const position = this.#lines?.find(address) ?? this.#sourceMap?.find(offset);
+    const scope = undamaged(() => this.#info?.find(address));
+    const outer = this.#outerName(index, scope?.name);
+    if (!scope) return [frameOf(outer, position)];
+    const frames: Frame[] = [];
+    let place = position;
+    for (const inlined of scope.inlined) {
+      frames.push(frameOf(inlined.name ?? "inlined function", place));
+      place = this.#callSite(inlined);
+    }
+    frames.push(frameOf(outer, place));
+    return frames;
+  }
+
+  /** The name section knows namespaces and parameters; only of plain names DWARF's is better. */
+  #outerName(index: number, debugName: string | undefined): string {
+    const name = this.name(index);
+    return debugName === undefined || /[(:]/.test(name) ? name : debugName;
+  }
+
+  #callSite(inlined: Inlined): Position | undefined {
+    const file = this.#lines?.files(inlined.lines)[inlined.callFile];
+    if (file === undefined) return undefined;
+    return { file, line: inlined.callLine, column: inlined.callColumn };
+  }
+
+  /** Damaged debug information is no reason to give up: the functions' names remain. */
+  #debugRead(): void {
+    if (this.#read) return;
+    this.#read = true;
+    const sections = debugSections(this.#module);
+    const code = sectionFind(this.#module, SECTION.code);
+    const codeBytes = code ? code.end - code.start : 0;
+    this.#lines = undamaged(() => new LineTables(sections, codeBytes));
+    this.#info = undamaged(() => new DebugInfo(sections));
+  }
+}
+
+function undamaged<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof DwarfError) return undefined;
+    throw error;
+  }
+}
+
+/** Names of the name section; exports tell the names of functions that have none there. */
+function namesOf(module: Module): Map<number, string> {
+  const names = new Map<number, string>();
+  for (const { kind, index, name } of module.exports) {
+    if (kind === KIND.function) names.set(index, name);
+  }
+  for (const [index, name] of functionNames(module)) names.set(index, name);
+  return names;
+}
+
+function frameOf(name: string, position: Position | undefined): Frame {
+  return { function: name, ...position };
+}
+
+const RUST_LEGACY = /^_ZN(.*)17h[0-9a-f]{16}E/;
+const RUST_SIGNS: Readonly<Record<string, string>> = {
+  SP: "@",
+  BP: "*",
+  RF: "&",
+  LT: "<",
+  GT: ">",
+  LP: "(",
+  RP: ")",
+  C: ",",
+};
+
+/** Makes Rust's legacy symbols readable; other names stay as they are. */
+export function rustDemangle(name: string): string {
+  let rest = RUST_LEGACY.exec(name)?.[1];
+  if (rest === undefined) return name;
+  const parts: string[] = [];
+  while (rest !== "") {
+    const length = /^\d+/.exec(rest)?.[0];
+    if (length === undefined) return name;
+    const end = length.length + Number(length);
+    parts.push(rest.slice(length.length, end));
+    rest = rest.slice(end);
+  }
+  const plain = (part: string) =>
+    part
+      .replace(/^_\$/, "$")
+      .replace(/\$(\w+)\$/g, (all, sign: string) => {
+        if (/^u[0-9a-f]+$/.test(sign))
+          return String.fromCharCode(Number.parseInt(sign.slice(1), 16));
+        return RUST_SIGNS[sign] ?? all;
+      })
+      .replaceAll("..", "::");
+  return parts.map(plain).join("::");
+}

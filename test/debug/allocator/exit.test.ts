@@ -1,0 +1,113 @@
+/** What is told at the end of a process, and where. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { modules } from "../../support/checkout.js";
+
+/** Runs a program; the names of the package are there. */
+function run(program: string, args: string[] = [], env: Record<string, string> = {}) {
+  const source = `
+    import { createHeap } from "${modules}heap/index.js";
+    import { debug } from "${modules}debug/index.js";
+    ${program}`;
+  return spawnSync(process.execPath, [...args, "--input-type=module", "-e", source], {
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+  });
+}
+
+const forget = "function forget(door) { door.malloc(100); }\n";
+/** Line of `forget` in the program: two imports stand above, and the first line is empty. */
+const forgotten =
+  "leak: 1 block of 100 bytes never freed\n" +
+  "  1 block of 100 bytes (0x20010) allocated:\n" +
+  "    at forget (ADDRESS:4:34)\n";
+
+function address(text: string): string {
+  return text.replace(/at forget \(.*\[eval1\]:/g, "at forget (ADDRESS:");
+}
+
+test("a leak is told at exit, on stderr, and the exit code stays", () => {
+  const { stdout, stderr, status } = run(
+    `${forget}forget(debug(createHeap(), { stackTraceFrames: 1 }));`,
+  );
+  assert.equal(address(stderr), forgotten);
+  assert.deepEqual([stdout, status], ["", 0]);
+});
+
+test("also by process.exit, after an uncaught error, and for every allocator", () => {
+  const program = `${forget}
+    for (let i = 0; i < 2; i++) forget(debug(createHeap(), { stackTraceFrames: 1 }));`;
+  assert.equal(address(run(`${program} process.exit(3);`).stderr), forgotten + forgotten);
+  assert.ok(address(run(`${program} throw new Error();`).stderr).includes(forgotten + forgotten));
+});
+
+test("what would be thrown is printed at exit, and a function is called", () => {
+  const options = (onReport: string) => `{ stackTraceFrames: 1, onReport: ${onReport} }`;
+  const program = (onReport: string) =>
+    `${forget}forget(debug(createHeap(), ${options(onReport)}));`;
+  assert.equal(address(run(program('"throw"')).stderr), forgotten);
+  const called = run(program("(report) => console.log(report.code)"));
+  assert.deepEqual([called.stdout, called.stderr], ["ERR_LEAK\n", ""]);
+});
+
+test("damage is told at exit too; nothing is told after deinit, without leaks, or unwanted", () => {
+  const damage = "const d = debug(createHeap()); const p = d.malloc(1); d.u8[p + 1] = 1;";
+  assert.match(run(damage).stderr, /^write past the end of .*\n[\s\S]*\nleak: 1 block of 1 byte/);
+  const quiet = [
+    "debug(createHeap());",
+    "const d = debug(createHeap()); d.free(d.malloc(1));",
+    "const d = debug(createHeap(), { reportAtExit: false }); d.malloc(1);",
+    "const d = debug(createHeap(), { onReport: () => {} }); d.malloc(1); d.deinit();",
+    "{ using d = debug(createHeap()); d.free(d.malloc(1)); }".replace("using d", "const d"),
+  ];
+  for (const program of quiet) assert.equal(run(program).stderr, "");
+});
+
+test("a forgotten handle is told once the collector has taken it", () => {
+  const { stderr } = run(
+    `function forget(door) { door.allocArray(Float64Array, 10); }
+    function keep(door) { return door.allocString("kept"); }
+    const door = debug(createHeap(), { stackTraceFrames: 1, reportAtExit: false });
+    const kept = keep(door);
+    forget(door);
+    door.allocArray(Uint8Array, 5).free();
+    door.view(Uint8Array, door.malloc(5), 5);
+    for (let i = 0; i < 5; i++) { gc(); await new Promise((done) => setTimeout(done, 5)); }
+    console.log(kept.length);`,
+    ["--expose-gc"],
+  );
+  assert.equal(
+    address(stderr),
+    "forgotten handle: the block of 80 bytes at 0x24010 is still allocated, " +
+      "but what held it was collected\n  allocated:\n    at forget (ADDRESS:4:34)\n",
+  );
+});
+
+test("an allocator is held until deinit, and then goes with its heap", () => {
+  const program = (end: string) =>
+    `const refs = [];
+    function use() {
+      const heap = createHeap();
+      refs.push(new WeakRef(heap));
+      const door = debug(heap, { onReport: () => {} });
+      door.malloc(1);
+      ${end}
+    }
+    for (let i = 0; i < 20; i++) use();
+    for (let i = 0; i < 5; i++) { gc(); await new Promise((done) => setTimeout(done, 5)); }
+    console.log(refs.filter((ref) => ref.deref()).length);`;
+  assert.equal(run(program("door.deinit();"), ["--expose-gc"]).stdout, "0\n");
+  assert.equal(run(program(""), ["--expose-gc"]).stdout, "20\n");
+});
+
+test("nothing is coloured where there is no terminal", () => {
+  const { stderr } = run(`${forget}forget(debug(createHeap()));`);
+  assert.ok(!stderr.includes("\u001b"));
+  // A terminal is what says that it is one; NO_COLOR goes first.
+  const pretend = "process.stderr.isTTY = true;";
+  const coloured = run(`${pretend}${forget}forget(debug(createHeap()));`, [], { NO_COLOR: "" });
+  assert.ok(coloured.stderr.startsWith("\u001b[31;1mleak"));
+  const plain = run(`${pretend}${forget}forget(debug(createHeap()));`, [], { NO_COLOR: "1" });
+  assert.ok(plain.stderr.startsWith("leak"));
+});

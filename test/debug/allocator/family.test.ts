@@ -1,0 +1,778 @@
+/** Every call that a heap has, watched: answers, contents, places, and what is said of mistakes. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type DebugAllocator, type DebugOptions, debug, type Report } from "#src/debug/index.js";
+import { AllocationFamily } from "#src/heap/calls/family.js";
+import { createHeap, HeapError } from "#src/heap/index.js";
+import { allocator, pipe, segregated, std } from "#src/layers/index.js";
+import { Random, seedOf } from "../../support/random.js";
+
+function watched(
+  options: DebugOptions = {},
+  below: DebugOptions["backingAllocator"] = createHeap(),
+) {
+  const reports: Report[] = [];
+  const door = debug(below, {
+    stackTraceFrames: 2,
+    reportAtExit: false,
+    onReport: (report) => reports.push(report),
+    ...options,
+  });
+  return { door, reports, messages: () => reports.splice(0).map(({ message }) => message) };
+}
+
+function methodsOf(type: { prototype: object }): string[] {
+  const names = new Set<string>();
+  for (let at = type.prototype; at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    for (const name of Object.getOwnPropertyNames(at)) names.add(name);
+  }
+  return [...names];
+}
+
+/** For the classes themselves. */
+const INTERNAL = ["constructor", "end", "checkBlock"];
+/** What a heap has besides the calls about blocks; what is about its memory stays its own. */
+const BESIDES = [
+  ...["newHeap", "backingHeap", "defaultHeap", "setDefaultHeap", "knows", "registerError"],
+  ...["registerDeferredFree", "collect", "buffer", "memory", "source", "abi", "view", "allocArray"],
+  ...["allocString", "readString", "stats", "visitBlocks", "destroy", "i8", "u8", "u8c", "i16"],
+  ...["u16", "i32", "u32", "f32", "f64", "i64", "u64"],
+];
+
+test("every call of a heap is a call of a debug allocator, also under C's names", () => {
+  const { door } = watched();
+  const heap = createHeap();
+  const calls = methodsOf(AllocationFamily).filter((name) => !INTERNAL.includes(name));
+  assert.ok(calls.length > 50 && BESIDES.every((name) => name in heap));
+  assert.deepEqual(
+    [...calls, ...BESIDES].filter((name) => !(name in door)),
+    [],
+  );
+  // What only mimalloc's own name has is about the process.
+  const names = Object.keys(heap.abi).filter((name) => !name.startsWith("mi_"));
+  assert.ok(
+    names.length > 100 && names.every((name) => `mi_${name}` in door.abi || /^_Z/.test(name)),
+  );
+  assert.deepEqual(
+    names.filter((name) => !(name in door.abi)),
+    [],
+  );
+  const side = [...calls, "collect", "contains", "checkOwned", "visitBlocks", "delete", "destroy"];
+  const [scratch, watchedScratch] = [heap.newHeap(), door.newHeap()];
+  assert.ok(side.every((name) => name in scratch));
+  assert.deepEqual(
+    side.filter((name) => !(name in watchedScratch)),
+    [],
+  );
+});
+
+interface Made {
+  ptr: number;
+  size: number;
+  alignment: number;
+  offset: number;
+  zero: boolean;
+}
+
+/** Calls that make a block of `size` bytes, in units of which there are `count`. */
+function makers(door: DebugAllocator, unsigned: (n: number) => number, abi: boolean) {
+  const { abi: c } = door;
+  const call = (name: string, ...args: number[]) => unsigned(c[name]?.(...args) as number);
+  type Maker = (size: number, alignment: number, offset: number) => Partial<Made>;
+  const typed: Record<string, Maker> = {
+    malloc: (n) => ({ ptr: door.malloc(n) }),
+    mallocn: (n) => ({ ptr: door.mallocn(1, n) }),
+    calloc: (n) => ({ ptr: door.calloc(n, 1), zero: true }),
+    zalloc: (n) => ({ ptr: door.zalloc(n), zero: true }),
+    realloc: (n) => ({ ptr: door.realloc(0, n) }),
+    rezalloc: (n) => ({ ptr: door.rezalloc(0, n), zero: true }),
+    new: (n) => ({ ptr: door.new(n) }),
+    newN: (n) => ({ ptr: door.newN(n, 1) }),
+    newNothrow: (n) => ({ ptr: door.newNothrow(n) }),
+    newRealloc: (n) => ({ ptr: door.newRealloc(0, n) }),
+    valloc: (n) => ({ ptr: door.valloc(n), alignment: 4096 }),
+    pvalloc: (n) => ({
+      ptr: door.pvalloc(n),
+      alignment: 4096,
+      size: Math.ceil(n / 4096) * 4096,
+    }),
+    memalign: (n, alignment) => ({ ptr: door.memalign(alignment, n), alignment }),
+    alignedAlloc: (n, alignment) => ({ ptr: door.alignedAlloc(alignment, n), alignment }),
+    memalignAt: (n, alignment, offset) => ({
+      ptr: door.memalignAt(alignment, n, offset),
+      alignment,
+      offset,
+    }),
+    mallocAligned: (n, alignment) => ({ ptr: door.mallocAligned(n, alignment), alignment }),
+    zallocAligned: (n, alignment) => ({
+      ptr: door.zallocAligned(n, alignment),
+      alignment,
+      zero: true,
+    }),
+    zallocAlignedAt: (n, alignment, offset) => ({
+      ptr: door.zallocAlignedAt(n, alignment, offset),
+      alignment,
+      offset,
+      zero: true,
+    }),
+    callocAlignedAt: (n, alignment, offset) => ({
+      ptr: door.callocAlignedAt(1, n, alignment, offset),
+      alignment,
+      offset,
+      zero: true,
+    }),
+    newAligned: (n, alignment) => ({ ptr: door.newAligned(n, alignment), alignment }),
+  };
+  const foreign: Record<string, Maker> = {
+    mi_malloc: (n) => ({ ptr: call("mi_malloc", n) }),
+    malloc_small: (n) => ({ ptr: call("malloc_small", n) }),
+    calloc: (n) => ({ ptr: call("calloc", n, 1), zero: true }),
+    _Znwm: (n) => ({ ptr: call("_Znwm", n) }),
+    _ZnwjSt11align_val_t: (n, alignment) => ({
+      ptr: call("_ZnwjSt11align_val_t", n, alignment),
+      alignment,
+    }),
+    mi_malloc_aligned_at: (n, alignment, offset) => ({
+      ptr: call("mi_malloc_aligned_at", n, alignment, offset),
+      alignment,
+      offset,
+    }),
+    mi_calloc_aligned: (n, alignment) => ({
+      ptr: call("mi_calloc_aligned", n, 1, alignment),
+      alignment,
+      zero: true,
+    }),
+    valloc: (n) => ({ ptr: call("valloc", n), alignment: 4096 }),
+    heap_malloc: (n) => ({ ptr: call("heap_malloc", door.backingHeap.id, n) }),
+    heap_zalloc_aligned_at: (n, alignment, offset) => ({
+      ptr: call("heap_zalloc_aligned_at", door.backingHeap.id, n, alignment, offset),
+      alignment,
+      offset,
+      zero: true,
+    }),
+  };
+  return Object.values(abi ? foreign : typed);
+}
+
+/** A resize of a block, and what it promises of its place. */
+function resizers(door: DebugAllocator) {
+  type Resizer = (
+    made: Made,
+    size: number,
+    alignment: number,
+    offset: number,
+  ) => { ptr: number; alignment: number; offset: number };
+  const same: Record<string, (ptr: number, size: number) => number> = {
+    realloc: (ptr, n) => door.realloc(ptr, n),
+    reallocn: (ptr, n) => door.reallocn(ptr, n, 1),
+    reallocarray: (ptr, n) => door.reallocarray(ptr, 1, n),
+    reallocf: (ptr, n) => door.reallocf(ptr, n),
+    rezalloc: (ptr, n) => door.rezalloc(ptr, n),
+    recalloc: (ptr, n) => door.recalloc(ptr, 1, n),
+    newRealloc: (ptr, n) => door.newRealloc(ptr, n),
+    newReallocn: (ptr, n) => door.newReallocn(ptr, 1, n),
+    mi_realloc: (ptr, n) => (door.abi.mi_realloc?.(ptr, n) as number) >>> 0,
+    expand: (ptr, n) => door.expand(ptr, n) || door.realloc(ptr, n),
+    reallocSized: (ptr, n) => door.reallocSized(ptr, door.usableSize(ptr), n),
+  };
+  const placed: Resizer[] = [
+    ({ ptr }, n, alignment, offset) => ({
+      ptr: door.reallocAlignedAt(ptr, n, alignment, offset),
+      alignment,
+      offset,
+    }),
+    ({ ptr }, n, alignment, offset) => ({
+      ptr: door.rezallocAlignedAt(ptr, n, alignment, offset),
+      alignment,
+      offset,
+    }),
+    ({ ptr }, n, alignment) => ({
+      ptr: door.reallocAligned(ptr, n, alignment),
+      alignment,
+      offset: ptr % alignment,
+    }),
+    ({ ptr }, n, alignment, offset) => ({
+      ptr: door.recallocAlignedAt(ptr, n, 1, alignment, offset),
+      alignment,
+      offset,
+    }),
+  ];
+  const others = Object.values(same).map(
+    (call): Resizer =>
+      ({ ptr, alignment, offset }, n) => ({ ptr: call(ptr, n), alignment, offset }),
+  );
+  return [...others, ...placed];
+}
+
+const backings: [string, () => DebugOptions["backingAllocator"], DebugOptions][] = [
+  ["a heap", () => createHeap(), {}],
+  ["a JavaScript heap", () => createHeap({ backend: "js" }), { pageSize: 4096 }],
+  ["a composition", () => allocator(pipe(std(createHeap()), segregated())), {}],
+  ["a pool", () => pipe(std(createHeap()), segregated()), {}],
+];
+
+for (const [name, below, options] of backings) {
+  test(`over ${name}: random runs of the whole family keep places and contents`, (t) => {
+    const seed = seedOf(9700);
+    t.diagnostic(`TERRANE_SEED=${seed}`);
+    const random = new Random(seed);
+    const { door, reports } = watched({ ...options, quarantine: 100_000 }, below());
+    const make = [...makers(door, (n) => n >>> 0, false), ...makers(door, (n) => n >>> 0, true)];
+    const resize = resizers(door);
+    const live: Made[] = [];
+    const fill = ({ ptr, size }: Made) => door.u8.fill((ptr / 2) & 255, ptr, ptr + size);
+    const checkPlace = ({ ptr, size, alignment, offset }: Made) => {
+      assert.notEqual(ptr, 0);
+      assert.equal((ptr + offset) % alignment, 0);
+      assert.equal(door.usableSize(ptr), size);
+    };
+    for (let i = 0; i < 3000; i++) {
+      const size = random.skewed(1, random.chance(10) ? 40_000 : 900);
+      const alignment = 2 ** random.between(0, 12);
+      const offset = random.chance(50) ? random.below(300) : 0;
+      if (live.length > 0 && random.chance(60)) {
+        const at = random.below(live.length);
+        const block = live[at] as Made;
+        if (random.chance(60)) {
+          door.freeSize(block.ptr, block.size);
+          live.splice(at, 1);
+          continue;
+        }
+        const kept = (block.ptr / 2) & 255;
+        const place = resize[random.below(resize.length)]?.(block, size, alignment, offset);
+        const bytes = door.u8.subarray(place?.ptr, (place?.ptr ?? 0) + Math.min(size, block.size));
+        assert.ok(bytes.every((byte) => byte === kept));
+        Object.assign(block, place, { size });
+        checkPlace(block);
+        fill(block);
+        continue;
+      }
+      const made = make[random.below(make.length)]?.(size, alignment, offset);
+      const block = { ptr: 0, size, alignment: 1, offset: 0, zero: false, ...made };
+      checkPlace(block);
+      if (block.zero) {
+        const bytes = door.u8.subarray(block.ptr, block.ptr + size);
+        assert.ok(bytes.every((byte) => byte === 0));
+      }
+      fill(block);
+      live.push(block);
+      if (i % 500 === 0) door.check();
+    }
+    for (const { ptr } of live) door.free(ptr);
+    assert.equal(door.deinit(), "ok");
+    assert.deepEqual(reports.map(String), []);
+  });
+}
+
+test("frees that name a size or an alignment are compared with the request", () => {
+  const { door, messages } = watched();
+  const at = (ptr: number) => `0x${ptr.toString(16)}`;
+  const calls: [call: string, alignment: number, free: (ptr: number) => unknown, says: string][] = [
+    ["freeSize", 0, (ptr) => door.freeSize(ptr, 101), "a size of 101"],
+    ["freeSizeAligned", 64, (ptr) => door.freeSizeAligned(ptr, 99, 64), "a size of 99"],
+    ["freeSizeAligned", 64, (ptr) => door.freeSizeAligned(ptr, 100, 32), "an alignment of 32"],
+    ["freeAligned", 64, (ptr) => door.freeAligned(ptr, 16), "an alignment of 16"],
+    ["freeAligned", 0, (ptr) => door.freeAligned(ptr, 64), "an alignment of 64"],
+    ["free_size", 0, (ptr) => door.abi.free_size?.(ptr, 1), "a size of 1"],
+    ["free_sized", 0, (ptr) => door.abi.free_sized(ptr, 2), "a size of 2"],
+    ["free_size_aligned", 64, (ptr) => door.abi.mi_free_size_aligned?.(ptr, 3, 64), "a size of 3"],
+    [
+      "free_aligned_sized",
+      64,
+      (ptr) => door.abi.free_aligned_sized(ptr, 32, 100),
+      "an alignment of 32",
+    ],
+    ["operator delete", 0, (ptr) => door.abi._ZdlPvm?.(ptr, 4), "a size of 4"],
+    ["operator delete[]", 0, (ptr) => door.abi._ZdaPvj?.(ptr, 5), "a size of 5"],
+    ["operator delete", 64, (ptr) => door.abi._ZdlPvSt11align_val_t?.(ptr, 8), "an alignment of 8"],
+    [
+      "operator delete[]",
+      64,
+      (ptr) => door.abi._ZdaPvmSt11align_val_t?.(ptr, 6, 64),
+      "a size of 6",
+    ],
+  ];
+  for (const size of [100, 5000]) {
+    for (const [call, alignment, free, says] of calls) {
+      const ptr = alignment ? door.memalign(alignment, size) : door.malloc(size);
+      free(ptr);
+      const placed = says.includes("alignment") ? `, aligned to ${alignment || 16},` : "";
+      const given = messages();
+      // Sizes above are of a block of 100: one of another size is said to be that too.
+      const wrong = `${call} of the block of ${size} bytes at ${at(ptr)}${placed} with ${says}`;
+      assert.ok(given.includes(wrong), `${given} has not ${wrong}`);
+      assert.ok(given.length === 1 || size === 5000);
+      free(ptr);
+      assert.deepEqual(messages(), [`double free of the block of ${size} bytes at ${at(ptr)}`]);
+    }
+  }
+  assert.equal(door.deinit(), "ok");
+});
+
+test("right sizes and alignments say nothing", () => {
+  const { door, reports } = watched();
+  door.freeSize(door.malloc(7), 7);
+  door.freeSizeAligned(door.newAligned(9, 128), 9, 128);
+  door.freeAligned(door.memalignAt(32, 100, 8), 32);
+  door.freeSizeAligned(door.malloc(9), 9, 16);
+  door.freeSize(door.calloc(3, 5), 15);
+  door.freeSize(door.expand(door.malloc(100), 60), 60);
+  door.freeSize(0, 5);
+  door.freeAligned(0, 8);
+  door.freeSizeAligned(0, 5, 8);
+  door.abi._ZdlPvm?.(door.abi._Znwm?.(24) as number, 24);
+  door.abi._ZdaPvRKSt9nothrow_t?.(door.abi._ZnamRKSt9nothrow_t?.(24, 1) as number, 1);
+  assert.equal(door.deinit(), "ok");
+  assert.deepEqual(reports, []);
+});
+
+test("resizing calls report what is wrong with a pointer, and free nothing", () => {
+  const { door, messages } = watched();
+  const calls: [string, (ptr: number) => unknown][] = [
+    ["reallocn", (ptr) => door.reallocn(ptr, 1, 5)],
+    ["reallocarray", (ptr) => door.reallocarray(ptr, 1, 5)],
+    ["reallocf", (ptr) => door.reallocf(ptr, 5)],
+    ["rezalloc", (ptr) => door.rezalloc(ptr, 5)],
+    ["recalloc", (ptr) => door.recalloc(ptr, 1, 5)],
+    ["expand", (ptr) => door.expand(ptr, 5)],
+    ["reallocAligned", (ptr) => door.reallocAligned(ptr, 5, 64)],
+    ["reallocAlignedAt", (ptr) => door.reallocAlignedAt(ptr, 5, 64, 8)],
+    ["rezallocAligned", (ptr) => door.rezallocAligned(ptr, 5, 64)],
+    ["rezallocAlignedAt", (ptr) => door.rezallocAlignedAt(ptr, 5, 64, 8)],
+    ["recallocAligned", (ptr) => door.recallocAligned(ptr, 1, 5, 64)],
+    ["recallocAlignedAt", (ptr) => door.recallocAlignedAt(ptr, 1, 5, 64, 8)],
+    ["mallocSize", (ptr) => door.mallocSize(ptr)],
+    ["realloc_aligned", (ptr) => door.abi.mi_realloc_aligned?.(ptr, 5, 64)],
+    ["heap_realloc", (ptr) => door.abi.heap_realloc?.(door.backingHeap.id, ptr, 5)],
+    ["malloc_size", (ptr) => door.abi.malloc_size?.(ptr)],
+  ];
+  for (const [call, use] of calls) {
+    const ptr = door.malloc(100);
+    assert.equal(use(ptr + 16), 0);
+    const text = `0x${ptr.toString(16)}`;
+    assert.deepEqual(messages(), [
+      `${call} of 0x${(ptr + 16).toString(16)}, 16 bytes into the block of 100 bytes at ${text}`,
+    ]);
+    door.free(ptr);
+    assert.equal(use(ptr), 0);
+    assert.deepEqual(messages(), [
+      `${call} of the block of 100 bytes at ${text} after it was freed`,
+    ]);
+  }
+  const at = door.malloc(4);
+  const ptr = door.malloc(100);
+  door.u32[at / 4] = ptr;
+  assert.equal(door.reallocarr(at, 30, 10), 0);
+  const moved = door.u32[at / 4] as number;
+  assert.equal(door.usableSize(moved), 300);
+  assert.equal(door.reallocarr(at, 2 ** 20, 2 ** 20), 12);
+  assert.equal(door.reallocarr(0, 1, 1), 22);
+  assert.equal(door.reallocn(moved, 2 ** 20, 2 ** 20), 0);
+  assert.equal(door.reallocf(0, 0) !== 0, true);
+  door.free(moved);
+  assert.equal(door.reallocarr(at, 1, 1), 12);
+  assert.deepEqual(
+    messages().map((message) => message.split(" ")[0]),
+    ["reallocarr"],
+  );
+});
+
+test("reallocf frees what it cannot resize, and expand never moves", () => {
+  const { door, reports } = watched({}, createHeap({ maximum: 2 ** 20 }));
+  const ptr = door.malloc(100);
+  assert.equal(door.reallocf(ptr, 2 ** 22), 0);
+  assert.equal(door.stats().blocks, 0);
+  const block = door.malloc(100);
+  assert.equal(door.expand(block, 1000), 0);
+  assert.equal(door.usableSize(block), 100);
+  assert.equal(door.expand(block, 104), block);
+  assert.equal(door.usableSize(block), 104);
+  assert.equal(door.expand(block, 1), block);
+  assert.equal(door.expand(0, 1), 0);
+  door.u8[block + 1] = 7;
+  assert.notEqual(door.rezalloc(block, 0), 0);
+  assert.equal(reports.map(({ code }) => code).join(), "ERR_WRITE_PAST_END");
+});
+
+test("rezalloc and recalloc clear what grows, in place and moving", () => {
+  const { door, reports } = watched();
+  for (const [from, to] of [
+    [97, 104],
+    [97, 900],
+    [5000, 9000],
+  ] as const) {
+    for (const grow of [
+      (ptr: number) => door.rezalloc(ptr, to),
+      (ptr: number) => door.recalloc(ptr, to, 1),
+      (ptr: number) => door.rezallocAligned(ptr, to, 16),
+    ]) {
+      const ptr = door.zalloc(from);
+      door.u8.fill(3, ptr, ptr + from);
+      const grown = grow(ptr);
+      const bytes = door.u8.subarray(grown, grown + to);
+      assert.ok(bytes.every((byte, index) => byte === (index < from ? 3 : 0)));
+      door.free(grown);
+    }
+  }
+  assert.deepEqual(reports, []);
+});
+
+test("strings and paths are copied into blocks that are watched", () => {
+  const { door, reports } = watched();
+  const text = door.allocString("grüße", { terminate: true });
+  assert.equal(door.readString(door.strdup(text.ptr)), "grüße");
+  assert.equal(door.readString(door.strndup(text.ptr, 2)), "gr");
+  assert.equal(door.strdup(0), 0);
+  const path = door.allocString("/usr/../usr/.", { terminate: true });
+  const real = door.realpath(path.ptr);
+  assert.equal(door.readString(real), "/usr");
+  assert.equal(door.realpath(path.ptr, text.ptr), text.ptr);
+  assert.equal(door.realpath(door.allocString("/none", { terminate: true }).ptr), 0);
+  assert.equal(door.realpath(0), 0);
+  assert.equal(door.usableSize(real), 5);
+  process.env.TERRANE_TEST_WORD = "wörd";
+  const out = door.zalloc(16);
+  const name = door.allocString("TERRANE_TEST_WORD", { terminate: true });
+  assert.equal(door.dupenvS(out, out + 4, name.ptr), 0);
+  const [value, length] = [door.u32[out / 4] as number, door.u32[out / 4 + 1]];
+  assert.deepEqual([door.readString(value), length, door.usableSize(value)], ["wörd", 5, 6]);
+  const wide = door.allocArray(Uint16Array, 18);
+  wide.set([..."TERRANE_TEST_WORD"].map((letter) => letter.charCodeAt(0)));
+  assert.equal(door.wdupenvS(out + 8, 0, wide.ptr), 0);
+  assert.equal(door.usableSize(door.u32[out / 4 + 2] as number), 10);
+  assert.equal(door.usableSize(door.wcsdup(wide.ptr)), 36);
+  assert.equal(door.usableSize(door.abi.mi_wcsdup?.(wide.ptr) as number), 36);
+  assert.equal(door.readString(door.mbsdup(path.ptr)), "/usr/../usr/.");
+  assert.equal(door.detectLeaks(), 6 + 8);
+  assert.equal(reports.length, 1);
+});
+
+test("new asks its handler while memory is out, and throws at last", () => {
+  const { door } = watched({}, createHeap({ maximum: 2 ** 20 }));
+  const hoard = [door.malloc(300_000), door.malloc(300_000)];
+  const failures: [number, number][] = [];
+  door.registerError((code, size) => failures.push([code, size]));
+  door.setNewHandler(() => {
+    const ptr = hoard.pop();
+    if (ptr === undefined) door.setNewHandler(undefined);
+    else door.free(ptr);
+  });
+  const ptr = door.new(500_000);
+  assert.notEqual(ptr, 0);
+  assert.ok(hoard.length < 2);
+  assert.throws(() => door.new(2 ** 20), {
+    name: "HeapError",
+    code: "ERR_OUT_OF_MEMORY",
+    message: "new: no memory for 1048576 bytes",
+  });
+  assert.equal(door.newNothrow(0xffffffff), 0);
+  assert.throws(() => door.newN(2 ** 20, 2 ** 20), HeapError);
+  assert.throws(() => door.newRealloc(ptr, 2 ** 21), HeapError);
+  assert.equal(door.newAlignedNothrow(2 ** 21, 16), 0);
+  assert.throws(() => door.abi._Znwm?.(2 ** 21), {
+    message: "operator new: no memory for 2097152 bytes",
+  });
+  assert.ok(failures.every(([code]) => code === 12));
+  assert.deepEqual(failures.at(-1), [12, 2 ** 21]);
+  door.registerError(undefined);
+  door.free(ptr);
+  assert.throws(() => door.registerError(5 as never), TypeError);
+  assert.equal(door.deinit(), "ok");
+});
+
+test("the deferred free runs at intervals, and with force when memory is out", () => {
+  const { door, reports } = watched({ quarantine: 0 }, createHeap({ maximum: 2 ** 20 }));
+  const later: number[] = [];
+  const calls: [boolean, number][] = [];
+  door.registerDeferredFree((force, heartbeat) => {
+    calls.push([force, heartbeat]);
+    door.free(door.malloc(10)); // does not call it again
+    for (const ptr of later.splice(0)) door.free(ptr);
+  });
+  for (let i = 0; i < 1000; i++) later.push(door.malloc(10));
+  assert.ok(calls.length >= 5 && calls.every(([force]) => !force));
+  assert.deepEqual(
+    calls.map(([, heartbeat]) => heartbeat),
+    calls.map((_, index) => index + 1),
+  );
+  later.push(door.malloc(400_000));
+  assert.notEqual(door.malloc(500_000), 0);
+  assert.ok(calls.at(-1)?.[0]);
+  assert.equal(door.malloc(2 ** 20), 0);
+  door.registerDeferredFree(undefined);
+  const { length } = calls;
+  for (let i = 0; i < 1000; i++) door.free(door.malloc(10));
+  assert.equal(calls.length, length);
+  assert.deepEqual(reports, []);
+});
+
+test("collect gives back what quarantine holds, with a look at its poison", () => {
+  const heap = createHeap();
+  const { door, messages } = watched({ quarantine: 2 ** 30 }, heap);
+  const large = door.malloc(50_000);
+  const small = door.malloc(100);
+  door.free(large);
+  door.free(small);
+  assert.equal(heap.stats().blocks, 2);
+  door.u8[large + 5] = 1;
+  door.u8[small] = 1;
+  door.collect();
+  assert.equal(heap.stats().blocks, 0);
+  assert.equal(door.stats().residentBytes, 0);
+  assert.equal(messages().length, 2);
+  const ptr = door.malloc(100);
+  door.collect();
+  assert.equal(door.usableSize(ptr), 100);
+  door.free(ptr);
+  assert.equal(door.deinit(), "ok");
+});
+
+test("a heap beside: its blocks go at once, and are known as freed by that call", () => {
+  const { door, reports, messages } = watched();
+  const scratch = door.newHeap();
+  const mine = door.malloc(10);
+  const ptrs = [scratch.malloc(100), scratch.memalignAt(64, 30, 8), scratch.calloc(10, 1000)];
+  const view = scratch.allocArray(Float64Array, 4);
+  assert.ok(scratch.contains(ptrs[0] as number) && !scratch.contains(mine));
+  assert.ok(scratch.checkOwned(ptrs[2] as number) && !scratch.checkOwned((ptrs[2] as number) + 1));
+  const seen: [number, number][] = [];
+  const areas: number[] = [];
+  scratch.visitBlocks((ptr, size) => void seen.push([ptr, size]), {
+    areas: ({ used, start, blockSize }) => void areas.push(used, start % 16, blockSize & 15),
+  });
+  assert.deepEqual(
+    new Map(seen),
+    new Map([
+      [ptrs[0] as number, 100],
+      [ptrs[1] as number, 30],
+      [ptrs[2] as number, 10_000],
+      [view.ptr, 32],
+    ]),
+  );
+  assert.deepEqual(
+    seen.map(([ptr]) => ptr),
+    seen.map(([ptr]) => ptr).sort((a, b) => a - b),
+  );
+  assert.equal(areas.length % 3, 0);
+  scratch.destroy();
+  assert.equal(door.stats().blocks, 1);
+  door.free(ptrs[0] as number);
+  assert.deepEqual(
+    reports[0]?.stacks.map(({ title }) => title),
+    ["allocated", "freed first", "freed again"],
+  );
+  assert.match(messages()[0] as string, /^double free of the block of 100 bytes/);
+  for (const use of [
+    () => scratch.malloc(1),
+    () => scratch.free(mine),
+    () => scratch.destroy(),
+    () => scratch.collect(),
+    () => scratch.visitBlocks(undefined),
+    () => scratch.goodSize(1),
+  ]) {
+    assert.throws(use, { code: "ERR_HEAP_DESTROYED" });
+  }
+  door.free(mine);
+  assert.equal(door.deinit(), "ok");
+});
+
+test("a heap that is deleted leaves its blocks to the backing heap", () => {
+  const { door, reports } = watched();
+  const { backingHeap } = door;
+  using scratch = door.newHeap();
+  assert.equal(door.setDefaultHeap(scratch), backingHeap);
+  assert.equal(door.defaultHeap, scratch);
+  const ptr = door.malloc(10);
+  assert.ok(scratch.contains(ptr));
+  const moved = backingHeap.realloc(scratch.malloc(10), 500);
+  assert.ok(backingHeap.contains(moved));
+  scratch.delete();
+  assert.equal(door.knows(scratch), false);
+  assert.throws(() => scratch.malloc(1), { code: "ERR_HEAP_DELETED" });
+  assert.equal(door.defaultHeap, backingHeap);
+  assert.ok(backingHeap.contains(ptr));
+  backingHeap.destroy();
+  backingHeap.delete();
+  assert.equal(door.usableSize(ptr), 10);
+  assert.throws(() => door.setDefaultHeap(scratch), TypeError);
+  assert.throws(() => door.setDefaultHeap(watched().door.newHeap()), TypeError);
+  door.free(ptr);
+  door.free(moved);
+  assert.equal(door.deinit(), "ok");
+  assert.deepEqual(reports, []);
+});
+
+test("heaps under C's names, by their ids", () => {
+  const { door, messages } = watched();
+  const c = door.abi as unknown as Record<string, (...args: number[]) => number>;
+  const call = (name: string, ...args: number[]) => c[name]?.(...args) as number;
+  const heap = call("mi_heap_new");
+  const backing = call("heap_get_backing");
+  assert.ok(heap !== 0 && backing !== 0 && heap !== backing);
+  const ptr = call("mi_heap_malloc", heap, 100);
+  const aligned = call("heap_malloc_aligned_at", heap, 100, 64, 8);
+  assert.equal((aligned + 8) % 64, 0);
+  assert.deepEqual(
+    [
+      call("heap_contains_block", heap, ptr),
+      call("heap_contains_block", backing, ptr),
+      call("heap_check_owned", heap, ptr),
+      call("check_owned", ptr),
+    ],
+    [1, 0, 1, 0],
+  );
+  assert.equal(call("heap_set_default", heap), backing);
+  assert.equal(call("check_owned", ptr), 1);
+  const kept = call("malloc", 5);
+  call("heap_delete", heap);
+  assert.equal(call("heap_get_default"), backing);
+  assert.equal(call("heap_contains_block", backing, kept), 1);
+  assert.throws(() => call("heap_malloc", heap, 1), { code: "ERR_HEAP_DESTROYED" });
+  call("heap_delete", heap); // nothing happens
+  const second = call("heap_new");
+  const other = call("heap_strdup", second, door.allocString("x", { terminate: true }).ptr);
+  call("heap_destroy", second);
+  call("free", other);
+  assert.equal(messages().length, 1);
+  call("collect", 1);
+  call("heap_collect", backing, 0);
+});
+
+test("a destroyed allocator throws, and so do its heaps and what is below", () => {
+  const heap = createHeap();
+  const { door, messages } = watched({}, heap);
+  const scratch = door.newHeap();
+  door.malloc(10);
+  door.destroy();
+  assert.deepEqual(messages(), ["leak: 1 block of 10 bytes never freed"]);
+  const uses = [
+    () => door.malloc(1),
+    () => door.free(16),
+    () => door.deinit(),
+    () => door.abi.malloc(1),
+    () => scratch.malloc(1),
+    () => heap.malloc(1),
+  ];
+  for (const use of uses) assert.throws(use, { code: "ERR_HEAP_DESTROYED" });
+});
+
+test("a sampling allocator guards all of a heap beside, and passes the rest of the family on", () => {
+  for (const below of [createHeap(), allocator(pipe(std(createHeap()), segregated()))]) {
+    const { door, reports } = watched({ sampleEvery: 50, seed: 3 }, below);
+    const scratch = door.newHeap();
+    const mine = Array.from({ length: 100 }, () => scratch.malloc(10));
+    assert.equal(door.stats().blocks, 100);
+    const ptrs: number[] = [];
+    for (let i = 0; i < 2000; i++) {
+      ptrs.push(door.memalignAt(64, 100, 8), door.zallocAligned(100, 256), door.rezalloc(0, 40));
+    }
+    for (const [i, ptr] of ptrs.entries()) {
+      const [alignment, offset, size] = [
+        [64, 8, 100],
+        [256, 0, 100],
+        [1, 0, 40],
+      ][i % 3] as [number, number, number];
+      assert.equal((ptr + offset) % alignment, 0);
+      assert.ok(door.usableSize(ptr) >= size);
+      if (i % 3 > 0) assert.ok(door.u8.subarray(ptr, ptr + size).every((byte) => byte === 0));
+      const grown = i % 2 ? door.rezalloc(ptr, 900) : door.reallocAlignedAt(ptr, 900, 32, 4);
+      if (i % 2 === 0) assert.equal((grown + 4) % 32, 0);
+      if (i % 2) assert.ok(door.u8.subarray(grown + 256, grown + 900).every((b) => b === 0));
+      door.free(grown);
+    }
+    door.setDefaultHeap(scratch);
+    mine.push(door.malloc(5));
+    assert.ok(scratch.contains(mine.at(-1) as number));
+    scratch.destroy();
+    assert.equal(door.deinit(), "ok");
+    assert.deepEqual(reports.map(String), []);
+  }
+});
+
+test("wrong arguments are refused by every call of the family", () => {
+  const { door, reports } = watched();
+  const sizes: ((bad: number) => unknown)[] = [
+    (bad) => door.mallocn(bad, 1),
+    (bad) => door.mallocn(1, bad),
+    (bad) => door.reallocn(0, bad, 1),
+    (bad) => door.reallocarray(0, 1, bad),
+    (bad) => door.reallocf(0, bad),
+    (bad) => door.rezalloc(0, bad),
+    (bad) => door.recalloc(0, 1, bad),
+    (bad) => door.reallocarr(8, bad, 1),
+    (bad) => door.expand(0, bad),
+    (bad) => door.memalignAt(16, bad, 0),
+    (bad) => door.memalignAt(16, 1, bad),
+    (bad) => door.mallocAligned(bad, 16),
+    (bad) => door.mallocAlignedAt(1, 16, bad),
+    (bad) => door.zallocAligned(bad, 16),
+    (bad) => door.zallocAlignedAt(bad, 16, 0),
+    (bad) => door.callocAligned(bad, 1, 16),
+    (bad) => door.callocAlignedAt(1, bad, 16, 0),
+    (bad) => door.reallocAligned(0, bad, 16),
+    (bad) => door.reallocAlignedAt(0, 1, 16, bad),
+    (bad) => door.rezallocAligned(0, bad, 16),
+    (bad) => door.rezallocAlignedAt(0, bad, 16, 0),
+    (bad) => door.recallocAligned(0, bad, 1, 16),
+    (bad) => door.recallocAlignedAt(0, bad, 1, 16, 0),
+    (bad) => door.posixMemalign(8, 16, bad),
+    (bad) => door.valloc(bad),
+    (bad) => door.pvalloc(bad),
+    (bad) => door.freeSize(0, bad),
+    (bad) => door.freeSizeAligned(0, bad, 16),
+    (bad) => door.mallocGoodSize(bad),
+    (bad) => door.strndup(0, bad),
+    (bad) => door.newN(bad, 1),
+    (bad) => door.newReallocn(0, bad, 1),
+  ];
+  for (const call of sizes) {
+    for (const bad of [-1, 0.5, 2 ** 31]) assert.throws(() => call(bad), RangeError);
+    assert.throws(() => call("1" as never), TypeError);
+  }
+  for (const call of [
+    (bad: number) => door.new(bad),
+    (bad: number) => door.newNothrow(bad),
+    (bad: number) => door.newAligned(bad, 16),
+    (bad: number) => door.newRealloc(0, bad),
+  ]) {
+    for (const bad of [-1, 0.5, 2 ** 32]) assert.throws(() => call(bad), RangeError);
+  }
+  for (const call of [
+    (bad: number) => door.mallocAligned(1, bad),
+    (bad: number) => door.zallocAlignedAt(1, bad, 0),
+    (bad: number) => door.reallocAligned(0, 1, bad),
+    (bad: number) => door.recallocAligned(0, 1, 1, bad),
+    (bad: number) => door.freeAligned(0, bad),
+    (bad: number) => door.freeSizeAligned(0, 1, bad),
+    (bad: number) => door.newAligned(1, bad),
+    (bad: number) => door.newAlignedNothrow(1, bad),
+  ]) {
+    for (const bad of [0, 3, 2 ** 31]) assert.throws(() => call(bad), RangeError);
+  }
+  for (const call of [
+    (bad: number) => door.mallocSize(bad),
+    (bad: number) => door.cfree(bad),
+    (bad: number) => door.strdup(bad),
+    (bad: number) => door.realpath(bad),
+    (bad: number) => door.realpath(0, bad),
+    (bad: number) => door.posixMemalign(bad, 16, 1),
+  ]) {
+    assert.throws(() => call(-1), RangeError);
+  }
+  assert.deepEqual(
+    [
+      door.posixMemalign(0, 16, 1),
+      door.posixMemalign(8, 2, 1),
+      door.posixMemalign(8, 24, 1),
+      door.abi.memalign(3, 1),
+      door.abi.mi_zalloc_aligned?.(1, 0),
+      door.abi.mi_realloc_aligned?.(0, 1, 5),
+      door.abi.pvalloc?.(-1),
+    ],
+    [22, 22, 22, 0, 0, 0, 0],
+  );
+  door.cfree(24);
+  door.cfree(door.malloc(1));
+  assert.equal(door.deinit(), "ok");
+  assert.deepEqual(reports, []);
+});

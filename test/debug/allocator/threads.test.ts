@@ -1,0 +1,51 @@
+/** An allocator belongs to the thread that made it; a word of shared memory says who that is. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import { Worker } from "node:worker_threads";
+import { debug } from "#src/debug/index.js";
+import { createHeap } from "#src/heap/index.js";
+
+async function stranger(state: SharedArrayBuffer): Promise<{ ptr: number; messages: string[] }> {
+  const worker = new Worker(new URL("./stranger.js", import.meta.url), { workerData: state });
+  const [answer] = await once(worker, "message");
+  await once(worker, "exit");
+  return { ...answer, thread: worker.threadId };
+}
+
+test("a Worker that uses the state of another thread is reported, and answered with nothing", async () => {
+  const state = new SharedArrayBuffer(4);
+  const door = debug(createHeap({ backend: "js" }), {
+    threadState: new Int32Array(state),
+    reportAtExit: false,
+    onReport: (report) => assert.fail(report.message),
+  });
+  const ptr = door.malloc(10);
+  const { ptr: answered, messages } = await stranger(state);
+  assert.equal(answered, 0);
+  const [first] = messages as [string];
+  const user = /thread (\d+) of/.exec(first)?.[1];
+  assert.notEqual(user, "0");
+  assert.deepEqual(
+    messages,
+    ["malloc", "free", "deinit"].map(
+      (call) => `${call} by thread ${user} of an allocator of thread 0`,
+    ),
+  );
+  door.free(ptr);
+  assert.equal(door.deinit(), "ok");
+  // After deinit the state belongs to nobody, and the next thread may have it.
+  const next = await stranger(state);
+  assert.notEqual(next.ptr, 0);
+  assert.equal(next.messages.length, 1);
+  assert.match(next.messages[0] as string, /^free of 0x20010, which is no block|^double free/);
+});
+
+test("one thread is never a stranger, also to several allocators of one state", () => {
+  const threadState = new Int32Array(new SharedArrayBuffer(4));
+  for (let round = 0; round < 3; round++) {
+    const door = debug(createHeap(), { threadState, reportAtExit: false, onReport: "throw" });
+    door.free(door.malloc(1));
+    assert.equal(threadState[0], 1);
+  }
+});

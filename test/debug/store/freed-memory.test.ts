@@ -1,0 +1,309 @@
+/** What becomes of freed memory where pages can be given back: a source that keeps strict books. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type DebugOptions, debug, type Report } from "#src/debug/index.js";
+import { createHeap } from "#src/heap/index.js";
+import {
+  arrayBuffer,
+  type MemorySource,
+  osPages,
+  type PageOperations,
+  wasmMemory,
+  withOsPages,
+} from "#src/memory/index.js";
+import { profiles, Shadow, step, typedVerbs } from "../../support/model.js";
+import { Random, seedOf } from "../../support/random.js";
+
+const PAGE = 4096;
+
+interface Abilities {
+  canRelease: boolean;
+  canProtect: boolean;
+  needsCommit?: boolean;
+}
+
+/**
+ * Pages that can be given back, over a plain buffer. Bytes of a page that must not be touched are
+ * filled with 0xee, and looked at when it becomes usable again.
+ */
+function pagedSource({ canRelease, canProtect, needsCommit = false }: Abilities) {
+  const below = arrayBuffer({ maximum: 2 ** 24 });
+  const decommitted = new Set<number>();
+  const closed = new Set<number>();
+  let refusing = false;
+  const bytes = (page: number) => new Uint8Array(below.buffer, page * PAGE, PAGE);
+  const each = (address: number, size: number, visit: (page: number) => void) => {
+    for (let page = Math.ceil(address / PAGE); (page + 1) * PAGE <= address + size; page++) {
+      visit(page);
+    }
+    return true;
+  };
+  const isShut = (page: number) => closed.has(page) || (needsCommit && decommitted.has(page));
+  const reopen = (page: number) => {
+    assert.ok(
+      bytes(page).every((byte) => byte === 0xee),
+      `page ${page} was touched`,
+    );
+    bytes(page).fill(0);
+  };
+  const pages: PageOperations = {
+    pageBytes: PAGE,
+    needsCommit,
+    commit: (address, size) =>
+      !refusing &&
+      each(address, size, (page) => {
+        const was = isShut(page);
+        decommitted.delete(page);
+        if (was && !isShut(page)) reopen(page);
+      }),
+    decommit: (address, size) =>
+      each(address, size, (page) => {
+        assert.ok(!closed.has(page));
+        decommitted.add(page);
+        bytes(page).fill(needsCommit ? 0xee : 0);
+      }),
+    reset: () => true,
+    protect: (address, size) =>
+      each(address, size, (page) => {
+        closed.add(page);
+        bytes(page).fill(0xee);
+      }),
+    unprotect: (address, size) =>
+      !refusing &&
+      each(address, size, (page) => {
+        const was = isShut(page);
+        closed.delete(page);
+        if (was && !isShut(page)) reopen(page);
+        if (!needsCommit) decommitted.delete(page);
+      }),
+  };
+  const source: MemorySource = {
+    ...below,
+    get buffer() {
+      return below.buffer;
+    },
+    capabilities: { ...below.capabilities, canRelease, canProtect },
+    pages,
+  };
+  const refuse = (on: boolean) => {
+    refusing = on;
+  };
+  return { source, decommitted, closed, refuse };
+}
+
+const abilities: [string, Abilities][] = [
+  ["can be given back", { canRelease: true, canProtect: false }],
+  [
+    "can be given back and must be taken again",
+    {
+      canRelease: true,
+      canProtect: false,
+      needsCommit: true,
+    },
+  ],
+  ["can be closed", { canRelease: false, canProtect: true }],
+  ["can be given back and closed", { canRelease: true, canProtect: true }],
+  [
+    "can be given back, taken and closed",
+    {
+      canRelease: true,
+      canProtect: true,
+      needsCommit: true,
+    },
+  ],
+];
+
+function watched(source: MemorySource, options: DebugOptions = {}) {
+  const reports: Report[] = [];
+  const door = debug(createHeap({ backend: "js", memory: source }), {
+    stackTraceFrames: 1,
+    reportAtExit: false,
+    onReport: (report) => reports.push(report),
+    ...options,
+  });
+  return { door, codes: () => reports.splice(0).map(({ code }) => code) };
+}
+
+for (const [name, able] of abilities) {
+  for (const neverUnmap of [false, true]) {
+    const how = neverUnmap ? ", never unmapping" : "";
+    test(`pages that ${name}${how}: random runs touch none that must not be touched`, (t) => {
+      for (const below of ["heap", "memory"] as const) {
+        const seed = seedOf(9800);
+        t.diagnostic(`TERRANE_SEED=${seed}`);
+        const { source } = pagedSource(able);
+        const backing = below === "heap" ? createHeap({ backend: "js", memory: source }) : source;
+        const door = debug(backing, {
+          stackTraceFrames: 1,
+          reportAtExit: false,
+          onReport: "throw",
+          neverUnmap,
+          quarantine: 300_000,
+        });
+        const shadow = new Shadow(typedVerbs(door));
+        const random = new Random(seed);
+        const [small, , , , resizing] = profiles;
+        for (const profile of [small, resizing]) {
+          assert.ok(profile);
+          for (let i = 0; i < 1500; i++) step(shadow, { ...profile, live: 200 }, random);
+          door.check();
+        }
+        shadow.checkAll();
+        shadow.freeAll();
+        assert.equal(door.deinit(), "ok");
+        assert.equal(door.stats().residentBytes, 0);
+      }
+    });
+  }
+}
+
+test("a page whose slots are all freed holds no memory, and a late write is seen all the same", () => {
+  const { source, decommitted } = pagedSource({ canRelease: true, canProtect: true });
+  const { door, codes } = watched(source, { pageSize: 4096 });
+  const ptrs = Array.from({ length: 32 }, () => door.malloc(100));
+  const large = door.malloc(20_000);
+  assert.equal(decommitted.size, 0);
+  const before = door.stats().residentBytes;
+  for (const ptr of [...ptrs, large]) door.free(ptr);
+  assert.equal(decommitted.size, 1 + 5);
+  assert.equal(before - door.stats().residentBytes, 6 * PAGE);
+  assert.deepEqual(codes(), []);
+  assert.equal(door.u8[ptrs[0] as number], 0);
+  door.u8[(ptrs[3] as number) + 5] = 1;
+  door.u8[large + 19_999] = 1;
+  door.check();
+  assert.deepEqual(codes(), ["ERR_WRITE_AFTER_FREE", "ERR_WRITE_AFTER_FREE"]);
+  door.check();
+  assert.deepEqual(codes(), []);
+  door.free(large);
+  door.free(ptrs[9] as number);
+  assert.deepEqual(codes(), ["ERR_DOUBLE_FREE", "ERR_DOUBLE_FREE"]);
+  door.u8[large] = 1;
+  door.collect();
+  assert.deepEqual(codes(), ["ERR_WRITE_AFTER_FREE"]);
+  assert.equal(door.deinit(), "ok");
+});
+
+test("a write after free is found before the page is given back with its poison", () => {
+  const { source } = pagedSource({ canRelease: true, canProtect: true });
+  const { door, codes } = watched(source, { pageSize: 4096 });
+  const ptrs = Array.from({ length: 32 }, () => door.malloc(100));
+  const [first] = ptrs as [number];
+  door.free(first);
+  door.u8[first] = 1;
+  for (const ptr of ptrs.slice(1)) door.free(ptr);
+  assert.deepEqual(codes(), ["ERR_WRITE_AFTER_FREE"]);
+});
+
+test("neverUnmap closes pages for good: nobody may touch them, and their blocks stay known", () => {
+  const { source, closed } = pagedSource({ canRelease: true, canProtect: true });
+  const { door, codes } = watched(source, { pageSize: 4096, neverUnmap: true, quarantine: 0 });
+  const ptrs = Array.from({ length: 32 }, () => door.malloc(100));
+  const large = door.malloc(20_000);
+  for (const ptr of [...ptrs, large]) door.free(ptr);
+  assert.equal(closed.size, 6);
+  assert.ok(closed.has(Math.floor(large / PAGE)));
+  door.check();
+  door.collect();
+  assert.equal(closed.size, 6);
+  door.free(large);
+  door.free(ptrs[9] as number);
+  assert.deepEqual(codes(), ["ERR_DOUBLE_FREE", "ERR_DOUBLE_FREE"]);
+  assert.equal(door.deinit(), "ok");
+  assert.equal(closed.size, 0);
+});
+
+test("a large block gives whole pages back when it shrinks, and has them again when it grows", () => {
+  for (const needsCommit of [false, true]) {
+    const able = { canRelease: true, canProtect: true, needsCommit };
+    const { source, decommitted } = pagedSource(able);
+    const { door, codes } = watched(source);
+    const ptr = door.malloc(40_000);
+    door.u8.fill(7, ptr, ptr + 40_000);
+    const whole = door.stats().residentBytes;
+    assert.equal(door.realloc(ptr, 25_000), ptr);
+    assert.equal(decommitted.size, 3);
+    assert.equal(whole - door.stats().residentBytes, 3 * PAGE);
+    door.check();
+    assert.equal(door.realloc(ptr, 24_900), ptr);
+    assert.equal(door.realloc(ptr, 36_000), ptr);
+    assert.equal(door.stats().residentBytes, whole);
+    assert.ok(door.u8.subarray(ptr, ptr + 24_900).every((byte) => byte === 7));
+    assert.ok(door.u8.subarray(ptr + 24_900, ptr + 36_000).every((byte) => byte === 0xaa));
+    assert.deepEqual(codes(), []);
+    door.u8[ptr + 36_001] = 1;
+    assert.equal(door.expand(ptr, 24_000), ptr);
+    assert.deepEqual(codes(), ["ERR_WRITE_PAST_END"]);
+    door.free(ptr);
+    door.check();
+    assert.equal(door.deinit(), "ok");
+    assert.deepEqual(codes(), []);
+  }
+});
+
+test("what the system will not make usable again stays out of use, and a freed slot serves", () => {
+  const able = { canRelease: true, canProtect: false, needsCommit: true };
+  const { source, refuse } = pagedSource(able);
+  const heap = createHeap({ backend: "js", memory: source });
+  let full = false;
+  const below = {
+    malloc: (size: number) => (full ? 0 : heap.malloc(size)),
+    calloc: (count: number, size: number) => (full ? 0 : heap.calloc(count, size)),
+    realloc: (ptr: number, size: number) => (full ? 0 : heap.realloc(ptr, size)),
+    memalign: (alignment: number, size: number) => (full ? 0 : heap.memalign(alignment, size)),
+    free: (ptr: number) => heap.free(ptr),
+    usableSize: (ptr: number) => heap.usableSize(ptr),
+    source,
+    get u8() {
+      return heap.u8;
+    },
+    get u32() {
+      return heap.u32;
+    },
+  };
+  const poor = debug(below, {
+    pageSize: 4096,
+    reportAtExit: false,
+    onReport: "throw",
+    quarantine: 2 ** 30,
+  });
+  const ptrs = Array.from({ length: 64 }, () => poor.malloc(100));
+  for (const ptr of ptrs.slice(0, 40)) poor.free(ptr);
+  full = true;
+  refuse(true);
+  const again = poor.malloc(100);
+  assert.equal(again, ptrs[32]); // the first page, which is free, cannot be had
+});
+
+const os = osPages();
+const missing = os.available ? false : `no OS pages: ${os.missing}`;
+
+test("pages of the operating system: freed blocks hold no physical memory", {
+  skip: missing,
+}, (t) => {
+  const source = withOsPages(wasmMemory({ maximum: 2 ** 28 }));
+  const reports: Report[] = [];
+  const door = debug(createHeap({ memory: source }), {
+    reportAtExit: false,
+    onReport: (report) => reports.push(report),
+    quarantine: 2 ** 30,
+  });
+  const size = 2 ** 22;
+  const ptr = door.malloc(size);
+  const resident = () => source.pages?.resident?.(ptr, size) ?? 0;
+  door.u8.fill(1, ptr, ptr + size);
+  const full = resident();
+  assert.equal(door.realloc(ptr, Math.floor(0.6 * size)), ptr);
+  const half = resident();
+  door.free(ptr);
+  const none = resident();
+  t.diagnostic(`${full} bytes of ${size}, ${half} after a shrink, ${none} after the free`);
+  assert.ok(full >= size - 65536 && half <= 0.7 * size && none < 0.1 * size);
+  door.u8[ptr + 100_000] = 1;
+  door.free(ptr);
+  assert.equal(door.deinit(), "ok");
+  assert.deepEqual(
+    reports.map(({ code }) => code),
+    ["ERR_DOUBLE_FREE", "ERR_WRITE_AFTER_FREE"],
+  );
+});

@@ -1,0 +1,133 @@
+/** Layers that change, choose or pass: the one thing that each does. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createHeap } from "#src/heap/index.js";
+import {
+  aligned,
+  bypass,
+  check,
+  chunk,
+  fallback,
+  fill,
+  gauge,
+  ground,
+  header,
+  hybrid,
+  limit,
+  nothing,
+  type Pool,
+  pipe,
+  slices,
+  stats,
+  std,
+  zeroing,
+} from "#src/layers/index.js";
+import { wasmMemory } from "#src/memory/index.js";
+
+function source() {
+  const heap = createHeap();
+  return { base: std(heap), blocks: () => heap.stats().blocks };
+}
+
+/** The values among 50 bytes. */
+function bytesAt(pool: Pool, ptr: number): number[] {
+  return [...new Set(pool.memory.bytes().subarray(ptr, ptr + 50))];
+}
+
+test("header remembers sizes over a pool that needs them", () => {
+  const counted = pipe(source().base, stats());
+  const pool = pipe(counted, header());
+  const ptr = pool.get(100);
+  assert.equal(pool.sizeOf(ptr), 100);
+  assert.equal(gauge(counted)?.bytes, 116);
+  pool.put(ptr, 0);
+  assert.equal(gauge(counted)?.bytes, 0);
+});
+
+test("hybrid chooses by size", () => {
+  const { base } = source();
+  const [small, big] = [pipe(base, stats()), pipe(base, stats())];
+  const pool = hybrid(100, small, big);
+  const ptrs = [pool.get(100), pool.get(101)];
+  assert.deepEqual([gauge(small)?.bytes, gauge(big)?.bytes], [100, 101]);
+  pool.put(ptrs[1]!, 101);
+  assert.deepEqual([gauge(small)?.bytes, gauge(big)?.bytes], [100, 0]);
+});
+
+test("fallback asks the second pool, and puts blocks where they came from", () => {
+  const { base } = source();
+  const [first, second] = [pipe(base, limit(100), check()), pipe(base, stats())];
+  const pool = fallback(first, second);
+  const ptrs = [pool.get(80), pool.get(80)];
+  assert.deepEqual([gauge(first)?.bytes, gauge(second)?.bytes], [80, 80]);
+  for (const ptr of ptrs) pool.put(ptr, 80);
+  assert.deepEqual([gauge(first)?.bytes, gauge(second)?.bytes], [0, 0]);
+});
+
+test("forks refuse pools of two memories", () => {
+  const message = "hybrid(10): its pools must lie in one memory";
+  assert.throws(() => hybrid(10, source().base, source().base), { name: "TypeError", message });
+});
+
+test("a fork owns what one of its pools owns", () => {
+  const { base } = source();
+  const pool = hybrid(100, pipe(base, chunk(1024)), pipe(base, check({ onLeak: () => {} })));
+  const [small, big, other] = [pool.get(10), pool.get(200), base.get(10)];
+  assert.deepEqual([pool.owns(small), pool.owns(big), pool.owns(other)], [true, true, false]);
+});
+
+test("zeroing clears blocks that were written before", () => {
+  const { base } = source();
+  const dirty = base.get(50);
+  base.memory.bytes().fill(9, dirty, dirty + 50);
+  base.put(dirty, 50);
+  const pool = pipe(base, zeroing());
+  const ptr = pool.get(50);
+  assert.equal(ptr, dirty);
+  assert.deepEqual(bytesAt(pool, ptr), [0]);
+  assert.equal(pool.traits.zeroed, true);
+});
+
+test("fill marks blocks that are new and gone", () => {
+  const pool = pipe(source().base, chunk(), fill());
+  const ptr = pool.get(50);
+  assert.deepEqual(bytesAt(pool, ptr), [0xd0]);
+  pool.put(ptr, 50);
+  assert.deepEqual(bytesAt(pool, ptr), [0xdf]);
+  const other = pipe(source().base, chunk(), fill({ fresh: 1, freed: 2 }));
+  const block = other.get(50);
+  assert.deepEqual(bytesAt(other, block), [1]);
+});
+
+test("aligned gives multiples, and the source its own blocks back", () => {
+  const { base, blocks } = source();
+  for (const alignment of [16, 64, 4096, 65536] as const) {
+    const pool = pipe(base, aligned(alignment));
+    const ptrs = Array.from({ length: 5 }, () => pool.get(100));
+    for (const ptr of ptrs) assert.equal(ptr % alignment, 0);
+    for (const ptr of ptrs) pool.put(ptr, 100);
+  }
+  assert.equal(blocks(), 0);
+});
+
+test("aligned costs nothing over a source that is aligned", () => {
+  const runs = slices(wasmMemory());
+  const pool = pipe(runs, aligned(4096));
+  assert.equal(pool.get(65536) % 4096, 0);
+  assert.equal(gauge(runs)?.bytes, 65536);
+});
+
+test("ground stops deinit, bypass passes it on", () => {
+  const { base, blocks } = source();
+  const shared = pipe(base, chunk());
+  shared.get(10);
+  pipe(shared, ground()).deinit();
+  assert.equal(blocks(), 1);
+  pipe(shared, bypass()).deinit();
+  assert.equal(blocks(), 0);
+});
+
+test("nothing has nothing", () => {
+  const pool = pipe(source().base, nothing());
+  assert.deepEqual([pool.get(0), pool.get(1000), pool.owns(16)], [0, 0, false]);
+});

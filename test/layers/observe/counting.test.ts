@@ -1,0 +1,148 @@
+/** Layers that count and watch: the one thing that each does. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createHeap } from "#src/heap/index.js";
+import {
+  check,
+  chunk,
+  gauge,
+  ground,
+  hybrid,
+  type LayerError,
+  limit,
+  log,
+  nothing,
+  pipe,
+  stats,
+  std,
+  tree,
+} from "#src/layers/index.js";
+
+function source() {
+  const heap = createHeap();
+  return { base: std(heap), blocks: () => heap.stats().blocks };
+}
+
+function thrown(call: () => void): LayerError {
+  try {
+    call();
+  } catch (error) {
+    return error as LayerError;
+  }
+  return assert.fail("nothing was thrown");
+}
+
+test("stats counts blocks, bytes and their peak", () => {
+  const pool = pipe(source().base, stats());
+  const [a, b] = [pool.get(100), pool.get(50)];
+  pool.put(a, 100);
+  const expected = { allocations: 2, frees: 1, bytes: 50, peak: 150, held: 0 };
+  assert.deepEqual(gauge(pool), expected);
+  pool.deinit();
+  assert.deepEqual(gauge(pool), expected, "the block is still there");
+  pool.put(b, 50);
+  assert.equal(gauge(pool)?.bytes, 0);
+});
+
+test("stats counts no block that there was no memory for", () => {
+  const pool = pipe(source().base, nothing(), stats());
+  assert.equal(pool.get(10), 0);
+  assert.deepEqual(gauge(pool), { allocations: 0, frees: 0, bytes: 0, peak: 0, held: 0 });
+});
+
+test("check refuses what was put before, what it never gave, and another size", () => {
+  const pool = pipe(source().base, check());
+  const ptr = pool.get(100);
+  const at = `0x${ptr.toString(16)}`;
+  const size = thrown(() => pool.put(ptr, 50));
+  assert.equal(size.message, `put: the block at ${at} was got with 100 bytes, not 50`);
+  assert.deepEqual([size.name, size.code, size.ptr], ["LayerError", "ERR_SIZE_MISMATCH", ptr]);
+  pool.put(ptr, 100);
+  const twice = thrown(() => pool.put(ptr, 100));
+  assert.equal(twice.message, `put: ${at} was put before`);
+  assert.equal(twice.code, "ERR_DOUBLE_PUT");
+  const foreign = thrown(() => pool.put(0x1234, 100));
+  assert.equal(foreign.message, "put: 0x1234 is no block of this layer");
+  assert.equal(foreign.code, "ERR_FOREIGN_PUT");
+  pool.deinit();
+});
+
+test("check names the leaked blocks at deinit, after it has given them back", () => {
+  const { base, blocks } = source();
+  const pool = pipe(base, check());
+  const [a, b] = [pool.get(10), pool.get(20)];
+  const leak = thrown(() => pool.deinit());
+  const named = `0x${a.toString(16)} (10 bytes), 0x${b.toString(16)} (20 bytes)`;
+  assert.equal(leak.message, `deinit: 2 blocks of 30 bytes never put: ${named}`);
+  assert.equal(leak.code, "ERR_LEAK");
+  assert.deepEqual(leak.leaks, [
+    { ptr: a, size: 10 },
+    { ptr: b, size: 20 },
+  ]);
+  assert.equal(blocks(), 0);
+  for (let i = 0; i < 9; i++) pool.get(1);
+  assert.match(thrown(() => pool.deinit()).message, /^deinit: 9 blocks of 9 bytes .* bytes\), …$/);
+});
+
+test("check hands leaks to onLeak instead", () => {
+  const seen: number[] = [];
+  const pool = pipe(source().base, check({ onLeak: (leaks) => seen.push(leaks.length) }));
+  pool.deinit();
+  pool.get(1);
+  pool.deinit();
+  assert.deepEqual(seen, [1]);
+});
+
+test("a leak in one pool of a fork does not keep the other from ending", () => {
+  const { base, blocks } = source();
+  const pool = pipe(hybrid(64, pipe(base, check()), pipe(base, chunk())), stats());
+  pool.get(10);
+  pool.get(100);
+  assert.equal(thrown(() => pool.deinit()).code, "ERR_LEAK");
+  assert.equal(blocks(), 0);
+  assert.equal(gauge(pool)?.bytes, 0);
+});
+
+test("limit refuses what would pass the budget, and has room again after a put", () => {
+  const pool = pipe(source().base, limit(100));
+  const ptr = pool.get(60);
+  assert.equal(pool.get(41), 0);
+  assert.notEqual(pool.get(40), 0);
+  pool.put(ptr, 60);
+  assert.notEqual(pool.get(60), 0);
+});
+
+test("limit has its whole budget again when the pool below dropped all blocks", () => {
+  const pool = pipe(source().base, chunk(), limit(100));
+  pool.get(80);
+  pool.deinit();
+  assert.notEqual(pool.get(80), 0);
+});
+
+test("log writes what passes", () => {
+  const lines: string[] = [];
+  const write = (line: string) => void lines.push(line);
+  const pool = pipe(source().base, log(write));
+  const ptr = pool.get(7);
+  pool.put(ptr, 7);
+  pool.deinit();
+  const at = `0x${ptr.toString(16)}`;
+  assert.deepEqual(lines, [`get 7 -> ${at}`, `put ${at} 7`, "deinit"]);
+});
+
+test("tree shows a composition with its figures", () => {
+  const { base } = source();
+  const pool = hybrid(256, pipe(base, ground(), chunk(1024), stats()), base);
+  pool.get(100);
+  assert.equal(
+    tree(pool),
+    [
+      "hybrid(256)",
+      "  stats: 1 got, 0 put, 100 bytes in use, peak 100, holds 0",
+      "    chunk(1024): 1 got, 0 put, 100 bytes in use, peak 100, holds 924",
+      "      ground",
+      "        std",
+      "  std",
+    ].join("\n"),
+  );
+});

@@ -1,0 +1,326 @@
+/** Regions: scopes that free what is left, escape, owners, nesting. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createHeap } from "#src/heap/index.js";
+import * as L from "#src/layers/index.js";
+
+const { ambient, arena, current, enter, fill, groundRegion, kingsley, pipe, stats, zone } = L;
+const heap = createHeap();
+L.groundSet(heap); // so that the books of everything below can be read
+
+/** Calls fn and asserts that all it left in the heap is `kept` blocks. */
+function books<R>(fn: () => R, kept = 0): R {
+  const before = heap.stats().blocks;
+  const result = fn();
+  assert.equal(heap.stats().blocks - before, kept);
+  return result;
+}
+
+function code(call: () => unknown): string {
+  try {
+    call();
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+  return "nothing thrown";
+}
+
+test("enter serves everything within by the layer, frees what is left and answers fn's answer", () => {
+  const answer = books(() =>
+    enter(arena, (region) => {
+      assert.equal(current(), region);
+      for (let i = 0; i < 1000; i++) assert.notEqual(current().malloc(i), 0);
+      assert.match(L.tree(region.pool), /^zone\(16384\): 1000 got, 0 put/);
+      return "answer";
+    }),
+  );
+  assert.equal(answer, "answer");
+  assert.equal(current(), groundRegion());
+});
+
+test("what is allocated outside any region goes to the ground", () => {
+  const ptr = books(() => current().malloc(100), 1);
+  assert.equal(groundRegion().ownerOf(ptr), groundRegion());
+  books(() => ambient.free(ptr), -1);
+});
+
+test("a throw frees what is left and comes through", () => {
+  const mistake = new Error("mine");
+  books(() =>
+    assert.throws(
+      () =>
+        enter(kingsley, () => {
+          current().malloc(1000);
+          throw mistake;
+        }),
+      (error) => error === mistake,
+    ),
+  );
+  assert.equal(current(), groundRegion());
+});
+
+test("an early return frees what is left", () => {
+  const find = (wanted: number) =>
+    enter(arena, () => {
+      for (let i = 0; i < 10; i++) if (current().malloc(16) && i === wanted) return i;
+      return -1;
+    });
+  assert.equal(
+    books(() => find(3)),
+    3,
+  );
+});
+
+test("a layer that does not drop gives its blocks back all the same", () => {
+  books(() =>
+    enter(stats(), (region) => {
+      const ptrs = Array.from({ length: 50 }, (_, i) => region.malloc(i));
+      for (const ptr of ptrs.filter((_, i) => i % 3 === 0)) region.free(ptr);
+      region.memalign(4096, 10);
+      return assert.equal(region.blocks().length, 34);
+    }),
+  );
+});
+
+test("escape keeps data valid after the region ended, and poison shows it", () => {
+  const poisoned = (source: L.Std) => pipe(source, fill({ freed: 0xdf }), zone());
+  const [kept, lost] = books(
+    () =>
+      enter(poisoned, () => {
+        const inside = current().allocString("gone with the region");
+        const outside = L.escape(() => current().allocString("still here"));
+        return [outside, inside];
+      }),
+    1,
+  );
+  assert.equal(ambient.readString(kept!.ptr, kept!.length), "still here");
+  assert.ok(lost!.array.every((byte) => byte === 0xdf));
+  books(() => kept!.free(), -1);
+});
+
+test("escape goes out one region, nested escapes further, and inner scopes come back in", () => {
+  const labels: string[] = [];
+  const note = () => labels.push(current().label);
+  const [a, b, c] = ["a", "b", "c"].map((label) => ({ label }));
+  enter(
+    arena,
+    () =>
+      enter(
+        arena,
+        () =>
+          enter(
+            arena,
+            () => {
+              note();
+              L.escape(() => {
+                note();
+                L.escape(note);
+                enter(arena, () => L.escape(note), { label: "d" });
+                note();
+              });
+              note();
+            },
+            c,
+          ),
+        b,
+      ),
+    a,
+  );
+  assert.deepEqual(labels, ["c", "b", "a", "b", "b", "c"]);
+  L.escape(() => assert.equal(current(), groundRegion()));
+});
+
+test("free and realloc reach the region that a block belongs to, over any distance", () => {
+  const ground = groundRegion();
+  const ptr = ground.malloc(8);
+  ground.u8.fill(7, ptr, ptr + 8);
+  const grown = enter(arena, (outer) => {
+    const mine = outer.malloc(100);
+    return enter(kingsley, (inner) => {
+      assert.equal(inner.ownerOf(mine), outer);
+      const moved = inner.realloc(mine, 500);
+      assert.equal(inner.ownerOf(moved), outer);
+      assert.equal(inner.usableSize(moved), 500);
+      inner.free(moved);
+      return inner.realloc(ptr, 5000);
+    });
+  });
+  assert.equal(ground.ownerOf(grown), ground);
+  assert.ok(ground.u8.subarray(grown, grown + 8).every((byte) => byte === 7));
+  books(() => enter(arena, () => current().free(grown)), -1);
+});
+
+test("mistakes with pointers are named", () => {
+  const ended = enter(arena, () => current().malloc(10));
+  const gone = { code: "ERR_REGION_ENDED", message: `free: the region of 0x${ended.toString(16)}` };
+  assert.throws(() => current().free(ended), { ...gone, message: `${gone.message} has ended` });
+  enter(arena, (region) => {
+    const ptr = region.malloc(32);
+    const at = `0x${ptr.toString(16)}`;
+    region.free(ptr);
+    const message = `free: ${at} was freed before`;
+    assert.throws(() => region.free(ptr), { name: "LayerError", code: "ERR_DOUBLE_FREE", message });
+    assert.equal(
+      code(() => region.realloc(ptr, 5)),
+      "ERR_DOUBLE_FREE",
+    );
+    const live = region.malloc(64);
+    region.u8.fill(0xa5, live, live + 64);
+    const foreign = { code: "ERR_FOREIGN_POINTER" };
+    const inside = `usableSize: 0x${(live + 32).toString(16)} is no block of a region`;
+    assert.throws(() => region.usableSize(live + 32), { ...foreign, message: inside });
+    assert.throws(() => region.free(live + 3), foreign);
+    assert.throws(() => region.free(2 ** 32 - 16), foreign);
+    assert.throws(() => region.free(-1), RangeError);
+    assert.throws(() => region.malloc("1" as never), TypeError);
+    region.free(0);
+    assert.equal(region.usableSize(0), 0);
+  });
+});
+
+test("using makes a region current until the end of the block", () => {
+  books(() => {
+    {
+      using region = enter(arena, { label: "block" });
+      assert.equal(current(), region);
+      current().malloc(10);
+      {
+        using inner = enter(stats());
+        assert.equal(current(), inner);
+        current().malloc(10);
+      }
+      assert.equal(current(), region);
+    }
+    assert.equal(current(), groundRegion());
+  });
+});
+
+test("a handle is current only where it is run, and refuses work after its end", () => {
+  const region = L.regionOpen(arena, { label: "level" });
+  assert.equal(current(), groundRegion());
+  assert.equal(L.regionRun(region, current), region);
+  assert.notEqual(region.malloc(10), 0);
+  region.end();
+  region.end();
+  const ended = { code: "ERR_REGION_ENDED", message: 'region "level" has ended' };
+  assert.throws(() => region.malloc(10), ended);
+  assert.throws(() => region.defer(() => {}), ended);
+  assert.equal(L.regionRun(region, current), groundRegion(), "the next region around that lives");
+});
+
+test("a region that ends ends the regions in it, the latest first, and says so", () => {
+  const order: string[] = [];
+  books(() => {
+    const outer = L.regionOpen(arena, { label: "outer" });
+    const [a, b] = ["a", "b"].map((label) =>
+      L.regionRun(outer, () => L.regionOpen(stats(), { label })),
+    );
+    for (const region of [outer, a!, b!]) {
+      region.malloc(100);
+      region.defer(() => order.push(region.label));
+    }
+    const message = 'region "outer" ended, and with it regions in it that were open: "b", "a"';
+    assert.throws(() => outer.end(), { code: "ERR_REGION_OPEN", message });
+    assert.ok(a!.ended && b!.ended);
+  });
+  assert.deepEqual(order, ["b", "a", "outer"]);
+});
+
+test("a pool of the caller's serves one region at a time, and the next one after it", () => {
+  const pool = pipe(L.outer(), stats(), zone());
+  books(() => {
+    for (let i = 0; i < 3; i++) {
+      enter(pool, () => {
+        current().malloc(10);
+        const message = "enter: the pool zone(16384) serves another region";
+        assert.throws(() => enter(pool, () => {}), { name: "TypeError", message });
+      });
+    }
+  });
+});
+
+test("bottom bypasses the regions between", () => {
+  enter(arena, (outer) => {
+    enter(
+      () => pipe(L.bottom(), zone()),
+      () => current().malloc(10),
+    );
+    assert.equal(outer.figures().allocations, 0);
+    enter(zone(), () => current().malloc(10));
+    assert.equal(outer.figures().allocations, 1);
+  });
+});
+
+test("a region gives all its blocks back, also when a layer finds a mistake meanwhile", () => {
+  const layer = (source: L.Std) => pipe(source, L.quarantine({ bytes: 100 }));
+  const used = () =>
+    enter(layer, (region) => {
+      const ptr = region.malloc(84);
+      for (let i = 0; i < 20; i++) region.malloc(50);
+      region.free(ptr);
+      region.u8[ptr] = 1;
+    });
+  books(() => assert.throws(used, { code: "ERR_USE_AFTER_FREE" }));
+});
+
+test("what cannot be entered is refused", () => {
+  const aligned = /^buddy needs a source aligned to 65536 bytes; std is aligned to 16$/;
+  // @ts-expect-error a region's blocks are aligned to 16
+  assert.throws(() => enter(L.buddy(), () => {}), { name: "TypeError", message: aligned });
+  const other = pipe(L.std(createHeap()), zone());
+  const message = "enter: the regions of a thread: its pools must lie in one memory";
+  assert.throws(() => enter(other, () => {}), { name: "TypeError", message });
+  const layer = "enter: layer must be a layer or a pool";
+  assert.throws(() => enter(undefined as never, () => {}), { name: "TypeError", message: layer });
+  assert.throws(() => enter(() => 1 as never), { name: "TypeError", message: layer });
+  assert.throws(() => groundRegion().end(), {
+    name: "TypeError",
+    message: "the ground region lasts as long as its thread",
+  });
+  assert.throws(() => L.groundSet(createHeap()), {
+    name: "TypeError",
+    message: "groundSet: there is a ground region already; set it before its first use",
+  });
+  assert.equal(current(), groundRegion());
+});
+
+test("calloc, memalign, views and strings come from the region", () => {
+  books(() =>
+    enter(fill(), (region) => {
+      const zeros = region.calloc(10, 10);
+      assert.ok(region.u8.subarray(zeros, zeros + 100).every((byte) => byte === 0));
+      assert.equal(region.calloc(2 ** 16, 2 ** 16), 0);
+      for (const alignment of [1, 16, 64, 4096, 65536]) {
+        const ptr = region.memalign(alignment, 100);
+        assert.equal(ptr % alignment, 0);
+        assert.equal(region.usableSize(ptr), 100);
+        region.u8.fill(1, ptr, ptr + 100);
+        const moved = region.realloc(ptr, 1000);
+        assert.equal(region.u8[moved + 99], 1);
+        if (alignment !== 64) region.free(moved);
+      }
+      const xs = region.allocArray(Float64Array, 3).set([1, 2, 3]);
+      region.malloc(5e6); // the memory moves
+      assert.deepEqual([...xs], [1, 2, 3]);
+      assert.equal(region.f64[xs.ptr / 8 + 1], 2);
+      assert.equal(
+        region.readString(region.allocString("grüße", { terminate: true }).ptr),
+        "grüße",
+      );
+      for (const name of ["i8", "i16", "u16", "i32", "f32", "i64", "u64"] as const) {
+        assert.equal(region[name].buffer, region.buffer);
+      }
+    }),
+  );
+});
+
+test("memory that is out answers 0, and typed allocation throws", () => {
+  enter(L.limit(1000), (region) => {
+    const ptr = region.malloc(500);
+    assert.equal(region.malloc(600), 0);
+    assert.equal(region.realloc(ptr, 900), 0);
+    assert.equal(region.memalign(64, 600), 0);
+    assert.throws(() => region.allocArray(Uint8Array, 600), { code: "ERR_OUT_OF_MEMORY" });
+    assert.throws(() => region.allocString("x".repeat(600)), { code: "ERR_OUT_OF_MEMORY" });
+  });
+});

@@ -1,0 +1,106 @@
+/** Memory sources as pools: growth, refusal, reuse, and memory that somebody else grows. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createHeap } from "#src/heap/index.js";
+import { gauge, sbrk, slices, std } from "#src/layers/index.js";
+import {
+  arrayBuffer,
+  failingMemory,
+  growExactly,
+  sharedArrayBuffer,
+  wasmMemory,
+} from "#src/memory/index.js";
+
+const SLICE = 65536;
+
+test("std rounds tiny blocks up to keep its alignment, and answers 0 beyond any heap", () => {
+  const pool = std(createHeap({ maximum: 2 ** 22 }));
+  for (let i = 0; i < 20; i++) assert.equal(pool.get(i % 9) % 16, 0);
+  assert.equal(pool.get(2 ** 23), 0);
+  assert.equal(pool.get(2 ** 40), 0);
+  assert.equal(pool.sizeOf(pool.get(100)), 112);
+  assert.throws(() => pool.put(12345, 1), { code: "ERR_FOREIGN_POINTER" });
+});
+
+for (const make of [wasmMemory, arrayBuffer, sharedArrayBuffer]) {
+  test(`sbrk and slices over ${make.name} give blocks that can be written`, () => {
+    for (const pool of [sbrk(make()), slices(make())]) {
+      const ptrs = [10, 100000, 1, 1000000].map((size) => [pool.get(size), size] as const);
+      for (const [ptr, size] of ptrs) {
+        assert.notEqual(ptr, 0);
+        pool.memory.bytes().fill(size & 255, ptr, ptr + size);
+      }
+      for (const [ptr, size] of ptrs) {
+        assert.equal(pool.memory.u32()[ptr >>> 2]! & 255, size & 255);
+        assert.equal(pool.memory.bytes()[ptr + size - 1], size & 255);
+        assert.ok(pool.owns(ptr));
+      }
+    }
+  });
+}
+
+test("sbrk takes the last block back, deinit all", () => {
+  const pool = sbrk(wasmMemory());
+  const [a, b] = [pool.get(100), pool.get(100)];
+  pool.put(b, 100);
+  assert.equal(pool.get(50), b);
+  pool.put(a, 100);
+  assert.notEqual(pool.get(100), a);
+  assert.deepEqual(gauge(pool), { allocations: 4, frees: 2, bytes: 150, peak: 200, held: 138 });
+  pool.deinit();
+  assert.ok(!pool.owns(a));
+  assert.equal(pool.get(100), a);
+});
+
+test("sources answer 0 when memory is out, and go on with what there is", () => {
+  const exact = () => failingMemory(wasmMemory({ growth: growExactly }), 2);
+  const end = sbrk(exact());
+  assert.notEqual(end.get(SLICE + 100), 0);
+  assert.equal(end.get(5 * SLICE), 0);
+  assert.notEqual(end.get(100), 0);
+  assert.equal(end.get(2 ** 40), 0);
+  const runs = slices(exact());
+  const run = runs.get(3 * SLICE);
+  assert.equal(runs.get(9 * SLICE), 0);
+  runs.put(run, 0);
+  assert.equal(runs.get(2 * SLICE), run);
+  assert.equal(runs.get(2 ** 40), 0);
+});
+
+test("slices grows by what is missing behind a free run at the end", () => {
+  const source = wasmMemory({ growth: growExactly });
+  const pool = slices(source);
+  const first = pool.get(2 * SLICE);
+  const before = source.buffer.byteLength;
+  pool.put(first, 2 * SLICE);
+  assert.equal(pool.get(5 * SLICE), first);
+  assert.equal(source.buffer.byteLength - before, 3 * SLICE);
+});
+
+test("slices joins free runs and uses the first that fits", () => {
+  const pool = slices(wasmMemory());
+  const ptrs = [1, 1, 1, 1].map((n) => pool.get(n * SLICE));
+  assert.equal(pool.sizeOf(ptrs[0]!), SLICE);
+  for (const i of [0, 2, 1]) pool.put(ptrs[i]!, SLICE);
+  assert.equal(pool.get(3 * SLICE), ptrs[0]);
+  pool.put(999 * SLICE, SLICE);
+  assert.equal(gauge(pool)?.bytes, 4 * SLICE, "a put of no block changes nothing");
+  pool.deinit();
+  assert.equal(gauge(pool)?.bytes, 0);
+  assert.equal(pool.get(4 * SLICE), ptrs[0]);
+});
+
+test("memory that somebody else grew is never given", () => {
+  for (const pooled of [sbrk, slices]) {
+    const source = wasmMemory({ growth: growExactly });
+    const memory = source.memory!;
+    const pool = pooled(source);
+    while (pool.get(1000) !== 0 && memory.buffer.byteLength < 4 * SLICE);
+    const theirs = memory.grow(2) * SLICE;
+    for (let i = 0; i < 200; i++) {
+      const ptr = pool.get(1000);
+      assert.notEqual(ptr, 0);
+      assert.ok(ptr + 1000 <= theirs || ptr >= theirs + 2 * SLICE, `${pool.name} at ${ptr}`);
+    }
+  }
+});

@@ -1,0 +1,110 @@
+/** The package as a bundler and a browser see it: no file, no network, nothing of Node. */
+import assert from "node:assert/strict";
+import { readFileSync, statSync } from "node:fs";
+import { test } from "node:test";
+import { createContext, runInContext } from "node:vm";
+import { rollup } from "rollup";
+import { minify } from "terser";
+import { dist, root } from "../support/checkout.js";
+
+interface Bundle {
+  code: string;
+  /** What an engine would load without bundling. */
+  files: string[];
+}
+
+/** With names, only what of the entry point is imported by them. */
+async function bundle(entry: string, names?: string[]): Promise<Bundle> {
+  const program = "\0program";
+  const wanted = names ? `{ ${names} }` : "*";
+  const built = await rollup({
+    input: program,
+    plugins: [
+      {
+        name: "program",
+        resolveId: (id) => (id === program ? id : null),
+        load: (id) => (id === program ? `export ${wanted} from "${dist}${entry}";` : null),
+      },
+    ],
+    onwarn: (warning) => assert.fail(warning.message),
+  });
+  const { output } = await built.generate({ format: "iife", name: "terrane" });
+  assert.equal(output.length, 1);
+  assert.deepEqual(output[0].imports, []);
+  return { code: output[0].code, files: built.watchFiles };
+}
+
+/** What every browser has, and nothing else. */
+function browserGlobals(): object {
+  const names = ["WebAssembly", "atob", "TextEncoder", "TextDecoder", "structuredClone"];
+  return Object.fromEntries(names.map((name) => [name, Reflect.get(globalThis, name)]));
+}
+
+for (const backend of ["wasm", "js"]) {
+  test(`${backend}: the bundled package runs where there is no Node`, async () => {
+    const context = createContext(browserGlobals());
+    runInContext((await bundle("index.js")).code, context);
+    const answer = runInContext(
+      `const heap = terrane.createHeap({ backend: ${JSON.stringify(backend)} });
+       const text = heap.allocString("a bundled heap", { terminate: true });
+       for (let i = 0; i < 1000; i++) heap.malloc(i * 10);
+       heap.readString(text.ptr) + " of " + heap.stats().blocks`,
+      context,
+    );
+    assert.equal(answer, "a bundled heap of 1001");
+  });
+}
+
+interface EntryCost {
+  entry: string;
+  /** How many files an engine loads for it. */
+  files: number;
+  /** The most KiB of code in them, as they stand. */
+  kib: number;
+}
+
+/** What it costs to import each entry point: figures of docs/performance.md, rounded up. */
+const costs: EntryCost[] = [
+  { entry: "index.js", files: 3, kib: 460 },
+  { entry: "hardening.js", files: 4, kib: 690 },
+  { entry: "memory.js", files: 2, kib: 150 },
+  { entry: "mempool.js", files: 2, kib: 25 },
+  { entry: "sizeclass.js", files: 3, kib: 460 },
+  { entry: "layers.js", files: 4, kib: 590 },
+  { entry: "managed.js", files: 5, kib: 630 },
+  { entry: "debug.js", files: 5, kib: 820 },
+  { entry: "wasm.js", files: 3, kib: 460 },
+];
+
+for (const { entry, files, kib } of costs) {
+  test(`${entry}: imports nothing at run time, and no more of our own than it needs`, async () => {
+    const { files: loaded } = await bundle(entry);
+    assert.ok(loaded.length <= files, loaded.join("\n"));
+    const bytes = loaded.reduce((sum, file) => sum + statSync(file).size, 0);
+    assert.ok(bytes <= kib * 1024, `${entry} loads ${bytes} bytes`);
+  });
+}
+
+test("every entry point of the package has its limit", () => {
+  const { exports } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
+  const paths = Object.keys(exports as object)
+    .filter((path) => !/-reporter$|\.(wasm|json)$/.test(path))
+    .map((path) => (path === "." ? "index.js" : `${path.slice(2)}.js`));
+  assert.deepEqual(paths.sort(), costs.map(({ entry }) => entry).sort());
+});
+
+test("a program that only makes heaps bundles no more than them", async () => {
+  const { code } = await bundle("index.js", ["createHeap"]);
+  const { code: small = "" } = await minify(code);
+  assert.ok(small.length <= 190 * 1024, `${small.length} bytes minified`);
+  for (const file of ["core-hard.wasm", "core-shared-hard.wasm", "sizeclass.wasm"]) {
+    assert.ok(!code.includes(base64Of(file)), `${file} is in the bundle`);
+  }
+  for (const file of ["core.wasm", "core-shared.wasm"]) {
+    assert.ok(code.includes(base64Of(file)), `${file} as a file is the core that is embedded`);
+  }
+});
+
+function base64Of(file: string): string {
+  return readFileSync(dist + file).toString("base64");
+}

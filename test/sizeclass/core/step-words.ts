@@ -1,0 +1,81 @@
+/**
+ * Words whose every access from TypeScript is a step, for the parts of the allocator that are not
+ * in the core's dialect: headers and the quarantine. `Atomics` of this realm knows them.
+ */
+import type { VirtualThread } from "../../support/step-thread.js";
+
+/** A view that is stepped: its words, and which word of the memory is its first. */
+interface Stepped {
+  words: Uint32Array;
+  base: number;
+}
+
+const views = new WeakMap<object, Stepped>();
+const real = globalThis.Atomics;
+
+export function steppedWords(words: Uint32Array, thread: VirtualThread): Uint32Array {
+  globalThis.Atomics = atomicsOf(thread);
+  return viewOf({ words, base: 0 }, thread);
+}
+
+function viewOf(view: Stepped, thread: VirtualThread): Uint32Array {
+  const { words, base } = view;
+  const own: Record<string, unknown> = {
+    subarray: (from: number, to: number) =>
+      viewOf({ words: words.subarray(from, to), base: base + from }, thread),
+    fill(value: number, from = 0, to = words.length) {
+      for (let i = from; i < to; i++) store(i, value);
+    },
+    length: words.length,
+  };
+  function store(i: number, value: number): boolean {
+    thread.plain(base + i, false);
+    words[i] = value;
+    return true;
+  }
+  const made = new Proxy(words, {
+    get(_, key) {
+      const i = Number(String(key));
+      if (!Number.isInteger(i)) return own[String(key)];
+      thread.plain(base + i, true);
+      return words[i];
+    },
+    set: (_, key, value: number) => store(Number(key), value),
+  });
+  views.set(made, view);
+  return made;
+}
+
+/** A lock that is tried over and over is one that its thread waits for. */
+function atomicsOf(thread: VirtualThread): Atomics {
+  let [spinsAt, rounds] = [-1, 0];
+  function at(view: Stepped, i: number, load: boolean): void {
+    spinsAt = -1;
+    thread.step(view.base + i, load);
+  }
+  const own = {
+    load(words: Uint32Array, i: number) {
+      const view = views.get(words);
+      if (!view) return real.load(words, i);
+      at(view, i, true);
+      return real.load(view.words, i);
+    },
+    store(words: Uint32Array, i: number, value: number) {
+      const view = views.get(words);
+      if (!view) return real.store(words, i, value);
+      at(view, i, false);
+      return real.store(view.words, i, value);
+    },
+    compareExchange(words: Uint32Array, i: number, expected: number, value: number) {
+      const view = views.get(words);
+      if (!view) return real.compareExchange(words, i, expected, value);
+      const again = spinsAt === view.base + i;
+      if (!again) [spinsAt, rounds] = [view.base + i, 0];
+      if (!again || thread.pause(rounds++)) thread.step(view.base + i, false);
+      const found = real.compareExchange(view.words, i, expected, value);
+      if (found === expected) spinsAt = -1;
+      return found;
+    },
+  };
+  return Object.assign(Object.create(real), own) as Atomics;
+}

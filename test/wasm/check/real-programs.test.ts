@@ -1,0 +1,64 @@
+/** Programs of the npm registry do their jobs under the checker: same output, nothing reported. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { allocatorFind, instrument, readModule, reportText } from "#src/wasm/index.js";
+import {
+  formatter,
+  quickJs,
+  realChecked,
+  realPrograms,
+  renderer,
+  sqlite,
+} from "../support/programs.js";
+
+const SIZE = Number(process.env.TERRANE_JOB_SIZE ?? 1);
+
+for (const program of realPrograms) {
+  test(`${program.name}: a checked job gives the same, and no report`, async () => {
+    const wanted = await program.run(program.bytes, SIZE);
+    const { checker, result } = await realChecked(program, SIZE);
+    assert.equal(result, wanted);
+    const reports = [...checker.reports, ...checker.leaks().reports];
+    assert.deepEqual(reports.map(reportText), []);
+    assert.ok(checker.instrumented.checks > 5000);
+  });
+}
+
+test("their allocators are found for what they are", () => {
+  const found = (program: { bytes: Uint8Array }) =>
+    allocatorFind(readModule(program.bytes)).map(({ role, source, sure }) => {
+      return `${role.name} (${role.params}) ${source} ${sure}`;
+    });
+  assert.deepEqual(found(sqlite), [
+    "malloc (size) export certain",
+    "free (ptr) export certain",
+    "realloc (ptr,size) export certain",
+    "memalign (align,size) export certain",
+  ]);
+  assert.deepEqual(found(quickJs), [
+    "malloc (size) shape likely",
+    "free (ptr) shape likely",
+    "realloc (ptr,size) shape likely",
+  ]);
+  assert.ok(found(formatter).every((each) => each.endsWith("name certain")));
+  // What stands behind wasm-bindgen's exports: the module has no names.
+  assert.deepEqual(found(renderer).sort(), [
+    "__rust_realloc (ptr,old,align,size) export certain",
+    "free (ptr) export certain",
+    "malloc (size) export certain",
+    "memalign (align,size) export certain",
+  ]);
+});
+
+test("an allocator that is only guessed has to be confirmed", () => {
+  const [malloc, free, realloc] = allocatorFind(readModule(quickJs.bytes)).map((f) => f.index);
+  assert.throws(() => instrument(quickJs.bytes), {
+    name: "RangeError",
+    message:
+      "the module has no names; what looks like its allocator is " +
+      `{ malloc: ${malloc}, free: ${free}, realloc: ${realloc} }; ` +
+      "confirm with functions or with guess",
+  });
+  const functions = { malloc, free, realloc } as Record<string, number>;
+  assert.equal(instrument(quickJs.bytes, { functions }).functions.length, 3);
+});

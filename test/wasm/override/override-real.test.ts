@@ -1,0 +1,65 @@
+/** Programs of the npm registry do their jobs on our heap: same output, in their own loaders. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import sqlite3InitModule from "@sqlite.org/sqlite-wasm";
+import { emscriptenHooks, override } from "#src/wasm/index.js";
+import {
+  formatter,
+  quickJs,
+  realPrograms,
+  renderer,
+  sqlite,
+  treeSitterParser,
+} from "../support/programs.js";
+
+const SIZE = Number(process.env.TERRANE_JOB_SIZE ?? 1);
+
+for (const program of realPrograms) {
+  test(`${program.name}: an overridden job gives the same`, async () => {
+    const { bytes, report } = override(program.bytes, program.options);
+    assert.ok(WebAssembly.validate(bytes));
+    // Modules that tree-sitter loads into its memory take their malloc from it.
+    assert.equal(report.notes.length, program === treeSitterParser ? 1 : 0);
+    assert.equal(await program.run(bytes, SIZE), await program.run(program.bytes, SIZE));
+  });
+}
+
+test("emscriptenHooks brings the overridden module into emscripten's loader", async () => {
+  const init = sqlite3InitModule as (hooks: object) => ReturnType<typeof sqlite3InitModule>;
+  const overridden = override(sqlite.bytes);
+  const { oo1, wasm } = await init(emscriptenHooks(overridden));
+  const db = new oo1.DB(":memory:");
+  assert.deepEqual(db.selectValue("select sum(length(randomblob(1000000))) from (select 1)"), 1e6);
+  db.close();
+  // Views of JavaScript follow what our heap has grown.
+  const before = wasm.heap8().byteLength;
+  const ptr = wasm.alloc(before);
+  assert.ok(wasm.heap8().byteLength > before);
+  wasm.heap8().fill(7, ptr, ptr + before);
+  wasm.dealloc(ptr);
+  const names = new Set(overridden.report.functions.map((each) => each.role.name));
+  assert.ok(names.has("malloc"));
+});
+
+test("an imported heap is no good for emscripten's JavaScript, and says so", () => {
+  for (const program of [sqlite, treeSitterParser]) {
+    const { report } = override(program.bytes, { form: "import" });
+    assert.match(
+      report.notes.join(),
+      /^its JavaScript grows the memory and makes views of it, and/,
+    );
+  }
+  assert.deepEqual(override(renderer.bytes, { form: "import" }).report.notes, []);
+});
+
+test("pages come from emscripten's sbrk where there is one, and from memory.grow elsewhere", () => {
+  const pages = (program: typeof sqlite) => {
+    const { report } = override(program.bytes, program.options);
+    return [report.pages.replace(/\d+/, "N"), report.functions.map((each) => each.fate).join()];
+  };
+  assert.deepEqual(pages(sqlite), ["function N", "replaced,replaced,replaced,replaced"]);
+  assert.deepEqual(pages(quickJs), ["function N", "replaced,replaced,replaced"]);
+  assert.deepEqual(pages(treeSitterParser)[0], "function N");
+  assert.deepEqual(pages(formatter)[0], "memory.grow");
+  assert.deepEqual(pages(renderer), ["memory.grow", "replaced,replaced,replaced,replaced"]);
+});

@@ -1,0 +1,305 @@
+/** Overridden programs print what they printed, end as they ended, and are valid. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  ModuleEditor,
+  type OverrideOptions,
+  override,
+  overrideImports,
+  readModule,
+} from "#src/wasm/index.js";
+import { functionNames } from "#src/wasm/module/names.js";
+import {
+  fixture,
+  fixturePath,
+  moduleOf,
+  other,
+  others,
+  plain,
+  section,
+  stripped,
+} from "../support/fixtures.js";
+import { wasiRun, wasiRunBytes } from "../support/wasi.js";
+
+const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  "churn-O0": ["30000"],
+  "churn-O1-g": ["30000"],
+  "churn-O2": ["30000"],
+  "churn-Os-stripped": ["30000"],
+  "churn-cpp": [],
+  "churn-rust": ["one", "two"],
+};
+
+for (const [name, args] of Object.entries(PROGRAMS)) {
+  test(`${name}: merged and imported, output and exit code are the original's`, () => {
+    const path = fixturePath(`${name}.wasm`);
+    const [wanted, merged, imported] = wasiRun(path, ["original", "merge", "import"], args);
+    assert.ok(wanted && wanted.code >= 7 && wanted.out.length > 50);
+    assert.deepEqual(merged, wanted);
+    // An imported heap does not know where the program's errno lies.
+    if (name !== "churn-O0") assert.deepEqual(imported, wanted);
+    else assert.match(wanted.out, /^too much 1 1 1$/m);
+  });
+}
+
+test("a program runs on the heap in JavaScript too", () => {
+  const path = fixturePath("churn-O2.wasm");
+  const [wanted, outcome] = wasiRun(path, ["original", "import-js"], ["3000"]);
+  assert.deepEqual(outcome, wanted);
+});
+
+test("Rust without an operating system: results are the same", () => {
+  const bytes = fixture("boxes.wasm");
+  const changed = plain(override(bytes).bytes);
+  for (const n of [1, 50, 3000]) assert.equal(changed.correct?.(n), plain(bytes).correct?.(n));
+});
+
+const every: readonly (readonly [string, () => Uint8Array<ArrayBuffer>])[] = [
+  ...others.map((path) => [path, () => other(path)] as const),
+  ...["mistakes", "operators", "boxes", "strings", "security"].map(
+    (name) => [name, () => fixture(`${name}.wasm`)] as const,
+  ),
+  ["stripped mistakes", () => stripped(fixture("mistakes.wasm"))],
+];
+/** Those whose malloc is an import. */
+const IMPORTING = ["bench/workloads/workloads.wasm"];
+/** Shared memories can only import. */
+const SHARED = ["bench/rivals/dlmalloc-lock.wasm"];
+
+for (const [name, bytes] of every) {
+  test(`${name}: valid in every form, and when it is done again`, () => {
+    const forms = SHARED.includes(name) ? (["import"] as const) : (["merge", "import"] as const);
+    for (const form of forms) {
+      const run = () => override(bytes(), { form, guess: true });
+      if (IMPORTING.includes(name)) {
+        assert.throws(run, /^RangeError: it imports its allocator \(malloc, free, /);
+        continue;
+      }
+      const { bytes: changed, report } = run();
+      assert.doesNotThrow(() => new WebAssembly.Module(changed));
+      assert.ok(report.functions.some((each) => each.fate === "replaced"));
+      if (form === "import" || name.startsWith("stripped")) continue;
+      assert.doesNotThrow(() => new WebAssembly.Module(override(changed).bytes));
+    }
+  });
+}
+
+test("the report names what was replaced, how it was found, and both sizes", () => {
+  const bytes = fixture("churn-O2.wasm");
+  const { bytes: changed, report } = override(bytes);
+  const rows = report.functions.map(({ role, name, source, sure, fate }) =>
+    [role.name, name, source, sure, fate].join(" "),
+  );
+  assert.ok(rows.includes("malloc malloc name certain replaced"));
+  assert.ok(rows.includes("malloc dlmalloc name certain unused"));
+  assert.deepEqual([report.form, report.pages, report.notes], ["merge", "memory.grow", []]);
+  assert.deepEqual([report.bytesBefore, report.bytesAfter], [bytes.length, changed.length]);
+});
+
+test("the name section stays, names what was added, and debug information goes", () => {
+  const { bytes } = override(fixture("churn-O1-g.wasm"));
+  const custom = readModule(bytes).sections.filter((each) => each.id === 0);
+  assert.deepEqual(
+    custom.map((each) => each.name),
+    ["name", "producers"],
+  );
+  const module = readModule(bytes);
+  const names = functionNames(module);
+  assert.equal(names.get(module.start as number), "terrane.start");
+  const named = [...names.values()];
+  for (const name of ["main", "malloc", "terrane.grow", "terrane.heapInit"]) {
+    assert.equal(named.filter((each) => each === name).length, 1, name);
+  }
+});
+
+test("C++: a new that stands on malloc keeps its body, a delete that is only free does not", () => {
+  const { report } = override(fixture("churn-cpp.wasm"));
+  const operators = report.functions.filter((each) => each.role.family.startsWith("new"));
+  const fates = operators.map(({ role, fate }) => `${role.action} ${fate}`);
+  assert.deepEqual([...new Set(fates)].sort(), ["alloc kept", "free replaced"]);
+});
+
+test("code that nothing reaches any more is dropped: it makes up for most of the core's", () => {
+  const core = other("dist/core.wasm").length;
+  for (const bytes of [fixture("churn-O2.wasm"), other("bench/rivals/dlmalloc.wasm")]) {
+    const { report } = override(bytes);
+    assert.ok(report.bytesAfter - report.bytesBefore < core / 4);
+  }
+});
+
+const refused: readonly (readonly [string, Uint8Array<ArrayBuffer>, OverrideOptions, RegExp])[] = [
+  ["no allocator", fixture("modern.wasm"), {}, /^RangeError: no allocator was found; name its/],
+  [
+    "a stripped one that is only likely",
+    fixture("churn-Os-stripped.wasm"),
+    {},
+    /^RangeError: .*these look like its allocator: --function malloc=15 .* or with --guess$/,
+  ],
+  [
+    "more than one memory",
+    fixture("memories.wasm"),
+    {},
+    /^ModuleError: .*overriding a module with more than one memory$/,
+  ],
+  [
+    "64 bits",
+    fixture("memory64.wasm"),
+    {},
+    /^ModuleError: .*overriding a memory with 64-bit addresses$/,
+  ],
+  [
+    "a shared memory, merged",
+    other("bench/rivals/dlmalloc-lock.wasm"),
+    {},
+    /^ModuleError: .*merging a heap into a module with a shared memory; import it$/,
+  ],
+  [
+    "a function that is not there",
+    fixture("churn-O2.wasm"),
+    { functions: { malloc: "zork" } },
+    /^RangeError: the module has no function zork$/,
+  ],
+  [
+    "an sbrk that is none",
+    fixture("churn-O2.wasm"),
+    { functions: { malloc: "malloc", sbrk: "free" } },
+    /^RangeError: function free cannot be sbrk$/,
+  ],
+  [
+    "a part of the allocator, the rest of which stays in use",
+    fixture("churn-O2.wasm"),
+    { functions: { malloc: "malloc", free: "free" } },
+    /^RangeError: parts of its allocator stay in use beside ours: function \d+ \(\w+\), /,
+  ],
+  [
+    "a form that is none",
+    fixture("churn-O2.wasm"),
+    { form: "both" as "merge" },
+    /^RangeError: form must be "merge" or "import", not "both"$/,
+  ],
+  [
+    "a maximum that is none",
+    fixture("churn-O2.wasm"),
+    { maxMemory: 5 },
+    /^RangeError: maxMemory must be from 65536 to 4294967296, not 5$/,
+  ],
+  [
+    "a maximum for the imported form",
+    fixture("churn-O2.wasm"),
+    { form: "import", maxMemory: 2 ** 20 },
+    /^RangeError: maxMemory is for the merged form; /,
+  ],
+];
+
+for (const [what, bytes, options, message] of refused) {
+  test(`refused: ${what}`, () => {
+    assert.throws(() => override(bytes, options), message);
+  });
+}
+
+/** A module whose only function is called like one of a garbage collector. */
+function withName(name: string): Uint8Array<ArrayBuffer> {
+  const text = [...new TextEncoder().encode(name)];
+  return moduleOf(
+    section(1, 1, 0x60, 0, 0),
+    section(3, 1, 0),
+    section(5, 1, 0, 1),
+    section(10, 1, 2, 0, 0x0b),
+    section(
+      0,
+      4,
+      ...new TextEncoder().encode("name"),
+      1,
+      text.length + 3,
+      1,
+      0,
+      text.length,
+      ...text,
+    ),
+  );
+}
+
+test("refused: garbage collectors, with the reason", () => {
+  for (const [name, who] of [
+    ["runtime.growHeap", "TinyGo"],
+    ["runtime.mallocgc", "Go"],
+  ] as const) {
+    assert.throws(() => override(withName(name)), {
+      name: "RangeError",
+      message: `its allocator is ${who}'s garbage collector, which takes all of the memory for its own: it cannot be replaced`,
+    });
+  }
+});
+
+/** The fixture with a memory that may not grow beyond `max` pages. */
+function bounded(max: number): Uint8Array<ArrayBuffer> {
+  const module = readModule(fixture("churn-O2.wasm"));
+  const editor = new ModuleEditor(module);
+  editor.memorySet({ min: 2, max, shared: false, is64: false });
+  return editor.write().bytes;
+}
+
+test("a memory without room is refused, and its maximum raised for who asks", () => {
+  assert.throws(() => override(bounded(2)), {
+    message:
+      "its memory may not grow: it begins with 131072 bytes and has 131072 at the most, and a " +
+      "heap begins behind them; --max-memory allows more",
+  });
+  const { bytes, report } = override(bounded(2), { maxMemory: 2 ** 24 });
+  assert.equal(report.memory.max, 256);
+  const [wanted] = wasiRun(fixturePath("churn-O2.wasm"), ["original"], ["3000"]);
+  assert.deepEqual(wasiRunBytes(bytes, ["3000"]), wanted);
+});
+
+test("out of memory is null, and what is freed can be had again", () => {
+  const editor = new ModuleEditor(readModule(other("bench/rivals/dlmalloc.wasm")));
+  editor.memorySet({ min: 1, max: 20, shared: false, is64: false });
+  const { malloc, free } = plain(override(editor.write().bytes).bytes) as unknown as {
+    malloc: (n: number) => number;
+    free: (p: number) => void;
+  };
+  const round = (): number[] => {
+    const blocks: number[] = [];
+    for (let ptr = malloc(5000); ptr !== 0; ptr = malloc(5000)) blocks.push(ptr);
+    for (const ptr of blocks) free(ptr);
+    return blocks;
+  };
+  const blocks = round();
+  assert.ok(blocks.length > 150 && blocks.every((ptr) => ptr >= 65536 && ptr < 20 * 65536));
+  assert.equal(round().length, blocks.length);
+});
+
+/** Imports of functions that do nothing. */
+function nothing(bytes: Uint8Array): WebAssembly.ModuleImports {
+  return Object.fromEntries(readModule(bytes).imports.map(({ name }) => [name, () => 0]));
+}
+
+test("without a page to begin with, the module does not start", () => {
+  const imports = { env: { memory: new WebAssembly.Memory({ initial: 2, maximum: 2 }) } };
+  const editor = new ModuleEditor(readModule(fixture("churn-O2.wasm")));
+  const limits = { min: 1, max: undefined, shared: false, is64: false };
+  editor.memorySet(limits, { module: "env", name: "memory" });
+  const { bytes } = override(editor.write().bytes);
+  assert.throws(
+    () => plain(bytes, { ...imports, wasi_snapshot_preview1: nothing(bytes) }),
+    (error: Error) => error.message === "unreachable" && /terrane\.start/.test(error.stack ?? ""),
+  );
+});
+
+test("every prefix of a module is refused with one clear line", () => {
+  const bytes = fixture("strings.wasm");
+  for (let length = 0; length < bytes.length - 1; length += 13) {
+    assert.throws(
+      () => override(bytes.slice(0, length)),
+      (error: Error) => /^(ModuleError|RangeError)$/.test(error.name) && !/\n/.test(error.message),
+      `${length}`,
+    );
+  }
+});
+
+test("overrideImports wants a heap over a WebAssembly.Memory", () => {
+  assert.throws(() => overrideImports({} as never), {
+    name: "TypeError",
+    message: "overrideImports needs a heap over a WebAssembly.Memory",
+  });
+});

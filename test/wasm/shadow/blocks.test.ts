@@ -1,0 +1,90 @@
+/** The checked heap against a model: no overlap, right shadows, right books. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Blocks } from "#src/wasm/shadow/blocks.js";
+import { type Layout, layoutMake, OPEN } from "#src/wasm/shadow/layout.js";
+import { Random, seedOf } from "../../support/random.js";
+
+const LIMITS = { min: 1, max: undefined, shared: false, is64: false };
+
+function heapCreate(quarantine: number): {
+  blocks: Blocks;
+  open: (at: number) => boolean;
+  layout: Layout;
+} {
+  const layout = layoutMake(LIMITS, 2 ** 22);
+  const memory = new WebAssembly.Memory({ initial: layout.pages, maximum: layout.pages });
+  const shadow = new Uint8Array(memory.buffer, layout.shadowStart);
+  const open = (at: number) => {
+    const value = shadow[at >>> 3] as number;
+    return value <= OPEN && (at & 7) < value;
+  };
+  return { blocks: new Blocks(memory, layout, quarantine), open, layout };
+}
+
+test("random allocation: exactly the bytes of live blocks are open", () => {
+  const random = new Random(seedOf(8));
+  const { blocks, open, layout } = heapCreate(20_000);
+  const live = new Map<number, number>();
+  const freed = new Map<number, number>();
+  for (let step = 0; step < 4000; step++) {
+    if (live.size > 0 && random.chance(48)) {
+      const ptr = [...live.keys()][random.below(live.size)] as number;
+      const id = blocks.find(ptr);
+      assert.equal(blocks.size(id), live.get(ptr));
+      blocks.free(id, 1, 2);
+      assert.equal(blocks.isLive(blocks.find(ptr)), false);
+      freed.set(ptr, live.get(ptr) as number);
+      live.delete(ptr);
+      continue;
+    }
+    const align = random.chance(20) ? 2 ** random.between(0, 10) : 0;
+    const size = random.skewed(1, 3000) - 1;
+    const ptr = blocks.alloc(size, align, 0, 0);
+    if (ptr === 0) continue;
+    assert.equal(ptr % Math.max(16, align), 0);
+    for (const [other, length] of live) {
+      assert.ok(ptr >= other + length + 32 || other >= ptr + size + 32, "red zones between blocks");
+    }
+    live.set(ptr, size);
+    freed.delete(ptr);
+  }
+  let opened = 0;
+  for (let at = layout.heapStart; at < layout.shadowStart; at++) if (open(at)) opened++;
+  assert.equal(
+    opened,
+    [...live.values()].reduce((sum, size) => sum + size, 0),
+    `seed ${random.seed}`,
+  );
+  for (const [ptr, size] of live) {
+    for (let i = 0; i < size; i++) assert.ok(open(ptr + i));
+    assert.deepEqual(blocks.near(ptr + size)?.place, "behind");
+    assert.deepEqual([blocks.near(ptr - 1)?.place, blocks.near(ptr - 1)?.distance], ["before", 1]);
+    if (size > 0) assert.equal(blocks.near(ptr + size - 1)?.block.ptr, ptr);
+  }
+  assert.deepEqual(
+    blocks.liveBlocks().map((each) => each.ptr),
+    [...live.keys()].sort((a, b) => a - b),
+  );
+});
+
+test("when the heap is full, freed blocks are used before it answers 0", () => {
+  const { blocks } = heapCreate(2 ** 30);
+  const size = 2 ** 19;
+  const first = Array.from({ length: 6 }, () => blocks.alloc(size, 0, 0, 0));
+  assert.ok(first.every((ptr) => ptr !== 0));
+  while (blocks.alloc(size, 0, 0, 0) !== 0);
+  blocks.free(blocks.find(first[0] as number), 0, 0);
+  assert.equal(blocks.alloc(size, 0, 0, 0), first[0]);
+  assert.equal(blocks.alloc(size, 0, 0, 0), 0);
+  assert.equal(blocks.alloc(2 ** 31, 0, 0, 0), 0);
+});
+
+test("zero-filled blocks are zero, also where another was", () => {
+  const { blocks } = heapCreate(0);
+  const ptr = blocks.alloc(1000, 0, 0, 0);
+  blocks.copy(0, ptr, 10);
+  blocks.free(blocks.find(ptr), 0, 0);
+  const again = blocks.allocZero(1000, 0, 0, 0);
+  assert.equal(again, ptr);
+});
