@@ -74,11 +74,30 @@ const sourceMaps = {
   },
 };
 
-async function scriptsBuild(entries) {
-  const [reached, base] = [new Set(), new Set()];
-  for (const { module } of [...entries, ...programs]) reach(`${module}.js`, reached);
+/** What each entry point and program loads, and which chunk each of these modules belongs to. */
+function chunksOf(entries) {
+  const base = new Set();
   for (const module of heapless) reach(`${module}.js`, base);
-  const chunks = new Set([...reached].flatMap((path) => chunkOf(path, base) ?? []));
+  const users = new Map();
+  for (const { name, module } of [...entries, ...programs]) {
+    const reached = new Set();
+    reach(`${module}.js`, reached);
+    for (const path of reached) {
+      const chunk = chunkOf(path, base);
+      if (chunk) users.set(chunk, (users.get(chunk) ?? new Set()).add(name));
+    }
+  }
+  // What only one entry point loads is in its own file.
+  const shared = [...users].filter(([, names]) => names.size > 1).map(([chunk]) => chunk);
+  return { base, chunks: new Set(shared) };
+}
+
+async function scriptsBuild(entries) {
+  const { base, chunks } = chunksOf(entries);
+  const chunkIn = (id) => {
+    const chunk = id.startsWith(from) ? chunkOf(relative(from, id), base) : undefined;
+    return chunks.has(chunk) ? chunk : undefined;
+  };
   const bundle = await rollup({
     input: {
       ...Object.fromEntries([...chunks].map((chunk) => [`lib/${chunk}`, CHUNK + chunk])),
@@ -94,10 +113,7 @@ async function scriptsBuild(entries) {
     dir: STAGE,
     format: "es",
     entryFileNames: "[name].js",
-    manualChunks: (id) => {
-      if (id.startsWith(CHUNK)) return id.slice(CHUNK.length);
-      return id.startsWith(from) ? chunkOf(relative(from, id), base) : undefined;
-    },
+    manualChunks: (id) => (id.startsWith(CHUNK) ? id.slice(CHUNK.length) : chunkIn(id)),
     minifyInternalExports: false,
     hoistTransitiveImports: false,
     sourcemap: true,
@@ -105,15 +121,51 @@ async function scriptsBuild(entries) {
   mapsSweep();
 }
 
-/** A file that only leads elsewhere has nothing to map. */
+/** A file that only leads elsewhere has nothing to map, and a thread's few lines are not read. */
 function mapsSweep() {
+  const threads = programs.filter(({ name }) => name.startsWith("lib/"));
   for (const name of filesBelow(STAGE).filter((path) => path.endsWith(".js"))) {
     const file = `${STAGE}/${name}`;
-    if (JSON.parse(readFileSync(`${file}.map`, "utf8")).mappings !== "") continue;
+    const { mappings } = JSON.parse(readFileSync(`${file}.map`, "utf8"));
+    if (mappings !== "" && !threads.some((thread) => name === `${thread.name}.js`)) continue;
     rmSync(`${file}.map`);
     writeFileSync(file, readFileSync(file, "utf8").replace(/\/\/# sourceMappingURL=\S+\n/, ""));
   }
 }
+
+/**
+ * Declarations for every program: WebAssembly's types come from what the program declares, or from
+ * here if it has neither the DOM's library nor Node's types; and no array is generic, which
+ * TypeScript has only from 5.7 on, although `from` says of which buffer it is where that is known.
+ */
+const WASM_TYPES = `
+type WasmOf<Name extends string, Otherwise> = typeof globalThis extends {
+  WebAssembly: Record<Name, { prototype: infer Type }>;
+} ? Type : Otherwise;
+type WasmMemory = WasmOf<"Memory", { readonly buffer: ArrayBuffer; grow(delta: number): number }>;
+type WasmModule = WasmOf<"Module", object>;
+type WasmInstance = WasmOf<"Instance", { readonly exports: Record<string, any> }>;
+type WasmImports = typeof globalThis extends {
+  WebAssembly: { Instance: new (module: any, imports?: infer Imports) => any };
+} ? NonNullable<Imports> : Record<string, Record<string, any>>;
+type WasmModuleImports = WasmImports[string];
+type OwnBytes = ReturnType<Uint8ArrayConstructor["from"]>;
+`;
+
+const portableTypes = {
+  name: "declarations for every program",
+  renderChunk(code) {
+    const lines = code.split("\n").map((line) => {
+      if (/^\s*(\/?\*|\/\/)/.test(line)) return line; // comments show what users write
+      return line
+        .replace(/\bWebAssembly\.(Memory|Module|Instance|Imports|ModuleImports)\b/g, "Wasm$1")
+        .replace(/\bUint8Array<ArrayBuffer>/g, "OwnBytes");
+    });
+    const text = lines.join("\n");
+    const wanted = /\b(Wasm[A-Z]\w+|OwnBytes)\b/.test(text);
+    return wanted ? `${text.trimEnd()}\n${WASM_TYPES}` : text;
+  },
+};
 
 async function typesBuild(entries) {
   const bundle = await rollup({
@@ -121,7 +173,7 @@ async function typesBuild(entries) {
       "lib/types": `${CHUNK}types`,
       ...Object.fromEntries(entries.map(({ name, module }) => [name, `${from}/${module}.d.ts`])),
     },
-    plugins: [namesakes, dts()],
+    plugins: [namesakes, dts(), portableTypes],
     onwarn,
   });
   await bundle.write({
