@@ -3,7 +3,7 @@
  * and every call watched, by frames of its stack. Each measurement has a process of its own, and
  * allocators alternate. To run, after `npm run build`:
  *
- *   npx tsc -p bench && node build/bench/debug.js [ROUNDS]
+ *   npm run build && node build/bench/debug.js [ROUNDS]
  */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";

@@ -3,7 +3,7 @@
  * alternated rounds, medians; and the medians of several processes, because where the engine puts
  * the code of a loop makes more difference than an allocator. To run, after `npm run build`:
  *
- *   npx tsc -p bench && node build/bench/override.js [PROCESSES]
+ *   npm run build && node build/bench/override.js [PROCESSES]
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";

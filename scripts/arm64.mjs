@@ -70,7 +70,7 @@ function laid(folder) {
   }
   cpSync(join(folder, "bin/busybox"), join(folder, "bin/sh"));
   cpSync(values.node, join(folder, "bin/node"));
-  for (const path of ["dist", "build/test", "src/memory", "scripts", "package.json"]) {
+  for (const path of ["dist", "build", "src/memory", "scripts", "package.json"]) {
     cpSync(path, join(folder, "work", path), { recursive: true });
   }
   const modules = join(folder, "work/node_modules");

@@ -11,10 +11,13 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { checkedCores, cores } from "./core-table.mjs";
 import { entryPoints } from "./entry-points.mjs";
-import { filesBelow, fileWrite, folderSync, hashOf, step } from "./outputs.mjs";
+import { filesBelow, fileWrite, folderSync, hashOf, locked, step } from "./outputs.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const ours = ["src", "test", "bench", "examples"];
+
+/** A build that has said on standard error what is wrong. */
+export class BuildError extends Error {}
 
 /** What stands in build/src and is no output of tsc. */
 const MADE = /\/embed\/[\w-]+\.(js|d\.ts)$|\/dialect\.d\.ts$|\/(dlmalloc|tlsf)\.wasm$/;
@@ -24,7 +27,7 @@ function typescriptBuild() {
   const args = ["-p", ".", "--outDir", "build.stage", "--incremental"];
   const info = ["--tsBuildInfoFile", "build.stage/tsconfig.tsbuildinfo"];
   const { status } = spawnSync(process.execPath, [tsc, ...args, ...info], { stdio: "inherit" });
-  if (status !== 0) process.exit(status ?? 1);
+  if (status !== 0) throw new BuildError("tsc found mistakes");
   stageSweep();
   for (const part of ours) {
     folderSync(`build.stage/${part}`, `build/${part}`, (name) => MADE.test(`/${name}`));
@@ -161,5 +164,10 @@ export async function build({ check = false } = {}) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await build({ check: process.argv.includes("--check") });
+  try {
+    await locked(() => build({ check: process.argv.includes("--check") }));
+  } catch (error) {
+    if (!(error instanceof BuildError)) throw error;
+    process.exitCode = 1;
+  }
 }

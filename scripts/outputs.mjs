@@ -116,6 +116,37 @@ function linkInto(folder, from, name) {
   }
 }
 
+/**
+ * Runs `work` while no other build of this checkout does: two that write one folder at once would
+ * read each other's halves. The lock names its process, so one that died holds nobody up.
+ */
+export async function locked(work) {
+  const lock = "build.lock";
+  let isTold = false;
+  while (!lockTake(lock)) {
+    if (!isTold) console.error("another build of this checkout runs: waiting for it");
+    isTold = true;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  try {
+    return await work();
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}
+
+function lockTake(lock) {
+  try {
+    writeFileSync(lock, String(process.pid), { flag: "wx" });
+    return true;
+  } catch (error) {
+    if (error.code !== "EEXIST") throw error;
+  }
+  const pid = Number(existsSync(lock) && readFileSync(lock, "utf8"));
+  if (pid && !isAlive(pid)) rmSync(lock, { force: true });
+  return false;
+}
+
 /** Copies whose makers are gone without having removed them. */
 function snapshotsSweep() {
   for (const name of readdirSync(".")) {

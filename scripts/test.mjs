@@ -3,20 +3,17 @@
  * Arguments choose test files by a part of their path, and only those run. `--watch` builds and runs
  * again whenever a source changes.
  */
-import { execFileSync, spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { rmSync, watch } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { build } from "./build.mjs";
-import { filesBelow, snapshotMake } from "./outputs.mjs";
+import { BuildError, build } from "./build.mjs";
+import { filesBelow, locked, snapshotMake } from "./outputs.mjs";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 
 const wanted = process.argv.slice(2).filter((argument) => argument !== "--watch");
 const isWatching = process.argv.includes("--watch");
-
-function run(...args) {
-  execFileSync(process.execPath, args, { stdio: "inherit" });
-}
+const isWhole = wanted.length === 0 && !isWatching;
 
 function testFiles(folder) {
   return filesBelow(`${folder}/test`)
@@ -32,9 +29,22 @@ async function testsRun(files) {
   return new Promise((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
 }
 
+/** What has changed is built and copied; undefined where it cannot be, which has been said. */
+async function copyMake() {
+  try {
+    return await locked(async () => {
+      await build({ check: true });
+      return isWhole && !rulesHold() ? undefined : snapshotMake();
+    });
+  } catch (error) {
+    if (error instanceof BuildError) return undefined;
+    throw error;
+  }
+}
+
 async function once() {
-  await build({ check: true });
-  const folder = snapshotMake();
+  const folder = await copyMake();
+  if (folder === undefined) return 1;
   try {
     const files = testFiles(folder);
     if (files.length > 0) return await testsRun(files);
@@ -45,15 +55,45 @@ async function once() {
   }
 }
 
-function changed() {
-  return new Promise((resolve) => {
-    const watchers = ["src", "test"].map((folder) =>
-      watch(folder, { recursive: true }, () => {
-        for (const watcher of watchers) watcher.close();
-        setTimeout(resolve, 50); // editors write a file in several steps
-      }),
-    );
+/** Formatting and the rules of the source tree; what is wrong goes to standard error. */
+function rulesHold() {
+  const checks = [
+    ["node_modules/@biomejs/biome/bin/biome", "check", "--colors=off"],
+    ["scripts/check.mjs"],
+  ];
+  return checks.every(
+    (args) => spawnSync(process.execPath, args, { stdio: "inherit" }).status === 0,
+  );
+}
+
+/** Calls `then` after each change of a source, once for a change that editors write in steps. */
+function sourcesWatch(then) {
+  let timer;
+  for (const folder of ["src", "test"]) {
+    watch(folder, { recursive: true }, () => {
+      clearTimeout(timer);
+      timer = setTimeout(then, 50);
+    });
+  }
+}
+
+/** Runs again and again; what changes during a run is seen after it. */
+async function forever() {
+  let isChanged = true;
+  let wake = () => {};
+  sourcesWatch(() => {
+    isChanged = true;
+    wake();
   });
+  for (;;) {
+    if (!isChanged)
+      await new Promise((resolve) => {
+        wake = resolve;
+      });
+    isChanged = false;
+    await once();
+    if (!isChanged) console.log("waiting for a change");
+  }
 }
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
@@ -63,15 +103,5 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
   });
 }
 
-if (wanted.length === 0 && !isWatching) {
-  run("node_modules/@biomejs/biome/bin/biome", "check", "--colors=off");
-  await build({ check: true });
-  run("scripts/check.mjs");
-}
-let status = await once();
-while (isWatching) {
-  console.log("waiting for a change");
-  await changed();
-  status = await once().catch(() => 1);
-}
-process.exit(status);
+if (isWatching) await forever();
+process.exitCode = await once();
