@@ -21,12 +21,12 @@ export interface CoreExports {
   purgeSet(delay: number, extend: number, mult: number, how: number): void;
   /** Lets a tick go by and purges what is due; with `force` all that is free. */
   purge(force: boolean | number): void;
-  /** Id of a reserve of free or new slices, or 0; flags: RESERVE_* of layout.ts. */
-  reserveMake(count: number, flags: number, node: number): number;
-  /** Id of a reserve of slices that are nobody's, or 0. */
-  reserveGive(first: number, count: number, flags: number, node: number): number;
-  /** Gives a new heap a budget in slices and a reserve; false: there is no such reserve. */
-  heapLimit(heap: number, most: number, reserve: number): boolean | number;
+  /** Id of an arena of free or new slices, or 0; flags: ARENA_* of layout.ts. */
+  arenaMake(count: number, flags: number, node: number): number;
+  /** Id of an arena of slices that are nobody's, or 0. */
+  arenaGive(first: number, count: number, flags: number, node: number): number;
+  /** Gives a new heap a budget in slices and an arena; false: there is no such arena. */
+  heapLimit(heap: number, most: number, arena: number): boolean | number;
   /** The NUMA node that this thread runs on. */
   numaBind(node: number): void;
   /** Whether the host is called with DEFERRED_FREE now and then. */
@@ -34,22 +34,22 @@ export interface CoreExports {
   /** Id of the heap in whose blocks p lies, or 0. */
   heapOf(p: number): number;
   /**
-   * Tells of the mallocs and frees of this thread from now on: bits WATCH_*. The caller makes the
+   * Tells of the mallocs and frees of this thread from now on: bits OBSERVE_*. The caller makes the
    * direct tables fit: see src/heap/stats/observers.ts.
    */
-  watchBind(what: number): void;
+  observeBind(what: number): void;
   /** The next malloc is told of when so many bytes have been asked for. */
-  watchSkip(bytes: number): void;
+  observeSkip(bytes: number): void;
   /** Bytes that were left of these at the malloc that is told of. */
-  watchLeft(): number;
+  observeLeft(): number;
   /** Bytes that the malloc which is told of was asked for, or a resized block had before. */
-  watchSize(): number;
-  /** Draws the first sample, of one allocation in `every`; watchBind begins to count. */
+  observeSize(): number;
+  /** Draws the first sample, of one allocation in `every`; observeBind begins to count. */
   sampleBegin(every: number, seed: number): void;
   /** Alignment of the allocation that SAMPLE_DUE asks about. */
   sampleAlignment(): number;
   /** The answer to SAMPLE_DUE and GUARD_SIZE. */
-  sampleAnswer(value: number): void;
+  sampleResult(value: number): void;
   /** Only of use in JavaScript, after somebody else grew a memory that detaches. */
   memoryRefresh(): void;
   malloc(size: number): number;
@@ -90,10 +90,10 @@ export interface CoreExports {
 /** What the shared build offers besides. Tickets are numbers of threads, from 1 on. */
 export interface SharedCoreExports extends CoreExports {
   /** A number for a thread that is to come; 0 = there are none left. */
-  ticketDraw(): number;
-  /** Binds this instance to the arena at `base`; answers the ticket, or 0. */
+  threadIdDraw(): number;
+  /** Binds this instance to the state at `base`; answers the ticket, or 0. */
   threadAttach(base: number, ticket: number): number;
-  threadNumber(): number;
+  threadBound(): number;
   threadCount(): number;
   /** The id of this thread's heap, which stands in the descriptors of its pages. */
   threadHeap(): number;
@@ -104,7 +104,7 @@ export interface SharedCoreExports extends CoreExports {
   /** Takes every abandoned page into this heap. */
   abandonedAdoptAll(): void;
   /** Only of use in JavaScript, before each call, after another thread grew the memory. */
-  arenaReach(): void;
+  stateReach(): void;
 }
 
 /** What a hardened build offers besides. */
@@ -125,7 +125,7 @@ export interface HeapGuards {
   readonly every: number;
   /** Makes the same offers to the same allocations. */
   readonly seed: number;
-  /** Room for the blocks, a multiple of 4; pages of it may be inaccessible until `end`. */
+  /** Room for the blocks, a multiple of 4; pages of it may be inaccessible until `destroy`. */
   readonly bytes: number;
   /** The most blocks at a time. */
   readonly count: number;
@@ -140,11 +140,11 @@ export interface HeapGuards {
 }
 
 /** Where the blocks are. */
-export interface GuardsSeat {
+export interface GuardsMemory {
   /** Of the room, a multiple of 64 KiB. */
   readonly address: number;
   /** The table that tells other threads of the blocks: layout-counts.ts draws it. */
   readonly table: number;
   /** No more offers; the room goes back to the heap, all of it accessible. */
-  end(): void;
+  destroy(): void;
 }

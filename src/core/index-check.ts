@@ -9,5 +9,5 @@ export { pageIsValid } from "./pages/page.ts";
 export { queueIsValid } from "./pages/queue.ts";
 export { committedIsValid } from "./slices/commit.ts";
 export { purgeTick } from "./slices/purge.ts";
-export { arenaIsValid, spanBin } from "./slices/slices.ts";
+export { spanBin, stateIsValid } from "./slices/slices.ts";
 export { slicesAlloc, slicesFree } from "./slices/supply.ts";

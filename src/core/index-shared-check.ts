@@ -10,5 +10,5 @@ export { pageIsValid } from "./pages/page.ts";
 export { queueIsValid } from "./pages/queue.ts";
 export { committedIsValid } from "./slices/commit.ts";
 export { purgeTick } from "./slices/purge.ts";
-export { arenaIsValid, slicesFreeCount } from "./slices/slices-shared.ts";
+export { slicesFreeCount, stateIsValid } from "./slices/slices-shared.ts";
 export { slicesAlloc, slicesFree } from "./slices/supply.ts";

@@ -3,13 +3,13 @@
 export { abandonedAdoptAll } from "./heap/abandon.ts";
 export {
   threadAttach,
+  threadBound,
   threadCount,
   threadDetach,
   threadHeap,
-  threadNumber,
+  threadIdDraw,
   threadRecover,
-  ticketDraw,
 } from "./heap/threads.ts";
 export * from "./index.ts";
 export { remoteTakeAll } from "./pages/remote.ts";
-export { arenaReach } from "./slices/slices-shared.ts";
+export { stateReach } from "./slices/slices-shared.ts";

@@ -29,6 +29,7 @@ export {
 } from "./heap/alloc.ts";
 export { heapAttach, heapCollect, heapInit } from "./heap/heap.ts";
 export { heapBacking, heapBound, heapDelete, heapDestroy, heapNew, heapOf } from "./heap/heaps.ts";
+export { observeLeft, observeSize, observeSkip } from "./heap/observe.ts";
 export {
   expand,
   realloc,
@@ -39,12 +40,11 @@ export {
   rezalloc,
 } from "./heap/realloc.ts";
 export { strdup, strndup } from "./heap/strings.ts";
-export { watchLeft, watchSize, watchSkip } from "./heap/watch.ts";
 export { goodSize } from "./layout/bins.ts";
 export { heapBind } from "./layout/bound-heap.ts";
-export { deferredFree, numaBind, watchBind } from "./layout/state.ts";
-export { sampleAlignment, sampleAnswer, sampleBegin } from "./pages/sample.ts";
+export { deferredFree, numaBind, observeBind } from "./layout/globals.ts";
+export { sampleAlignment, sampleBegin, sampleResult } from "./pages/sample.ts";
+export { arenaGive, arenaMake } from "./slices/arena-make.ts";
 export { purge, purgeSet } from "./slices/purge.ts";
-export { reserveGive, reserveMake } from "./slices/reserve-make.ts";
 export { heapLimit } from "./slices/supply.ts";
 export { memoryRefresh } from "./target/glue.ts";

@@ -1,4 +1,4 @@
-/** Memory set apart: reserved, or given by the caller. The core calls an arena a reserve. */
+/** Memory set apart: reserved, or given by the caller. */
 import { checkSize } from "../common/checks.ts";
 import { noArena, outOfMemory, wrongKind } from "../common/errors.ts";
 import type { CoreExports } from "../core/contract.ts";
@@ -13,7 +13,7 @@ import type {
   ManageOptions,
   ReserveOptions,
 } from "./calls/contract.ts";
-import { rangeIsOurs, reserves } from "./owned-slices.ts";
+import { arenas, rangeIsOurs } from "./owned-slices.ts";
 
 /** What the arenas of a heap work on. */
 interface ArenaHost {
@@ -33,10 +33,10 @@ export class Arenas implements ArenaCalls {
 
   reserve(bytes: number, options: ReserveOptions = {}): number {
     checkSize(bytes, "bytes");
-    const flags = flagsOf(options, { commit: L.RESERVE_COMMITTED });
+    const flags = flagsOf(options, { commit: L.ARENA_COMMITTED });
     const core = this.#host.core();
     const count = Math.max(1, Math.ceil(bytes / L.SLICE_SIZE));
-    const id = core.reserveMake(count, flags, nodeOf(options)) >>> 0;
+    const id = core.arenaMake(count, flags, nodeOf(options)) >>> 0;
     if (id === 0) throw this.#refused("reserveMemory", bytes);
     return id;
   }
@@ -44,7 +44,7 @@ export class Arenas implements ArenaCalls {
   manage(address: number, bytes: number, options: ManageOptions = {}): number {
     checkBytes("address", address);
     checkBytes("bytes", bytes);
-    const names = { committed: L.RESERVE_COMMITTED, zeroed: L.RESERVE_ZEROED };
+    const names = { committed: L.ARENA_COMMITTED, zeroed: L.ARENA_ZEROED };
     const flags = flagsOf({ committed: true, ...options }, names);
     const [first, end] = this.#slicesOf(address, bytes);
     return this.#give("manageMemory", first, end - first, flags, nodeOf(options));
@@ -60,7 +60,7 @@ export class Arenas implements ArenaCalls {
     const node = nodeOf(options);
     const got = huge.reserve(pages, node === L.NODE_ANY ? 0 : node, timeout);
     if (got.pages === 0) throw outOfMemory("reserveHugePages", pages * huge.pageBytes);
-    const flags = flagsOf(options, {}) | L.RESERVE_PINNED | L.RESERVE_COMMITTED | L.RESERVE_ZEROED;
+    const flags = flagsOf(options, {}) | L.ARENA_PINNED | L.ARENA_COMMITTED | L.ARENA_ZEROED;
     const count = (got.pages * huge.pageBytes) / L.SLICE_SIZE;
     const first = got.address / L.SLICE_SIZE;
     return { arena: this.#give("reserveHugePages", first, count, flags, node), pages: got.pages };
@@ -77,21 +77,21 @@ export class Arenas implements ArenaCalls {
   picture(): string {
     this.#host.core().goodSize(0);
     const words = this.#host.words();
-    const bits = words[(this.#host.source().start + L.A_RESERVES) >>> 2] as number;
+    const bits = words[(this.#host.source().start + L.S_ARENAS) >>> 2] as number;
     return this.#records()
       .map(({ first, count }, index) => pictureOf(words, bits, index + 1, first, count))
       .join("");
   }
 
   #give(call: string, first: number, count: number, flags: number, node: number): number {
-    const id = this.#host.core().reserveGive(first, count, flags, node) >>> 0;
+    const id = this.#host.core().arenaGive(first, count, flags, node) >>> 0;
     if (id === 0) throw this.#refused(call, count * L.SLICE_SIZE);
     return id;
   }
 
   #refused(call: string, bytes: number): Error {
-    const full = this.#records().length === L.RESERVES_MAX;
-    return full ? noArena(call, L.RESERVES_MAX) : outOfMemory(call, bytes);
+    const full = this.#records().length === L.ARENAS_MAX;
+    return full ? noArena(call, L.ARENAS_MAX) : outOfMemory(call, bytes);
   }
 
   /** The whole slices in a range that nobody has; never the one at address 0. */
@@ -113,7 +113,7 @@ export class Arenas implements ArenaCalls {
   }
 
   #records(): { first: number; count: number }[] {
-    return [...reserves(this.#host.words(), this.#host.source().start)];
+    return [...arenas(this.#host.words(), this.#host.source().start)];
   }
 }
 
@@ -150,7 +150,7 @@ function flagsOf(options: ArenaOptions, names: Record<string, number>): number {
   if (typeof options !== "object" || options === null) {
     throw wrongKind("options", "an object", options);
   }
-  const known: Record<string, number> = { exclusive: L.RESERVE_EXCLUSIVE, ...names };
+  const known: Record<string, number> = { exclusive: L.ARENA_EXCLUSIVE, ...names };
   let flags = 0;
   for (const [name, value] of Object.entries(options)) {
     const flag = known[name];

@@ -8,15 +8,15 @@ import { createCore as createSharedCore } from "../core/embed/core-shared-js.js"
 import { coreSharedWasm } from "../core/embed/core-shared-wasm.js";
 import { coreWasm } from "../core/embed/core-wasm.js";
 import {
-  A_COMMIT_NEEDED,
-  A_GROWTHS,
-  A_THREADS_PEAK,
-  A_TOP,
   INIT_COMMITS,
   INIT_ZEROED,
   PAGES_COMMIT,
   PAGES_RESET,
   PAGES_ZERO,
+  S_COMMIT_NEEDED,
+  S_GROWTHS,
+  S_THREADS_PEAK,
+  S_TOP,
   SHARED_STATE_SLICES,
 } from "../core/layout/layout.ts";
 import type { CoreHost } from "../core/target/glue.ts";
@@ -158,7 +158,7 @@ function initFlags(source: MemorySource, slices: number): number {
 
 /** A memory whose pages must be committed needs a source that can do it, in every thread. */
 function pagesEnsure(source: MemorySource, start: number): void {
-  const needed = new Uint32Array(source.buffer, start + A_COMMIT_NEEDED, 1)[0] !== 0;
+  const needed = new Uint32Array(source.buffer, start + S_COMMIT_NEEDED, 1)[0] !== 0;
   if (!needed || source.pages?.needsCommit) return;
   throw new RangeError("the memory's pages must be committed: attach with a source that can");
 }
@@ -181,19 +181,19 @@ function growAndTell(setting: CoreSetting, slices: number): number {
   if (options.isEnabled("limitOsAlloc")) return 0;
   const answer = setting.source.grow(slices >>> 0);
   setting.onGrow();
-  if (answer !== 0) Atomics.add(wordOf(setting.source, A_GROWTHS), 0, 1);
+  if (answer !== 0) Atomics.add(wordOf(setting.source, S_GROWTHS), 0, 1);
   verboseSay(2, growthText(slices >>> 0, answer));
   return answer;
 }
 
-/** A word of the arena, as an array of one. */
+/** A word of the state, as an array of one. */
 function wordOf({ buffer, start }: MemorySource, offset: number): Uint32Array {
   return new Uint32Array(buffer, start + offset, 1);
 }
 
 /** Only a thread that comes can make the number of threads the largest so far. */
 function threadsCount(source: MemorySource, now: number): void {
-  const peak = wordOf(source, A_THREADS_PEAK);
+  const peak = wordOf(source, S_THREADS_PEAK);
   for (let seen = Atomics.load(peak, 0); now > seen; ) {
     const was = Atomics.compareExchange(peak, 0, seen, now);
     if (was === seen) return;
@@ -234,7 +234,7 @@ function hostOf(setting: CoreSetting): CoreHost {
 /** As hostOf, where other threads grow the memory and the engine may be late to tell. */
 function hostReaching(setting: CoreSetting): CoreHost {
   const { source } = setting;
-  const least = () => (wordOf(source, A_TOP)[0] as number) * SLICE_BYTES;
+  const least = () => (wordOf(source, S_TOP)[0] as number) * SLICE_BYTES;
   return Object.defineProperty(hostOf(setting), "buffer", {
     get: () => bufferReaching(source, least()),
   });
@@ -285,7 +285,7 @@ function sharedJs(setting: CoreSetting): SharedCoreExports {
   const core = hardening
     ? coresNeed(hardening).sharedJs(withHard(host, setting) as never)
     : createSharedCore(host);
-  return setting.source.capabilities.canGrow ? refreshing(core, core.arenaReach) : core;
+  return setting.source.capabilities.canGrow ? refreshing(core, core.stateReach) : core;
 }
 
 /**

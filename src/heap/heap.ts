@@ -16,7 +16,7 @@ import {
   viewOf,
 } from "../common/views.ts";
 import type { CoreExports, HardCoreExports } from "../core/contract.ts";
-import { A_HARDENING, A_TOP, NEW_FAILED } from "../core/layout/layout.ts";
+import { NEW_FAILED, S_HARDENING, S_TOP } from "../core/layout/layout.ts";
 import type { MemorySource } from "../memory/index.ts";
 import { bufferReaching } from "../memory/source.ts";
 import { heapBudget } from "./arenas.ts";
@@ -102,7 +102,7 @@ export class Heap extends HeapMemory {
     this.source = parts.source;
     this.#views = new MemoryViews(this);
     host.views = this.#views;
-    if (parts.shared) this.#views.share(this.source.start + A_TOP);
+    if (parts.shared) this.#views.share(this.source.start + S_TOP);
     this.memoryBegin(parts.purge);
     this.abi = abiOf(core, this.backend, {
       newNothrow: (size) => this.newNothrow(size),
@@ -314,7 +314,7 @@ export class Heap extends HeapMemory {
   }
 
   #featureBits(): number {
-    return this.u32[(this.source.start + A_HARDENING) >>> 2] as number;
+    return this.u32[(this.source.start + S_HARDENING) >>> 2] as number;
   }
 
   /** Follows the links of a hardened heap's free lists, which a walk cannot read. */

@@ -1,7 +1,7 @@
 /** What a heap tells of itself: statistics, figures of the process, samples of its allocations. */
 import { checkFunction } from "../common/checks.ts";
 import { outputWrite } from "../common/log-output.ts";
-import type { GuardsSeat, HeapGuards } from "../core/contract.ts";
+import type { GuardsMemory, HeapGuards } from "../core/contract.ts";
 import type { MemorySource } from "../memory/index.ts";
 import { AllocationFamily } from "./calls/family.ts";
 import { countsReset } from "./stats/counts.ts";
@@ -24,7 +24,7 @@ export abstract class MeasuredHeap extends AllocationFamily {
       get core() {
         return heap.core;
       },
-      get arena() {
+      get state() {
         return heap.source.start;
       },
       ticket: () => this.ticket,
@@ -119,7 +119,7 @@ export abstract class MeasuredHeap extends AllocationFamily {
    * is what `guarded` of terrane/debug stands on. Undefined for a hardened heap, which has checks
    * of its own, while there is another one, and when memory is out.
    */
-  guardsBegin(guards: HeapGuards): GuardsSeat | undefined {
+  guardsBegin(guards: HeapGuards): GuardsMemory | undefined {
     this.core.goodSize(0);
     return this.watching.guard(guards);
   }

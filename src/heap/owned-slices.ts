@@ -4,44 +4,44 @@ import { pages } from "./stats/walk.ts";
 
 type Run = readonly [first: number, end: number];
 
-/** Whether any slice of [first, end) belongs to the heap at `arena`. */
+/** Whether any slice of [first, end) belongs to the heap at `state`. */
 export function rangeIsOurs(
   words: Uint32Array,
-  arena: number,
+  state: number,
   first: number,
   end: number,
   shared: boolean,
 ): boolean {
-  const runs = shared ? sharedRuns(words, arena, first, end) : spanRuns(words, arena);
-  for (const all of [ownRuns(words, arena, shared), runs]) {
+  const runs = shared ? sharedRuns(words, state, first, end) : spanRuns(words, state);
+  for (const all of [ownRuns(words, state, shared), runs]) {
     for (const [from, to] of all) if (from < end && first < to) return true;
   }
   return false;
 }
 
-/** State, pages, reserves, and slices of tables. */
-function* ownRuns(words: Uint32Array, arena: number, shared: boolean): Generator<Run> {
+/** State, pages, arenas, and slices of tables. */
+function* ownRuns(words: Uint32Array, state: number, shared: boolean): Generator<Run> {
   const word = (at: number) => words[at >>> 2] as number;
   const slice = (at: number) => Math.floor(at / L.SLICE_SIZE);
   const one = (at: number): Run => [slice(at), at === 0 ? 0 : slice(at) + 1];
-  yield [slice(arena), slice(arena) + (shared ? L.SHARED_STATE_SLICES : 1)];
-  for (const page of pages(words, arena)) {
+  yield [slice(state), slice(state) + (shared ? L.SHARED_STATE_SLICES : 1)];
+  for (const page of pages(words, state)) {
     const from = slice(word(page + L.D_START));
     yield [from, from + word(page + L.D_SLICES)];
   }
-  for (const { first, count } of reserves(words, arena)) yield [first, first + count];
-  for (let chunk = 0; chunk < 128; chunk++) yield one(word(arena + L.A_CHUNKS + 4 * chunk));
-  yield one(word(arena + L.A_TABLE_SPARE));
-  yield one(word(arena + L.A_RESERVES));
+  for (const { first, count } of arenas(words, state)) yield [first, first + count];
+  for (let chunk = 0; chunk < 128; chunk++) yield one(word(state + L.S_CHUNKS + 4 * chunk));
+  yield one(word(state + L.S_TABLE_SPARE));
+  yield one(word(state + L.S_ARENAS));
   if (shared) return;
-  for (let at = word(arena + L.A_AREAS); at !== 0; at = word(at + L.H_AREAS)) yield one(at);
+  for (let at = word(state + L.S_AREAS); at !== 0; at = word(at + L.H_AREAS)) yield one(at);
 }
 
 /** Free slices of a heap for one thread. */
-function* spanRuns(words: Uint32Array, arena: number): Generator<Run> {
+function* spanRuns(words: Uint32Array, state: number): Generator<Run> {
   const word = (at: number) => words[at >>> 2] as number;
   for (let bin = 1; bin < L.SPAN_BINS; bin++) {
-    for (let span = word(arena + L.A_SPANS + 4 * bin); span !== 0; span = word(span + L.D_NEXT)) {
+    for (let span = word(state + L.S_SPANS + 4 * bin); span !== 0; span = word(span + L.D_NEXT)) {
       const from = word(span + L.D_START) / L.SLICE_SIZE;
       yield [from, from + word(span + L.D_SLICES)];
     }
@@ -51,26 +51,26 @@ function* spanRuns(words: Uint32Array, arena: number): Generator<Run> {
 /** Slices of a range that a shared heap has marked as its own. */
 function* sharedRuns(
   words: Uint32Array,
-  arena: number,
+  state: number,
   first: number,
   end: number,
 ): Generator<Run> {
   for (let slice = first; slice < end; slice++) {
-    const table = words[(arena + L.A_CHUNKS + 4 * (slice >>> L.CHUNK_SHIFT)) >>> 2] as number;
+    const table = words[(state + L.S_CHUNKS + 4 * (slice >>> L.CHUNK_SHIFT)) >>> 2] as number;
     const desc = table + ((slice & (L.CHUNK_SLICES - 1)) << L.DESC_SHIFT);
     if (table !== 0 && words[(desc + L.D_BIN) >>> 2] !== L.BIN_NONE) yield [slice, slice + 1];
   }
 }
 
-/** First slice and number of slices of every reserve; a number of 0: it never came to be. */
-export function* reserves(
+/** First slice and number of slices of every arena; a number of 0: it never came to be. */
+export function* arenas(
   words: Uint32Array,
-  arena: number,
+  state: number,
 ): Generator<{ first: number; count: number }> {
   const word = (at: number) => words[at >>> 2] as number;
-  const bits = word(arena + L.A_RESERVES);
-  for (let i = 0; i < word(arena + L.A_RESERVE_COUNT); i++) {
-    const record = bits + L.RESERVE_RECORDS + (i << L.RESERVE_SHIFT);
-    yield { first: word(record + L.R_FIRST), count: word(record + L.R_COUNT) };
+  const bits = word(state + L.S_ARENAS);
+  for (let i = 0; i < word(state + L.S_ARENA_COUNT); i++) {
+    const record = bits + L.ARENA_RECORDS + (i << L.ARENA_RECORD_SHIFT);
+    yield { first: word(record + L.A_FIRST), count: word(record + L.A_COUNT) };
   }
 }

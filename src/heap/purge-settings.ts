@@ -3,13 +3,13 @@
 import { wrongKind } from "../common/errors.ts";
 import type { CoreExports } from "../core/contract.ts";
 import {
-  A_PURGE_DELAY,
-  A_PURGE_EXTEND,
-  A_PURGE_HOW,
-  A_PURGE_MULT,
   PAGES_DECOMMIT,
   PAGES_RESET,
   PAGES_ZERO,
+  S_PURGE_DELAY,
+  S_PURGE_EXTEND,
+  S_PURGE_HOW,
+  S_PURGE_MULT,
 } from "../core/layout/layout.ts";
 import type { MemorySource } from "../memory/index.ts";
 
@@ -92,13 +92,13 @@ function purgeHow(source: MemorySource, settings: PurgeSettings): number | undef
 }
 
 /** The settings as the memory has them. */
-export function purgeRead(words: Uint32Array, arena: number): PurgeSettings {
-  const word = (offset: number) => words[(arena + offset) >>> 2] as number;
+export function purgeRead(words: Uint32Array, state: number): PurgeSettings {
+  const word = (offset: number) => words[(state + offset) >>> 2] as number;
   return {
-    purgeDelay: word(A_PURGE_DELAY) - 1,
-    purgeExtendDelay: word(A_PURGE_EXTEND),
-    arenaPurgeMult: word(A_PURGE_MULT),
-    purgeDecommits: word(A_PURGE_HOW) !== PAGES_RESET,
-    purgeZeroes: word(A_PURGE_HOW) === PAGES_ZERO,
+    purgeDelay: word(S_PURGE_DELAY) - 1,
+    purgeExtendDelay: word(S_PURGE_EXTEND),
+    arenaPurgeMult: word(S_PURGE_MULT),
+    purgeDecommits: word(S_PURGE_HOW) !== PAGES_RESET,
+    purgeZeroes: word(S_PURGE_HOW) === PAGES_ZERO,
   };
 }

@@ -97,7 +97,7 @@ export class SharedHeap extends Heap {
     this.#hardening = parts.hardening && { seed: parts.hardening.seed };
     const own = () => (this.backend === "wasm" ? sharedModule(parts.hardening) : undefined);
     this.#module = parts.handle?.module ?? own();
-    this.threadId = this.#shared.threadNumber() >>> 0;
+    this.threadId = this.#shared.threadBound() >>> 0;
     this.host.thread = this.threadId === 1 ? 0 : this.threadId;
     this.watched = watchAccept(parts.handle);
     const level = parts.handle?.statsLevel ?? 0;
@@ -171,7 +171,7 @@ export class SharedHeap extends Heap {
    */
   startWorker<W extends EndingWorker>(make: (handle: HeapHandle) => W): W {
     this.#check();
-    const ticket = this.#shared.ticketDraw() >>> 0;
+    const ticket = this.#shared.threadIdDraw() >>> 0;
     this.#watch ??= watchOpen((ended) => this.#recoverEnded(ended));
     const worker = make(this.#handle(ticket, this.#watch.name));
     worker.once?.("exit", () => this.#recoverEnded(ticket));

@@ -4,12 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import {
-  NODE_ANY,
-  PAGES_ZERO,
-  RESERVE_EXCLUSIVE,
-  RESERVE_ZEROED,
-} from "#src/core/layout/layout.js";
+import { ARENA_EXCLUSIVE, ARENA_ZEROED, NODE_ANY, PAGES_ZERO } from "#src/core/layout/layout.js";
 import {
   type Build,
   builds,
@@ -208,16 +203,16 @@ function stepMemory(pair: Pair, r: Random, heaps: number[]): void {
   if (dice < 4) {
     both(pair, "purge", (s) => s.core.purge(dice === 0));
   } else if (dice < 6) {
-    const flags = r.below(2) * RESERVE_EXCLUSIVE;
-    both(pair, `reserveMake(${count})`, (s) => s.core.reserveMake(count, flags, r.below(1)));
+    const flags = r.below(2) * ARENA_EXCLUSIVE;
+    both(pair, `arenaMake(${count})`, (s) => s.core.arenaMake(count, flags, r.below(1)));
   } else if (dice === 6) {
     const first = both(pair, "memory.grow", (s) => s.memory.grow(count));
-    both(pair, "reserveGive", (s) => s.core.reserveGive(first, count, RESERVE_ZEROED, NODE_ANY));
+    both(pair, "arenaGive", (s) => s.core.arenaGive(first, count, ARENA_ZEROED, NODE_ANY));
   } else if (dice === 7) {
     const heap = both(pair, "heapNew", (s) => s.core.heapNew());
     if (heap === 0) return;
-    const [most, reserve] = [r.below(2) * count, r.below(6)];
-    both(pair, "heapLimit", (s) => s.core.heapLimit(heap, most, reserve));
+    const [most, arena] = [r.below(2) * count, r.below(6)];
+    both(pair, "heapLimit", (s) => s.core.heapLimit(heap, most, arena));
     heaps.push(heap);
   } else {
     const heap = heaps[r.below(heaps.length)]!;

@@ -7,10 +7,10 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import {
-  A_FREE_SLICES,
   ENOMEM,
   MEDIUM_MAX,
   MEDIUM_SLICES,
+  S_FREE_SLICES,
   SLICE_SIZE,
 } from "#src/core/layout/layout.js";
 import type { BackEnd } from "#src/heap/calls/contract.js";
@@ -146,7 +146,7 @@ for (const backEnd of backEnds) {
   test(`${backEnd}: out of memory returns blocks of other classes' empty pages`, () => {
     const s = coreSubject(backEnd, 1 + MEDIUM_SLICES);
     s.core.free(s.core.malloc(MEDIUM_MAX));
-    assert.equal(s.arena(A_FREE_SLICES), 0, "the empty page is kept");
+    assert.equal(s.state(S_FREE_SLICES), 0, "the empty page is kept");
     const q = s.core.malloc(MEDIUM_SLICES * SLICE_SIZE);
     assert.notEqual(q, 0, "until somebody needs its slices");
     assert.deepEqual(s.errors, []);

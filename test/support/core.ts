@@ -16,7 +16,7 @@ import type { MemorySource } from "#src/memory/index.js";
 /** The check builds also export their walks and some insides; all answer numbers or booleans. */
 export interface CheckedCore extends SharedCoreExports, HardCoreExports {
   heapIsValid(): boolean | number;
-  arenaIsValid(): boolean | number;
+  stateIsValid(): boolean | number;
   pageIsValid(page: number): boolean | number;
   queueIsValid(bin: number): boolean | number;
   pageOf(p: number): number;
@@ -80,8 +80,8 @@ export interface CoreSubject {
   bytes(): Uint8Array;
   /** The word at an address plus an offset: of a page, say, D_RETIRE. */
   word(address: number, offset?: number): number;
-  /** A word of the arena, or of the heap that the first instance made. */
-  arena(offset: number): number;
+  /** A word of the state, or of the heap that the first instance made. */
+  state(offset: number): number;
   heap(offset: number): number;
   /** Every error that was raised: [code, size]. */
   errors: [number, number][];
@@ -215,7 +215,7 @@ function windows(memory: WebAssembly.Memory, base: number, build: Build) {
     words: wordsNow,
     bytes: bytesNow,
     word,
-    arena: (offset: number) => word(base, offset),
+    state: (offset: number) => word(base, offset),
     heap: (offset: number) => word(base + heap, offset),
   };
 }

@@ -1,6 +1,6 @@
 /** The core under the explorer: see steps.ts. */
 import assert from "node:assert/strict";
-import { A_GROWER, A_PAGE_SLICES, INIT_ZEROED, SLICE_SIZE } from "#src/core/layout/layout.js";
+import { INIT_ZEROED, S_GROWER, S_PAGE_SLICES, SLICE_SIZE } from "#src/core/layout/layout.js";
 import { Explorer } from "./explorer.js";
 import { dropAll, keep } from "./step-blocks.js";
 import { allPrograms } from "./step-programs.js";
@@ -79,7 +79,7 @@ export class CoreExplorer extends Explorer<S.Program> {
 
   /** Recovers a victim, unless it died behind its end, or before it was one. */
   #bury(role: number): void {
-    const ticket = this.#cells[S.CELL_TICKETS + role] as number;
+    const ticket = this.#cells[S.CELL_THREADS + role] as number;
     this.#core.threadRecover(ticket);
     assert.equal(this.#core.threadRecover(ticket), false, "twice");
   }
@@ -91,12 +91,12 @@ export class CoreExplorer extends Explorer<S.Program> {
   }
 
   #assertBooks(left: number): void {
-    assert.ok(this.#core.arenaIsValid(), "arenaIsValid");
+    assert.ok(this.#core.stateIsValid(), "stateIsValid");
     assert.ok(this.#core.heapIsValid(), "heapIsValid");
-    const used = this.#words[(S.BASE + A_PAGE_SLICES) >>> 2] as number;
+    const used = this.#words[(S.BASE + S_PAGE_SLICES) >>> 2] as number;
     assert.ok(used <= left, `${used} slices in use, at most ${left} expected`);
     assert.equal(this.#core.threadCount(), 1, "threads");
-    assert.equal(this.#words[(S.BASE + A_GROWER) >>> 2], 0, "nobody grows");
+    assert.equal(this.#words[(S.BASE + S_GROWER) >>> 2], 0, "nobody grows");
   }
 
   /** Everything that is free can be had, and no two blocks share a byte. */

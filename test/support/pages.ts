@@ -2,9 +2,6 @@
 
 import assert from "node:assert/strict";
 import {
-  A_FREE_SLICES,
-  A_PAGE_SLICES,
-  A_SPANS,
   BIN_FULL,
   D_NEXT,
   D_OWNER,
@@ -17,6 +14,9 @@ import {
   H_QUEUES,
   Q_FIRST,
   QUEUE_SHIFT,
+  S_FREE_SLICES,
+  S_PAGE_SLICES,
+  S_SPANS,
   SLICE_SIZE,
   SPAN_BINS,
 } from "#src/core/layout/layout.js";
@@ -52,7 +52,7 @@ export function fullPages(s: CoreSubject): number[] {
 export function spans(s: CoreSubject): [number, number][] {
   const found: [number, number][] = [];
   for (let bin = 1; bin < SPAN_BINS; bin++) {
-    let span = s.arena(A_SPANS + bin * 4);
+    let span = s.state(S_SPANS + bin * 4);
     for (; span !== 0; span = s.word(span, D_NEXT)) {
       found.push([s.word(span, D_START) / SLICE_SIZE, s.word(span, D_SLICES)]);
     }
@@ -68,13 +68,13 @@ export function assertValid(s: CoreSubject): void {
 
 /** Slices that are free: in the build for threads the bitmap says it. */
 export function freeSlices(s: CoreSubject): number {
-  return s.build === "single" ? s.arena(A_FREE_SLICES) : s.core.slicesFreeCount();
+  return s.build === "single" ? s.state(S_FREE_SLICES) : s.core.slicesFreeCount();
 }
 
 /** Nothing is allocated any more, and the books know it. */
 export function assertEmpty(s: CoreSubject): void {
   s.core.heapCollect();
   assertValid(s);
-  const books = { pageSlices: s.arena(A_PAGE_SLICES), pages: s.heap(H_PAGES) };
+  const books = { pageSlices: s.state(S_PAGE_SLICES), pages: s.heap(H_PAGES) };
   assert.deepEqual(books, { pageSlices: 0, pages: 0 });
 }

@@ -1,12 +1,12 @@
 /** Programs in which threads die, and others recover what they left while the rest works on. */
 import assert from "node:assert/strict";
 import { BIG, drop, dropAll, keep, keepMany, LARGE, MEDIUM } from "./step-blocks.js";
-import { CELL_TICKETS, CELLS_EACH, type Program, type Thread } from "./steps.js";
+import { CELL_THREADS, CELLS_EACH, type Program, type Thread } from "./steps.js";
 
 /** Recovers whoever has died so far, the last one first: it may have been recovering another. */
 function recoverAll({ core, cells, dead }: Thread): void {
   for (let role = 2; role >= 0; role--) {
-    if (((dead() >>> role) & 1) !== 0) core.threadRecover(cells[CELL_TICKETS + role] as number);
+    if (((dead() >>> role) & 1) !== 0) core.threadRecover(cells[CELL_THREADS + role] as number);
   }
 }
 

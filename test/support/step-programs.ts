@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { BIG, drop, dropAll, keep, keepMany, LARGE, MEDIUM } from "./step-blocks.js";
 import { burials, ring } from "./step-programs-deaths.js";
 import { memoryDeaths, memoryPrograms } from "./step-programs-memory.js";
-import { BASE, CELL_FREE, CELL_TICKETS, CELLS_EACH, type Program, type Thread } from "./steps.js";
+import { BASE, CELL_FREE, CELL_THREADS, CELLS_EACH, type Program, type Thread } from "./steps.js";
 
 export { burials, ring };
 
@@ -251,8 +251,8 @@ export const programs: Program[] = [
           detach(t);
         },
         run: (t) => {
-          const ticket = t.core.ticketDraw();
-          t.cells[CELL_TICKETS + t.number] = ticket;
+          const ticket = t.core.threadIdDraw();
+          t.cells[CELL_THREADS + t.number] = ticket;
           assert.equal(t.core.threadAttach(BASE, ticket), ticket);
           drop(t, 0, 0);
           keep(t, 1, 100);

@@ -58,7 +58,7 @@ const thread: S.Thread = { number, core, words, cells, hard, dead };
 function attach(): void {
   const ticket = core.threadAttach(S.BASE, 0);
   if (ticket === 0) throw new Error("no place for a thread");
-  cells[S.CELL_TICKETS + number] = ticket;
+  cells[S.CELL_THREADS + number] = ticket;
 }
 
 /** A thread that has detached attaches again for what is left to do. */

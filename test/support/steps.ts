@@ -8,7 +8,7 @@ export * from "./schedule.js";
 /** The check build that asks before each step. */
 export interface SteppedCore extends SharedCoreExports, HardCoreExports {
   heapIsValid(): boolean;
-  arenaIsValid(): boolean;
+  stateIsValid(): boolean;
   slicesAlloc(count: number, alignment: number): number;
   purgeTick(): void;
   committedIsValid(): boolean;
@@ -51,7 +51,7 @@ export function hardHost(words: Uint32Array, report: () => void) {
   };
 }
 
-/** Where a program's arena begins, so that null is no block. */
+/** Where a program's state begins, so that null is no block. */
 export const BASE = 65536;
 
 /** The cells that the threads of a program share. */
@@ -61,7 +61,7 @@ export const CELLS_EACH = 64;
 /** How many slices the memory has: what grow() adds to. */
 export const CELL_SLICES = 510;
 /** Tickets of the threads. */
-export const CELL_TICKETS = 496;
+export const CELL_THREADS = 496;
 /** Reports of hardened cores. */
 export const CELL_REPORTS = 494;
 /** For a program's own use. */

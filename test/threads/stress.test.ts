@@ -53,7 +53,7 @@ function sweep({ heap, words }: Stress): void {
 
 function assertValid({ heap }: Stress): void {
   const core = coreOn("wasm", heap.source, heap.hardening && { bits: ALL });
-  assert.ok(core.arenaIsValid(), "arenaIsValid");
+  assert.ok(core.stateIsValid(), "stateIsValid");
   core.heapCollect(true);
   assert.ok(core.heapIsValid(), "heapIsValid");
   core.threadDetach();

@@ -1,32 +1,32 @@
-/** Which features of a hardened heap are on: bits in the arena, the same for all its threads. */
+/** Which features of a hardened heap are on: bits in the state, the same for all its threads. */
 
+import { stateBase } from "../layout/globals.ts";
 import {
-  A_GUARD,
-  A_HARDENING,
-  A_SECRET,
-  A_SECRET_2,
   HARD_RECORD,
   RECORD_SIZE,
+  S_GUARD,
+  S_HARDENING,
+  S_SECRET,
+  S_SECRET_2,
   WORD,
 } from "../layout/layout.ts";
-import { arenaBase } from "../layout/state.ts";
 import { load32, store32 } from "../target/glue.ts";
 import { randomNext } from "./random.ts";
 
 /** Whether one of these features is on. */
 export function featureOn(bits: u32): bool {
-  return (load32(arenaBase, A_HARDENING) & bits) !== 0;
+  return (load32(stateBase, S_HARDENING) & bits) !== 0;
 }
 
 /**
- * Turns features on in an arena without blocks; once. `guard`: bytes of a page that the source can
+ * Turns features on in a state without blocks; once. `guard`: bytes of a page that the source can
  * protect, or 0.
  */
 export function hardeningBegin(bits: u32, guard: u32): void {
-  store32(arenaBase, A_SECRET, randomNext());
-  store32(arenaBase, A_SECRET_2, randomNext());
-  store32(arenaBase, A_GUARD, guard);
-  store32(arenaBase, A_HARDENING, bits);
+  store32(stateBase, S_SECRET, randomNext());
+  store32(stateBase, S_SECRET_2, randomNext());
+  store32(stateBase, S_GUARD, guard);
+  store32(stateBase, S_HARDENING, bits);
 }
 
 /** What is asked of the pages for a request: the record comes on top. It may be too large. */

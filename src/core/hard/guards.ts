@@ -7,24 +7,24 @@
  *   start                        page end                   start + slices
  */
 
+import { stateBase } from "../layout/globals.ts";
 import {
-  A_GUARD,
   D_END,
   D_OWNER,
   D_SLICES,
   D_START,
   FLAG_LARGE,
   HARD_GUARD_PAGES,
+  S_GUARD,
   SLICE_SHIFT,
 } from "../layout/layout.ts";
-import { arenaBase } from "../layout/state.ts";
 import { load32 } from "../target/glue.ts";
 import { hostProtect } from "../target/glue-hard.ts";
 import { featureOn } from "./features.ts";
 
 /** Bytes of a page of the source; 0 = large blocks have no guard. */
 export function guardBytes(): u32 {
-  return featureOn(HARD_GUARD_PAGES) ? load32(arenaBase, A_GUARD) : 0;
+  return featureOn(HARD_GUARD_PAGES) ? load32(stateBase, S_GUARD) : 0;
 }
 
 /** Bytes of a large block in a run of `count` slices that ends with a guard. */

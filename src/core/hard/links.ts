@@ -3,32 +3,32 @@
  * Lists stay lists; only the word in a free block is another, and who follows it looks where it
  * leads.
  *
- * Each small page has a random word of its own, and both keys are made of that word and the arena's
+ * Each small page has a random word of its own, and both keys are made of that word and the state's
  * secret. Medium pages and large blocks have no lists of their own; what is in their blocks, links
  * on a remote list and canaries, is sealed with keys made of the secret and the descriptor's place.
  */
 
+import { stateBase } from "../layout/globals.ts";
 import {
-  A_SECRET,
-  A_SECRET_2,
   D_KEY,
   D_OWNER,
   FLAG_LARGE,
   FLAG_MEDIUM,
   HARD_ENCODE,
+  S_SECRET,
+  S_SECRET_2,
 } from "../layout/layout.ts";
-import { arenaBase } from "../layout/state.ts";
 import { load32, store32 } from "../target/glue.ts";
 import { decode, encode, shuffle32 } from "./encode.ts";
 import { featureOn } from "./features.ts";
 
 function keyOf(page: usize): u32 {
   const alone: bool = (load32(page, D_OWNER) & (FLAG_MEDIUM | FLAG_LARGE)) !== 0;
-  return alone ? (load32(arenaBase, A_SECRET) ^ page) >>> 0 : load32(page, D_KEY);
+  return alone ? (load32(stateBase, S_SECRET) ^ page) >>> 0 : load32(page, D_KEY);
 }
 
 function keySecond(key: u32): u32 {
-  return shuffle32((key ^ load32(arenaBase, A_SECRET_2)) >>> 0);
+  return shuffle32((key ^ load32(stateBase, S_SECRET_2)) >>> 0);
 }
 
 /** An address as it may stand in a block of a page. */

@@ -5,8 +5,8 @@
  * again.
  */
 
+import { heapBase } from "../layout/globals.ts";
 import { H_OF, H_RANDOM } from "../layout/layout.ts";
-import { heapBase } from "../layout/state.ts";
 import { load32, store32 } from "../target/glue.ts";
 import { hostRandom } from "../target/glue-hard.ts";
 import {

@@ -5,6 +5,7 @@
  * at once.
  */
 
+import { heapBase } from "../layout/globals.ts";
 import {
   D_BLOCK,
   D_END,
@@ -21,7 +22,6 @@ import {
   SHUFFLE_MIN,
   SHUFFLE_RUNS,
 } from "../layout/layout.ts";
-import { heapBase } from "../layout/state.ts";
 import { load32, store32 } from "../target/glue.ts";
 import { shuffle32 } from "./encode.ts";
 import { featureOn } from "./features.ts";

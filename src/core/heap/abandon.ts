@@ -17,9 +17,8 @@
 
 import { backingBind, heapBind, heapIsBacking } from "../layout/bound-heap.ts";
 import { descOf } from "../layout/desc.ts";
+import { heapBase, heapId, stateBase } from "../layout/globals.ts";
 import {
-  A_ABANDONED,
-  A_TOP,
   BIN_MEDIUM,
   COUNT_ABANDONED,
   D_BIN,
@@ -37,10 +36,11 @@ import {
   FLAGS,
   H_ABANDONED_AT,
   OWNER_ABANDONED,
+  S_ABANDONED,
+  S_TOP,
   SLICE_SHIFT,
   STATE_ABANDONED,
 } from "../layout/layout.ts";
-import { arenaBase, heapBase, heapId } from "../layout/state.ts";
 import { pageDrop, pageEnd } from "../pages/page.ts";
 import { queuePush, queueToFull } from "../pages/queue.ts";
 import { remoteTake, remoteTakeMedium } from "../pages/remote.ts";
@@ -52,13 +52,13 @@ import { load32, memoryReach, store32, trailingZeros } from "../target/glue.ts";
 const SEARCH_PAGES: u32 = 32;
 
 function abandonedWord(index: u32): usize {
-  return arenaBase + STATE_ABANDONED + (index << 2);
+  return stateBase + STATE_ABANDONED + (index << 2);
 }
 
 function abandonedMark(page: usize): void {
   const slice: u32 = load32(page, D_START) >>> SLICE_SHIFT;
   atomicOr(abandonedWord(slice >>> 5), 0, (1 << (slice & 31)) >>> 0);
-  atomicStore(arenaBase, A_ABANDONED, 1);
+  atomicStore(stateBase, S_ABANDONED, 1);
 }
 
 function abandonedUnmark(page: usize): void {
@@ -91,11 +91,11 @@ function pageSeize(page: usize): bool {
 
 /**
  * Takes an abandoned page into this heap, with what others have freed in it; one without blocks in
- * use goes to the arena. Whether the page was abandoned.
+ * use goes to the state. Whether the page was abandoned.
  */
 export function pageAdopt(page: usize): bool {
   if (!pageSeize(page)) return false;
-  memoryReach(atomicLoad(arenaBase, A_TOP));
+  memoryReach(atomicLoad(stateBase, S_TOP));
   if ((load32(page, D_OWNER) & FLAG_MEDIUM) !== 0) {
     queuePush(page);
     remoteTakeMedium(page);
@@ -130,18 +130,18 @@ function pageServes(page: usize, bin: u32): bool {
  */
 export function abandonedAdopt(bin: u32): bool {
   if (!heapIsBacking()) return false;
-  if (atomicLoad(arenaBase, A_ABANDONED) === 0) return false;
-  const top: u32 = atomicLoad(arenaBase, A_TOP);
+  if (atomicLoad(stateBase, S_ABANDONED) === 0) return false;
+  const top: u32 = atomicLoad(stateBase, S_TOP);
   const end: u32 = (top + 31) >>> 5;
   const from: u32 = load32(heapBase, H_ABANDONED_AT);
   memoryReach(top);
   let left: u32 = SEARCH_PAGES;
-  atomicStore(arenaBase, A_ABANDONED, 0);
+  atomicStore(stateBase, S_ABANDONED, 0);
   let found: bool = false;
   for (let i: u32 = 0; i < end && left !== 0 && !found; i++) {
     const index: u32 = from + i < end ? from + i : from + i - end;
     let bits: u32 = index < end ? atomicLoad(abandonedWord(index), 0) : 0;
-    if (bits !== 0) atomicStore(arenaBase, A_ABANDONED, 1);
+    if (bits !== 0) atomicStore(stateBase, S_ABANDONED, 1);
     while (bits !== 0 && left !== 0 && !found) {
       const page: usize = descOf((index << 5) + trailingZeros(bits));
       found = pageServes(page, bin) && pageAdopt(page);
@@ -156,14 +156,14 @@ export function abandonedAdopt(bin: u32): bool {
 /** The backing heap adopts every abandoned page. */
 export function abandonedAdoptAll(): void {
   const was: usize = backingBind();
-  const end: u32 = (atomicLoad(arenaBase, A_TOP) + 31) >>> 5;
-  memoryReach(atomicLoad(arenaBase, A_TOP));
-  atomicStore(arenaBase, A_ABANDONED, 0);
+  const end: u32 = (atomicLoad(stateBase, S_TOP) + 31) >>> 5;
+  memoryReach(atomicLoad(stateBase, S_TOP));
+  atomicStore(stateBase, S_ABANDONED, 0);
   for (let index: u32 = 0; index < end; index++) {
     let bits: u32 = atomicLoad(abandonedWord(index), 0);
     while (bits !== 0) {
       if (!pageAdopt(descOf((index << 5) + trailingZeros(bits)))) {
-        atomicStore(arenaBase, A_ABANDONED, 1);
+        atomicStore(stateBase, S_ABANDONED, 1);
       }
       bits = (bits & (bits - 1)) >>> 0;
     }

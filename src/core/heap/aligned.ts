@@ -6,6 +6,7 @@
 import { sizeFull, sizeKept } from "../hard/features.ts";
 import { goodSize } from "../layout/bins.ts";
 import { pageOf } from "../layout/desc.ts";
+import { observing } from "../layout/globals.ts";
 import {
   ALIGNMENT_MAX,
   D_OWNER,
@@ -22,7 +23,6 @@ import {
   UNIT_SIZE,
   WORD,
 } from "../layout/layout.ts";
-import { watching } from "../layout/state.ts";
 import { sampleHold, sampleWithin } from "../pages/sample.ts";
 import { errorRaise, load32, memoryCopy, memoryZero, store32 } from "../target/glue.ts";
 import { HARDENED } from "../target/hardened-on.ts";
@@ -36,8 +36,8 @@ import {
   hardRefit,
 } from "./hardened.ts";
 import { mallocLargeAligned } from "./heap.ts";
+import { observeHold, observeMalloc } from "./observe.ts";
 import { clearFrom, realloc, reallocn, rezalloc } from "./realloc.ts";
-import { watchHold, watchMalloc } from "./watch.ts";
 
 function isPowerOfTwo(x: u32): bool {
   return x !== 0 && (x & (x - 1)) === 0;
@@ -91,7 +91,7 @@ export function memalignAt(alignment: usize, size: usize, offset: usize): usize 
 
 /** Allocates with room to spare and answers an address inside; the page remembers that it did. */
 function mallocInside(alignment: usize, size: usize, offset: usize): usize {
-  if (watching !== 0) return watchedInside(alignment, size, offset);
+  if (observing !== 0) return watchedInside(alignment, size, offset);
   return insideTake(alignment, size, offset);
 }
 
@@ -110,11 +110,11 @@ function insideTake(alignment: usize, size: usize, offset: usize): usize {
 /** Who watches hears of the address that the user gets. */
 function watchedInside(alignment: usize, size: usize, offset: usize): usize {
   const was: bool = sampleHold(offset !== 0);
-  watchHold(true);
+  observeHold(true);
   const p: usize = insideTake(alignment, size, offset);
-  watchHold(false);
+  observeHold(false);
   sampleHold(was);
-  if (p !== 0) watchMalloc(p, size);
+  if (p !== 0) observeMalloc(p, size);
   return p;
 }
 

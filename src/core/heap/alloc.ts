@@ -5,6 +5,7 @@
 import { binOf, goodSize } from "../layout/bins.ts";
 import { heapBind } from "../layout/bound-heap.ts";
 import { descAt, pageOf } from "../layout/desc.ts";
+import { freeId, heapId, observing } from "../layout/globals.ts";
 import {
   D_BLOCK,
   D_FREE,
@@ -20,17 +21,16 @@ import {
   FLAGS,
   MEDIUM_MAX,
   NEW_FAILED,
+  OBSERVE_EACH,
+  OBSERVE_LONG,
+  OBSERVE_SAMPLES,
   PTR_BLOCK,
   PTR_FOREIGN,
   PTR_INTERIOR,
   Q_FIRST,
   SMALL_MAX,
-  WATCH_EACH,
-  WATCH_LONG,
-  WATCH_SAMPLES,
   ZERO_UNKNOWN,
 } from "../layout/layout.ts";
-import { freeId, heapId, watching } from "../layout/state.ts";
 import { mediumSize, mediumTookZero } from "../pages/medium.ts";
 import {
   pageDrop,
@@ -56,7 +56,7 @@ import {
   hardZalloc,
 } from "./hardened.ts";
 import { mallocGeneric } from "./heap.ts";
-import { watchFree, watchMalloc } from "./watch.ts";
+import { observeFree, observeMalloc } from "./observe.ts";
 
 /** A block of at least `size` bytes, 16-byte aligned above 8 bytes; 0 = out of memory. */
 export function malloc(size: usize): usize {
@@ -83,15 +83,15 @@ function mallocFresh(page: usize, size: u32): usize {
 /** Sizes above 1 024 bytes, which the direct table does not know. */
 function mallocByBin(size: u32): usize {
   const block: usize = size > SMALL_MAX ? mallocMedium(size) : mallocOfQueue(size);
-  return watching !== 0 && block !== 0 ? mallocWatched(block, size) : block;
+  return observing !== 0 && block !== 0 ? mallocWatched(block, size) : block;
 }
 
 /** Counts and tells of an allocation; the block goes back if the host serves it, as a sample. */
 // @cold
 function mallocWatched(block: usize, size: u32): usize {
-  watchMalloc(block, size);
-  const counts: u32 = size <= SMALL_MAX ? WATCH_EACH : WATCH_SAMPLES;
-  if ((watching & counts) === 0 || !sampleCount()) return block;
+  observeMalloc(block, size);
+  const counts: u32 = size <= SMALL_MAX ? OBSERVE_EACH : OBSERVE_SAMPLES;
+  if ((observing & counts) === 0 || !sampleCount()) return block;
   const guarded: usize = sampleTake(size);
   if (guarded === 0) return block;
   free(block);
@@ -107,7 +107,7 @@ function mallocOfQueue(size: u32): usize {
 /** The generic path, and every malloc of a small size while it takes its long way. */
 // @cold
 function mallocSlow(size: u32): usize {
-  if ((watching & WATCH_LONG) === 0) return mallocGeneric(size);
+  if ((observing & OBSERVE_LONG) === 0) return mallocGeneric(size);
   const block: usize = mallocSmall(size);
   return block !== 0 ? mallocWatched(block, size) : 0;
 }
@@ -128,7 +128,7 @@ function mallocSmall(size: u32): usize {
 }
 
 /**
- * Frees a block, in a shared arena of whichever thread; null is ignored. Anything else that is no
+ * Frees a block, in a shared state of whichever thread; null is ignored. Anything else that is no
  * block: undefined.
  */
 export function free(p: usize): void {
@@ -188,7 +188,7 @@ function freeSlow(p: usize, desc: usize): void {
     guardFree(p);
     return;
   }
-  if (freeId !== heapId) watchFree(p, owner);
+  if (freeId !== heapId) observeFree(p, owner);
   if (large) {
     pageDrop(page);
     return;
@@ -257,7 +257,7 @@ export function contains(p: usize): bool {
 export function zalloc(size: usize): usize {
   if (HARDENED) return hardZalloc(size);
   if (size > SMALL_MAX) return zallocBig(size);
-  if ((watching & WATCH_LONG) !== 0) return zallocPlain(size);
+  if ((observing & OBSERVE_LONG) !== 0) return zallocPlain(size);
   const page: usize = size <= DIRECT_MAX ? directPage(size) : load32(queueOf(binOf(size)), Q_FIRST);
   const block: usize = page !== 0 && pageOnlyFresh(page) ? pageTakeFresh(page) : 0;
   if (block !== 0) {

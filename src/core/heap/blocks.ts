@@ -4,8 +4,8 @@
  */
 
 import { backingBind, heapBind } from "../layout/bound-heap.ts";
+import { heapsMade } from "../layout/globals.ts";
 import { D_OWNER, FLAG_MEDIUM, FLAGS, MEDIUM_MAX, OWNER_ABANDONED } from "../layout/layout.ts";
-import { heapsMade } from "../layout/state.ts";
 import { mediumAlloc, mediumBlockOf, mediumFree } from "../pages/medium.ts";
 import { pageBlockOf, pageFreeBlock } from "../pages/page.ts";
 import { remotePush } from "../pages/remote.ts";

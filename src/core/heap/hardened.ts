@@ -8,6 +8,7 @@ import { featureOn, sizeFull, sizeKept } from "../hard/features.ts";
 import { binOf } from "../layout/bins.ts";
 import { heapBind } from "../layout/bound-heap.ts";
 import { descAt, pageOf } from "../layout/desc.ts";
+import { heapId, observing } from "../layout/globals.ts";
 import {
   CALL_FREE,
   CALL_REALLOC,
@@ -42,7 +43,6 @@ import {
   WORD,
   ZERO_UNKNOWN,
 } from "../layout/layout.ts";
-import { heapId, watching } from "../layout/state.ts";
 import { mediumBlockOf } from "../pages/medium.ts";
 import { pageDrop, pageHolds, pagePop, pageTakeFresh } from "../pages/page.ts";
 import { queueOf } from "../pages/queue.ts";
@@ -51,6 +51,7 @@ import { hostReport } from "../target/glue-hard.ts";
 import { blockOf, freeLocal, freeOutside, mallocMedium } from "./blocks.ts";
 import { mallocGeneric, mallocLargeAligned } from "./heap.ts";
 import { blockIsListed } from "./lists.ts";
+import { observeFreed, observeMalloc } from "./observe.ts";
 import {
   blockBytes,
   bytesFill,
@@ -61,7 +62,6 @@ import {
   recordPointer,
   recordWrite,
 } from "./records.ts";
-import { watchFreed, watchMalloc } from "./watch.ts";
 
 /** Descriptor of the page of a block that is in use. */
 function pageAt(p: usize): usize {
@@ -99,7 +99,7 @@ function blockZero(page: usize, p: usize, bytes: usize): void {
 /** A block whose beginning its user gets. */
 function blockGive(block: usize, size: usize, zero: bool): void {
   blockDress(block, block, size, zero);
-  if (watching !== 0) watchMalloc(block, size);
+  if (observing !== 0) observeMalloc(block, size);
 }
 
 function allocate(size: usize, full: usize, zero: bool): usize {
@@ -196,7 +196,7 @@ function blockFree(p: usize): void {
   if (page === 0 || !mediumIsUsed(page, p)) return;
   const block: usize = blockAt(page, p);
   if (!blockClose(page, block, p)) return;
-  watchFreed(p);
+  observeFreed(p);
   if (featureOn(HARD_FILL)) bytesFill(block, FILL_FREED, blockEnd(page, block) - block);
   if ((load32(page, D_OWNER) & FLAG_LARGE) !== 0) pageDrop(page);
   else blockRelease(page, block);

@@ -7,9 +7,8 @@ import { randomNext } from "../hard/random.ts";
 import { binOf } from "../layout/bins.ts";
 import { heapIsBacking } from "../layout/bound-heap.ts";
 import { bitsSet } from "../layout/desc.ts";
+import { deferredWanted, heapBase, observing, stateBase, stateBind } from "../layout/globals.ts";
 import {
-  A_COMMIT_NEEDED,
-  A_PAGE_SLICES,
   BIN_COUNT,
   BIN_FULL,
   BIN_MEDIUM,
@@ -35,18 +34,19 @@ import {
   INIT_COMMITS,
   INIT_ZEROED,
   MEDIUM_MAX,
+  OBSERVE_SOME,
   Q_FIRST,
   RETIRE_IDLE,
   RETIRE_SLICES,
+  S_COMMIT_NEEDED,
+  S_PAGE_SLICES,
   SHARED_STATE_SLICES,
   SIZE_MAX,
   SLICE_SHIFT,
   SMALL_MAX,
   STATE_DIRTY,
   STATE_HEAP,
-  WATCH_SOME,
 } from "../layout/layout.ts";
-import { arenaBase, deferredWanted, heapBase, stateBind, watching } from "../layout/state.ts";
 import { mediumAlloc, mediumAllocFresh, mediumIsValid, unitsFor } from "../pages/medium.ts";
 import {
   heapBeat,
@@ -65,16 +65,16 @@ import { fullPoll, mediumPoll, remoteTake, remoteTakeAll } from "../pages/remote
 import { sampleGeneric } from "../pages/sample.ts";
 import { committedAdd } from "../slices/commit.ts";
 import { countAdd } from "../slices/counts.ts";
-import { arenaInit, arenaIsValid, slicesWouldTouch } from "../slices/slices.ts";
+import { slicesWouldTouch, stateInit, stateIsValid } from "../slices/slices.ts";
 import { SHARED } from "../target/atomics.ts";
 import { errorRaise, load32, memorySlices, memoryZero, store32 } from "../target/glue.ts";
 import { HARDENED } from "../target/hardened-on.ts";
 import { abandonedAdopt } from "./abandon.ts";
+import { observeMalloc } from "./observe.ts";
 import { heapBegin, leftoversCollect, threadAttach } from "./threads.ts";
-import { watchMalloc } from "./watch.ts";
 
 /**
- * Makes [base, base + 64 KiB) the state of an arena with one heap and takes all memory behind it.
+ * Makes [base, base + 64 KiB) a state with one heap and takes all memory behind it.
  * base is a multiple of 64 KiB, and the memory reaches to the end of the state. `flags`:
  * INIT_ZEROED tells that everything from base on is zero; otherwise the state is cleared and the
  * rest counts as written. INIT_COMMITS: the host must commit what is behind the state.
@@ -85,15 +85,15 @@ export function heapInit(base: usize, flags: u32): void {
   const zeroed: bool = (flags & INIT_ZEROED) !== 0;
   if (!zeroed) memoryZero(base, state << SLICE_SHIFT);
   stateBind(base, SHARED ? 0 : base + STATE_HEAP);
-  store32(base, A_COMMIT_NEEDED, flags & INIT_COMMITS);
+  store32(base, S_COMMIT_NEEDED, flags & INIT_COMMITS);
   committedAdd(bitsSet(base + STATE_DIRTY, first, zeroed ? state : memorySlices() - first));
   if (SHARED) {
-    arenaInit();
+    stateInit();
     threadAttach(base, 0);
     return;
   }
   heapBegin();
-  arenaInit();
+  stateInit();
 }
 
 /**
@@ -135,7 +135,7 @@ function blockFind(size: u32): usize {
   }
   const bin: u32 = binOf(size);
   const first: usize = load32(queueOf(bin), Q_FIRST);
-  if (!HARDENED && (watching & WATCH_SOME) !== 0) {
+  if (!HARDENED && (observing & OBSERVE_SOME) !== 0) {
     const guarded: usize = sampleGeneric(first, size);
     if (guarded !== 0) return guarded;
   }
@@ -162,7 +162,7 @@ export function mallocLargeAligned(size: u32, alignment: u32): usize {
     return 0;
   }
   const block: usize = load32(page, D_START);
-  if (!HARDENED && watching !== 0) watchMalloc(block, size);
+  if (!HARDENED && observing !== 0) observeMalloc(block, size);
   return block;
 }
 
@@ -243,7 +243,7 @@ function queueWalk(bin: u32): usize {
  * with every malloc (8x slower on pairs of mixed sizes).
  */
 function retiredRelease(count: u32): void {
-  if (load32(arenaBase, A_PAGE_SLICES) < RETIRE_SLICES) return;
+  if (load32(stateBase, S_PAGE_SLICES) < RETIRE_SLICES) return;
   if (load32(heapBase, H_RETIRE_MAX) !== 0 && slicesWouldTouch(count)) sweepRetired(true);
 }
 
@@ -286,7 +286,7 @@ function pageStaysRetired(page: usize, all: bool): bool {
 }
 
 /**
- * Gives every empty page back, retired ones too. In a shared arena takes what others have freed
+ * Gives every empty page back, retired ones too. In a shared state takes what others have freed
  * first, and with `force` also the pages of threads that have ended.
  */
 export function heapCollect(force: bool): void {
@@ -305,9 +305,9 @@ export function heapCollect(force: bool): void {
   }
 }
 
-/** Whether arena, queues and every page hold what layout.ts says. O(blocks). */
+/** Whether state, queues and every page hold what layout.ts says. O(blocks). */
 export function heapIsValid(): bool {
-  if (!arenaIsValid()) return false;
+  if (!stateIsValid()) return false;
   let pages: u32 = 0;
   for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
     if (!queueIsValid(bin)) return false;

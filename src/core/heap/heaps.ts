@@ -1,10 +1,10 @@
 /**
  * Heaps beside the first one of a thread: pages of their own, so that all their blocks can go at
- * once, in the same arena, so that any block can be freed from anywhere.
+ * once, in the same state, so that any block can be freed from anywhere.
  *
- * An instance works on one heap at a time, the one that state.ts names; another heap is served by
+ * An instance works on one heap at a time, the one that globals.ts names; another heap is served by
  * naming it for the length of a call. That costs the fast paths nothing, and a heap needs no more
- * than its area: of 2 KiB, in a shared arena among those of the threads, else in slices that count
+ * than its area: of 2 KiB, in a shared state among those of the threads, else in slices that count
  * as tables and are kept.
  *
  * The first heap of a thread is its backing heap: it takes over what others leave, and is never
@@ -14,9 +14,8 @@
 
 import { backingBind, heapBind, heapIsBacking } from "../layout/bound-heap.ts";
 import { bitIsSet, descOf, pageOf } from "../layout/desc.ts";
+import { heapBase, heapsMark, observing, stateBase } from "../layout/globals.ts";
 import {
-  A_AREAS,
-  A_TOP,
   AREA_SIZE,
   BIN_COUNT,
   D_OWNER,
@@ -33,20 +32,21 @@ import {
   H_QUEUES,
   H_REMOTE,
   H_REMOTE_MEDIUM,
+  OBSERVE_TOLD,
   Q_FIRST,
+  S_AREAS,
+  S_TOP,
   SLICE_SIZE,
   STATE_STARTS,
-  WATCH_TOLD,
 } from "../layout/layout.ts";
-import { arenaBase, heapBase, heapsMark, watching } from "../layout/state.ts";
 import { pageDrop, pageHolds, pageRelease } from "../pages/page.ts";
 import { queueOf, queuePush, queueRemove, queueToFull } from "../pages/queue.ts";
 import { remoteTakeAll } from "../pages/remote.ts";
 import { tableSliceAlloc } from "../slices/supply.ts";
 import { atomicCas, atomicLoad, atomicStore, SHARED } from "../target/atomics.ts";
 import { load32, memoryZero, store32 } from "../target/glue.ts";
+import { observePageGone } from "./observe.ts";
 import { areaGive, areaTakeOwn, heapBegin } from "./threads.ts";
-import { watchPageGone } from "./watch.ts";
 
 /** A new heap of this thread, which is its id; 0 = no memory, or no area. */
 export function heapNew(): usize {
@@ -63,7 +63,7 @@ export function heapNew(): usize {
 
 /** An area of zeros in a slice of areas; 0 = out of memory. */
 function slotTake(): usize {
-  for (let slice: usize = load32(arenaBase, A_AREAS); slice !== 0; slice = load32(slice, H_AREAS)) {
+  for (let slice: usize = load32(stateBase, S_AREAS); slice !== 0; slice = load32(slice, H_AREAS)) {
     for (let area: usize = slice; area - slice < SLICE_SIZE; area += AREA_SIZE) {
       if (load32(area, H_ID) === 0) return area;
     }
@@ -75,8 +75,8 @@ function slotTake(): usize {
 function slotsAdd(): usize {
   const area: usize = tableSliceAlloc();
   if (area === 0) return 0;
-  store32(area, H_AREAS, load32(arenaBase, A_AREAS));
-  store32(arenaBase, A_AREAS, area);
+  store32(area, H_AREAS, load32(stateBase, S_AREAS));
+  store32(stateBase, S_AREAS, area);
   return area;
 }
 
@@ -123,11 +123,11 @@ export function heapDelete(heap: usize): void {
 export function heapDestroy(heap: usize): void {
   if (!heapCanEnd(heap)) return;
   const was: usize = heapBind(heap);
-  if (SHARED && (watching & WATCH_TOLD) !== 0) remoteTakeAll();
+  if (SHARED && (observing & OBSERVE_TOLD) !== 0) remoteTakeAll();
   for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
     let page: usize = load32(queueOf(bin), Q_FIRST);
     while (page !== 0) {
-      watchPageGone(page);
+      observePageGone(page);
       pageRelease(page);
       page = load32(queueOf(bin), Q_FIRST);
     }
@@ -170,14 +170,14 @@ function pageMove(page: usize, heap: usize): void {
 
 /** Large pages are in no queue: the walk finds them. They become another heap's, or go. */
 function largeSettle(heap: usize, to: usize): void {
-  const top: u32 = load32(arenaBase, A_TOP);
+  const top: u32 = load32(stateBase, S_TOP);
   for (let slice: u32 = 0; slice < top; slice++) {
-    if (!bitIsSet(arenaBase + STATE_STARTS, slice)) continue;
+    if (!bitIsSet(stateBase + STATE_STARTS, slice)) continue;
     const page: usize = descOf(slice);
     const owner: u32 = atomicLoad(page, D_OWNER);
     if ((owner & ~FLAGS) >>> 0 !== heap || (owner & FLAG_LARGE) === 0) continue;
     if (to === 0) {
-      watchPageGone(page);
+      observePageGone(page);
       pageDrop(page);
     } else {
       // Another thread may be freeing the block: then the page is nobody's and must stay so.

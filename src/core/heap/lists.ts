@@ -2,6 +2,7 @@
 
 import { linkLoad } from "../hard/links.ts";
 import { pageCapacity } from "../layout/desc.ts";
+import { heapId } from "../layout/globals.ts";
 import {
   D_FREE,
   D_LOCAL,
@@ -11,7 +12,6 @@ import {
   FLAG_MEDIUM,
   FLAGS,
 } from "../layout/layout.ts";
-import { heapId } from "../layout/state.ts";
 import { linkIsGood } from "../pages/page.ts";
 import { remoteFirst } from "../pages/remote.ts";
 import { atomicLoad, SHARED } from "../target/atomics.ts";

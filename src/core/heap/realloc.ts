@@ -5,6 +5,7 @@
 
 import { goodSize } from "../layout/bins.ts";
 import { descAt, pageOf } from "../layout/desc.ts";
+import { heapId, observing } from "../layout/globals.ts";
 import {
   COUNT_SLICES_GONE,
   D_BLOCK,
@@ -22,7 +23,6 @@ import {
   SMALL_MAX,
   WORD,
 } from "../layout/layout.ts";
-import { heapId, watching } from "../layout/state.ts";
 import { mediumBlockOf, mediumResize } from "../pages/medium.ts";
 import { pageLargeEnd } from "../pages/page.ts";
 import { sampled } from "../pages/sample.ts";
@@ -42,7 +42,7 @@ import {
 import { HARDENED } from "../target/hardened-on.ts";
 import { free, malloc, usableSize } from "./alloc.ts";
 import { hardAdmits, hardRefit, hardResizes } from "./hardened.ts";
-import { watchResize } from "./watch.ts";
+import { observeResize } from "./observe.ts";
 
 /** usableSize without proof, for a pointer that is a block or nothing at all. */
 function blockSize(p: usize): usize {
@@ -78,11 +78,11 @@ function reallocAny(p: usize, size: usize, zero: bool): usize {
   const old: usize = p !== 0 ? blockSize(p) : 0;
   if (sizeFits(old, size)) return HARDENED ? hardRefit(p, size) : p;
   if (p !== 0 && old === 0) {
-    if (watching !== 0) errorRaise(GUARD_MISUSED, p);
+    if (observing !== 0) errorRaise(GUARD_MISUSED, p);
     return 0;
   }
   if (old > SMALL_MAX && size > SMALL_MAX && resizeInPlace(p, old, size, zero)) {
-    watchResize(p, old);
+    observeResize(p, old);
     return p;
   }
   return reallocMove(p, old, size, zero);

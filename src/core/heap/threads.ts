@@ -4,7 +4,7 @@
  * A thread has an area for its heap, and a ticket: a number that no other thread ever gets. The
  * area's state word holds both ticket and state, so one compare-and-swap makes an area somebody's
  * and says whose it is. What a thread owns is found without its help, however it ended: pages by
- * their owner word, the turn to grow by A_GROWER, areas under recovery by H_RECOVERER.
+ * their owner word, the turn to grow by S_GROWER, areas under recovery by H_RECOVERER.
  *
  *             attach                    recover
  *   FREE  ------------->  LIVE  ------------------->  RECOVERING
@@ -17,16 +17,15 @@ import { randomBegin } from "../hard/random.ts";
 import { backingBind, heapBind } from "../layout/bound-heap.ts";
 import { bitClear, bitIsSet, chunkTable, descOf } from "../layout/desc.ts";
 import {
-  A_ABANDONED,
-  A_ATTACHES,
-  A_COMMIT_NEEDED,
-  A_GROWER,
-  A_HEARTBEAT,
-  A_OWN_SLICES,
-  A_PAGE_SLICES,
-  A_TABLE_SLICES,
-  A_TICKETS,
-  A_TOP,
+  heapBase,
+  heapId,
+  heapsMark,
+  stateBase,
+  stateBind,
+  threadBind,
+  threadId,
+} from "../layout/globals.ts";
+import {
   AREA_COUNT,
   AREA_FIRST,
   AREA_FREE,
@@ -60,21 +59,22 @@ import {
   OWNER_ABANDONED,
   PAGES_COMMIT,
   Q_FIRST,
+  S_ABANDONED,
+  S_ATTACHES,
+  S_COMMIT_NEEDED,
+  S_GROWER,
+  S_HEARTBEAT,
+  S_OWN_SLICES,
+  S_PAGE_SLICES,
+  S_TABLE_SLICES,
+  S_THREAD_IDS,
+  S_TOP,
   SHARED_STATE_SLICES,
   STATE_AREAS,
   STATE_STARTS,
-  TICKET_MAX,
+  THREAD_ID_MAX,
   WARM_MAX,
 } from "../layout/layout.ts";
-import {
-  arenaBase,
-  heapBase,
-  heapId,
-  heapsMark,
-  stateBind,
-  threadTicket,
-  ticketBind,
-} from "../layout/state.ts";
 import { mediumMend } from "../pages/medium.ts";
 import { pageDrop, pageMend } from "../pages/page.ts";
 import { queueOf, queueRemove, queuesInit } from "../pages/queue.ts";
@@ -92,7 +92,7 @@ import { abandonedAdoptAll, pageAbandon, pageAdopt, pageWasFreedIn } from "./aba
 
 // @cold
 function areaAt(index: u32): usize {
-  return arenaBase + STATE_AREAS + (index << AREA_SHIFT);
+  return stateBase + STATE_AREAS + (index << AREA_SHIFT);
 }
 
 function stateOf(ticket: u32, state: u32): u32 {
@@ -100,9 +100,9 @@ function stateOf(ticket: u32, state: u32): u32 {
 }
 
 /** A number for a thread that is to come, from 1 on; 0 = there are none left. */
-export function ticketDraw(): u32 {
-  const ticket: u32 = atomicAdd(arenaBase, A_TICKETS, 1) + 1;
-  return ticket <= TICKET_MAX ? ticket : 0;
+export function threadIdDraw(): u32 {
+  const ticket: u32 = atomicAdd(stateBase, S_THREAD_IDS, 1) + 1;
+  return ticket <= THREAD_ID_MAX ? ticket : 0;
 }
 
 /** The area of a living thread, or 0. */
@@ -126,20 +126,20 @@ function areaTake(ticket: u32): usize {
 }
 
 /**
- * Binds this instance to the arena at `base` with a fresh heap of its own. `ticket` is one that
- * ticketDraw gave to nobody else, or 0 for a new one. Answers the ticket; 0 = all areas are taken,
+ * Binds this instance to the state at `base` with a fresh heap of its own. `ticket` is one that
+ * threadIdDraw gave to nobody else, or 0 for a new one. Answers the ticket; 0 = all areas are taken,
  * or the ticket is in use.
  */
 export function threadAttach(base: usize, ticket: u32): u32 {
   stateBind(base, 0);
-  const mine: u32 = ticket !== 0 ? ticket : ticketDraw();
+  const mine: u32 = ticket !== 0 ? ticket : threadIdDraw();
   if (mine === 0 || areaOf(mine) !== 0) return 0;
   const area: usize = areaTake(mine);
   if (area === 0) return 0;
-  atomicAdd(base, A_ATTACHES, 1);
+  atomicAdd(base, S_ATTACHES, 1);
   areaZero(area);
   stateBind(base, area);
-  ticketBind(mine);
+  threadBind(mine);
   heapsMark(false);
   heapBegin();
   return mine;
@@ -154,14 +154,14 @@ function areaZero(area: usize): void {
 
 /** Another area of this thread, zero; 0 = all are taken. */
 export function areaTakeOwn(): usize {
-  const area: usize = areaTake(threadTicket);
+  const area: usize = areaTake(threadId);
   if (area !== 0) areaZero(area);
   return area;
 }
 
 /** Whether an id is that of a heap of this thread. */
 export function heapIsOurs(heap: usize): bool {
-  return heap > OWNER_ABANDONED && load32(heap, H_STATE) === stateOf(threadTicket, AREA_LIVE);
+  return heap > OWNER_ABANDONED && load32(heap, H_STATE) === stateOf(threadId, AREA_LIVE);
 }
 
 /** The words of a heap that are not zero at first; the area is zero. */
@@ -174,8 +174,8 @@ export function heapBegin(): void {
 }
 
 /** The ticket of the thread that this instance is. */
-export function threadNumber(): u32 {
-  return threadTicket;
+export function threadBound(): u32 {
+  return threadId;
 }
 
 /** The id of this thread's heap. */
@@ -188,14 +188,14 @@ export function threadHeap(): u32 {
  * Does nothing for a thread that others have recovered already.
  */
 export function threadDetach(): void {
-  let area: usize = areaOf(threadTicket);
+  let area: usize = areaOf(threadId);
   while (area !== 0) {
-    stateBind(arenaBase, area);
+    stateBind(stateBase, area);
     heapLeave();
-    area = areaOf(threadTicket);
+    area = areaOf(threadId);
   }
-  stateBind(arenaBase, 0);
-  ticketBind(0);
+  stateBind(stateBase, 0);
+  threadBind(0);
 }
 
 function heapLeave(): void {
@@ -207,7 +207,7 @@ function heapLeave(): void {
 /** Makes an area of this thread a free one; its heap has no pages. */
 export function areaGive(area: usize): void {
   areaBooks(area);
-  areaFree(area, threadTicket);
+  areaFree(area, threadId);
 }
 
 /** H_OF goes first: who takes the area is a thread from the first moment. */
@@ -237,23 +237,23 @@ function pageLeave(page: usize): void {
   if (pageWasFreedIn(page)) pageAdopt(page);
 }
 
-/** Adds what an area has counted to the books of the arena, before it is used again. */
+/** Adds what an area has counted to the books of the state, before it is used again. */
 function areaBooks(area: usize): void {
-  atomicAdd(arenaBase, A_HEARTBEAT, load32(area, H_HEARTBEAT));
+  atomicAdd(stateBase, S_HEARTBEAT, load32(area, H_HEARTBEAT));
 }
 
 /** The next slice from `slice` on where a page begins, or the top. */
 // @cold
 function pageNext(slice: u32): u32 {
-  const top: u32 = atomicLoad(arenaBase, A_TOP);
+  const top: u32 = atomicLoad(stateBase, S_TOP);
   let next: u32 = slice;
-  while (next < top && !bitIsSet(arenaBase + STATE_STARTS, next)) next = next + 1;
+  while (next < top && !bitIsSet(stateBase + STATE_STARTS, next)) next = next + 1;
   return next;
 }
 
 /** Large pages need no owner; their word only tells walks whose blocks they are. */
 function largeDisown(heap: u32): void {
-  for (let i: u32 = pageNext(0); i < atomicLoad(arenaBase, A_TOP); i = pageNext(i + 1)) {
+  for (let i: u32 = pageNext(0); i < atomicLoad(stateBase, S_TOP); i = pageNext(i + 1)) {
     const page: usize = descOf(i);
     const owner: u32 = atomicLoad(page, D_OWNER);
     if ((owner & ~FLAGS) >>> 0 !== heap || (owner & FLAG_LARGE) === 0) continue;
@@ -266,12 +266,12 @@ function largeDisown(heap: u32): void {
  * there was such a thread; a second call does nothing.
  */
 export function threadRecover(ticket: u32): bool {
-  if (ticket === threadTicket) return false;
+  if (ticket === threadId) return false;
   const was: usize = backingBind();
   let found: bool = false;
   let area: usize = areaOf(ticket);
   while (area !== 0) {
-    store32(area, H_RECOVERER, threadTicket);
+    store32(area, H_RECOVERER, threadId);
     if (atomicCas(area, H_STATE, stateOf(ticket, AREA_LIVE), stateOf(ticket, AREA_RECOVERING))) {
       areaRecover(area, ticket);
       found = true;
@@ -289,21 +289,21 @@ function recoveriesTakeOver(ticket: u32): void {
     const area: usize = areaAt(i);
     const state: u32 = atomicLoad(area, H_STATE);
     if ((state & 3) !== AREA_RECOVERING || load32(area, H_RECOVERER) !== ticket) continue;
-    store32(area, H_RECOVERER, threadTicket);
+    store32(area, H_RECOVERER, threadId);
     areaRecover(area, state >>> 2);
   }
 }
 
 function areaRecover(area: usize, ticket: u32): void {
-  atomicCas(arenaBase, A_GROWER, area, 0);
-  memoryReach(atomicLoad(arenaBase, A_TOP));
-  for (let i: u32 = pageNext(0); i < atomicLoad(arenaBase, A_TOP); i = pageNext(i + 1)) {
+  atomicCas(stateBase, S_GROWER, area, 0);
+  memoryReach(atomicLoad(stateBase, S_TOP));
+  for (let i: u32 = pageNext(0); i < atomicLoad(stateBase, S_TOP); i = pageNext(i + 1)) {
     const page: usize = descOf(i);
     const owner: u32 = atomicLoad(page, D_OWNER);
     if ((owner & ~FLAGS) >>> 0 === area && (owner & FLAG_LARGE) === 0) pageRecover(page, owner);
   }
   largeDisown(area);
-  atomicStore(arenaBase, A_ABANDONED, 1);
+  atomicStore(stateBase, S_ABANDONED, 1);
   areaBooks(area);
   areaFree(area, ticket);
 }
@@ -320,18 +320,18 @@ function pageRecover(page: usize, owner: u32): void {
 /**
  * Gives back slices that terminated threads were just claiming, freeing or adding: they are ours,
  * not free and in no page. Only while no other thread is there, since a living one may be doing
- * the same: a thread that comes says so in A_ATTACHES before it claims anything, so what was seen
+ * the same: a thread that comes says so in S_ATTACHES before it claims anything, so what was seen
  * before a look at a count that has not changed is true. Answers the number of slices.
  */
 export function lostCollect(): u32 {
-  const attaches: u32 = atomicLoad(arenaBase, A_ATTACHES);
+  const attaches: u32 = atomicLoad(stateBase, S_ATTACHES);
   if (threadCount() !== 1) return 0;
   let lost: u32 = 0;
   let slice: u32 = 0;
-  while (slice < atomicLoad(arenaBase, A_TOP)) {
+  while (slice < atomicLoad(stateBase, S_TOP)) {
     const covered: u32 = slicesCovered(slice);
     if (covered === 0) {
-      if (atomicLoad(arenaBase, A_ATTACHES) !== attaches) return lost;
+      if (atomicLoad(stateBase, S_ATTACHES) !== attaches) return lost;
       sliceFind(slice);
       lost = lost + 1;
     }
@@ -343,10 +343,10 @@ export function lostCollect(): u32 {
 
 /** Makes a lost slice a free one; its thread may have died between a purge and its books. */
 function sliceFind(slice: u32): void {
-  bitClear(arenaBase + STATE_STARTS, slice);
+  bitClear(stateBase + STATE_STARTS, slice);
   store32(descOf(slice), D_OWNER, 0);
   store32(descOf(slice), D_BIN, BIN_OURS);
-  if (load32(arenaBase, A_COMMIT_NEEDED) !== 0 && !pagesAsk(PAGES_COMMIT, slice, 1)) return;
+  if (load32(stateBase, S_COMMIT_NEEDED) !== 0 && !pagesAsk(PAGES_COMMIT, slice, 1)) return;
   slicePut(slice);
 }
 
@@ -355,21 +355,21 @@ function sliceFind(slice: u32): void {
  * before a thread came is true; one that comes then wins over a count that it makes wrong.
  */
 function booksMend(attaches: u32): void {
-  const before: u32 = atomicLoad(arenaBase, A_PAGE_SLICES);
-  const had: u32 = atomicLoad(arenaBase, A_TABLE_SLICES);
-  const own: u32 = atomicLoad(arenaBase, A_OWN_SLICES);
+  const before: u32 = atomicLoad(stateBase, S_PAGE_SLICES);
+  const had: u32 = atomicLoad(stateBase, S_TABLE_SLICES);
+  const own: u32 = atomicLoad(stateBase, S_OWN_SLICES);
   let pages: u32 = 0;
   let tables: u32 = 0;
-  for (let i: u32 = 0; i < atomicLoad(arenaBase, A_TOP); i++) {
+  for (let i: u32 = 0; i < atomicLoad(stateBase, S_TOP); i++) {
     if (chunkTable(i) === 0) continue;
-    if (bitIsSet(arenaBase + STATE_STARTS, i)) pages = pages + load32(descOf(i), D_SLICES);
+    if (bitIsSet(stateBase + STATE_STARTS, i)) pages = pages + load32(descOf(i), D_SLICES);
     if (load32(descOf(i), D_BIN) === BIN_TABLE) tables = tables + 1;
   }
   const sum: u32 = slicesFreeCount() + pages + tables + SHARED_STATE_SLICES;
-  if (atomicLoad(arenaBase, A_ATTACHES) !== attaches) return;
-  if (!atomicCas(arenaBase, A_PAGE_SLICES, before, pages)) return;
-  atomicCas(arenaBase, A_TABLE_SLICES, had, tables);
-  atomicCas(arenaBase, A_OWN_SLICES, own, sum);
+  if (atomicLoad(stateBase, S_ATTACHES) !== attaches) return;
+  if (!atomicCas(stateBase, S_PAGE_SLICES, before, pages)) return;
+  atomicCas(stateBase, S_TABLE_SLICES, had, tables);
+  atomicCas(stateBase, S_OWN_SLICES, own, sum);
 }
 
 /**
@@ -390,7 +390,7 @@ export function threadCount(): u32 {
 function slicesCovered(slice: u32): u32 {
   if (sliceIsFreeAnywhere(slice) || chunkTable(slice) === 0) return 1;
   const desc: usize = descOf(slice);
-  const begins: bool = bitIsSet(arenaBase + STATE_STARTS, slice);
+  const begins: bool = bitIsSet(stateBase + STATE_STARTS, slice);
   if (begins && load32(desc, D_OWNER) !== 0) return load32(desc, D_SLICES);
   const bin: u32 = load32(desc, D_BIN);
   return bin === BIN_NONE || bin === BIN_TABLE ? 1 : 0;

@@ -1,12 +1,12 @@
 /** Which heap of this thread the instance works on: see heaps.ts. */
 import { load32 } from "../target/glue.ts";
+import { heapBase, stateBase, stateBind } from "./globals.ts";
 import { H_OF } from "./layout.ts";
-import { arenaBase, heapBase, stateBind } from "./state.ts";
 
 /** Works on another heap of this thread from now on; answers the one before. */
 export function heapBind(heap: usize): usize {
   const was: usize = heapBase;
-  stateBind(arenaBase, heap);
+  stateBind(stateBase, heap);
   return was;
 }
 

@@ -2,13 +2,12 @@
  * From an address to its page descriptor, and the two bitmaps over slices.
  *
  * One load leads to the table of the chunk, arithmetic to the descriptor in it: no flat page map,
- * which would reserve 256 KiB, and no load that misses, since a table entry serves 32 MiB.
+ * which would take 256 KiB, and no load that misses, since a table entry serves 32 MiB.
  */
 import { atomicAnd, atomicOr } from "../target/atomics.ts";
 import { bitsCount, leadingZeros, load32, trailingZeros } from "../target/glue.ts";
+import { stateBase } from "./globals.ts";
 import {
-  A_CHUNKS,
-  A_TOP,
   CHUNK_SHIFT,
   CHUNK_SLICES,
   D_BLOCK,
@@ -17,19 +16,20 @@ import {
   D_SLICES,
   D_START,
   DESC_SHIFT,
+  S_CHUNKS,
+  S_TOP,
   SLICE_SHIFT,
   STATE_STARTS,
 } from "./layout.ts";
-import { arenaBase } from "./state.ts";
 
 /** Descriptor of the slice that holds p; garbage when no table covers it: see chunkTable. */
 export function descAt(p: usize): usize {
-  return load32(arenaBase + ((p >>> 23) & 0x1fc), A_CHUNKS) + ((p >>> 10) & 0x7fc0);
+  return load32(stateBase + ((p >>> 23) & 0x1fc), S_CHUNKS) + ((p >>> 10) & 0x7fc0);
 }
 
 /** Table of the chunk of a slice, or 0. */
 export function chunkTable(slice: u32): usize {
-  return load32(arenaBase + ((slice >>> CHUNK_SHIFT) << 2), A_CHUNKS);
+  return load32(stateBase + ((slice >>> CHUNK_SHIFT) << 2), S_CHUNKS);
 }
 
 /** Descriptor of a slice whose chunk has a table. */
@@ -129,8 +129,8 @@ export function bitsBefore(bitmap: usize, from: u32): u32 {
  */
 export function pageOf(p: usize): usize {
   const slice: u32 = p >>> SLICE_SHIFT;
-  if (slice >= load32(arenaBase, A_TOP)) return 0;
-  const start: u32 = bitsBefore(arenaBase + STATE_STARTS, slice);
+  if (slice >= load32(stateBase, S_TOP)) return 0;
+  const start: u32 = bitsBefore(stateBase + STATE_STARTS, slice);
   if (start === 0 || chunkTable(start) === 0) return 0;
   const page: usize = descOf(start);
   if (load32(page, D_OWNER) === 0 || slice - start >= load32(page, D_SLICES)) return 0;

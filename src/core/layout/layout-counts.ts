@@ -1,7 +1,7 @@
 /** Part of layout.ts: what statistics count, who watches, and who serves samples. */
 
 /*
- * ---- counters (offsets from H_COUNTS and A_COUNTS) ----------------------------------------------
+ * ---- counters (offsets from H_COUNTS and S_COUNTS) ----------------------------------------------
  *
  * Each wraps at 2^32. Added up over all areas, pages made - gone == pages that there are; in one
  * area the difference may be negative, of a heap that gives back the pages of another.
@@ -45,18 +45,18 @@ export const TALLIES: u32 = 87;
 /** mimalloc calls larger blocks huge. */
 export const KIND_LARGE_MAX: u32 = 16777216;
 
-/** What watchBind is told: to tell of allocations, and of frees; … */
-export const WATCH_MALLOCS: u32 = 1;
-export const WATCH_FREES: u32 = 2;
+/** What observeBind is told: to tell of allocations, and of frees; … */
+export const OBSERVE_MALLOCS: u32 = 1;
+export const OBSERVE_FREES: u32 = 2;
 /** … to count every allocation up to the next sample, or those of small pages by batches. */
-export const WATCH_EACH: u32 = 4;
-export const WATCH_SOME: u32 = 8;
+export const OBSERVE_EACH: u32 = 4;
+export const OBSERVE_SOME: u32 = 8;
 /** Either of these two. */
-export const WATCH_SAMPLES: u32 = 12;
+export const OBSERVE_SAMPLES: u32 = 12;
 /** Those for which malloc takes its long way. */
-export const WATCH_LONG: u32 = 5;
+export const OBSERVE_LONG: u32 = 5;
 /** Those that tell the host. */
-export const WATCH_TOLD: u32 = 3;
+export const OBSERVE_TOLD: u32 = 3;
 
 /**
  * No errno: the host may serve so many bytes, one if none; a guarded block is freed; its size is

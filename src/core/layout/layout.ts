@@ -9,15 +9,15 @@
  * desc    the 64-byte page descriptor; every slice has one, the first slice's speaks for the run
  * chunk   512 slices (32 MiB) whose descriptors lie in one table
  * bin     a size class; each bin has a queue of pages
- * arena   the slices, descriptors and spans of one memory, which threads may share
- * reserve a run of slices that is set apart; outside the core it is called an arena
+ * state   the slices, descriptors and spans of one memory, which threads may share
+ * arena   a run of slices that is set apart
  * heap    direct table and page queues of one thread
  *
  * The state of a fresh memory is one slice, of which a small program touches two 4 KiB pages:
  *
  *   base                                                                   base + 64 KiB
  *   +--------+--------+---------------------------+--------+-------+--------------------+
- *   | arena  | heap   | bitmaps: dirty and starts | (free) | purge | descriptors of     |
+ *   | state  | heap   | bitmaps: dirty and starts | (free) | purge | descriptors of     |
  *   | 1 KiB  | 2 KiB  | in turns, 16 KiB          |        | 1 KiB | chunk 0, 32 KiB    |
  *   +--------+--------+---------------------------+--------+-------+--------------------+
  *   0        0x400    0xC00                       0x4C00   0x6C00  0x8000
@@ -27,20 +27,20 @@
  *
  *   base                                                  base + 64 KiB            base + 320 KiB
  *   +--------+---+---------------+--------+-------+-------+-----------+------------------+
- *   | arena  |   | dirty, starts | free   | purge | table | abandoned | areas 4 to 127,  |
+ *   | state  |   | dirty, starts | free   | purge | table | abandoned | areas 4 to 127,  |
  *   |        |   |               | 8 KiB  |       |       | 8 KiB     | 2 KiB each       |
  *   +--------+---+---------------+--------+-------+-------+-----------+------------------+
  *   0        0x400  0xC00        0x4C00   0x6C00  0x8000  0x10000     0x12000
  *
- * First-class heaps have areas of the same kind: in a shared arena among those of the threads, else
+ * First-class heaps have areas of the same kind: in a shared state among those of the threads, else
  * in slices of 32 areas that are taken when needed.
  *
  * Descriptors are packed in tables and not put in front of their pages: headers at 64 KiB
  * strides share one cache set, and a stray write of the user would reach them first.
  */
 
+export * from "./layout-arenas.ts";
 export * from "./layout-counts.ts";
-export * from "./layout-reserves.ts";
 
 // ---- units ------------------------------------------------------------------------------------
 /** The smallest block. */
@@ -98,9 +98,9 @@ export const BIN_COUNT: u32 = 80;
 export const BIN_NONE: u32 = 0;
 /** D_BIN at both edges of a span: this plus the number of its slices. */
 export const BIN_SPAN: u32 = 0x10000;
-/** D_BIN of a slice that is the shared arena's and begins no page; BIN_NONE: somebody else's. */
+/** D_BIN of a slice that is the shared state's and begins no page; BIN_NONE: somebody else's. */
 export const BIN_OURS: u32 = 0x10000;
-/** D_BIN of a slice of chunk tables in a shared arena. */
+/** D_BIN of a slice of chunk tables in a shared state. */
 export const BIN_TABLE: u32 = 0x20000;
 
 /*
@@ -216,9 +216,9 @@ export const H_REMOTE: u32 = 36;
 export const H_REMOTE_MEDIUM: u32 = 40;
 /** The id of the backing heap; 0 in a backing heap, and in every area that is free. */
 export const H_OF: u32 = 44;
-/** In the first area of a slice of areas: the next such slice, or 0. Not in a shared arena. */
+/** In the first area of a slice of areas: the next such slice, or 0. Not in a shared state. */
 export const H_AREAS: u32 = 48;
-/** Not 0: the heap has a budget or a reserve. */
+/** Not 0: the heap has a budget or an arena. */
 export const H_BOUND: u32 = 52;
 /** Ticket of the thread that recovers this area. */
 export const H_RECOVERER: u32 = 56;
@@ -231,10 +231,10 @@ export const H_DIRECT: u32 = 128;
 export const H_COUNTS: u32 = 644;
 /** Of a heap with H_BOUND: the most slices that its pages may have, 0 = any number. */
 export const H_MOST: u32 = 704;
-/** Slices of its pages; in a shared arena also large ones that other threads have freed. */
+/** Slices of its pages; in a shared state also large ones that other threads have freed. */
 export const H_HELD: u32 = 708;
-/** Record of the reserve that it allocates from, or 0. */
-export const H_RESERVE: u32 = 712;
+/** Record of the arena that it allocates from, or 0. */
+export const H_ARENA: u32 = 712;
 export const H_QUEUES: u32 = 768;
 export const WARM_MAX: u32 = 256;
 /** A hardened build has no direct table; in its place: the random context (chacha.ts), … */
@@ -243,70 +243,70 @@ export const H_RANDOM: u32 = 128;
 export const H_SHUFFLE: u32 = 272;
 
 /*
- * ---- arena (offsets from arenaBase) -----------------------------------------------------------
+ * ---- state (offsets from stateBase) -----------------------------------------------------------
  *
  *   0     64                   320                832     1024
  *   +-----+--------------------+------------------+-------+
  *   |words|span bins 64 * 4    |chunk tables 128*4|purge  |
  *   +-----+--------------------+------------------+-------+
  *
- *   slices of spans + slices of pages + slices of tables + 1 == slices that the arena was given
+ *   slices of spans + slices of pages + slices of tables + 1 == slices that the state was given
  *   committed == dirty bits that are set
  */
 /** One past the highest slice that was ever ours. */
-export const A_TOP: u32 = 0;
-export const A_FREE_SLICES: u32 = 4;
-export const A_OWN_SLICES: u32 = 8;
-export const A_TABLE_SLICES: u32 = 12;
+export const S_TOP: u32 = 0;
+export const S_FREE_SLICES: u32 = 4;
+export const S_OWN_SLICES: u32 = 8;
+export const S_TABLE_SLICES: u32 = 12;
 /** Address of a half slice that is free for the next chunk table, or 0. */
-export const A_TABLE_SPARE: u32 = 16;
+export const S_TABLE_SPARE: u32 = 16;
 /** Bit n of the pair: span bin n is not empty. */
-export const A_SPAN_MASK: u32 = 20;
-export const A_PAGE_SLICES: u32 = 28;
-export const A_PAGE_SLICES_PEAK: u32 = 32;
-/** Of a shared arena only, down to A_ABANDONED. The id of the heap that grows the memory, or 0. */
-export const A_GROWER: u32 = 36;
+export const S_SPAN_MASK: u32 = 20;
+export const S_PAGE_SLICES: u32 = 28;
+export const S_PAGE_SLICES_PEAK: u32 = 32;
+/** Of a shared state only, down to S_ABANDONED. The id of the heap that grows the memory, or 0. */
+export const S_GROWER: u32 = 36;
 /** The last ticket that was given to a thread. */
-export const A_TICKETS: u32 = 40;
+export const S_THREAD_IDS: u32 = 40;
 /** How often a thread has come. */
-export const A_ATTACHES: u32 = 44;
+export const S_ATTACHES: u32 = 44;
 /** 0: there is no abandoned page. */
-export const A_ABANDONED: u32 = 48;
+export const S_ABANDONED: u32 = 48;
 /** The heartbeats of threads that have ended. */
-export const A_HEARTBEAT: u32 = 52;
-/** The newest slice of areas of first-class heaps, or 0. Not in a shared arena. */
-export const A_AREAS: u32 = 56;
-export const A_SPANS: u32 = 64;
-export const A_CHUNKS: u32 = 320;
+export const S_HEARTBEAT: u32 = 52;
+/** The newest slice of areas of first-class heaps, or 0. Not in a shared state. */
+export const S_AREAS: u32 = 56;
+export const S_SPANS: u32 = 64;
+export const S_CHUNKS: u32 = 320;
 export const SPAN_BINS: u32 = 64;
 /** Ticks so far: the clock of purges, see purge.ts. */
-export const A_TICK: u32 = 832;
+export const S_TICK: u32 = 832;
 /** Ticks from a free to its purge, plus 1; 0 = nothing is ever purged. */
-export const A_PURGE_DELAY: u32 = 836;
+export const S_PURGE_DELAY: u32 = 836;
 /** Ticks that another free puts a purge off by. */
-export const A_PURGE_EXTEND: u32 = 840;
+export const S_PURGE_EXTEND: u32 = 840;
 /** By how much longer an arena waits. */
-export const A_PURGE_MULT: u32 = 844;
+export const S_PURGE_MULT: u32 = 844;
 /** What a purge asks the host for: PAGES_DECOMMIT, PAGES_RESET or PAGES_ZERO. */
-export const A_PURGE_HOW: u32 = 848;
+export const S_PURGE_HOW: u32 = 848;
 /** No purge is due before this tick; 0 = none is planned. */
-export const A_PURGE_NEXT: u32 = 852;
+export const S_PURGE_NEXT: u32 = 852;
 /** Not 0: what is not dirty must be committed before anybody touches it. */
-export const A_COMMIT_NEEDED: u32 = 856;
+export const S_COMMIT_NEEDED: u32 = 856;
 /** Slices that are committed: taken into use and not purged since. */
-export const A_COMMITTED: u32 = 860;
-export const A_COMMITTED_PEAK: u32 = 864;
+export const S_COMMITTED: u32 = 860;
+export const S_COMMITTED_PEAK: u32 = 864;
 /** How often the host was asked to commit, and has decommitted or zeroed, or reset, a run. */
-export const A_COMMITS: u32 = 868;
-export const A_PURGES: u32 = 872;
-export const A_RESETS: u32 = 876;
+export const S_COMMITS: u32 = 868;
+export const S_PURGES: u32 = 872;
+export const S_RESETS: u32 = 876;
 /** Slices that all these purges, or resets, together were of. */
-export const A_PURGED: u32 = 880;
-export const A_RESET: u32 = 884;
-/** Address of the reserves' slice; 0: there is none. */
-export const A_RESERVES: u32 = 888;
-/** Reserves that were ever made. */
-export const A_RESERVE_COUNT: u32 = 892;
+export const S_PURGED: u32 = 880;
+export const S_RESET: u32 = 884;
+/** Address of the arenas' slice; 0: there is none. */
+export const S_ARENAS: u32 = 888;
+/** Arenas that were ever made. */
+export const S_ARENA_COUNT: u32 = 892;
 /** Passes of the generic path in a tick, a power of two: about a millisecond of allocation. */
 export const TICK_BEATS: u32 = 4096;
 
@@ -320,17 +320,17 @@ export const PAGES_ZERO: u32 = 3;
 export const INIT_ZEROED: u32 = 1;
 export const INIT_COMMITS: u32 = 2;
 /** Of a hardened build only, down to the end. Bits HARD_*: the features that are on. */
-export const A_HARDENING: u32 = 1008;
+export const S_HARDENING: u32 = 1008;
 /** Two random words, from which keys of pages are made. */
-export const A_SECRET: u32 = 1012;
-export const A_SECRET_2: u32 = 1016;
+export const S_SECRET: u32 = 1012;
+export const S_SECRET_2: u32 = 1016;
 /** Bytes of a page that the source can protect, or 0. */
-export const A_GUARD: u32 = 1020;
+export const S_GUARD: u32 = 1020;
 /** What the counters of all heaps added up to when statistics were reset. */
-export const A_COUNTS: u32 = 928;
+export const S_COUNTS: u32 = 928;
 /** How often the memory has grown, and the most threads that were attached; for the host. */
-export const A_GROWTHS: u32 = 992;
-export const A_THREADS_PEAK: u32 = 996;
+export const S_GROWTHS: u32 = 992;
+export const S_THREADS_PEAK: u32 = 996;
 
 // ---- the state slice --------------------------------------------------------------------------
 export const STATE_HEAP: u32 = 0x400;
@@ -348,11 +348,11 @@ export const STATE_STARTS: u32 = 0xc04;
 export const STATE_PURGE: u32 = 0x6c00;
 export const PURGE_SHIFT: u32 = 3;
 export const PURGE_LIMIT: u32 = 4;
-/** What is counted of blocks while somebody watches: see watch.ts. */
+/** What is counted of blocks while somebody watches: see observe.ts. */
 export const STATE_TALLY: u32 = 0x7000;
 export const STATE_TABLE: u32 = 0x8000;
 
-// ---- the state of a shared arena --------------------------------------------------------------
+// ---- a shared state -------------------------------------------------------------------------
 export const SHARED_STATE_SLICES: u32 = 5;
 /** Bitmap over slices: 1 = free. */
 export const STATE_FREE: u32 = 0x4c00;
@@ -368,7 +368,7 @@ export const AREA_COUNT: u32 = 128;
 export const AREA_FREE: u32 = 0;
 export const AREA_LIVE: u32 = 1;
 export const AREA_RECOVERING: u32 = 2;
-export const TICKET_MAX: u32 = 0x3fffffff;
+export const THREAD_ID_MAX: u32 = 0x3fffffff;
 
 /*
  * ---- hardening (docs/hardening.md) --------------------------------------------------------------
@@ -429,7 +429,7 @@ export const EOVERFLOW: u32 = 75;
 export const NEW_FAILED: u32 = 4108;
 /** No errno: the host may free now what it has put off; with size 1 it shall free all of it. */
 export const DEFERRED_FREE: u32 = 4109;
-/** No errno: the block whose address comes as size has been allocated; see watch.ts. */
+/** No errno: the block whose address comes as size has been allocated; see observe.ts. */
 export const ALLOCATED: u32 = 4112;
 /** No errno: … is going to be freed. */
 export const FREED: u32 = 4113;

@@ -14,6 +14,7 @@ import { randomNext } from "../hard/random.ts";
 import { pageExtendShuffled } from "../hard/shuffle.ts";
 import { binSize } from "../layout/bins.ts";
 import { bitClear, bitSet, descOf, pageCapacity } from "../layout/desc.ts";
+import { heapBase, heapId, observing, stateBase } from "../layout/globals.ts";
 import {
   BIN_LARGE,
   BIN_NONE,
@@ -52,6 +53,7 @@ import {
   HARD_SHUFFLE,
   MEDIUM_MAX,
   MEDIUM_SLICES,
+  OBSERVE_SOME,
   REPORT_FREE_LIST,
   RETIRE_SMALL,
   SLICE_SHIFT,
@@ -60,10 +62,8 @@ import {
   STATE_STARTS,
   TICK_BEATS,
   WARM_MAX,
-  WATCH_SOME,
   ZERO_UNKNOWN,
 } from "../layout/layout.ts";
-import { arenaBase, heapBase, heapId, watching } from "../layout/state.ts";
 import { slicesWereZero } from "../slices/commit.ts";
 import { countAdd, countPage, countPageGone } from "../slices/counts.ts";
 import { purgeTick } from "../slices/purge.ts";
@@ -112,7 +112,7 @@ export function pageClaim(slice: u32, count: u32, block: u32, start: usize): usi
 export function pagePublish(page: usize, flags: u32): void {
   countPage();
   store32(page, D_OWNER, heapId | flags);
-  bitSet(arenaBase + STATE_STARTS, load32(page, D_START) >>> SLICE_SHIFT);
+  bitSet(stateBase + STATE_STARTS, load32(page, D_START) >>> SLICE_SHIFT);
 }
 
 /** Gives the slices of a page back; it is in no queue. */
@@ -123,7 +123,7 @@ export function pageDrop(page: usize): void {
   const owner: u32 = load32(page, D_OWNER);
   store32(page, D_OWNER, 0);
   store32(page, D_BIN, SHARED ? BIN_OURS : BIN_NONE);
-  bitClear(arenaBase + STATE_STARTS, slice);
+  bitClear(stateBase + STATE_STARTS, slice);
   slicesFree(owner, slice, load32(page, D_SLICES));
 }
 
@@ -177,7 +177,7 @@ export function pageExtend(page: usize): void {
   const left: usize = pageEnd(page) - end;
   const more: usize = few * block;
   const room: usize = more < left ? more : left;
-  const some: bool = !HARDENED && (watching & WATCH_SOME) !== 0;
+  const some: bool = !HARDENED && (observing & OBSERVE_SOME) !== 0;
   const take: usize = some ? sampleBatch(page, (room / block) >>> 0) * block : room;
   store32(page, D_FRESH_END, end + take);
 }
@@ -196,7 +196,7 @@ export function pageOnlyFresh(page: usize): bool {
 export function pageSwap(page: usize): void {
   store32(page, D_FREE, load32(page, D_LOCAL));
   store32(page, D_LOCAL, 0);
-  if (!HARDENED && (watching & WATCH_SOME) !== 0) sampleCutFree(page);
+  if (!HARDENED && (observing & OBSERVE_SOME) !== 0) sampleCutFree(page);
 }
 
 /**
@@ -207,7 +207,7 @@ export function pageSwap(page: usize): void {
  */
 export function pageTake(page: usize, stops: bool): usize {
   if (load32(page, D_FREE) === 0) {
-    if (stops && !HARDENED && (watching & WATCH_SOME) !== 0 && sampleIsIn(page)) return 0;
+    if (stops && !HARDENED && (observing & OBSERVE_SOME) !== 0 && sampleIsIn(page)) return 0;
     if (load32(page, D_LOCAL) === 0) return pageTakeFresh(page);
     pageSwap(page);
   }
@@ -248,9 +248,9 @@ export function pageTakeFresh(page: usize): usize {
   return block;
 }
 
-/** Gives an empty page back to the arena. */
+/** Gives an empty page back to the state. */
 export function pageRelease(page: usize): void {
-  if (!HARDENED && (watching & WATCH_SOME) !== 0) sampleGone(page);
+  if (!HARDENED && (observing & OBSERVE_SOME) !== 0) sampleGone(page);
   queueRemove(page);
   pageDrop(page);
 }
@@ -288,7 +288,7 @@ export function pageEmptied(page: usize, block: usize): void {
 // @cold
 function warmBeat(page: usize): void {
   heapBeat();
-  if (!HARDENED && (watching & WATCH_SOME) !== 0) sampleRenew(page);
+  if (!HARDENED && (observing & OBSERVE_SOME) !== 0) sampleRenew(page);
 }
 
 /** A hardened heap does not hand out at once what was freed last. */
@@ -301,7 +301,8 @@ function localPush(page: usize, block: usize): void {
 export function heapBeat(): void {
   const beat: u32 = load32(heapBase, H_HEARTBEAT) + 1;
   store32(heapBase, H_HEARTBEAT, beat);
-  if (!HARDENED && (watching & WATCH_SOME) !== 0) sampleWarm(WARM_MAX - load32(heapBase, H_WARM));
+  if (!HARDENED && (observing & OBSERVE_SOME) !== 0)
+    sampleWarm(WARM_MAX - load32(heapBase, H_WARM));
   store32(heapBase, H_WARM, WARM_MAX);
   if ((beat & (TICK_BEATS - 1)) === 0) purgeTick();
 }

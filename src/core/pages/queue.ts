@@ -7,6 +7,7 @@
  */
 
 import { binOf, binSize } from "../layout/bins.ts";
+import { heapBase, observing } from "../layout/globals.ts";
 import {
   BIN_COUNT,
   BIN_FULL,
@@ -23,14 +24,13 @@ import {
   H_PAGES,
   H_POLL,
   H_QUEUES,
+  OBSERVE_LONG,
   Q_BLOCK,
   Q_DIRECT,
   Q_FIRST,
   Q_LAST,
   QUEUE_SHIFT,
-  WATCH_LONG,
 } from "../layout/layout.ts";
-import { heapBase, watching } from "../layout/state.ts";
 import { SHARED } from "../target/atomics.ts";
 import { load32, store32 } from "../target/glue.ts";
 import { HARDENED } from "../target/hardened-on.ts";
@@ -81,7 +81,7 @@ function queueDirect(queue: usize): void {
 
 /** What the direct entries of a queue lead to; to no page of its own on malloc's long way. */
 function directWanted(queue: usize): usize {
-  const first: usize = (watching & WATCH_LONG) === 0 ? load32(queue, Q_FIRST) : 0;
+  const first: usize = (observing & OBSERVE_LONG) === 0 ? load32(queue, Q_FIRST) : 0;
   return first !== 0 ? first : heapBase + H_EMPTY;
 }
 

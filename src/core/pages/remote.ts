@@ -25,6 +25,7 @@
  */
 
 import { linkLoad, linkStore } from "../hard/links.ts";
+import { heapBase } from "../layout/globals.ts";
 import {
   BIN_FULL,
   BIN_MEDIUM,
@@ -47,7 +48,6 @@ import {
   Q_FIRST,
   SLICE_SIZE,
 } from "../layout/layout.ts";
-import { heapBase } from "../layout/state.ts";
 import { atomicCas, atomicLoad, atomicStore, atomicSwap } from "../target/atomics.ts";
 import { errorRaise, load32, store32 } from "../target/glue.ts";
 import { HARDENED } from "../target/hardened-on.ts";
@@ -188,7 +188,7 @@ export function remoteTakeMedium(page: usize): bool {
   return true;
 }
 
-/** Takes what others freed in a full page; the page goes back to its queue or to the arena. */
+/** Takes what others freed in a full page; the page goes back to its queue or to the state. */
 function fullWake(page: usize): void {
   if (!remoteTake(page)) return;
   if (load32(page, D_USED) === 0) pageRelease(page);

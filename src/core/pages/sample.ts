@@ -14,7 +14,7 @@
  * blocks that pages still have. So as many are samples as should, whatever the program does; but
  * not always those that a count one by one would choose.
  *
- * Medium and large sizes are counted one by one, and so is everything in the mode WATCH_EACH, in
+ * Medium and large sizes are counted one by one, and so is everything in the mode OBSERVE_EACH, in
  * which no allocation takes the fast path. Gaps are uniform from 1 to 2 every - 1, as in GWP-ASan
  * (LLVM): a pattern of the program does not hide from them.
  *
@@ -59,7 +59,7 @@ let alignment: u32 = 1;
 let exact: u32 = 0;
 let answer: u32 = 0;
 
-/** Begins to count; watchBind says how. `each`: 1 to 2^30, for WATCH_SOME at least 2. */
+/** Begins to count; observeBind says how. `each`: 1 to 2^30, for OBSERVE_SOME at least 2. */
 export function sampleBegin(each: u32, seed: u32): void {
   every = each;
   random = seed;
@@ -74,7 +74,7 @@ export function sampleAlignment(): u32 {
 }
 
 /** The host's answer to SAMPLE_DUE, a block or 0, and to GUARD_SIZE. */
-export function sampleAnswer(value: u32): void {
+export function sampleResult(value: u32): void {
   answer = value;
 }
 

@@ -5,6 +5,7 @@
  * need be moved when he dies.
  */
 
+import { heapBase } from "../layout/globals.ts";
 import {
   COUNT_PAGES,
   COUNT_PAGES_GONE,
@@ -12,7 +13,6 @@ import {
   COUNT_SLICES_GONE,
   H_COUNTS,
 } from "../layout/layout.ts";
-import { heapBase } from "../layout/state.ts";
 import { load32, store32 } from "../target/glue.ts";
 
 /** Adds to a counter of the heap that is bound. */

@@ -10,79 +10,79 @@
  *
  * The bound is not mimalloc's: there a program that frees often enough is never purged at all.
  *
- * A reserve has a plan like a chunk, with A_PURGE_MULT times the delay, of which another free adds
+ * An arena has a plan like a chunk, with S_PURGE_MULT times the delay, of which another free adds
  * a tenth.
  *
  *   next <= the earliest tick of all plans, or 0 when none is planned
  */
 
+import { stateBase } from "../layout/globals.ts";
 import {
-  A_PURGE_DELAY,
-  A_PURGE_EXTEND,
-  A_PURGE_MULT,
-  A_PURGE_NEXT,
-  A_RESERVES,
-  A_TICK,
+  A_FLAGS,
+  A_PLAN,
+  ARENA_PINNED,
   CHUNK_SHIFT,
   PURGE_LIMIT,
   PURGE_SHIFT,
-  R_FLAGS,
-  R_PLAN,
-  RESERVE_PINNED,
+  S_ARENAS,
+  S_PURGE_DELAY,
+  S_PURGE_EXTEND,
+  S_PURGE_MULT,
+  S_PURGE_NEXT,
+  S_TICK,
   STATE_PURGE,
 } from "../layout/layout.ts";
-import { arenaBase } from "../layout/state.ts";
 import { atomicCas, atomicLoad, atomicStore } from "../target/atomics.ts";
 import { load32 } from "../target/glue.ts";
-import { reserveAt } from "./reserves.ts";
+import { arenaAt } from "./arenas.ts";
 
 export const DELAY_NEVER: u32 = 0xffffffff;
 
 /** Whether a tick has come, also after the clock has passed 2^32. */
 export function tickCame(tick: u32): bool {
-  return (load32(arenaBase, A_TICK) - tick) >>> 0 < 0x80000000;
+  return (load32(stateBase, S_TICK) - tick) >>> 0 < 0x80000000;
 }
 
 /** Where the plan of a chunk stands. */
 export function planOf(chunk: u32): usize {
-  return arenaBase + STATE_PURGE + (chunk << PURGE_SHIFT);
+  return stateBase + STATE_PURGE + (chunk << PURGE_SHIFT);
 }
 
-/** Ticks that slices wait for their purge: those of a reserve longer, pinned ones for ever. */
+/** Ticks that slices wait for their purge: those of an arena longer, pinned ones for ever. */
 // @cold
 export function delayOf(record: usize): u32 {
-  const delay: u32 = load32(arenaBase, A_PURGE_DELAY) - 1;
+  const delay: u32 = load32(stateBase, S_PURGE_DELAY) - 1;
   if (record === 0) return delay;
-  if ((load32(record, R_FLAGS) & RESERVE_PINNED) !== 0) return DELAY_NEVER;
-  return delay * load32(arenaBase, A_PURGE_MULT);
+  if ((load32(record, A_FLAGS) & ARENA_PINNED) !== 0) return DELAY_NEVER;
+  return delay * load32(stateBase, S_PURGE_MULT);
 }
 
-/** The reserve of a slice, or 0. */
+/** The arena of a slice, or 0. */
 // @cold
-export function reserveOfSlice(slice: u32): usize {
-  return load32(arenaBase, A_RESERVES) !== 0 ? reserveAt(slice) : 0;
+export function arenaOfSlice(slice: u32): usize {
+  return load32(stateBase, S_ARENAS) !== 0 ? arenaAt(slice) : 0;
 }
 
 /** After slices became free: plans their purge. Only while purges are on. */
 export function purgeAfter(slice: u32, count: u32): void {
-  const record: usize = reserveOfSlice(slice);
+  const record: usize = arenaOfSlice(slice);
   const delay: u32 = delayOf(record);
   if (delay === 0 || delay === DELAY_NEVER) return;
   if (record !== 0) {
-    planExtend(record + R_PLAN, delay, (delay / 10) >>> 0);
+    planExtend(record + A_PLAN, delay, (delay / 10) >>> 0);
     return;
   }
   const last: u32 = (slice + count - 1) >>> CHUNK_SHIFT;
   for (let chunk: u32 = slice >>> CHUNK_SHIFT; chunk <= last; chunk++) {
-    planExtend(planOf(chunk), delay, load32(arenaBase, A_PURGE_EXTEND));
+    planExtend(planOf(chunk), delay, load32(stateBase, S_PURGE_EXTEND));
   }
 }
 
 /** Slices that were to be purged are in use again. */
 export function purgeRearm(slice: u32): void {
-  const record: usize = reserveOfSlice(slice);
-  const plan: usize = record !== 0 ? record + R_PLAN : planOf(slice >>> CHUNK_SHIFT);
-  if (atomicLoad(plan, 0) !== 0) planMove(plan, load32(arenaBase, A_TICK) + delayOf(record));
+  const record: usize = arenaOfSlice(slice);
+  const plan: usize = record !== 0 ? record + A_PLAN : planOf(slice >>> CHUNK_SHIFT);
+  if (atomicLoad(plan, 0) !== 0) planMove(plan, load32(stateBase, S_TICK) + delayOf(record));
 }
 
 // @cold
@@ -92,7 +92,7 @@ function planExtend(plan: usize, delay: u32, extend: u32): void {
     planMove(plan, tick + extend);
     return;
   }
-  const now: u32 = load32(arenaBase, A_TICK);
+  const now: u32 = load32(stateBase, S_TICK);
   atomicStore(plan, PURGE_LIMIT, now + 2 * delay);
   planMove(plan, now + delay);
 }
@@ -109,10 +109,10 @@ function planMove(plan: usize, tick: u32): void {
 /** No purge is due before `tick`, or before what was said already. */
 // @cold
 function nextLower(tick: u32): void {
-  let next: u32 = atomicLoad(arenaBase, A_PURGE_NEXT);
+  let next: u32 = atomicLoad(stateBase, S_PURGE_NEXT);
   while (next === 0 || (next - tick - 1) >>> 0 < 0x80000000) {
-    if (atomicCas(arenaBase, A_PURGE_NEXT, next, tick !== 0 ? tick : 1)) return;
-    next = atomicLoad(arenaBase, A_PURGE_NEXT);
+    if (atomicCas(stateBase, S_PURGE_NEXT, next, tick !== 0 ? tick : 1)) return;
+    next = atomicLoad(stateBase, S_PURGE_NEXT);
   }
 }
 

@@ -1,25 +1,19 @@
 /**
- * Runs of slices for threads that share an arena: takes the place of slices.ts in the shared build.
+ * Runs of slices for threads that share a state: takes the place of slices.ts in the shared build.
  *
  * A bitmap says which slices are free: see runs.ts. Not spans as in slices.ts: their lists would
  * need a lock, which a thread that is terminated would keep. The price is a scan: some 30 words for
  * 64 MiB.
  *
- *   free slices + slices of pages + slices of tables + 5 == slices that the arena was given
+ *   free slices + slices of pages + slices of tables + 5 == slices that the state was given
  *
  * What a terminated thread was claiming, giving back or adding is in none of these; it comes back
  * through lostCollect in threads.ts.
  */
 
 import { bitIsSet, chunkTable, descOf } from "../layout/desc.ts";
+import { heapBase, heapId, stateBase } from "../layout/globals.ts";
 import {
-  A_CHUNKS,
-  A_GROWER,
-  A_OWN_SLICES,
-  A_PAGE_SLICES,
-  A_TABLE_SLICES,
-  A_TABLE_SPARE,
-  A_TOP,
   BIN_OURS,
   BIN_TABLE,
   CHUNK_SHIFT,
@@ -27,6 +21,13 @@ import {
   D_BIN,
   D_OWNER,
   H_HINT,
+  S_CHUNKS,
+  S_GROWER,
+  S_OWN_SLICES,
+  S_PAGE_SLICES,
+  S_TABLE_SLICES,
+  S_TABLE_SPARE,
+  S_TOP,
   SHARED_STATE_SLICES,
   SLICE_SHIFT,
   SLICE_SIZE,
@@ -36,7 +37,6 @@ import {
   STATE_STARTS,
   STATE_TABLE,
 } from "../layout/layout.ts";
-import { arenaBase, heapBase, heapId } from "../layout/state.ts";
 import { atomicAdd, atomicCas, atomicLoad, atomicSwap } from "../target/atomics.ts";
 import {
   load32,
@@ -47,9 +47,9 @@ import {
   memoryZero,
   store32,
 } from "../target/glue.ts";
+import { arenaExtend, arenaIsFree, arenaPut, arenasClaim } from "./arena-runs.ts";
+import { arenaAt, arenaBits } from "./arenas.ts";
 import { pageSlicesAdd, slicesTake, slicesWereZero, wordRaise } from "./commit.ts";
-import { reserveExtend, reserveIsFree, reservePut, reservesClaim } from "./reserve-runs.ts";
-import { reserveAt, reserveBits } from "./reserves.ts";
 import { runClaim, runFind, runIsFree, runPut, runsPurge } from "./runs.ts";
 
 /** Looks at another thread's growth, some microseconds, before this one grows by itself. */
@@ -59,13 +59,13 @@ const GROW_TURNS: u32 = 4;
 
 /** Which slices are free, of those that are in no arena. */
 function freeSlices(): usize {
-  return arenaBase + STATE_FREE;
+  return stateBase + STATE_FREE;
 }
 
 /** As runFind from where this heap looks first, then from the beginning. */
 function runFindNear(count: u32): u32 {
   const hint: u32 = load32(heapBase, H_HINT);
-  const top: u32 = atomicLoad(arenaBase, A_TOP);
+  const top: u32 = atomicLoad(stateBase, S_TOP);
   const slice: u32 = runFind(freeSlices(), hint << 5, top, count);
   return slice !== 0 || hint === 0 ? slice : runFind(freeSlices(), 0, top, count);
 }
@@ -75,20 +75,20 @@ function runTake(count: u32): u32 {
   let slice: u32 = runFindNear(count);
   while (slice !== 0 && !runClaim(freeSlices(), slice, count)) slice = runFindNear(count);
   if (slice === 0) return 0;
-  memoryReach(atomicLoad(arenaBase, A_TOP));
+  memoryReach(atomicLoad(stateBase, S_TOP));
   if (count === 1) store32(heapBase, H_HINT, slice >>> 5);
   pageSlicesAdd(count);
   return slice;
 }
 
 /**
- * A run of `count` slices, or 0; with `reserves` also from those that are everybody's. It must be
+ * A run of `count` slices, or 0; with `arenas` also from those that are everybody's. It must be
  * taken (slicesTake) before anybody touches it.
  */
-export function slicesClaim(count: u32, reserves: bool): u32 {
+export function slicesClaim(count: u32, arenas: bool): u32 {
   for (let turn: u32 = 0; turn < GROW_TURNS; turn++) {
     let slice: u32 = runTake(count);
-    if (slice === 0 && reserves && reserveBits() !== 0) slice = reservesClaim(count);
+    if (slice === 0 && arenas && arenaBits() !== 0) slice = arenasClaim(count);
     if (slice !== 0) return slice;
     if (!slicesGrow(count, turn)) break;
   }
@@ -98,11 +98,11 @@ export function slicesClaim(count: u32, reserves: bool): u32 {
 /** Whether a run of `count` slices would have to come from memory that was never used. */
 export function slicesWouldTouch(count: u32): bool {
   const slice: u32 = runFindNear(count);
-  return slice === 0 || !bitIsSet(arenaBase + STATE_DIRTY, slice);
+  return slice === 0 || !bitIsSet(stateBase + STATE_DIRTY, slice);
 }
 
 export function slicesRelease(slice: u32, count: u32): void {
-  if (reserveBits() !== 0 && reservePut(slice, count)) return;
+  if (arenaBits() !== 0 && arenaPut(slice, count)) return;
   pageSlicesAdd((0 - count) >>> 0);
   runPut(freeSlices(), slice, count);
   if (slice >>> 5 < load32(heapBase, H_HINT)) store32(heapBase, H_HINT, slice >>> 5);
@@ -110,13 +110,13 @@ export function slicesRelease(slice: u32, count: u32): void {
 
 /** Appends `more` slices to a run that ends at `end`, if they are free or memory can grow there. */
 export function slicesExtend(end: u32, more: u32): bool {
-  const record: usize = reserveBits() !== 0 ? reserveAt(end - 1) : 0;
-  if (record !== 0) return reserveExtend(record, end, more);
+  const record: usize = arenaBits() !== 0 ? arenaAt(end - 1) : 0;
+  if (record !== 0) return arenaExtend(record, end, more);
   if (!runClaim(freeSlices(), end, more)) {
-    if (end + runFrom(end, more) !== atomicLoad(arenaBase, A_TOP)) return false;
+    if (end + runFrom(end, more) !== atomicLoad(stateBase, S_TOP)) return false;
     if (!slicesGrow(more, GROW_TURNS) || !runClaim(freeSlices(), end, more)) return false;
   }
-  memoryReach(atomicLoad(arenaBase, A_TOP));
+  memoryReach(atomicLoad(stateBase, S_TOP));
   pageSlicesAdd(more);
   return true;
 }
@@ -139,14 +139,14 @@ export function slicesPurge(from: u32, end: u32): void {
 
 /** Makes a slice free that a terminated thread had claimed. */
 export function slicePut(slice: u32): void {
-  const kept: bool = reserveBits() !== 0 && reserveAt(slice) !== 0;
-  runPut(kept ? reserveBits() : freeSlices(), slice, 1);
+  const kept: bool = arenaBits() !== 0 && arenaAt(slice) !== 0;
+  runPut(kept ? arenaBits() : freeSlices(), slice, 1);
 }
 
-/** Whether a slice is free, in a reserve or in none. */
+/** Whether a slice is free, in an arena or in none. */
 // @cold
 export function sliceIsFreeAnywhere(slice: u32): bool {
-  return sliceIsFree(slice) || reserveIsFree(slice);
+  return sliceIsFree(slice) || arenaIsFree(slice);
 }
 
 /**
@@ -156,31 +156,31 @@ export function sliceIsFreeAnywhere(slice: u32): bool {
  * slow, dead, or ahead of a main thread that may not sleep.
  */
 function slicesGrow(count: u32, turn: u32): bool {
-  const mine: bool = atomicCas(arenaBase, A_GROWER, 0, heapId);
+  const mine: bool = atomicCas(stateBase, S_GROWER, 0, heapId);
   if (!mine && turn < GROW_TURNS - 1 && growAwait()) return true;
   const grown: bool = growFor(count);
-  if (mine) atomicCas(arenaBase, A_GROWER, heapId, 0);
+  if (mine) atomicCas(stateBase, S_GROWER, heapId, 0);
   return grown;
 }
 
 /** Whether a growth by another thread came to its end while we looked. */
 function growAwait(): bool {
-  const grower: u32 = atomicLoad(arenaBase, A_GROWER);
+  const grower: u32 = atomicLoad(stateBase, S_GROWER);
   for (let look: u32 = 0; look < GROW_LOOKS; look++) {
-    if (atomicLoad(arenaBase, A_GROWER) !== grower) return true;
+    if (atomicLoad(stateBase, S_GROWER) !== grower) return true;
   }
   return false;
 }
 
 /** Grows by what a run of `count` slices lacks; the free slices below the top count. */
 function growFor(count: u32): bool {
-  const top: u32 = atomicLoad(arenaBase, A_TOP);
+  const top: u32 = atomicLoad(stateBase, S_TOP);
   if (count > SLICES_MAX) return false;
   const missing: u32 = count - minimum(runBefore(top, count), count - 1);
   if (top + missing > SLICES_MAX) return false;
   if (!growOnce(missing + tablesMissing(top, missing))) return false;
   if (runFindNear(count) !== 0) return true;
-  return growOnce(count + tablesMissing(atomicLoad(arenaBase, A_TOP), count));
+  return growOnce(count + tablesMissing(atomicLoad(stateBase, S_TOP), count));
 }
 
 /** How many slices before `slice` are free, counting up to `most`. */
@@ -200,7 +200,7 @@ function tablesMissing(from: u32, count: u32): u32 {
   let tables: u32 = 0;
   const last: u32 = (from + count) >>> CHUNK_SHIFT;
   for (let c: u32 = from >>> CHUNK_SHIFT; c <= last; c++) {
-    if (atomicLoad(arenaBase + (c << 2), A_CHUNKS) === 0) tables = tables + 1;
+    if (atomicLoad(stateBase + (c << 2), S_CHUNKS) === 0) tables = tables + 1;
   }
   return (tables + 1) >>> 1;
 }
@@ -221,13 +221,13 @@ function growOnce(count: u32): bool {
  */
 export function slicesAdd(first: u32, count: u32): void {
   const end: u32 = first + count;
-  wordRaise(arenaBase + A_TOP, end);
+  wordRaise(stateBase + S_TOP, end);
   const tables: u32 = tablesAdd(first, end);
   if (tables === 0) return;
   for (let slice: u32 = first; slice < tables; slice++) store32(descOf(slice), D_BIN, BIN_OURS);
   for (let slice: u32 = tables; slice < end; slice++) store32(descOf(slice), D_BIN, BIN_TABLE);
-  atomicAdd(arenaBase, A_OWN_SLICES, count);
-  atomicAdd(arenaBase, A_TABLE_SLICES, end - tables);
+  atomicAdd(stateBase, S_OWN_SLICES, count);
+  atomicAdd(stateBase, S_TABLE_SLICES, end - tables);
   if (tables !== first) runPut(freeSlices(), first, tables - first);
 }
 
@@ -240,16 +240,16 @@ function tablesAdd(first: u32, end: u32): u32 {
   let rest: u32 = end;
   const last: u32 = (end - 1) >>> CHUNK_SHIFT;
   for (let c: u32 = first >>> CHUNK_SHIFT; c <= last && rest > first; c++) {
-    const entry: usize = arenaBase + (c << 2);
-    if (atomicLoad(entry, A_CHUNKS) !== 0) continue;
-    let table: usize = atomicSwap(arenaBase, A_TABLE_SPARE, 0);
+    const entry: usize = stateBase + (c << 2);
+    if (atomicLoad(entry, S_CHUNKS) !== 0) continue;
+    let table: usize = atomicSwap(stateBase, S_TABLE_SPARE, 0);
     if (table === 0) {
       rest = rest - 1;
       table = tableSlice(rest);
       if (table === 0) return 0;
     }
     memoryRefresh();
-    if (!atomicCas(entry, A_CHUNKS, 0, table)) atomicSwap(arenaBase, A_TABLE_SPARE, table);
+    if (!atomicCas(entry, S_CHUNKS, 0, table)) atomicSwap(stateBase, S_TABLE_SPARE, table);
   }
   return rest;
 }
@@ -259,44 +259,44 @@ function tableSlice(slice: u32): usize {
   const table: usize = (slice << SLICE_SHIFT) >>> 0;
   if (!slicesTake(slice, 1)) return 0;
   if (!slicesWereZero) memoryZero(table, SLICE_SIZE);
-  atomicSwap(arenaBase, A_TABLE_SPARE, table + CHUNK_TABLE_SIZE);
+  atomicSwap(stateBase, S_TABLE_SPARE, table + CHUNK_TABLE_SIZE);
   return table;
 }
 
-/** Gives an arena whose state is zero the slices that the memory has behind it. */
-export function arenaInit(): void {
-  const state: u32 = arenaBase >>> SLICE_SHIFT;
+/** Gives a state that is zero the slices that the memory has behind it. */
+export function stateInit(): void {
+  const state: u32 = stateBase >>> SLICE_SHIFT;
   const first: u32 = state + SHARED_STATE_SLICES;
   const end: u32 = minimum(memorySlices(), SLICES_MAX);
-  store32(arenaBase, A_TOP, first);
-  store32(arenaBase, A_OWN_SLICES, SHARED_STATE_SLICES);
-  store32(arenaBase + ((state >>> CHUNK_SHIFT) << 2), A_CHUNKS, arenaBase + STATE_TABLE);
+  store32(stateBase, S_TOP, first);
+  store32(stateBase, S_OWN_SLICES, SHARED_STATE_SLICES);
+  store32(stateBase + ((state >>> CHUNK_SHIFT) << 2), S_CHUNKS, stateBase + STATE_TABLE);
   if (end > first) slicesAdd(first, end - first);
 }
 
 /** For hosts whose views stay short when another thread grows the memory: see memoryReach. */
-export function arenaReach(): void {
-  memoryReach(load32(arenaBase, A_TOP));
+export function stateReach(): void {
+  memoryReach(load32(stateBase, S_TOP));
 }
 
 /** Slices that are free. O(slices). */
 export function slicesFreeCount(): u32 {
   let count: u32 = 0;
-  const top: u32 = atomicLoad(arenaBase, A_TOP);
+  const top: u32 = atomicLoad(stateBase, S_TOP);
   for (let slice: u32 = 0; slice < top; slice++) if (sliceIsFreeAnywhere(slice)) count = count + 1;
   return count;
 }
 
 /**
- * Whether free slices are nobody's page and the arena's equation holds, which it does while no
+ * Whether free slices are nobody's page and the state's equation holds, which it does while no
  * thread is at work and none was terminated. O(slices).
  */
-export function arenaIsValid(): bool {
-  const top: u32 = atomicLoad(arenaBase, A_TOP);
+export function stateIsValid(): bool {
+  const top: u32 = atomicLoad(stateBase, S_TOP);
   for (let slice: u32 = 0; slice < top; slice++) {
     if (!sliceIsFreeAnywhere(slice)) continue;
     if (chunkTable(slice) === 0 || load32(descOf(slice), D_OWNER) !== 0) return false;
-    if (bitIsSet(arenaBase + STATE_STARTS, slice)) return false;
+    if (bitIsSet(stateBase + STATE_STARTS, slice)) return false;
   }
   return slicesAddUp();
 }
@@ -304,6 +304,6 @@ export function arenaIsValid(): bool {
 /** The equation above, while no thread is at work. O(slices). */
 // @cold
 export function slicesAddUp(): bool {
-  const used: u32 = load32(arenaBase, A_PAGE_SLICES) + load32(arenaBase, A_TABLE_SLICES);
-  return slicesFreeCount() + used + SHARED_STATE_SLICES === load32(arenaBase, A_OWN_SLICES);
+  const used: u32 = load32(stateBase, S_PAGE_SLICES) + load32(stateBase, S_TABLE_SLICES);
+  return slicesFreeCount() + used + SHARED_STATE_SLICES === load32(stateBase, S_OWN_SLICES);
 }

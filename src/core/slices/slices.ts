@@ -3,21 +3,13 @@
  *
  * Spans and not the scan of a bitmap, whose cost grows with the memory. Both edges of a span carry
  * its length, so neighbours are joined without a search; inner slices carry nothing. This file is
- * the single-thread variant; a shared arena will claim slices from a bitmap with atomics behind the
+ * the single-thread variant; a shared state will claim slices from a bitmap with atomics behind the
  * same functions.
  */
 
 import { bitIsSet, chunkTable, descOf } from "../layout/desc.ts";
+import { stateBase } from "../layout/globals.ts";
 import {
-  A_CHUNKS,
-  A_FREE_SLICES,
-  A_OWN_SLICES,
-  A_PAGE_SLICES,
-  A_SPAN_MASK,
-  A_SPANS,
-  A_TABLE_SLICES,
-  A_TABLE_SPARE,
-  A_TOP,
   BIN_NONE,
   BIN_SPAN,
   CHUNK_SHIFT,
@@ -30,6 +22,15 @@ import {
   D_START,
   DESC_SHIFT,
   DESC_SIZE,
+  S_CHUNKS,
+  S_FREE_SLICES,
+  S_OWN_SLICES,
+  S_PAGE_SLICES,
+  S_SPAN_MASK,
+  S_SPANS,
+  S_TABLE_SLICES,
+  S_TABLE_SPARE,
+  S_TOP,
   SLICE_SHIFT,
   SLICE_SIZE,
   SLICES_MAX,
@@ -37,7 +38,6 @@ import {
   STATE_DIRTY,
   STATE_TABLE,
 } from "../layout/layout.ts";
-import { arenaBase } from "../layout/state.ts";
 import {
   leadingZeros,
   load32,
@@ -47,9 +47,9 @@ import {
   store32,
   trailingZeros,
 } from "../target/glue.ts";
+import { arenaExtend, arenaIsFree, arenaPut, arenasClaim } from "./arena-runs.ts";
+import { arenaAt, arenaBits } from "./arenas.ts";
 import { pageSlicesAdd, rangePurge, slicesTake, slicesWereZero } from "./commit.ts";
-import { reserveExtend, reserveIsFree, reservePut, reservesClaim } from "./reserve-runs.ts";
-import { reserveAt, reserveBits } from "./reserves.ts";
 
 /** Bin of a span: exact up to 8 slices, then four a doubling (specification 9.2). */
 export function spanBin(count: u32): u32 {
@@ -60,11 +60,11 @@ export function spanBin(count: u32): u32 {
 }
 
 function spanHead(bin: u32): usize {
-  return arenaBase + A_SPANS + (bin << 2);
+  return stateBase + S_SPANS + (bin << 2);
 }
 
 function spanMaskWord(bin: u32): usize {
-  return arenaBase + A_SPAN_MASK + ((bin >>> 5) << 2);
+  return stateBase + S_SPAN_MASK + ((bin >>> 5) << 2);
 }
 
 /**
@@ -125,12 +125,12 @@ function spanLength(desc: usize): u32 {
 /** First bin from `bin` on that has a span, or SPAN_BINS. */
 function spanBinNext(bin: u32): u32 {
   if (bin < 32) {
-    const low: u32 = (load32(arenaBase, A_SPAN_MASK) & (0xffffffff << bin)) >>> 0;
+    const low: u32 = (load32(stateBase, S_SPAN_MASK) & (0xffffffff << bin)) >>> 0;
     if (low !== 0) return trailingZeros(low);
     bin = 32;
   }
   if (bin >= SPAN_BINS) return SPAN_BINS;
-  const high: u32 = (load32(arenaBase, A_SPAN_MASK + 4) & (0xffffffff << (bin & 31))) >>> 0;
+  const high: u32 = (load32(stateBase, S_SPAN_MASK + 4) & (0xffffffff << (bin & 31))) >>> 0;
   return high !== 0 ? 32 + trailingZeros(high) : SPAN_BINS;
 }
 
@@ -153,7 +153,7 @@ function runRelease(slice: u32, count: u32): void {
   let from: u32 = slice;
   let desc: usize = descOf(slice);
   let length: u32 = count;
-  store32(arenaBase, A_FREE_SLICES, load32(arenaBase, A_FREE_SLICES) + count);
+  store32(stateBase, S_FREE_SLICES, load32(stateBase, S_FREE_SLICES) + count);
   const behind: u32 = spanAt(slice + count);
   if (behind !== 0) {
     length = length + behind;
@@ -184,19 +184,19 @@ function spanTake(span: usize, count: u32): u32 {
   spanUnlink(span);
   if (length > count) spanPush(descBehind(span, slice, count), slice + count, length - count);
   else store32(descBehind(span, slice, length - 1), D_BIN, BIN_NONE);
-  store32(arenaBase, A_FREE_SLICES, load32(arenaBase, A_FREE_SLICES) - count);
+  store32(stateBase, S_FREE_SLICES, load32(stateBase, S_FREE_SLICES) - count);
   return slice;
 }
 
 /**
- * A run of `count` slices, or 0; with `reserves` also from those that are everybody's. Slice 0 is
+ * A run of `count` slices, or 0; with `arenas` also from those that are everybody's. Slice 0 is
  * never handed out: at its earliest it is the state's. The run must be taken (slicesTake) before
  * anybody touches it.
  */
-export function slicesClaim(count: u32, reserves: bool): u32 {
+export function slicesClaim(count: u32, arenas: bool): u32 {
   let span: usize = spanFind(count);
   if (span === 0) {
-    const slice: u32 = reserves && reserveBits() !== 0 ? reservesClaim(count) : 0;
+    const slice: u32 = arenas && arenaBits() !== 0 ? arenasClaim(count) : 0;
     if (slice !== 0) return slice;
     if (!slicesGrow(count)) return 0;
     span = spanFind(count);
@@ -211,21 +211,21 @@ export function slicesWouldTouch(count: u32): bool {
   const span: usize = spanFind(count);
   if (span === 0) return true;
   const slice: u32 = load32(span, D_START) >>> SLICE_SHIFT;
-  return !bitIsSet(arenaBase + STATE_DIRTY, slice);
+  return !bitIsSet(stateBase + STATE_DIRTY, slice);
 }
 
 export function slicesRelease(slice: u32, count: u32): void {
-  if (reserveBits() !== 0 && reservePut(slice, count)) return;
-  store32(arenaBase, A_PAGE_SLICES, load32(arenaBase, A_PAGE_SLICES) - count);
+  if (arenaBits() !== 0 && arenaPut(slice, count)) return;
+  store32(stateBase, S_PAGE_SLICES, load32(stateBase, S_PAGE_SLICES) - count);
   runRelease(slice, count);
 }
 
 /** Appends `more` slices to a run that ends at `end`, if they are free or memory can grow there. */
 export function slicesExtend(end: u32, more: u32): bool {
-  const record: usize = reserveBits() !== 0 ? reserveAt(end - 1) : 0;
-  if (record !== 0) return reserveExtend(record, end, more);
+  const record: usize = arenaBits() !== 0 ? arenaAt(end - 1) : 0;
+  if (record !== 0) return arenaExtend(record, end, more);
   let free: u32 = spanAt(end);
-  if (free < more && end + free === load32(arenaBase, A_TOP)) {
+  if (free < more && end + free === load32(stateBase, S_TOP)) {
     if (!slicesGrow(more)) return false;
     free = spanAt(end);
   }
@@ -237,13 +237,13 @@ export function slicesExtend(end: u32, more: u32): bool {
 
 /** Length of the span that begins at a slice, or 0. */
 function spanAt(slice: u32): u32 {
-  if (slice >= load32(arenaBase, A_TOP) || chunkTable(slice) === 0) return 0;
+  if (slice >= load32(stateBase, S_TOP) || chunkTable(slice) === 0) return 0;
   return spanLength(descOf(slice));
 }
 
 /** Slices of the span that ends at the top of memory. */
 function spanAtTop(): u32 {
-  const top: u32 = load32(arenaBase, A_TOP);
+  const top: u32 = load32(stateBase, S_TOP);
   return chunkTable(top - 1) !== 0 ? spanLength(descOf(top - 1)) : 0;
 }
 
@@ -252,13 +252,13 @@ function spanAtTop(): u32 {
  * the new slices do not continue ours and the whole count is asked for again.
  */
 function slicesGrow(count: u32): bool {
-  const top: u32 = load32(arenaBase, A_TOP);
+  const top: u32 = load32(stateBase, S_TOP);
   const missing: u32 = count - minimum(spanAtTop(), count - 1);
   if (count > SLICES_MAX || top + missing > SLICES_MAX) return false;
   const first: u32 = growOnce(missing + tablesMissing(top, missing));
   if (first === 0) return false;
   if (first === top || spanFind(count) !== 0) return true;
-  return growOnce(count + tablesMissing(load32(arenaBase, A_TOP), count)) !== 0;
+  return growOnce(count + tablesMissing(load32(stateBase, S_TOP), count)) !== 0;
 }
 
 function minimum(a: u32, b: u32): u32 {
@@ -271,9 +271,9 @@ function tablesMissing(from: u32, count: u32): u32 {
   let tables: u32 = 0;
   const last: u32 = (from + count) >>> CHUNK_SHIFT;
   for (let c: u32 = from >>> CHUNK_SHIFT; c <= last; c++) {
-    if (load32(arenaBase + (c << 2), A_CHUNKS) === 0) tables = tables + 1;
+    if (load32(stateBase + (c << 2), S_CHUNKS) === 0) tables = tables + 1;
   }
-  if (tables !== 0 && load32(arenaBase, A_TABLE_SPARE) !== 0) tables = tables - 1;
+  if (tables !== 0 && load32(stateBase, S_TABLE_SPARE) !== 0) tables = tables - 1;
   return (tables + 1) >>> 1;
 }
 
@@ -308,20 +308,20 @@ export function slicesPurge(from: u32, end: u32): void {
  */
 export function slicesAdd(first: u32, count: u32): void {
   let end: u32 = first + count;
-  store32(arenaBase, A_OWN_SLICES, load32(arenaBase, A_OWN_SLICES) + count);
-  store32(arenaBase, A_TOP, end);
+  store32(stateBase, S_OWN_SLICES, load32(stateBase, S_OWN_SLICES) + count);
+  store32(stateBase, S_TOP, end);
   const last: u32 = (end - 1) >>> CHUNK_SHIFT;
   for (let c: u32 = first >>> CHUNK_SHIFT; c <= last; c++) {
-    const entry: usize = arenaBase + (c << 2);
-    if (load32(entry, A_CHUNKS) !== 0) continue;
-    if (load32(arenaBase, A_TABLE_SPARE) === 0) {
+    const entry: usize = stateBase + (c << 2);
+    if (load32(entry, S_CHUNKS) !== 0) continue;
+    if (load32(stateBase, S_TABLE_SPARE) === 0) {
       end = end - 1;
       if (!tableSliceAdd(end)) {
-        store32(arenaBase, A_OWN_SLICES, load32(arenaBase, A_OWN_SLICES) - (end + 1 - first));
+        store32(stateBase, S_OWN_SLICES, load32(stateBase, S_OWN_SLICES) - (end + 1 - first));
         return;
       }
     }
-    store32(entry, A_CHUNKS, tableTake());
+    store32(entry, S_CHUNKS, tableTake());
     if (end === first) return;
   }
   runRelease(first, end - first);
@@ -329,9 +329,9 @@ export function slicesAdd(first: u32, count: u32): void {
 
 /** Half a slice for a chunk table, from the spare. */
 function tableTake(): usize {
-  const table: usize = load32(arenaBase, A_TABLE_SPARE);
+  const table: usize = load32(stateBase, S_TABLE_SPARE);
   const rest: bool = (table & (SLICE_SIZE - 1)) === 0;
-  store32(arenaBase, A_TABLE_SPARE, rest ? table + CHUNK_TABLE_SIZE : 0);
+  store32(stateBase, S_TABLE_SPARE, rest ? table + CHUNK_TABLE_SIZE : 0);
   return table;
 }
 
@@ -340,26 +340,26 @@ function tableSliceAdd(slice: u32): bool {
   const table: usize = (slice << SLICE_SHIFT) >>> 0;
   if (!slicesTake(slice, 1)) return false;
   if (!slicesWereZero) memoryZero(table, SLICE_SIZE);
-  store32(arenaBase, A_TABLE_SPARE, table);
-  store32(arenaBase, A_TABLE_SLICES, load32(arenaBase, A_TABLE_SLICES) + 1);
+  store32(stateBase, S_TABLE_SPARE, table);
+  store32(stateBase, S_TABLE_SLICES, load32(stateBase, S_TABLE_SLICES) + 1);
   return true;
 }
 
-/** Gives an arena whose state slice is zero the slices that the memory has behind that slice. */
-export function arenaInit(): void {
-  const state: u32 = arenaBase >>> SLICE_SHIFT;
+/** Gives a state whose first slice is zero the slices that the memory has behind that slice. */
+export function stateInit(): void {
+  const state: u32 = stateBase >>> SLICE_SHIFT;
   const end: u32 = minimum(memorySlices(), SLICES_MAX);
-  store32(arenaBase, A_TOP, state + 1);
-  store32(arenaBase, A_OWN_SLICES, 1);
-  store32(arenaBase + ((state >>> CHUNK_SHIFT) << 2), A_CHUNKS, arenaBase + STATE_TABLE);
+  store32(stateBase, S_TOP, state + 1);
+  store32(stateBase, S_OWN_SLICES, 1);
+  store32(stateBase + ((state >>> CHUNK_SHIFT) << 2), S_CHUNKS, stateBase + STATE_TABLE);
   if (end > state + 1) slicesAdd(state + 1, end - state - 1);
 }
 
 /**
  * Whether every span stands in its bin with both edges marked and no free neighbour, and the
- * arena's equation holds. O(slices).
+ * state's equation holds. O(slices).
  */
-export function arenaIsValid(): bool {
+export function stateIsValid(): bool {
   let free: u32 = 0;
   for (let bin: u32 = 1; bin < SPAN_BINS; bin++) {
     const bit: u32 = (load32(spanMaskWord(bin), 0) >>> (bin & 31)) & 1;
@@ -371,12 +371,12 @@ export function arenaIsValid(): bool {
       span = load32(span, D_NEXT);
     }
   }
-  if (free !== load32(arenaBase, A_FREE_SLICES)) return false;
-  for (let slice: u32 = 0; slice < load32(arenaBase, A_TOP); slice++) {
-    if (reserveIsFree(slice)) free = free + 1;
+  if (free !== load32(stateBase, S_FREE_SLICES)) return false;
+  for (let slice: u32 = 0; slice < load32(stateBase, S_TOP); slice++) {
+    if (arenaIsFree(slice)) free = free + 1;
   }
-  const used: u32 = load32(arenaBase, A_PAGE_SLICES) + load32(arenaBase, A_TABLE_SLICES) + 1;
-  return free + used === load32(arenaBase, A_OWN_SLICES);
+  const used: u32 = load32(stateBase, S_PAGE_SLICES) + load32(stateBase, S_TABLE_SLICES) + 1;
+  return free + used === load32(stateBase, S_OWN_SLICES);
 }
 
 function spanIsValid(span: usize, bin: u32): bool {

@@ -1,42 +1,42 @@
 /**
  * Where pages get their slices from and where they give them back: slices.ts or slices-shared.ts,
- * with a heap's budget and reserve before that, commit in between and purge after it.
+ * with a heap's budget and arena before that, commit in between and purge after it.
  *
  *   slices of the pages of a bounded heap == held <= most
  *
- * Where threads share the arena, a large page that another thread frees stays in `held` until the
+ * Where threads share the state, a large page that another thread frees stays in `held` until the
  * heap runs into its budget and counts its pages anew: so no thread writes to another's heap, which
  * may have ended and begun again as another one meanwhile.
  */
 
 import { bitIsSet, descOf } from "../layout/desc.ts";
+import { heapBase, stateBase, threadId } from "../layout/globals.ts";
 import {
-  A_PURGE_DELAY,
-  A_TABLE_SLICES,
-  A_TOP,
   BIN_TABLE,
   D_BIN,
   D_OWNER,
   D_SLICES,
   FLAGS,
+  H_ARENA,
   H_BOUND,
   H_HELD,
   H_MOST,
-  H_RESERVE,
   H_STATE,
   OWNER_ABANDONED,
+  S_PURGE_DELAY,
+  S_TABLE_SLICES,
+  S_TOP,
   SLICE_SHIFT,
   SLICE_SIZE,
   STATE_STARTS,
 } from "../layout/layout.ts";
-import { arenaBase, heapBase, threadTicket } from "../layout/state.ts";
 import { atomicAdd, SHARED } from "../target/atomics.ts";
 import { load32, memoryZero, store32 } from "../target/glue.ts";
+import { arenaClaim } from "./arena-runs.ts";
+import { arenaOf } from "./arenas.ts";
 import { pageSlicesAdd, slicesTake, slicesWereZero } from "./commit.ts";
 import { purgeBefore } from "./purge.ts";
 import { purgeAfter } from "./purge-schedule.ts";
-import { reserveClaim } from "./reserve-runs.ts";
-import { reserveOf } from "./reserves.ts";
 import { slicesClaim, slicesExtend, slicesRelease } from "./slices.ts";
 
 /**
@@ -57,8 +57,8 @@ export function slicesAlloc(count: u32, alignment: u32): u32 {
 }
 
 function claimBound(count: u32, alignment: u32): u32 {
-  const record: usize = load32(heapBase, H_RESERVE);
-  return record !== 0 ? reserveClaim(record, count, alignment) : claimAny(count, alignment);
+  const record: usize = load32(heapBase, H_ARENA);
+  return record !== 0 ? arenaClaim(record, count, alignment) : claimAny(count, alignment);
 }
 
 // @cold
@@ -80,7 +80,7 @@ function claimAligned(count: u32, alignment: u32): u32 {
 
 /**
  * Appends `more` slices to a page of an owner that ends at `end`; slicesWereZero tells of these. A
- * heap with a budget or a reserve grows only its own pages.
+ * heap with a budget or an arena grows only its own pages.
  */
 export function slicesAppend(owner: u32, end: u32, more: u32): bool {
   const bound: bool = isBound(owner);
@@ -96,21 +96,21 @@ export function slicesAppend(owner: u32, end: u32, more: u32): bool {
 
 /** Gives slices of a page of an owner back, now or later also to the source. */
 export function slicesFree(owner: u32, slice: u32, count: u32): void {
-  const purges: bool = load32(arenaBase, A_PURGE_DELAY) !== 0;
+  const purges: bool = load32(stateBase, S_PURGE_DELAY) !== 0;
   if (isBound(owner)) heldDrop((owner & ~FLAGS) >>> 0, count);
   if (purges) purgeBefore(slice, count);
   slicesRelease(slice, count);
   if (purges) purgeAfter(slice, count);
 }
 
-/** Whether an owner word names a heap with a budget or a reserve. */
+/** Whether an owner word names a heap with a budget or an arena. */
 function isBound(owner: u32): bool {
   const heap: usize = (owner & ~FLAGS) >>> 0;
   return heap > OWNER_ABANDONED && load32(heap, H_BOUND) !== 0;
 }
 
 function heldDrop(heap: usize, count: u32): void {
-  if (SHARED && load32(heap, H_STATE) >>> 2 !== threadTicket) return;
+  if (SHARED && load32(heap, H_STATE) >>> 2 !== threadId) return;
   store32(heap, H_HELD, load32(heap, H_HELD) - count);
 }
 
@@ -126,10 +126,10 @@ function budgetAllows(count: u32): bool {
 
 /** Slices of the bound heap's pages. O(slices). */
 function heldCount(): u32 {
-  const top: u32 = load32(arenaBase, A_TOP);
+  const top: u32 = load32(stateBase, S_TOP);
   let held: u32 = 0;
   for (let slice: u32 = 0; slice < top; slice++) {
-    if (!bitIsSet(arenaBase + STATE_STARTS, slice)) continue;
+    if (!bitIsSet(stateBase + STATE_STARTS, slice)) continue;
     const page: usize = descOf(slice);
     if ((load32(page, D_OWNER) & ~FLAGS) >>> 0 === heapBase) held = held + load32(page, D_SLICES);
   }
@@ -137,14 +137,14 @@ function heldCount(): u32 {
 }
 
 /**
- * Gives a heap that heapNew has just made a budget of `most` slices (0 = none) and a reserve to
- * allocate from (0 = none); false when there is no reserve with this id.
+ * Gives a heap that heapNew has just made a budget of `most` slices (0 = none) and an arena to
+ * allocate from (0 = none); false when there is no arena with this id.
  */
-export function heapLimit(heap: usize, most: u32, reserve: u32): bool {
-  const record: usize = reserve !== 0 ? reserveOf(reserve) : 0;
-  if (reserve !== 0 && record === 0) return false;
+export function heapLimit(heap: usize, most: u32, arena: u32): bool {
+  const record: usize = arena !== 0 ? arenaOf(arena) : 0;
+  if (arena !== 0 && record === 0) return false;
   store32(heap, H_MOST, most);
-  store32(heap, H_RESERVE, record);
+  store32(heap, H_ARENA, record);
   store32(heap, H_BOUND, 1);
   return true;
 }
@@ -162,6 +162,6 @@ export function tableSliceAlloc(): usize {
   if (!slicesWereZero) memoryZero(table, SLICE_SIZE);
   if (SHARED) store32(descOf(slice), D_BIN, BIN_TABLE);
   pageSlicesAdd(0xffffffff);
-  atomicAdd(arenaBase, A_TABLE_SLICES, 1);
+  atomicAdd(stateBase, S_TABLE_SLICES, 1);
   return table;
 }

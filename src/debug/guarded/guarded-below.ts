@@ -1,7 +1,7 @@
 /** What stands below guarded blocks: an allocator, and a memory whose pages can be guarded. */
 
 import { SIZE_LIMIT } from "../../common/errors.ts";
-import type { GuardsSeat, HeapGuards } from "../../core/contract.ts";
+import type { GuardsMemory, HeapGuards } from "../../core/contract.ts";
 import { type MemorySource, osPages, withOsPages } from "../../memory/index.ts";
 import type { AllocatorLike } from "../store/backing.ts";
 import { GuardTable } from "./guarded-table.ts";
@@ -12,7 +12,7 @@ export interface GuardedBelow extends AllocatorLike {
   /** C's functions, of a heap that has them in WebAssembly. */
   readonly abi?: object;
   /** Of a heap, which chooses the sample itself; undefined if it cannot. */
-  guardsBegin?(guards: HeapGuards): GuardsSeat | undefined;
+  guardsBegin?(guards: HeapGuards): GuardsMemory | undefined;
 }
 
 /** What malloc aligns to. */
@@ -55,7 +55,7 @@ export function roomTake(below: GuardedBelow, guards: HeapGuards, pageBytes: num
   const seat = below.guardsBegin?.(guards);
   if (seat) {
     const table = new GuardTable(() => below.u32, seat.table);
-    return { from: seat.address, table, give: () => seat.end() };
+    return { from: seat.address, table, give: () => seat.destroy() };
   }
   const raw = below.malloc(bytes + pageBytes);
   if (raw === 0) throw new RangeError(`guarded: no memory for ${bytes} bytes of slots`);

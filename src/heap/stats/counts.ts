@@ -38,22 +38,22 @@ function word(words: Words, address: number): number {
 }
 
 /** The areas of all heaps, also of those that have ended. */
-export function* areas(words: Words, arena: number, shared: boolean): Generator<number> {
+export function* areas(words: Words, state: number, shared: boolean): Generator<number> {
   if (shared) {
-    for (let i = L.AREA_FIRST; i < L.AREA_COUNT; i++) yield arena + L.STATE_AREAS + i * L.AREA_SIZE;
+    for (let i = L.AREA_FIRST; i < L.AREA_COUNT; i++) yield state + L.STATE_AREAS + i * L.AREA_SIZE;
     return;
   }
-  yield arena + L.STATE_HEAP;
-  for (let slice = word(words, arena + L.A_AREAS); slice !== 0; ) {
+  yield state + L.STATE_HEAP;
+  for (let slice = word(words, state + L.S_AREAS); slice !== 0; ) {
     for (let at = slice; at < slice + L.SLICE_SIZE; at += L.AREA_SIZE) yield at;
     slice = word(words, slice + L.H_AREAS);
   }
 }
 
 /** A counter, added up over all heaps; without what it was when it was reset. */
-function sumOf(words: Words, arena: number, heaps: number[], counter: number): number {
+function sumOf(words: Words, state: number, heaps: number[], counter: number): number {
   const all = heaps.reduce((sum, heap) => sum + word(words, heap + L.H_COUNTS + counter), 0);
-  return (all - word(words, arena + L.A_COUNTS + counter)) >>> 0;
+  return (all - word(words, state + L.S_COUNTS + counter)) >>> 0;
 }
 
 /** What went and what is there make what has come. */
@@ -63,15 +63,15 @@ function countOf(current: number, freed: number, peak: number): CountOf {
 
 export function countsRead(
   words: Words,
-  arena: number,
+  state: number,
   shared: boolean,
   present: Present,
 ): HeapCounts {
-  const heaps = [...areas(words, arena, shared)];
-  const sum = (counter: number) => sumOf(words, arena, heaps, counter);
+  const heaps = [...areas(words, state, shared)];
+  const sum = (counter: number) => sumOf(words, state, heaps, counter);
   const slicesGone = sum(L.COUNT_SLICES_GONE) * L.SLICE_SIZE;
   const gone = (came: number, now: number) => Math.max(0, came - now);
-  const attaches = shared ? word(words, arena + L.A_ATTACHES) : 1;
+  const attaches = shared ? word(words, state + L.S_ATTACHES) : 1;
   const abandonedGone = gone(sum(L.COUNT_ABANDONED), present.abandonedPages);
   return {
     pages: countOf(present.pages, sum(L.COUNT_PAGES_GONE), sum(L.COUNT_PAGES_PEAK)),
@@ -80,19 +80,19 @@ export function countsRead(
     threads: countOf(
       present.threads,
       gone(attaches, present.threads),
-      word(words, arena + L.A_THREADS_PEAK),
+      word(words, state + L.S_THREADS_PEAK),
     ),
     extends: sum(L.COUNT_EXTENDS),
     noRetires: sum(L.COUNT_NO_RETIRE),
-    growths: word(words, arena + L.A_GROWTHS),
+    growths: word(words, state + L.S_GROWTHS),
     searches: sum(L.COUNT_SEARCHES),
     searchedPages: sum(L.COUNT_SEARCHED),
   };
 }
 
 /** What there is now is all that ever was; but threads count from the beginning. */
-export function countsReset(words: Words, arena: number, shared: boolean): void {
-  const heaps = [...areas(words, arena, shared)];
+export function countsReset(words: Words, state: number, shared: boolean): void {
+  const heaps = [...areas(words, state, shared)];
   const set = (address: number, value: number) => {
     words[address >>> 2] = value;
   };
@@ -103,11 +103,11 @@ export function countsReset(words: Words, arena: number, shared: boolean): void 
   }
   for (let counter = 0; counter < L.COUNT_WORDS * 4; counter += 4) {
     const all = heaps.reduce((sum, heap) => sum + word(words, heap + L.H_COUNTS + counter), 0);
-    set(arena + L.A_COUNTS + counter, counter === L.COUNT_PAGES_PEAK ? 0 : all);
+    set(state + L.S_COUNTS + counter, counter === L.COUNT_PAGES_PEAK ? 0 : all);
   }
-  for (const counter of [L.A_GROWTHS, L.A_COMMITS, L.A_PURGES, L.A_RESETS, L.A_PURGED, L.A_RESET]) {
-    set(arena + counter, 0);
+  for (const counter of [L.S_GROWTHS, L.S_COMMITS, L.S_PURGES, L.S_RESETS, L.S_PURGED, L.S_RESET]) {
+    set(state + counter, 0);
   }
-  set(arena + L.A_COMMITTED_PEAK, word(words, arena + L.A_COMMITTED));
-  set(arena + L.A_PAGE_SLICES_PEAK, word(words, arena + L.A_PAGE_SLICES));
+  set(state + L.S_COMMITTED_PEAK, word(words, state + L.S_COMMITTED));
+  set(state + L.S_PAGE_SLICES_PEAK, word(words, state + L.S_PAGE_SLICES));
 }

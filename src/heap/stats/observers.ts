@@ -1,11 +1,11 @@
 /**
  * Who wants to hear of the mallocs and frees of a thread: statistics of level 1 and 2, a sampler,
  * and who serves a sample of them. The core tells of them while somebody does
- * (src/core/heap/watch.ts, sample.ts); this is its host's part.
+ * (src/core/heap/observe.ts, sample.ts); this is its host's part.
  */
 
 import { wrongKind } from "../../common/errors.ts";
-import type { CoreExports, GuardsSeat, HeapGuards } from "../../core/contract.ts";
+import type { CoreExports, GuardsMemory, HeapGuards } from "../../core/contract.ts";
 import * as L from "../../core/layout/layout.ts";
 import { areas } from "./counts.ts";
 import { Guarding, guardFreedAfar, guardSizeAfar } from "./sampled-guards.ts";
@@ -34,7 +34,7 @@ export function levelRefuse(level: unknown): Error | undefined {
 /** The heap's memory, as it is now. */
 export interface WatchPlace {
   readonly core: CoreExports;
-  readonly arena: number;
+  readonly state: number;
   /** Of this thread; 0 where there is only one. */
   ticket(): number;
   words(): Uint32Array;
@@ -68,13 +68,13 @@ export class Watching {
 
   /** Begins to count, from what lives now if nobody in this memory does yet; or ends. */
   levelSet(level: StatsLevel, fresh: boolean): void {
-    const { arena } = this.#place;
+    const { state } = this.#place;
     const words = this.#place.words();
     this.#leftRead();
     if (fresh && level > this.#level) {
-      talliesClear(words, arena);
-      for (const page of pages(words, arena)) {
-        for (const bytes of pageBlockSizes(words, page)) tallyIn(words, arena, bytes, level > 1);
+      talliesClear(words, state);
+      for (const page of pages(words, state)) {
+        for (const bytes of pageBlockSizes(words, page)) tallyIn(words, state, bytes, level > 1);
       }
     }
     this.#level = level;
@@ -88,7 +88,7 @@ export class Watching {
   }
 
   /** Has a sample served beside guard pages; undefined where somebody does, or a heap cannot. */
-  guard(guards: HeapGuards): GuardsSeat | undefined {
+  guard(guards: HeapGuards): GuardsMemory | undefined {
     if (this.#guarding || this.#place.next()) return undefined;
     const guarding = Guarding.begin(this.#place, guards);
     if (!guarding) return undefined;
@@ -96,10 +96,10 @@ export class Watching {
     this.#watch();
     return {
       ...guarding.seat,
-      end: () => {
+      destroy: () => {
         this.#guarding = undefined;
         this.#watch();
-        guarding.end();
+        guarding.destroy();
       },
     };
   }
@@ -109,23 +109,23 @@ export class Watching {
     const { core } = this.#place;
     const mallocs = this.#level > 0 || this.#listener !== undefined;
     const frees = this.#level > 0 || this.#listener?.frees === true;
-    const bits = (mallocs ? L.WATCH_MALLOCS : 0) | (frees ? L.WATCH_FREES : 0);
+    const bits = (mallocs ? L.OBSERVE_MALLOCS : 0) | (frees ? L.OBSERVE_FREES : 0);
     const watched = bits | (this.#guarding?.watch ?? 0);
-    core.watchBind(watched);
-    core.watchSkip(this.#level > 0 ? 0 : (this.#listener?.left ?? 0));
+    core.observeBind(watched);
+    core.observeSkip(this.#level > 0 ? 0 : (this.#listener?.left ?? 0));
     // A hardened heap has no direct tables, and something else in their place.
-    if (!this.#place.next()) this.#directSet((watched & L.WATCH_LONG) !== 0);
+    if (!this.#place.next()) this.#directSet((watched & L.OBSERVE_LONG) !== 0);
   }
 
   /** Leads the direct tables of this thread's heaps to no page, or to their pages again. */
   #directSet(off: boolean): void {
-    const { arena } = this.#place;
+    const { state } = this.#place;
     const ticket = this.#place.ticket();
     const words = this.#place.words();
-    for (const area of areas(words, arena, ticket !== 0)) {
+    for (const area of areas(words, state, ticket !== 0)) {
       const mine = ((ticket << 2) | L.AREA_LIVE) >>> 0;
-      const state = words[(area + L.H_STATE) >>> 2];
-      const live = ticket !== 0 ? state === mine : words[(area + L.H_ID) >>> 2] !== 0;
+      const word = words[(area + L.H_STATE) >>> 2];
+      const live = ticket !== 0 ? word === mine : words[(area + L.H_ID) >>> 2] !== 0;
       if (live) directWrite(words, area, off);
     }
   }
@@ -144,7 +144,7 @@ export class Watching {
     if (code === L.SAMPLE_DUE) this.#guarding?.due(value);
     else if (code === L.GUARD_FREED) this.#guardFreed(value);
     else if (code === L.GUARD_MISUSED) this.#guarding?.misused(value);
-    else if (code === L.GUARD_SIZE) this.#place.core.sampleAnswer(this.#guardSize(value));
+    else if (code === L.GUARD_SIZE) this.#place.core.sampleResult(this.#guardSize(value));
     else return false;
     return true;
   }
@@ -160,49 +160,49 @@ export class Watching {
   }
 
   #allocated(ptr: number): void {
-    const { core, arena } = this.#place;
-    const size = core.watchSize() >>> 0;
+    const { core, state } = this.#place;
+    const size = core.observeSize() >>> 0;
     if (this.#level > 0) {
       const words = this.#place.words();
-      tallyIn(words, arena, blockBytesAt(words, arena, ptr), this.#level > 1);
-      if (this.#level > 1) tallyAsked(words, arena, size);
+      tallyIn(words, state, blockBytesAt(words, state, ptr), this.#level > 1);
+      if (this.#level > 1) tallyAsked(words, state, size);
     }
     this.#leftRead();
     try {
       this.#listener?.allocated(ptr, size);
     } finally {
-      if (this.#level === 0) core.watchSkip(this.#listener?.left ?? 0);
+      if (this.#level === 0) core.observeSkip(this.#listener?.left ?? 0);
     }
   }
 
   #leftRead(): void {
     if (this.#listener && this.#level === 0) {
-      this.#listener.left = this.#place.core.watchLeft() >>> 0;
+      this.#listener.left = this.#place.core.observeLeft() >>> 0;
     }
   }
 
   #freed(ptr: number): void {
-    const { arena } = this.#place;
+    const { state } = this.#place;
     if (this.#level > 0) {
       const words = this.#place.words();
-      tallyOut(words, arena, blockBytesAt(words, arena, ptr), this.#level > 1);
+      tallyOut(words, state, blockBytesAt(words, state, ptr), this.#level > 1);
     }
     this.#listener?.freed(ptr);
   }
 
   #resized(ptr: number): void {
-    const { core, arena } = this.#place;
+    const { core, state } = this.#place;
     if (this.#level === 0) return;
     const words = this.#place.words();
-    tallyOut(words, arena, core.watchSize() >>> 0, this.#level > 1);
-    tallyIn(words, arena, blockBytesAt(words, arena, ptr), this.#level > 1);
+    tallyOut(words, state, core.observeSize() >>> 0, this.#level > 1);
+    tallyIn(words, state, blockBytesAt(words, state, ptr), this.#level > 1);
   }
 
   #pageGone(page: number): void {
-    const { arena } = this.#place;
+    const { state } = this.#place;
     const words = this.#place.words();
     for (const [ptr, bytes] of pageBlocks(words, page, this.#place.next() ?? nextPlain(words))) {
-      if (this.#level > 0) tallyOut(words, arena, bytes, this.#level > 1);
+      if (this.#level > 0) tallyOut(words, state, bytes, this.#level > 1);
       this.#listener?.freed(ptr);
     }
   }

@@ -3,14 +3,14 @@
  * core offers them (src/core/pages/sample.ts), terrane/debug serves them, and
  * this file stands between.
  */
-import type { CoreExports, GuardsSeat, HeapGuards } from "../../core/contract.ts";
+import type { CoreExports, GuardsMemory, HeapGuards } from "../../core/contract.ts";
 import * as L from "../../core/layout/layout.ts";
 import { ownersOf, pageOf, pages } from "./walk.ts";
 
 /** The heap's memory, as it is now. */
 interface Place {
   readonly core: CoreExports;
-  readonly arena: number;
+  readonly state: number;
   /** Of this thread; 0 where there is only one. */
   ticket(): number;
   words(): Uint32Array;
@@ -20,8 +20,8 @@ interface Place {
 const EACH_MAX = 512;
 
 export class Guarding {
-  readonly seat: Omit<GuardsSeat, "end">;
-  /** How the core is to count: a bit WATCH_*. */
+  readonly seat: Omit<GuardsMemory, "destroy">;
+  /** How the core is to count: a bit OBSERVE_*. */
   readonly watch: number;
   readonly #place: Place;
   readonly #guards: HeapGuards;
@@ -41,17 +41,17 @@ export class Guarding {
   }
 
   private constructor(place: Place, guards: HeapGuards, address: number) {
-    const { arena } = place;
+    const { state } = place;
     this.#place = place;
     this.#guards = guards;
-    this.watch = guards.every < EACH_MAX ? L.WATCH_EACH : L.WATCH_SOME;
+    this.watch = guards.every < EACH_MAX ? L.OBSERVE_EACH : L.OBSERVE_SOME;
     const words = place.words();
     const table = address + guards.bytes;
     this.seat = { address, table };
     words.fill(0, table >>> 2, (table + tableBytes(guards.count)) >>> 2);
     words[(table + L.GUARDS_COUNT) >>> 2] = guards.count;
-    words[(pageOf(words, arena, address) + L.D_GUARDS) >>> 2] = table;
-    blocksPark(words, arena, place.ticket());
+    words[(pageOf(words, state, address) + L.D_GUARDS) >>> 2] = table;
+    blocksPark(words, state, place.ticket());
     this.#begin();
   }
 
@@ -64,7 +64,7 @@ export class Guarding {
     const { core } = this.#place;
     const ptr = this.#guards.take(Math.max(size, 1), core.sampleAlignment() >>> 0);
     if (this.#guards.every !== this.#every) this.#begin();
-    core.sampleAnswer(ptr);
+    core.sampleResult(ptr);
   }
 
   #begin(): void {
@@ -86,9 +86,9 @@ export class Guarding {
     return this.#guards.sizeAt(ptr);
   }
 
-  end(): void {
+  destroy(): void {
     const words = this.#place.words();
-    words[(pageOf(words, this.#place.arena, this.seat.address) + L.D_GUARDS) >>> 2] = 0;
+    words[(pageOf(words, this.#place.state, this.seat.address) + L.D_GUARDS) >>> 2] = 0;
     // Another block may lie where the last sample was.
     this.#place.core.sampleBegin(1, 0);
     this.#place.core.free(this.seat.address);
@@ -106,9 +106,9 @@ function tableBytes(count: number): number {
 }
 
 /** Blocks that small pages have to give are counted when they give them: as freed ones. */
-function blocksPark(words: Uint32Array, arena: number, ticket: number): void {
+function blocksPark(words: Uint32Array, state: number, ticket: number): void {
   const mine = ticket === 0 ? () => true : ownersOf(words, ticket, false);
-  for (const page of pages(words, arena)) {
+  for (const page of pages(words, state)) {
     const at = (field: number) => (page + field) >>> 2;
     const owner = words[at(L.D_OWNER)] as number;
     const large = (owner & (L.FLAG_LARGE | L.FLAG_MEDIUM)) !== 0;
@@ -131,7 +131,7 @@ function listJoin(words: Uint32Array, free: number, local: number): void {
 /** Tells whoever guards the block at ptr, which is not this thread, that it is freed. */
 export function guardFreedAfar(place: Place, ptr: number): void {
   const words = place.words();
-  const table = tableAt(words, place.arena, ptr);
+  const table = tableAt(words, place.state, ptr);
   const entry = entryAt(words, table, ptr);
   if (entry === 0) return;
   Atomics.add(words, (entry + L.G_FREES) >>> 2, 1);
@@ -140,14 +140,14 @@ export function guardFreedAfar(place: Place, ptr: number): void {
 
 export function guardSizeAfar(place: Place, ptr: number): number {
   const words = place.words();
-  const entry = entryAt(words, tableAt(words, place.arena, ptr), ptr);
+  const entry = entryAt(words, tableAt(words, place.state, ptr), ptr);
   const size = entry === 0 ? L.GUARD_IS_FREE : (words[(entry + L.G_SIZE) >>> 2] as number);
   if (size === L.GUARD_IS_FREE || words[(entry + L.G_FREES) >>> 2] !== 0) return 0;
   return (words[(entry + L.G_PTR) >>> 2] as number) + size - ptr;
 }
 
-function tableAt(words: Uint32Array, arena: number, ptr: number): number {
-  return words[(pageOf(words, arena, ptr) + L.D_GUARDS) >>> 2] as number;
+function tableAt(words: Uint32Array, state: number, ptr: number): number {
+  return words[(pageOf(words, state, ptr) + L.D_GUARDS) >>> 2] as number;
 }
 
 /** The entry of the block that ptr lies in, or begins; 0 = there is none. */

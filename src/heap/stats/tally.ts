@@ -24,8 +24,8 @@ export interface KindCount {
   readonly blocks: CountOf;
 }
 
-function indexOf(arena: number, tally: number): number {
-  return (arena + L.STATE_TALLY + (tally << L.TALLY_SHIFT)) >>> 2;
+function indexOf(state: number, tally: number): number {
+  return (state + L.STATE_TALLY + (tally << L.TALLY_SHIFT)) >>> 2;
 }
 
 /** Adds to a total of 64 bits. */
@@ -72,52 +72,52 @@ export function binBytes(bin: number): number {
 }
 
 /** Counts a block that has come into use. */
-export function tallyIn(words: Words, arena: number, bytes: number, bins: boolean): void {
+export function tallyIn(words: Words, state: number, bytes: number, bins: boolean): void {
   const kind = kindOf(bytes);
-  nowAdd(words, indexOf(arena, L.TALLY_BYTES + kind), bytes);
-  nowAdd(words, indexOf(arena, L.TALLY_BLOCKS + kind), 1);
-  if (bins && kind === 0) nowAdd(words, indexOf(arena, binOfBlock(bytes)), 1);
+  nowAdd(words, indexOf(state, L.TALLY_BYTES + kind), bytes);
+  nowAdd(words, indexOf(state, L.TALLY_BLOCKS + kind), 1);
+  if (bins && kind === 0) nowAdd(words, indexOf(state, binOfBlock(bytes)), 1);
 }
 
 /** Counts a block that has gone. */
-export function tallyOut(words: Words, arena: number, bytes: number, bins: boolean): void {
+export function tallyOut(words: Words, state: number, bytes: number, bins: boolean): void {
   const kind = kindOf(bytes);
   const take = (tally: number, n: number) =>
-    Atomics.sub(words, indexOf(arena, tally) + L.T_NOW / 4, n);
+    Atomics.sub(words, indexOf(state, tally) + L.T_NOW / 4, n);
   take(L.TALLY_BYTES + kind, bytes);
   take(L.TALLY_BLOCKS + kind, 1);
   if (bins && kind === 0) take(binOfBlock(bytes), 1);
 }
 
 /** Counts what a request asked for. */
-export function tallyAsked(words: Words, arena: number, bytes: number): void {
-  totalAdd(words, indexOf(arena, L.TALLY_ASKED), bytes);
+export function tallyAsked(words: Words, state: number, bytes: number): void {
+  totalAdd(words, indexOf(state, L.TALLY_ASKED), bytes);
 }
 
-export function tallyRead(words: Words, arena: number, tally: number): CountOf {
-  const at = indexOf(arena, tally);
+export function tallyRead(words: Words, state: number, tally: number): CountOf {
+  const at = indexOf(state, tally);
   const word = (offset: number) => Atomics.load(words, at + offset / 4) >>> 0;
   const total = word(L.T_HIGH) * 2 ** 32 + word(L.T_TOTAL);
   const current = word(L.T_NOW);
   return { peak: word(L.T_PEAK), total, freed: total - current, current };
 }
 
-export function kindRead(words: Words, arena: number, kind: number): KindCount {
+export function kindRead(words: Words, state: number, kind: number): KindCount {
   return {
-    bytes: tallyRead(words, arena, L.TALLY_BYTES + kind),
-    blocks: tallyRead(words, arena, L.TALLY_BLOCKS + kind),
+    bytes: tallyRead(words, state, L.TALLY_BYTES + kind),
+    blocks: tallyRead(words, state, L.TALLY_BLOCKS + kind),
   };
 }
 
 /** Forgets everything. */
-export function talliesClear(words: Words, arena: number): void {
-  words.fill(0, indexOf(arena, 0), indexOf(arena, L.TALLIES));
+export function talliesClear(words: Words, state: number): void {
+  words.fill(0, indexOf(state, 0), indexOf(state, L.TALLIES));
 }
 
 /** What lives now is all that ever was. */
-export function talliesReset(words: Words, arena: number): void {
+export function talliesReset(words: Words, state: number): void {
   for (let tally = 0; tally < L.TALLIES; tally++) {
-    const at = indexOf(arena, tally);
+    const at = indexOf(state, tally);
     const now = Atomics.load(words, at + L.T_NOW / 4);
     Atomics.store(words, at + L.T_TOTAL / 4, now);
     Atomics.store(words, at + L.T_HIGH / 4, 0);

@@ -81,70 +81,70 @@ function word(words: Words, address: number, offset: number): number {
   return (words[(address + offset) >>> 2] as number) >>> 0;
 }
 
-/** Descriptors of all pages of the arena at `arena`, in address order. */
-export function* pages(words: Words, arena: number): Generator<number> {
-  const top = word(words, arena, L.A_TOP);
+/** Descriptors of all pages of the state at `state`, in address order. */
+export function* pages(words: Words, state: number): Generator<number> {
+  const top = word(words, state, L.S_TOP);
   for (let slice = 0; slice < top; slice++) {
-    const bits = word(words, arena, L.STATE_STARTS + ((slice >>> 5) << 3));
+    const bits = word(words, state, L.STATE_STARTS + ((slice >>> 5) << 3));
     if (bits === 0) slice |= 31;
-    else if ((bits >>> (slice & 31)) & 1) yield descOf(words, arena, slice);
+    else if ((bits >>> (slice & 31)) & 1) yield descOf(words, state, slice);
   }
 }
 
-function descOf(words: Words, arena: number, slice: number): number {
-  const table = word(words, arena, L.A_CHUNKS + ((slice >>> L.CHUNK_SHIFT) << 2));
+function descOf(words: Words, state: number, slice: number): number {
+  const table = word(words, state, L.S_CHUNKS + ((slice >>> L.CHUNK_SHIFT) << 2));
   return table + ((slice & (L.CHUNK_SLICES - 1)) << L.DESC_SHIFT);
 }
 
-export function statsRead(words: Words, arena: number, of: StatsOf): HeapStats {
-  const stats = of.shared ? sharedFigures(words, arena) : figures(words, arena);
-  const counts = countsRead(words, arena, of.shared, stats);
+export function statsRead(words: Words, state: number, of: StatsOf): HeapStats {
+  const stats = of.shared ? sharedFigures(words, state) : figures(words, state);
+  const counts = countsRead(words, state, of.shared, stats);
   if (of.level === 0) return { ...stats, counts };
-  const sizes = kinds.map((kind, index) => [kind, kindRead(words, arena, index)]);
+  const sizes = kinds.map((kind, index) => [kind, kindRead(words, state, index)]);
   const level1 = { ...stats, counts, sizes: Object.fromEntries(sizes) };
   if (of.level === 1) return level1;
-  return { ...level1, ...level2(words, arena) };
+  return { ...level1, ...level2(words, state) };
 }
 
-function level2(words: Words, arena: number) {
+function level2(words: Words, state: number) {
   const bins: BinCount[] = [];
   for (let bin = 1; bin <= L.BIN_MEDIUM + L.MEDIUM_RUN_MAX; bin++) {
-    const blocks = tallyRead(words, arena, bin);
+    const blocks = tallyRead(words, state, bin);
     if (blocks.total > 0) bins.push({ bin, size: binBytes(bin), blocks });
   }
-  return { bins, requestedBytes: tallyRead(words, arena, L.TALLY_ASKED).total };
+  return { bins, requestedBytes: tallyRead(words, state, L.TALLY_ASKED).total };
 }
 
 type Figures = Omit<HeapStats, "counts" | "sizes" | "bins" | "requestedBytes">;
 
-function figures(words: Words, arena: number): Figures {
-  const slices = (field: number) => word(words, arena, field) * L.SLICE_SIZE;
+function figures(words: Words, state: number): Figures {
+  const slices = (field: number) => word(words, state, field) * L.SLICE_SIZE;
   const stats: Figures = {
-    heapBytes: slices(L.A_OWN_SLICES),
-    pageBytes: slices(L.A_PAGE_SLICES),
-    pageBytesPeak: slices(L.A_PAGE_SLICES_PEAK),
-    freeBytes: slices(L.A_FREE_SLICES) + reservesFree(words, arena) * L.SLICE_SIZE,
-    stateBytes: stateBytes(words, arena),
-    committedBytes: slices(L.A_COMMITTED),
-    committedBytesPeak: slices(L.A_COMMITTED_PEAK),
-    commits: word(words, arena, L.A_COMMITS),
-    purges: word(words, arena, L.A_PURGES),
-    purgedBytes: slices(L.A_PURGED),
-    resets: word(words, arena, L.A_RESETS),
-    resetBytes: slices(L.A_RESET),
+    heapBytes: slices(L.S_OWN_SLICES),
+    pageBytes: slices(L.S_PAGE_SLICES),
+    pageBytesPeak: slices(L.S_PAGE_SLICES_PEAK),
+    freeBytes: slices(L.S_FREE_SLICES) + arenasFree(words, state) * L.SLICE_SIZE,
+    stateBytes: stateBytes(words, state),
+    committedBytes: slices(L.S_COMMITTED),
+    committedBytesPeak: slices(L.S_COMMITTED_PEAK),
+    commits: word(words, state, L.S_COMMITS),
+    purges: word(words, state, L.S_PURGES),
+    purgedBytes: slices(L.S_PURGED),
+    resets: word(words, state, L.S_RESETS),
+    resetBytes: slices(L.S_RESET),
     pages: 0,
     blocks: 0,
     blockBytes: 0,
-    heartbeat: word(words, arena + L.STATE_HEAP, L.H_HEARTBEAT),
+    heartbeat: word(words, state + L.STATE_HEAP, L.H_HEARTBEAT),
     threads: 1,
     abandonedPages: 0,
   };
-  pagesCount(words, arena, stats);
+  pagesCount(words, state, stats);
   return stats;
 }
 
-function pagesCount(words: Words, arena: number, stats: Figures): void {
-  for (const page of pages(words, arena)) {
+function pagesCount(words: Words, state: number, stats: Figures): void {
+  for (const page of pages(words, state)) {
     stats.pages += 1;
     stats.blocks += word(words, page, L.D_USED);
     stats.blockBytes += bytesUsed(words, page);
@@ -160,9 +160,9 @@ function ownerOf(words: Words, page: number): number {
 }
 
 /** Bytes of the slices of a heap's pages. */
-export function heldRead(words: Words, arena: number, heap: number): number {
+export function heldRead(words: Words, state: number, heap: number): number {
   let slices = 0;
-  for (const page of pages(words, arena)) {
+  for (const page of pages(words, state)) {
     if (ownerOf(words, page) === heap) slices += word(words, page, L.D_SLICES);
   }
   return slices * L.SLICE_SIZE;
@@ -172,16 +172,16 @@ function isLarge(words: Words, page: number): boolean {
   return (word(words, page, L.D_OWNER) & L.FLAG_LARGE) !== 0;
 }
 
-/** Of an arena that threads share: their figures added up. */
-function sharedFigures(words: Words, arena: number): Figures {
-  const stats = figures(words, arena);
-  const free = bitsIn(words, arena + L.STATE_FREE, word(words, arena, L.A_TOP));
-  stats.freeBytes = (free + reservesFree(words, arena)) * L.SLICE_SIZE;
-  stats.heartbeat = word(words, arena, L.A_HEARTBEAT);
+/** Of a state that threads share: their figures added up. */
+function sharedFigures(words: Words, state: number): Figures {
+  const stats = figures(words, state);
+  const free = bitsIn(words, state + L.STATE_FREE, word(words, state, L.S_TOP));
+  stats.freeBytes = (free + arenasFree(words, state)) * L.SLICE_SIZE;
+  stats.heartbeat = word(words, state, L.S_HEARTBEAT);
   stats.threads = 0;
   let heaps = 0;
   for (let i = L.AREA_FIRST; i < L.AREA_COUNT; i++) {
-    const area = arena + L.STATE_AREAS + i * L.AREA_SIZE;
+    const area = state + L.STATE_AREAS + i * L.AREA_SIZE;
     if ((word(words, area, L.H_STATE) & 3) === L.AREA_FREE) continue;
     if (word(words, area, L.H_OF) === 0) stats.threads += 1;
     stats.heartbeat += word(words, area, L.H_HEARTBEAT);
@@ -192,9 +192,9 @@ function sharedFigures(words: Words, arena: number): Figures {
 }
 
 /** Free slices of all arenas. */
-function reservesFree(words: Words, arena: number): number {
-  const bits = word(words, arena, L.A_RESERVES);
-  return bits === 0 ? 0 : bitsIn(words, bits, word(words, arena, L.A_TOP));
+function arenasFree(words: Words, state: number): number {
+  const bits = word(words, state, L.S_ARENAS);
+  return bits === 0 ? 0 : bitsIn(words, bits, word(words, state, L.S_TOP));
 }
 
 /** Bits that are set among the first `count` of a bitmap. */
@@ -227,9 +227,9 @@ function inOsPages(bytes: number): number {
 }
 
 /** Arena, heap and bitmaps are touched as far as slices reach, and so are descriptors. */
-function stateBytes(words: Words, arena: number): number {
-  const top = word(words, arena, L.A_TOP);
-  const own = top - arena / L.SLICE_SIZE;
+function stateBytes(words: Words, state: number): number {
+  const top = word(words, state, L.S_TOP);
+  const own = top - state / L.SLICE_SIZE;
   return inOsPages(L.STATE_DIRTY + top / 4) + inOsPages(own * L.DESC_SIZE);
 }
 
@@ -268,12 +268,12 @@ export type BlockNext = (page: number, block: number) => number;
 /** Calls `visit` for every live block in address order; whether it got to the end. */
 export function blocksVisit(
   words: Words,
-  arena: number,
+  state: number,
   visit: BlockVisitor | undefined,
   { owner, areas, next = nextPlain(words) }: WalkOf = {},
 ): boolean {
-  const record = recordBytes(words, arena);
-  for (const page of pages(words, arena)) {
+  const record = recordBytes(words, state);
+  for (const page of pages(words, state)) {
     if (owner && !owner(ownerOf(words, page))) continue;
     if (areas?.(areaOf(words, page, record)) === false) return false;
     if (!visit) continue;
@@ -289,13 +289,13 @@ export function nextPlain(words: Words): BlockNext {
 }
 
 /** Bytes of a block that its user does not have. */
-function recordBytes(words: Words, arena: number): number {
-  return (word(words, arena, L.A_HARDENING) & L.HARD_RECORD) !== 0 ? L.RECORD_SIZE : 0;
+function recordBytes(words: Words, state: number): number {
+  return (word(words, state, L.S_HARDENING) & L.HARD_RECORD) !== 0 ? L.RECORD_SIZE : 0;
 }
 
 /** Makes all memory of a heap with guard pages accessible again. */
 export function guardsLift(words: Words, { start, pages: operations }: MemorySource): void {
-  if ((word(words, start, L.A_HARDENING) & L.HARD_GUARD_PAGES) === 0) return;
+  if ((word(words, start, L.S_HARDENING) & L.HARD_GUARD_PAGES) === 0) return;
   for (const page of pages(words, start)) {
     if (!isLarge(words, page)) continue;
     const end = word(words, page, L.D_END);
@@ -341,8 +341,8 @@ export function pageBlockSizes(words: Words, page: number): number[] {
 }
 
 /** Bytes of the block that holds an address inside the blocks of a page, from its beginning on. */
-export function blockBytesAt(words: Words, arena: number, ptr: number): number {
-  const page = pageOf(words, arena, ptr);
+export function blockBytesAt(words: Words, state: number, ptr: number): number {
+  const page = pageOf(words, state, ptr);
   if ((word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) === 0) return word(words, page, L.D_BLOCK);
   const bound = (unit: number) =>
     unit === L.MEDIUM_UNITS ||
@@ -355,17 +355,17 @@ export function blockBytesAt(words: Words, arena: number, ptr: number): number {
 }
 
 /** Descriptor of the page in which an address lies. */
-export function pageOf(words: Words, arena: number, ptr: number): number {
-  return descOf(words, arena, startBefore(words, arena, ptr >>> L.SLICE_SHIFT));
+export function pageOf(words: Words, state: number, ptr: number): number {
+  return descOf(words, state, startBefore(words, state, ptr >>> L.SLICE_SHIFT));
 }
 
 /** The first slice of the page that holds a slice. */
-function startBefore(words: Words, arena: number, slice: number): number {
+function startBefore(words: Words, state: number, slice: number): number {
   let bits =
-    word(words, arena, L.STATE_STARTS + ((slice >>> 5) << 3)) &
+    word(words, state, L.STATE_STARTS + ((slice >>> 5) << 3)) &
     (0xffffffff >>> (31 - (slice & 31)));
   let index = slice >>> 5;
-  while (bits === 0) bits = word(words, arena, L.STATE_STARTS + (--index << 3));
+  while (bits === 0) bits = word(words, state, L.STATE_STARTS + (--index << 3));
   return index * 32 + 31 - Math.clz32(bits);
 }
 

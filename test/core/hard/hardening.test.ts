@@ -211,7 +211,7 @@ for (const backEnd of backEnds) {
       const keep = mine.core.malloc(size);
       const p = mine.core.malloc(size);
       other.core.free(p);
-      if (size === 300000) continue; // its memory is the arena's again: see row 50
+      if (size === 300000) continue; // its memory is the state's again: see row 50
       other.core.free(p);
       mine.core.free(p);
       assert.deepEqual(

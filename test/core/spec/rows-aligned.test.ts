@@ -1,13 +1,13 @@
 /** Rows 37-42 of the checklist: aligned allocation. */
 import assert from "node:assert/strict";
 import {
-  A_PAGE_SLICES,
   ALIGNMENT_MAX,
   D_OWNER,
   EINVAL,
   ENOMEM,
   FLAG_ALIGNED,
   POINTER_SIZE,
+  S_PAGE_SLICES,
   SIZE_MAX,
 } from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
@@ -62,7 +62,7 @@ row("38: big alignment - 2 .. 16 MiB; with an offset above 1 MiB null", (make) =
 row("38: big alignment - only the slices of the block stay taken", (make) => {
   const s = make();
   const p = s.core.memalign(ALIGNMENT_MAX, 100000);
-  assert.equal(s.arena(A_PAGE_SLICES), 2);
+  assert.equal(s.state(S_PAGE_SLICES), 2);
   assert.equal(s.core.usableSize(p), 131072);
   assertValid(s);
 });

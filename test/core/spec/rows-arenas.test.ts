@@ -1,32 +1,32 @@
-/** Rows 75 to 81, 84 and 92: arenas, which the core calls reserves, and budgets of heaps. */
+/** Rows 75 to 81, 84 and 92: arenas and budgets of heaps. */
 import assert from "node:assert/strict";
 import {
-  A_COMMITTED,
-  A_OWN_SLICES,
-  A_PAGE_SLICES,
-  A_PURGED,
-  A_RESERVES,
-  A_TABLE_SLICES,
+  A_COUNT,
+  A_FIRST,
+  ARENA_EXCLUSIVE,
+  ARENA_PINNED,
+  ARENA_RECORD_SHIFT,
+  ARENA_RECORDS,
+  ARENA_ZEROED,
+  ARENAS_MAX,
   NODE_ANY,
   PAGES_DECOMMIT,
-  R_COUNT,
-  R_FIRST,
-  RESERVE_EXCLUSIVE,
-  RESERVE_PINNED,
-  RESERVE_RECORDS,
-  RESERVE_SHIFT,
-  RESERVE_ZEROED,
-  RESERVES_MAX,
+  S_ARENAS,
+  S_COMMITTED,
+  S_OWN_SLICES,
+  S_PAGE_SLICES,
+  S_PURGED,
+  S_TABLE_SLICES,
   SLICE_SIZE,
 } from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
 import { assertValid } from "../../support/pages.js";
 import { rowInBoth } from "../../support/variants.js";
 
-/** First byte and bytes of a reserve. */
+/** First byte and bytes of an arena. */
 function areaOf(s: CoreSubject, id: number): [number, number] {
-  const record = s.arena(A_RESERVES) + RESERVE_RECORDS + ((id - 1) << RESERVE_SHIFT);
-  return [s.word(record, R_FIRST) * SLICE_SIZE, s.word(record, R_COUNT) * SLICE_SIZE];
+  const record = s.state(S_ARENAS) + ARENA_RECORDS + ((id - 1) << ARENA_RECORD_SHIFT);
+  return [s.word(record, A_FIRST) * SLICE_SIZE, s.word(record, A_COUNT) * SLICE_SIZE];
 }
 
 function within(s: CoreSubject, id: number, p: number): boolean {
@@ -34,11 +34,11 @@ function within(s: CoreSubject, id: number, p: number): boolean {
   return p >= from && p < from + bytes;
 }
 
-/** A heap of its own, bound to a reserve or to a budget. */
-function heapFor(s: CoreSubject, reserve: number, most = 0): number {
+/** A heap of its own, bound to an arena or to a budget. */
+function heapFor(s: CoreSubject, arena: number, most = 0): number {
   const heap = s.core.heapNew();
   assert.notEqual(heap, 0);
-  assert.equal(s.core.heapLimit(heap, most, reserve), 1);
+  assert.equal(s.core.heapLimit(heap, most, arena), 1);
   return heap;
 }
 
@@ -55,7 +55,7 @@ rowInBoth(
   "75: heap in arena - exclusive: what it has, then 0 and error 12, and frees help",
   (make) => {
     const s = make();
-    const id = s.core.reserveMake(4, RESERVE_EXCLUSIVE, NODE_ANY);
+    const id = s.core.arenaMake(4, ARENA_EXCLUSIVE, NODE_ANY);
     assert.equal(id, 1);
     const heap = heapFor(s, id);
     const held = on(s, heap, () => [1, 2, 3].map(() => s.core.malloc(2 * SLICE_SIZE)));
@@ -74,7 +74,7 @@ rowInBoth(
 
 rowInBoth("75: heap in arena - nobody else allocates from an exclusive one", (make) => {
   const s = make(60);
-  const id = s.core.reserveMake(8, RESERVE_EXCLUSIVE, NODE_ANY);
+  const id = s.core.arenaMake(8, ARENA_EXCLUSIVE, NODE_ANY);
   const heap = heapFor(s, id);
   const blocks: number[] = [];
   for (const size of [3 * SLICE_SIZE, 5000, 20000]) {
@@ -92,7 +92,7 @@ rowInBoth(
   "75: heap in arena - one that is not exclusive serves all before the memory grows",
   (make) => {
     const s = make();
-    const id = s.core.reserveMake(6, 0, NODE_ANY);
+    const id = s.core.arenaMake(6, 0, NODE_ANY);
     const heap = heapFor(s, id);
     const p = on(s, heap, () => s.core.malloc(2 * SLICE_SIZE));
     assert.ok(within(s, id, p));
@@ -120,7 +120,7 @@ rowInBoth(
 
 rowInBoth("75: blocks of a heap in an arena grow and shrink in place inside it only", (make) => {
   const s = make();
-  const id = s.core.reserveMake(6, RESERVE_EXCLUSIVE, NODE_ANY);
+  const id = s.core.arenaMake(6, ARENA_EXCLUSIVE, NODE_ANY);
   const [from] = areaOf(s, id);
   const heap = heapFor(s, id);
   on(s, heap, () => {
@@ -137,22 +137,22 @@ rowInBoth("75: blocks of a heap in an arena grow and shrink in place inside it o
 
 rowInBoth("76: reserve - an area that begins with a slice; another id has none", (make) => {
   const s = make();
-  const own = s.arena(A_OWN_SLICES);
-  const id = s.core.reserveMake(100, 0, NODE_ANY);
+  const own = s.state(S_OWN_SLICES);
+  const id = s.core.arenaMake(100, 0, NODE_ANY);
   const [from, bytes] = areaOf(s, id);
   assert.equal(bytes, 100 * SLICE_SIZE);
   assert.equal(from % SLICE_SIZE, 0);
-  assert.ok(s.arena(A_OWN_SLICES) >= own + 100);
-  assert.equal(s.arena(A_PAGE_SLICES), 0, "nobody uses it yet");
-  assert.equal(s.core.heapLimit(s.core.heapNew(), 0, 2), 0, "no reserve 2");
+  assert.ok(s.state(S_OWN_SLICES) >= own + 100);
+  assert.equal(s.state(S_PAGE_SLICES), 0, "nobody uses it yet");
+  assert.equal(s.core.heapLimit(s.core.heapNew(), 0, 2), 0, "no arena 2");
   assertValid(s);
 });
 
 rowInBoth("76: reserve - out of memory changes nothing", (make) => {
   const s = make(20);
-  assert.equal(s.core.reserveMake(100, 0, NODE_ANY), 0);
+  assert.equal(s.core.arenaMake(100, 0, NODE_ANY), 0);
   assertValid(s);
-  assert.equal(s.core.reserveMake(8, 0, NODE_ANY), 1);
+  assert.equal(s.core.arenaMake(8, 0, NODE_ANY), 1);
 });
 
 rowInBoth("77: manage - memory that somebody else grew is an arena, with its tables", (make) => {
@@ -160,7 +160,7 @@ rowInBoth("77: manage - memory that somebody else grew is an arena, with its tab
     const s = make();
     s.core.malloc(100);
     const first = s.memory.grow(gap);
-    const id = s.core.reserveGive(first, gap, RESERVE_EXCLUSIVE, NODE_ANY);
+    const id = s.core.arenaGive(first, gap, ARENA_EXCLUSIVE, NODE_ANY);
     assert.deepEqual(areaOf(s, id), [first * SLICE_SIZE, gap * SLICE_SIZE]);
     assertValid(s);
     const heap = heapFor(s, id);
@@ -175,13 +175,13 @@ rowInBoth("77: manage - memory that somebody else grew is an arena, with its tab
 });
 
 rowInBoth("77: manage - given memory is written unless it is said to be zero", (make) => {
-  for (const flags of [0, RESERVE_ZEROED]) {
+  for (const flags of [0, ARENA_ZEROED]) {
     const s = make();
     s.core.malloc(100);
     const first = s.memory.grow(4);
     const p = first * SLICE_SIZE;
     s.bytes().fill(0x55, p, p + 4 * SLICE_SIZE);
-    const heap = heapFor(s, s.core.reserveGive(first, 4, flags, NODE_ANY));
+    const heap = heapFor(s, s.core.arenaGive(first, 4, flags, NODE_ANY));
     assert.equal(
       on(s, heap, () => s.core.zalloc(4 * SLICE_SIZE)),
       p,
@@ -198,7 +198,7 @@ rowInBoth("77: manage - given memory is written unless it is said to be zero", (
 
 rowInBoth("78: arena claim - 28, 10, 2, 2, 3 slices are at 0, 28, 38, 40, 42", (make) => {
   const s = make();
-  const id = s.core.reserveMake(100, RESERVE_EXCLUSIVE, NODE_ANY);
+  const id = s.core.arenaMake(100, ARENA_EXCLUSIVE, NODE_ANY);
   const first = areaOf(s, id)[0] / SLICE_SIZE;
   const heap = heapFor(s, id);
   const claims = on(s, heap, () => [28, 10, 2, 2, 3].map((n) => s.core.slicesAlloc(n, 1) - first));
@@ -214,7 +214,7 @@ rowInBoth("78: arena claim - 28, 10, 2, 2, 3 slices are at 0, 28, 38, 40, 42", (
 
 rowInBoth("80: arena double free - error 11, and the books stay right", (make) => {
   const s = make();
-  const id = s.core.reserveMake(8, RESERVE_EXCLUSIVE, NODE_ANY);
+  const id = s.core.arenaMake(8, ARENA_EXCLUSIVE, NODE_ANY);
   const slice = on(s, heapFor(s, id), () => s.core.slicesAlloc(3, 1));
   s.core.slicesFree(0, slice, 3);
   assert.deepEqual(s.errors, []);
@@ -225,8 +225,8 @@ rowInBoth("80: arena double free - error 11, and the books stay right", (make) =
 
 rowInBoth("81: tail bits - a fifth claim fails although the word has 32 bits", (make) => {
   const s = make();
-  const id = s.core.reserveMake(4, RESERVE_EXCLUSIVE, NODE_ANY);
-  const next = s.core.reserveMake(4, RESERVE_EXCLUSIVE, NODE_ANY);
+  const id = s.core.arenaMake(4, ARENA_EXCLUSIVE, NODE_ANY);
+  const next = s.core.arenaMake(4, ARENA_EXCLUSIVE, NODE_ANY);
   assert.equal(areaOf(s, next)[0], areaOf(s, id)[0] + 4 * SLICE_SIZE, "neighbours in the bitmap");
   on(s, heapFor(s, id), () => {
     const claims = Array.from({ length: 5 }, () => s.core.slicesAlloc(1, 1));
@@ -240,13 +240,13 @@ rowInBoth("81: tail bits - a fifth claim fails although the word has 32 bits", (
 
 rowInBoth("82: at most 112 arenas; then none, and nothing is lost", (make) => {
   const s = make();
-  for (let i = 1; i <= RESERVES_MAX; i++) assert.equal(s.core.reserveMake(1, 0, NODE_ANY), i);
-  assert.equal(s.core.reserveMake(1, 0, NODE_ANY), 0);
+  for (let i = 1; i <= ARENAS_MAX; i++) assert.equal(s.core.arenaMake(1, 0, NODE_ANY), i);
+  assert.equal(s.core.arenaMake(1, 0, NODE_ANY), 0);
   assertValid(s);
   const first = s.memory.grow(2);
-  assert.equal(s.core.reserveGive(first, 2, 0, NODE_ANY), 0);
+  assert.equal(s.core.arenaGive(first, 2, 0, NODE_ANY), 0);
   assertValid(s);
-  const blocks = Array.from({ length: RESERVES_MAX }, () => s.core.malloc(SLICE_SIZE));
+  const blocks = Array.from({ length: ARENAS_MAX }, () => s.core.malloc(SLICE_SIZE));
   assert.ok(blocks.every((p) => p !== 0));
   for (const p of blocks) s.core.free(p);
   assertValid(s);
@@ -255,13 +255,13 @@ rowInBoth("82: at most 112 arenas; then none, and nothing is lost", (make) => {
 rowInBoth("84: purge delay - an arena waits ten times as long; a pinned one for ever", (make) => {
   const s = make();
   s.core.purgeSet(10, 1, 10, PAGES_DECOMMIT);
-  const ids = [0, RESERVE_PINNED].map((flag) => {
-    return s.core.reserveMake(8, RESERVE_EXCLUSIVE | flag, NODE_ANY);
+  const ids = [0, ARENA_PINNED].map((flag) => {
+    return s.core.arenaMake(8, ARENA_EXCLUSIVE | flag, NODE_ANY);
   });
   const blocks = ids.map((id) => on(s, heapFor(s, id), () => s.core.malloc(5 * SLICE_SIZE)));
   for (const p of blocks) s.core.free(p);
   for (let i = 0; i < 99; i++) s.core.purgeTick();
-  assert.equal(s.arena(A_PURGED), 0, "nothing at +50, nor at +99");
+  assert.equal(s.state(S_PURGED), 0, "nothing at +50, nor at +99");
   s.core.purgeTick();
   assert.deepEqual(s.pages, [[PAGES_DECOMMIT, blocks[0], 5 * SLICE_SIZE]]);
   s.core.purge(true);
@@ -272,7 +272,7 @@ rowInBoth("84: purge delay - an arena waits ten times as long; a pinned one for 
 rowInBoth("85: purge skips reused - in an arena too", (make) => {
   const s = make();
   s.core.purgeSet(10, 1, 10, PAGES_DECOMMIT);
-  const heap = heapFor(s, s.core.reserveMake(8, RESERVE_EXCLUSIVE, NODE_ANY));
+  const heap = heapFor(s, s.core.arenaMake(8, ARENA_EXCLUSIVE, NODE_ANY));
   const [p, q] = on(s, heap, () => [s.core.malloc(3 * SLICE_SIZE), s.core.malloc(3 * SLICE_SIZE)]);
   s.core.free(p!);
   s.core.free(q!);
@@ -286,7 +286,7 @@ rowInBoth("85: purge skips reused - in an arena too", (make) => {
 
 rowInBoth("92: numa pass order - the own node's arena first, then the other", (make) => {
   const s = make();
-  const ids = [0, 1].map((node) => s.core.reserveMake(4, 0, node));
+  const ids = [0, 1].map((node) => s.core.arenaMake(4, 0, node));
   s.core.numaBind(1);
   const blocks = Array.from({ length: 4 }, () => s.core.malloc(2 * SLICE_SIZE));
   const places = blocks.map((p) => ids.find((id) => within(s, id, p)));
@@ -295,7 +295,7 @@ rowInBoth("92: numa pass order - the own node's arena first, then the other", (m
 
 rowInBoth("92: numa pass order - an arena of no node is everybody's first choice", (make) => {
   const s = make();
-  const ids = [3, NODE_ANY].map((node) => s.core.reserveMake(2, 0, node));
+  const ids = [3, NODE_ANY].map((node) => s.core.arenaMake(2, 0, node));
   s.core.numaBind(1);
   assert.ok(within(s, ids[1]!, s.core.malloc(2 * SLICE_SIZE)));
   s.core.numaBind(NODE_ANY);
@@ -307,7 +307,7 @@ rowInBoth("maximum: exactly so many slices, error 12, and frees make room again"
   const heap = heapFor(s, 0, 5);
   const blocks = on(s, heap, () => [131072, 131072, 100, 65536].map((n) => s.core.malloc(n)));
   assert.equal(blocks.pop(), 0);
-  assert.equal(s.arena(A_PAGE_SLICES), 5);
+  assert.equal(s.state(S_PAGE_SLICES), 5);
   assert.deepEqual(s.errors, [[12, 65536]]);
   assert.notEqual(
     on(s, heap, () => s.core.malloc(100)),
@@ -368,12 +368,12 @@ rowInBoth(
   (make) => {
     const s = make();
     s.core.malloc(100);
-    const state = s.arena(A_PAGE_SLICES);
+    const state = s.state(S_PAGE_SLICES);
     for (const alignment of [2, 16, 64]) {
       const p = s.core.memalign(alignment * SLICE_SIZE, 3 * SLICE_SIZE);
       assert.equal(p % (alignment * SLICE_SIZE), 0);
-      assert.equal(s.arena(A_PAGE_SLICES), state + 3);
-      assert.equal(s.arena(A_COMMITTED) - s.arena(A_TABLE_SLICES) < 40, true, "and untouched");
+      assert.equal(s.state(S_PAGE_SLICES), state + 3);
+      assert.equal(s.state(S_COMMITTED) - s.state(S_TABLE_SLICES) < 40, true, "and untouched");
       s.core.free(p);
       assertValid(s);
     }
@@ -384,7 +384,7 @@ rowInBoth(
   "93: is_in_heap_region - blocks and their insides, also in arenas; nothing else",
   (make) => {
     const s = make();
-    const id = s.core.reserveMake(8, RESERVE_EXCLUSIVE, NODE_ANY);
+    const id = s.core.arenaMake(8, ARENA_EXCLUSIVE, NODE_ANY);
     const [from] = areaOf(s, id);
     const heap = heapFor(s, id);
     const small = s.core.malloc(100);

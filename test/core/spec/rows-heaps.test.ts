@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  A_PAGE_SLICES,
-  A_TABLE_SLICES,
   D_OWNER,
   D_THREAD,
   FLAGS,
   MEDIUM_MAX,
   OWNER_ABANDONED,
+  S_PAGE_SLICES,
+  S_TABLE_SLICES,
 } from "#src/core/layout/layout.js";
 import { type AreaVisitor, blocksVisit, type HeapArea } from "#src/heap/stats/walk.js";
 import {
@@ -54,7 +54,7 @@ function blocksOf(s: CoreSubject, heap: number, rounds: number): number[] {
   });
 }
 
-/** The validity walk of each heap; the arena's comes with it. */
+/** The validity walk of each heap; the state's comes with it. */
 function assertValid(s: CoreSubject, ...heaps: number[]): void {
   for (const heap of [s.core.heapBacking(), ...heaps]) {
     assert.equal(
@@ -68,11 +68,11 @@ function assertValid(s: CoreSubject, ...heaps: number[]): void {
 function assertEmpty(s: CoreSubject): void {
   s.core.heapCollect(true);
   assertValid(s);
-  assert.equal(s.arena(A_PAGE_SLICES), 0);
+  assert.equal(s.state(S_PAGE_SLICES), 0);
 }
 
 function pagesOf(s: CoreSubject): number {
-  return s.arena(A_PAGE_SLICES);
+  return s.state(S_PAGE_SLICES);
 }
 
 row("68: heap_new/destroy - all its pages are free, others keep theirs", (s) => {
@@ -251,11 +251,11 @@ row("33 heaps live at once; the areas of those that end serve the next", (s) => 
   const heaps = Array.from({ length: 33 }, () => s.core.heapNew());
   assert.equal(new Set(heaps).size, 33);
   for (const heap of heaps) within(s, heap, () => assert.notEqual(s.core.malloc(100), 0));
-  const tables = s.arena(A_TABLE_SLICES);
+  const tables = s.state(S_TABLE_SLICES);
   for (const heap of heaps) s.core.heapDestroy(heap);
   const again = Array.from({ length: 33 }, () => s.core.heapNew());
   for (const heap of again) within(s, heap, () => assert.equal(s.core.heapIsValid(), 1));
-  assert.equal(s.arena(A_TABLE_SLICES), tables);
+  assert.equal(s.state(S_TABLE_SLICES), tables);
   for (const heap of again) s.core.heapDelete(heap);
   assertEmpty(s);
 });
@@ -300,8 +300,8 @@ row(
     const heaps = [other.core.heapNew(), other.core.heapNew()];
     const blocks = heaps.flatMap((heap) => blocksOf(other, heap, 3));
     other.core.heapBind(heaps[1] as number);
-    assert.equal(s.core.threadRecover(other.core.threadNumber()), 1);
-    assert.equal(s.core.threadRecover(other.core.threadNumber()), 0);
+    assert.equal(s.core.threadRecover(other.core.threadBound()), 1);
+    assert.equal(s.core.threadRecover(other.core.threadBound()), 0);
     assert.equal(s.core.threadCount(), 1);
     for (const p of blocks) s.core.free(p);
     assertEmpty(s);

@@ -1,10 +1,10 @@
 /** Rows 1-11 of the checklist (specification 26): what malloc and calloc answer. */
 import assert from "node:assert/strict";
 import {
-  A_PAGE_SLICES,
   ENOMEM,
   EOVERFLOW,
   MEDIUM_MAX,
+  S_PAGE_SLICES,
   SIZE_MAX,
   SLICE_SIZE,
 } from "#src/core/layout/layout.js";
@@ -84,9 +84,9 @@ row("5: huge - 16 MiB + 1 has its own run, given back at once", (make) => {
   const s = make();
   const p = s.core.malloc(16 * MIB + 1);
   assert.equal(s.core.usableSize(p), 16 * MIB + SLICE_SIZE);
-  assert.equal(s.arena(A_PAGE_SLICES), 257);
+  assert.equal(s.state(S_PAGE_SLICES), 257);
   s.core.free(p);
-  assert.equal(s.arena(A_PAGE_SLICES), 0);
+  assert.equal(s.state(S_PAGE_SLICES), 0);
   assert.ok(freeSlices(s) >= 257);
   assertEmpty(s);
 });

@@ -1,7 +1,7 @@
 /** Rows 108-110 of the checklist: what the heap knows of zeros, growth, and high addresses. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { A_FREE_SLICES, D_ZERO, SLICE_SIZE } from "#src/core/layout/layout.js";
+import { D_ZERO, S_FREE_SLICES, SLICE_SIZE } from "#src/core/layout/layout.js";
 import { backEnds, coreOver, coreSubject } from "../../support/core.js";
 import { assertEmpty, assertValid } from "../../support/pages.js";
 import { row } from "../../support/variants.js";
@@ -126,7 +126,7 @@ for (const backEnd of backEnds) {
   test(`${backEnd}: row 110: pointers above 2 GiB - a memory that has all of 4 GiB`, () => {
     const memory = new WebAssembly.Memory({ initial: 65536, maximum: 65536 });
     const s = coreOver(backEnd, memory, 0xfff80000, true);
-    assert.equal(s.arena(A_FREE_SLICES), 6, "the last slice stays unused");
+    assert.equal(s.state(S_FREE_SLICES), 6, "the last slice stays unused");
     assert.equal(s.core.malloc(100000), 0xfff90000);
     assertValid(s);
   });

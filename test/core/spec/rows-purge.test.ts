@@ -1,16 +1,16 @@
 /** Rows 84 to 88 and 108: when free slices are given back, what that costs, what is known then. */
 import assert from "node:assert/strict";
 import {
-  A_COMMITTED,
-  A_COMMITTED_PEAK,
-  A_PURGE_NEXT,
-  A_PURGED,
-  A_PURGES,
-  A_RESET,
-  A_RESETS,
   CHUNK_SLICES,
   PAGES_DECOMMIT,
   PAGES_RESET,
+  S_COMMITTED,
+  S_COMMITTED_PEAK,
+  S_PURGE_NEXT,
+  S_PURGED,
+  S_PURGES,
+  S_RESET,
+  S_RESETS,
   SHARED_STATE_SLICES,
   SLICE_SIZE,
   STATE_PURGE,
@@ -47,7 +47,7 @@ function purged(s: CoreSubject): [number, number][] {
 }
 
 function planOf(s: CoreSubject, p: number): number {
-  return s.arena(STATE_PURGE + Math.floor(p / SLICE_SIZE / CHUNK_SLICES) * 8);
+  return s.state(STATE_PURGE + Math.floor(p / SLICE_SIZE / CHUNK_SLICES) * 8);
 }
 
 row("84: purge delay - nothing before its last tick, then the whole free run", (make) => {
@@ -78,7 +78,7 @@ row("84: purge delay - never, not even by force", (make) => {
   ticks(s, 1000);
   s.core.purge(true);
   assert.deepEqual(purged(s), []);
-  assert.equal(s.arena(A_PURGE_NEXT), 0, "nothing was planned");
+  assert.equal(s.state(S_PURGE_NEXT), 0, "nothing was planned");
 });
 
 row("84: a forced purge waits for nothing", (make) => {
@@ -154,37 +154,37 @@ row("86: each 32 MiB have a plan of their own", (make) => {
 row("87: commit accounting - committed is what is dirty", (make) => {
   const s = make();
   const state = s.build === "shared" ? SHARED_STATE_SLICES : 1;
-  assert.equal(s.arena(A_COMMITTED), state);
+  assert.equal(s.state(S_COMMITTED), state);
   for (let round = 0; round < 50; round++) {
     const p = s.core.malloc(LARGE);
-    assert.equal(s.arena(A_COMMITTED), state + 5);
+    assert.equal(s.state(S_COMMITTED), state + 5);
     s.core.free(p);
     s.core.purge(true);
-    assert.equal(s.arena(A_COMMITTED), state, "mimalloc drifts here");
+    assert.equal(s.state(S_COMMITTED), state, "mimalloc drifts here");
   }
-  assert.equal(s.arena(A_COMMITTED_PEAK), state + 5);
-  assert.equal(s.arena(A_PURGES), 50);
-  assert.equal(s.arena(A_PURGED), 250);
+  assert.equal(s.state(S_COMMITTED_PEAK), state + 5);
+  assert.equal(s.state(S_PURGES), 50);
+  assert.equal(s.state(S_PURGED), 250);
 });
 
 row("87: a reset changes no book but its own", (make) => {
   const s = make(DELAY, PAGES_RESET);
   const p = s.core.malloc(LARGE);
-  const before = s.arena(A_COMMITTED);
+  const before = s.state(S_COMMITTED);
   s.core.free(p);
   s.core.purge(true);
-  assert.deepEqual([s.arena(A_RESETS), s.arena(A_RESET), s.arena(A_PURGES)], [1, 5, 0]);
-  assert.equal(s.arena(A_COMMITTED), before);
+  assert.deepEqual([s.state(S_RESETS), s.state(S_RESET), s.state(S_PURGES)], [1, 5, 0]);
+  assert.equal(s.state(S_COMMITTED), before);
 });
 
 row("87: a host that refuses changes no book at all", (make) => {
   const s = make();
   s.pageCall = () => false;
   s.core.free(s.core.malloc(LARGE));
-  const before = s.arena(A_COMMITTED);
+  const before = s.state(S_COMMITTED);
   s.core.purge(true);
-  assert.equal(s.arena(A_COMMITTED), before);
-  assert.equal(s.arena(A_PURGES), 0);
+  assert.equal(s.state(S_COMMITTED), before);
+  assert.equal(s.state(S_PURGES), 0);
 });
 
 /** The host zeroes nothing here, so what calloc writes and leaves shows. */

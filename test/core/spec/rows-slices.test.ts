@@ -1,12 +1,12 @@
-/** Rows 23-28 of the checklist: the arena below the pages, and addresses back to blocks. */
+/** Rows 23-28 of the checklist: the state below the pages, and addresses back to blocks. */
 import assert from "node:assert/strict";
 import {
-  A_PAGE_SLICES,
   D_BIN,
   MEDIUM_SLICES,
   PTR_BLOCK,
   PTR_FOREIGN,
   PTR_INTERIOR,
+  S_PAGE_SLICES,
   SLICE_SIZE,
 } from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
@@ -26,17 +26,17 @@ function sliceOf(p: number): number {
   return p / SLICE_SIZE;
 }
 
-row("23: not-only page freed - at once, its slice goes back to the arena", (make) => {
+row("23: not-only page freed - at once, its slice goes back to the state", (make) => {
   const s = make();
   const blocks = Array.from({ length: 9 }, () => s.core.malloc(8192));
   const page = s.core.pageOf(blocks[0]!);
-  assert.equal(s.arena(A_PAGE_SLICES), 2);
+  assert.equal(s.state(S_PAGE_SLICES), 2);
   s.core.free(blocks[8]!);
-  assert.equal(s.arena(A_PAGE_SLICES), 2, "the other page is parked: this one is the only one");
+  assert.equal(s.state(S_PAGE_SLICES), 2, "the other page is parked: this one is the only one");
   s.core.free(blocks[0]!);
   const again = s.core.malloc(8192);
   s.core.free(again);
-  assert.equal(s.arena(A_PAGE_SLICES), 1);
+  assert.equal(s.state(S_PAGE_SLICES), 1);
   assert.deepEqual(queuePages(s, s.word(page, D_BIN)), [page]);
   assert.deepEqual(spans(s), [[Math.floor(again / SLICE_SIZE), 1]]);
   assertValid(s);
@@ -45,9 +45,9 @@ row("23: not-only page freed - at once, its slice goes back to the arena", (make
 row("24: segment freed at once - the last page freed leaves one span", (make) => {
   const s = make();
   const blocks = [s.core.malloc(64), s.core.malloc(30000), s.core.malloc(100000)];
-  assert.equal(s.arena(A_PAGE_SLICES), 1 + MEDIUM_SLICES + 2);
+  assert.equal(s.state(S_PAGE_SLICES), 1 + MEDIUM_SLICES + 2);
   for (const p of blocks) s.core.free(p);
-  assert.equal(s.arena(A_PAGE_SLICES), 1 + MEDIUM_SLICES, "the large one at once");
+  assert.equal(s.state(S_PAGE_SLICES), 1 + MEDIUM_SLICES, "the large one at once");
   assertEmpty(s);
   assert.deepEqual(spans(s), [[sliceOf(s.base) + 1, 1 + MEDIUM_SLICES + 2]]);
 });
@@ -85,7 +85,7 @@ row("25: coalescing - with the span at the top, so that growth asks for the rest
 row("25: coalescing - small pages too", (make) => {
   const s = make();
   const blocks = Array.from({ length: 64 }, () => s.core.malloc(8192));
-  assert.equal(s.arena(A_PAGE_SLICES), 8);
+  assert.equal(s.state(S_PAGE_SLICES), 8);
   for (let i = 0; i < 64; i += 2) s.core.free(blocks[i]!);
   for (let i = 63; i > 0; i -= 2) s.core.free(blocks[i]!);
   s.core.heapCollect();

@@ -1,13 +1,11 @@
 /**
- * Rows 56 to 67 of the checklist, step by step: two or more heaps of one shared arena take turns in
+ * Rows 56 to 67 of the checklist, step by step: two or more heaps of one shared state take turns in
  * one thread. Where our protocol is not mimalloc's, the row tests what ours promises; see
  * docs/differences.md. Real threads: test/threads; every order of events: interleavings.test.ts.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  A_ABANDONED,
-  A_PAGE_SLICES,
   D_LOCAL,
   D_OWNER,
   D_START,
@@ -17,6 +15,8 @@ import {
   FLAGS,
   H_REMOTE,
   OWNER_ABANDONED,
+  S_ABANDONED,
+  S_PAGE_SLICES,
   SLICE_SIZE,
 } from "#src/core/layout/layout.js";
 import {
@@ -40,7 +40,7 @@ function row(name: string, body: (s: CoreSubject) => void): void {
   }
 }
 
-/** Another thread of the same arena. */
+/** Another thread of the same state. */
 function join(s: CoreSubject): CoreSubject {
   return coreAttached(s.backEnd, s);
 }
@@ -65,9 +65,9 @@ function remoteList(s: CoreSubject, page: number): number[] {
 
 function assertEmpty(s: CoreSubject): void {
   s.core.heapCollect(true);
-  assert.equal(s.core.arenaIsValid(), 1);
+  assert.equal(s.core.stateIsValid(), 1);
   assert.equal(s.core.heapIsValid(), 1);
-  assert.equal(s.arena(A_PAGE_SLICES), 0);
+  assert.equal(s.state(S_PAGE_SLICES), 0);
 }
 
 row(
@@ -142,8 +142,8 @@ row("61: thread exit abandons - pages with live blocks have no owner, others go"
     assert.equal(ownerOf(s, page), OWNER_ABANDONED);
     assert.equal(s.word(page, D_USED), 1);
   }
-  assert.equal(s.arena(A_PAGE_SLICES), 3, "the page of 500 bytes has gone");
-  assert.equal(s.arena(A_ABANDONED), 1);
+  assert.equal(s.state(S_PAGE_SLICES), 3, "the page of 500 bytes has gone");
+  assert.equal(s.state(S_ABANDONED), 1);
   assert.equal(s.core.threadCount(), 1);
 });
 
@@ -183,10 +183,10 @@ row("64: reclaim by allocation - a block of an abandoned page comes before a new
   const [p] = fill(other, 1, 64) as [number];
   const [m] = fill(other, 1, 20000) as [number];
   other.core.threadDetach();
-  const slices = s.arena(A_PAGE_SLICES);
+  const slices = s.state(S_PAGE_SLICES);
   assert.equal(s.core.pageOf(s.core.malloc(64)), s.core.pageOf(p));
   assert.equal(s.core.pageOf(s.core.malloc(30000)), s.core.pageOf(m));
-  assert.equal(s.arena(A_PAGE_SLICES), slices);
+  assert.equal(s.state(S_PAGE_SLICES), slices);
 });
 
 row("65: abandoned, all freed - the page is given back", (s) => {
@@ -232,7 +232,7 @@ row(
     assert.equal(areas.size, 1);
     const threads = Array.from({ length: 123 }, () => join(s));
     assert.equal(s.core.threadCount(), 124);
-    assert.equal(new Set(threads.map((thread) => thread.core.threadNumber())).size, 123);
+    assert.equal(new Set(threads.map((thread) => thread.core.threadBound())).size, 123);
     const late = join(s);
     assert.equal(late.core.threadHeap(), 0, "no area for one more");
     for (const thread of threads) thread.core.threadDetach();
@@ -243,11 +243,11 @@ row(
 row("recover: what a thread had is abandoned, and a second call finds nothing", (s) => {
   const dead = join(s);
   const blocks = [100, 8000, 30000, 200000].map((size) => dead.core.malloc(size));
-  const ticket = dead.core.threadNumber();
+  const ticket = dead.core.threadBound();
   assert.equal(s.core.threadRecover(ticket), 1);
   assert.equal(s.core.threadRecover(ticket), 0);
   assert.equal(s.core.threadRecover(ticket + 1000), 0);
-  assert.equal(s.core.threadRecover(s.core.threadNumber()), 0, "not oneself");
+  assert.equal(s.core.threadRecover(s.core.threadBound()), 0, "not oneself");
   assert.equal(s.core.threadCount(), 1);
   for (const p of blocks) assert.equal(ownerOf(s, s.core.pageOf(p)), OWNER_ABANDONED);
   for (const p of blocks) s.core.free(p);

@@ -1,24 +1,24 @@
 /**
- * The globals of an instance: which arena and which heap its calls work on. They are the thread
+ * The globals of an instance: which state and which heap its calls work on. They are the thread
  * locals of the design: each Worker has an instance of its own over the same memory.
  */
 
-import { WATCH_FREES } from "./layout.ts";
+import { OBSERVE_FREES } from "./layout.ts";
 
-export let arenaBase: usize = 0;
+export let stateBase: usize = 0;
 export let heapBase: usize = 0;
 /** The heap's id, as it stands in D_OWNER of a page that needs no special care. */
 export let heapId: u32 = 0;
 
 /** The ticket of the thread that this instance is; 0 in a heap that is not shared. */
-export let threadTicket: u32 = 0;
+export let threadId: u32 = 0;
 
-export function ticketBind(ticket: u32): void {
-  threadTicket = ticket;
+export function threadBind(ticket: u32): void {
+  threadId = ticket;
 }
 
 /**
- * Whether this thread of a shared arena has made a heap beside its first: until then a page that is
+ * Whether this thread of a shared state has made a heap beside its first: until then a page that is
  * not the bound heap's is another thread's, and no word of that thread's need be looked at.
  */
 export let heapsMade: bool = false;
@@ -42,8 +42,8 @@ export function deferredFree(wanted: bool): void {
   deferredWanted = wanted;
 }
 
-/** What is watched, as bits WATCH_*: see watch.ts. */
-export let watching: u32 = 0;
+/** What is watched, as bits OBSERVE_*: see observe.ts. */
+export let observing: u32 = 0;
 
 /** heapId, or no heap's id while every free is watched. */
 export let freeId: u32 = 0;
@@ -51,14 +51,14 @@ export let freeId: u32 = 0;
 /** No heap has this id. */
 const WATCHED: u32 = 0xffffffff;
 
-export function stateBind(arena: usize, heap: usize): void {
-  arenaBase = arena;
+export function stateBind(state: usize, heap: usize): void {
+  stateBase = state;
   heapBase = heap;
   heapId = heap;
-  freeId = (watching & WATCH_FREES) !== 0 ? WATCHED : heap;
+  freeId = (observing & OBSERVE_FREES) !== 0 ? WATCHED : heap;
 }
 
-export function watchBind(what: u32): void {
-  watching = what;
-  stateBind(arenaBase, heapBase);
+export function observeBind(what: u32): void {
+  observing = what;
+  stateBind(stateBase, heapBase);
 }

@@ -10,47 +10,47 @@
  * for each sample and not for each block.
  */
 
+import { freeId, heapId, heapsMade, observing } from "../layout/globals.ts";
 import {
   ALLOCATED,
   FLAG_LARGE,
   FLAGS,
   FREED,
+  OBSERVE_MALLOCS,
+  OBSERVE_TOLD,
   PAGE_GONE,
   RESIZED,
-  WATCH_MALLOCS,
-  WATCH_TOLD,
 } from "../layout/layout.ts";
-import { freeId, heapId, heapsMade, watching } from "../layout/state.ts";
 import { SHARED } from "../target/atomics.ts";
 import { errorRaise } from "../target/glue.ts";
 import { heapIsOurs } from "./threads.ts";
 
 /** Bytes that pass before the host is told of a malloc. */
 let left: u32 = 0;
-/** What the event that is told now is about: see watchSize. */
+/** What the event that is told now is about: see observeSize. */
 let told: u32 = 0;
 /** An aligned block is not yet where its user sees it. */
 let held: bool = false;
 
 /** The host hears of the next malloc when so many bytes have been asked for. */
-export function watchSkip(bytes: u32): void {
+export function observeSkip(bytes: u32): void {
   left = bytes;
 }
 
 /** Bytes that were left to go at the malloc that the host is told of. */
-export function watchLeft(): u32 {
+export function observeLeft(): u32 {
   return left;
 }
 
 /** Bytes that the malloc which the host is told of was asked for, or a resized block had. */
-export function watchSize(): u32 {
+export function observeSize(): u32 {
   return told;
 }
 
 /** A block that its user gets at p, of a request for `size` bytes. */
 // @cold
-export function watchMalloc(p: usize, size: u32): void {
-  if (held || (watching & WATCH_MALLOCS) === 0) return;
+export function observeMalloc(p: usize, size: u32): void {
+  if (held || (observing & OBSERVE_MALLOCS) === 0) return;
   if (size < left) {
     left = left - size;
     return;
@@ -59,7 +59,7 @@ export function watchMalloc(p: usize, size: u32): void {
   errorRaise(ALLOCATED, p);
 }
 
-export function watchHold(hold: bool): void {
+export function observeHold(hold: bool): void {
   held = hold;
 }
 
@@ -68,26 +68,26 @@ export function watchHold(hold: bool): void {
  * comes again, with that heap bound.
  */
 // @cold
-export function watchFree(p: usize, owner: u32): void {
+export function observeFree(p: usize, owner: u32): void {
   const heap: usize = (owner & ~FLAGS) >>> 0;
   const elsewhere: bool = heap !== heapId && (owner & FLAG_LARGE) === 0;
   if (elsewhere && (!SHARED || (heapsMade && heapIsOurs(heap)))) return;
-  watchFreed(p);
+  observeFreed(p);
 }
 
-export function watchFreed(p: usize): void {
+export function observeFreed(p: usize): void {
   if (freeId !== heapId) errorRaise(FREED, p);
 }
 
 /** A block at p that was resized where it stands, from so many bytes. */
 // @cold
-export function watchResize(p: usize, from: u32): void {
+export function observeResize(p: usize, from: u32): void {
   told = from;
-  if ((watching & WATCH_TOLD) !== 0) errorRaise(RESIZED, p);
+  if ((observing & OBSERVE_TOLD) !== 0) errorRaise(RESIZED, p);
 }
 
 /** A page that goes with all its blocks. */
 // @cold
-export function watchPageGone(page: usize): void {
-  if ((watching & WATCH_TOLD) !== 0) errorRaise(PAGE_GONE, page);
+export function observePageGone(page: usize): void {
+  if ((observing & OBSERVE_TOLD) !== 0) errorRaise(PAGE_GONE, page);
 }
