@@ -135,10 +135,10 @@ function arenaRequest(heap: Heap): void {
         for (let i = 0; i < blocks; i++) ptrs[i] = malloc(16 + (i & 63));
         for (let i = 0; i < blocks; i++) free(ptrs[i] as number);
       }),
-      "arena recipe: get and deinit": each(() => {
+      "arena recipe: get and destroy": each(() => {
         const pool = L.arena(L.std(heap));
         for (let i = 0; i < blocks; i++) ptrs[i] = pool.get(16 + (i & 63));
-        pool.deinit();
+        pool.destroy();
       }),
       "a region of it: malloc and end": each(() =>
         L.enter(L.arena, (region) => {
@@ -151,24 +151,24 @@ function arenaRequest(heap: Heap): void {
   print("1 000 blocks of 16 to 79 bytes, freed together", rows, 1000, "µs");
   const ratio =
     nanosecondsOf(rows, "heap: malloc and free") /
-    nanosecondsOf(rows, "arena recipe: get and deinit");
+    nanosecondsOf(rows, "arena recipe: get and destroy");
   console.log(`  the arena is ${ratio.toFixed(2)}x as fast as the heap (bar: 3)`);
 }
 
 function jsonDrop(): void {
   const bytes = new TextEncoder().encode(documentMake(5e6));
   const drop = (layer: L.RegionLayer, before: (region: L.Region, root: number) => void) => () => {
-    const region = L.regionOpen(layer);
+    const region = L.openRegion(layer);
     const root = jsonParse(bytes, region);
     return timed(() => {
       before(region, root);
-      region.end();
+      region.destroy();
     });
   };
   const parse = (layer: L.RegionLayer) => () => {
-    const region = L.regionOpen(layer);
+    const region = L.openRegion(layer);
     const time = timed(() => void jsonParse(bytes, region));
-    region.end();
+    region.destroy();
     return time;
   };
   const big: L.RegionLayer = (source) => L.pipe(source, L.zone(2 ** 20));
@@ -177,7 +177,7 @@ function jsonDrop(): void {
     {
       "node by node, kingsley": drop(kept, (region, root) => jsonFree(root, region)),
       "node by node, core heap": () => {
-        const ground = L.groundRegion();
+        const ground = L.getGroundRegion();
         const root = jsonParse(bytes, ground);
         return timed(() => jsonFree(root, ground));
       },
@@ -212,9 +212,9 @@ async function binaryTrees(): Promise<void> {
     });
   const atOnce = (layer: L.RegionLayer) => () =>
     timed(() => {
-      const region = L.regionOpen(layer);
+      const region = L.openRegion(layer);
       treeCount(region, treeMake(region, DEPTH));
-      region.end();
+      region.destroy();
     });
   const poolAtOnce = (make: () => L.Allocator) => () =>
     timed(() => {
@@ -228,10 +228,10 @@ async function binaryTrees(): Promise<void> {
       "heap.abi, by node": byNode(await rawHome("terrane")),
       "dlmalloc, by node": byNode(await rawHome("dlmalloc")),
       "TLSF, by node": byNode(await rawHome("tlsf")),
-      "region, core heap, by node": byNode(L.groundRegion()),
+      "region, core heap, by node": byNode(L.getGroundRegion()),
       "region, arena, at once": atOnce(L.arena),
       "region, zone of 1 MiB, at once": atOnce((source) => L.pipe(source, L.zone(2 ** 20))),
-      "arena recipe, at once": poolAtOnce(() => L.allocator(L.arena(L.std(heap)))),
+      "arena recipe, at once": poolAtOnce(() => L.createAllocator(L.arena(L.std(heap)))),
     },
     ROUNDS,
   );

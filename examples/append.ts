@@ -1,5 +1,15 @@
 /** An array from outside of a region grows inside of it: the region library's first example. */
-import { arena, check, current, enter, escape, outer, pipe, stats, tree } from "terrane/layers";
+import {
+  arena,
+  check,
+  currentRegion,
+  enter,
+  escape,
+  formatTree,
+  outerSource,
+  pipe,
+  stats,
+} from "terrane/layers";
 import { ScalarArray } from "terrane/managed";
 
 /** A new array with the numbers of both; it belongs to the region that is current. */
@@ -13,7 +23,7 @@ export function append(_args: string[], print: (line: string) => void): void {
   let xs = new ScalarArray("i32");
   const show = (where: string) => print(`${where}: [${[...xs].join(", ")}], ${xs.length} numbers`);
   show("before the region");
-  const pool = pipe(outer(), stats(), check(), arena, stats());
+  const pool = pipe(outerSource(), stats(), check(), arena, stats());
   xs = enter(
     pool,
     () => {
@@ -24,12 +34,12 @@ export function append(_args: string[], print: (line: string) => void): void {
       for (let i = 0; i < 5; i++) zs.push(i + 10 * i);
       const second = escape(() => joined(first, zs));
       first.free();
-      print(tree(pool));
+      print(formatTree(pool));
       return second;
     },
     { label: "append" },
   );
   show("after the region");
   xs.free();
-  print(`left in the region around: ${current().figures().bytes} bytes`);
+  print(`left in the region around: ${currentRegion().stats().bytes} bytes`);
 }

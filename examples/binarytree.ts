@@ -1,10 +1,10 @@
 /** Binary trees, as in the Computer Language Benchmarks Game: a region for each tree. */
-import { arena, current, type Door, enter, regionOpen } from "terrane/layers";
+import { type AllocatorBase, arena, currentRegion, enter, openRegion } from "terrane/layers";
 
 const LEAST = 4;
 
 /** What a tree needs of an allocator. */
-export type TreeHome = Pick<Door, "malloc" | "free" | "u32">;
+export type TreeHome = Pick<AllocatorBase, "malloc" | "free" | "u32">;
 
 /** A tree of 2^(depth + 1) - 1 nodes: left and right in 8 bytes. */
 export function treeMake(home: TreeHome, depth: number): number {
@@ -49,7 +49,7 @@ export function binarytree(args: string[], print: (line: string) => void): void 
   }
   const most = Math.max(LEAST + 2, depth);
   print(`stretch tree of depth ${most + 1}\t check: ${inRegion(most + 1)}`);
-  using long = regionOpen(arena, { label: "long lived" }); // the short ones do not live in it
+  using long = openRegion(arena, { label: "long lived" }); // the short ones do not live in it
   const tree = treeMake(long, most);
   for (let size = LEAST; size <= most; size += 2) {
     const count = 2 ** (most - size + LEAST);
@@ -58,6 +58,6 @@ export function binarytree(args: string[], print: (line: string) => void): void 
     print(`${count}\t trees of depth ${size}\t check: ${check}`);
   }
   print(`long lived tree of depth ${most}\t check: ${treeCount(long, tree)}`);
-  long.end();
-  print(`left after the regions: ${current().figures().bytes} bytes`);
+  long.destroy();
+  print(`left after the regions: ${currentRegion().stats().bytes} bytes`);
 }

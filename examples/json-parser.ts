@@ -3,7 +3,7 @@
  * in C would do it. Strict: what JSON.parse refuses is refused. Escaped halves of surrogate pairs,
  * which UTF-8 cannot hold, come out as U+FFFD. More than 1 000 levels are refused.
  */
-import { current, type Door } from "terrane/layers";
+import { type AllocatorBase, currentRegion } from "terrane/layers";
 
 // A node, 32 bytes:
 //   0      4      8       12    16         20            24
@@ -27,7 +27,7 @@ const DEPTH = 1000;
  *
  * @throws SyntaxError with the place of what is wrong.
  */
-export function jsonParse(text: Uint8Array, home: Door = current()): number {
+export function jsonParse(text: Uint8Array, home: AllocatorBase = currentRegion()): number {
   return new Parser(text, home).document();
 }
 
@@ -35,9 +35,9 @@ class Parser {
   #at = 0;
   #depth = 0;
   readonly #text: Uint8Array;
-  readonly #home: Door;
+  readonly #home: AllocatorBase;
 
-  constructor(text: Uint8Array, home: Door) {
+  constructor(text: Uint8Array, home: AllocatorBase) {
     this.#text = text;
     this.#home = home;
   }
@@ -238,7 +238,7 @@ function isDigit(byte: number | undefined): boolean {
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Calls `visit` with each node below and with the root, children before their parents. */
-export function jsonWalk(root: number, home: Door, visit: (node: number) => void): void {
+export function jsonWalk(root: number, home: AllocatorBase, visit: (node: number) => void): void {
   for (let node = home.u32[(root >>> 2) + CHILD] as number; node !== 0; ) {
     const next = home.u32[(node >>> 2) + NEXT] as number;
     jsonWalk(node, home, visit);
@@ -248,7 +248,7 @@ export function jsonWalk(root: number, home: Door, visit: (node: number) => void
 }
 
 /** Frees a tree node by node: what a region makes needless. */
-export function jsonFree(root: number, home: Door = current()): void {
+export function jsonFree(root: number, home: AllocatorBase = currentRegion()): void {
   jsonWalk(root, home, (node) => {
     const words = home.u32;
     const at = node >>> 2;
@@ -259,7 +259,7 @@ export function jsonFree(root: number, home: Door = current()): void {
 }
 
 /** The tree as JavaScript values. */
-export function jsonValue(root: number, home: Door = current()): unknown {
+export function jsonValue(root: number, home: AllocatorBase = currentRegion()): unknown {
   const at = root >>> 2;
   const words = home.u32;
   const kind = words[at] as number;
@@ -279,6 +279,6 @@ export function jsonValue(root: number, home: Door = current()): unknown {
   return Object.fromEntries(entries);
 }
 
-function textAt(home: Door, ptr: number, size: number): string {
+function textAt(home: AllocatorBase, ptr: number, size: number): string {
   return decoder.decode(home.u8.slice(ptr, ptr + size));
 }

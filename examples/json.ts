@@ -1,7 +1,7 @@
 /** Parses a JSON document of 5 MB into a region, and proves the tree against JSON.parse. */
 import { deepStrictEqual } from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { arena, current, enter } from "terrane/layers";
+import { arena, currentRegion, enter } from "terrane/layers";
 import { documentMake } from "./document.ts";
 import { jsonParse, jsonValue, jsonWalk } from "./json-parser.ts";
 
@@ -21,12 +21,12 @@ export function json(args: string[], print: (line: string) => void): void {
       jsonWalk(root, region, () => {
         nodes += 1;
       });
-      const { allocations, bytes: used } = region.figures();
+      const { allocations, bytes: used } = region.stats();
       print(`tree: ${nodes} values in ${allocations} blocks of ${used} bytes`);
       deepStrictEqual(jsonValue(root), JSON.parse(text));
       print("the tree is what JSON.parse answers");
     },
     { label: "json" },
   );
-  print(`left after the region: ${current().figures().bytes} bytes`);
+  print(`left after the region: ${currentRegion().stats().bytes} bytes`);
 }

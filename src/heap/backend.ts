@@ -22,7 +22,7 @@ import {
 import type { CoreHost } from "../core/target/glue.ts";
 import type { HardHost } from "../core/target/glue-hard.ts";
 import type { MemorySource } from "../memory/index.ts";
-import { bufferReaching, SLICE_BYTES, sharedNeed, slicesFor } from "../memory/source.ts";
+import { bufferReaching, requireShared, SLICE_BYTES, slicesFor } from "../memory/source.ts";
 import type { BackEnd } from "./calls/contract.ts";
 import { type CoreReport, coresNeed, type HardenedStart, randomOf } from "./hardening-features.ts";
 
@@ -123,7 +123,7 @@ export function sharedStart(
 }
 
 function sharedCheck({ capabilities, memory, kind }: MemorySource): void {
-  sharedNeed();
+  requireShared();
   if (!capabilities.shared) {
     throw new RangeError(`shared: true needs a shared memory, not ${kind} that is not shared`);
   }

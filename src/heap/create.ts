@@ -3,12 +3,7 @@
 import { handleRefuse } from "../common/errors.ts";
 import { options as processOptions } from "../common/log.ts";
 import { optionsCheck } from "../common/option-table.ts";
-import {
-  type MemorySource,
-  sharedArrayBuffer,
-  sourceReleasing,
-  wasmMemory,
-} from "../memory/index.ts";
+import { type MemorySource, sharedArrayBuffer, wasmMemory, withRelease } from "../memory/index.ts";
 import { coreStart, sharedStart } from "./backend.ts";
 import type { BackEnd } from "./calls/contract.ts";
 import { startJoining, startOf } from "./hardening-features.ts";
@@ -38,7 +33,7 @@ export function createHeap(options: HeapOptions = {}): Heap {
 function heapMake(options: HeapOptions): Heap {
   const { backend = "wasm", onError, maximum } = options;
   const hardening = startOf(options.hardening);
-  const source = sourceReleasing(sourceOf(backend, options), options.release);
+  const source = withRelease(sourceOf(backend, options), options.release);
   const purge = purgeMerge(purgeOfProcess(), options);
   if (!options.shared) {
     const foreign = options.memory !== undefined;
@@ -106,7 +101,7 @@ function sourceOfHandle(handle: HeapHandle): MemorySource {
   const source = memory
     ? wasmMemory({ memory, offset, maximum })
     : sharedArrayBuffer({ buffer, offset });
-  return sourceReleasing(source, release ? "auto" : false);
+  return withRelease(source, release ? "auto" : false);
 }
 
 /** What the options of the process say; a heap's own say it last. */

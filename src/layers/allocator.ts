@@ -3,7 +3,7 @@
 import { checkAlignment, checkPointer, checkSize } from "../common/checks.ts";
 import { SIZE_LIMIT } from "../common/errors.ts";
 import { header } from "./combine/header.ts";
-import { Door } from "./pool/allocator-base.ts";
+import { AllocatorBase } from "./pool/allocator-base.ts";
 import type { Memory, Pool } from "./pool/contract.ts";
 
 /**
@@ -11,10 +11,10 @@ import type { Memory, Pool } from "./pool/contract.ts";
  * Arguments are checked; whether a pointer is a block is not: put a `check()` into the pool for
  * that. Not for a pool with blocks in use through get.
  */
-export class Allocator extends Door implements Disposable {
+export class Allocator extends AllocatorBase implements Disposable {
   /** The composition, with the header if there is one. */
   readonly pool: Pool;
-  protected readonly lies: Memory;
+  protected readonly backingMemory: Memory;
   /** Where the pool's block of an over-aligned one begins: a table, so that no other block pays. */
   readonly #aligned = new Map<number, number>();
 
@@ -22,7 +22,7 @@ export class Allocator extends Door implements Disposable {
   constructor(pool: Pool) {
     super();
     this.pool = pool.traits.sized ? header()(pool) : pool;
-    this.lies = this.pool.memory;
+    this.backingMemory = this.pool.memory;
   }
 
   malloc(size: number): number {
@@ -78,14 +78,14 @@ export class Allocator extends Door implements Disposable {
     return ptr === 0 ? 0 : this.#usable(ptr);
   }
 
-  /** Ends the composition: see Pool.deinit. */
-  deinit(): void {
+  /** Ends the composition: see Pool.destroy. */
+  destroy(): void {
     this.#aligned.clear();
-    this.pool.deinit();
+    this.pool.destroy();
   }
 
   [Symbol.dispose](): void {
-    this.deinit();
+    this.destroy();
   }
 
   #usable(ptr: number): number {
@@ -112,10 +112,10 @@ export class Allocator extends Door implements Disposable {
  * malloc, free, realloc, calloc and usableSize over a pool. It is a source for `std` in turn.
  *
  * @example
- * using mine = allocator(pipe(std(createHeap()), chunk(), segregated()));
+ * using mine = createAllocator(pipe(std(createHeap()), chunk(), segregated()));
  * const ptr = mine.malloc(100);
  * mine.free(ptr);
  */
-export function allocator(pool: Pool): Allocator {
+export function createAllocator(pool: Pool): Allocator {
   return new Allocator(pool);
 }

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Allocators composed of layers: `terrane/layers`. */
 
-export { Allocator, allocator } from "./allocator.ts";
+export { Allocator, createAllocator } from "./allocator.ts";
 export { aligned } from "./combine/aligned.ts";
 export { bypass } from "./combine/bypass.ts";
 export { fallback } from "./combine/fallback.ts";
@@ -18,42 +18,42 @@ export { log } from "./observe/log.ts";
 export { type QuarantineOptions, quarantine } from "./observe/quarantine.ts";
 export { stats } from "./observe/stats.ts";
 export { trace } from "./observe/trace.ts";
-export { gauge, tree } from "./observe/tree.ts";
+export { formatTree, statsOf } from "./observe/tree.ts";
 export { pipe } from "./pipe.ts";
-export { Door } from "./pool/allocator-base.ts";
+export { AllocatorBase } from "./pool/allocator-base.ts";
 export {
   type Alignment,
-  granules,
+  type Calls,
+  defineLayer,
+  definePool,
   type Layer,
-  layerOf,
   type Memory,
   type Over,
   type Pool,
-  poolOf,
+  roundToGranules,
   type Traits,
-  type Verbs,
 } from "./pool/contract.ts";
-export { Counter, type Figures } from "./pool/counter.ts";
+export { Counter, type PoolStats } from "./pool/counter.ts";
 export { type Held, LayerError, type LayerErrorCode } from "./pool/errors.ts";
 export type { Both } from "./pool/forks.ts";
 export { arena, bonwick, dieHard, kingsley, lea } from "./recipes.ts";
 export {
   type Ambient,
   ambient,
-  bottom,
-  current,
+  currentRegion,
   enter,
-  groundRegion,
-  groundSet,
-  outer,
+  escape,
+  getGroundRegion,
+  groundSource,
+  openRegion,
+  outerSource,
   type RegionLayer,
-  regionEscape as escape,
-  regionOpen,
-  regionRun,
   regionsCrossAwait,
+  runIn,
+  setGroundHeap,
 } from "./regions/enter.ts";
 export { expectNoLeaks, type LeakOptions } from "./regions/leaks.ts";
-export { profileText, type ScopeProfile } from "./regions/profile.ts";
+export { formatProfile, type ScopeProfile } from "./regions/profile.ts";
 export { Region, type RegionOptions } from "./regions/region.ts";
 export { type AligningHeap, type Mmap, mmap } from "./sources/mmap.ts";
 export { nothing } from "./sources/nothing.ts";
@@ -71,4 +71,4 @@ export { type MagazineOptions, magazines } from "./storage/magazines.ts";
 export { type RandomisedOptions, randomised } from "./storage/randomised.ts";
 export { segregated } from "./storage/segregated.ts";
 export { type SlabTraits, slab } from "./storage/slab.ts";
-export { type ZoneMark, type ZoneTraits, type ZoneVerbs, zone } from "./storage/zone.ts";
+export { type ZoneCalls, type ZoneMark, type ZoneTraits, zone } from "./storage/zone.ts";

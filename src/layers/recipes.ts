@@ -16,7 +16,7 @@ import { zone } from "./storage/zone.ts";
 /** Kingsley's: powers of two from chunks, fast and generous with memory. */
 export const kingsley = <T extends Traits>(source: Pool<T>) => pipe(source, chunk(), segregated());
 
-/** For one request or frame: blocks one behind the other, and all of them gone by deinit. */
+/** For one request or frame: blocks one behind the other, and all of them gone by destroy. */
 export const arena = <T extends Traits>(source: Pool<T>) => pipe(source, zone(16384));
 
 /** Like Doug Lea's: blocks that join their neighbours, large ones straight from the source. */

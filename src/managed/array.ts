@@ -1,5 +1,5 @@
 /** Arrays that grow, of scalars and of structs, in the memory of a region. */
-import { current, type Door } from "../layers/index.ts";
+import { type AllocatorBase, currentRegion } from "../layers/index.ts";
 import { checkIndex, Growing } from "./growing.ts";
 import { type Scalar, scalarGet, scalarSet, scalarSize } from "./scalars.ts";
 
@@ -19,10 +19,10 @@ export class ScalarArray implements Disposable {
   #length = 0;
 
   /** @throws TypeError for a type that is none. */
-  constructor(type: Scalar, home: Door = current()) {
+  constructor(type: Scalar, allocator: AllocatorBase = currentRegion()) {
     this.type = type;
     this.#size = scalarSize(type);
-    this.#block = new Growing(home);
+    this.#block = new Growing(allocator);
   }
 
   get length(): number {
@@ -38,7 +38,7 @@ export class ScalarArray implements Disposable {
   push(...values: number[]): void {
     this.#block.reserve((this.#length + values.length) * this.#size);
     for (const value of values) {
-      scalarSet(this.#block.home, this.type, this.ptr + this.#length * this.#size, value);
+      scalarSet(this.#block.allocator, this.type, this.ptr + this.#length * this.#size, value);
       this.#length += 1;
     }
   }
@@ -54,13 +54,13 @@ export class ScalarArray implements Disposable {
   at(index: number): number | undefined {
     const place = index < 0 ? this.#length + index : index;
     if (!Number.isInteger(place) || place < 0 || place >= this.#length) return undefined;
-    return scalarGet(this.#block.home, this.type, this.ptr + place * this.#size);
+    return scalarGet(this.#block.allocator, this.type, this.ptr + place * this.#size);
   }
 
   /** @throws RangeError for an index that is none. */
   set(index: number, value: number): void {
     checkIndex(index, this.#length);
-    scalarSet(this.#block.home, this.type, this.ptr + index * this.#size, value);
+    scalarSet(this.#block.allocator, this.type, this.ptr + index * this.#size, value);
   }
 
   /** Room for so many elements. */
@@ -128,9 +128,9 @@ export class StructArray<F extends string> implements Disposable {
   readonly #block: Growing;
   #length = 0;
 
-  constructor(layout: Layout<F>, home: Door = current()) {
+  constructor(layout: Layout<F>, allocator: AllocatorBase = currentRegion()) {
     this.layout = layout;
-    this.#block = new Growing(home);
+    this.#block = new Growing(allocator);
   }
 
   get length(): number {
@@ -151,10 +151,10 @@ export class StructArray<F extends string> implements Disposable {
   }
 
   get(index: number): Record<F, number> {
-    const { home } = this.#block;
+    const { allocator } = this.#block;
     const ptr = this.ptr(index);
     const fields = this.layout.fields.map(
-      ([name, type, offset]) => [name, scalarGet(home, type, ptr + offset)] as const,
+      ([name, type, offset]) => [name, scalarGet(allocator, type, ptr + offset)] as const,
     );
     return Object.fromEntries(fields) as Record<F, number>;
   }
@@ -164,7 +164,7 @@ export class StructArray<F extends string> implements Disposable {
     const ptr = this.ptr(index);
     for (const [name, type, offset] of this.layout.fields) {
       const field = value[name];
-      if (field !== undefined) scalarSet(this.#block.home, type, ptr + offset, field);
+      if (field !== undefined) scalarSet(this.#block.allocator, type, ptr + offset, field);
     }
   }
 

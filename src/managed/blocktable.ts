@@ -7,7 +7,7 @@
  *
  * The mark is mixed from the address and the table's number: it tells blocks from other words.
  */
-import type { Door } from "../layers/index.ts";
+import type { AllocatorBase } from "../layers/index.ts";
 import type { Kind } from "./kinds.ts";
 
 const HEADER = 16;
@@ -21,7 +21,7 @@ export class BlockTable {
   bytes = 0;
   /** The sweep has seen all blocks. */
   swept = true;
-  readonly #home: Door;
+  readonly #allocator: AllocatorBase;
   readonly #number = ++tables;
   readonly #kinds: Kind[] = [];
   #first = 0;
@@ -31,16 +31,16 @@ export class BlockTable {
   #kept = 0;
   #next = 0;
 
-  constructor(home: Door) {
-    this.#home = home;
+  constructor(allocator: AllocatorBase) {
+    this.#allocator = allocator;
   }
 
   /** A new block of zero bytes, not reached; or 0. */
   add(size: number, kind: Kind): number {
-    const raw = this.#home.calloc(1, size + HEADER);
+    const raw = this.#allocator.calloc(1, size + HEADER);
     if (raw === 0) return 0;
     const ptr = raw + HEADER;
-    const words = this.#home.u32;
+    const words = this.#allocator.u32;
     words[(ptr - 16) >>> 2] = this.#first;
     words[(ptr - 12) >>> 2] = size;
     words[(ptr - 8) >>> 2] = this.#kindIndex(kind);
@@ -55,18 +55,18 @@ export class BlockTable {
 
   /** Whether a block begins there; memory that was used again could hold a mark by chance. */
   has(ptr: number): boolean {
-    return ptr % 16 === 0 && this.#home.u32[(ptr - 4) >>> 2] === this.#markOf(ptr);
+    return ptr % 16 === 0 && this.#allocator.u32[(ptr - 4) >>> 2] === this.#markOf(ptr);
   }
 
   at(ptr: number): { readonly size: number; readonly kind: Kind } {
-    const words = this.#home.u32;
+    const words = this.#allocator.u32;
     const index = (words[(ptr - 8) >>> 2] as number) & ~REACHED;
     return { size: words[(ptr - 12) >>> 2] as number, kind: this.#kinds[index] as Kind };
   }
 
   /** Marks a block; false if it was marked before. */
   reach(ptr: number): boolean {
-    const words = this.#home.u32;
+    const words = this.#allocator.u32;
     const word = words[(ptr - 8) >>> 2] as number;
     if ((word & REACHED) !== 0) return false;
     words[(ptr - 8) >>> 2] = word | REACHED;
@@ -95,7 +95,7 @@ export class BlockTable {
 
   eachReachedAny(visit: (ptr: number) => void): void {
     for (let ptr = this.#first; ptr !== 0; ptr = this.#nextOf(ptr)) {
-      const word = this.#home.u32[(ptr - 8) >>> 2] as number;
+      const word = this.#allocator.u32[(ptr - 8) >>> 2] as number;
       if ((word & REACHED) !== 0 && this.at(ptr).kind.pointers === "any") visit(ptr);
     }
   }
@@ -129,11 +129,11 @@ export class BlockTable {
   }
 
   #isReached(ptr: number): boolean {
-    return ((this.#home.u32[(ptr - 8) >>> 2] as number) & REACHED) !== 0;
+    return ((this.#allocator.u32[(ptr - 8) >>> 2] as number) & REACHED) !== 0;
   }
 
   #keep(ptr: number): void {
-    const words = this.#home.u32;
+    const words = this.#allocator.u32;
     words[(ptr - 8) >>> 2] = (words[(ptr - 8) >>> 2] as number) & ~REACHED;
     this.#kept = ptr;
   }
@@ -141,7 +141,7 @@ export class BlockTable {
   #remove(ptr: number): number {
     const next = this.#next;
     if (this.#kept === 0) this.#first = next;
-    else this.#home.u32[(this.#kept - 16) >>> 2] = next;
+    else this.#allocator.u32[(this.#kept - 16) >>> 2] = next;
     this.#give(ptr);
     return 1;
   }
@@ -153,8 +153,8 @@ export class BlockTable {
     try {
       kind.finalize?.(ptr);
     } finally {
-      this.#home.u32[(ptr - 4) >>> 2] = 0;
-      this.#home.free(ptr - HEADER);
+      this.#allocator.u32[(ptr - 4) >>> 2] = 0;
+      this.#allocator.free(ptr - HEADER);
     }
   }
 
@@ -163,7 +163,7 @@ export class BlockTable {
   }
 
   #nextOf(ptr: number): number {
-    return this.#home.u32[(ptr - 16) >>> 2] as number;
+    return this.#allocator.u32[(ptr - 16) >>> 2] as number;
   }
 
   #kindIndex(kind: Kind): number {

@@ -1,5 +1,5 @@
 /** Byte strings that grow, in the memory of a region. */
-import { current, type Door } from "../layers/index.ts";
+import { type AllocatorBase, currentRegion } from "../layers/index.ts";
 import { Growing } from "./growing.ts";
 
 /**
@@ -15,8 +15,8 @@ export class ByteString implements Disposable {
   readonly #block: Growing;
   #length = 0;
 
-  constructor(value: string | Uint8Array = "", home: Door = current()) {
-    this.#block = new Growing(home);
+  constructor(value: string | Uint8Array = "", allocator: AllocatorBase = currentRegion()) {
+    this.#block = new Growing(allocator);
     this.append(value);
   }
 
@@ -32,7 +32,7 @@ export class ByteString implements Disposable {
 
   /** The bytes in place, until something allocates. */
   get bytes(): Uint8Array {
-    return this.#block.home.u8.subarray(this.ptr, this.ptr + this.#length);
+    return this.#block.allocator.u8.subarray(this.ptr, this.ptr + this.#length);
   }
 
   /**
@@ -45,9 +45,9 @@ export class ByteString implements Disposable {
     const bytes = typeof value === "string" ? new TextEncoder().encode(value) : value;
     if (!(bytes instanceof Uint8Array)) throw new TypeError("append: needs text or bytes");
     // The memory may move while room is made, and with it bytes that lie in it.
-    const inside = bytes.buffer === this.#block.home.buffer ? bytes.slice() : bytes;
+    const inside = bytes.buffer === this.#block.allocator.buffer ? bytes.slice() : bytes;
     this.#block.reserve(this.#length + inside.length);
-    this.#block.home.u8.set(inside, this.ptr + this.#length);
+    this.#block.allocator.u8.set(inside, this.ptr + this.#length);
     this.#length += inside.length;
     return this;
   }

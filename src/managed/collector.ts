@@ -1,13 +1,13 @@
 /** A tracing collector within a region: blocks that nobody can reach are freed. */
 import { outOfMemory } from "../common/errors.ts";
-import { current, type Door, Region } from "../layers/index.ts";
+import { type AllocatorBase, currentRegion, Region } from "../layers/index.ts";
 import { BlockTable } from "./blocktable.ts";
 import { collectorEnded, handleReleased, notManaged } from "./errors.ts";
 import { type Kind, kind, pointersOf } from "./kinds.ts";
 
 export interface CollectorOptions {
   /** Where blocks come from. Default: the current region, whose end ends the collector. */
-  home?: Door | undefined;
+  allocator?: AllocatorBase | undefined;
   /**
    * Bytes that are allocated between collections; 0 means that only `collect` and `step` do any.
    * Default: 1 MiB, or what was live after the last one, if that is more.
@@ -15,7 +15,7 @@ export interface CollectorOptions {
   every?: number | undefined;
 }
 
-export interface CollectorFigures {
+export interface CollectorStats {
   readonly blocks: number;
   readonly bytes: number;
   /** Collections that came to their end. */
@@ -58,12 +58,12 @@ export class Handle implements Disposable {
     this.#ptr = ptr;
   }
 
-  release(): void {
+  destroy(): void {
     this.#roots.delete(this);
   }
 
   [Symbol.dispose](): void {
-    this.release();
+    this.destroy();
   }
 }
 
@@ -89,7 +89,7 @@ export class Handle implements Disposable {
  * gc.collect(); // both stay
  */
 export class Collector implements Disposable {
-  readonly home: Door;
+  readonly allocator: AllocatorBase;
   readonly #table: BlockTable;
   readonly #roots = new Set<Handle>();
   readonly #every: number;
@@ -102,12 +102,12 @@ export class Collector implements Disposable {
   #freed = 0;
   #ended = false;
 
-  constructor({ home = current(), every = 2 ** 20 }: CollectorOptions = {}) {
-    this.home = home;
-    this.#table = new BlockTable(home);
+  constructor({ allocator = currentRegion(), every = 2 ** 20 }: CollectorOptions = {}) {
+    this.allocator = allocator;
+    this.#table = new BlockTable(allocator);
     this.#every = every;
     this.#budget = every;
-    if (home instanceof Region && home.outer) home.defer(() => this.end());
+    if (allocator instanceof Region && allocator.outer) allocator.defer(() => this.destroy());
   }
 
   /**
@@ -144,7 +144,7 @@ export class Collector implements Disposable {
   write(ptr: number, offset: number, target: number): void {
     if (!this.#table.has(ptr)) throw notManaged("write", ptr);
     this.#checkedShade("write", target);
-    this.home.u32[(ptr + offset) >>> 2] = target;
+    this.allocator.u32[(ptr + offset) >>> 2] = target;
   }
 
   /** Collects until everything that cannot be reached now is freed; answers how many blocks. */
@@ -168,13 +168,13 @@ export class Collector implements Disposable {
     return !this.#marking && !this.#sweeping;
   }
 
-  figures(): CollectorFigures {
+  stats(): CollectorStats {
     const { count: blocks, bytes } = this.#table;
     return { blocks, bytes, collections: this.#collections, freed: this.#freed };
   }
 
   /** Finalizes and frees all blocks. The end of the collector's region does it too. */
-  end(): void {
+  destroy(): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#roots.clear();
@@ -182,7 +182,7 @@ export class Collector implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.end();
+    this.destroy();
   }
 
   #begin(): void {
@@ -217,7 +217,7 @@ export class Collector implements Disposable {
   #read(ptr: number): void {
     const { size, kind: of } = this.#table.at(ptr);
     const exact = of.pointers !== "any";
-    pointersOf(this.home.u32, ptr, size, of, (word) => {
+    pointersOf(this.allocator.u32, ptr, size, of, (word) => {
       const target = exact ? word : this.#table.blockAt(word);
       if (this.#table.has(target)) this.#shade(target);
     });

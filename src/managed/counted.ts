@@ -1,6 +1,6 @@
 /** Blocks that are freed with their last reference. */
 import { outOfMemory } from "../common/errors.ts";
-import { current, type Door } from "../layers/index.ts";
+import { type AllocatorBase, currentRegion } from "../layers/index.ts";
 import { cyclesFind } from "./cycles.ts";
 import { notManaged } from "./errors.ts";
 import { type Kind, kind, pointersOf } from "./kinds.ts";
@@ -53,15 +53,15 @@ export class Weak {
  * const list = kind("list", { pointers: [0] });
  * const tail = counting.alloc(16, list);
  * const head = counting.alloc(16, list);
- * current().u32[head / 4] = tail; // hands over the reference
+ * currentRegion().u32[head / 4] = tail; // hands over the reference
  * counting.release(head); // frees both
  */
 export class Counting {
-  readonly home: Door;
+  readonly allocator: AllocatorBase;
   readonly #blocks = new Map<number, Counted>();
 
-  constructor(home: Door = current()) {
-    this.home = home;
+  constructor(allocator: AllocatorBase = currentRegion()) {
+    this.allocator = allocator;
   }
 
   /** How many blocks live. */
@@ -75,7 +75,7 @@ export class Counting {
    * @throws HeapError ERR_OUT_OF_MEMORY.
    */
   alloc(size: number, of: Kind = BYTES): number {
-    const ptr = this.home.calloc(1, size);
+    const ptr = this.allocator.calloc(1, size);
     if (ptr === 0) throw outOfMemory("alloc", size);
     this.#blocks.set(ptr, { size, kind: of, count: 1, weak: undefined });
     return ptr;
@@ -125,7 +125,7 @@ export class Counting {
    */
   cycles(): CycleBlock[][] {
     const held = new Map([...this.#blocks].map(([ptr, { count }]) => [ptr, count]));
-    const words = this.home.u32;
+    const words = this.allocator.u32;
     const targets = (ptr: number) => this.#targets(words, ptr);
     return cyclesFind(held, targets).map((group) =>
       group.map((ptr) => {
@@ -147,9 +147,9 @@ export class Counting {
   #drop(ptr: number, block: Counted, waiting: number[]): void {
     block.kind.finalize?.(ptr);
     block.weak?.clear();
-    waiting.push(...this.#targets(this.home.u32, ptr));
+    waiting.push(...this.#targets(this.allocator.u32, ptr));
     this.#blocks.delete(ptr);
-    this.home.free(ptr);
+    this.allocator.free(ptr);
   }
 
   #at(call: string, ptr: number): Counted {

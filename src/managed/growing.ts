@@ -1,17 +1,17 @@
 /** A block that grows: what arrays and byte strings stand on. */
 import { outOfMemory } from "../common/errors.ts";
-import type { Door } from "../layers/index.ts";
+import type { AllocatorBase } from "../layers/index.ts";
 
 const LEAST = 16;
 
 export class Growing implements Disposable {
   /** Where the block was allocated, and grows. */
-  readonly home: Door;
+  readonly allocator: AllocatorBase;
   #ptr = 0;
   #bytes = 0;
 
-  constructor(home: Door) {
-    this.home = home;
+  constructor(allocator: AllocatorBase) {
+    this.allocator = allocator;
   }
 
   /** Address of the first byte; 0 while nothing was reserved. Growth may change it. */
@@ -31,7 +31,7 @@ export class Growing implements Disposable {
   reserve(bytes: number): void {
     if (bytes <= this.#bytes) return;
     const wanted = Math.max(bytes, 2 * this.#bytes, LEAST);
-    const ptr = this.home.realloc(this.#ptr, wanted);
+    const ptr = this.allocator.realloc(this.#ptr, wanted);
     if (ptr === 0) throw outOfMemory("reserve", wanted);
     this.#ptr = ptr;
     this.#bytes = wanted;
@@ -39,7 +39,7 @@ export class Growing implements Disposable {
 
   /** Gives the block back; it is as new afterwards. */
   free(): void {
-    this.home.free(this.#ptr);
+    this.allocator.free(this.#ptr);
     this.#ptr = 0;
     this.#bytes = 0;
   }

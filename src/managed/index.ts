@@ -2,7 +2,7 @@
 /** Automatic management and containers on the current allocator: `terrane/managed`. */
 export { type Layout, ScalarArray, StructArray, struct } from "./array.ts";
 export { ByteString } from "./bytes.ts";
-export { Collector, type CollectorFigures, type CollectorOptions, Handle } from "./collector.ts";
+export { Collector, type CollectorOptions, type CollectorStats, Handle } from "./collector.ts";
 export { Counting, type CycleBlock, Weak } from "./counted.ts";
 export { ManagedError, type ManagedErrorCode } from "./errors.ts";
 export { type Kind, kind } from "./kinds.ts";

@@ -1,6 +1,6 @@
 /** Hash maps in the memory of a region. */
 import { outOfMemory } from "../common/errors.ts";
-import { current, type Door } from "../layers/index.ts";
+import { type AllocatorBase, currentRegion } from "../layers/index.ts";
 import { bytesHash, numberHash } from "./hash.ts";
 
 // A slot, 24 bytes:
@@ -22,18 +22,18 @@ const LEAST = 8;
  */
 export class HashMap<K extends "number" | "text"> implements Disposable {
   readonly keys: K;
-  readonly #home: Door;
+  readonly #allocator: AllocatorBase;
   #table = 0;
   #slots = 0;
   #size = 0;
 
   /** @throws TypeError unless keys is "number" or "text". */
-  constructor(keys: K, home: Door = current()) {
+  constructor(keys: K, allocator: AllocatorBase = currentRegion()) {
     if (keys !== "number" && keys !== "text") {
       throw new TypeError(`HashMap: keys must be "number" or "text", not ${String(keys)}`);
     }
     this.keys = keys;
-    this.#home = home;
+    this.#allocator = allocator;
   }
 
   get size(): number {
@@ -42,7 +42,7 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
 
   get(key: KeyOf<K>): number | undefined {
     const slot = this.#find(this.#keyOf(key));
-    return slot === 0 ? undefined : (this.#home.f64[(slot + 16) / 8] as number);
+    return slot === 0 ? undefined : (this.#allocator.f64[(slot + 16) / 8] as number);
   }
 
   has(key: KeyOf<K>): boolean {
@@ -54,7 +54,7 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
     const wanted = this.#keyOf(key);
     let slot = this.#find(wanted);
     if (slot === 0) slot = this.#add(wanted);
-    this.#home.f64[(slot + 16) / 8] = value;
+    this.#allocator.f64[(slot + 16) / 8] = value;
     return this;
   }
 
@@ -62,7 +62,7 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
   delete(key: KeyOf<K>): boolean {
     const slot = this.#find(this.#keyOf(key));
     if (slot === 0) return false;
-    if (this.keys === "text") this.#home.free(this.#textAt(slot));
+    if (this.keys === "text") this.#allocator.free(this.#textAt(slot));
     this.#size -= 1;
     this.#close((slot - this.#table) / SLOT);
     return true;
@@ -73,7 +73,7 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
     for (let index = 0; index < this.#slots; index++) {
       const slot = this.#table + index * SLOT;
       if (this.#hashAt(slot) === 0) continue;
-      yield [this.#keyAt(slot), this.#home.f64[(slot + 16) / 8] as number];
+      yield [this.#keyAt(slot), this.#allocator.f64[(slot + 16) / 8] as number];
     }
   }
 
@@ -81,9 +81,9 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
   free(): void {
     for (let index = 0; this.keys === "text" && index < this.#slots; index++) {
       const slot = this.#table + index * SLOT;
-      if (this.#hashAt(slot) !== 0) this.#home.free(this.#textAt(slot));
+      if (this.#hashAt(slot) !== 0) this.#allocator.free(this.#textAt(slot));
     }
-    this.#home.free(this.#table);
+    this.#allocator.free(this.#table);
     this.#table = 0;
     this.#slots = 0;
     this.#size = 0;
@@ -105,17 +105,20 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
   }
 
   #hashAt(slot: number): number {
-    return this.#home.u32[slot >>> 2] as number;
+    return this.#allocator.u32[slot >>> 2] as number;
   }
 
   #textAt(slot: number): number {
-    return this.#home.f64[(slot + 8) / 8] as number;
+    return this.#allocator.f64[(slot + 8) / 8] as number;
   }
 
   #keyAt(slot: number): KeyOf<K> {
-    const number = this.#home.f64[(slot + 8) / 8] as number;
+    const number = this.#allocator.f64[(slot + 8) / 8] as number;
     if (this.keys === "number") return number as KeyOf<K>;
-    return this.#home.readString(number, this.#home.u32[(slot >>> 2) + 1] as number) as KeyOf<K>;
+    return this.#allocator.readString(
+      number,
+      this.#allocator.u32[(slot >>> 2) + 1] as number,
+    ) as KeyOf<K>;
   }
 
   /** Address of the key's slot, or 0. */
@@ -131,10 +134,10 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
   }
 
   #isKey(slot: number, { number, bytes }: Key): boolean {
-    if (!bytes) return Object.is(this.#home.f64[(slot + 8) / 8], number);
-    if (this.#home.u32[(slot >>> 2) + 1] !== bytes.length) return false;
+    if (!bytes) return Object.is(this.#allocator.f64[(slot + 8) / 8], number);
+    if (this.#allocator.u32[(slot >>> 2) + 1] !== bytes.length) return false;
     const ptr = this.#textAt(slot);
-    const memory = this.#home.u8;
+    const memory = this.#allocator.u8;
     return bytes.every((byte, i) => memory[ptr + i] === byte);
   }
 
@@ -143,17 +146,17 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
     if (4 * (this.#size + 1) > 3 * this.#slots) this.#grow();
     const text = key.bytes ? this.#textNew(key.bytes) : key.number;
     const slot = this.#slotFor(this.#table, this.#slots, key.hash);
-    this.#home.u32[slot >>> 2] = key.hash;
-    this.#home.u32[(slot >>> 2) + 1] = key.bytes?.length ?? 0;
-    this.#home.f64[(slot + 8) / 8] = text;
+    this.#allocator.u32[slot >>> 2] = key.hash;
+    this.#allocator.u32[(slot >>> 2) + 1] = key.bytes?.length ?? 0;
+    this.#allocator.f64[(slot + 8) / 8] = text;
     this.#size += 1;
     return slot;
   }
 
   #textNew(bytes: Uint8Array): number {
-    const ptr = this.#home.malloc(bytes.length);
+    const ptr = this.#allocator.malloc(bytes.length);
     if (ptr === 0) throw outOfMemory("HashMap", bytes.length);
-    this.#home.u8.set(bytes, ptr);
+    this.#allocator.u8.set(bytes, ptr);
     return ptr;
   }
 
@@ -165,15 +168,15 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
 
   #grow(): void {
     const slots = Math.max(LEAST, 2 * this.#slots);
-    const table = this.#home.calloc(slots, SLOT);
+    const table = this.#allocator.calloc(slots, SLOT);
     if (table === 0) throw outOfMemory("HashMap", slots * SLOT);
     for (let index = 0; index < this.#slots; index++) {
       const from = this.#table + index * SLOT;
       const hash = this.#hashAt(from);
       if (hash === 0) continue;
-      this.#home.u8.copyWithin(this.#slotFor(table, slots, hash), from, from + SLOT);
+      this.#allocator.u8.copyWithin(this.#slotFor(table, slots, hash), from, from + SLOT);
     }
-    this.#home.free(this.#table);
+    this.#allocator.free(this.#table);
     this.#table = table;
     this.#slots = slots;
   }
@@ -183,14 +186,14 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
     for (let index = (hole + 1) % this.#slots; ; index = (index + 1) % this.#slots) {
       const hash = this.#hashAt(this.#table + index * SLOT);
       if (hash === 0) break;
-      const home = hash % this.#slots;
-      const away = (index - home + this.#slots) % this.#slots;
+      const wanted = hash % this.#slots;
+      const away = (index - wanted + this.#slots) % this.#slots;
       if (away < (index - hole + this.#slots) % this.#slots) continue;
       const from = this.#table + index * SLOT;
-      this.#home.u8.copyWithin(this.#table + hole * SLOT, from, from + SLOT);
+      this.#allocator.u8.copyWithin(this.#table + hole * SLOT, from, from + SLOT);
       hole = index;
     }
-    this.#home.u32[(this.#table + hole * SLOT) >>> 2] = 0;
+    this.#allocator.u32[(this.#table + hole * SLOT) >>> 2] = 0;
   }
 }
 

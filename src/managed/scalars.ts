@@ -1,5 +1,5 @@
 /** Numbers in memory by the names of their types, which are those of the views. */
-import type { Door } from "../layers/index.ts";
+import type { AllocatorBase } from "../layers/index.ts";
 
 /** Bytes of each scalar type; each is aligned to its size. */
 const sizes = { i8: 1, u8: 1, i16: 2, u16: 2, i32: 4, u32: 4, f32: 4, f64: 8 } as const;
@@ -13,10 +13,15 @@ export function scalarSize(type: Scalar): number {
 }
 
 /** The scalar at an address, a multiple of its size. */
-export function scalarGet(home: Door, type: Scalar, ptr: number): number {
-  return home[type][ptr / sizes[type]] as number;
+export function scalarGet(allocator: AllocatorBase, type: Scalar, ptr: number): number {
+  return allocator[type][ptr / sizes[type]] as number;
 }
 
-export function scalarSet(home: Door, type: Scalar, ptr: number, value: number): void {
-  home[type][ptr / sizes[type]] = value;
+export function scalarSet(
+  allocator: AllocatorBase,
+  type: Scalar,
+  ptr: number,
+  value: number,
+): void {
+  allocator[type][ptr / sizes[type]] = value;
 }

@@ -5,8 +5,8 @@ import {
   growWithin,
   type MemoryCapabilities,
   type MemorySource,
+  requireShared,
   SLICE_BYTES,
-  sharedNeed,
   slicesFor,
 } from "./source.ts";
 
@@ -155,7 +155,7 @@ export function sharedArrayBuffer(options: SharedArrayBufferOptions = {}): Memor
 }
 
 function sharedNew(options: SharedArrayBufferOptions): SharedArrayBuffer {
-  sharedNeed();
+  requireShared();
   const maximum = slicesFor(options.maximum ?? SHARED_DEFAULT) * SLICE_BYTES;
   if (!options.growable) return new SharedArrayBuffer(maximum);
   const initial = slicesFor(Math.max(options.initial ?? 0, 2 * SLICE_BYTES)) * SLICE_BYTES;

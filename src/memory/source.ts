@@ -162,7 +162,7 @@ export function checkBytes(name: string, bytes: unknown): void {
 }
 
 /** Throws where threads cannot share memory. */
-export function sharedNeed(): void {
+export function requireShared(): void {
   if (typeof SharedArrayBuffer !== "undefined") return;
   throw new RangeError(
     "shared memory is off: a browser page must be cross-origin isolated (headers COOP and COEP)",

@@ -4,9 +4,9 @@ import {
   type GrowthOptions,
   growWithin,
   type MemorySource,
+  requireShared,
   SLICE_BYTES,
   SLICES_LIMIT,
-  sharedNeed,
   slicesFor,
 } from "./source.ts";
 
@@ -86,7 +86,7 @@ function memoryNew(options: WasmMemoryOptions): WebAssembly.Memory {
 const SHARED_LEAST = 2 ** 26 / SLICE_BYTES;
 
 function sharedNew(initial: number, bytes: number | undefined): WebAssembly.Memory {
-  sharedNeed();
+  requireShared();
   const most = bytes === undefined ? SLICES_LIMIT : Math.floor(bytes / SLICE_BYTES);
   const least = bytes === undefined ? Math.max(initial, SHARED_LEAST) : most;
   return sharedWithin(initial, Math.min(most, SLICES_LIMIT), least);

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { type DebugAllocator, type DebugOptions, debug, failRandomly } from "#src/debug/index.js";
 import type { BackEnd } from "#src/heap/calls/contract.js";
 import { createHeap } from "#src/heap/index.js";
-import { allocator, limit, pipe, std } from "#src/layers/index.js";
+import { createAllocator, limit, pipe, std } from "#src/layers/index.js";
 import { type Profile, profiles, Shadow, step, typedVerbs, type Verbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
 import { backings } from "./report/scenes.js";
@@ -68,7 +68,7 @@ const poor: [
 ][] = [
   ["that fails now and then", (backend, seed) => failRandomly(createHeap({ backend }), 0.2, seed)],
   ["with little memory", (backend) => createHeap({ backend, maximum: 2 ** 20 })],
-  ["on a budget", (backend) => allocator(pipe(std(createHeap({ backend })), limit(200_000)))],
+  ["on a budget", (backend) => createAllocator(pipe(std(createHeap({ backend })), limit(200_000)))],
 ];
 
 for (const [name, create] of poor) {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
-import { arena, current, enter, expectNoLeaks, groundSet } from "#src/layers/index.js";
+import { arena, currentRegion, enter, expectNoLeaks, setGroundHeap } from "#src/layers/index.js";
 import { append } from "../../examples/append.js";
 import { binarytree, treeCount, treeFree, treeMake } from "../../examples/binarytree.js";
 import { documentMake } from "../../examples/document.js";
@@ -11,7 +11,7 @@ import { jsonFree, jsonParse, jsonValue } from "../../examples/json-parser.js";
 import { Random, seedOf } from "../support/random.js";
 
 const heap = createHeap();
-groundSet(heap);
+setGroundHeap(heap);
 
 function printed(example: (args: string[], print: (line: string) => void) => void, arg?: string) {
   const lines: string[] = [];
@@ -153,5 +153,5 @@ test("JSON: random values and damaged texts are read as JSON.parse reads them", 
     assert.deepEqual(ours(whole), theirs(whole), whole);
   }
   assert.equal(ours(`${"[".repeat(1001)}${"]".repeat(1001)}`), "refused");
-  assert.equal(current().figures().bytes, 0);
+  assert.equal(currentRegion().stats().bytes, 0);
 });

@@ -2,7 +2,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
-import { allocator, gauge, groundSet, type Pool, regionOpen, tree } from "#src/layers/index.js";
+import {
+  createAllocator,
+  formatTree,
+  openRegion,
+  type Pool,
+  setGroundHeap,
+  statsOf,
+} from "#src/layers/index.js";
 import { type Profile, profiles, Shadow, step, typedVerbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
 import { alone, fixedSubjects, randomSubject, type Subject } from "./subjects.js";
@@ -34,77 +41,77 @@ for (const subject of [...fixedSubjects, ...random]) {
 function run(subject: Subject, wanted: Profile): void {
   const heap = createHeap();
   const pool = subject.create(heap);
-  const shadow = new Shadow(typedVerbs(allocator(pool)));
+  const shadow = new Shadow(typedVerbs(createAllocator(pool)));
   const draw = new Random(seed);
   for (let i = 0; i < OPERATIONS; i++) step(shadow, wanted, draw);
   shadow.checkAll();
   assert.equal(shadow.refused, 0);
   shadow.freeAll();
   if (!subject.name.includes("arena") && !subject.name.includes("zone")) assertIdle(pool);
-  pool.deinit();
+  pool.destroy();
   assertClosed(pool);
-  assert.equal(heap.stats().blocks, 0, tree(pool));
+  assert.equal(heap.stats().blocks, 0, formatTree(pool));
 }
 
 const groundHeap = createHeap();
-groundSet(groundHeap);
+setGroundHeap(groundHeap);
 
 for (const subject of [...alone, ...random]) {
   test(`${subject.name}, as a region`, (t) => {
     t.diagnostic(`TERRANE_SEED=${seed}`);
-    const region = regionOpen(subject.create(groundHeap));
+    const region = openRegion(subject.create(groundHeap));
     const shadow = new Shadow(typedVerbs(region));
     const draw = new Random(seed);
     for (let i = 0; i < OPERATIONS; i++) step(shadow, profile("mixed", 100), draw);
     shadow.checkAll();
     assert.equal(shadow.refused, 0);
-    assert.equal(region.figures().allocations - region.figures().frees, shadow.live.length);
-    leakily(() => region.end());
-    assert.equal(groundHeap.stats().blocks, 0, tree(region.pool));
+    assert.equal(region.stats().allocations - region.stats().frees, shadow.live.length);
+    leakily(() => region.destroy());
+    assert.equal(groundHeap.stats().blocks, 0, formatTree(region.pool));
   });
 }
 
 /** Every block was put, so the top of the composition has no bytes in use. */
 function assertIdle(pool: Pool): void {
-  const figures = gauge(pool);
+  const figures = statsOf(pool);
   if (!figures) return;
   assert.equal(figures.allocations, figures.frees);
   assert.equal(figures.bytes, 0);
   assert.ok(figures.peak > 0);
 }
 
-/** After deinit nothing is in use or held anywhere. */
+/** After destroy nothing is in use or held anywhere. */
 function assertClosed(pool: Pool): void {
-  const figures = gauge(pool);
-  assert.equal(figures?.bytes ?? 0, 0, tree(pool));
-  assert.equal(figures?.held ?? 0, 0, tree(pool));
+  const figures = statsOf(pool);
+  assert.equal(figures?.bytes ?? 0, 0, formatTree(pool));
+  assert.equal(figures?.held ?? 0, 0, formatTree(pool));
   for (const below of pool.below) assertClosed(below);
 }
 
 for (const subject of [...fixedSubjects, ...random]) {
-  test(`${subject.name}: deinit drops live blocks, or leaves exactly those`, () => {
+  test(`${subject.name}: destroy drops live blocks, or leaves exactly those`, () => {
     const heap = createHeap();
     const pool = subject.create(heap);
     const ptrs = [1, 100, 5000, 70000].map((size) => [pool.get(size), size] as const);
     assert.ok(ptrs.every(([ptr]) => ptr !== 0));
     for (const [ptr, size] of ptrs) pool.memory.bytes().fill(255, ptr, ptr + size);
-    leakily(() => pool.deinit());
-    pool.deinit(); // nothing is left that could be given twice
-    if (pool.traits.drops) assert.equal(heap.stats().blocks, 0, tree(pool));
-    else assert.ok(heap.stats().blocks <= ptrs.length, tree(pool));
+    leakily(() => pool.destroy());
+    pool.destroy(); // nothing is left that could be given twice
+    if (pool.traits.drops) assert.equal(heap.stats().blocks, 0, formatTree(pool));
+    else assert.ok(heap.stats().blocks <= ptrs.length, formatTree(pool));
   });
 
-  test(`${subject.name}: a pool is as new after deinit`, () => {
+  test(`${subject.name}: a pool is as new after destroy`, () => {
     const heap = createHeap();
     const pool = subject.create(heap);
-    const door = allocator(pool);
+    const door = createAllocator(pool);
     for (let round = 0; round < 3; round++) {
       const ptrs = [10, 1000, 100000].map((size) => door.calloc(1, size));
       assert.ok(ptrs.every((ptr) => ptr !== 0 && door.u8[ptr] === 0));
       for (const ptr of ptrs) door.u8.fill(7, ptr, ptr + door.usableSize(ptr));
       for (const ptr of ptrs) door.free(ptr);
-      door.deinit();
-      assert.equal(heap.stats().blocks, 0, tree(pool));
+      door.destroy();
+      assert.equal(heap.stats().blocks, 0, formatTree(pool));
     }
   });
 }

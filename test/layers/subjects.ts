@@ -102,11 +102,11 @@ const sources: Subject[] = [
   },
   {
     name: "an allocator of layers as the heap of others",
-    create: (heap) => L.pipe(L.std(L.allocator(L.kingsley(L.std(heap)))), L.coalescing()),
+    create: (heap) => L.pipe(L.std(L.createAllocator(L.kingsley(L.std(heap)))), L.coalescing()),
   },
 ];
 
-/** Two to five layers, drawn at random; not ground, where deinit stops. */
+/** Two to five layers, drawn at random; not ground, where destroy stops. */
 export function randomSubject(seed: number): Subject {
   const random = new Random(seed);
   const names = Object.keys(oneLayer).filter((name) => name !== "ground");

@@ -64,10 +64,10 @@ for (const kind of ["spin", "wait"] as const) {
         for (let i = 0; i < 100; i++) Atomics.load(state, at);
         state[at] = before + n;
       };
-      const source = L.poolOf("racy", traits, memory, [], {
+      const source = L.definePool("racy", traits, memory, [], {
         get: () => (add(0, 1), 16),
         put: () => add(1, 1),
-        deinit() {},
+        destroy() {},
       });
       const pool = L.pipe(source, L.lock(word, { kind }));
       for (let i = 0; i < 20000; i++) pool.put(pool.get(8), 8);
@@ -168,7 +168,7 @@ test("perThread serves threads without a lock, and blocks that others put come h
     receive();
     arrive(1);
     pool.put(pool.get(1), 0); // takes the last mail
-    return { ...own.figures(), sent };
+    return { ...own.stats(), sent };
   `,
   );
   for (const { bytes, sent } of figures) {
@@ -201,7 +201,7 @@ test("no letter is lost when threads write to one mailbox at once", async () => 
   `,
   );
   pool.put(pool.get(32), 32);
-  assert.deepEqual([own?.figures?.().bytes, own?.figures?.().frees], [0, count + 1]);
+  assert.deepEqual([own?.stats?.().bytes, own?.stats?.().frees], [0, count + 1]);
 });
 
 test("perThread knows sizes, and refuses blocks of nobody", () => {

@@ -11,13 +11,13 @@ import {
   bypass,
   check,
   chunk,
+  defineLayer,
   fallback,
   freelist,
   ground,
   header,
   hybrid,
   type Layer,
-  layerOf,
   limit,
   type Over,
   type Pool,
@@ -132,30 +132,30 @@ test("a layer that promises a verb must have it", () => {
   const verbs = {
     get: (size: number) => base.get(size),
     put: (ptr: number, size: number) => base.put(ptr, size),
-    deinit: () => {},
+    destroy: () => {},
   };
   const sizeless = () => {
     // @ts-expect-error sized: false promises sizeOf
-    layerOf("mine", base, { sized: false }, verbs);
+    defineLayer("mine", base, { sized: false }, verbs);
   };
   assert.throws(sizeless, { name: "TypeError", message: "mine has no sizeOf" });
   const make = () => {
     // @ts-expect-error owns: true promises owns
-    layerOf("mine", base, { owns: true }, verbs);
+    defineLayer("mine", base, { owns: true }, verbs);
   };
   assert.throws(make, { name: "TypeError", message: "mine has no owns" });
 });
 
 test("a layer from elsewhere composes like ours", () => {
   const twice = (): Layer<{ readonly sized: true }> => (source) =>
-    layerOf(
+    defineLayer(
       "twice",
       source,
       { sized: true },
       {
         get: (size) => source.get(2 * size),
         put: (ptr, size) => source.put(ptr, 2 * size),
-        deinit: () => source.deinit(),
+        destroy: () => source.destroy(),
       },
     );
   const pool = pipe(std(createHeap()), chunk(), twice(), stats());

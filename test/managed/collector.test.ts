@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
-import { arena, current, enter, groundSet, kingsley, limit } from "#src/layers/index.js";
+import { arena, currentRegion, enter, kingsley, limit, setGroundHeap } from "#src/layers/index.js";
 import { Collector, type Handle, kind } from "#src/managed/index.js";
 import { Random, seedOf } from "../support/random.js";
 
 const heap = createHeap();
-groundSet(heap);
+setGroundHeap(heap);
 
 const pair = kind("pair", { pointers: [0, 4] });
 const any = kind("any", { pointers: "any" });
@@ -20,8 +20,8 @@ test("collect frees what no handle reaches, cycles included", () => {
   gc.write(c!, 4, c!);
   const root = gc.handle(a!);
   assert.equal(gc.collect(), 1);
-  assert.deepEqual(gc.figures(), { blocks: 2, bytes: 16, collections: 1, freed: 1 });
-  root.release();
+  assert.deepEqual(gc.stats(), { blocks: 2, bytes: 16, collections: 1, freed: 1 });
+  root.destroy();
   assert.equal(gc.collect(), 2);
   assert.equal(heap.stats().blocks, 0);
 });
@@ -31,9 +31,9 @@ test("words of conservative blocks keep what they might point to, into the middl
   const target = gc.alloc(100);
   const holder = gc.alloc(16);
   using root = gc.handle(holder);
-  current().u32[root.ptr / 4 + 3] = target + 60;
+  currentRegion().u32[root.ptr / 4 + 3] = target + 60;
   assert.equal(gc.collect(), 0);
-  current().u32[root.ptr / 4 + 3] = target + 100;
+  currentRegion().u32[root.ptr / 4 + 3] = target + 100;
   assert.equal(gc.collect(), 1, "behind the end is no longer in it");
 });
 
@@ -42,13 +42,13 @@ test("a block without pointers keeps nothing", () => {
   const bytes = kind("bytes");
   using root = gc.handle(gc.alloc(16, bytes));
   const lost = gc.alloc(16, bytes);
-  current().u32[root.ptr / 4] = lost;
+  currentRegion().u32[root.ptr / 4] = lost;
   assert.equal(gc.collect(), 1);
 });
 
 test("finalizers run once, before the block is freed, and at the end for the rest", () => {
   const seen: number[] = [];
-  const noted = kind("noted", { finalize: (ptr) => seen.push(current().u32[ptr / 4]!) });
+  const noted = kind("noted", { finalize: (ptr) => seen.push(currentRegion().u32[ptr / 4]!) });
   enter(arena, (region) => {
     const gc = new Collector({ every: 0 });
     const make = (value: number) => {
@@ -73,8 +73,8 @@ test("allocation collects by itself, in steps, and memory stays bounded", () => 
     const gc = new Collector({ every: 10000 });
     const root = gc.handle(gc.alloc(8, pair));
     for (let i = 0; i < 20000; i++) gc.write(root.ptr, 0, gc.alloc(32, pair));
-    assert.ok(gc.figures().collections > 20);
-    assert.ok(region.figures().peak < 200000, `peak ${region.figures().peak}`);
+    assert.ok(gc.stats().collections > 20);
+    assert.ok(region.stats().peak < 200000, `peak ${region.stats().peak}`);
   });
 });
 
@@ -82,7 +82,7 @@ test("memory that is out brings a collection before it throws", () => {
   enter(limit(4000), () => {
     const gc = new Collector({ every: 0 });
     for (let i = 0; i < 500; i++) gc.alloc(64);
-    assert.ok(gc.figures().collections > 5);
+    assert.ok(gc.stats().collections > 5);
     const roots: Handle[] = [];
     const hold = () => {
       for (;;) roots.push(gc.handle(gc.alloc(64)));
@@ -101,15 +101,15 @@ test("pointers that move between steps are not lost", () => {
   gc.write(early!, 0, hidden!);
   gc.write(late!, 0, 0);
   while (!gc.step(1));
-  assert.equal(gc.figures().blocks, 3);
+  assert.equal(gc.stats().blocks, 3);
   const moved = gc.alloc(8, any);
   roots.push(gc.handle(moved));
   gc.step(1);
-  current().u32[moved / 4] = hidden!; // no barrier for blocks of kind any
+  currentRegion().u32[moved / 4] = hidden!; // no barrier for blocks of kind any
   gc.write(early!, 0, 0);
   while (!gc.step(1));
   gc.collect();
-  assert.equal(gc.figures().blocks, 4);
+  assert.equal(gc.stats().blocks, 4);
 });
 
 /** A graph of JavaScript objects beside the collector's: what can be reached there must live. */
@@ -146,7 +146,7 @@ test("random graphs over random steps: everything reachable lives, everything el
   function check(): number {
     const seen = reachable();
     for (const { ptr, to, mark } of seen) {
-      const words = current().u32.subarray(ptr / 4, ptr / 4 + 4);
+      const words = currentRegion().u32.subarray(ptr / 4, ptr / 4 + 4);
       assert.deepEqual([...words], [...to.map((target) => target?.ptr ?? 0), mark]);
     }
     return seen.size;
@@ -155,7 +155,7 @@ test("random graphs over random steps: everything reachable lives, everything el
   function point(from: Node, field: number, to: Node | undefined): void {
     from.to[field] = to;
     if (from.exact) gc.write(from.ptr, 4 * field, to?.ptr ?? 0);
-    else current().u32[from.ptr / 4 + field] = to?.ptr ?? 0;
+    else currentRegion().u32[from.ptr / 4 + field] = to?.ptr ?? 0;
   }
 
   for (let i = 0; i < 30000; i++) {
@@ -168,7 +168,7 @@ test("random graphs over random steps: everything reachable lives, everything el
       const mark = random.u32() | 1;
       const made: Node = { ptr: 0, exact, to: [undefined, undefined, undefined], mark: mark >>> 0 };
       made.ptr = gc.alloc(16, exact ? node : any);
-      current().u32[made.ptr / 4 + 3] = made.mark;
+      currentRegion().u32[made.ptr / 4 + 3] = made.mark;
       if (root.node) point(made, 0, root.node);
       root.node = made;
       root.handle.ptr = made.ptr;
@@ -184,11 +184,11 @@ test("random graphs over random steps: everything reachable lives, everything el
   gc.collect();
   gc.collect();
   const left = check();
-  assert.ok(gc.figures().collections > 50 && gc.figures().freed > 5000);
+  assert.ok(gc.stats().collections > 50 && gc.stats().freed > 5000);
   // Words that look like addresses may keep a block or two, as marks are random.
-  const { blocks } = gc.figures();
+  const { blocks } = gc.stats();
   assert.ok(blocks >= left && blocks <= left + 50, `${blocks} blocks, ${left} reachable`);
-  gc.end();
+  gc.destroy();
   assert.equal(heap.stats().blocks, 0);
 });
 
@@ -215,11 +215,11 @@ test("mistakes are refused", () => {
   }, foreign);
   using other = new Collector({ every: 0 });
   assert.throws(() => other.handle(ptr), foreign);
-  root.release();
+  root.destroy();
   const released = { code: "ERR_HANDLE_RELEASED", message: "the handle was released" };
   assert.throws(() => root.ptr, released);
-  gc.end();
-  gc.end();
+  gc.destroy();
+  gc.destroy();
   const ended = { code: "ERR_COLLECTOR_ENDED", message: "the collector has ended" };
   for (const call of [() => gc.alloc(1), () => gc.step(), () => gc.handle(0)]) {
     assert.throws(call, ended);

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
-import { arena, current, enter, groundSet, kingsley, limit } from "#src/layers/index.js";
+import { arena, currentRegion, enter, kingsley, limit, setGroundHeap } from "#src/layers/index.js";
 import { ByteString, HashMap, ScalarArray, StructArray, struct } from "#src/managed/index.js";
 import { Random, seedOf } from "../support/random.js";
 
 const heap = createHeap();
-groundSet(heap);
+setGroundHeap(heap);
 
 test("an array of scalars grows, and answers what was put in", () => {
   for (const type of ["i8", "u8", "i16", "u16", "i32", "u32", "f32", "f64"] as const) {
@@ -64,7 +64,7 @@ test("structs lie as in C, and columns of them are kept", () => {
   for (let i = 0; i < 50; i++) points.push({ flag: i & 1, id: i, x: i / 3, short: -i });
   points.set(7, { x: 0.5 });
   assert.deepEqual(points.get(7), { flag: 1, id: 7, x: 0.5, short: -7 });
-  assert.equal(current().f64[(points.ptr(49) + 8) / 8], 49 / 3);
+  assert.equal(currentRegion().f64[(points.ptr(49) + 8) / 8], 49 / 3);
   assert.equal([...points].length, 50);
   assert.equal(points.pop()?.id, 49);
   assert.throws(() => points.get(49), {

@@ -2,17 +2,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
-import { arena, current, enter, groundSet } from "#src/layers/index.js";
+import { arena, currentRegion, enter, setGroundHeap } from "#src/layers/index.js";
 import { Counting, kind } from "#src/managed/index.js";
 import { Random, seedOf } from "../support/random.js";
 
 const heap = createHeap();
-groundSet(heap);
+setGroundHeap(heap);
 
 const pair = kind("pair", { pointers: [0, 4] });
 
 function link(ptr: number, field: number, target: number): void {
-  current().u32[ptr / 4 + field] = target;
+  currentRegion().u32[ptr / 4 + field] = target;
 }
 
 test("the last release frees a block, after its finalizer, and what it holds", () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { debug } from "#src/debug/index.js";
-import { allocator, kingsley, lea, pipe, segregated, std } from "#src/layers/index.js";
+import { createAllocator, kingsley, lea, pipe, segregated, std } from "#src/layers/index.js";
 import { type SizeClassHeap, sizeClass, sparseSpace } from "#src/sizeclass/index.js";
 import { abiVerbs, profiles, Shadow, step, typedVerbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
@@ -88,10 +88,10 @@ test("it stands under layers, under debug and under an allocator of layers", (t)
   const profile = { ...(profiles[1] as (typeof profiles)[0]), live: 150 };
   const heap = sizeClass();
   const doors = [
-    allocator(std(heap)),
-    allocator(pipe(std(heap), segregated())),
-    allocator(kingsley(std(heap))),
-    allocator(lea(std(heap))),
+    createAllocator(std(heap)),
+    createAllocator(pipe(std(heap), segregated())),
+    createAllocator(kingsley(std(heap))),
+    createAllocator(lea(std(heap))),
     debug(heap),
   ];
   for (const door of doors) {
@@ -100,7 +100,7 @@ test("it stands under layers, under debug and under an allocator of layers", (t)
     for (let i = 0; i < 1500; i++) step(shadow, profile, random);
     assert.equal(shadow.refused, 0);
     shadow.freeAll();
-    door.deinit();
+    door.destroy();
   }
   assertClosed(heap);
 });

@@ -8,7 +8,7 @@ import {
   type TypedArray,
   type TypedArrayConstructor,
 } from "../../common/views.ts";
-import { Door, type Memory } from "../../layers/index.ts";
+import { AllocatorBase, type Memory } from "../../layers/index.ts";
 import type { Entry } from "../report/stack-table.ts";
 import type { Calls, Site } from "./calls.ts";
 import { Verbs } from "./calls-c.ts";
@@ -23,11 +23,11 @@ type SiteName = Exclude<keyof Verbs, "calls"> | (typeof otherNames)[number];
 
 const names = [...Object.getOwnPropertyNames(Verbs.prototype), ...otherNames];
 
-export abstract class DebugDoor extends Door {
+export abstract class DebugDoor extends AllocatorBase {
   protected verbs: Verbs;
   /** For each call its name, where its stacks begin, and whose its blocks are. */
   protected readonly at: Readonly<Record<SiteName, Site>>;
-  protected readonly lies: Memory;
+  protected readonly backingMemory: Memory;
   readonly #calls: Calls;
 
   /** @param heap Whose new blocks are; undefined: the default heap's. */
@@ -36,7 +36,7 @@ export abstract class DebugDoor extends Door {
     const { backing } = calls;
     this.#calls = calls;
     this.verbs = new Verbs(calls);
-    this.lies = { bytes: () => backing.u8, u32: () => backing.u32 };
+    this.backingMemory = { bytes: () => backing.u8, u32: () => backing.u32 };
     const own = this as unknown as Record<string, Entry>;
     const sites = names.map((call) => [call, { call, entry: own[call], heap }]);
     this.at = Object.fromEntries(sites);

@@ -1,5 +1,5 @@
 /** What WebAssembly throws at a guard, and who knows its address. */
-import { type FaultWatch, faultsWatch } from "../../memory/index.ts";
+import { type FaultWatch, watchFaults } from "../../memory/index.ts";
 
 /** What V8 throws for a fault in WebAssembly code, the same as for an access behind the end. */
 export function isTrap(error: unknown): error is Error {
@@ -16,7 +16,7 @@ export function linesOfUser({ stack = "" }: Error): string {
 }
 
 export function watchOpen(address: number, bytes: number): FaultWatch {
-  const watch = faultsWatch(address, bytes);
+  const watch = watchFaults(address, bytes);
   if (watch.available) return watch;
   throw new RangeError(`guarded: faults: true is not possible: ${watch.missing}`);
 }

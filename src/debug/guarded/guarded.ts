@@ -2,7 +2,7 @@
 import { checkAlignment, checkPointer, checkSize } from "../../common/checks.ts";
 import { SIZE_LIMIT } from "../../common/errors.ts";
 import type { HeapGuards } from "../../core/contract.ts";
-import { Door } from "../../layers/index.ts";
+import { AllocatorBase } from "../../layers/index.ts";
 import {
   type Fault,
   type FaultWatch,
@@ -70,14 +70,14 @@ export interface GuardedStats {
  *   heap.deinit();
  * }
  */
-export class GuardedAllocator extends Door implements AllocatorLike, Disposable {
+export class GuardedAllocator extends AllocatorBase implements AllocatorLike, Disposable {
   /**
    * C's functions for the import object of a wasm module. Over a heap that chooses the sample they
    * are all of the heap's own; elsewhere those in the interface, no others, so that a module cannot
    * free what only another function knows.
    */
   readonly abi: GuardedAbi;
-  protected readonly lies: { bytes(): Uint8Array; u32(): Uint32Array };
+  protected readonly backingMemory: { bytes(): Uint8Array; u32(): Uint32Array };
   readonly #below: GuardedBelow;
   readonly #settings: GuardedSettings;
   readonly #slots: GuardSlots;
@@ -129,7 +129,7 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
       this.#room.give();
       throw error;
     }
-    this.lies = { bytes: () => below.u8, u32: () => below.u32 };
+    this.backingMemory = { bytes: () => below.u8, u32: () => below.u32 };
     this.#gate = chooses ? undefined : gateOf(below.abi, guardedAbi(this.#now()));
     this.#gate?.turn(this.#turn);
     this.#gate?.range(from, this.#bytes);
@@ -291,7 +291,7 @@ export class GuardedAllocator extends Door implements AllocatorLike, Disposable 
       this.check();
     } finally {
       this.#turn = Number.POSITIVE_INFINITY;
-      this.#watch?.stop();
+      this.#watch?.destroy();
       this.#bytes = 0;
       this.#gate?.range(0, 0);
       this.#slots.end();

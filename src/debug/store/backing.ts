@@ -1,6 +1,6 @@
 /** What the debug allocator stands on: runs of bytes from any allocator, pool or memory. */
 import { SIZE_LIMIT } from "../../common/errors.ts";
-import { allocator, type HeapLike, type Pool, slices } from "../../layers/index.ts";
+import { createAllocator, type HeapLike, type Pool, slices } from "../../layers/index.ts";
 import type { MemorySource } from "../../memory/index.ts";
 import type { PagesBelow } from "./freed-memory.ts";
 
@@ -88,7 +88,7 @@ function poolBacking(
   return {
     kind,
     pages: pagesOf(source),
-    plain: allocator(pool),
+    plain: createAllocator(pool),
     get u8() {
       return memory.bytes();
     },

@@ -1,5 +1,5 @@
 /** Blocks at multiples of more than 16. */
-import { type Alignment, type Layer, layerOf } from "../pool/contract.ts";
+import { type Alignment, defineLayer, type Layer } from "../pool/contract.ts";
 import { checkWhole } from "../pool/errors.ts";
 
 const LIMIT = 65536;
@@ -23,7 +23,7 @@ export function aligned<const A extends Alignment>(
     const { memory } = source;
     const extra = source.traits.alignment >= alignment ? 0 : alignment;
     const below = (ptr: number) => (extra === 0 ? ptr : (memory.u32()[(ptr - 4) >>> 2] as number));
-    return layerOf(
+    return defineLayer(
       `aligned(${alignment})`,
       source,
       { alignment, sized: true, owns: false },
@@ -36,7 +36,7 @@ export function aligned<const A extends Alignment>(
           return ptr;
         },
         put: (ptr, size) => source.put(below(ptr), size + extra),
-        deinit: () => source.deinit(),
+        destroy: () => source.destroy(),
       },
     );
   };

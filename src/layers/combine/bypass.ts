@@ -1,5 +1,5 @@
 /** The layer that does nothing: a template for authors. */
-import { type Layer, layerOf } from "../pool/contract.ts";
+import { defineLayer, type Layer } from "../pool/contract.ts";
 
 /**
  * Passes everything to its source.
@@ -9,14 +9,14 @@ import { type Layer, layerOf } from "../pool/contract.ts";
  */
 export function bypass(): Layer<Record<never, never>> {
   return (source) =>
-    layerOf(
+    defineLayer(
       "bypass",
       source,
       {},
       {
         get: (size) => source.get(size),
         put: (ptr, size) => source.put(ptr, size),
-        deinit: () => source.deinit(),
+        destroy: () => source.destroy(),
       },
     );
 }

@@ -1,11 +1,11 @@
 /** A second pool for when the first has nothing. */
 import type { Pool, Traits } from "../pool/contract.ts";
-import { verbMissing } from "../pool/errors.ts";
+import { callMissing } from "../pool/errors.ts";
 import { type Both, forkOf } from "../pool/forks.ts";
 
 /**
  * Asks `second` when `first` answers 0. `first` must be able to tell its blocks (trait `owns`):
- * put asks it whose a block is. deinit ends first, then second.
+ * put asks it whose a block is. destroy ends first, then second.
  *
  * @throws TypeError for pools of two memories, or when first has no `owns`.
  * @example
@@ -15,7 +15,7 @@ export function fallback<A extends Traits & { readonly owns: true }, B extends T
   first: Pool<A>,
   second: Pool<B>,
 ): Pool<Both<A, B>> {
-  if (!first.traits.owns) throw verbMissing(`fallback: ${first.name}`, "owns");
+  if (!first.traits.owns) throw callMissing(`fallback: ${first.name}`, "owns");
   return forkOf("fallback", first, second, {
     get: (size) => first.get(size) || second.get(size),
     put(ptr, size) {

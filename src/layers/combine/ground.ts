@@ -1,8 +1,8 @@
 /** Where the end of a composition stops. */
-import { type Layer, layerOf } from "../pool/contract.ts";
+import { defineLayer, type Layer } from "../pool/contract.ts";
 
 /**
- * Passes everything to its source but deinit: compositions that share a pool stand on its ground.
+ * Passes everything to its source but destroy: compositions that share a pool stand on its ground.
  * Blocks that were not put stay with the source.
  *
  * @example
@@ -10,14 +10,14 @@ import { type Layer, layerOf } from "../pool/contract.ts";
  */
 export function ground(): Layer<{ readonly drops: false }> {
   return (source) =>
-    layerOf(
+    defineLayer(
       "ground",
       source,
       { drops: false },
       {
         get: (size) => source.get(size),
         put: (ptr, size) => source.put(ptr, size),
-        deinit: () => {},
+        destroy: () => {},
       },
     );
 }

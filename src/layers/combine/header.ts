@@ -1,5 +1,5 @@
 /** Remembers sizes. */
-import { type Layer, layerOf } from "../pool/contract.ts";
+import { defineLayer, type Layer } from "../pool/contract.ts";
 
 // raw                        ptr = raw + 16
 //  | unused | unused | unused | size | user's bytes … |
@@ -21,7 +21,7 @@ export function header(): Layer<{
   return (source) => {
     const { memory } = source;
     const sizeOf = (ptr: number) => memory.u32()[(ptr - 4) >>> 2] as number;
-    return layerOf(
+    return defineLayer(
       "header",
       source,
       { alignment: 16, sized: false, owns: false },
@@ -33,7 +33,7 @@ export function header(): Layer<{
           return raw + HEADER;
         },
         put: (ptr) => source.put(ptr - HEADER, sizeOf(ptr) + HEADER),
-        deinit: () => source.deinit(),
+        destroy: () => source.destroy(),
         sizeOf,
       },
     );

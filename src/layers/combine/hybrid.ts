@@ -4,7 +4,7 @@ import { checkWhole } from "../pool/errors.ts";
 import { type Both, forkOf } from "../pool/forks.ts";
 
 /**
- * Requests of up to `most` bytes go to `small`, others to `big`. deinit ends small, then big.
+ * Requests of up to `most` bytes go to `small`, others to `big`. destroy ends small, then big.
  *
  * @throws RangeError for a size that makes no sense, TypeError for pools of two memories.
  * @example

@@ -1,5 +1,5 @@
 /** One thread at a time. */
-import { type Layer, layerOf } from "../pool/contract.ts";
+import { defineLayer, type Layer } from "../pool/contract.ts";
 import { wordCheck } from "../pool/errors.ts";
 
 /** How a thread waits: burning its time, asleep, or not at all (one thread only). */
@@ -17,7 +17,7 @@ const HELD = 1;
 const AWAITED = 2; // somebody sleeps
 
 /**
- * Holds a lock during each get, put and deinit. All threads give the same element of an Int32Array
+ * Holds a lock during each get, put and destroy. All threads give the same element of an Int32Array
  * over a SharedArrayBuffer, zero at first. The pool below must keep its state in shared memory:
  * most layers keep theirs in JavaScript objects, of which each thread has its own.
  *
@@ -35,7 +35,7 @@ export function lock(word: Int32Array, options: LockOptions = {}): Layer<Record<
   wordCheck("lock", word, index, kind !== "none");
   const [take, leave] = verbsOf(kind, word, index);
   return (source) =>
-    layerOf(
+    defineLayer(
       `lock(${kind})`,
       source,
       {},
@@ -56,10 +56,10 @@ export function lock(word: Int32Array, options: LockOptions = {}): Layer<Record<
             leave();
           }
         },
-        deinit() {
+        destroy() {
           take();
           try {
-            source.deinit();
+            source.destroy();
           } finally {
             leave();
           }

@@ -1,5 +1,5 @@
 /** A pool for each thread over one shared memory; blocks that others put come home by mail. */
-import { layerOf, type Pool } from "../pool/contract.ts";
+import { defineLayer, type Pool } from "../pool/contract.ts";
 import { checkWhole, putForeign, wordCheck } from "../pool/errors.ts";
 
 // raw     ptr-12   ptr-8   ptr-4     ptr = raw + 16
@@ -30,7 +30,7 @@ export interface PerThreadTraits {
  * `sharedBump` does, or any shared pool under `lock`.
  *
  * Price: 16 bytes a block, an atomic load a get. Mail of a thread that makes no get any more waits.
- * deinit drops this thread's blocks only; the others must have stopped using them.
+ * destroy drops this thread's blocks only; the others must have stopped using them.
  *
  * @throws TypeError or RangeError for options that make no sense; LayerError from put for a block
  * of no thread.
@@ -73,7 +73,7 @@ export function perThread(
       }
     }
 
-    return layerOf(
+    return defineLayer(
       `perThread(${self} of ${threads})`,
       own,
       { alignment: 16, sized: false, drops: false, owns: false, zeroed: false },
@@ -93,9 +93,9 @@ export function perThread(
           else if (thread < threads) mailSend(thread, ptr);
           else throw putForeign(ptr);
         },
-        deinit() {
+        destroy() {
           mailTake();
-          own.deinit();
+          own.destroy();
         },
         sizeOf,
       },

@@ -1,5 +1,5 @@
 /** Blocks of zeros. */
-import { type Layer, layerOf } from "../pool/contract.ts";
+import { defineLayer, type Layer } from "../pool/contract.ts";
 
 /**
  * Clears each block before it is given.
@@ -11,7 +11,7 @@ export function zeroing(): Layer<{ readonly zeroed: true }> {
   return (source) => {
     const { memory } = source;
     const { zeroed } = source.traits;
-    return layerOf(
+    return defineLayer(
       "zeroing",
       source,
       { zeroed: true },
@@ -22,7 +22,7 @@ export function zeroing(): Layer<{ readonly zeroed: true }> {
           return ptr;
         },
         put: (ptr, size) => source.put(ptr, size),
-        deinit: () => source.deinit(),
+        destroy: () => source.destroy(),
       },
     );
   };

@@ -1,5 +1,5 @@
 /** Finds blocks that were not put, put twice, or never got. */
-import { type Layer, layerOf } from "../pool/contract.ts";
+import { defineLayer, type Layer } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { blocksLeaked, type Held, putForeign, putMismatch, putTwice } from "../pool/errors.ts";
 
@@ -10,16 +10,16 @@ export interface CheckTraits {
 }
 
 export interface CheckOptions {
-  /** Called by deinit with the blocks that were not put, instead of the error. */
+  /** Called by destroy with the blocks that were not put, instead of the error. */
   onLeak?: ((leaks: readonly Held[]) => void) | undefined;
 }
 
 /**
  * Keeps a table of blocks. put throws for a block that was put before, that this layer never gave,
- * or that has another size. deinit gives what is left back to the source and then tells of it.
+ * or that has another size. destroy gives what is left back to the source and then tells of it.
  * Price: a table entry a block, and one for each address that was ever put.
  *
- * @throws LayerError from put and, without onLeak, from deinit.
+ * @throws LayerError from put and, without onLeak, from destroy.
  * @example
  * const pool = pipe(std(heap), check());
  */
@@ -27,7 +27,7 @@ export function check(options: CheckOptions = {}): Layer<CheckTraits> {
   return (source) => {
     const table = new Table();
     const counter = new Counter();
-    return layerOf(
+    return defineLayer(
       "check",
       source,
       { sized: true, drops: true, owns: true },
@@ -44,15 +44,15 @@ export function check(options: CheckOptions = {}): Layer<CheckTraits> {
           source.put(ptr, size);
           counter.put(size);
         },
-        deinit() {
+        destroy() {
           const leaks = table.clear();
           for (const { ptr, size } of leaks) source.put(ptr, size);
           counter.drop();
-          source.deinit();
+          source.destroy();
           if (leaks.length > 0) leaksTell(leaks, options);
         },
         owns: (ptr) => table.live.has(ptr),
-        figures: () => counter.figures(),
+        stats: () => counter.stats(),
       },
     );
   };

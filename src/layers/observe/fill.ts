@@ -1,5 +1,5 @@
 /** Patterns in blocks that are fresh or gone, to show who reads them. */
-import { type Layer, layerOf } from "../pool/contract.ts";
+import { defineLayer, type Layer } from "../pool/contract.ts";
 import { checkWhole } from "../pool/errors.ts";
 
 export interface FillOptions {
@@ -25,7 +25,7 @@ export function fill({ fresh = 0xd0, freed = 0xdf }: FillOptions = {}): Layer<{
   checkWhole("fill: freed", freed, 0, 255);
   return (source) => {
     const { memory } = source;
-    return layerOf(
+    return defineLayer(
       "fill",
       source,
       { sized: true, zeroed: false },
@@ -39,7 +39,7 @@ export function fill({ fresh = 0xd0, freed = 0xdf }: FillOptions = {}): Layer<{
           memory.bytes().fill(freed, ptr, ptr + size);
           source.put(ptr, size);
         },
-        deinit: () => source.deinit(),
+        destroy: () => source.destroy(),
       },
     );
   };

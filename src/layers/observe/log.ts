@@ -1,9 +1,9 @@
 /** Writes down what passes. */
 import { hex } from "../../common/errors.ts";
-import { type Layer, layerOf } from "../pool/contract.ts";
+import { defineLayer, type Layer } from "../pool/contract.ts";
 
 /**
- * Calls `write` with a line for each get, put and deinit.
+ * Calls `write` with a line for each get, put and destroy.
  *
  * @example
  * const pool = pipe(std(heap), log(console.log));
@@ -12,7 +12,7 @@ import { type Layer, layerOf } from "../pool/contract.ts";
 export function log(write: (line: string) => void): Layer<Record<never, never>> {
   if (typeof write !== "function") throw new TypeError("log: write must be a function");
   return (source) =>
-    layerOf(
+    defineLayer(
       "log",
       source,
       {},
@@ -26,9 +26,9 @@ export function log(write: (line: string) => void): Layer<Record<never, never>> 
           write(`put ${hex(ptr)} ${size}`);
           source.put(ptr, size);
         },
-        deinit() {
-          write("deinit");
-          source.deinit();
+        destroy() {
+          write("destroy");
+          source.destroy();
         },
       },
     );

@@ -1,5 +1,5 @@
 /** Keeps blocks that were put for a while, to see who writes to them. */
-import { type Layer, layerOf, type Pool } from "../pool/contract.ts";
+import { defineLayer, type Layer, type Pool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { blockUsed, checkWhole, type Held } from "../pool/errors.ts";
 
@@ -15,10 +15,10 @@ export interface QuarantineOptions {
 /**
  * Fills blocks that are put with poison, and gives them to the source only after others that came
  * later. A block whose poison was written over has been used after it was put: the put that pushes
- * it out throws, or deinit. Everything is as it should be then, the put included. Reads are not
+ * it out throws, or destroy. Everything is as it should be then, the put included. Reads are not
  * found, but what they read is poison.
  *
- * @throws LayerError ERR_USE_AFTER_FREE from put and deinit, without onUse; RangeError for options.
+ * @throws LayerError ERR_USE_AFTER_FREE from put and destroy, without onUse; RangeError for options.
  * @example
  * const pool = pipe(std(heap), quarantine({ bytes: 65536 }));
  */
@@ -28,7 +28,7 @@ export function quarantine(options: QuarantineOptions = {}): Layer<{ readonly si
   checkWhole("quarantine: poison", poison, 0, 255);
   return (source) => {
     const ward = new Ward(source, poison, options.onUse);
-    return layerOf(
+    return defineLayer(
       `quarantine(${bytes})`,
       source,
       { sized: true },
@@ -38,15 +38,15 @@ export function quarantine(options: QuarantineOptions = {}): Layer<{ readonly si
           ward.put(ptr, size);
           ward.shrink(bytes);
         },
-        deinit() {
+        destroy() {
           try {
             ward.shrink(0);
           } finally {
             ward.end();
-            source.deinit();
+            source.destroy();
           }
         },
-        figures: () => ward.counter.figures(),
+        stats: () => ward.counter.stats(),
       },
     );
   };

@@ -1,14 +1,14 @@
 /** Counts. */
-import { type Layer, layerOf, type Over, type Pool, type Traits } from "../pool/contract.ts";
+import { defineLayer, type Layer, type Over, type Pool, type Traits } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 
 /**
- * Counts blocks and bytes that pass. What was counted stays after deinit.
+ * Counts blocks and bytes that pass. What was counted stays after destroy.
  *
  * @example
  * const pool = pipe(std(heap), stats());
  * pool.get(100);
- * gauge(pool)?.bytes; // 100
+ * statsOf(pool)?.bytes; // 100
  */
 export function stats(): Layer<{ readonly sized: true }> {
   return (source) => {
@@ -28,7 +28,7 @@ export function counted<T extends Traits>(
   counter: Counter,
   get: (size: number) => number,
 ): Pool<Over<T, { readonly sized: true }>> {
-  return layerOf(
+  return defineLayer(
     name,
     source,
     { sized: true },
@@ -38,11 +38,11 @@ export function counted<T extends Traits>(
         source.put(ptr, size);
         counter.put(size);
       },
-      deinit() {
+      destroy() {
         if (source.traits.drops) counter.drop();
-        source.deinit();
+        source.destroy();
       },
-      figures: () => counter.figures(),
+      stats: () => counter.stats(),
     },
   );
 }

@@ -2,11 +2,11 @@
  * Writes what passes as a trace of the format that `terrane replay` reads. The writer lives here
  * and not with the reader: it is two lines of text, and that room may not be imported.
  */
-import { type Layer, layerOf } from "../pool/contract.ts";
+import { defineLayer, type Layer } from "../pool/contract.ts";
 
 /**
  * Calls `write` with a line for each block that is got (`m ID SIZE`) or put (`f ID`). IDs count up
- * from 1, also over a deinit. Blocks that a deinit drops are put as far as the trace goes. realloc
+ * from 1, also over a destroy. Blocks that a destroy drops are put as far as the trace goes. realloc
  * and calloc of an allocator above show as what they do to the pool. Price: a table entry a block.
  *
  * @throws TypeError unless write is a function.
@@ -25,7 +25,7 @@ export function trace(write: (line: string) => void): Layer<Record<never, never>
       ids.delete(ptr);
       write(`f ${id}`);
     }
-    return layerOf(
+    return defineLayer(
       "trace",
       source,
       {},
@@ -42,9 +42,9 @@ export function trace(write: (line: string) => void): Layer<Record<never, never>
           source.put(ptr, size);
           end(ptr);
         },
-        deinit() {
+        destroy() {
           if (source.traits.drops) for (const ptr of [...ids.keys()]) end(ptr);
-          source.deinit();
+          source.destroy();
         },
       },
     );

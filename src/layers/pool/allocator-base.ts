@@ -16,12 +16,12 @@ import {
 import type { Memory } from "./contract.ts";
 
 /** C's verbs, and what they make possible. */
-export abstract class Door implements ViewHost {
+export abstract class AllocatorBase implements ViewHost {
   #views: MemoryViews | undefined;
   #buffer: ArrayBufferLike | undefined;
 
   /** The memory that addresses lie in. */
-  protected abstract get lies(): Memory;
+  protected abstract get backingMemory(): Memory;
   /** A block of at least `size` bytes, aligned to 16; 0 = out of memory. */
   abstract malloc(size: number): number;
   /** A block of `count * size` zero bytes; 0 also when the product is too large. */
@@ -35,10 +35,10 @@ export abstract class Door implements ViewHost {
 
   /** The bytes, as they are now; ask again after anything that may allocate. */
   get u8(): Uint8Array {
-    return this.lies.bytes();
+    return this.backingMemory.bytes();
   }
   get u32(): Uint32Array {
-    return this.lies.u32();
+    return this.backingMemory.u32();
   }
   get i8(): Int8Array {
     return this.#whole("i8");
@@ -68,7 +68,7 @@ export abstract class Door implements ViewHost {
     return this.#whole("u64");
   }
   get buffer(): ArrayBufferLike {
-    return this.lies.bytes().buffer;
+    return this.backingMemory.bytes().buffer;
   }
 
   /** `length` elements at ptr as a view that stays right after growth. */

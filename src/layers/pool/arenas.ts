@@ -1,6 +1,6 @@
 /** Arenas of blocks with boundary tags: what coalescing works with. */
 import { BinnedBlocks } from "./bins.ts";
-import { granules, type Pool } from "./contract.ts";
+import { type Pool, roundToGranules } from "./contract.ts";
 import { Counter } from "./counter.ts";
 import {
   freeTag,
@@ -29,7 +29,7 @@ export class Arenas {
   }
 
   get(size: number): number {
-    const need = granules(size + TAG);
+    const need = roundToGranules(size + TAG);
     const ptr = this.#bins.find(this.#words, need) || this.#arenaNew(need);
     if (ptr === 0) return 0;
     const words = this.#words;

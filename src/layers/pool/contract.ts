@@ -3,8 +3,8 @@
  * the pool below it. What a pool promises stands in its traits, as values and as types, so that a
  * layer over a pool that lacks what the layer needs does not compile.
  */
-import type { Figures } from "./counter.ts";
-import { alignmentMissing, sourceMissing, verbMissing } from "./errors.ts";
+import type { PoolStats } from "./counter.ts";
+import { alignmentMissing, callMissing, sourceMissing } from "./errors.ts";
 
 /** Bytes: every block of a pool begins at a multiple of its alignment. */
 export type Alignment =
@@ -27,7 +27,7 @@ export interface Traits {
   readonly alignment: Alignment;
   /** put needs the size that get was given. Where false, `sizeOf` tells it. */
   readonly sized: boolean;
-  /** deinit gives everything back to the source, also blocks that were never put. */
+  /** destroy gives everything back to the source, also blocks that were never put. */
   readonly drops: boolean;
   /** `owns` tells blocks of this pool from those of others. */
   readonly owns: boolean;
@@ -42,7 +42,7 @@ export interface Memory {
 }
 
 /** What the author of a layer writes. */
-export interface Verbs {
+export interface Calls {
   /** Address of a block of at least `size` bytes; 0 when there is none, which is no error. */
   get(size: number): number;
   /** Takes a block back; `size` is what get was given, unless the pool is not sized. */
@@ -51,12 +51,12 @@ export interface Verbs {
    * Gives what the layer holds back to its source, then ends the source, as its last act: that
    * may throw what a check found. Afterwards the layer is as new.
    */
-  deinit(): void;
+  destroy(): void;
   /** Bytes that the block at ptr holds. */
   sizeOf?(ptr: number): number;
   /** Whether the block at ptr came from this pool. */
   owns?(ptr: number): boolean;
-  figures?(): Figures;
+  stats?(): PoolStats;
 }
 
 /** Blocks of one memory, with the traits T. */
@@ -72,13 +72,13 @@ export interface Pool<T = Traits> extends Disposable {
   /** Takes a block back. `size` is what get was given; pools that are not `sized` ignore it. */
   put(ptr: number, size: number): void;
   /** Gives what the pool holds back to where it came from, down to the ground. */
-  deinit(): void;
+  destroy(): void;
   /** @throws TypeError when the pool is `sized`. */
   sizeOf(ptr: number): number;
   /** @throws TypeError when the pool's trait `owns` is false. */
   owns(ptr: number): boolean;
   /** Undefined for pools that do not count. */
-  readonly figures: (() => Figures) | undefined;
+  readonly stats: (() => PoolStats) | undefined;
 }
 
 /** T, with what G says instead. */
@@ -104,21 +104,21 @@ type Promised<G> = (G extends { readonly sized: false }
  * @throws TypeError when the source is no pool, or a promised verb is missing.
  * @example
  * const bypass = () => (source) =>
- *   layerOf("bypass", source, {}, {
+ *   defineLayer("bypass", source, {}, {
  *     get: (size) => source.get(size),
  *     put: (ptr, size) => source.put(ptr, size),
- *     deinit: () => source.deinit(),
+ *     destroy: () => source.destroy(),
  *   });
  */
-export function layerOf<T extends Traits, const G extends Partial<Traits>>(
+export function defineLayer<T extends Traits, const G extends Partial<Traits>>(
   name: string,
   source: Pool<T>,
   gives: G,
-  verbs: Verbs & Promised<G>,
+  verbs: Calls & Promised<G>,
 ): Pool<Over<T, G>> {
   if (!source?.traits) throw sourceMissing(name);
   const traits = traitsOver(source.traits, gives);
-  const own = verbs as Verbs;
+  const own = verbs as Calls;
   const sizeOf = own.sizeOf ?? (gives.sized === false ? undefined : source.sizeOf);
   const owns = own.owns ?? (gives.owns === true ? undefined : source.owns);
   return poolMake(name, traits, source.memory, [source], own, sizeOf, owns) as Pool<Over<T, G>>;
@@ -136,12 +136,12 @@ function traitsOver(below: Traits, gives: Partial<Traits>): Traits {
 }
 
 /** Makes a pool from its parts; for sources, and for layers that stand on several pools. */
-export function poolOf<T extends Traits>(
+export function definePool<T extends Traits>(
   name: string,
   traits: T,
   memory: Memory,
   below: readonly Pool[],
-  verbs: Verbs,
+  verbs: Calls,
 ): Pool<T> {
   return poolMake(name, traits, memory, below, verbs, verbs.sizeOf, verbs.owns) as Pool<T>;
 }
@@ -151,12 +151,12 @@ function poolMake(
   traits: Traits,
   memory: Memory,
   below: readonly Pool[],
-  { get, put, deinit, figures }: Verbs,
-  ownSizeOf: Verbs["sizeOf"],
-  ownOwns: Verbs["owns"],
+  { get, put, destroy, stats }: Calls,
+  ownSizeOf: Calls["sizeOf"],
+  ownOwns: Calls["owns"],
 ): Pool {
-  const sizeOf = verbOf(name, "sizeOf", traits.sized === false, ownSizeOf);
-  const owns = verbOf(name, "owns", traits.owns === true, ownOwns);
+  const sizeOf = callOf(name, "sizeOf", traits.sized === false, ownSizeOf);
+  const owns = callOf(name, "owns", traits.owns === true, ownOwns);
   // One order of members for all pools: calls of other pools stay monomorphic in the engine.
   return {
     name,
@@ -165,36 +165,36 @@ function poolMake(
     below,
     get,
     put,
-    deinit,
+    destroy,
     sizeOf,
     owns,
-    figures,
-    [Symbol.dispose]: deinit,
+    stats,
+    [Symbol.dispose]: destroy,
   };
 }
 
-function verbOf<R>(
+function callOf<R>(
   name: string,
   verb: string,
   promised: boolean,
   own: ((ptr: number) => R) | undefined,
 ): (ptr: number) => R {
   if (promised && own) return own;
-  if (promised) throw verbMissing(name, verb);
+  if (promised) throw callMissing(name, verb);
   return () => {
-    throw verbMissing(name, verb);
+    throw callMissing(name, verb);
   };
 }
 
 /** The need of a layer, also for those who compose without types. */
-export function alignmentNeed(name: string, source: Pool, alignment: Alignment): void {
+export function requireAlignment(name: string, source: Pool, alignment: Alignment): void {
   if (source.traits.alignment < alignment) {
     throw alignmentMissing(name, alignment, source.name, source.traits.alignment);
   }
 }
 
 /** Bytes rounded up to the granule of 16, at least one. */
-export function granules(size: number): number {
+export function roundToGranules(size: number): number {
   if (size <= 16) return 16;
   return size < 2 ** 30 ? (size + 15) & ~15 : Math.ceil(size / 16) * 16;
 }

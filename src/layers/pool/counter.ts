@@ -1,6 +1,6 @@
 /** The one view on what a pool counts. */
 
-export interface Figures {
+export interface PoolStats {
   /** How many blocks were got. */
   readonly allocations: number;
   /** How many blocks were put. */
@@ -47,7 +47,7 @@ export class Counter {
     this.taken = 0;
   }
 
-  figures(): Figures {
+  stats(): PoolStats {
     const { allocations, frees, bytes, peak, taken } = this;
     return { allocations, frees, bytes, peak, held: Math.max(0, taken - bytes) };
   }

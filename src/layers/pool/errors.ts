@@ -59,7 +59,7 @@ const LEAKS_NAMED = 8;
 export function blocksLeaked(leaks: readonly Held[]): LayerError {
   const named = leaks.slice(0, LEAKS_NAMED).map(({ ptr, size }) => `${hex(ptr)} (${size} bytes)`);
   if (leaks.length > LEAKS_NAMED) named.push("…");
-  const message = `deinit: ${amountOf(leaks)} never put: ${named.join(", ")}`;
+  const message = `destroy: ${amountOf(leaks)} never put: ${named.join(", ")}`;
   return new LayerError("ERR_LEAK", leaks[0]?.ptr ?? 0, message, leaks);
 }
 
@@ -106,12 +106,14 @@ export function regionsOpen(label: string, inner: readonly string[]): LayerError
 }
 
 export function resourceAsync(label: string): LayerError {
-  const message = `region "${label}" has async resources: end it by endAsync, or await using`;
+  const message = `region "${label}" has async resources: end it by destroyAsync, or await using`;
   return new LayerError("ERR_ASYNC_RESOURCE", 0, message);
 }
 
 export function groundSettled(): TypeError {
-  return new TypeError("groundSet: there is a ground region already; set it before its first use");
+  return new TypeError(
+    "setGroundHeap: there is a ground region already; set it before its first use",
+  );
 }
 
 export function groundEndless(): TypeError {
@@ -136,7 +138,7 @@ export function notDisposable(): TypeError {
   return new TypeError("use: the resource has neither Symbol.dispose nor Symbol.asyncDispose");
 }
 
-export function verbMissing(name: string, verb: string): TypeError {
+export function callMissing(name: string, verb: string): TypeError {
   return new TypeError(`${name} has no ${verb}`);
 }
 

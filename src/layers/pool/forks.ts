@@ -1,5 +1,5 @@
 /** What pools that stand on two pools have in common. */
-import { type Alignment, type Pool, poolOf, type Traits, type Verbs } from "./contract.ts";
+import { type Alignment, type Calls, definePool, type Pool, type Traits } from "./contract.ts";
 import { memoriesDiffer } from "./errors.ts";
 
 type And<A, B> = A extends true ? (B extends true ? true : false) : false;
@@ -13,23 +13,23 @@ export interface Both<A extends Traits, B extends Traits> {
   readonly zeroed: And<A["zeroed"], B["zeroed"]>;
 }
 
-/** A pool over two that lie in one memory. deinit ends the first, then the second. */
+/** A pool over two that lie in one memory. destroy ends the first, then the second. */
 export function forkOf<A extends Traits, B extends Traits>(
   name: string,
   first: Pool<A>,
   second: Pool<B>,
-  verbs: Pick<Verbs, "get" | "put">,
+  verbs: Pick<Calls, "get" | "put">,
 ): Pool<Both<A, B>> {
   if (first.memory.bytes().buffer !== second.memory.bytes().buffer) throw memoriesDiffer(name);
   const below = [first as Pool<Traits>, second as Pool<Traits>];
   const traits = traitsOf(first.traits, second.traits);
-  return poolOf(name, traits, first.memory, below, {
+  return definePool(name, traits, first.memory, below, {
     ...verbs,
-    deinit() {
+    destroy() {
       try {
-        first.deinit(); // a check in there throws when it finds leaks
+        first.destroy(); // a check in there throws when it finds leaks
       } finally {
-        second.deinit();
+        second.destroy();
       }
     },
     ...(traits.owns && { owns: (ptr: number) => first.owns(ptr) || second.owns(ptr) }),

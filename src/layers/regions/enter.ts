@@ -1,6 +1,6 @@
 /** Which region is current: enter, escape, and the ground below all. */
 import { createHeap } from "../../heap/create.ts";
-import { Door } from "../pool/allocator-base.ts";
+import { AllocatorBase } from "../pool/allocator-base.ts";
 import type { Memory, Pool, Traits } from "../pool/contract.ts";
 import { groundSettled, layerMissing, memoriesDiffer, poolServes } from "../pool/errors.ts";
 import { type HeapLike, type Std, std } from "../sources/std.ts";
@@ -20,7 +20,7 @@ let bottomRegion: Region | undefined;
 /**
  * Whether regions stay current across `await` here. Where they do not, `enter` with an async
  * function waits for it and frees what is left, but only what runs before the first await finds the
- * region by `current()`: the rest uses the region that the function is given.
+ * region by `currentRegion()`: the rest uses the region that the function is given.
  */
 export const regionsCrossAwait: boolean = crossesAwait;
 
@@ -28,7 +28,7 @@ export const regionsCrossAwait: boolean = crossesAwait;
  * The region that everything outside of regions is allocated in, over a heap of its own that is
  * made at the first use. There is one for each thread; it never ends.
  */
-export function groundRegion(): Region {
+export function getGroundRegion(): Region {
   bottomRegion ??= new Region(std(createHeap()), undefined, {});
   return bottomRegion;
 }
@@ -38,49 +38,49 @@ export function groundRegion(): Region {
  *
  * @throws TypeError after the first use of the ground region.
  * @example
- * groundSet(createHeap({ memory: instance.exports.memory, offset: 2 ** 24 }));
+ * setGroundHeap(createHeap({ memory: instance.exports.memory, offset: 2 ** 24 }));
  */
-export function groundSet(heap: HeapLike): void {
+export function setGroundHeap(heap: HeapLike): void {
   if (bottomRegion) throw groundSettled();
   bottomRegion = new Region(std(heap), undefined, {});
 }
 
 /** The allocator of the innermost region that has not ended. Cheap, but not free: keep it. */
-export function current(): Region {
+export function currentRegion(): Region {
   let region = store.getStore();
   while (region?.ended) region = region.outer;
-  return region ?? groundRegion();
+  return region ?? getGroundRegion();
 }
 
 /** The current region, whenever it is asked: for code that keeps one allocator for good. */
-class Ambient extends Door {
-  protected get lies(): Memory {
-    return groundRegion().pool.memory;
+class Ambient extends AllocatorBase {
+  protected get backingMemory(): Memory {
+    return getGroundRegion().pool.memory;
   }
 
   malloc(size: number): number {
-    return current().malloc(size);
+    return currentRegion().malloc(size);
   }
 
   calloc(count: number, size: number): number {
-    return current().calloc(count, size);
+    return currentRegion().calloc(count, size);
   }
 
   memalign(alignment: number, size: number): number {
-    return current().memalign(alignment, size);
+    return currentRegion().memalign(alignment, size);
   }
 
   /** Resizes a block, in the region that it belongs to. */
   realloc(ptr: number, size: number): number {
-    return current().realloc(ptr, size);
+    return currentRegion().realloc(ptr, size);
   }
 
   free(ptr: number): void {
-    current().free(ptr);
+    currentRegion().free(ptr);
   }
 
   usableSize(ptr: number): number {
-    return current().usableSize(ptr);
+    return currentRegion().usableSize(ptr);
   }
 }
 
@@ -97,15 +97,15 @@ export const ambient: Ambient = new Ambient();
 
 /**
  * Makes a region that is never current by itself: an explicit handle, for lives that no scope has
- * and for platforms without async context. `regionRun` makes it current for a call.
+ * and for platforms without async context. `runIn` makes it current for a call.
  *
  * @example
- * const level = regionOpen(arena, { label: "level" });
+ * const level = openRegion(arena, { label: "level" });
  * level.malloc(100);
  * level.end();
  */
-export function regionOpen(layer: RegionLayer, options: RegionOptions = {}): Region {
-  const outer = current();
+export function openRegion(layer: RegionLayer, options: RegionOptions = {}): Region {
+  const outer = currentRegion();
   if (typeof layer === "function") {
     return regionOver(checkPool(layer(std(outer))), outer, options);
   }
@@ -117,7 +117,7 @@ export function regionOpen(layer: RegionLayer, options: RegionOptions = {}): Reg
 }
 
 /** Calls fn with `region` as the current one; the region does not end with it. */
-export function regionRun<R>(region: Region, fn: () => R): R {
+export function runIn<R>(region: Region, fn: () => R): R {
   return store.run(region, fn);
 }
 
@@ -131,7 +131,7 @@ export function regionRun<R>(region: Region, fn: () => R): R {
  * @throws TypeError for something that is no layer, or a pool of another memory or in use.
  * @example
  * const sum = enter(arena, () => {
- *   const xs = current().allocArray(Float64Array, 1000);
+ *   const xs = currentRegion().allocArray(Float64Array, 1000);
  *   return xs.array.reduce((a, b) => a + b);
  * });
  */
@@ -143,15 +143,15 @@ export function enter<R>(
   options?: RegionOptions,
 ): R | Region {
   if (typeof fn !== "function") return enterHere(layer, fn);
-  const region = regionOpen(layer, options);
+  const region = openRegion(layer, options);
   let result: R;
   try {
     result = store.run(region, () => fn(region));
   } catch (error) {
-    return region.endAfter(error);
+    return region.destroyAfter(error);
   }
   if (isPromise(result)) return endWhenSettled(region, result) as R;
-  region.end();
+  region.destroy();
   return result;
 }
 
@@ -160,27 +160,27 @@ export function enter<R>(
  * the current region. On the ground it changes nothing.
  *
  * @example
- * const kept = enter(arena, () => escape(() => current().allocString("still here")));
+ * const kept = enter(arena, () => escape(() => currentRegion().allocString("still here")));
  */
-export function regionEscape<R>(fn: () => R): R {
-  return store.run(current().outer ?? groundRegion(), fn);
+export function escape<R>(fn: () => R): R {
+  return store.run(currentRegion().outer ?? getGroundRegion(), fn);
 }
 
 /** The region around the current one as a source for compositions: "pipe" of the region library. */
-export function outer(): Std {
-  return std(current());
+export function outerSource(): Std {
+  return std(currentRegion());
 }
 
 /** The ground region as a source for compositions that are to bypass the regions between. */
-export function bottom(): Std {
-  return std(groundRegion());
+export function groundSource(): Std {
+  return std(getGroundRegion());
 }
 
 function enterHere(layer: RegionLayer, options: RegionOptions | undefined): Region {
   const before = store.getStore();
-  const region = regionOpen(layer, options);
+  const region = openRegion(layer, options);
   region.defer(() => {
-    if (store.getStore() === region) store.enterWith(before ?? groundRegion());
+    if (store.getStore() === region) store.enterWith(before ?? getGroundRegion());
   });
   store.enterWith(region);
   return region;
@@ -192,7 +192,7 @@ function regionOver(
   options: RegionOptions,
   onEnd?: () => void,
 ): Region {
-  const here = groundRegion().u8.buffer;
+  const here = getGroundRegion().u8.buffer;
   if (pool.memory.bytes().buffer !== here) throw memoriesDiffer("enter: the regions of a thread");
   return new Region(pool, outside, options, onEnd);
 }
@@ -211,8 +211,8 @@ async function endWhenSettled<R>(region: Region, promise: PromiseLike<R>): Promi
   try {
     value = await promise;
   } catch (error) {
-    return region.endAfterAsync(error);
+    return region.destroyAfterAsync(error);
   }
-  await region.endAsync();
+  await region.destroyAsync();
   return value;
 }

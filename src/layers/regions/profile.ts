@@ -95,9 +95,9 @@ export class Scope {
  * A profile as text: one line a label, inner ones two columns further right.
  *
  * @example
- * console.log(profileText(groundRegion().profile()));
+ * console.log(formatProfile(getGroundRegion().profile()));
  */
-export function profileText(profile: ScopeProfile): string {
+export function formatProfile(profile: ScopeProfile): string {
   return linesOf(profile, "").join("\n");
 }
 

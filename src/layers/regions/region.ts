@@ -2,9 +2,9 @@
 
 import { checkAlignment, checkPointer, checkSize } from "../../common/checks.ts";
 import { SIZE_LIMIT } from "../../common/errors.ts";
-import { Door } from "../pool/allocator-base.ts";
+import { AllocatorBase } from "../pool/allocator-base.ts";
 import type { Memory, Pool } from "../pool/contract.ts";
-import type { Figures } from "../pool/counter.ts";
+import type { PoolStats } from "../pool/counter.ts";
 import {
   blocksLeft,
   blocksUnlisted,
@@ -52,13 +52,13 @@ const owners = new Owners<Region>();
  *
  * After the end, allocation throws a LayerError ERR_REGION_ENDED.
  */
-export class Region extends Door implements Disposable, AsyncDisposable {
+export class Region extends AllocatorBase implements Disposable, AsyncDisposable {
   readonly label: string;
   /** The region around this one; the ground region has none. */
   readonly outer: Region | undefined;
   /** The composition that serves this region. */
   readonly pool: Pool;
-  protected readonly lies: Memory;
+  protected readonly backingMemory: Memory;
   #words: Uint32Array;
   #source: Pick<Pool, "get" | "put">;
   #ended = false;
@@ -72,7 +72,7 @@ export class Region extends Door implements Disposable, AsyncDisposable {
   readonly #resources = new Resources();
   readonly #onEnd: () => void;
 
-  /** Use `enter` or `regionOpen`. */
+  /** Use `enter` or `openRegion`. */
   constructor(
     pool: Pool,
     outer: Region | undefined,
@@ -83,7 +83,7 @@ export class Region extends Door implements Disposable, AsyncDisposable {
     this.label = options.label ?? (outer ? "region" : "ground");
     this.outer = outer;
     this.pool = pool;
-    this.lies = pool.memory;
+    this.backingMemory = pool.memory;
     this.#words = pool.memory.u32();
     this.#source = pool;
     this.#options = options;
@@ -219,7 +219,7 @@ export class Region extends Door implements Disposable, AsyncDisposable {
   /** Blocks in use, oldest first; needs `check`, or a composition that does not drop. */
   blocks(): Held[] {
     if (!this.#chain) throw blocksUnlisted(this.label);
-    const words = this.lies.u32();
+    const words = this.backingMemory.u32();
     return this.#chain.list(words).map((ptr) => {
       const stack = this.#stacks?.get(ptr);
       return { ptr, size: sizeAt(words, ptr), ...(stack && { stack: stackLines(stack) }) };
@@ -227,9 +227,9 @@ export class Region extends Door implements Disposable, AsyncDisposable {
   }
 
   /** What this region counts; `held` is what its pool has beyond the bytes in use. */
-  figures(): Figures {
-    const figures = this.#books.figures();
-    const pool = this.pool.figures?.();
+  stats(): PoolStats {
+    const figures = this.#books.stats();
+    const pool = this.pool.stats?.();
     return pool ? { ...figures, held: pool.held + pool.bytes - figures.bytes } : figures;
   }
 
@@ -245,7 +245,7 @@ export class Region extends Door implements Disposable, AsyncDisposable {
    * @throws LayerError ERR_LEAK with `check`, ERR_REGION_OPEN, ERR_ASYNC_RESOURCE; what resources
    * throw; several as a SuppressedError.
    */
-  end(): void {
+  destroy(): void {
     if (!this.#finish()) return;
     const failures = new Failures();
     this.#innerEnd(failures);
@@ -255,17 +255,17 @@ export class Region extends Door implements Disposable, AsyncDisposable {
   }
 
   /** end that waits for async resources, each before the one that was booked before it. */
-  async endAsync(): Promise<void> {
+  async destroyAsync(): Promise<void> {
     if (!this.#finish()) return;
     const failures = new Failures();
     this.#innerEnd(failures);
-    await this.#resources.endAsync(failures);
+    await this.#resources.destroyAsync(failures);
     this.#memoryEnd(failures, true);
     failures.end();
   }
 
   /** The end after `error`, which is thrown: blocks that were not freed are no news then. */
-  endAfter(error: unknown): never {
+  destroyAfter(error: unknown): never {
     const failures = this.#failuresAfter(error);
     if (this.#finish()) {
       this.#innerEnd(failures);
@@ -276,11 +276,11 @@ export class Region extends Door implements Disposable, AsyncDisposable {
     throw error;
   }
 
-  async endAfterAsync(error: unknown): Promise<never> {
+  async destroyAfterAsync(error: unknown): Promise<never> {
     const failures = this.#failuresAfter(error);
     if (this.#finish()) {
       this.#innerEnd(failures);
-      await this.#resources.endAsync(failures);
+      await this.#resources.destroyAsync(failures);
       this.#memoryEnd(failures, false);
     }
     failures.end();
@@ -288,11 +288,11 @@ export class Region extends Door implements Disposable, AsyncDisposable {
   }
 
   [Symbol.dispose](): void {
-    this.end();
+    this.destroy();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.endAsync();
+    return this.destroyAsync();
   }
 
   /**
@@ -300,7 +300,7 @@ export class Region extends Door implements Disposable, AsyncDisposable {
    * empties views of a memory that moves, and leaves shorter ones of a shared memory right.
    */
   #wordsAt(ptr: number): Uint32Array {
-    if (ptr >>> 2 >= this.#words.length) this.#words = this.lies.u32();
+    if (ptr >>> 2 >= this.#words.length) this.#words = this.backingMemory.u32();
     return this.#words;
   }
 
@@ -352,7 +352,7 @@ export class Region extends Door implements Disposable, AsyncDisposable {
   #innerEnd(failures: Failures): void {
     const inner = [...this.#inner].reverse();
     if (inner.length === 0) return;
-    for (const region of inner) failures.attempt(() => region.end());
+    for (const region of inner) failures.attempt(() => region.destroy());
     failures.add(
       regionsOpen(
         this.label,
@@ -364,15 +364,15 @@ export class Region extends Door implements Disposable, AsyncDisposable {
   #memoryEnd(failures: Failures, report: boolean): void {
     const leaks = this.#options.check && report ? this.blocks() : [];
     if (this.#chain && !this.pool.traits.drops) this.#putAll(this.#chain, failures);
-    failures.attempt(() => this.pool.deinit());
+    failures.attempt(() => this.pool.destroy());
     if (leaks.length > 0) failures.add(blocksLeft(this.label, leaks));
     this.#booksClose();
   }
 
   /** A put may throw what a layer has found; the others go all the same. */
   #putAll(chain: Chain, failures: Failures): void {
-    for (const ptr of chain.list(this.lies.u32())) {
-      const words = this.lies.u32();
+    for (const ptr of chain.list(this.backingMemory.u32())) {
+      const words = this.backingMemory.u32();
       failures.attempt(() => this.#source.put(rawAt(words, ptr), totalAt(words, ptr)));
     }
   }
@@ -395,7 +395,7 @@ function endedSource(label: string): Pick<Pool, "get" | "put"> {
   return { get: refuse, put: refuse };
 }
 
-const OWN_CALLS = /\b(Region|Door|Ambient)\.|node:async_hooks/;
+const OWN_CALLS = /\b(Region|AllocatorBase|Ambient)\.|node:async_hooks/;
 /** This module's files, bundled or not. */
 const OWN_FILES = /\/(?:dist\/lib\/layers|src\/layers\/\w+\/[\w-]+)\.[jt]s:/;
 

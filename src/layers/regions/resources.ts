@@ -44,7 +44,7 @@ export class Resources {
     return waiting;
   }
 
-  async endAsync(failures: Failures): Promise<void> {
+  async destroyAsync(failures: Failures): Promise<void> {
     for (let last = this.#stack.pop(); last; last = this.#stack.pop()) {
       const { end, waits } = last;
       if (waits) await failures.attemptAsync(end);

@@ -1,5 +1,5 @@
 /** Runs of slices of a heap as a source: what mmap is to Unix, beside the heap's other users. */
-import { poolOf } from "../pool/contract.ts";
+import { definePool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { RUNS, type Slices } from "./slices.ts";
 import type { HeapLike } from "./std.ts";
@@ -30,7 +30,7 @@ export function mmap(heap: AligningHeap): Mmap {
     counter.put(bytes);
     heap.free(ptr);
   }
-  return poolOf("mmap", RUNS, { bytes: () => heap.u8, u32: () => heap.u32 }, [], {
+  return definePool("mmap", RUNS, { bytes: () => heap.u8, u32: () => heap.u32 }, [], {
     get(size) {
       const bytes = Math.max(1, Math.ceil(size / SLICE)) * SLICE;
       const ptr = bytes > 2 ** 31 - SLICE ? 0 : heap.memalign(SLICE, bytes);
@@ -40,11 +40,11 @@ export function mmap(heap: AligningHeap): Mmap {
       return ptr;
     },
     put,
-    deinit() {
+    destroy() {
       for (const ptr of [...runs.keys()]) put(ptr);
     },
     sizeOf: (ptr) => runs.get(ptr) ?? 0,
     owns: (ptr) => runs.has(ptr),
-    figures: () => counter.figures(),
+    stats: () => counter.stats(),
   });
 }

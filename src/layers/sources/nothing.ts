@@ -1,5 +1,5 @@
 /** The pool that has nothing. */
-import { type Layer, layerOf } from "../pool/contract.ts";
+import { defineLayer, type Layer } from "../pool/contract.ts";
 
 /**
  * Answers 0 to every request: the end of a fallback, or of a hybrid that serves one side only.
@@ -15,10 +15,10 @@ export function nothing(): Layer<{
 }> {
   const gives = { alignment: 65536, drops: true, owns: true, zeroed: true } as const;
   return (source) =>
-    layerOf("nothing", source, gives, {
+    defineLayer("nothing", source, gives, {
       get: () => 0,
       put: () => {},
-      deinit: () => source.deinit(),
+      destroy: () => source.destroy(),
       owns: () => false,
     });
 }

@@ -1,7 +1,7 @@
 /** The end of memory as a source. */
 import type { MemorySource } from "../../memory/index.ts";
 import { SLICE_BYTES as SLICE } from "../../memory/source.ts";
-import { granules, type Pool, poolOf } from "../pool/contract.ts";
+import { definePool, type Pool, roundToGranules } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { memoryOf } from "./views.ts";
 
@@ -15,7 +15,7 @@ export type Sbrk = Pool<{
 
 /**
  * Blocks one behind the other, as Unix's sbrk gives them. Only the last block comes back by put;
- * the others wait for deinit. The source must have no other user.
+ * the others wait for destroy. The source must have no other user.
  *
  * @example
  * const pool = pipe(sbrk(wasmMemory()), segregated());
@@ -24,24 +24,24 @@ export function sbrk(source: MemorySource): Sbrk {
   const traits = { alignment: 16, sized: true, drops: true, owns: true, zeroed: false } as const;
   const end = new Break(source);
   const counter = new Counter();
-  return poolOf("sbrk", traits, memoryOf(source), [], {
+  return definePool("sbrk", traits, memoryOf(source), [], {
     get(size) {
-      const ptr = end.advance(granules(size));
+      const ptr = end.advance(roundToGranules(size));
       if (ptr !== 0) counter.got(size);
       return ptr;
     },
     put(ptr, size) {
-      if (ptr + granules(size) === end.mark) end.mark = ptr;
+      if (ptr + roundToGranules(size) === end.mark) end.mark = ptr;
       counter.put(size);
     },
-    deinit() {
+    destroy() {
       end.mark = end.first;
       counter.drop();
     },
     owns: (ptr) => ptr >= end.first && ptr < end.mark,
-    figures() {
+    stats() {
       counter.taken = end.mark - end.first;
-      return counter.figures();
+      return counter.stats();
     },
   });
 }

@@ -1,5 +1,5 @@
 /** The end of a shared memory as a source that all threads may use at once. */
-import { granules, type Pool, poolOf } from "../pool/contract.ts";
+import { definePool, type Pool, roundToGranules } from "../pool/contract.ts";
 import { wordCheck } from "../pool/errors.ts";
 
 export type SharedBump = Pool<{
@@ -22,7 +22,7 @@ export interface SharedBumpOptions {
 /**
  * Blocks one behind the other from a SharedArrayBuffer. All threads make it with the same options
  * and the same word, zero at first, in which they count by atomic additions: no lock is needed. The
- * buffer must be zero. put frees nothing and deinit gives nothing back, as other threads may hold
+ * buffer must be zero. put frees nothing and destroy gives nothing back, as other threads may hold
  * blocks: put layers that keep on top, in each thread, or under one lock.
  *
  * @throws TypeError or RangeError for options that make no sense.
@@ -35,7 +35,7 @@ export function sharedBump(
   options: SharedBumpOptions = {},
 ): SharedBump {
   const { to = buffer.byteLength, index = 0 } = options;
-  const from = granules(options.from ?? 16);
+  const from = roundToGranules(options.from ?? 16);
   wordCheck("sharedBump", word, index, true);
   if (to > buffer.byteLength) {
     throw new RangeError(`sharedBump: to must be at most ${buffer.byteLength}, not ${to}`);
@@ -44,10 +44,10 @@ export function sharedBump(
   const words = new Uint32Array(buffer, 0, buffer.byteLength >>> 2);
   const room = Math.floor((to - from) / 16);
   const traits = { alignment: 16, sized: true, drops: false, owns: false, zeroed: true } as const;
-  return poolOf("sharedBump", traits, { bytes: () => bytes, u32: () => words }, [], {
+  return definePool("sharedBump", traits, { bytes: () => bytes, u32: () => words }, [], {
     /** Adds only what fits: an addition that had to be taken back would fail others meanwhile. */
     get(size) {
-      const need = granules(size) / 16;
+      const need = roundToGranules(size) / 16;
       let at = Atomics.load(word, index);
       for (;;) {
         if (at + need > room) return 0;
@@ -57,6 +57,6 @@ export function sharedBump(
       }
     },
     put() {},
-    deinit() {},
+    destroy() {},
   });
 }

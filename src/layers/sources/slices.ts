@@ -1,7 +1,7 @@
 /** Runs of 64 KiB slices of a memory as a source: what mmap is to Unix. */
 import type { MemorySource } from "../../memory/index.ts";
 import { SLICE_BYTES as SLICE } from "../../memory/source.ts";
-import { type Pool, poolOf } from "../pool/contract.ts";
+import { definePool, type Pool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { memoryOf } from "./views.ts";
 
@@ -33,7 +33,7 @@ export function slices(source: MemorySource): Slices {
     runs.add(ptr / SLICE, count);
     counter.put(count * SLICE);
   }
-  return poolOf("slices", RUNS, memoryOf(source), [], {
+  return definePool("slices", RUNS, memoryOf(source), [], {
     get(size) {
       const count = Math.max(1, Math.ceil(size / SLICE));
       const ptr = runs.take(count) * SLICE;
@@ -43,12 +43,12 @@ export function slices(source: MemorySource): Slices {
       return ptr;
     },
     put,
-    deinit() {
+    destroy() {
       for (const ptr of used.keys()) put(ptr);
     },
     sizeOf: (ptr) => (used.get(ptr) ?? 0) * SLICE,
     owns: (ptr) => used.has(ptr),
-    figures: () => counter.figures(),
+    stats: () => counter.stats(),
   });
 }
 

@@ -1,6 +1,6 @@
 /** The core heap, or any allocator with C's verbs, as a source. */
 import { SIZE_LIMIT } from "../../common/errors.ts";
-import { type Pool, poolOf } from "../pool/contract.ts";
+import { definePool, type Pool } from "../pool/contract.ts";
 
 /** What std needs of an allocator; createHeap's Heap has it. */
 export interface HeapLike {
@@ -21,7 +21,7 @@ export type Std = Pool<{
 }>;
 
 /**
- * Blocks of a heap. The heap stays the caller's: deinit does nothing, and blocks that were not put
+ * Blocks of a heap. The heap stays the caller's: destroy does nothing, and blocks that were not put
  * stay allocated. Blocks of up to 8 bytes take 16, because the heap aligns those to 8 only.
  *
  * @example
@@ -37,10 +37,10 @@ export function std(heap: HeapLike): Std {
     zeroed: false,
   } as const;
   const memory = { bytes: () => heap.u8, u32: () => heap.u32 };
-  return poolOf("std", traits, memory, [], {
+  return definePool("std", traits, memory, [], {
     get: (size) => (size > SIZE_LIMIT ? 0 : heap.malloc(Math.max(size, 16))),
     put: (ptr) => heap.free(ptr),
-    deinit: () => {},
+    destroy: () => {},
     sizeOf: (ptr) => heap.usableSize(ptr),
   });
 }

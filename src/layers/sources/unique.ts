@@ -1,5 +1,5 @@
 /** One pool for all that ask for it. */
-import { layerOf, type Pool } from "../pool/contract.ts";
+import { defineLayer, type Pool } from "../pool/contract.ts";
 
 /**
  * Makes one pool of each source, by `make` at the first use, and shares it: whoever puts this layer
@@ -21,14 +21,14 @@ export function unique(make: (source: Pool) => Pool): (source: Pool) => Pool<Uni
     }
     const { pool, users } = one;
     const view = {};
-    return layerOf("unique", pool, gives, {
+    return defineLayer("unique", pool, gives, {
       get(size) {
         users.add(view);
         return pool.get(size);
       },
       put: (ptr, size) => pool.put(ptr, size),
-      deinit() {
-        if (users.delete(view) && users.size === 0) pool.deinit();
+      destroy() {
+        if (users.delete(view) && users.size === 0) pool.destroy();
       },
     });
   };

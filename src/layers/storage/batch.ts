@@ -1,5 +1,5 @@
 /** Books every block, so that all can be freed at once. */
-import { type Layer, layerOf, type Memory, type Pool } from "../pool/contract.ts";
+import { defineLayer, type Layer, type Memory, type Pool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 
 // raw              ptr = raw + 16
@@ -7,7 +7,7 @@ import { Counter } from "../pool/counter.ts";
 const HEADER = 16;
 
 /**
- * Keeps all blocks in a list, by 16 bytes in front of each; deinit puts those that are left. It
+ * Keeps all blocks in a list, by 16 bytes in front of each; destroy puts those that are left. It
  * makes a pool that drops from any other, and remembers sizes.
  *
  * @example
@@ -22,15 +22,15 @@ export function batch(): Layer<{
   const gives = { alignment: 16, sized: false, drops: true, owns: false } as const;
   return (source) => {
     const blocks = new Chain(source);
-    return layerOf("batch", source, gives, {
+    return defineLayer("batch", source, gives, {
       get: (size) => blocks.get(size),
       put: (ptr) => blocks.put(ptr),
-      deinit() {
+      destroy() {
         blocks.clear();
-        source.deinit();
+        source.destroy();
       },
       sizeOf: (ptr) => source.memory.u32()[(ptr - 8) >>> 2] as number,
-      figures: () => blocks.counter.figures(),
+      stats: () => blocks.counter.stats(),
     });
   };
 }

@@ -1,5 +1,5 @@
 /** Blocks of powers of two that find their other half. */
-import { alignmentNeed, type Layer, layerOf, type Traits } from "../pool/contract.ts";
+import { defineLayer, type Layer, requireAlignment, type Traits } from "../pool/contract.ts";
 import { ARENA, Halves } from "../pool/halves.ts";
 
 /**
@@ -22,18 +22,18 @@ export function buddy(): Layer<
   Traits & { readonly alignment: 65536 }
 > {
   return (source) => {
-    alignmentNeed("buddy", source, ARENA);
+    requireAlignment("buddy", source, ARENA);
     const halves = new Halves(source);
     const traits = { alignment: 16, sized: true, drops: true, owns: true, zeroed: false } as const;
-    return layerOf("buddy", source, traits, {
+    return defineLayer("buddy", source, traits, {
       get: (size) => halves.get(size),
       put: (ptr, size) => halves.put(ptr, size),
-      deinit() {
+      destroy() {
         halves.clear();
-        source.deinit();
+        source.destroy();
       },
       owns: (ptr) => halves.owns(ptr),
-      figures: () => halves.counter.figures(),
+      stats: () => halves.counter.stats(),
     });
   };
 }

@@ -1,13 +1,13 @@
 /** Carves small blocks from big ones. */
 
-import { granules, type Layer, layerOf, type Pool } from "../pool/contract.ts";
+import { defineLayer, type Layer, type Pool, roundToGranules } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
 import { Bump, OWN_SHARE } from "../sources/bump.ts";
 
 /**
  * Takes chunks of `bytes` from its source and gives blocks one behind the other. put keeps small
- * blocks, a layer above may use them again; deinit gives the chunks back. Requests above a quarter
+ * blocks, a layer above may use them again; destroy gives the chunks back. Requests above a quarter
  * of a chunk go to the source, and back to it.
  *
  * @throws RangeError unless bytes is 64 to 2^30.
@@ -24,15 +24,15 @@ export function chunk(bytes = 65536): Layer<{
   const gives = { alignment: 16, sized: true, drops: true, owns: true } as const;
   return (source) => {
     const chunks = new Chunks(source, bytes);
-    return layerOf(`chunk(${bytes})`, source, gives, {
+    return defineLayer(`chunk(${bytes})`, source, gives, {
       get: (size) => chunks.get(size),
       put: (ptr, size) => chunks.put(ptr, size),
-      deinit() {
+      destroy() {
         chunks.clear();
-        source.deinit();
+        source.destroy();
       },
       owns: (ptr) => chunks.owns(ptr),
-      figures: () => chunks.counter.figures(),
+      stats: () => chunks.counter.stats(),
     });
   };
 }
@@ -48,12 +48,12 @@ class Chunks {
 
   constructor(source: Pool, bytes: number) {
     this.#source = source;
-    this.#bump = new Bump(source, granules(bytes));
+    this.#bump = new Bump(source, roundToGranules(bytes));
     this.#small = Math.floor(bytes / OWN_SHARE);
   }
 
   get(size: number): number {
-    const ptr = size > this.#small ? this.#getLarge(size) : this.#bump.get(granules(size));
+    const ptr = size > this.#small ? this.#getLarge(size) : this.#bump.get(roundToGranules(size));
     if (ptr === 0) return 0;
     this.counter.got(size);
     this.counter.taken = this.#bump.bytes + this.#largeBytes;

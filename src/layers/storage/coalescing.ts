@@ -1,6 +1,6 @@
 /** Blocks of any size that join their free neighbours. */
 import { Arenas } from "../pool/arenas.ts";
-import { type Layer, layerOf } from "../pool/contract.ts";
+import { defineLayer, type Layer } from "../pool/contract.ts";
 import { checkWhole } from "../pool/errors.ts";
 import { sizeAt, TAG } from "../pool/tags.ts";
 
@@ -24,16 +24,16 @@ export function coalescing(bytes = 65536): Layer<{
   const gives = { alignment: 16, sized: false, drops: true, owns: true, zeroed: false } as const;
   return (source) => {
     const arenas = new Arenas(source, bytes - (bytes % 16));
-    return layerOf(`coalescing(${bytes})`, source, gives, {
+    return defineLayer(`coalescing(${bytes})`, source, gives, {
       get: (size) => arenas.get(size),
       put: (ptr) => arenas.put(ptr),
-      deinit() {
+      destroy() {
         arenas.clear();
-        source.deinit();
+        source.destroy();
       },
       sizeOf: (ptr) => sizeAt(source.memory.u32(), ptr) - TAG,
       owns: (ptr) => arenas.owns(ptr),
-      figures: () => arenas.counter.figures(),
+      stats: () => arenas.counter.stats(),
     });
   };
 }

@@ -1,7 +1,7 @@
 /** Keeps blocks of one size for later. */
 
 import { BlockList } from "../pool/blocklist.ts";
-import { granules, type Layer, layerOf, type Pool } from "../pool/contract.ts";
+import { defineLayer, type Layer, type Pool, roundToGranules } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
 import { Trade } from "../pool/trade.ts";
@@ -25,21 +25,21 @@ export function freelist(
 ): Layer<{ readonly sized: true; readonly zeroed: false }> {
   checkWhole("freelist: size", size, 1, 2 ** 30);
   checkWhole("freelist: bound", bound, 0);
-  const block = granules(size);
+  const block = roundToGranules(size);
   return (source) => {
     const kept = new Kept(source, block, bound);
-    return layerOf(
+    return defineLayer(
       `freelist(${size})`,
       source,
       { sized: true, zeroed: false },
       {
         get: (n) => kept.get(n),
         put: (ptr, n) => kept.put(ptr, n),
-        deinit() {
+        destroy() {
           kept.clear();
-          source.deinit();
+          source.destroy();
         },
-        figures: () => kept.counter.figures(),
+        stats: () => kept.counter.stats(),
       },
     );
   };

@@ -1,5 +1,5 @@
 /** Free blocks in arrays and not in the blocks (Bonwick and Adams, USENIX 2001). */
-import { type Layer, layerOf, type Pool } from "../pool/contract.ts";
+import { defineLayer, type Layer, type Pool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
 import { classOf, classSize } from "../pool/sizes.ts";
@@ -33,18 +33,18 @@ export function magazines(
   checkWhole("magazines: largest", largest, 16, 2 ** 30);
   return (source) => {
     const racks = new Racks(source, { rounds, depot, largest });
-    return layerOf(
+    return defineLayer(
       `magazines(${rounds})`,
       source,
       { sized: true, zeroed: false },
       {
         get: (n) => racks.get(n),
         put: (ptr, n) => racks.put(ptr, n),
-        deinit() {
+        destroy() {
           racks.clear();
-          source.deinit();
+          source.destroy();
         },
-        figures: () => racks.counter.figures(),
+        stats: () => racks.counter.stats(),
       },
     );
   };

@@ -1,5 +1,5 @@
 /** Blocks at random places (DieHard: Berger and Zorn, PLDI 2006). */
-import { type Layer, layerOf, type Pool } from "../pool/contract.ts";
+import { defineLayer, type Layer, type Pool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
 import { orderOf } from "../pool/sizes.ts";
@@ -36,15 +36,15 @@ export function randomised(options: RandomisedOptions = {}): Layer<{
   const gives = { alignment: 16, sized: true, drops: true, owns: true, zeroed: false } as const;
   return (source) => {
     const places = new Places(source, largest, random);
-    return layerOf(`randomised(${largest})`, source, gives, {
+    return defineLayer(`randomised(${largest})`, source, gives, {
       get: (n) => places.get(n),
       put: (ptr, n) => places.put(ptr, n),
-      deinit() {
+      destroy() {
         places.clear();
-        source.deinit();
+        source.destroy();
       },
       owns: (ptr) => places.owns(ptr),
-      figures: () => places.counter.figures(),
+      stats: () => places.counter.stats(),
     });
   };
 }

@@ -1,6 +1,6 @@
 /** Size classes of powers of two, each with a list of free blocks. */
 import { BlockList } from "../pool/blocklist.ts";
-import { type Layer, layerOf, type Pool } from "../pool/contract.ts";
+import { defineLayer, type Layer, type Pool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
 import { orderOf } from "../pool/sizes.ts";
@@ -20,18 +20,18 @@ export function segregated(
   checkWhole("segregated: largest", largest, 16, 2 ** 30);
   return (source) => {
     const classes = new Classes(source, largest);
-    return layerOf(
+    return defineLayer(
       `segregated(${largest})`,
       source,
       { sized: true, zeroed: false },
       {
         get: (n) => classes.get(n),
         put: (ptr, n) => classes.put(ptr, n),
-        deinit() {
+        destroy() {
           classes.clear();
-          source.deinit();
+          source.destroy();
         },
-        figures: () => classes.counter.figures(),
+        stats: () => classes.counter.stats(),
       },
     );
   };

@@ -1,10 +1,10 @@
 /** Blocks of one size in slabs that an address tells (Bonwick, USENIX 1994). */
 import {
-  alignmentNeed,
+  defineLayer,
   type Layer,
-  layerOf,
   type Memory,
   type Pool,
+  requireAlignment,
   type Traits,
 } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
@@ -34,18 +34,18 @@ export interface SlabTraits {
 export function slab(largest = 4096): Layer<SlabTraits, Traits & { readonly alignment: 65536 }> {
   checkWhole("slab: largest", largest, 16, 16384);
   return (source) => {
-    alignmentNeed("slab", source, SLAB);
+    requireAlignment("slab", source, SLAB);
     const slabs = new Slabs(source, largest);
     const gives = { alignment: 16, sized: true, drops: true, owns: true, zeroed: false } as const;
-    return layerOf(`slab(${largest})`, source, gives, {
+    return defineLayer(`slab(${largest})`, source, gives, {
       get: (n) => slabs.get(n),
       put: (ptr, n) => slabs.put(ptr, n),
-      deinit() {
+      destroy() {
         slabs.clear();
-        source.deinit();
+        source.destroy();
       },
       owns: (ptr) => slabs.owns(ptr),
-      figures: () => slabs.counter.figures(),
+      stats: () => slabs.counter.stats(),
     });
   };
 }

@@ -1,6 +1,12 @@
 /** Blocks that are freed together. */
 
-import { granules, layerOf, type Over, type Pool, type Traits } from "../pool/contract.ts";
+import {
+  defineLayer,
+  type Over,
+  type Pool,
+  roundToGranules,
+  type Traits,
+} from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
 import { Bump, OWN_SHARE } from "../sources/bump.ts";
@@ -13,7 +19,7 @@ export interface ZoneMark {
   readonly end: number;
 }
 
-export interface ZoneVerbs {
+export interface ZoneCalls {
   /** Where the zone stands now. */
   mark(): ZoneMark;
   /** Frees every block that was got since `mark`; marks taken since then are void. */
@@ -38,7 +44,7 @@ const gives: ZoneTraits = {
 
 /**
  * Gives blocks one behind the other from chunks of `bytes`. put frees nothing; blocks go
- * together, by deinit or back to a mark (an obstack).
+ * together, by destroy or back to a mark (an obstack).
  *
  * @throws RangeError unless bytes is 64 to 2^30.
  * @example
@@ -49,19 +55,19 @@ const gives: ZoneTraits = {
  */
 export function zone(bytes = 16384) {
   checkWhole("zone: bytes", bytes, 64, 2 ** 30);
-  return <T extends Traits>(source: Pool<T>): Pool<Over<T, ZoneTraits>> & ZoneVerbs => {
+  return <T extends Traits>(source: Pool<T>): Pool<Over<T, ZoneTraits>> & ZoneCalls => {
     const area = new Area(source, bytes);
-    const pool = layerOf(`zone(${bytes})`, source, gives, {
+    const pool = defineLayer(`zone(${bytes})`, source, gives, {
       get: (size) => area.get(size),
       put() {
         area.counter.frees += 1; // the bytes stay in use until the zone goes
       },
-      deinit() {
+      destroy() {
         area.clear();
-        source.deinit();
+        source.destroy();
       },
       owns: (ptr) => area.owns(ptr),
-      figures: () => area.figures(),
+      stats: () => area.stats(),
     });
     const verbs = { mark: () => area.mark(), release: (mark: ZoneMark) => area.release(mark) };
     return Object.assign(pool, verbs);
@@ -73,7 +79,7 @@ class Area extends Bump {
   readonly #small: number;
 
   constructor(source: Pool, bytes: number) {
-    super(source, granules(bytes));
+    super(source, roundToGranules(bytes));
     this.#small = Math.floor(bytes / OWN_SHARE);
   }
 
@@ -107,14 +113,14 @@ class Area extends Bump {
     this.counter.drop();
   }
 
-  figures() {
+  stats() {
     this.#peakRaise();
     this.counter.taken = this.bytes;
-    return this.counter.figures();
+    return this.counter.stats();
   }
 
   #getElsewhere(size: number): number {
-    const rounded = granules(size);
+    const rounded = roundToGranules(size);
     const ptr = size > this.#small ? this.own(rounded) : super.get(rounded);
     if (ptr === 0) return 0;
     this.counter.allocations += 1;

@@ -56,12 +56,12 @@ const FLAGS = 17;
 const V8_TRAP = "_ZN2v829TryHandleWebAssemblyTrapPosixEiP9siginfo_tPv";
 
 /** Faults in one range of addresses, as they come. */
-export class FaultWatch {
+export class FaultWatch implements Disposable {
   readonly available = true;
   readonly #range: BigUint64Array;
   #seen: bigint;
 
-  /** Use faultsWatch. */
+  /** Use watchFaults. */
   constructor(range: BigUint64Array, to: bigint) {
     this.#range = range;
     this.#seen = Atomics.load(range, HEAD);
@@ -91,9 +91,13 @@ export class FaultWatch {
   }
 
   /** Ends the watch: a fault in the range is the engine's again. */
-  stop(): void {
+  destroy(): void {
     Atomics.store(this.#range, TO, 0n);
     Atomics.store(this.#range, FROM, 0n);
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
   }
 
   /**
@@ -119,10 +123,10 @@ export class FaultWatch {
  * Watches a range of addresses, or says what is missing. At most 32 ranges in a process.
  *
  * @example
- * const watch = faultsWatch(os.addressOf(memory.buffer), 2 ** 20);
+ * const watch = watchFaults(os.addressOf(memory.buffer), 2 ** 20);
  * if (watch.available) console.log(watch.read());
  */
-export function faultsWatch(address: number, bytes: number): FaultWatch | OsPagesMissing {
+export function watchFaults(address: number, bytes: number): FaultWatch | OsPagesMissing {
   const data = dataFind();
   if (typeof data === "string") return { available: false, missing: data };
   for (let index = 0; index < RANGES_COUNT; index++) {

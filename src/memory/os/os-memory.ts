@@ -10,7 +10,7 @@ import {
   slicesFor,
 } from "../source.ts";
 import type { OsPages } from "./os-pages.ts";
-import { pagesNeed, SourcePages } from "./os-source.ts";
+import { requirePages, SourcePages } from "./os-source.ts";
 
 export interface OsMemoryOptions extends GrowthOptions {
   /** Bytes that are there at once. Default: as few as possible. */
@@ -64,7 +64,7 @@ export function osMemory(options: OsMemoryOptions = {}): OsMemory {
   if (maximum < initial) {
     throw new RangeError(`maximum ${maximum} is below the ${initial} needed`);
   }
-  const os = pagesNeed("osMemory");
+  const os = requirePages("osMemory");
   const space = spaceReserve(os, Math.floor(maximum / SLICE_BYTES) * SLICE_BYTES);
   if (options.hugePages) os.hugePages(space.address, space.bytes);
   let buffer = spaceView(space, 0, initial);

@@ -26,7 +26,7 @@ interface Resizable {
  */
 export function withOsPages(source: MemorySource): MemorySource {
   if (source.pages) return source;
-  return sourceWith(source, pagesNeed("withOsPages"));
+  return sourceWith(source, requirePages("withOsPages"));
 }
 
 /** Whether a heap gives free memory back to the system: wherever it can, always, or not. */
@@ -37,17 +37,17 @@ export type Release = "auto" | boolean;
  *
  * @throws RangeError for true where there are no OS pages.
  */
-export function sourceReleasing(source: MemorySource, release: Release | undefined): MemorySource {
+export function withRelease(source: MemorySource, release: Release | undefined): MemorySource {
   if (source.pages || !release) return source;
   if (release === "auto") {
     const os = osPages();
     return os.available ? sourceWith(source, os) : source;
   }
-  return sourceWith(source, pagesNeed("release: true"));
+  return sourceWith(source, requirePages("release: true"));
 }
 
 /** @throws RangeError with what is missing. */
-export function pagesNeed(who: string): OsPages {
+export function requirePages(who: string): OsPages {
   const os = osPages();
   if (os.available) return os;
   throw new RangeError(`${who} needs OS pages: ${os.missing}`);

@@ -7,8 +7,8 @@ import { type NewMemory, sourceDefault } from "../../heap/new-memory.ts";
 import {
   type MemorySource,
   sharedArrayBuffer,
-  sourceReleasing,
   wasmMemory,
+  withRelease,
 } from "../../memory/index.ts";
 import { SLICE_BYTES, SLICES_LIMIT, slicesFor } from "../../memory/source.ts";
 import type { AddressSpace, Geometry, SizeClassCore } from "../core/contract.ts";
@@ -65,7 +65,7 @@ export function attachSizeClass(
   const plain = memory
     ? wasmMemory({ memory, offset: geometry.space, maximum })
     : sharedArrayBuffer({ buffer, offset: geometry.space });
-  const source = sourceReleasing(plain, handle.release);
+  const source = withRelease(plain, handle.release);
   const parts = partsOf(
     geometry,
     options,
@@ -115,7 +115,7 @@ function wideMake(options: SizeClassOptions, space: AddressSpace): SizeClassAllo
 function linearMake(options: SizeClassOptions): SizeClassHeap {
   const { backend = "wasm", shared = false, maximum } = options;
   const given = sourceOf(backend, options);
-  const source = sourceReleasing(given, options.release);
+  const source = withRelease(given, options.release);
   if (source.capabilities.shared !== shared) {
     throw new RangeError(`${source.kind} is ${shared ? "not shared" : "shared: say shared: true"}`);
   }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type DebugOptions, debug, type Report } from "#src/debug/index.js";
 import { createHeap } from "#src/heap/index.js";
-import { allocator, coalescing, gauge, pipe, stats, std } from "#src/layers/index.js";
+import { coalescing, createAllocator, pipe, stats, statsOf, std } from "#src/layers/index.js";
 import { arrayBuffer } from "#src/memory/index.js";
 
 function watched(options: DebugOptions = {}, below = createHeap()) {
@@ -202,14 +202,14 @@ test("stats are requested, resident and overhead bytes", () => {
 });
 
 test("it is a source for layers, and layers are one for it", () => {
-  const { door, reports } = watched({}, allocator(pipe(std(createHeap()), stats())) as never);
+  const { door, reports } = watched({}, createAllocator(pipe(std(createHeap()), stats())) as never);
   const pool = pipe(std(door), stats(), coalescing());
-  const mine = allocator(pool);
+  const mine = createAllocator(pool);
   const ptr = mine.malloc(100);
   mine.u8.fill(1, ptr, ptr + 100);
   mine.free(ptr);
-  assert.ok(gauge(pool));
-  mine.deinit();
+  assert.ok(statsOf(pool));
+  mine.destroy();
   assert.equal(door.deinit(), "ok");
   assert.deepEqual(reports, []);
 });

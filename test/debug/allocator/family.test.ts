@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { type DebugAllocator, type DebugOptions, debug, type Report } from "#src/debug/index.js";
 import { AllocationFamily } from "#src/heap/calls/family.js";
 import { createHeap, HeapError } from "#src/heap/index.js";
-import { allocator, pipe, segregated, std } from "#src/layers/index.js";
+import { createAllocator, pipe, segregated, std } from "#src/layers/index.js";
 import { Random, seedOf } from "../../support/random.js";
 
 function watched(
@@ -207,7 +207,7 @@ function resizers(door: DebugAllocator) {
 const backings: [string, () => DebugOptions["backingAllocator"], DebugOptions][] = [
   ["a heap", () => createHeap(), {}],
   ["a JavaScript heap", () => createHeap({ backend: "js" }), { pageSize: 4096 }],
-  ["a composition", () => allocator(pipe(std(createHeap()), segregated())), {}],
+  ["a composition", () => createAllocator(pipe(std(createHeap()), segregated())), {}],
   ["a pool", () => pipe(std(createHeap()), segregated()), {}],
 ];
 
@@ -657,7 +657,7 @@ test("a destroyed allocator throws, and so do its heaps and what is below", () =
 });
 
 test("a sampling allocator guards all of a heap beside, and passes the rest of the family on", () => {
-  for (const below of [createHeap(), allocator(pipe(std(createHeap()), segregated()))]) {
+  for (const below of [createHeap(), createAllocator(pipe(std(createHeap()), segregated()))]) {
     const { door, reports } = watched({ sampleEvery: 50, seed: 3 }, below);
     const scratch = door.newHeap();
     const mine = Array.from({ length: 100 }, () => scratch.malloc(10));

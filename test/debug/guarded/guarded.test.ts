@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type GuardedOptions, guarded, type Report } from "#src/debug/index.js";
 import { createHeap, type Heap } from "#src/heap/index.js";
-import { allocator, pipe, segregated, std } from "#src/layers/index.js";
+import { createAllocator, pipe, segregated, std } from "#src/layers/index.js";
 import { arrayBuffer, osMemory, sharedArrayBuffer, wasmMemory } from "#src/memory/index.js";
 import { os, skip, skipTraps } from "../../support/os.js";
 import { probe } from "../../support/probe.js";
@@ -295,7 +295,7 @@ test("a heap that does not release, and a composition, can be guarded too", {
   skip: skipTraps,
 }, () => {
   const plain = createHeap({ release: os.guardKind === "mprotect" });
-  const pool = allocator(pipe(std(plain), segregated()));
+  const pool = createAllocator(pipe(std(plain), segregated()));
   for (const door of [
     guarded(plain, { every: 1 }),
     guarded(pool, { every: 1, source: plain.source }),
@@ -486,7 +486,7 @@ test("options and allocators that make no sense are refused", () => {
   refused({ faults: 1 }, "TypeError", "faults must be true or false, not number");
   refused({ source: {} }, "TypeError", "source must be a memory source, not object");
   assert.throws(() => guarded(createHeap(), { guard: 1 } as never), /unknown option guard; known/);
-  const pool = allocator(pipe(std(createHeap()), segregated()));
+  const pool = createAllocator(pipe(std(createHeap()), segregated()));
   assert.throws(() => guarded(pool), {
     name: "TypeError",
     message: "guarded needs a heap, or an allocator and its source",

@@ -9,7 +9,7 @@ import { type DebugAllocator, type DebugOptions, debug, type Report } from "#src
 import type { detectors } from "#src/debug/store/switches.js";
 import type { BackEnd } from "#src/heap/calls/contract.js";
 import { createHeap } from "#src/heap/index.js";
-import { allocator, chunk, pipe, segregated, std } from "#src/layers/index.js";
+import { chunk, createAllocator, pipe, segregated, std } from "#src/layers/index.js";
 import { arrayBuffer, wasmMemory } from "#src/memory/index.js";
 import { root } from "../../support/checkout.js";
 
@@ -25,7 +25,7 @@ export const backings: BackingRow[] = [
   { name: "a heap", create: (backend) => createHeap({ backend }) },
   {
     name: "a composition",
-    create: (backend) => allocator(pipe(std(createHeap({ backend })), chunk(), segregated())),
+    create: (backend) => createAllocator(pipe(std(createHeap({ backend })), chunk(), segregated())),
   },
   { name: "a pool", create: (backend) => pipe(std(createHeap({ backend })), segregated()) },
   {

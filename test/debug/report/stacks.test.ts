@@ -9,7 +9,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { type DebugAllocator, debug, failAfter, type Report } from "#src/debug/index.js";
 import { StackTable } from "#src/debug/report/stack-table.js";
 import { createHeap } from "#src/heap/index.js";
-import { allocator, std } from "#src/layers/index.js";
+import { createAllocator, std } from "#src/layers/index.js";
 import { modules } from "../../support/checkout.js";
 import { collect } from "./scenes.js";
 
@@ -118,7 +118,7 @@ test("frames of this package are left out, whichever way the call came", () => {
     allocString: (door) => door.allocString("x"),
     abi: (door) => door.abi.malloc(1),
     strdup: (door) => door.abi.strdup(8),
-    "a layer": (door) => allocator(std(door)).malloc(1),
+    "a layer": (door) => createAllocator(std(door)).malloc(1),
     "a debug allocator": (door) => debug(door, { reportAtExit: false }).malloc(5000),
     "an allocator that fails": (door) => failAfter(door, 1).malloc(1),
   };

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type DebugOptions, debug, type Report } from "#src/debug/index.js";
 import { createHeap } from "#src/heap/index.js";
-import { allocator, limit, pipe, std } from "#src/layers/index.js";
+import { createAllocator, limit, pipe, std } from "#src/layers/index.js";
 import { wasmMemory } from "#src/memory/index.js";
 import { Random, seedOf } from "../../support/random.js";
 import { collect } from "../report/scenes.js";
@@ -114,7 +114,7 @@ test("retainMetadata knows a double free of memory that was given back, until it
 
 test("when memory is out, what was freed first is used again: pages, then slots", () => {
   for (const neverUnmap of [false, true]) {
-    const heap = allocator(pipe(std(createHeap()), limit(6 * 6000)));
+    const heap = createAllocator(pipe(std(createHeap()), limit(6 * 6000)));
     const { door, reports } = watched({ neverUnmap, quarantine: 2 ** 30 }, heap as never);
     const pages = [0, 1, 2].map(() => Array.from({ length: SLOTS }, () => door.malloc(SIZE)));
     const [first, second, third] = pages as [number[], number[], number[]];
@@ -194,7 +194,7 @@ test("every alignment is kept, by small blocks and large, over any backing", () 
       return inner.u32;
     },
   };
-  for (const below of [createHeap(), allocator(pool), pool, wasmMemory(), checked]) {
+  for (const below of [createHeap(), createAllocator(pool), pool, wasmMemory(), checked]) {
     const { door, reports } = watched({}, below as never);
     for (let alignment = 1; alignment <= 2 ** 17; alignment *= 2) {
       for (const size of [0, 1, 17, 100, 3000]) {

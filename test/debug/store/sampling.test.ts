@@ -5,7 +5,7 @@ import { type DebugAllocator, debug, type Report } from "#src/debug/index.js";
 import { Large, NATURAL } from "#src/debug/store/block.js";
 import { BlockTable } from "#src/debug/store/table.js";
 import { createHeap, type Heap } from "#src/heap/index.js";
-import { allocator, pipe, segregated, std } from "#src/layers/index.js";
+import { createAllocator, pipe, segregated, std } from "#src/layers/index.js";
 import { type Profile, profiles, Shadow, step } from "../../support/model.js";
 import { Random, seedOf } from "../../support/random.js";
 import { livePtrs } from "../report/scenes.js";
@@ -100,7 +100,7 @@ test("leaks are found among the guarded", () => {
 
 for (const [name, below] of [
   ["a heap", () => createHeap()],
-  ["a composition", () => allocator(pipe(std(createHeap()), segregated()))],
+  ["a composition", () => createAllocator(pipe(std(createHeap()), segregated()))],
   ["a pool", () => pipe(std(createHeap()), segregated())],
 ] as const) {
   test(`over ${name}: random runs with few and many samples keep blocks apart`, (t) => {

@@ -9,7 +9,6 @@ import {
   chunk,
   fallback,
   fill,
-  gauge,
   ground,
   header,
   hybrid,
@@ -19,6 +18,7 @@ import {
   pipe,
   slices,
   stats,
+  statsOf,
   std,
   zeroing,
 } from "#src/layers/index.js";
@@ -39,9 +39,9 @@ test("header remembers sizes over a pool that needs them", () => {
   const pool = pipe(counted, header());
   const ptr = pool.get(100);
   assert.equal(pool.sizeOf(ptr), 100);
-  assert.equal(gauge(counted)?.bytes, 116);
+  assert.equal(statsOf(counted)?.bytes, 116);
   pool.put(ptr, 0);
-  assert.equal(gauge(counted)?.bytes, 0);
+  assert.equal(statsOf(counted)?.bytes, 0);
 });
 
 test("hybrid chooses by size", () => {
@@ -49,9 +49,9 @@ test("hybrid chooses by size", () => {
   const [small, big] = [pipe(base, stats()), pipe(base, stats())];
   const pool = hybrid(100, small, big);
   const ptrs = [pool.get(100), pool.get(101)];
-  assert.deepEqual([gauge(small)?.bytes, gauge(big)?.bytes], [100, 101]);
+  assert.deepEqual([statsOf(small)?.bytes, statsOf(big)?.bytes], [100, 101]);
   pool.put(ptrs[1]!, 101);
-  assert.deepEqual([gauge(small)?.bytes, gauge(big)?.bytes], [100, 0]);
+  assert.deepEqual([statsOf(small)?.bytes, statsOf(big)?.bytes], [100, 0]);
 });
 
 test("fallback asks the second pool, and puts blocks where they came from", () => {
@@ -59,9 +59,9 @@ test("fallback asks the second pool, and puts blocks where they came from", () =
   const [first, second] = [pipe(base, limit(100), check()), pipe(base, stats())];
   const pool = fallback(first, second);
   const ptrs = [pool.get(80), pool.get(80)];
-  assert.deepEqual([gauge(first)?.bytes, gauge(second)?.bytes], [80, 80]);
+  assert.deepEqual([statsOf(first)?.bytes, statsOf(second)?.bytes], [80, 80]);
   for (const ptr of ptrs) pool.put(ptr, 80);
-  assert.deepEqual([gauge(first)?.bytes, gauge(second)?.bytes], [0, 0]);
+  assert.deepEqual([statsOf(first)?.bytes, statsOf(second)?.bytes], [0, 0]);
 });
 
 test("forks refuse pools of two memories", () => {
@@ -114,16 +114,16 @@ test("aligned costs nothing over a source that is aligned", () => {
   const runs = slices(wasmMemory());
   const pool = pipe(runs, aligned(4096));
   assert.equal(pool.get(65536) % 4096, 0);
-  assert.equal(gauge(runs)?.bytes, 65536);
+  assert.equal(statsOf(runs)?.bytes, 65536);
 });
 
-test("ground stops deinit, bypass passes it on", () => {
+test("ground stops destroy, bypass passes it on", () => {
   const { base, blocks } = source();
   const shared = pipe(base, chunk());
   shared.get(10);
-  pipe(shared, ground()).deinit();
+  pipe(shared, ground()).destroy();
   assert.equal(blocks(), 1);
-  pipe(shared, bypass()).deinit();
+  pipe(shared, bypass()).destroy();
   assert.equal(blocks(), 0);
 });
 

@@ -5,7 +5,7 @@ import { createHeap } from "#src/heap/index.js";
 import {
   check,
   chunk,
-  gauge,
+  formatTree,
   ground,
   hybrid,
   type LayerError,
@@ -14,8 +14,8 @@ import {
   nothing,
   pipe,
   stats,
+  statsOf,
   std,
-  tree,
 } from "#src/layers/index.js";
 
 function source() {
@@ -37,17 +37,17 @@ test("stats counts blocks, bytes and their peak", () => {
   const [a, b] = [pool.get(100), pool.get(50)];
   pool.put(a, 100);
   const expected = { allocations: 2, frees: 1, bytes: 50, peak: 150, held: 0 };
-  assert.deepEqual(gauge(pool), expected);
-  pool.deinit();
-  assert.deepEqual(gauge(pool), expected, "the block is still there");
+  assert.deepEqual(statsOf(pool), expected);
+  pool.destroy();
+  assert.deepEqual(statsOf(pool), expected, "the block is still there");
   pool.put(b, 50);
-  assert.equal(gauge(pool)?.bytes, 0);
+  assert.equal(statsOf(pool)?.bytes, 0);
 });
 
 test("stats counts no block that there was no memory for", () => {
   const pool = pipe(source().base, nothing(), stats());
   assert.equal(pool.get(10), 0);
-  assert.deepEqual(gauge(pool), { allocations: 0, frees: 0, bytes: 0, peak: 0, held: 0 });
+  assert.deepEqual(statsOf(pool), { allocations: 0, frees: 0, bytes: 0, peak: 0, held: 0 });
 });
 
 test("check refuses what was put before, what it never gave, and another size", () => {
@@ -64,16 +64,16 @@ test("check refuses what was put before, what it never gave, and another size", 
   const foreign = thrown(() => pool.put(0x1234, 100));
   assert.equal(foreign.message, "put: 0x1234 is no block of this layer");
   assert.equal(foreign.code, "ERR_FOREIGN_PUT");
-  pool.deinit();
+  pool.destroy();
 });
 
-test("check names the leaked blocks at deinit, after it has given them back", () => {
+test("check names the leaked blocks at destroy, after it has given them back", () => {
   const { base, blocks } = source();
   const pool = pipe(base, check());
   const [a, b] = [pool.get(10), pool.get(20)];
-  const leak = thrown(() => pool.deinit());
+  const leak = thrown(() => pool.destroy());
   const named = `0x${a.toString(16)} (10 bytes), 0x${b.toString(16)} (20 bytes)`;
-  assert.equal(leak.message, `deinit: 2 blocks of 30 bytes never put: ${named}`);
+  assert.equal(leak.message, `destroy: 2 blocks of 30 bytes never put: ${named}`);
   assert.equal(leak.code, "ERR_LEAK");
   assert.deepEqual(leak.leaks, [
     { ptr: a, size: 10 },
@@ -81,15 +81,18 @@ test("check names the leaked blocks at deinit, after it has given them back", ()
   ]);
   assert.equal(blocks(), 0);
   for (let i = 0; i < 9; i++) pool.get(1);
-  assert.match(thrown(() => pool.deinit()).message, /^deinit: 9 blocks of 9 bytes .* bytes\), …$/);
+  assert.match(
+    thrown(() => pool.destroy()).message,
+    /^destroy: 9 blocks of 9 bytes .* bytes\), …$/,
+  );
 });
 
 test("check hands leaks to onLeak instead", () => {
   const seen: number[] = [];
   const pool = pipe(source().base, check({ onLeak: (leaks) => seen.push(leaks.length) }));
-  pool.deinit();
+  pool.destroy();
   pool.get(1);
-  pool.deinit();
+  pool.destroy();
   assert.deepEqual(seen, [1]);
 });
 
@@ -98,9 +101,9 @@ test("a leak in one pool of a fork does not keep the other from ending", () => {
   const pool = pipe(hybrid(64, pipe(base, check()), pipe(base, chunk())), stats());
   pool.get(10);
   pool.get(100);
-  assert.equal(thrown(() => pool.deinit()).code, "ERR_LEAK");
+  assert.equal(thrown(() => pool.destroy()).code, "ERR_LEAK");
   assert.equal(blocks(), 0);
-  assert.equal(gauge(pool)?.bytes, 0);
+  assert.equal(statsOf(pool)?.bytes, 0);
 });
 
 test("limit refuses what would pass the budget, and has room again after a put", () => {
@@ -115,7 +118,7 @@ test("limit refuses what would pass the budget, and has room again after a put",
 test("limit has its whole budget again when the pool below dropped all blocks", () => {
   const pool = pipe(source().base, chunk(), limit(100));
   pool.get(80);
-  pool.deinit();
+  pool.destroy();
   assert.notEqual(pool.get(80), 0);
 });
 
@@ -125,9 +128,9 @@ test("log writes what passes", () => {
   const pool = pipe(source().base, log(write));
   const ptr = pool.get(7);
   pool.put(ptr, 7);
-  pool.deinit();
+  pool.destroy();
   const at = `0x${ptr.toString(16)}`;
-  assert.deepEqual(lines, [`get 7 -> ${at}`, `put ${at} 7`, "deinit"]);
+  assert.deepEqual(lines, [`get 7 -> ${at}`, `put ${at} 7`, "destroy"]);
 });
 
 test("tree shows a composition with its figures", () => {
@@ -135,7 +138,7 @@ test("tree shows a composition with its figures", () => {
   const pool = hybrid(256, pipe(base, ground(), chunk(1024), stats()), base);
   pool.get(100);
   assert.equal(
-    tree(pool),
+    formatTree(pool),
     [
       "hybrid(256)",
       "  stats: 1 got, 0 put, 100 bytes in use, peak 100, holds 0",

@@ -4,9 +4,9 @@ import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
 import {
   aligned,
-  allocator,
   chunk,
   coalescing,
+  createAllocator,
   fill,
   freelist,
   hybrid,
@@ -22,14 +22,14 @@ import {
 
 test("a header is added where put needs sizes, and only there", () => {
   const base = std(createHeap());
-  assert.equal(allocator(base).pool, base);
+  assert.equal(createAllocator(base).pool, base);
   const joined = pipe(base, coalescing());
-  assert.equal(allocator(joined).pool, joined);
-  assert.equal(allocator(pipe(base, stats())).pool.name, "header");
+  assert.equal(createAllocator(joined).pool, joined);
+  assert.equal(createAllocator(pipe(base, stats())).pool.name, "header");
 });
 
 test("realloc keeps contents, moves when it must, and leaves the block when memory is out", () => {
-  const door = allocator(pipe(std(createHeap()), limit(1000)));
+  const door = createAllocator(pipe(std(createHeap()), limit(1000)));
   const ptr = door.realloc(0, 100);
   for (let i = 0; i < 100; i++) door.u8[ptr + i] = i;
   assert.equal(door.realloc(ptr, 60), ptr);
@@ -44,17 +44,17 @@ test("realloc keeps contents, moves when it must, and leaves the block when memo
 });
 
 test("calloc clears, refuses products that are too large, and trusts a zeroing layer", () => {
-  const door = allocator(pipe(std(createHeap()), fill()));
+  const door = createAllocator(pipe(std(createHeap()), fill()));
   const ptr = door.calloc(5, 20);
   assert.ok(door.u8.subarray(ptr, ptr + 100).every((byte) => byte === 0));
   assert.equal(door.calloc(2 ** 16, 2 ** 16), 0);
-  const zeros = allocator(pipe(std(createHeap()), fill(), zeroing()));
+  const zeros = createAllocator(pipe(std(createHeap()), fill(), zeroing()));
   const block = zeros.calloc(1, 100);
   assert.ok(zeros.u8.subarray(block, block + 100).every((byte) => byte === 0));
 });
 
 test("null is freed and measured, blocks of no bytes differ", () => {
-  const door = allocator(pipe(std(createHeap()), chunk(), segregated()));
+  const door = createAllocator(pipe(std(createHeap()), chunk(), segregated()));
   door.free(0);
   assert.equal(door.usableSize(0), 0);
   assert.notEqual(door.malloc(0), door.malloc(0));
@@ -63,7 +63,7 @@ test("null is freed and measured, blocks of no bytes differ", () => {
 test("memalign gives multiples over any pool, and the pool its own blocks back", () => {
   const heap = createHeap();
   for (const pool of [std(heap), pipe(std(heap), stats()), pipe(std(heap), aligned(64))]) {
-    const door = allocator(pool);
+    const door = createAllocator(pool);
     const ptrs = [1, 8, 16, 64, 4096, 65536].map((alignment) => {
       const ptr = door.memalign(alignment, 100);
       assert.equal(ptr % alignment, 0);
@@ -79,7 +79,7 @@ test("memalign gives multiples over any pool, and the pool its own blocks back",
     for (const ptr of moved) door.free(ptr);
     assert.equal(heap.stats().blocks, 0);
   }
-  const none = allocator(pipe(std(heap), limit(1000)));
+  const none = createAllocator(pipe(std(heap), limit(1000)));
   assert.equal(none.memalign(4096, 10), 0);
   assert.throws(() => none.memalign(48, 10), RangeError);
 });
@@ -87,7 +87,7 @@ test("memalign gives multiples over any pool, and the pool its own blocks back",
 test("an allocator ends by using", () => {
   const heap = createHeap();
   {
-    using door = allocator(pipe(std(heap), chunk()));
+    using door = createAllocator(pipe(std(heap), chunk()));
     door.u32[door.malloc(4) >>> 2] = 1;
     assert.equal(heap.stats().blocks, 1);
   }
@@ -95,7 +95,7 @@ test("an allocator ends by using", () => {
 });
 
 test("wrong arguments throw what is wrong with them", () => {
-  const door = allocator(std(createHeap()));
+  const door = createAllocator(std(createHeap()));
   const bad = "1" as unknown as number;
   assert.throws(() => door.malloc(bad), {
     name: "TypeError",

@@ -10,21 +10,21 @@ import * as L from "#src/layers/index.js";
 import { modules } from "../../support/checkout.js";
 import { Random, seedOf } from "../../support/random.js";
 
-const { arena, current, enter, groundRegion } = L;
+const { arena, currentRegion, enter, getGroundRegion } = L;
 const heap = createHeap();
-L.groundSet(heap);
+L.setGroundHeap(heap);
 const layersUrl = `${modules}layers/index.js`;
 
 test("a region stays current across await and ends when the promise settles", async () => {
   const promise = enter(arena, async (region) => {
     await turn();
-    assert.equal(current(), region);
-    current().malloc(100);
+    assert.equal(currentRegion(), region);
+    currentRegion().malloc(100);
     await wait(1);
-    assert.equal(current(), region);
+    assert.equal(currentRegion(), region);
     return "answer";
   });
-  assert.equal(current(), groundRegion());
+  assert.equal(currentRegion(), getGroundRegion());
   assert.equal(heap.stats().blocks, 0, "nothing is allocated before the first await");
   assert.equal(await promise, "answer");
   assert.equal(heap.stats().blocks, 0);
@@ -33,7 +33,7 @@ test("a region stays current across await and ends when the promise settles", as
 test("a rejected promise frees what is left and comes through", async () => {
   const mistake = new Error("mine");
   const promise = enter(arena, async () => {
-    current().malloc(100);
+    currentRegion().malloc(100);
     await turn();
     throw mistake;
   });
@@ -74,12 +74,12 @@ async function scope(random: Random, depth: number): Promise<number> {
   const work = enter(layer, async (region) => {
     const live = new Map<number, number>();
     for (let i = random.between(3, 12); i > 0; i--) {
-      assert.equal(current(), region);
+      assert.equal(currentRegion(), region);
       const [size, mark] = [random.below(3000), random.below(256)];
-      const ptr = current().malloc(size + 1);
+      const ptr = currentRegion().malloc(size + 1);
       region.u8.fill(mark, ptr, ptr + size + 1);
       live.set(ptr, mark);
-      if (random.chance(30)) kept.push(L.escape(() => current().malloc(10)));
+      if (random.chance(30)) kept.push(L.escape(() => currentRegion().malloc(10)));
       if (depth > 0 && random.chance(30)) await scope(random, depth - 1).catch(() => {});
       if (random.chance(50)) await turn();
       else if (random.chance(30)) await wait(random.below(3));
@@ -99,7 +99,7 @@ async function scope(random: Random, depth: number): Promise<number> {
     assert.equal((error as Error).message, "on purpose");
     return 0;
   } finally {
-    for (const ptr of kept) current().free(ptr);
+    for (const ptr of kept) currentRegion().free(ptr);
   }
 }
 
@@ -107,9 +107,9 @@ test("100 scopes at once, interleaved and nested, leave the books at zero", asyn
   const seed = seedOf(7100);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   await Promise.all(Array.from({ length: 100 }, (_, i) => scope(new Random(seed + i), 2)));
-  assert.equal(current(), groundRegion());
+  assert.equal(currentRegion(), getGroundRegion());
   assert.equal(heap.stats().blocks, 0);
-  const profile = groundRegion().profile();
+  const profile = getGroundRegion().profile();
   assert.equal(profile.bytes, 0);
   assert.equal(profile.inner[0]!.open, 0);
   assert.ok(profile.inner[0]!.regions >= 100);
@@ -118,11 +118,11 @@ test("100 scopes at once, interleaved and nested, leave the books at zero", asyn
 test("work that outlives its region allocates in the region around, and its blocks live", async () => {
   let late: Promise<number> | undefined;
   enter(arena, () => {
-    late = turn().then(() => current().malloc(10));
+    late = turn().then(() => currentRegion().malloc(10));
   });
   const ptr = await late!;
-  assert.equal(current().ownerOf(ptr), groundRegion());
-  current().free(ptr);
+  assert.equal(currentRegion().ownerOf(ptr), getGroundRegion());
+  currentRegion().free(ptr);
 });
 
 test("an inner async scope that nobody waits for ends with the outer one", async () => {
@@ -147,14 +147,14 @@ test("using in an async function holds across await", async () => {
   async function handler(): Promise<void> {
     await turn();
     using region = enter(arena);
-    current().malloc(10);
+    currentRegion().malloc(10);
     await turn();
-    assert.equal(current(), region);
+    assert.equal(currentRegion(), region);
     await Promise.all([turn(), wait(1)]);
-    assert.equal(current().ownerOf(current().malloc(10)), region);
+    assert.equal(currentRegion().ownerOf(currentRegion().malloc(10)), region);
   }
   await Promise.all(Array.from({ length: 20 }, handler));
-  assert.equal(current(), groundRegion());
+  assert.equal(currentRegion(), getGroundRegion());
   assert.equal(heap.stats().blocks, 0);
 });
 
@@ -162,20 +162,20 @@ test("each Worker has a ground and regions of its own", async () => {
   const source = `
     import { parentPort } from "node:worker_threads";
     const L = await import(${JSON.stringify(layersUrl)});
-    const before = L.groundRegion().figures().allocations;
+    const before = L.getGroundRegion().stats().allocations;
     const kept = L.enter(L.arena, () => {
-      for (let i = 0; i < 500; i++) L.current().malloc(i);
-      return L.escape(() => L.current().allocString("from a worker"));
+      for (let i = 0; i < 500; i++) L.currentRegion().malloc(i);
+      return L.escape(() => L.currentRegion().allocString("from a worker"));
     });
     await L.enter(L.kingsley, async () => {
       await null;
-      L.current().malloc(10);
+      L.currentRegion().malloc(10);
     });
-    const { bytes, allocations, frees } = L.groundRegion().figures();
+    const { bytes, allocations, frees } = L.getGroundRegion().stats();
     const text = L.ambient.readString(kept.ptr, kept.length);
     parentPort.postMessage({ before, bytes, left: allocations - frees, text });
   `;
-  const here = groundRegion().figures().allocations;
+  const here = getGroundRegion().stats().allocations;
   const run = () =>
     new Promise((resolve, reject) => {
       const url = new URL(`data:text/javascript,${encodeURIComponent(source)}`);
@@ -185,31 +185,31 @@ test("each Worker has a ground and regions of its own", async () => {
   for (const answer of answers) {
     assert.deepEqual(answer, { before: 0, bytes: 13, left: 1, text: "from a worker" });
   }
-  assert.equal(groundRegion().figures().allocations, here);
+  assert.equal(getGroundRegion().stats().allocations, here);
 });
 
 test("without async context: synchronous scopes, and the handle across await", () => {
   const source = `
     delete process.getBuiltinModule;
     process.getBuiltinModule = undefined;
-    const { arena, current, enter, escape, groundRegion, regionRun, regionsCrossAwait } =
+    const { arena, currentRegion, enter, escape, getGroundRegion, runIn, regionsCrossAwait } =
       await import(${JSON.stringify(layersUrl)});
     const seen = [regionsCrossAwait];
     enter(arena, (a) => {
-      seen.push(current() === a, enter(arena, (b) => current() === b), current() === a);
-      escape(() => seen.push(current() === groundRegion()));
+      seen.push(currentRegion() === a, enter(arena, (b) => currentRegion() === b), currentRegion() === a);
+      escape(() => seen.push(currentRegion() === getGroundRegion()));
     });
     const scoped = enter(arena);
-    seen.push(current() === scoped);
-    scoped.end();
-    seen.push(current() === groundRegion());
+    seen.push(currentRegion() === scoped);
+    scoped.destroy();
+    seen.push(currentRegion() === getGroundRegion());
     const answer = await enter(arena, async (region) => {
-      seen.push(current() === region);
+      seen.push(currentRegion() === region);
       await null;
-      seen.push(current() === groundRegion(), regionRun(region, () => current() === region));
+      seen.push(currentRegion() === getGroundRegion(), runIn(region, () => currentRegion() === region));
       return region.ownerOf(region.malloc(10)) === region;
     });
-    const { bytes, allocations, frees } = groundRegion().figures();
+    const { bytes, allocations, frees } = getGroundRegion().stats();
     seen.push(answer, bytes === 0 && allocations === frees && frees > 0);
     console.log(JSON.stringify(seen));
   `;

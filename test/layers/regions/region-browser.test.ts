@@ -19,14 +19,14 @@ test("the bundled layers import nothing, and regions work where there is no Node
   const context = createContext(browser);
   runInContext(await bundled("layers.js"), context);
   const answer = runInContext(
-    `const { arena, current, enter, escape, groundRegion, regionsCrossAwait } = terrane;
+    `const { arena, currentRegion, enter, escape, getGroundRegion, regionsCrossAwait } = terrane;
      const kept = enter(arena, (region) => {
-       for (let i = 0; i < 1000; i++) current().malloc(i);
+       for (let i = 0; i < 1000; i++) currentRegion().malloc(i);
        region.defer(() => {});
-       return escape(() => current().allocString("escaped"));
+       return escape(() => currentRegion().allocString("escaped"));
      });
-     const { bytes, allocations, frees } = groundRegion().figures();
-     [groundRegion().readString(kept.ptr, 7), bytes, allocations - frees, regionsCrossAwait].join()`,
+     const { bytes, allocations, frees } = getGroundRegion().stats();
+     [getGroundRegion().readString(kept.ptr, 7), bytes, allocations - frees, regionsCrossAwait].join()`,
     context,
   );
   assert.equal(answer, "escaped,7,1,false");

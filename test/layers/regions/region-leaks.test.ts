@@ -7,9 +7,9 @@ import { createHeap } from "#src/heap/index.js";
 import * as L from "#src/layers/index.js";
 import { modules } from "../../support/checkout.js";
 
-const { arena, current, enter, expectNoLeaks, groundRegion, pipe } = L;
+const { arena, currentRegion, enter, expectNoLeaks, getGroundRegion, pipe } = L;
 const heap = createHeap();
-L.groundSet(heap);
+L.setGroundHeap(heap);
 
 function thrown(call: () => unknown): L.LayerError {
   try {
@@ -26,8 +26,8 @@ test("a region that checks names what was not freed, and frees it", () => {
     enter(
       arena,
       () => {
-        for (const size of [10, 20, 30]) ptrs.push(current().malloc(size));
-        current().free(ptrs[1]!);
+        for (const size of [10, 20, 30]) ptrs.push(currentRegion().malloc(size));
+        currentRegion().free(ptrs[1]!);
       },
       { label: "parse", check: true },
     ),
@@ -85,7 +85,7 @@ test("a region lists its blocks while it is open, if it checks", () => {
 test("a check layer in the composition tells of what passes there", () => {
   const layer = (source: L.Std) => pipe(source, L.check());
   const error = thrown(() => enter(layer, (region) => void region.malloc(100)));
-  assert.match(error.message, /^deinit: 1 block of 116 bytes never put/);
+  assert.match(error.message, /^destroy: 1 block of 116 bytes never put/);
   enter(layer, (region) => region.free(region.malloc(100)));
   assert.equal(heap.stats().blocks, 0);
 });
@@ -98,10 +98,10 @@ test("figures count blocks, bytes and their peak as they were asked for", () => 
       region.malloc(50);
       region.free(ptr);
       region.realloc(region.malloc(10), 500);
-      const figures = region.figures();
+      const figures = region.stats();
       const held = 4096 - 550;
       assert.deepEqual(figures, { allocations: 4, frees: 2, bytes: 550, peak: 560, held });
-      assert.match(L.tree(region.pool), /^chunk\(4096\): 4 got, 2 put, 582 bytes in use/);
+      assert.match(L.formatTree(region.pool), /^chunk\(4096\): 4 got, 2 put, 582 bytes in use/);
     },
   );
 });
@@ -118,10 +118,10 @@ test("profiles add up regions by label, as a tree that nests as they do", async 
       },
       { label: "request" },
     );
-  const before = groundRegion().profile();
+  const before = getGroundRegion().profile();
   assert.deepEqual(before.label, "ground");
   await Promise.all([100, 300, 200].map(request));
-  const profile = groundRegion()
+  const profile = getGroundRegion()
     .profile()
     .inner.find(({ label }) => label === "request")!;
   const { inner, ...own } = profile;
@@ -139,29 +139,29 @@ test("profiles add up regions by label, as a tree that nests as they do", async 
   assert.equal(inner.length, 1);
   assert.deepEqual([inner[0]!.label, inner[0]!.regions, inner[0]!.peak], ["parse", 3, 7]);
   assert.equal(
-    L.profileText(profile),
+    L.formatProfile(profile),
     "request ×3: 9 allocated, 6 freed, 3 dropped, 0 bytes in use, peak 16684\n" +
       "  parse ×3: 3 allocated, 3 freed, 0 dropped, 0 bytes in use, peak 7",
   );
-  const open = L.regionOpen(arena, { label: "request" });
+  const open = L.openRegion(arena, { label: "request" });
   open.malloc(1000);
-  const now = groundRegion()
+  const now = getGroundRegion()
     .profile()
     .inner.find(({ label }) => label === "request")!;
   assert.deepEqual([now.regions, now.open, now.bytes, now.total - own.total], [4, 1, 1000, 1000]);
-  open.end();
+  open.destroy();
 });
 
 test("expectNoLeaks answers what fn answers, and throws for what it left", () => {
   assert.equal(
     expectNoLeaks(() => {
-      current().free(current().malloc(100));
+      currentRegion().free(currentRegion().malloc(100));
       return "fine";
     }),
     "fine",
   );
   function leaky(): number {
-    return current().malloc(100);
+    return currentRegion().malloc(100);
   }
   const error = thrown(() => expectNoLeaks(() => void leaky(), { label: "the parser" }));
   const text = /^region "the parser" ended with 1 block of 100 bytes not freed:\n {2}0x\w+, 100 /;
@@ -175,17 +175,17 @@ test("expectNoLeaks answers what fn answers, and throws for what it left", () =>
 
 test("expectNoLeaks waits for async functions, and lets escaped blocks and inner regions be", async () => {
   await expectNoLeaks(async () => {
-    const ptr = current().malloc(10);
+    const ptr = currentRegion().malloc(10);
     await turn();
-    enter(arena, () => current().malloc(10));
-    current().free(ptr);
+    enter(arena, () => currentRegion().malloc(10));
+    currentRegion().free(ptr);
   });
-  const kept = expectNoLeaks(() => L.escape(() => current().malloc(10)));
-  current().free(kept);
+  const kept = expectNoLeaks(() => L.escape(() => currentRegion().malloc(10)));
+  currentRegion().free(kept);
   await assert.rejects(
     expectNoLeaks(async () => {
       await turn();
-      current().malloc(10);
+      currentRegion().malloc(10);
     }),
     { code: "ERR_LEAK" },
   );
@@ -196,8 +196,8 @@ test("expectNoLeaks waits for async functions, and lets escaped blocks and inner
 test("expectNoLeaks fails a test of node:test with the list of leaked blocks", () => {
   const source = `
     import { test } from "node:test";
-    import { current, expectNoLeaks } from ${JSON.stringify(`${modules}layers/index.js`)};
-    test("leaky", () => expectNoLeaks(() => void current().malloc(123)));
+    import { currentRegion, expectNoLeaks } from ${JSON.stringify(`${modules}layers/index.js`)};
+    test("leaky", () => expectNoLeaks(() => void currentRegion().malloc(123)));
   `;
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   const run = spawnSync(process.execPath, ["--input-type=module", "-e", source], {

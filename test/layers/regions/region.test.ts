@@ -4,9 +4,10 @@ import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
 import * as L from "#src/layers/index.js";
 
-const { ambient, arena, current, enter, fill, groundRegion, kingsley, pipe, stats, zone } = L;
+const { ambient, arena, currentRegion, enter, fill, getGroundRegion, kingsley, pipe, stats, zone } =
+  L;
 const heap = createHeap();
-L.groundSet(heap); // so that the books of everything below can be read
+L.setGroundHeap(heap); // so that the books of everything below can be read
 
 /** Calls fn and asserts that all it left in the heap is `kept` blocks. */
 function books<R>(fn: () => R, kept = 0): R {
@@ -28,19 +29,19 @@ function code(call: () => unknown): string {
 test("enter serves everything within by the layer, frees what is left and answers fn's answer", () => {
   const answer = books(() =>
     enter(arena, (region) => {
-      assert.equal(current(), region);
-      for (let i = 0; i < 1000; i++) assert.notEqual(current().malloc(i), 0);
-      assert.match(L.tree(region.pool), /^zone\(16384\): 1000 got, 0 put/);
+      assert.equal(currentRegion(), region);
+      for (let i = 0; i < 1000; i++) assert.notEqual(currentRegion().malloc(i), 0);
+      assert.match(L.formatTree(region.pool), /^zone\(16384\): 1000 got, 0 put/);
       return "answer";
     }),
   );
   assert.equal(answer, "answer");
-  assert.equal(current(), groundRegion());
+  assert.equal(currentRegion(), getGroundRegion());
 });
 
 test("what is allocated outside any region goes to the ground", () => {
-  const ptr = books(() => current().malloc(100), 1);
-  assert.equal(groundRegion().ownerOf(ptr), groundRegion());
+  const ptr = books(() => currentRegion().malloc(100), 1);
+  assert.equal(getGroundRegion().ownerOf(ptr), getGroundRegion());
   books(() => ambient.free(ptr), -1);
 });
 
@@ -50,19 +51,19 @@ test("a throw frees what is left and comes through", () => {
     assert.throws(
       () =>
         enter(kingsley, () => {
-          current().malloc(1000);
+          currentRegion().malloc(1000);
           throw mistake;
         }),
       (error) => error === mistake,
     ),
   );
-  assert.equal(current(), groundRegion());
+  assert.equal(currentRegion(), getGroundRegion());
 });
 
 test("an early return frees what is left", () => {
   const find = (wanted: number) =>
     enter(arena, () => {
-      for (let i = 0; i < 10; i++) if (current().malloc(16) && i === wanted) return i;
+      for (let i = 0; i < 10; i++) if (currentRegion().malloc(16) && i === wanted) return i;
       return -1;
     });
   assert.equal(
@@ -87,8 +88,8 @@ test("escape keeps data valid after the region ended, and poison shows it", () =
   const [kept, lost] = books(
     () =>
       enter(poisoned, () => {
-        const inside = current().allocString("gone with the region");
-        const outside = L.escape(() => current().allocString("still here"));
+        const inside = currentRegion().allocString("gone with the region");
+        const outside = L.escape(() => currentRegion().allocString("still here"));
         return [outside, inside];
       }),
     1,
@@ -100,7 +101,7 @@ test("escape keeps data valid after the region ended, and poison shows it", () =
 
 test("escape goes out one region, nested escapes further, and inner scopes come back in", () => {
   const labels: string[] = [];
-  const note = () => labels.push(current().label);
+  const note = () => labels.push(currentRegion().label);
   const [a, b, c] = ["a", "b", "c"].map((label) => ({ label }));
   enter(
     arena,
@@ -127,11 +128,11 @@ test("escape goes out one region, nested escapes further, and inner scopes come 
     a,
   );
   assert.deepEqual(labels, ["c", "b", "a", "b", "b", "c"]);
-  L.escape(() => assert.equal(current(), groundRegion()));
+  L.escape(() => assert.equal(currentRegion(), getGroundRegion()));
 });
 
 test("free and realloc reach the region that a block belongs to, over any distance", () => {
-  const ground = groundRegion();
+  const ground = getGroundRegion();
   const ptr = ground.malloc(8);
   ground.u8.fill(7, ptr, ptr + 8);
   const grown = enter(arena, (outer) => {
@@ -147,13 +148,16 @@ test("free and realloc reach the region that a block belongs to, over any distan
   });
   assert.equal(ground.ownerOf(grown), ground);
   assert.ok(ground.u8.subarray(grown, grown + 8).every((byte) => byte === 7));
-  books(() => enter(arena, () => current().free(grown)), -1);
+  books(() => enter(arena, () => currentRegion().free(grown)), -1);
 });
 
 test("mistakes with pointers are named", () => {
-  const ended = enter(arena, () => current().malloc(10));
+  const ended = enter(arena, () => currentRegion().malloc(10));
   const gone = { code: "ERR_REGION_ENDED", message: `free: the region of 0x${ended.toString(16)}` };
-  assert.throws(() => current().free(ended), { ...gone, message: `${gone.message} has ended` });
+  assert.throws(() => currentRegion().free(ended), {
+    ...gone,
+    message: `${gone.message} has ended`,
+  });
   enter(arena, (region) => {
     const ptr = region.malloc(32);
     const at = `0x${ptr.toString(16)}`;
@@ -182,56 +186,60 @@ test("using makes a region current until the end of the block", () => {
   books(() => {
     {
       using region = enter(arena, { label: "block" });
-      assert.equal(current(), region);
-      current().malloc(10);
+      assert.equal(currentRegion(), region);
+      currentRegion().malloc(10);
       {
         using inner = enter(stats());
-        assert.equal(current(), inner);
-        current().malloc(10);
+        assert.equal(currentRegion(), inner);
+        currentRegion().malloc(10);
       }
-      assert.equal(current(), region);
+      assert.equal(currentRegion(), region);
     }
-    assert.equal(current(), groundRegion());
+    assert.equal(currentRegion(), getGroundRegion());
   });
 });
 
 test("a handle is current only where it is run, and refuses work after its end", () => {
-  const region = L.regionOpen(arena, { label: "level" });
-  assert.equal(current(), groundRegion());
-  assert.equal(L.regionRun(region, current), region);
+  const region = L.openRegion(arena, { label: "level" });
+  assert.equal(currentRegion(), getGroundRegion());
+  assert.equal(L.runIn(region, currentRegion), region);
   assert.notEqual(region.malloc(10), 0);
-  region.end();
-  region.end();
+  region.destroy();
+  region.destroy();
   const ended = { code: "ERR_REGION_ENDED", message: 'region "level" has ended' };
   assert.throws(() => region.malloc(10), ended);
   assert.throws(() => region.defer(() => {}), ended);
-  assert.equal(L.regionRun(region, current), groundRegion(), "the next region around that lives");
+  assert.equal(
+    L.runIn(region, currentRegion),
+    getGroundRegion(),
+    "the next region around that lives",
+  );
 });
 
 test("a region that ends ends the regions in it, the latest first, and says so", () => {
   const order: string[] = [];
   books(() => {
-    const outer = L.regionOpen(arena, { label: "outer" });
+    const outer = L.openRegion(arena, { label: "outer" });
     const [a, b] = ["a", "b"].map((label) =>
-      L.regionRun(outer, () => L.regionOpen(stats(), { label })),
+      L.runIn(outer, () => L.openRegion(stats(), { label })),
     );
     for (const region of [outer, a!, b!]) {
       region.malloc(100);
       region.defer(() => order.push(region.label));
     }
     const message = 'region "outer" ended, and with it regions in it that were open: "b", "a"';
-    assert.throws(() => outer.end(), { code: "ERR_REGION_OPEN", message });
+    assert.throws(() => outer.destroy(), { code: "ERR_REGION_OPEN", message });
     assert.ok(a!.ended && b!.ended);
   });
   assert.deepEqual(order, ["b", "a", "outer"]);
 });
 
 test("a pool of the caller's serves one region at a time, and the next one after it", () => {
-  const pool = pipe(L.outer(), stats(), zone());
+  const pool = pipe(L.outerSource(), stats(), zone());
   books(() => {
     for (let i = 0; i < 3; i++) {
       enter(pool, () => {
-        current().malloc(10);
+        currentRegion().malloc(10);
         const message = "enter: the pool zone(16384) serves another region";
         assert.throws(() => enter(pool, () => {}), { name: "TypeError", message });
       });
@@ -242,12 +250,12 @@ test("a pool of the caller's serves one region at a time, and the next one after
 test("bottom bypasses the regions between", () => {
   enter(arena, (outer) => {
     enter(
-      () => pipe(L.bottom(), zone()),
-      () => current().malloc(10),
+      () => pipe(L.groundSource(), zone()),
+      () => currentRegion().malloc(10),
     );
-    assert.equal(outer.figures().allocations, 0);
-    enter(zone(), () => current().malloc(10));
-    assert.equal(outer.figures().allocations, 1);
+    assert.equal(outer.stats().allocations, 0);
+    enter(zone(), () => currentRegion().malloc(10));
+    assert.equal(outer.stats().allocations, 1);
   });
 });
 
@@ -273,15 +281,15 @@ test("what cannot be entered is refused", () => {
   const layer = "enter: layer must be a layer or a pool";
   assert.throws(() => enter(undefined as never, () => {}), { name: "TypeError", message: layer });
   assert.throws(() => enter(() => 1 as never), { name: "TypeError", message: layer });
-  assert.throws(() => groundRegion().end(), {
+  assert.throws(() => getGroundRegion().destroy(), {
     name: "TypeError",
     message: "the ground region lasts as long as its thread",
   });
-  assert.throws(() => L.groundSet(createHeap()), {
+  assert.throws(() => L.setGroundHeap(createHeap()), {
     name: "TypeError",
-    message: "groundSet: there is a ground region already; set it before its first use",
+    message: "setGroundHeap: there is a ground region already; set it before its first use",
   });
-  assert.equal(current(), groundRegion());
+  assert.equal(currentRegion(), getGroundRegion());
 });
 
 test("calloc, memalign, views and strings come from the region", () => {

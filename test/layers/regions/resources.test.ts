@@ -6,7 +6,7 @@ import { connect, createServer } from "node:net";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { arena, enter, type Region, regionOpen } from "#src/layers/index.js";
+import { arena, enter, openRegion, type Region } from "#src/layers/index.js";
 
 const here = fileURLToPath(import.meta.url);
 
@@ -103,7 +103,7 @@ test("async resources are waited for, one after the other, in an async scope", a
 test("await using ends a region with its async resources", async () => {
   const order: string[] = [];
   {
-    await using region = regionOpen(arena);
+    await using region = openRegion(arena);
     region.use(asyncDisposable(order, "async"));
     region.useAsync(disposable(order, "sync"));
     region.malloc(10);
@@ -113,10 +113,10 @@ test("await using ends a region with its async resources", async () => {
 
 test("a rejecting async resource does not keep the others from ending", async () => {
   const order: string[] = [];
-  const region = regionOpen(arena);
+  const region = openRegion(arena);
   region.use(asyncDisposable(order, "other"));
   region.deferAsync(() => Promise.reject(new Error("no")));
-  await assert.rejects(region.endAsync(), { message: "no" });
+  await assert.rejects(region.destroyAsync(), { message: "no" });
   assert.deepEqual(order, ["other"]);
 });
 
@@ -124,7 +124,7 @@ test("a region that ends without waiting starts the end of async resources, and 
   const order: string[] = [];
   const run = () =>
     enter(arena, (region) => void region.use(asyncDisposable(order, "late")), { label: "sync" });
-  const message = 'region "sync" has async resources: end it by endAsync, or await using';
+  const message = 'region "sync" has async resources: end it by destroyAsync, or await using';
   assert.throws(run, { name: "LayerError", code: "ERR_ASYNC_RESOURCE", message });
   await turn();
   assert.deepEqual(order, ["late"]);
@@ -187,7 +187,7 @@ test("a region goes on a DisposableStack, and a DisposableStack on a region", (t
   const make = () => (native ? new DisposableStack() : new Stack()) as Stack;
   const order: string[] = [];
   const outer = make();
-  const region = outer.use(regionOpen(arena));
+  const region = outer.use(openRegion(arena));
   const inner = region.use(make());
   inner.use(disposable(order, "inner"));
   region.defer(() => order.push("region"));

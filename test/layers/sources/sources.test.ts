@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
-import { gauge, sbrk, slices, std } from "#src/layers/index.js";
+import { sbrk, slices, statsOf, std } from "#src/layers/index.js";
 import {
   arrayBuffer,
   failingMemory,
@@ -39,15 +39,15 @@ for (const make of [wasmMemory, arrayBuffer, sharedArrayBuffer]) {
   });
 }
 
-test("sbrk takes the last block back, deinit all", () => {
+test("sbrk takes the last block back, destroy all", () => {
   const pool = sbrk(wasmMemory());
   const [a, b] = [pool.get(100), pool.get(100)];
   pool.put(b, 100);
   assert.equal(pool.get(50), b);
   pool.put(a, 100);
   assert.notEqual(pool.get(100), a);
-  assert.deepEqual(gauge(pool), { allocations: 4, frees: 2, bytes: 150, peak: 200, held: 138 });
-  pool.deinit();
+  assert.deepEqual(statsOf(pool), { allocations: 4, frees: 2, bytes: 150, peak: 200, held: 138 });
+  pool.destroy();
   assert.ok(!pool.owns(a));
   assert.equal(pool.get(100), a);
 });
@@ -84,9 +84,9 @@ test("slices joins free runs and uses the first that fits", () => {
   for (const i of [0, 2, 1]) pool.put(ptrs[i]!, SLICE);
   assert.equal(pool.get(3 * SLICE), ptrs[0]);
   pool.put(999 * SLICE, SLICE);
-  assert.equal(gauge(pool)?.bytes, 4 * SLICE, "a put of no block changes nothing");
-  pool.deinit();
-  assert.equal(gauge(pool)?.bytes, 0);
+  assert.equal(statsOf(pool)?.bytes, 4 * SLICE, "a put of no block changes nothing");
+  pool.destroy();
+  assert.equal(statsOf(pool)?.bytes, 0);
   assert.equal(pool.get(4 * SLICE), ptrs[0]);
 });
 

@@ -9,13 +9,13 @@ import {
   chunk,
   coalescing,
   freelist,
-  gauge,
   kingsley,
   lea,
   pipe,
   segregated,
   slices,
   stats,
+  statsOf,
   std,
   zone,
 } from "#src/layers/index.js";
@@ -37,7 +37,7 @@ test("chunk carves small blocks from one big one", () => {
   pool.put(large, 1025);
   assert.equal(blocks(), 2);
   assert.ok(pool.owns(ptrs[50]!) && !pool.owns(large));
-  pool.deinit();
+  pool.destroy();
   assert.equal(blocks(), 0);
 });
 
@@ -52,12 +52,12 @@ test("zone releases back to a mark, large blocks and chunks alike", () => {
   assert.ok(blocks() > 5);
   pool.release(mark);
   assert.equal(blocks(), 1);
-  assert.equal(gauge(pool)?.bytes, 100);
+  assert.equal(statsOf(pool)?.bytes, 100);
   assert.equal(pool.get(100), second, "the same place again");
   assert.equal(second - first, 112);
   pool.put(first, 100);
   assert.notEqual(pool.get(100), first, "put frees nothing");
-  pool.deinit();
+  pool.destroy();
   assert.equal(blocks(), 0);
 });
 
@@ -68,8 +68,8 @@ test("batch frees what is left, wherever in its list blocks were put", () => {
   assert.equal(pool.sizeOf(ptrs[3]!), 13);
   for (const i of [0, 5, 2]) pool.put(ptrs[i]!, 0);
   assert.equal(blocks(), 3);
-  assert.deepEqual(gauge(pool), { allocations: 6, frees: 3, bytes: 38, peak: 75, held: 48 });
-  pool.deinit();
+  assert.deepEqual(statsOf(pool), { allocations: 6, frees: 3, bytes: 38, peak: 75, held: 48 });
+  pool.destroy();
   assert.equal(blocks(), 0);
 });
 
@@ -80,7 +80,7 @@ test("freelist gives the latest block of its size again and keeps no more than i
   const ptrs = sizes.map((size) => pool.get(size));
   for (const [i, ptr] of ptrs.entries()) pool.put(ptr, sizes[i]!);
   assert.equal(blocks(), 2);
-  assert.equal(gauge(pool)?.held, 128);
+  assert.equal(statsOf(pool)?.held, 128);
   assert.equal(pool.get(20), ptrs[1]);
   assert.equal(pool.get(20), ptrs[0]);
   const large = pool.get(65);
@@ -93,14 +93,14 @@ test("segregated rounds to powers of two and reuses by class", () => {
   const counted = pipe(base, stats());
   const pool = pipe(counted, segregated(1024));
   const taken = [0, 16, 17, 1000].map((size) => {
-    const before = gauge(counted)!.bytes;
+    const before = statsOf(counted)!.bytes;
     pool.put(pool.get(size), size);
-    return gauge(counted)!.bytes - before;
+    return statsOf(counted)!.bytes - before;
   });
   assert.deepEqual(taken, [16, 0, 32, 1024], "the second of 16 bytes is the first again");
   pool.put(pool.get(1025), 1025);
-  assert.equal(gauge(counted)?.frees, 1, "larger blocks pass");
-  pool.deinit();
+  assert.equal(statsOf(counted)?.frees, 1, "larger blocks pass");
+  pool.destroy();
   assert.equal(blocks(), 0);
 });
 
@@ -115,7 +115,7 @@ test("coalescing joins neighbours in any order, so that a block of all of them f
     assert.equal(pool.get(3000), ptrs[0], order);
     assert.equal(blocks(), 1);
     assert.ok(pool.owns(rest) && !pool.owns(rest + 4096));
-    pool.deinit();
+    pool.destroy();
   }
 });
 
@@ -131,7 +131,7 @@ test("coalescing finds larger blocks when those of a near size are gone", () => 
     assert.equal(blocks(), 1);
     pool.put(ptr, 600);
     assert.ok(rest > ptr);
-    pool.deinit();
+    pool.destroy();
   }
   pool.get(100);
   pool.get(300);
@@ -145,7 +145,7 @@ test("coalescing gives empty arenas back, but for one", () => {
   assert.ok(blocks() >= 5);
   for (const ptr of ptrs) pool.put(ptr, 500);
   assert.equal(blocks(), 1);
-  assert.equal(gauge(pool)?.bytes, 0);
+  assert.equal(statsOf(pool)?.bytes, 0);
 });
 
 test("buddy joins halves: after all are put, a block of a whole arena fits again", () => {
@@ -161,16 +161,16 @@ test("buddy joins halves: after all are put, a block of a whole arena fits again
     pool.put(ptr, sizes[i]!);
   }
   assert.equal(pool.get(65536), first);
-  assert.equal(gauge(runs)?.bytes, 65536, "of one arena");
+  assert.equal(statsOf(runs)?.bytes, 65536, "of one arena");
 });
 
 test("buddy gives empty arenas back, but for one", () => {
   const runs = slices(wasmMemory());
   const pool = pipe(runs, buddy());
   const ptrs = Array.from({ length: 9 }, () => pool.get(20000));
-  assert.equal(gauge(runs)?.bytes, 5 * 65536);
+  assert.equal(statsOf(runs)?.bytes, 5 * 65536);
   for (const ptr of ptrs) pool.put(ptr, 20000);
-  assert.equal(gauge(runs)?.bytes, 65536);
+  assert.equal(statsOf(runs)?.bytes, 65536);
 });
 
 test("using ends a pool", () => {
@@ -189,7 +189,7 @@ test("recipes: Kingsley reuses by class, Lea joins and passes large blocks", () 
   const ptr = king.get(100);
   king.put(ptr, 100);
   assert.equal(king.get(128), ptr);
-  king.deinit();
+  king.destroy();
   const doug = lea(base);
   const large = doug.get(65537);
   assert.equal(blocks(), 1);

@@ -6,7 +6,7 @@ import * as L from "#src/layers/index.js";
 import { TraceParser } from "#src/trace/index.js";
 import { Random, seedOf } from "../../support/random.js";
 
-const { gauge, magazines, mmap, pipe, quarantine, randomised, slab, stats, std } = L;
+const { statsOf, magazines, mmap, pipe, quarantine, randomised, slab, stats, std } = L;
 
 function source() {
   const heap = createHeap();
@@ -25,7 +25,7 @@ test("slab packs blocks of one size, and gives a slab back that is empty", () =>
   const again = pool.get(160);
   assert.ok(ptrs.includes(again));
   assert.equal(pool.owns(again), true);
-  pool.deinit();
+  pool.destroy();
   assert.equal(blocks(), 0);
 });
 
@@ -49,7 +49,7 @@ test("magazines neither read nor write free blocks, and bound what they keep", (
   for (const ptr of ptrs) pool.memory.bytes().fill(7, ptr, ptr + 48);
   for (const ptr of ptrs) pool.put(ptr, 48);
   assert.equal(blocks(), 2 * 4 + 2 * 4, "two magazines and two in the depot");
-  assert.equal(gauge(pool)?.held, 16 * 48);
+  assert.equal(statsOf(pool)?.held, 16 * 48);
   const first = pool.get(48);
   assert.equal(first, ptrs.at(-1), "the latest first");
   assert.ok(
@@ -62,7 +62,7 @@ test("magazines neither read nor write free blocks, and bound what they keep", (
   assert.equal(kept.size, 16);
   assert.equal(blocks(), 16, "all of them came from the magazines");
   for (const ptr of kept) pool.put(ptr, 48);
-  pool.deinit();
+  pool.destroy();
   assert.equal(blocks(), 0);
 });
 
@@ -70,7 +70,10 @@ test("bonwick is slabs under magazines", () => {
   const pool = L.bonwick(mmap(createHeap()));
   const ptr = pool.get(100);
   pool.put(ptr, 100);
-  assert.match(L.tree(pool), /^magazines\(32\): 1 got, 1 put.*\n {2}slab\(4096\): 1 got, 0 put/);
+  assert.match(
+    L.formatTree(pool),
+    /^magazines\(32\): 1 got, 1 put.*\n {2}slab\(4096\): 1 got, 0 put/,
+  );
   // @ts-expect-error the heap's blocks are aligned to 16
   assert.throws(() => L.bonwick(std(createHeap())), /slab needs a source aligned to 65536 bytes/);
 });
@@ -82,7 +85,7 @@ test("mmap gives aligned runs of slices of a heap that others use", () => {
   const [a, b] = [pool.get(1), pool.get(65537)];
   assert.deepEqual([a! % 65536, b! % 65536], [0, 0]);
   assert.deepEqual([pool.sizeOf(a!), pool.sizeOf(b!), pool.owns(mine)], [65536, 131072, false]);
-  pool.deinit();
+  pool.destroy();
   assert.equal(blocks(), 1);
   assert.equal(pool.get(2 ** 31), 0);
 });
@@ -96,14 +99,14 @@ test("randomised places blocks apart, and takes no block twice", (t) => {
   assert.equal(new Set(ptrs).size, 1000);
   const steps = ptrs.slice(1).filter((ptr, i) => ptr === ptrs[i]! + 64);
   assert.ok(steps.length < 20, "hardly any block follows the one before");
-  const { held, bytes } = gauge(pool)!;
+  const { held, bytes } = statsOf(pool)!;
   assert.ok(held >= bytes, "half of the memory is room");
   pool.put(ptrs[0]!, 64);
-  const after = gauge(pool)!.frees;
+  const after = statsOf(pool)!.frees;
   pool.put(ptrs[0]!, 64);
   pool.put(ptrs[1]! + 16, 64);
   pool.put(12345, 64);
-  assert.equal(gauge(pool)!.frees, after, "no block, nothing done");
+  assert.equal(statsOf(pool)!.frees, after, "no block, nothing done");
   assert.equal(new Set(Array.from({ length: 500 }, () => pool.get(64))).has(ptrs[1]!), false);
 });
 
@@ -119,7 +122,7 @@ test("quarantine keeps a block from its next user, poisoned, and in order", () =
       .subarray(ptrs[0], ptrs[0]! + 100)
       .every((byte) => byte === 0xdf),
   );
-  assert.equal(gauge(pool)?.held, 300);
+  assert.equal(statsOf(pool)?.held, 300);
   pool.put(ptrs[3]!, 100);
   assert.equal(pool.get(100), ptrs[0], "the oldest went");
 });
@@ -136,9 +139,9 @@ test("quarantine finds a write after put, and everything is in order all the sam
   assert.throws(() => pool.put(b!, 100), expected);
   assert.equal(blocks(), 1);
   pool.memory.bytes()[b!] = 1;
-  assert.throws(() => pool.deinit(), { code: "ERR_USE_AFTER_FREE", ptr: b });
+  assert.throws(() => pool.destroy(), { code: "ERR_USE_AFTER_FREE", ptr: b });
   assert.equal(blocks(), 0);
-  pool.deinit();
+  pool.destroy();
 });
 
 test("quarantine hands a used block to onUse instead", () => {
@@ -150,7 +153,7 @@ test("quarantine hands a used block to onUse instead", () => {
   const ptr = kept.get(10);
   kept.put(ptr, 10);
   kept.memory.bytes()[ptr + 9] = 0;
-  kept.deinit();
+  kept.destroy();
   assert.deepEqual(seen, [[{ ptr, size: 10 }, 9]]);
 });
 
@@ -160,7 +163,7 @@ test("dieHard finds who writes to a freed block", () => {
   const ptr = pool.get(100);
   pool.put(ptr, 100);
   pool.memory.bytes()[ptr] = 0;
-  assert.throws(() => pool.deinit(), { code: "ERR_USE_AFTER_FREE", ptr });
+  assert.throws(() => pool.destroy(), { code: "ERR_USE_AFTER_FREE", ptr });
 });
 
 test("unique serves all of a source from one pool, which ends with its last user", () => {
@@ -170,10 +173,10 @@ test("unique serves all of a source from one pool, which ends with its last user
   const ptrs = [a!.get(100), b!.get(100)];
   assert.equal(ptrs[1]! - ptrs[0]!, 112, "one chunk");
   assert.equal(blocks(), 1);
-  a!.deinit();
-  a!.deinit();
+  a!.destroy();
+  a!.destroy();
   assert.equal(blocks(), 1);
-  b!.deinit();
+  b!.destroy();
   assert.equal(blocks(), 0);
   const other = createHeap();
   shared(std(other)).get(10);
@@ -187,12 +190,12 @@ test("trace writes what our reader reads", () => {
     L.chunk(),
     L.trace((line) => lines.push(line)),
   );
-  const door = L.allocator(pool);
+  const door = L.createAllocator(pool);
   const a = door.malloc(100);
   const b = door.realloc(a, 1000);
   door.free(b);
   door.calloc(3, 7);
-  door.deinit();
+  door.destroy();
   door.malloc(1);
   assert.deepEqual(lines, ["m 1 116", "m 2 1016", "f 1", "f 2", "m 3 37", "f 3", "m 4 17"]);
   const parser = new TraceParser("mine");

@@ -25,8 +25,8 @@ const scene = (shared: boolean) => `
 `;
 
 const watching = `
-  const { faultsWatch } = await import("${modules}memory/os/os-faults.js");
-  const watch = faultsWatch(base + at, 65536);
+  const { watchFaults } = await import("${modules}memory/os/os-faults.js");
+  const watch = watchFaults(base + at, 65536);
   const seen = () => watch.read().map((f) =>
     [f.address - base - at, f.write ? "write" : "read", f.thrown ? "thrown" : "opened"].join(" "));
   const run = (access) => {
@@ -108,13 +108,13 @@ test("a watch that has stopped sees nothing more, and makes room for others", {
   const run = child(`${scene(false)}${watching}
     const all = [];
     for (;;) {
-      const one = faultsWatch(base, 1);
+      const one = watchFaults(base, 1);
       if (!one.available) { console.log(all.length, one.missing); break; }
       all.push(one);
     }
-    all[0].stop();
-    console.log(faultsWatch(base, 1).available);
-    watch.stop();
+    all[0].destroy();
+    console.log(watchFaults(base, 1).available);
+    watch.destroy();
     console.log(run(() => wasm.load(at)));
     bytes[at] = 1;`);
   assert.equal(
@@ -139,10 +139,10 @@ test("Workers share the handler, and each sees its own faults", { skip: skipFaul
     (async () => {
       const { probe } = await import("${root}build/test/support/probe.js");
       const { osPages } = await import("${modules}memory/index.js");
-      const { faultsWatch } = await import("${modules}memory/os/os-faults.js");
+      const { watchFaults } = await import("${modules}memory/os/os-faults.js");
       const os = osPages(), { memory, self } = workerData;
       const base = os.addressOf(memory.buffer), at = 65536 * (self + 1);
-      const watch = faultsWatch(base + at, 65536), wasm = probe(memory);
+      const watch = watchFaults(base + at, 65536), wasm = probe(memory);
       const bytes = new Uint8Array(memory.buffer);
       let thrown = 0, opened = 0, wrong = 0;
       for (let i = 0; i < 400; i++) {
@@ -170,8 +170,8 @@ test("without V8's trap handler there is nothing to stand in front of", {
   skip: skipFaults,
 }, () => {
   const run = child(
-    `const { faultsWatch } = await import("${modules}memory/os/os-faults.js");
-     console.log(faultsWatch(65536, 65536).missing);`,
+    `const { watchFaults } = await import("${modules}memory/os/os-faults.js");
+     console.log(watchFaults(65536, 65536).missing);`,
     {},
     "--disable-wasm-trap-handler",
   );
@@ -231,8 +231,8 @@ for (const arch of ["x64", "arm64"]) {
 
 test("without koffi the handler says what is missing", () => {
   const run = child(
-    `const { faultsWatch } = await import("${modules}memory/os/os-faults.js");
-     console.log(JSON.stringify(faultsWatch(0, 1)));`,
+    `const { watchFaults } = await import("${modules}memory/os/os-faults.js");
+     console.log(JSON.stringify(watchFaults(0, 1)));`,
     { TERRANE_KOFFI: "/nowhere" },
   );
   const missing = "koffi is not installed (npm install koffi)";

@@ -142,7 +142,7 @@ for (const [platform, arch, missing] of elsewhere) {
       `for (const [name, value] of Object.entries({ platform: "${platform}", arch: "${arch}" }))
          Object.defineProperty(process, name, { value });
        const { createHeap } = await import("terrane");
-       const { faultsWatch, osMemory, osPages, wasmMemory, withOsPages } =
+       const { watchFaults, osMemory, osPages, wasmMemory, withOsPages } =
          await import("terrane/memory");
        const { debug, guarded } = await import("terrane/debug");
        const { osSpace, sizeClass } = await import("terrane/sizeclass");
@@ -152,7 +152,7 @@ for (const [platform, arch, missing] of elsewhere) {
        };
        const answers = [
          osPages().missing,
-         faultsWatch(65536, 65536).missing,
+         watchFaults(65536, 65536).missing,
          ...[
            () => withOsPages(wasmMemory()), () => osMemory(), () => createHeap({ release: true }),
            () => guarded(createHeap()), () => guarded(createHeap(), { faults: true }),

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { debug } from "#src/debug/index.js";
-import { allocator, kingsley, std } from "#src/layers/index.js";
+import { createAllocator, kingsley, std } from "#src/layers/index.js";
 import {
   attachHardenedMalloc,
   HardenedError,
@@ -320,9 +320,13 @@ function run(door: Door, profile: (typeof profiles)[0], operations: number, seed
 test("it stands under layers and under debug", () => {
   const heap = hardenedMalloc({ quarantineSizeKb: 16 });
   const profile = { ...(profiles[1] as (typeof profiles)[0]), live: 100 };
-  for (const door of [allocator(std(heap)), allocator(kingsley(std(heap))), debug(heap)]) {
+  for (const door of [
+    createAllocator(std(heap)),
+    createAllocator(kingsley(std(heap))),
+    debug(heap),
+  ]) {
     run(door, profile, 1500, seedOf(7600));
-    door.deinit();
+    door.destroy();
   }
 });
 
