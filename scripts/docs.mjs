@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { optionsMarkdown } from "../build/src/common/option-table.js";
 import { runtimeOptionsMarkdown } from "../build/src/common/runtime-options.js";
-import { guardedOptionsMarkdown } from "../build/src/debug/guarded/guarded-options.js";
+import { guardedOptionsMarkdown } from "../build/src/debug/guarded/options.js";
 import { debugOptionsMarkdown } from "../build/src/debug/store/options.js";
 import { hardeningOptions } from "../build/src/heap/hardening.js";
 import { heapOptions } from "../build/src/heap/options.js";

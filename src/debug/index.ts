@@ -14,8 +14,8 @@ export { DebugHeap } from "./allocator/heaps.ts";
 export type { DebugVisitOptions } from "./allocator/visit.ts";
 export { type GuardedAllocator, type GuardedStats, guarded } from "./guarded/guarded.ts";
 export type { GuardedAbi } from "./guarded/guarded-abi.ts";
-export type { GuardedBelow } from "./guarded/guarded-below.ts";
-export type { GuardedOptions } from "./guarded/guarded-options.ts";
+export type { GuardedBelow } from "./guarded/below.ts";
+export type { GuardedOptions } from "./guarded/options.ts";
 export type { Place } from "./report/frames.ts";
 export {
   MemoryMistake,

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { optionsMarkdown } from "#src/common/option-table.js";
 import { runtimeOptionsMarkdown } from "#src/common/runtime-options.js";
-import { guardedOptionsMarkdown } from "#src/debug/guarded/guarded-options.js";
+import { guardedOptionsMarkdown } from "#src/debug/guarded/options.js";
 import { hardeningOptions } from "#src/heap/hardening.js";
 import { heapOptions } from "#src/heap/options.js";
 

@@ -1,7 +1,7 @@
 /** A guarded allocator under C's names, for the import object of a wasm module. */
 import { EINVAL, ENOMEM } from "../../common/errno.ts";
 import { SIZE_LIMIT } from "../../common/errors.ts";
-import { type Gate, gateOpen } from "./guarded-gate.ts";
+import { type Gate, gateOpen } from "./gate.ts";
 
 /** Numbers arrive signed from WebAssembly; a request that cannot be met answers 0. */
 export interface GuardedAbi {

@@ -31,13 +31,13 @@ import {
   NATURAL,
   roomTake,
   sourceGuarding,
-} from "./guarded-below.ts";
-import type { Gate } from "./guarded-gate.ts";
-import { guardHit, guardSomewhere, guardWild } from "./guarded-mistakes.ts";
-import { type GuardedOptions, type GuardedSettings, guardedSettings } from "./guarded-options.ts";
-import { Pace } from "./guarded-pace.ts";
-import { type GuardSlot, GuardSlots, type SlotPlan, slotsPlan } from "./guarded-slots.ts";
-import { isTrap, linesOfUser, watchOpen } from "./guarded-traps.ts";
+} from "./below.ts";
+import type { Gate } from "./gate.ts";
+import { guardHit, guardSomewhere, guardWild } from "./mistakes.ts";
+import { type GuardedOptions, type GuardedSettings, guardedSettings } from "./options.ts";
+import { Pace } from "./pace.ts";
+import { type GuardSlot, GuardSlots, type SlotPlan, slotsPlan } from "./slots.ts";
+import { isTrap, linesOfUser, watchOpen } from "./traps.ts";
 
 export interface GuardedStats {
   /** Guarded blocks that are live. */

@@ -4,7 +4,7 @@ import { SIZE_LIMIT } from "../../common/errors.ts";
 import type { GuardsMemory, HeapGuards } from "../../core/contract.ts";
 import { type MemorySource, osPages, withOsPages } from "../../memory/index.ts";
 import type { AllocatorLike } from "../store/backing.ts";
-import { GuardTable } from "./guarded-table.ts";
+import { GuardTable } from "./table.ts";
 
 /** What can be guarded: a heap, or anything with C's verbs whose memory is told as `source`. */
 export interface GuardedBelow extends AllocatorLike {

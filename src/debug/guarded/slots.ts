@@ -10,7 +10,7 @@
 import type { MemorySource, PageOperations } from "../../memory/index.ts";
 import type { BlockFacts, Damage } from "../report/mistakes.ts";
 import type { LateStack } from "../report/stack-table.ts";
-import type { GuardTable } from "./guarded-table.ts";
+import type { GuardTable } from "./table.ts";
 
 /** What is written beside a block, where its pages have more bytes than it. */
 const CANARY = 0xc5;

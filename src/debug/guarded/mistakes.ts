@@ -3,7 +3,7 @@ import { hex } from "../../common/errors.ts";
 import { blockText, traces } from "../report/mistakes.ts";
 import { Report } from "../report/report.ts";
 import type { StackTable } from "../report/stack-table.ts";
-import type { GuardSlot } from "./guarded-slots.ts";
+import type { GuardSlot } from "./slots.ts";
 
 /** An access at an address that is known. */
 export interface Access {
