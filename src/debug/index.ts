@@ -12,18 +12,18 @@ export type { DebugHandle } from "./allocator/attach.ts";
 export type { DeferredFree } from "./allocator/deferred.ts";
 export { DebugHeap } from "./allocator/heaps.ts";
 export type { DebugVisitOptions } from "./allocator/visit.ts";
+export type { GuardedBelow } from "./guarded/below.ts";
 export { type GuardedAllocator, type GuardedStats, guarded } from "./guarded/guarded.ts";
 export type { GuardedAbi } from "./guarded/guarded-abi.ts";
-export type { GuardedBelow } from "./guarded/below.ts";
 export type { GuardedOptions } from "./guarded/options.ts";
-export type { Place } from "./report/frames.ts";
+export type { SourcePosition } from "./report/frames.ts";
 export {
   MemoryMistake,
   type MistakeCode,
   Report,
   type ReportJson,
   type ReportSink,
-  type Trace,
+  type ReportStack,
 } from "./report/report.ts";
 export type { Frame } from "./report/stack-table.ts";
 export type { AllocatorLike, BackingAllocator } from "./store/backing.ts";

@@ -68,7 +68,7 @@ export class DebugAllocator extends DebugFamily implements AllocatorLike, Dispos
     this.#calls = calls;
     this.#settings = settings;
     this.#state = state;
-    this.#plain = backing.plain;
+    this.#plain = backing.allocator;
     this.abi = abiOf(this.verbs);
     const { filter } = calls.blocks.table;
     this.#hotOpen(settings.sampleEvery > 1 ? filter : undefined);
@@ -79,7 +79,7 @@ export class DebugAllocator extends DebugFamily implements AllocatorLike, Dispos
    * they need by fewer loads than methods do: 1.05 times the bare heap instead of 1.11 when nothing
    * is guarded. They take the stack themselves: the engine walks over every frame between.
    */
-  #hotOpen(filter: { isPlain(address: number): boolean } | undefined): void {
+  #hotOpen(filter: { isUnsampled(address: number): boolean } | undefined): void {
     const calls = this.#calls;
     const plain = this.#plain;
     const malloc = (size: number): number => {
@@ -91,7 +91,7 @@ export class DebugAllocator extends DebugFamily implements AllocatorLike, Dispos
       return calls.allocate(mallocSite, { size }, calls.stacks.capture(malloc));
     };
     const free = (ptr: number): void => {
-      if (filter?.isPlain(ptr)) {
+      if (filter?.isUnsampled(ptr)) {
         plain.free(ptr);
         return;
       }
@@ -244,7 +244,7 @@ export class DebugAllocator extends DebugFamily implements AllocatorLike, Dispos
 
   /** Forgets what retainMetadata has kept of memory that was given back. */
   flushRetainedMetadata(): void {
-    this.#calls.blocks.retired.pastFlush();
+    this.#calls.blocks.retired.forget();
   }
 
   /** Changes requestedMemoryLimit. What is live stays, also if it is more. */
@@ -302,7 +302,7 @@ export function debug(allocator?: BackingAllocator, options: DebugOptions = {}):
   const least = settings.threadSafe ? MEMORY_PAGE : (backing.pages?.operations.pageBytes ?? 0);
   const whole = { ...settings, pageSize: Math.max(settings.pageSize, least) };
   if (!settings.threadSafe) return new DebugAllocator(backing, whole, debug);
-  sharedNeed(backing.plain);
+  sharedNeed(backing.allocator);
   return new DebugAllocator(backing, whole, debug, new SharedState());
 }
 

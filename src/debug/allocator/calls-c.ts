@@ -9,7 +9,7 @@ import { outOfMemory, SIZE_LIMIT } from "../../common/errors.ts";
 import { pathResolve } from "../../common/node-fs.ts";
 import { OS_PAGE } from "../../heap/calls/family.ts";
 import { environmentCopy, type WidePlace, wideCopy } from "../../heap/calls/wide.ts";
-import type { Place } from "../store/block.ts";
+import type { AlignmentRequest } from "../store/block.ts";
 import type { Change } from "../store/request.ts";
 import type { Calls, Site } from "./calls.ts";
 
@@ -128,7 +128,7 @@ export class Verbs {
   }
 
   reallocAligned(site: Site, ptr: number, size: number, alignment: number): number {
-    return this.#resize(site, ptr, { size, place: placeAs(ptr, alignment) });
+    return this.#resize(site, ptr, { size, align: placeAs(ptr, alignment) });
   }
 
   reallocAlignedAt(
@@ -138,11 +138,11 @@ export class Verbs {
     alignment: number,
     offset: number,
   ): number {
-    return this.#resize(site, ptr, { size, place: { alignment, offset } });
+    return this.#resize(site, ptr, { size, align: { alignment, offset } });
   }
 
   rezallocAligned(site: Site, ptr: number, size: number, alignment: number): number {
-    return this.#resize(site, ptr, { size, zero: true, place: placeAs(ptr, alignment) });
+    return this.#resize(site, ptr, { size, zero: true, align: placeAs(ptr, alignment) });
   }
 
   rezallocAlignedAt(
@@ -152,7 +152,7 @@ export class Verbs {
     alignment: number,
     offset: number,
   ): number {
-    return this.#resize(site, ptr, { size, zero: true, place: { alignment, offset } });
+    return this.#resize(site, ptr, { size, zero: true, align: { alignment, offset } });
   }
 
   recallocAligned(site: Site, ptr: number, count: number, size: number, alignment: number): number {
@@ -295,14 +295,14 @@ export class Verbs {
     return { core: { malloc }, bytes: () => this.calls.backing.u8 };
   }
 
-  #get(site: Site, size: number, place?: Place, zero = false): number {
-    if (size > SIZE_LIMIT || (place && !isAlignment(place.alignment))) return 0;
-    return this.calls.request(site, { size, place, zero });
+  #get(site: Site, size: number, align?: AlignmentRequest, zero = false): number {
+    if (size > SIZE_LIMIT || (align && !isAlignment(align.alignment))) return 0;
+    return this.calls.request(site, { size, align, zero });
   }
 
   #resize(site: Site, ptr: number, change: Change): number {
     if (change.size > SIZE_LIMIT) return 0;
-    if (change.place && !isAlignment(change.place.alignment)) return 0;
+    if (change.align && !isAlignment(change.align.alignment)) return 0;
     return this.calls.resize(site, ptr, change);
   }
 
@@ -322,7 +322,7 @@ function newFails(site: Site, size: number): never {
 }
 
 /** mimalloc's quirk: the offset is the remainder that the pointer has. */
-function placeAs(ptr: number, alignment: number): Place {
+function placeAs(ptr: number, alignment: number): AlignmentRequest {
   return { alignment, offset: alignment === 0 ? 0 : ptr % alignment };
 }
 

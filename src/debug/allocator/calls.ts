@@ -14,10 +14,10 @@ import {
   sizeMismatch,
   wrongThread,
 } from "../report/mistakes.ts";
-import { type Report, reportsTell, reportsTellAside } from "../report/report.ts";
+import { type Report, sendReports, sendReportsUncaught } from "../report/report.ts";
 import { type Entry, type Stacks, StackTable } from "../report/stack-table.ts";
 import type { Backing } from "../store/backing.ts";
-import { type Block, MAIN_HEAP, NATURAL, placeOf } from "../store/block.ts";
+import { alignmentOf, type Block, MAIN_HEAP, NATURAL } from "../store/block.ts";
 import { type BlockStore, Blocks } from "../store/blocks.ts";
 import { ownThreadId, type Settings } from "../store/options.ts";
 import type { Change, Given, Request } from "../store/request.ts";
@@ -26,7 +26,7 @@ import { SharedBlocks } from "../store/shared-blocks.ts";
 import { SharedStacks } from "../store/shared-stacks.ts";
 import type { SharedState } from "../store/shared-state.ts";
 import { detectors } from "../store/switches.ts";
-import { Plain } from "../store/unsampled.ts";
+import { Unsampled } from "../store/unsampled.ts";
 import { Deferred } from "./deferred.ts";
 import { exitAdd, exitRemove } from "./exit.ts";
 import { HeapIds } from "./ids.ts";
@@ -53,7 +53,7 @@ export class Calls {
   /** Allocations that go by before the next that is guarded; always 0 without sampling. */
   skip = 0;
   /** Who serves those that go by. */
-  readonly plain: Plain;
+  readonly plain: Unsampled;
   readonly backing: Backing;
   readonly blocks: BlockStore;
   readonly stacks: Stacks;
@@ -76,7 +76,7 @@ export class Calls {
   constructor(backing: Backing, settings: Settings, entry: Entry, state?: SharedState) {
     const { stackTraceFrames, sampleEvery, seed, threadId, threadState } = settings;
     this.backing = backing;
-    this.plain = new Plain(backing.plain);
+    this.plain = new Unsampled(backing.allocator);
     if (state) {
       const stacks = new SharedStacks(state, stackTraceFrames, threadId());
       this.stacks = stacks;
@@ -99,14 +99,14 @@ export class Calls {
   }
 
   /** A guarded block; 0 = out of memory. `taken`: the stack, if the caller has it. */
-  allocate(site: Site, { size, place, zero }: Request, taken?: number): number {
+  allocate(site: Site, { size, align, zero }: Request, taken?: number): number {
     const stack = this.#enter(site, taken);
     if (stack === REFUSED) return 0;
     this.deferred.beat();
     if (this.#isFirst()) exitAdd(this);
     const heap = this.heaps.of(site.heap);
     const ptr = this.deferred.attempt(() =>
-      this.blocks.allocate(size, place ?? NATURAL, heap, stack),
+      this.blocks.allocate(size, align ?? NATURAL, heap, stack),
     );
     if (ptr === 0) this.onError?.(ENOMEM, size, errorText(ENOMEM, size));
     else if (zero) this.backing.u8.fill(0, ptr, ptr + size);
@@ -143,7 +143,7 @@ export class Calls {
     const { ptr } = block;
     this.#compare(site.call, block, given, stack);
     if (this.blocks.free(block, stack)) return;
-    this.blocks.watch.refuse(site.call, ptr, stack, this.blocks.table, this.blocks.retired);
+    this.blocks.checks.rejectPointer(site.call, ptr, stack, this.blocks.table, this.blocks.retired);
   }
 
   /** Where the block is afterwards; 0, and it is as it was, when that cannot be. */
@@ -261,13 +261,13 @@ export class Calls {
   #forgotten({ ptr, order }: Held): void {
     const block = this.blocks.table.at(ptr);
     if (!detectors.forgottenHandle || !block?.live || block.order !== order) return;
-    reportsTellAside(this.#settings.onReport, [forgottenHandle(this.stacks, block)]);
+    sendReportsUncaught(this.#settings.onReport, [forgottenHandle(this.stacks, block)]);
   }
 
   exit(): void {
     this.blocks.check(0);
     if (this.blocks.isMaker) this.#leaksFind();
-    reportsTellAside(this.#settings.onReport, this.blocks.watch.reports.splice(0));
+    sendReportsUncaught(this.#settings.onReport, this.blocks.checks.reports.splice(0));
   }
 
   /** Whether somebody must look for leaks from now on. */
@@ -282,13 +282,13 @@ export class Calls {
     const stranger = detectors.wrongThread ? this.#owner?.stranger() : undefined;
     if (!stranger) return stack;
     const report = wrongThread(this.stacks, call, stranger, this.#created, stack);
-    reportsTell(this.#settings.onReport, [report]);
+    sendReports(this.#settings.onReport, [report]);
     return REFUSED;
   }
 
   #tell(): void {
-    const { reports } = this.blocks.watch;
-    if (reports.length > 0) reportsTell(this.#settings.onReport, reports.splice(0));
+    const { reports } = this.blocks.checks;
+    if (reports.length > 0) sendReports(this.#settings.onReport, reports.splice(0));
   }
 
   /** Neighbours of a guarded block can be plain ones: then only the table knows. */
@@ -344,16 +344,16 @@ export class Calls {
     return to;
   }
 
-  #moved(block: Block, { size, place }: Change): Request {
-    return { size, place: place ?? (block.alignment > 16 ? placeOf(block) : undefined) };
+  #moved(block: Block, { size, align }: Change): Request {
+    return { size, align: align ?? (block.alignment > 16 ? alignmentOf(block) : undefined) };
   }
 
   /** The live block at ptr; complains if there is none. */
   #block(call: string, ptr: number, stack: number): Block | undefined {
-    const { table, retired, watch } = this.blocks;
+    const { table, retired, checks } = this.blocks;
     const block = table.at(ptr);
     if (block?.live && block.ptr === ptr) return block;
-    watch.refuse(call, ptr, stack, table, retired);
+    checks.rejectPointer(call, ptr, stack, table, retired);
     return undefined;
   }
 
@@ -361,7 +361,7 @@ export class Calls {
   #compare(call: string, block: Block, given: Given | undefined, stack: number): void {
     if (!given) return;
     const { size, alignment } = given;
-    const { reports } = this.blocks.watch;
+    const { reports } = this.blocks.checks;
     if (size !== undefined && size !== block.size && detectors.sizeMismatch) {
       reports.push(sizeMismatch(this.stacks, call, block, size, stack));
     }
@@ -374,7 +374,7 @@ export class Calls {
     const groups = this.blocks.leaks();
     if (groups.length === 0) return 0;
     const report: Report = leak(this.stacks, groups);
-    this.blocks.watch.reports.push(report);
+    this.blocks.checks.reports.push(report);
     return groups.reduce((sum, { ptrs }) => sum + ptrs.length, 0);
   }
 }

@@ -19,11 +19,10 @@ import {
   writeBeforeStart,
   writePastEnd,
 } from "../report/mistakes.ts";
-import { MemoryMistake, type Report, reportsTell } from "../report/report.ts";
+import { MemoryMistake, type Report, sendReports } from "../report/report.ts";
 import { type Entry, StackTable } from "../report/stack-table.ts";
 import type { AllocatorLike } from "../store/backing.ts";
 import { gapsOf } from "../store/sample.ts";
-import { type GuardedAbi, type GuardedCalls, gateOf, guardedAbi } from "./guarded-abi.ts";
 import {
   alignedBelow,
   type GuardedBelow,
@@ -33,6 +32,7 @@ import {
   sourceGuarding,
 } from "./below.ts";
 import type { Gate } from "./gate.ts";
+import { type GuardedAbi, type GuardedCalls, gateOf, guardedAbi } from "./guarded-abi.ts";
 import { guardHit, guardSomewhere, guardWild } from "./mistakes.ts";
 import { type GuardedOptions, type GuardedSettings, guardedSettings } from "./options.ts";
 import { Pace } from "./pace.ts";
@@ -423,7 +423,7 @@ export class GuardedAllocator extends AllocatorBase implements AllocatorLike, Di
   }
 
   #tell(reports: readonly Report[]): void {
-    reportsTell(this.#settings.onReport, reports);
+    sendReports(this.#settings.onReport, reports);
   }
 }
 

@@ -1,6 +1,6 @@
 /** What is said of an access to a guard page. */
 import { hex } from "../../common/errors.ts";
-import { blockText, traces } from "../report/mistakes.ts";
+import { blockText, reportStacks } from "../report/mistakes.ts";
 import { Report } from "../report/report.ts";
 import type { StackTable } from "../report/stack-table.ts";
 import type { GuardSlot } from "./slots.ts";
@@ -26,7 +26,7 @@ export function guardHit(stacks: StackTable, block: GuardSlot, access: Access): 
     `${verb} ${place(block, offset)}: at offset ${offset}`,
     block.ptr,
     block.size,
-    traces(stacks, ...titled, [found, stack]),
+    reportStacks(stacks, ...titled, [found, stack]),
   );
 }
 
@@ -47,7 +47,7 @@ export function guardWild(stacks: StackTable, access: Access): Report {
     `${verb} at ${hex(access.address)}, near no block`,
     access.address,
     0,
-    traces(stacks, [access.found, access.stack]),
+    reportStacks(stacks, [access.found, access.stack]),
   );
 }
 
@@ -75,6 +75,6 @@ export function guardSomewhere(
     `access out of bounds, perhaps of one of ${count}: its address is known with \`faults: true\``,
     0,
     0,
-    traces(stacks, ...titled, ["accessed", stack]),
+    reportStacks(stacks, ...titled, ["accessed", stack]),
   );
 }

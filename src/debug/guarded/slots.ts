@@ -9,7 +9,7 @@
  */
 import type { MemorySource, PageOperations } from "../../memory/index.ts";
 import type { BlockFacts, Damage } from "../report/mistakes.ts";
-import type { LateStack } from "../report/stack-table.ts";
+import type { LazyStack } from "../report/stack-table.ts";
 import type { GuardTable } from "./table.ts";
 
 /** What is written beside a block, where its pages have more bytes than it. */
@@ -29,8 +29,8 @@ export class GuardSlot implements BlockFacts {
   live = false;
   readonly resized = 0;
   /** There are few slots, and few of their stacks are ever read. */
-  allocatedBy: LateStack | undefined;
-  freedBy: LateStack | undefined;
+  allocatedBy: LazyStack | undefined;
+  freedBy: LazyStack | undefined;
   /** The pages that are accessible while the block is live. */
   first = 0;
   last = 0;

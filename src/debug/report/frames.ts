@@ -3,8 +3,8 @@ import { nodeModule } from "./node.ts";
 import type { Frame } from "./stack-table.ts";
 
 /** A frame of a report: where the author of the code wrote it. */
-export interface Place {
-  /** The function, as stack traces name it; empty at the top of a module. */
+export interface SourcePosition {
+  /** The function, as stack reportStacks name it; empty at the top of a module. */
   readonly call: string;
   /** A path, or a url that is no file. */
   readonly file: string;
@@ -22,7 +22,7 @@ const maps = new Map<string, Mapped>();
 const texts = new Map<string, string[] | undefined>();
 
 /** Where a frame stands in what its author wrote; as the engine says it, if there is no map. */
-export function placeOf(frame: Frame): Place {
+export function sourcePositionOf(frame: Frame): SourcePosition {
   const { call, line, column } = frame;
   const map = line === 0 ? undefined : mapOf(frame.url);
   const entry = map?.findEntry(line - 1, column - 1) as Partial<Entry> | undefined;
@@ -44,13 +44,13 @@ interface Entry {
 }
 
 /** The line of source at a place, if its file can be read. */
-export function lineOf({ file, line }: Place): string | undefined {
+export function sourceLineOf({ file, line }: SourcePosition): string | undefined {
   if (line === 0) return undefined;
   if (!texts.has(file)) texts.set(file, fileRead(file)?.split("\n"));
   return texts.get(file)?.[line - 1];
 }
 
-export function placeText({ call, file, line, column }: Place): string {
+export function positionText({ call, file, line, column }: SourcePosition): string {
   const place = line === 0 ? file : `${file}:${line}:${column}`;
   return call === "" ? `at ${place}` : `at ${call} (${place})`;
 }

@@ -1,6 +1,6 @@
 /** What a program can do wrong with its blocks: one function a mistake. */
 import { hex } from "../../common/errors.ts";
-import { type MistakeCode, Report, type Trace } from "./report.ts";
+import { type MistakeCode, Report, type ReportStack } from "./report.ts";
 import type { Stacks } from "./stack-table.ts";
 
 /** What is known of a block; stacks by number, 0 for none. */
@@ -42,7 +42,10 @@ export function blockText({ size, ptr }: BlockFacts): string {
 }
 
 /** Stacks under their titles; those that nobody took are left out, all but the last. */
-export function traces(stacks: Stacks, ...titled: [title: string, stack: number][]): Trace[] {
+export function reportStacks(
+  stacks: Stacks,
+  ...titled: [title: string, stack: number][]
+): ReportStack[] {
   return titled
     .filter(([, stack], index) => stack !== 0 || index === titled.length - 1)
     .map(([title, stack]) => ({
@@ -68,7 +71,7 @@ export function doubleFree(stacks: Stacks, block: BlockFacts, now: number): Repo
     `double free of ${blockText(block)}`,
     block.ptr,
     block.size,
-    traces(stacks, ...story(block, ["freed first", block.freed]), ["freed again", now]),
+    reportStacks(stacks, ...story(block, ["freed first", block.freed]), ["freed again", now]),
   );
 }
 
@@ -79,7 +82,7 @@ export function useAfterFree(stacks: Stacks, call: string, block: BlockFacts, no
     `${call} of ${blockText(block)} after it was freed`,
     block.ptr,
     block.size,
-    traces(stacks, ...story(block, ["freed", block.freed]), ["used", now]),
+    reportStacks(stacks, ...story(block, ["freed", block.freed]), ["used", now]),
   );
 }
 
@@ -92,13 +95,14 @@ export function invalidFree(
   now: number,
 ): Report {
   const message = `${call} of ${hex(ptr)}, which is no block`;
-  if (!nearest) return new Report("ERR_INVALID_FREE", message, ptr, 0, traces(stacks, [call, now]));
+  if (!nearest)
+    return new Report("ERR_INVALID_FREE", message, ptr, 0, reportStacks(stacks, [call, now]));
   return new Report(
     "ERR_INVALID_FREE",
     `${message}; ${distance(ptr, nearest)} ${blockText(nearest)}`,
     ptr,
     0,
-    traces(
+    reportStacks(
       stacks,
       ["nearest allocated", nearest.allocated],
       ["nearest freed", nearest.freed],
@@ -126,7 +130,7 @@ export function interiorPointer(
     `${call} of ${hex(ptr)}, ${bytes(ptr - block.ptr)} into ${blockText(block)}${state}`,
     ptr,
     block.size,
-    traces(stacks, ...story(block, ["freed", block.freed]), [call, now]),
+    reportStacks(stacks, ...story(block, ["freed", block.freed]), [call, now]),
   );
 }
 
@@ -143,7 +147,7 @@ export function sizeMismatch(
     `${call} of ${blockText(block)} with a size of ${given}`,
     block.ptr,
     block.size,
-    traces(stacks, ...story(block, [call, now])),
+    reportStacks(stacks, ...story(block, [call, now])),
   );
 }
 
@@ -160,7 +164,7 @@ export function alignmentMismatch(
     `${call} of ${blockText(block)}, aligned to ${block.alignment}, with an alignment of ${given}`,
     block.ptr,
     block.size,
-    traces(stacks, ...story(block, [call, now])),
+    reportStacks(stacks, ...story(block, [call, now])),
   );
 }
 
@@ -169,7 +173,7 @@ function damaged(
   what: string,
   { ptr, size }: BlockFacts,
   { at, count }: Damage,
-  found: Trace[],
+  found: ReportStack[],
 ): Report {
   const text = `${what}: ${bytes(count)} changed, the first at offset ${at - ptr}`;
   return new Report(code, text, ptr, size, found);
@@ -183,7 +187,7 @@ export function writePastEnd(
   now: number,
 ): Report {
   const what = `write past the end of ${blockText(block)}`;
-  const found = traces(stacks, ...story(block, ["found", now]));
+  const found = reportStacks(stacks, ...story(block, ["found", now]));
   return damaged("ERR_WRITE_PAST_END", what, block, damage, found);
 }
 
@@ -195,7 +199,7 @@ export function writeBeforeStart(
   now: number,
 ): Report {
   const what = `write before the start of ${blockText(block)}`;
-  const found = traces(stacks, ...story(block, ["found", now]));
+  const found = reportStacks(stacks, ...story(block, ["found", now]));
   return damaged("ERR_WRITE_BEFORE_START", what, block, damage, found);
 }
 
@@ -207,7 +211,7 @@ export function writeAfterFree(
   now: number,
 ): Report {
   const what = `write to ${blockText(block)} after it was freed`;
-  const found = traces(stacks, ...story(block, ["freed", block.freed]), ["found", now]);
+  const found = reportStacks(stacks, ...story(block, ["freed", block.freed]), ["found", now]);
   return damaged("ERR_WRITE_AFTER_FREE", what, block, damage, found);
 }
 
@@ -224,7 +228,7 @@ export function wrongThread(
     `${call} by thread ${threads.user} of an allocator of thread ${threads.owner}`,
     0,
     0,
-    traces(stacks, ["created", created], [call, now]),
+    reportStacks(stacks, ["created", created], [call, now]),
   );
 }
 
@@ -240,7 +244,7 @@ export function memoryLimit(
     `request of ${bytes(size)} over the limit of ${bytes(limit)}, ${total} in use`,
     0,
     size,
-    traces(stacks, ["requested", now]),
+    reportStacks(stacks, ["requested", now]),
   );
 }
 
@@ -266,7 +270,7 @@ function leakTraces(stacks: Stacks, { allocated, resized, ptrs, bytes: sum }: Le
   if (ptrs.length > PTRS_NAMED) named.push("…");
   const title = `${blocks(ptrs.length)} of ${bytes(sum)} (${named.join(", ")}) allocated`;
   const more: [string, number][] = resized === 0 ? [] : [["resized", resized]];
-  return traces(stacks, [title, allocated], ...more);
+  return reportStacks(stacks, [title, allocated], ...more);
 }
 
 /** The garbage collector took the view, and the block that only it led to is still there. */
@@ -276,6 +280,6 @@ export function forgottenHandle(stacks: Stacks, block: BlockFacts): Report {
     `forgotten handle: ${blockText(block)} is still allocated, but what held it was collected`,
     block.ptr,
     block.size,
-    traces(stacks, ["allocated", block.allocated]),
+    reportStacks(stacks, ["allocated", block.allocated]),
   );
 }

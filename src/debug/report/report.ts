@@ -1,6 +1,6 @@
 /** What is told of a mistake: for people, for machines, and as an error. */
 import { MemoryError } from "../../common/errors.ts";
-import { lineOf, type Place, placeOf, placeText } from "./frames.ts";
+import { positionText, type SourcePosition, sourceLineOf, sourcePositionOf } from "./frames.ts";
 import { nodeProcess } from "./node.ts";
 import type { Frame } from "./stack-table.ts";
 
@@ -21,7 +21,7 @@ export type MistakeCode =
   | "ERR_FORGOTTEN_HANDLE";
 
 /** A stack of a report, with what it is the stack of. */
-export interface Trace {
+export interface ReportStack {
   readonly title: string;
   /** Innermost first. */
   readonly frames: readonly Frame[];
@@ -33,7 +33,7 @@ export interface ReportJson {
   message: string;
   ptr: number;
   size: number;
-  stacks: { title: string; frames: Place[] }[];
+  stacks: { title: string; frames: SourcePosition[] }[];
 }
 
 /** Only leaks have so many: a program without any free must not fill the screen. */
@@ -56,14 +56,14 @@ export class Report {
   readonly ptr: number;
   /** Bytes that it is about: of the block, of all leaked blocks, of the request. */
   readonly size: number;
-  readonly stacks: readonly Trace[];
+  readonly stacks: readonly ReportStack[];
 
   constructor(
     code: MistakeCode,
     message: string,
     ptr: number,
     size: number,
-    stacks: readonly Trace[],
+    stacks: readonly ReportStack[],
   ) {
     this.code = code;
     this.message = message;
@@ -92,7 +92,10 @@ export class Report {
 
   toJSON(): ReportJson {
     const { code, message, ptr, size } = this;
-    const stacks = this.stacks.map(({ title, frames }) => ({ title, frames: frames.map(placeOf) }));
+    const stacks = this.stacks.map(({ title, frames }) => ({
+      title,
+      frames: frames.map(sourcePositionOf),
+    }));
     return { code, message, ptr, size, stacks };
   }
 }
@@ -104,14 +107,14 @@ function framesLines(
 ): string[] {
   if (frames.length === 0) return ["    (no stack was taken)"];
   return frames.flatMap((frame, index) => {
-    const place = placeOf(frame);
-    const line = `    ${paint(index === 0 ? PLAIN : DIM, placeText(place))}`;
+    const place = sourcePositionOf(frame);
+    const line = `    ${paint(index === 0 ? PLAIN : DIM, positionText(place))}`;
     return index === 0 ? [line, ...sourceLines(place)] : [line];
   });
 }
 
-function sourceLines(place: Place): string[] {
-  const source = lineOf(place);
+function sourceLines(place: SourcePosition): string[] {
+  const source = sourceLineOf(place);
   if (source === undefined || source.length > 200) return [];
   const indent = source.length - source.trimStart().length;
   const mark = " ".repeat(Math.max(0, place.column - 1 - indent));
@@ -137,7 +140,7 @@ export class MemoryMistake extends MemoryError<MistakeCode> {
 }
 
 /** Prints a report to stderr; in colours on a terminal, unless NO_COLOR is set. */
-function reportPrint(report: Report): void {
+function printReport(report: Report): void {
   const process = nodeProcess();
   const colours = process?.stderr?.isTTY === true && !process.env.NO_COLOR;
   console.error(report.format({ colours }));
@@ -146,14 +149,14 @@ function reportPrint(report: Report): void {
 /** What becomes of reports: printed, thrown, or handed to a function. */
 export type ReportSink = "print" | "throw" | ((report: Report) => void);
 
-export function reportsTell(sink: ReportSink, reports: readonly Report[]): void {
+export function sendReports(sink: ReportSink, reports: readonly Report[]): void {
   const [first, ...others] = reports;
   if (first === undefined) return;
   if (sink === "throw") throw new MemoryMistake(first, others);
-  for (const report of reports) (sink === "print" ? reportPrint : sink)(report);
+  for (const report of reports) (sink === "print" ? printReport : sink)(report);
 }
 
-/** reportsTell where nobody could catch: at the exit of the process, after a collection. */
-export function reportsTellAside(sink: ReportSink, reports: readonly Report[]): void {
-  reportsTell(sink === "throw" ? "print" : sink, reports);
+/** sendReports where nobody could catch: at the exit of the process, after a collection. */
+export function sendReportsUncaught(sink: ReportSink, reports: readonly Report[]): void {
+  sendReports(sink === "throw" ? "print" : sink, reports);
 }

@@ -9,7 +9,7 @@
 
 /** A place in a program, as the engine tells it: before source maps. */
 export interface Frame {
-  /** What is called, as stack traces name it; empty at the top of a module. */
+  /** What is called, as stack reportStacks name it; empty at the top of a module. */
   readonly call: string;
   /** Where it stands: a url, or what the engine says for code that has none. */
   readonly url: string;
@@ -49,7 +49,7 @@ const OWN_WASM = "wasm://wasm/terrane-";
  * A stack that may never be read. Until it is, it keeps the receivers of its frames alive: for
  * those who hold few of them.
  */
-export class LateStack {
+export class LazyStack {
   #id: number | (() => number);
 
   constructor(id: number | (() => number)) {
@@ -102,14 +102,14 @@ export class StackTable implements Stacks {
   }
 
   /** As capture, at half the cost: the frames become a number when somebody asks for it. */
-  take(entry: Entry): LateStack {
-    if (this.#limit === 0 || ownFolder === null) return new LateStack(this.capture(entry));
+  take(entry: Entry): LazyStack {
+    if (this.#limit === 0 || ownFolder === null) return new LazyStack(this.capture(entry));
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = this.#reach;
     const holder: { stack?: number } = {};
     Error.captureStackTrace(holder, entry);
     Error.stackTraceLimit = stackTraceLimit;
-    return new LateStack(() => this.#read(holder));
+    return new LazyStack(() => this.#read(holder));
   }
 
   #read(holder: { stack?: number }): number {

@@ -33,7 +33,7 @@ export interface Run {
 export interface Backing {
   readonly kind: "allocator" | "pool" | "memory";
   /** C's verbs over the same source, for blocks that are not guarded. */
-  readonly plain: AllocatorLike;
+  readonly allocator: AllocatorLike;
   /** What can be done with pages of the memory below. */
   readonly pages: PagesBelow | undefined;
   readonly u8: Uint8Array;
@@ -61,7 +61,7 @@ const NATURAL = 16;
 function allocatorBacking(source: AllocatorLike): Backing {
   return {
     kind: "allocator",
-    plain: source,
+    allocator: source,
     pages: pagesOf(source.source),
     get u8() {
       return source.u8;
@@ -88,7 +88,7 @@ function poolBacking(
   return {
     kind,
     pages: pagesOf(source),
-    plain: createAllocator(pool),
+    allocator: createAllocator(pool),
     get u8() {
       return memory.bytes();
     },

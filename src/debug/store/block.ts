@@ -13,29 +13,29 @@
 
 import type { BlockFacts } from "../report/mistakes.ts";
 import type { Run } from "./backing.ts";
-import type { Rest } from "./freed-memory.ts";
+import type { FreedState } from "./freed-memory.ts";
 
 /** Least bytes behind a block. */
 export const REAR = 8;
 const FRONT = 16;
 /** Largest part of a front zone that is written and looked at. */
-const FRONT_WATCHED = 64;
+const FRONT_CHECKED = 64;
 
 /** Where a block is wanted: (address + offset) is a multiple of the alignment. */
-export interface Place {
+export interface AlignmentRequest {
   readonly alignment: number;
   readonly offset: number;
 }
 
 /** malloc's. */
-export const NATURAL: Place = { alignment: FRONT, offset: 0 };
+export const NATURAL: AlignmentRequest = { alignment: FRONT, offset: 0 };
 
 /** The place that a block was given. */
-export function placeOf({ ptr, alignment }: BlockFacts): Place {
+export function alignmentOf({ ptr, alignment }: BlockFacts): AlignmentRequest {
   return { alignment, offset: (alignment - (ptr % alignment)) % alignment };
 }
 
-export function isAt(ptr: number, { alignment, offset }: Place): boolean {
+export function isAligned(ptr: number, { alignment, offset }: AlignmentRequest): boolean {
   return (ptr + offset) % alignment === 0;
 }
 
@@ -45,7 +45,7 @@ function frontOf(alignment: number): number {
 }
 
 /** frontOf and what an offset moves a block by; its run begins at a multiple of the alignment. */
-export function frontAt({ alignment, offset }: Place): number {
+export function frontZoneBytes({ alignment, offset }: AlignmentRequest): number {
   return frontOf(alignment) + ((alignment - (offset % alignment)) % alignment);
 }
 
@@ -55,7 +55,7 @@ export interface Item {
   readonly base: number;
   /** First byte behind what was handed out. */
   readonly end: number;
-  readonly rest: Rest;
+  readonly freedState: FreedState;
   /** For people who look at memory; bytes. */
   readonly area: { reserved: number; committed: number; blockSize: number };
   blocks(): Iterable<Block>;
@@ -71,7 +71,7 @@ export interface Block extends BlockFacts {
   /** First byte that it cannot have by growing where it is. */
   readonly limit: number;
   /** What its memory is like once it is free. */
-  readonly rest: Rest;
+  readonly freedState: FreedState;
   /** The id of the heap that it belongs to. */
   heap: number;
   allocate(facts: NewBlock): void;
@@ -89,8 +89,8 @@ export interface NewBlock {
 }
 
 /** First byte of the front zone that is looked at. */
-export function watchedFrom(block: Block): number {
-  return Math.max(block.from, block.ptr - FRONT_WATCHED);
+export function checkedFrom(block: Block): number {
+  return Math.max(block.from, block.ptr - FRONT_CHECKED);
 }
 
 // A row of six words for each slot: 24 bytes of metadata a block.
@@ -120,7 +120,7 @@ export class Page implements Item {
   /** Slots from here on were never handed out. */
   next = 0;
   live = 0;
-  rest: Rest = "poisoned";
+  freedState: FreedState = "poisoned";
   released = 0;
   /** The order of the slot that is free for longest; Infinity if none is. */
   oldest: number = Number.POSITIVE_INFINITY;
@@ -198,8 +198,8 @@ export class Slot implements Block {
   get limit(): number {
     return this.to;
   }
-  get rest(): Rest {
-    return this.page.rest;
+  get freedState(): FreedState {
+    return this.page.freedState;
   }
   get ptr(): number {
     return this.from + frontOf(this.alignment);
@@ -279,13 +279,13 @@ export class Large implements Block, Item {
   freed = 0;
   order = 0;
   heap = 0;
-  rest: Rest = "poisoned";
+  freedState: FreedState = "poisoned";
   released = 0;
 
-  constructor(run: Run, place: Place) {
+  constructor(run: Run, align: AlignmentRequest) {
     this.run = run;
-    this.alignment = place.alignment;
-    this.ptr = run.base + frontAt(place);
+    this.alignment = align.alignment;
+    this.ptr = run.base + frontZoneBytes(align);
   }
 
   get from(): number {
@@ -303,7 +303,7 @@ export class Large implements Block, Item {
   }
   /** Before the end of the run while whole pages behind the block are given back. */
   get to(): number {
-    return this.limit - (this.rest === "poisoned" ? this.released : 0);
+    return this.limit - (this.freedState === "poisoned" ? this.released : 0);
   }
   get limit(): number {
     return this.run.base + this.run.bytes;

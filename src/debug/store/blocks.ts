@@ -8,29 +8,29 @@ import { type LeakGroup, memoryLimit } from "../report/mistakes.ts";
 import type { Stacks } from "../report/stack-table.ts";
 import type { Backing, Run } from "./backing.ts";
 import {
+  type AlignmentRequest,
+  alignmentOf,
   type Block,
-  frontAt,
+  frontZoneBytes,
   type Item,
-  isAt,
+  isAligned,
   Large,
   Page,
-  type Place,
-  placeOf,
   REAR,
   Slot,
 } from "./block.ts";
 import { SizeClasses } from "./classes.ts";
-import { Rests } from "./freed-memory.ts";
+import { FreedMemory } from "./freed-memory.ts";
 import type { Settings } from "./options.ts";
-import { Retired } from "./quarantine.ts";
+import { Quarantine } from "./quarantine.ts";
 import { detectors } from "./switches.ts";
 import { BlockTable, leaksOf } from "./table.ts";
-import { Watch } from "./zone-checks.ts";
+import { ZoneChecks } from "./zone-checks.ts";
 
 /** What is new of a block that is resized; without a place it keeps its own. */
 export interface Resize {
   readonly size: number;
-  readonly place?: Place | undefined;
+  readonly align?: AlignmentRequest | undefined;
 }
 
 /** What Calls needs of an allocator proper, for one thread or for many. */
@@ -38,8 +38,8 @@ export interface BlockStore {
   /** Whether this thread gives everything back at the end, and tells of leaks. */
   readonly isMaker: boolean;
   readonly table: Finder;
-  readonly retired: Past;
-  readonly watch: Watch;
+  readonly retired: FreedHistory;
+  readonly checks: ZoneChecks;
   /** Live blocks, and bytes that these were asked for with. */
   readonly live: number;
   readonly requested: number;
@@ -50,7 +50,7 @@ export interface BlockStore {
   /** The most that `requested` may be. */
   limit: number;
   /** A block, or 0: memory is out, or the limit is reached. */
-  allocate(size: number, place: Place, heap: number, stack: number): number;
+  allocate(size: number, align: AlignmentRequest, heap: number, stack: number): number;
   /** Frees a live block; false when another thread was quicker. */
   free(block: Block, stack: number): boolean;
   /** Makes a live block `size` bytes long; 0, and the block as it was, when that cannot be. */
@@ -83,13 +83,13 @@ export interface Finder {
   /** Every block that was handed out and whose memory is still held, live or free. */
   blocks(): Iterable<Block>;
   /** Tells pointers that are no guarded block's, when sampling: quickly, and not all of them. */
-  readonly filter: { isPlain(address: number): boolean } | undefined;
+  readonly filter: { isUnsampled(address: number): boolean } | undefined;
 }
 
 /** Blocks whose memory went back, as far as they are remembered. */
-export interface Past {
-  pastAt(ptr: number): Block | undefined;
-  pastFlush(): void;
+export interface FreedHistory {
+  findFreed(ptr: number): Block | undefined;
+  forget(): void;
 }
 
 /** Whose a block is, and which calls made it so. */
@@ -102,8 +102,8 @@ interface Owned {
 export class Blocks implements BlockStore {
   readonly isMaker = true;
   readonly table: BlockTable;
-  readonly retired = new Retired();
-  readonly watch: Watch;
+  readonly retired = new Quarantine();
+  readonly checks: ZoneChecks;
   /** Bytes that live blocks were asked for with. */
   requested = 0;
   /** Live blocks. */
@@ -114,7 +114,7 @@ export class Blocks implements BlockStore {
   readonly #settings: Settings;
   readonly #stacks: Stacks;
   readonly #classes: SizeClasses;
-  readonly #rests: Rests;
+  readonly #freedMemory: FreedMemory;
   /** The page of each class that has slots left. Full pages are out of the way. */
   #current: (Page | undefined)[] = [];
   #order = 0;
@@ -127,23 +127,23 @@ export class Blocks implements BlockStore {
     this.#stacks = stacks;
     this.limit = settings.requestedMemoryLimit;
     this.table = new BlockTable(settings.pageSize, settings.sampleEvery > 1);
-    this.watch = new Watch(backing, stacks, settings);
+    this.checks = new ZoneChecks(backing, stacks, settings);
     this.#classes = new SizeClasses(settings.pageSize);
-    this.#rests = new Rests(backing.pages, settings.neverUnmap);
+    this.#freedMemory = new FreedMemory(backing.pages, settings.neverUnmap);
   }
 
   /** A block, or 0: memory is out, or the limit is reached. */
-  allocate(size: number, place: Place, heap: number, stack: number): number {
+  allocate(size: number, align: AlignmentRequest, heap: number, stack: number): number {
     if (this.#isOverLimit(size, size, stack)) return 0;
-    return this.#new(size, place, { heap, allocated: stack, resized: 0 });
+    return this.#new(size, align, { heap, allocated: stack, resized: 0 });
   }
 
   free(block: Block, stack: number): boolean {
-    this.watch.zonesCheck(block, stack);
+    this.checks.checkZones(block, stack);
     this.requested -= block.size;
     this.live--;
     block.free(stack, ++this.#order);
-    this.watch.poison(block);
+    this.checks.poison(block);
     if (block instanceof Slot) this.#pageRetire(block.page, stack);
     else if (block instanceof Large) this.#retire(block, stack);
     return true;
@@ -168,8 +168,8 @@ export class Blocks implements BlockStore {
   /** Looks at every zone and all poison. */
   check(stack: number): void {
     for (const block of this.table.blocks()) {
-      if (block.live) this.watch.zonesCheck(block, stack);
-      else this.watch.poisonCheck(block, stack);
+      if (block.live) this.checks.checkZones(block, stack);
+      else this.checks.checkPoison(block, stack);
     }
   }
 
@@ -195,7 +195,7 @@ export class Blocks implements BlockStore {
 
   /** Gives everything back, live blocks too; as new afterwards. */
   clear(): void {
-    for (const item of this.table.items()) if (this.#rests.wake(item)) this.#release(item);
+    for (const item of this.table.items()) if (this.#freedMemory.reuse(item)) this.#release(item);
     this.table.clear();
     this.retired.clear();
     this.#current = [];
@@ -206,12 +206,12 @@ export class Blocks implements BlockStore {
 
   /** Bytes of memory that are held. */
   get resident(): number {
-    return this.#held - this.#rests.released;
+    return this.#held - this.#freedMemory.released;
   }
 
   /** Bytes of JavaScript that know about blocks. Walks the pages. */
   get overhead(): number {
-    let sum = this.table.bytes + this.retired.pastBytes;
+    let sum = this.table.bytes + this.retired.historyBytes;
     for (const item of this.table.items()) sum += item.metadataBytes;
     return sum;
   }
@@ -220,52 +220,52 @@ export class Blocks implements BlockStore {
     const { requested: total, limit } = this;
     if (!this.#settings.enableMemoryLimit || !detectors.memoryLimit) return false;
     if (more <= 0 || total + more <= limit) return false;
-    this.watch.reports.push(memoryLimit(this.#stacks, { size, total, limit }, stack));
+    this.checks.reports.push(memoryLimit(this.#stacks, { size, total, limit }, stack));
     return true;
   }
 
   #resizeHere(block: Block, size: number, stack: number): number {
-    this.watch.zonesCheck(block, stack);
+    this.checks.checkZones(block, stack);
     const { size: before } = block;
     this.requested += size - before;
     block.resize(size, this.#settings.resizeStackTraces ? stack : 0);
-    if (block instanceof Large && size < before) this.#trim(block);
-    this.watch.paintTail(block, before);
+    if (block instanceof Large && size < before) this.#shrink(block);
+    this.checks.markResized(block, before);
     return block.ptr;
   }
 
   /** Whole pages behind a block that has shrunk go back, and are left out of its rear zone. */
-  #trim(large: Large): void {
-    const { unit } = this.#rests;
-    this.#rests.trim(large, Math.ceil((large.ptr + large.size + REAR) / unit) * unit);
+  #shrink(large: Large): void {
+    const { unit } = this.#freedMemory;
+    this.#freedMemory.shrink(large, Math.ceil((large.ptr + large.size + REAR) / unit) * unit);
   }
 
   /** Whether there is memory for `size` bytes and a rear zone: also after a trim. */
   #reach(block: Block, size: number): boolean {
     if (block.ptr + size + REAR <= block.to || !(block instanceof Large)) return true;
     const { to } = block;
-    if (!this.#rests.wake(block)) return false;
-    this.watch.paintRear(block, to);
+    if (!this.#freedMemory.reuse(block)) return false;
+    this.checks.markRear(block, to);
     return true;
   }
 
-  #new(size: number, place: Place, owned: Owned): number {
+  #new(size: number, align: AlignmentRequest, owned: Owned): number {
     const stack = owned.resized || owned.allocated; // the call that is going on
-    const kind = this.#kindOf(size, place);
-    const block = kind < 0 ? this.#largeNew(size, place, stack) : this.#slotNew(kind, stack);
+    const kind = this.#kindOf(size, align);
+    const block = kind < 0 ? this.#largeNew(size, align, stack) : this.#slotNew(kind, stack);
     if (!block) return 0;
-    block.allocate({ size, alignment: place.alignment, order: ++this.#order, ...owned });
+    block.allocate({ size, alignment: align.alignment, order: ++this.#order, ...owned });
     this.requested += size;
     this.live++;
-    this.watch.paint(block);
+    this.checks.markNew(block);
     return block.ptr;
   }
 
   /** The size class; -1 for a block that needs a run of its own, as one with an offset does. */
-  #kindOf(size: number, place: Place): number {
-    const { alignment, offset } = place;
+  #kindOf(size: number, align: AlignmentRequest): number {
+    const { alignment, offset } = align;
     if (offset % alignment !== 0) return -1;
-    return this.#classes.find(frontAt(place) + size + REAR, alignment);
+    return this.#classes.find(frontZoneBytes(align) + size + REAR, alignment);
   }
 
   #slotNew(kind: number, stack: number): Slot | undefined {
@@ -278,7 +278,7 @@ export class Blocks implements BlockStore {
 
   #pageNew(kind: number, stack: number): Page | undefined {
     const { pageSize } = this.#settings;
-    const alignment = Math.max(this.#classes.alignment, this.#rests.unit);
+    const alignment = Math.max(this.#classes.alignment, this.#freedMemory.unit);
     const run = this.#acquire(alignment, pageSize, stack);
     if (!run) return undefined;
     const page = new Page(run, pageSize, this.#classes.slots[kind] as number, kind);
@@ -292,19 +292,19 @@ export class Blocks implements BlockStore {
     let page: Page | undefined;
     for (const each of this.table.pages) {
       const isOlder = each.oldest < (page?.oldest ?? Number.POSITIVE_INFINITY);
-      if (each.kind === kind && each.rest === "poisoned" && isOlder) page = each;
+      if (each.kind === kind && each.freedState === "poisoned" && isOlder) page = each;
     }
     const slot = page?.slotAgain();
-    if (slot) this.watch.poisonCheck(slot, stack);
+    if (slot) this.checks.checkPoison(slot, stack);
     return slot;
   }
 
-  #largeNew(size: number, place: Place, stack: number): Large | undefined {
-    const { unit } = this.#rests;
-    const bytes = Math.ceil(largeBytes(size, place) / unit) * unit;
-    const run = this.#acquire(Math.max(place.alignment, unit, 16), bytes, stack);
+  #largeNew(size: number, align: AlignmentRequest, stack: number): Large | undefined {
+    const { unit } = this.#freedMemory;
+    const bytes = Math.ceil(largeBytes(size, align) / unit) * unit;
+    const run = this.#acquire(Math.max(align.alignment, unit, 16), bytes, stack);
     if (!run) return undefined;
-    const large = new Large(run, place);
+    const large = new Large(run, align);
     this.table.add(large);
     return large;
   }
@@ -320,9 +320,9 @@ export class Blocks implements BlockStore {
   }
 
   /** Whether a block may stay where it is: the same class, or a run that is not half empty. */
-  fits(block: Block, { size, place }: Resize): boolean {
-    if (place && !isAt(block.ptr, place)) return false;
-    const here = placeOf(block);
+  fits(block: Block, { size, align }: Resize): boolean {
+    if (align && !isAligned(block.ptr, align)) return false;
+    const here = alignmentOf(block);
     const kind = this.#kindOf(size, here);
     if (block instanceof Slot) return kind === block.page.kind;
     const bytes = largeBytes(size, here);
@@ -330,13 +330,13 @@ export class Blocks implements BlockStore {
     return kind < 0 && bytes <= held && bytes >= held / 2;
   }
 
-  #move(block: Block, { size, place }: Resize, heap: number, stack: number): number {
+  #move(block: Block, { size, align }: Resize, heap: number, stack: number): number {
     const { ptr, size: before } = block;
     const kept = this.#settings.resizeStackTraces;
     const stacks = kept
       ? { allocated: block.allocated, resized: stack }
       : { allocated: stack, resized: 0 };
-    const to = this.#new(size, place ?? placeOf(block), { heap, ...stacks });
+    const to = this.#new(size, align ?? alignmentOf(block), { heap, ...stacks });
     if (to === 0) return 0;
     this.#backing.u8.copyWithin(to, ptr, ptr + Math.min(before, size));
     this.free(block, stack);
@@ -350,9 +350,9 @@ export class Blocks implements BlockStore {
 
   #retire(item: Page | Large, stack: number): void {
     const { neverUnmap, quarantine } = this.#settings;
-    if (this.#rests.changes) {
-      this.watch.poisonCheckAll(item, stack); // what lies there is lost
-      this.#rests.lay(item);
+    if (this.#freedMemory.discards) {
+      this.checks.checkAllPoison(item, stack); // what lies there is lost
+      this.#freedMemory.retire(item);
     }
     this.retired.push(item);
     while (!neverUnmap && this.retired.bytes > quarantine) this.#giveBackOldest(stack);
@@ -362,10 +362,10 @@ export class Blocks implements BlockStore {
   #giveBackOldest(stack: number): boolean {
     const item = this.retired.shift();
     if (!item) return false;
-    this.watch.poisonCheckAll(item, stack);
-    if (!this.#rests.wake(item)) return this.#giveBackOldest(stack);
+    this.checks.checkAllPoison(item, stack);
+    if (!this.#freedMemory.reuse(item)) return this.#giveBackOldest(stack);
     this.table.remove(item);
-    if (this.#settings.retainMetadata) this.retired.keepPast(item);
+    if (this.#settings.retainMetadata) this.retired.remember(item);
     this.#release(item);
     return true;
   }
@@ -376,6 +376,6 @@ export class Blocks implements BlockStore {
   }
 }
 
-function largeBytes(size: number, place: Place): number {
-  return Math.ceil((frontAt(place) + size + REAR) / 16) * 16;
+function largeBytes(size: number, align: AlignmentRequest): number {
+  return Math.ceil((frontZoneBytes(align) + size + REAR) / 16) * 16;
 }

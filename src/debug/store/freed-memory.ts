@@ -11,12 +11,12 @@
 import type { PageOperations } from "../../memory/index.ts";
 import type { Run } from "./backing.ts";
 
-export type Rest = "poisoned" | "zeroed" | "closed";
+export type FreedState = "poisoned" | "zeroed" | "protected";
 
 /** A page or large block, as far as its memory is concerned. */
-interface Resting {
+interface Reclaimable {
   readonly run: Run;
-  rest: Rest;
+  freedState: FreedState;
   /** Bytes of the run, from its end on, whose physical memory was given back. */
   released: number;
 }
@@ -28,15 +28,15 @@ export interface PagesBelow {
   readonly canProtect: boolean;
 }
 
-export class Rests {
+export class FreedMemory {
   /** Bytes that are given back at present. */
   released = 0;
   readonly #below: PagesBelow | undefined;
-  readonly #closing: boolean;
+  readonly #protects: boolean;
 
   constructor(below: PagesBelow | undefined, neverUnmap: boolean) {
     this.#below = below;
-    this.#closing = neverUnmap && below?.canProtect === true;
+    this.#protects = neverUnmap && below?.canProtect === true;
   }
 
   /** Bytes that runs begin and end at multiples of; 1 where there are no pages. */
@@ -45,43 +45,45 @@ export class Rests {
   }
 
   /** Whether memory that is at rest can be anything but poisoned. */
-  get changes(): boolean {
-    return this.#closing || this.#below?.canRelease === true;
+  get discards(): boolean {
+    return this.#protects || this.#below?.canRelease === true;
   }
 
   /** An item is free: its contents are lost, unless it stays poisoned. */
-  lay(item: Resting): void {
+  retire(item: Reclaimable): void {
     const { base, bytes } = item.run;
     const released = this.#release(item, bytes);
-    if (this.#closing && this.#below?.operations.protect(base, bytes)) item.rest = "closed";
-    else if (released) item.rest = this.#below?.operations.needsCommit ? "closed" : "zeroed";
+    if (this.#protects && this.#below?.operations.protect(base, bytes))
+      item.freedState = "protected";
+    else if (released)
+      item.freedState = this.#below?.operations.needsCommit ? "protected" : "zeroed";
   }
 
   /** Gives back the end of an item, from a multiple of `unit` on. */
-  trim(item: Resting, from: number): boolean {
+  shrink(item: Reclaimable, from: number): boolean {
     const { base, bytes } = item.run;
     return this.#release(item, base + bytes - from);
   }
 
   /** Makes an item's memory usable, all of it; false when the system refuses. */
-  wake(item: Resting): boolean {
-    if (item.rest === "poisoned" && item.released === 0) return true;
+  reuse(item: Reclaimable): boolean {
+    if (item.freedState === "poisoned" && item.released === 0) return true;
     if (!this.#open(item.run)) return false;
     this.released -= item.released;
     item.released = 0;
-    item.rest = "poisoned";
+    item.freedState = "poisoned";
     return true;
   }
 
   #open({ base, bytes }: Run): boolean {
     if (!this.#below) return true;
     const { operations } = this.#below;
-    if (this.#closing && !operations.unprotect(base, bytes)) return false;
+    if (this.#protects && !operations.unprotect(base, bytes)) return false;
     return !operations.needsCommit || operations.commit(base, bytes);
   }
 
   /** The last `bytes` of an item. */
-  #release(item: Resting, bytes: number): boolean {
+  #release(item: Reclaimable, bytes: number): boolean {
     if (!this.#below?.canRelease || bytes <= item.released) return false;
     const { base, bytes: all } = item.run;
     if (!this.#below.operations.decommit(base + all - bytes, bytes - item.released)) return false;

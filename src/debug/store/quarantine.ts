@@ -5,7 +5,7 @@
  */
 import type { Block, Large, Page } from "./block.ts";
 
-export class Retired {
+export class Quarantine {
   #queue: (Page | Large)[] = [];
   /** Items before this one have left. */
   #first = 0;
@@ -29,12 +29,12 @@ export class Retired {
     return item;
   }
 
-  keepPast(item: Page | Large): void {
+  remember(item: Page | Large): void {
     this.#past.push(item);
   }
 
   /** The block that began at ptr and whose memory is given back, if metadata is kept. */
-  pastAt(ptr: number): Block | undefined {
+  findFreed(ptr: number): Block | undefined {
     for (let index = this.#past.length - 1; index >= 0; index--) {
       for (const block of (this.#past[index] as Page | Large).blocks()) {
         if (block.ptr === ptr) return block;
@@ -43,11 +43,11 @@ export class Retired {
     return undefined;
   }
 
-  pastFlush(): void {
+  forget(): void {
     this.#past = [];
   }
 
-  get pastBytes(): number {
+  get historyBytes(): number {
     return this.#past.reduce((sum, item) => sum + item.metadataBytes, 0);
   }
 

@@ -1,5 +1,5 @@
 /** What callers ask of the debug allocator: a block, and what shall become of one. */
-import type { Place } from "./block.ts";
+import type { AlignmentRequest } from "./block.ts";
 
 /** What a caller says of a block that it gives back. */
 export interface Given {
@@ -11,7 +11,7 @@ export interface Given {
 export interface Request {
   readonly size: number;
   /** Undefined: aligned as malloc aligns. */
-  readonly place?: Place | undefined;
+  readonly align?: AlignmentRequest | undefined;
   /** All of it is zero, or when resizing what it grows by. */
   readonly zero?: boolean;
 }

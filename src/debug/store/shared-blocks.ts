@@ -10,7 +10,14 @@
 import { SIZE_LIMIT } from "../../common/errors.ts";
 import { type LeakGroup, memoryLimit } from "../report/mistakes.ts";
 import type { Backing, Run } from "./backing.ts";
-import { type Block, frontAt, isAt, type Place, placeOf, REAR } from "./block.ts";
+import {
+  type AlignmentRequest,
+  alignmentOf,
+  type Block,
+  frontZoneBytes,
+  isAligned,
+  REAR,
+} from "./block.ts";
 import type { BlockStore, Resize } from "./blocks.ts";
 import { SizeClasses } from "./classes.ts";
 import type { Settings } from "./options.ts";
@@ -19,7 +26,7 @@ import type { SharedStacks } from "./shared-stacks.ts";
 import { CELL_SHIFT, HELD, LIMIT, LIVE, REQUESTED, type SharedState } from "./shared-state.ts";
 import { detectors } from "./switches.ts";
 import { leaksOf } from "./table.ts";
-import { Watch } from "./zone-checks.ts";
+import { ZoneChecks } from "./zone-checks.ts";
 
 /** Slots of a page, at least: a page is 64 KiB, and blocks above a quarter of it stand alone. */
 const SLOTS_LEAST = 4;
@@ -35,7 +42,7 @@ export class SharedBlocks implements BlockStore {
   readonly table = this;
   readonly retired = this;
   readonly filter = this;
-  readonly watch: Watch;
+  readonly checks: ZoneChecks;
   /** Whether this thread made the state, and ends it. */
   readonly isMaker: boolean;
   readonly #state: SharedState;
@@ -61,7 +68,7 @@ export class SharedBlocks implements BlockStore {
     this.#thread = state.thread();
     this.isMaker = this.#thread === 1;
     this.#epoch = state.epoch;
-    this.watch = new Watch(backing, stacks, settings);
+    this.checks = new ZoneChecks(backing, stacks, settings);
     this.#classes = new SizeClasses(settings.pageSize, SLOTS_LEAST);
     if (this.isMaker) this.limit = settings.requestedMemoryLimit;
   }
@@ -89,9 +96,9 @@ export class SharedBlocks implements BlockStore {
     return 0;
   }
 
-  allocate(size: number, place: Place, heap: number, stack: number): number {
+  allocate(size: number, align: AlignmentRequest, heap: number, stack: number): number {
     if (!this.#reserve(size, size, stack)) return 0;
-    const ptr = this.#new(size, place, { heap, allocated: stack, resized: 0 });
+    const ptr = this.#new(size, align, { heap, allocated: stack, resized: 0 });
     if (ptr === 0) this.#state.add(REQUESTED, -size);
     return ptr;
   }
@@ -99,7 +106,7 @@ export class SharedBlocks implements BlockStore {
   free(found: Block, stack: number): boolean {
     const block = found as SharedSlot;
     if (!block.claim()) return false;
-    this.watch.zonesCheck(block, stack);
+    this.checks.checkZones(block, stack);
     this.#freeClaimed(block, stack);
     return true;
   }
@@ -124,9 +131,9 @@ export class SharedBlocks implements BlockStore {
     return this.#resizeHere(block, size, stack);
   }
 
-  fits(block: Block, { size, place }: Resize): boolean {
-    if (place && !isAt(block.ptr, place)) return false;
-    const here = placeOf(block);
+  fits(block: Block, { size, align }: Resize): boolean {
+    if (align && !isAligned(block.ptr, align)) return false;
+    const here = alignmentOf(block);
     const kind = this.#kindOf(size, here);
     const { page } = block as SharedSlot;
     if (kind !== page.kind) return false;
@@ -140,7 +147,7 @@ export class SharedBlocks implements BlockStore {
         this.#pageCheck(page, stack);
         if (page.letGo()) this.#retire(page, stack);
       } else if (atRest || this.#quarantine.some(({ at }) => at === page.at)) {
-        this.watch.poisonCheckAll(page, stack);
+        this.checks.checkAllPoison(page, stack);
       }
     }
   }
@@ -185,7 +192,7 @@ export class SharedBlocks implements BlockStore {
     return this.at(address);
   }
 
-  isPlain(address: number): boolean {
+  isUnsampled(address: number): boolean {
     return this.#state.pageAt(address) === 0;
   }
 
@@ -211,7 +218,7 @@ export class SharedBlocks implements BlockStore {
   }
 
   /** With retainMetadata records are not used again. */
-  pastAt(ptr: number): Block | undefined {
+  findFreed(ptr: number): Block | undefined {
     if (!this.#settings.retainMetadata) return undefined;
     for (const at of this.#state.pages()) {
       const page = new SharedPage(this.#state, at);
@@ -222,7 +229,7 @@ export class SharedBlocks implements BlockStore {
   }
 
   /** The records of this thread serve again. */
-  pastFlush(): void {
+  forget(): void {
     for (const at of this.#state.pages()) {
       const page = new SharedPage(this.#state, at);
       if (page.stage === GONE && page.thread === this.#thread) this.#spareAdd(page);
@@ -237,30 +244,30 @@ export class SharedBlocks implements BlockStore {
     if (more <= 0 || total <= limit) return true;
     this.#state.add(REQUESTED, -more);
     const request = { size, total: total - more, limit };
-    this.watch.reports.push(memoryLimit(this.#stacks, request, stack));
+    this.checks.reports.push(memoryLimit(this.#stacks, request, stack));
     return false;
   }
 
-  #new(size: number, place: Place, owned: Owned): number {
+  #new(size: number, align: AlignmentRequest, owned: Owned): number {
     if (this.#epoch !== this.#state.epoch) this.#forget();
     const stack = owned.resized || owned.allocated;
-    const kind = this.#kindOf(size, place);
-    const page = kind < 0 ? this.#largeNew(size, place, stack) : this.#pageOf(kind, stack);
+    const kind = this.#kindOf(size, align);
+    const page = kind < 0 ? this.#largeNew(size, align, stack) : this.#pageOf(kind, stack);
     if (!page) return 0;
     const slot = page.slotNext();
-    slot.place(place);
-    const { alignment } = place;
+    slot.place(align);
+    const { alignment } = align;
     slot.allocate({ size, alignment, order: this.#state.order(), ...owned });
-    this.watch.paint(slot);
+    this.checks.markNew(slot);
     this.#state.add(LIVE, 1);
     slot.publish(alignment);
     if (page.next === page.count) this.#pageLeave(page.kind, page, stack);
     return slot.ptr;
   }
 
-  #kindOf(size: number, place: Place): number {
-    if (place.offset % place.alignment !== 0) return -1;
-    return this.#classes.find(frontAt(place) + size + REAR, place.alignment);
+  #kindOf(size: number, align: AlignmentRequest): number {
+    if (align.offset % align.alignment !== 0) return -1;
+    return this.#classes.find(frontZoneBytes(align) + size + REAR, align.alignment);
   }
 
   #pageOf(kind: number, stack: number): SharedPage | undefined {
@@ -273,9 +280,9 @@ export class SharedBlocks implements BlockStore {
     return made;
   }
 
-  #largeNew(size: number, place: Place, stack: number): SharedPage | undefined {
-    const slot = fullBytes(size, place);
-    return this.#pageNew(Math.max(place.alignment, CELL), slot, { slot, kind: -1, stack });
+  #largeNew(size: number, align: AlignmentRequest, stack: number): SharedPage | undefined {
+    const slot = fullBytes(size, align);
+    return this.#pageNew(Math.max(align.alignment, CELL), slot, { slot, kind: -1, stack });
   }
 
   #pageNew(
@@ -322,24 +329,24 @@ export class SharedBlocks implements BlockStore {
   }
 
   #resizeHere(block: SharedSlot, size: number, stack: number): number {
-    this.watch.zonesCheck(block, stack);
+    this.checks.checkZones(block, stack);
     const { size: before } = block;
     block.resize(size, this.#settings.resizeStackTraces ? stack : 0);
-    this.watch.paintTail(block, before);
+    this.checks.markResized(block, before);
     block.release(false);
     return block.ptr;
   }
 
   /** The bytes of the new block are counted already. */
-  #move(block: SharedSlot, { size, place }: Resize, heap: number, stack: number): number {
+  #move(block: SharedSlot, { size, align }: Resize, heap: number, stack: number): number {
     const { ptr, size: before, allocated } = block;
     const stacks = this.#settings.resizeStackTraces
       ? { allocated, resized: stack }
       : { allocated: stack, resized: 0 };
-    const to = this.#new(size, place ?? placeOf(block), { heap, ...stacks });
+    const to = this.#new(size, align ?? alignmentOf(block), { heap, ...stacks });
     if (to === 0) return 0;
     this.#backing.u8.copyWithin(to, ptr, ptr + Math.min(before, size));
-    this.watch.zonesCheck(block, stack);
+    this.checks.checkZones(block, stack);
     this.#state.add(REQUESTED, before);
     this.#freeClaimed(block, stack);
     return to;
@@ -349,7 +356,7 @@ export class SharedBlocks implements BlockStore {
     this.#state.add(REQUESTED, -block.size);
     this.#state.add(LIVE, -1);
     block.free(stack, this.#state.order());
-    this.watch.poison(block);
+    this.checks.poison(block);
     block.release(true);
     if (block.page.letGo()) this.#retire(block.page, stack);
   }
@@ -357,10 +364,10 @@ export class SharedBlocks implements BlockStore {
   #pageCheck(page: SharedPage, stack: number): void {
     for (const block of page.blocks()) {
       if (block.claim()) {
-        this.watch.zonesCheck(block, stack);
+        this.checks.checkZones(block, stack);
         block.release(false);
       } else if (!block.live) {
-        this.watch.poisonCheck(block, stack);
+        this.checks.checkPoison(block, stack);
       }
     }
   }
@@ -385,7 +392,7 @@ export class SharedBlocks implements BlockStore {
     if (!page) return false;
     const { run } = page;
     this.#quarantined -= run.asked;
-    this.watch.poisonCheckAll(page, stack);
+    this.checks.checkAllPoison(page, stack);
     this.#state.pageSet(run.base, run.bytes, 0);
     page.stage = GONE;
     this.#state.add(HELD, -run.asked);
@@ -409,6 +416,6 @@ export class SharedBlocks implements BlockStore {
   }
 }
 
-function fullBytes(size: number, place: Place): number {
-  return Math.ceil((frontAt(place) + size + REAR) / 16) * 16;
+function fullBytes(size: number, align: AlignmentRequest): number {
+  return Math.ceil((frontZoneBytes(align) + size + REAR) / 16) * 16;
 }

@@ -9,8 +9,14 @@
  * takes the last hold retires the page: 0 <= live <= handed out <= count.
  */
 import type { Run } from "./backing.ts";
-import { type Block, frontAt, type Item, type NewBlock, type Place } from "./block.ts";
-import type { Rest } from "./freed-memory.ts";
+import {
+  type AlignmentRequest,
+  type Block,
+  frontZoneBytes,
+  type Item,
+  type NewBlock,
+} from "./block.ts";
+import type { FreedState } from "./freed-memory.ts";
 import type { SharedState } from "./shared-state.ts";
 
 const BASE = 1;
@@ -82,7 +88,7 @@ export class SharedPage implements Item {
   get end(): number {
     return this.base + this.next * this.slot;
   }
-  get rest(): Rest {
+  get freedState(): FreedState {
     return "poisoned";
   }
   get thread(): number {
@@ -183,7 +189,7 @@ export class SharedSlot implements Block {
   get limit(): number {
     return this.to;
   }
-  get rest(): Rest {
+  get freedState(): FreedState {
     return "poisoned";
   }
   get ptr(): number {
@@ -223,8 +229,8 @@ export class SharedSlot implements Block {
   }
 
   /** Where the block will be, before there is one. */
-  place(place: Place): void {
-    this.#set(PTR, this.from + frontAt(place));
+  place(align: AlignmentRequest): void {
+    this.#set(PTR, this.from + frontZoneBytes(align));
   }
 
   /** All but the word that makes it a block: that is `publish`. */

@@ -14,7 +14,7 @@ class Cells {
   }
 
   /** Whether an address is in a cell with no guarded block: then it is none. */
-  isPlain(address: number): boolean {
+  isUnsampled(address: number): boolean {
     return !((this.#touched[address >>> this.#shift] as number) > 0);
   }
 
@@ -179,7 +179,7 @@ export class BlockTable {
    */
   #largeCovering(address: number): Large | undefined {
     for (let cell = address >>> this.#shift; cell >= 0; cell--) {
-      if (this.#cells.isPlain(cell * this.#cellBytes)) return undefined;
+      if (this.#cells.isUnsampled(cell * this.#cellBytes)) return undefined;
       let found: Large | undefined;
       for (const large of this.#largeFrom.get(cell) ?? []) {
         if (large.from <= address && large.from >= (found?.from ?? 0)) found = large;

@@ -1,10 +1,10 @@
 /** Blocks that are not guarded: served by the allocator below, as it serves its own. */
 
 import type { AllocatorLike } from "./backing.ts";
-import { isAt, type Place } from "./block.ts";
+import { type AlignmentRequest, isAligned } from "./block.ts";
 import type { Change, Request } from "./request.ts";
 
-export class Plain {
+export class Unsampled {
   readonly #below: AllocatorLike;
 
   constructor(below: AllocatorLike) {
@@ -12,14 +12,14 @@ export class Plain {
   }
 
   /** Whether the allocator below has a function for such a block. */
-  has({ place }: Request): boolean {
-    if (!place) return true;
-    return (place.offset ? this.#below.memalignAt : this.#below.memalign) !== undefined;
+  has({ align }: Request): boolean {
+    if (!align) return true;
+    return (align.offset ? this.#below.memalignAt : this.#below.memalign) !== undefined;
   }
 
-  get({ size, place, zero = false }: Request): number {
-    if (!place) return zero ? this.#below.calloc(1, size) : this.#below.malloc(size);
-    const ptr = this.#aligned(size, place);
+  get({ size, align, zero = false }: Request): number {
+    if (!align) return zero ? this.#below.calloc(1, size) : this.#below.malloc(size);
+    const ptr = this.#aligned(size, align);
     if (zero && ptr !== 0) this.#below.u8.fill(0, ptr, ptr + size);
     return ptr;
   }
@@ -28,10 +28,10 @@ export class Plain {
     this.#below.free(ptr);
   }
 
-  resize(ptr: number, { size, place, zero, stay }: Change): number {
+  resize(ptr: number, { size, align, zero, stay }: Change): number {
     const before = this.#below.usableSize(ptr);
     if (stay) return size <= before ? ptr : 0;
-    const to = place ? this.#move(ptr, before, size, place) : this.#below.realloc(ptr, size);
+    const to = align ? this.#move(ptr, before, size, align) : this.#below.realloc(ptr, size);
     if (zero && to !== 0 && size > before) this.#below.u8.fill(0, to + before, to + size);
     return to;
   }
@@ -48,7 +48,7 @@ export class Plain {
     this.#below.collect?.();
   }
 
-  #aligned(size: number, { alignment, offset }: Place): number {
+  #aligned(size: number, { alignment, offset }: AlignmentRequest): number {
     const { memalign, memalignAt } = this.#below;
     const at = offset
       ? memalignAt?.call(this.#below, alignment, size, offset)
@@ -56,9 +56,9 @@ export class Plain {
     return at ?? 0;
   }
 
-  #move(ptr: number, before: number, size: number, place: Place): number {
-    if (size <= before && size >= before / 2 && isAt(ptr, place)) return ptr;
-    const to = this.#aligned(size, place);
+  #move(ptr: number, before: number, size: number, align: AlignmentRequest): number {
+    if (size <= before && size >= before / 2 && isAligned(ptr, align)) return ptr;
+    const to = this.#aligned(size, align);
     if (to === 0) return 0;
     this.#below.u8.copyWithin(to, ptr, ptr + Math.min(before, size));
     this.#below.free(ptr);

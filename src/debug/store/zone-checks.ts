@@ -12,8 +12,8 @@ import {
 } from "../report/mistakes.ts";
 import type { Report } from "../report/report.ts";
 import type { Stacks } from "../report/stack-table.ts";
-import { type Block, type Item, Large, watchedFrom } from "./block.ts";
-import type { Finder, Past } from "./blocks.ts";
+import { type Block, checkedFrom, type Item, Large } from "./block.ts";
+import type { Finder, FreedHistory } from "./blocks.ts";
 import type { Settings } from "./options.ts";
 import { detectors } from "./switches.ts";
 import { type Bytes, Zones } from "./zones.ts";
@@ -24,7 +24,7 @@ const SAMPLE_REACH = 4096;
 /** Calls that say that a block is no longer needed; all others want to use it. */
 const isFree = /^(c?free|operator delete)/;
 
-export class Watch {
+export class ZoneChecks {
   /** What was found during a call, told when it is over. */
   readonly reports: Report[] = [];
   readonly #stacks: Stacks;
@@ -42,37 +42,37 @@ export class Watch {
   }
 
   /** A new block between its zones. */
-  paint(block: Block): void {
+  markNew(block: Block): void {
     if (!this.#active) return;
     const { ptr, size, to } = block;
-    this.#zones.canarySet(watchedFrom(block), ptr);
-    this.#zones.freshSet(ptr, ptr + Math.min(size, this.#reach));
-    this.#zones.canarySet(ptr + size, to);
+    this.#zones.fillCanary(checkedFrom(block), ptr);
+    this.#zones.fillFresh(ptr, ptr + Math.min(size, this.#reach));
+    this.#zones.fillCanary(ptr + size, to);
   }
 
   /** A block that was resized in place, from `before` bytes. */
-  paintTail({ ptr, size, to }: Block, before: number): void {
+  markResized({ ptr, size, to }: Block, before: number): void {
     if (!this.#active) return;
     const grown = Math.min(size - before, this.#reach);
-    if (grown > 0) this.#zones.freshSet(ptr + before, ptr + before + grown);
-    this.#zones.canarySet(ptr + size, to);
+    if (grown > 0) this.#zones.fillFresh(ptr + before, ptr + before + grown);
+    this.#zones.fillCanary(ptr + size, to);
   }
 
   /** Memory that comes behind a block. */
-  paintRear({ to }: Block, from: number): void {
-    if (this.#active) this.#zones.canarySet(from, to);
+  markRear({ to }: Block, from: number): void {
+    if (this.#active) this.#zones.fillCanary(from, to);
   }
 
   /** A freed block, zones too. */
   poison(block: Block): void {
-    if (this.#active) this.#zones.restSet("poisoned", block.from, this.#poisonEnd(block));
+    if (this.#active) this.#zones.fillFreed("poisoned", block.from, this.#poisonEnd(block));
   }
 
   /** A live block's zones. What is reported is mended, so that it is not reported again. */
-  zonesCheck(block: Block, stack: number): void {
+  checkZones(block: Block, stack: number): void {
     if (!this.#active) return;
     const { ptr, size, to } = block;
-    const before = this.#canaryDamage(watchedFrom(block), ptr);
+    const before = this.#canaryDamage(checkedFrom(block), ptr);
     if (before && detectors.writeBeforeStart) {
       this.reports.push(writeBeforeStart(this.#stacks, block, before, stack));
     }
@@ -83,35 +83,43 @@ export class Watch {
   }
 
   /** A freed block's poison, or zeros. What is reported is mended. */
-  poisonCheck(block: Block, stack: number): void {
-    if (!this.#active || block.rest === "closed") return;
-    const { rest, from } = block;
+  checkPoison(block: Block, stack: number): void {
+    if (!this.#active || block.freedState === "protected") return;
+    const { freedState, from } = block;
     const end = this.#poisonEnd(block);
-    const damage = this.#zones.restDamage(rest, from, end);
+    const damage = this.#zones.freedDamage(freedState, from, end);
     if (!damage) return;
-    this.#zones.restSet(rest, from, end);
+    this.#zones.fillFreed(freedState, from, end);
     if (detectors.writeAfterFree) {
       this.reports.push(writeAfterFree(this.#stacks, block, damage, stack));
     }
   }
 
-  /** poisonCheck of a page or large block: in one sweep, if all is well. */
-  poisonCheckAll(item: Item, stack: number): void {
-    if (item instanceof Large) this.poisonCheck(item, stack);
+  /** checkPoison of a page or large block: in one sweep, if all is well. */
+  checkAllPoison(item: Item, stack: number): void {
+    if (item instanceof Large) this.checkPoison(item, stack);
     else if (this.#active && this.#isDamaged(item)) {
-      for (const block of item.blocks()) this.poisonCheck(block, stack);
+      for (const block of item.blocks()) this.checkPoison(block, stack);
     }
   }
 
-  #isDamaged({ rest, base, end }: Item): boolean {
-    return rest !== "closed" && this.#zones.restDamage(rest, base, end) !== undefined;
+  #isDamaged({ freedState, base, end }: Item): boolean {
+    return (
+      freedState !== "protected" && this.#zones.freedDamage(freedState, base, end) !== undefined
+    );
   }
 
   /** Says what is wrong with a pointer that is no live block. */
-  refuse(call: string, ptr: number, stack: number, table: Finder, retired: Past): void {
+  rejectPointer(
+    call: string,
+    ptr: number,
+    stack: number,
+    table: Finder,
+    retired: FreedHistory,
+  ): void {
     const report =
       this.#known(call, ptr, stack, table.covering(ptr)) ??
-      this.#known(call, ptr, stack, retired.pastAt(ptr)) ??
+      this.#known(call, ptr, stack, retired.findFreed(ptr)) ??
       this.#unknown(call, ptr, stack, table);
     if (report) this.reports.push(report);
   }
@@ -142,7 +150,7 @@ export class Watch {
 
   #canaryDamage(from: number, to: number): Damage | undefined {
     const damage = this.#zones.canaryDamage(from, to);
-    if (damage) this.#zones.canarySet(from, to);
+    if (damage) this.#zones.fillCanary(from, to);
     return damage;
   }
 }

@@ -3,7 +3,7 @@
  * in a freed one. Both repeat a word by address, so any part of a zone can be set or looked at.
  */
 import type { Damage } from "../report/mistakes.ts";
-import type { Rest } from "./freed-memory.ts";
+import type { FreedState } from "./freed-memory.ts";
 
 /** What freed bytes are, as in Zig. */
 const POISON = 0xdddddddd;
@@ -26,7 +26,7 @@ export class Zones {
     this.#canary = canary >>> 0;
   }
 
-  canarySet(from: number, to: number): void {
+  fillCanary(from: number, to: number): void {
     wordSet(this.#memory, this.#canary, from, to);
   }
 
@@ -34,21 +34,21 @@ export class Zones {
     return wordDamage(this.#memory, this.#canary, from, to);
   }
 
-  restSet(rest: Rest, from: number, to: number): void {
-    this.#memory.u8.fill(restWord(rest) & 255, from, to);
+  fillFreed(freedState: FreedState, from: number, to: number): void {
+    this.#memory.u8.fill(freedWord(freedState) & 255, from, to);
   }
 
-  restDamage(rest: Rest, from: number, to: number): Damage | undefined {
-    return wordDamage(this.#memory, restWord(rest), from, to);
+  freedDamage(freedState: FreedState, from: number, to: number): Damage | undefined {
+    return wordDamage(this.#memory, freedWord(freedState), from, to);
   }
 
-  freshSet(from: number, to: number): void {
+  fillFresh(from: number, to: number): void {
     this.#memory.u8.fill(FRESH, from, to);
   }
 }
 
-function restWord(rest: Rest): number {
-  return rest === "zeroed" ? 0 : POISON;
+function freedWord(freedState: FreedState): number {
+  return freedState === "zeroed" ? 0 : POISON;
 }
 
 function byteAt(word: number, address: number): number {

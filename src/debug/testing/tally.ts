@@ -41,11 +41,11 @@ export function reportsOf(error: unknown, map: FrameMap = (frame) => frame): Rep
 }
 
 function revive({ code, message, ptr, size, stacks }: Sent, map: FrameMap): Report {
-  const traces = stacks.map(({ title, frames }) => ({
+  const reportStacks = stacks.map(({ title, frames }) => ({
     title,
     frames: frames.map(({ url, file, ...rest }) => map({ ...rest, url: url ?? file ?? "" })),
   }));
-  return new Report(code, message, ptr, size, traces);
+  return new Report(code, message, ptr, size, reportStacks);
 }
 
 /** Counts mistakes over a run of tests. */

@@ -78,13 +78,13 @@ test("cells forget what has left, however often it comes", () => {
     const large = new Large(run, NATURAL);
     table.add(large);
     assert.deepEqual(
-      [7999 - 1024, 8000, 16_999, 17_408].map((address) => table.filter?.isPlain(address)),
+      [7999 - 1024, 8000, 16_999, 17_408].map((address) => table.filter?.isUnsampled(address)),
       [true, false, false, true],
     );
     assert.equal(table.covering(12_000), large);
     assert.equal(table.covering(17_000), undefined);
     table.remove(large);
-    assert.equal(table.filter?.isPlain(8000), true);
+    assert.equal(table.filter?.isUnsampled(8000), true);
     assert.equal(table.covering(12_000), undefined);
   }
 });
