@@ -2,7 +2,7 @@
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
-import type { AllocatorFunction } from "../wasm/allocators/finder.ts";
+import type { AllocatorFunction } from "../wasm/allocators/roles.ts";
 import { Checker, type LeakReports } from "../wasm/check/checker.ts";
 import { type Instrumented, instrument } from "../wasm/check/instrument.ts";
 import { bytesText, frameText, type Report, reportText } from "../wasm/check/report.ts";

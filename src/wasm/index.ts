@@ -1,12 +1,7 @@
 /** `terrane/wasm`: reading, changing and checking finished WebAssembly modules. */
 
-export {
-  type AllocatorFunction,
-  allocatorFind,
-  type FindOptions,
-  type Source,
-  type Sureness,
-} from "./allocators/finder.ts";
+export { allocatorFind, type FindOptions } from "./allocators/finder.ts";
+export type { AllocatorFunction, Source, Sureness } from "./allocators/roles.ts";
 export { Checker, type LeakReports } from "./check/checker.ts";
 export { type Instrumented, type InstrumentOptions, instrument } from "./check/instrument.ts";
 export { type EmscriptenHooks, emscriptenHooks, loadChecked } from "./check/loaders.ts";

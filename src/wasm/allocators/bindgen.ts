@@ -6,8 +6,7 @@
 import { functionType, KIND, type Module } from "../module/module.ts";
 import { op } from "../module/opcodes.ts";
 import { bodyReader } from "../module/reader.ts";
-import type { AllocatorFunction, Sureness } from "./finder.ts";
-import { type Role, role } from "./roles.ts";
+import { type AllocatorFunction, type Role, role, type Sureness } from "./roles.ts";
 
 /** A call that hands parameters on, in this order. */
 interface Handover {

@@ -4,24 +4,8 @@ import { type FunctionType, functionType, KIND, type Module } from "../module/mo
 import { functionNames } from "../module/names.ts";
 import { I32 } from "../module/opcodes.ts";
 import { bindgenFind } from "./bindgen.ts";
-import { type Role, roleOf, rolesToGive } from "./roles.ts";
+import { type AllocatorFunction, type Role, roleOf, rolesToGive, type Source } from "./roles.ts";
 import { kinFind, shapesFind } from "./shapes.ts";
-
-/** Where the knowledge comes from. */
-export type Source = "given" | "name" | "export" | "import" | "shape";
-
-/** How sure it is: certain; likely and guess are worth a look by the user. */
-export type Sureness = "certain" | "likely" | "guess";
-
-export interface AllocatorFunction {
-  /** Index in the module. */
-  readonly index: number;
-  /** As the module calls it; `function 12` when it has no name. */
-  readonly name: string;
-  readonly role: Role;
-  readonly source: Source;
-  readonly sure: Sureness;
-}
 
 /** A function's index, or its name in the module. */
 export type Which = number | string;

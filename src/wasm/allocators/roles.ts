@@ -21,6 +21,22 @@ export interface Role {
   readonly answers: boolean;
 }
 
+/** Where the knowledge comes from. */
+export type Source = "given" | "name" | "export" | "import" | "shape";
+
+/** How sure it is: certain; likely and guess are worth a look by the user. */
+export type Sureness = "certain" | "likely" | "guess";
+
+export interface AllocatorFunction {
+  /** Index in the module. */
+  readonly index: number;
+  /** As the module calls it; `function 12` when it has no name. */
+  readonly name: string;
+  readonly role: Role;
+  readonly source: Source;
+  readonly sure: Sureness;
+}
+
 /** A role whose function answers unless it frees. */
 export function role(name: string, family: Family, action: Action, ...params: Param[]): Role {
   return { name, action, family, params, answers: action !== "free" };

@@ -7,8 +7,7 @@ import { functionType, type Module } from "../module/module.ts";
 import { op } from "../module/opcodes.ts";
 import { bodyReader } from "../module/reader.ts";
 import { GROWS, TOUCHES } from "../module/scan.ts";
-import type { AllocatorFunction, Sureness } from "./finder.ts";
-import { type Role, rolesToGive } from "./roles.ts";
+import { type AllocatorFunction, type Role, rolesToGive, type Sureness } from "./roles.ts";
 
 /** Below, constants are small numbers rather than addresses of variables. */
 const STATIC_LEAST = 512;

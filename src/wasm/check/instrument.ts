@@ -1,7 +1,8 @@
 /** Makes a checked module of a finished one. */
 
-import { type AllocatorFunction, allocatorFind, type FindOptions } from "../allocators/finder.ts";
+import { allocatorFind, type FindOptions } from "../allocators/finder.ts";
 import { type Reach, reachOf } from "../allocators/reach.ts";
+import type { AllocatorFunction } from "../allocators/roles.ts";
 import { DefinedHook, definedAdd, definedImport } from "../definedness/defined.ts";
 import { ModuleEditor } from "../module/editor.ts";
 import { unsupported } from "../module/errors.ts";

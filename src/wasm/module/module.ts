@@ -3,7 +3,6 @@
  * start.
  */
 import type { ConstantExpression } from "./code.ts";
-import type { CodeFacts } from "./scan.ts";
 
 export const SECTION = {
   custom: 0,
@@ -117,6 +116,13 @@ export interface Body {
   readonly locals: number;
   /** How many groups declare them. */
   readonly groups: number;
+}
+
+/** What the code of each function does; entries are of the functions that are not imported. */
+export interface CodeFacts {
+  /** The functions that each calls, in the order of its calls, repeated as often. */
+  readonly calls: readonly (readonly number[])[];
+  readonly flags: Uint8Array;
 }
 
 /** A module, read. Functions, memories and globals are in the order of their index spaces. */

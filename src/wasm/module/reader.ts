@@ -4,6 +4,7 @@ import { CodeReader, constantExpression, valueType } from "./code.ts";
 import { damaged, unsupported } from "./errors.ts";
 import {
   type Body,
+  type CodeFacts,
   type DataSegment,
   type Export,
   type FunctionType,
@@ -19,7 +20,7 @@ import {
   type Section,
 } from "./module.ts";
 import { op } from "./opcodes.ts";
-import { type CodeFacts, codeScan } from "./scan.ts";
+import { codeScan } from "./scan.ts";
 
 const MAGIC = [0x00, 0x61, 0x73, 0x6d];
 const VERSION = [1, 0, 0, 0];

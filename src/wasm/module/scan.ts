@@ -1,7 +1,7 @@
 /** One pass over all code: proves that blocks nest, and notes who calls whom. */
 import { CodeReader } from "./code.ts";
 import { damaged } from "./errors.ts";
-import type { Body } from "./module.ts";
+import type { Body, CodeFacts } from "./module.ts";
 import { op } from "./opcodes.ts";
 
 /** The function calls through a table or a reference. */
@@ -14,13 +14,6 @@ export const WORD_SCAN = 4;
 export const VECTOR_SCAN = 8;
 /** The function touches memory. */
 export const TOUCHES = 16;
-
-/** What the code of each function does; entries are of the functions that are not imported. */
-export interface CodeFacts {
-  /** The functions that each calls, in the order of its calls, repeated as often. */
-  readonly calls: readonly (readonly number[])[];
-  readonly flags: Uint8Array;
-}
 
 /** The two constants of the trick that finds a zero byte in a word (and their 64-bit kin). */
 const HIGH_BITS = -2139062144;

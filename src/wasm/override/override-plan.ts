@@ -2,13 +2,12 @@
 
 import { WASI_ENOMEM } from "../../common/errno.ts";
 import {
-  type AllocatorFunction,
   allocatorFind,
   type FindOptions,
   functionNamed,
-  type Source,
   type Which,
 } from "../allocators/finder.ts";
+import type { AllocatorFunction, Source } from "../allocators/roles.ts";
 import { unsupported } from "../module/errors.ts";
 import { functionType, KIND, type Limits, type Module } from "../module/module.ts";
 import { functionNames } from "../module/names.ts";

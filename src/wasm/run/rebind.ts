@@ -3,8 +3,7 @@
  * allocator.
  */
 import { argument } from "../allocators/arguments.ts";
-import type { AllocatorFunction } from "../allocators/finder.ts";
-import type { Role } from "../allocators/roles.ts";
+import type { AllocatorFunction, Role } from "../allocators/roles.ts";
 import { ModuleEditor } from "../module/editor.ts";
 import type { Limits, Module } from "../module/module.ts";
 import { I32, op } from "../module/opcodes.ts";

@@ -3,8 +3,7 @@
  */
 
 import { argument, trapIfNull } from "../allocators/arguments.ts";
-import type { AllocatorFunction } from "../allocators/finder.ts";
-import type { Action, Param, Role } from "../allocators/roles.ts";
+import type { Action, AllocatorFunction, Param, Role } from "../allocators/roles.ts";
 import type { ModuleEditor } from "../module/editor.ts";
 import { op } from "../module/opcodes.ts";
 import { type CodeWriter, i32s } from "../module/writer.ts";
