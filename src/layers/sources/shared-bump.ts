@@ -23,7 +23,8 @@ export interface SharedBumpOptions {
  * Blocks one behind the other from a SharedArrayBuffer. All threads make it with the same options
  * and the same word, zero at first, in which they count by atomic additions: no lock is needed. The
  * buffer must be zero. put frees nothing and destroy gives nothing back, as other threads may hold
- * blocks: put layers that keep on top, in each thread, or under one lock.
+ * blocks: put layers that keep on top, in each thread, or under one lock. Blocks that pass those
+ * layers are lost when they are put: those above `largest` of `magazines`, for example.
  *
  * @throws TypeError or RangeError for options that make no sense.
  * @example

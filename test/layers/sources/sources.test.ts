@@ -2,7 +2,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
-import { sbrk, slices, statsOf, std } from "#src/layers/index.js";
+import {
+  chunk,
+  lock,
+  magazines,
+  pipe,
+  sbrk,
+  sharedBump,
+  slices,
+  statsOf,
+  std,
+} from "#src/layers/index.js";
 import {
   arrayBuffer,
   failingMemory,
@@ -102,5 +112,33 @@ test("memory that somebody else grew is never given", () => {
       assert.notEqual(ptr, 0);
       assert.ok(ptr + 1000 <= theirs || ptr >= theirs + 2 * SLICE, `${pool.name} at ${ptr}`);
     }
+  }
+});
+
+test("sharedBump loses the blocks that pass the layers above, and no others", () => {
+  const word = () => new Int32Array(new SharedArrayBuffer(4));
+  const used = word();
+  const source = pipe(sharedBump(new SharedArrayBuffer(2 ** 20), used), lock(word()));
+  const taken = () => (used[0] as number) * 16;
+  const pool = pipe(source, chunk(65536), magazines({ largest: 4096 }));
+  for (let i = 0; i < 1000; i++) pool.put(pool.get(4096), 4096);
+  assert.equal(taken(), 65536, "one chunk, whose block is kept");
+  let blocks = 0;
+  for (let ptr = pool.get(20000); ptr !== 0; ptr = pool.get(20000)) {
+    pool.put(ptr, 20000);
+    blocks++;
+  }
+  assert.equal(taken(), 65536 + blocks * 20000, "every put loses its block");
+  assert.ok(2 ** 20 - 16 - taken() < 20000, "and nothing else is lost");
+  assert.equal(statsOf(pool)?.bytes, 0, "a request that is refused is in no block");
+  assert.notEqual(pool.get(4096), 0, "what is kept is still there");
+  const keeps = pipe(
+    sharedBump(new SharedArrayBuffer(2 ** 20), word()),
+    magazines({ largest: 2 ** 19 }),
+  );
+  for (let i = 0; i < 1000; i++) {
+    const ptr = keeps.get(20000);
+    assert.notEqual(ptr, 0);
+    keeps.put(ptr, 20000);
   }
 });
