@@ -16,8 +16,14 @@ export interface ThreadStart {
 /** Thrown by a step at which the thread dies: it never touches the memory again. */
 export class Death extends Error {}
 
-/** How often a thread that waits lets the others go on. */
-const ROUNDS = 8;
+/**
+ * How often a thread that waits lets the others go on. The holder of a lock makes one step at least
+ * in each round and may be preempted at every step, so only more rounds than any run has steps mean
+ * that the lock is never left.
+ */
+const ROUNDS = 4096;
+/** The same after a death: the lock may be that of the dead thread. */
+const ROUNDS_AFTER_DEATH = 8;
 /** In random plans, plain accesses pass the turn on so much more rarely. */
 const RARER = 16;
 
@@ -96,13 +102,15 @@ export class VirtualThread {
     if (this.#dead) throw new Death();
     if (!this.#scheduled || this.#hurries()) return false;
     const next = this.#next(this.number + 1);
-    if (rounds < ROUNDS && next !== this.number) {
+    const most = this.get(S.DEAD) === 0 ? ROUNDS : ROUNDS_AFTER_DEATH;
+    if (rounds < most && next !== this.number) {
       this.#lastLoad = -1;
+      this.#accesses = 0;
       this.#passTo(next);
       this.#awaitTurn();
       return true;
     }
-    if (this.get(S.DEAD) === 0) Atomics.store(this.#ctl, S.STARVED, 1);
+    if (most === ROUNDS) Atomics.store(this.#ctl, S.STARVED, 1);
     return false;
   }
 

@@ -6,6 +6,7 @@ import { Random, seedOf } from "../../support/random.js";
 import { EITHER, HURRIES, WAITS } from "../../support/schedule.js";
 import { SizeClassExplorer } from "./explorer.js";
 import { deaths, programs } from "./step-all.js";
+import { stuckPrograms } from "./step-stuck.js";
 import type { Program } from "./steps.js";
 
 const RANDOM_RUNS = Number(process.env.TERRANE_SCHEDULES ?? 20000) / 10;
@@ -99,3 +100,40 @@ test("a compare-and-swap that is broken on purpose is found", (t) => {
     assert.throws(() => replay(explorer, recording), "the printed schedule shows it again");
   }
 });
+
+for (const [program, schedule] of [
+  // Eight looks at the lock wait for nothing: the ninth must not take them for rounds of waiting.
+  [
+    "quarantine: a block waits in it, whoever allocates",
+    { first: 1, plan: [], seed: -988623923, oneIn: 3, haste: EITHER },
+  ],
+  // The thread goes on without the lock, and has it at the next attempt: that is a step.
+  [
+    "death: the quarantine, own and of all",
+    { first: 1, plan: [], seed: 666714287, oneIn: 1, haste: EITHER, deaths: [65] },
+  ],
+] as const) {
+  test(`a thread that goes on without a lock does not wait for it: ${program}`, () => {
+    replay(explorer, JSON.stringify({ program, ...schedule }));
+  });
+}
+
+for (const [program, seed, oneIn] of [
+  ["two threads force the locks", 436380767, 1],
+  ["a release of pages of which others have chunks", -1254589623, 2],
+  ["on demand: regions of which chunks wait on the late list stay", 672749289, 1],
+] as const) {
+  test(`a lock is left, however often its holder is preempted: ${program}`, () => {
+    const first = program.startsWith("on demand") ? 1 : 0;
+    const schedule = { first, plan: [], seed, oneIn, haste: WAITS };
+    replay(explorer, JSON.stringify({ program, ...schedule }));
+  });
+}
+
+for (const [i, program] of stuckPrograms.entries()) {
+  test(`a lock that is never left is found: ${program.name}`, () => {
+    const step = [1, 1] as const; // the first lock is taken, the second is not
+    const schedule = { first: 0, plan: i === 0 ? [] : [step], haste: WAITS };
+    assert.throws(() => explorer.run(program, schedule), /a lock is never left/);
+  });
+}

@@ -2,6 +2,7 @@
 import * as death from "./step-deaths.js";
 import { demandDeaths, demanded, demandPrograms } from "./step-demand.js";
 import * as life from "./step-programs.js";
+import { stuckPrograms } from "./step-stuck.js";
 import type { Program } from "./steps.js";
 
 /** What takes, gives back or releases chunks has more to do over regions on demand. */
@@ -33,6 +34,7 @@ export const deaths = {
   reserved: death.deaths,
   "on demand": [...demandDeaths, ...both(death.deaths)],
 };
-export const allPrograms: readonly Program[] = [programs, deaths].flatMap((kinds) =>
-  Object.values(kinds).flat(),
-);
+export const allPrograms: readonly Program[] = [
+  ...[programs, deaths].flatMap((kinds) => Object.values(kinds).flat()),
+  ...stuckPrograms,
+];

@@ -46,12 +46,21 @@ function viewOf(view: Stepped, thread: VirtualThread): Uint32Array {
   return made;
 }
 
-/** A lock that is tried over and over is one that its thread waits for. */
+/**
+ * A lock that is tried over and over is one that its thread waits for: until the scheduler says that
+ * it was long enough. From then on the thread looks without a step, as often as it will.
+ */
 function atomicsOf(thread: VirtualThread): Atomics {
-  let [spinsAt, rounds] = [-1, 0];
+  let [spinsAt, rounds, waits] = [-1, 0, true];
   function at(view: Stepped, i: number, load: boolean): void {
     spinsAt = -1;
     thread.step(view.base + i, load);
+  }
+  /** A lock that is free by now is tried anew: nobody else runs between two looks. */
+  function lookAt(index: number, isFree: boolean): void {
+    if (spinsAt === index && !isFree) waits &&= thread.pause(rounds++);
+    else [spinsAt, rounds, waits] = [index, 0, true];
+    if (waits) thread.step(index, false);
   }
   const own = {
     load(words: Uint32Array, i: number) {
@@ -69,9 +78,7 @@ function atomicsOf(thread: VirtualThread): Atomics {
     compareExchange(words: Uint32Array, i: number, expected: number, value: number) {
       const view = views.get(words);
       if (!view) return real.compareExchange(words, i, expected, value);
-      const again = spinsAt === view.base + i;
-      if (!again) [spinsAt, rounds] = [view.base + i, 0];
-      if (!again || thread.pause(rounds++)) thread.step(view.base + i, false);
+      lookAt(view.base + i, view.words[i] === expected);
       const found = real.compareExchange(view.words, i, expected, value);
       if (found === expected) spinsAt = -1;
       return found;
