@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { ARENA_EXCLUSIVE, ARENA_ZEROED, NODE_ANY, PAGES_ZERO } from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import {
   type Build,
   builds,
@@ -203,11 +203,11 @@ function stepMemory(pair: Pair, r: Random, heaps: number[]): void {
   if (dice < 4) {
     both(pair, "purge", (s) => s.core.purge(dice === 0));
   } else if (dice < 6) {
-    const flags = r.below(2) * ARENA_EXCLUSIVE;
+    const flags = r.below(2) * L.ARENA_EXCLUSIVE;
     both(pair, `arenaMake(${count})`, (s) => s.core.arenaMake(count, flags, r.below(1)));
   } else if (dice === 6) {
     const first = both(pair, "memory.grow", (s) => s.memory.grow(count));
-    both(pair, "arenaGive", (s) => s.core.arenaGive(first, count, ARENA_ZEROED, NODE_ANY));
+    both(pair, "arenaGive", (s) => s.core.arenaGive(first, count, L.ARENA_ZEROED, L.NODE_ANY));
   } else if (dice === 7) {
     const heap = both(pair, "heapNew", (s) => s.core.heapNew());
     if (heap === 0) return;
@@ -228,7 +228,7 @@ for (const build of builds) {
       const random = new Random(seed);
       const subjects = pair(4096, base, build);
       for (const s of [subjects.wasm, subjects.js]) {
-        s.core.purgeSet(3, 1, 2, PAGES_ZERO);
+        s.core.purgeSet(3, 1, 2, L.PAGES_ZERO);
         s.pageCall = (_, address, bytes) => !!s.bytes().fill(0, address, address + bytes);
       }
       const heaps = [both(subjects, "heapBound", (s) => s.core.heapBound())];

@@ -6,13 +6,7 @@
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import {
-  ENOMEM,
-  MEDIUM_MAX,
-  MEDIUM_SLICES,
-  S_FREE_SLICES,
-  SLICE_SIZE,
-} from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import type { BackEnd } from "#src/heap/calls/contract.js";
 import { backEnds, type CoreSubject, coreSubject } from "../support/core.js";
 import { profiles, Shadow, step } from "../support/model.js";
@@ -62,7 +56,7 @@ function shadowOf(s: CoreSubject): Shadow {
 /** Every request that was refused was reported, once, as ENOMEM. */
 function assertReported(s: CoreSubject, shadow: Shadow): void {
   assert.equal(s.errors.length, shadow.refused, "one error for each refusal");
-  assert.ok(s.errors.every(([code]) => code === ENOMEM));
+  assert.ok(s.errors.every(([code]) => code === L.ENOMEM));
 }
 
 /**
@@ -74,7 +68,7 @@ function goOnAfterFrees(s: CoreSubject, shadow: Shadow): void {
   for (let i = shadow.live.length - 1; i >= 0; i -= 2) {
     const { alignment, usable, size } = shadow.live[i]!;
     const plain = alignment <= 16 && s.core.goodSize(usable) === usable;
-    if (alignment > SLICE_SIZE || (alignment <= 16 && !plain)) continue;
+    if (alignment > L.SLICE_SIZE || (alignment <= 16 && !plain)) continue;
     shadow.free(i);
     const p = plain ? shadow.malloc(usable) : shadow.memalign(alignment, size);
     assert.notEqual(p, 0, `${usable} bytes that were just freed`);
@@ -144,10 +138,10 @@ for (const backEnd of backEnds) {
   }
 
   test(`${backEnd}: out of memory returns blocks of other classes' empty pages`, () => {
-    const s = coreSubject(backEnd, 1 + MEDIUM_SLICES);
-    s.core.free(s.core.malloc(MEDIUM_MAX));
-    assert.equal(s.state(S_FREE_SLICES), 0, "the empty page is kept");
-    const q = s.core.malloc(MEDIUM_SLICES * SLICE_SIZE);
+    const s = coreSubject(backEnd, 1 + L.MEDIUM_SLICES);
+    s.core.free(s.core.malloc(L.MEDIUM_MAX));
+    assert.equal(s.state(L.S_FREE_SLICES), 0, "the empty page is kept");
+    const q = s.core.malloc(L.MEDIUM_SLICES * L.SLICE_SIZE);
     assert.notEqual(q, 0, "until somebody needs its slices");
     assert.deepEqual(s.errors, []);
     s.core.free(q);
@@ -178,8 +172,8 @@ function foreignGrowth(s: CoreSubject, random: Random): void {
 }
 
 function growForeign(s: CoreSubject, slices: number): [number, number] {
-  const from = s.memory.grow(slices) * SLICE_SIZE;
-  const to = from + slices * SLICE_SIZE;
+  const from = s.memory.grow(slices) * L.SLICE_SIZE;
+  const to = from + slices * L.SLICE_SIZE;
   s.bytes().fill(0xf0, from, to);
   return [from, to];
 }

@@ -1,14 +1,7 @@
 /** Cores for tests: both back ends, with validity walks, over a memory the test can look into. */
 import { readFileSync } from "node:fs";
 import type { HardCoreExports, SharedCoreExports } from "#src/core/contract.js";
-import {
-  AREA_FIRST,
-  AREA_SIZE,
-  SHARED_STATE_SLICES,
-  SLICE_SIZE,
-  STATE_AREAS,
-  STATE_HEAP,
-} from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import type { CoreHost } from "#src/core/target/glue.js";
 import type { HardHost } from "#src/core/target/glue-hard.js";
 import type { MemorySource } from "#src/memory/index.js";
@@ -135,9 +128,9 @@ export function coreSubject(
   build: Build = "single",
   hard?: HardSetting,
 ): CoreSubject {
-  const first = base / SLICE_SIZE;
+  const first = base / L.SLICE_SIZE;
   const memory = new WebAssembly.Memory({
-    initial: first + (build === "shared" ? SHARED_STATE_SLICES : 1),
+    initial: first + (build === "shared" ? L.SHARED_STATE_SLICES : 1),
     maximum: Math.min(65536, first + maximum),
     shared: build === "shared",
   });
@@ -195,7 +188,7 @@ function coreStart(subject: CoreSubject): void {
 
 /** Where the heap that the first instance made has its words, from the state on. */
 export function heapOffset(build: Build): number {
-  return build === "single" ? STATE_HEAP : STATE_AREAS + AREA_FIRST * AREA_SIZE;
+  return build === "single" ? L.STATE_HEAP : L.STATE_AREAS + L.AREA_FIRST * L.AREA_SIZE;
 }
 
 function windows(memory: WebAssembly.Memory, base: number, build: Build) {

@@ -1,6 +1,6 @@
 /** The core under the explorer: see steps.ts. */
 import assert from "node:assert/strict";
-import { INIT_ZEROED, S_GROWER, S_PAGE_SLICES, SLICE_SIZE } from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import { Explorer } from "./explorer.js";
 import { dropAll, keep } from "./step-blocks.js";
 import { allPrograms } from "./step-programs.js";
@@ -20,7 +20,7 @@ export class CoreExplorer extends Explorer<S.Program> {
   /** `hard`: the features of a hardened core; else the plain one. */
   constructor(hard?: number) {
     const cells = new Int32Array(new SharedArrayBuffer(S.CELLS * 4));
-    const words = new Uint32Array(new SharedArrayBuffer(MEMORY_SLICES * SLICE_SIZE));
+    const words = new Uint32Array(new SharedArrayBuffer(MEMORY_SLICES * L.SLICE_SIZE));
     const workerData = { memory: words.buffer, cells: cells.buffer, hard: hard !== undefined };
     const worker = new URL("step-worker.js", import.meta.url);
     super(allPrograms, { worker, workerData, words: words.length, races: false });
@@ -50,7 +50,7 @@ export class CoreExplorer extends Explorer<S.Program> {
     this.#cells.fill(0);
     this.#slices = 1 + slices;
     this.#cells[S.CELL_SLICES] = this.#slices;
-    this.#core.heapInit(S.BASE, INIT_ZEROED);
+    this.#core.heapInit(S.BASE, L.INIT_ZEROED);
     if (this.#hard !== undefined) this.#core.hardeningBegin(this.#hard, 0);
     this.#core.threadDetach();
   }
@@ -93,10 +93,10 @@ export class CoreExplorer extends Explorer<S.Program> {
   #assertBooks(left: number): void {
     assert.ok(this.#core.stateIsValid(), "stateIsValid");
     assert.ok(this.#core.heapIsValid(), "heapIsValid");
-    const used = this.#words[(S.BASE + S_PAGE_SLICES) >>> 2] as number;
+    const used = this.#words[(S.BASE + L.S_PAGE_SLICES) >>> 2] as number;
     assert.ok(used <= left, `${used} slices in use, at most ${left} expected`);
     assert.equal(this.#core.threadCount(), 1, "threads");
-    assert.equal(this.#words[(S.BASE + S_GROWER) >>> 2], 0, "nobody grows");
+    assert.equal(this.#words[(S.BASE + L.S_GROWER) >>> 2], 0, "nobody grows");
   }
 
   /** Everything that is free can be had, and no two blocks share a byte. */

@@ -1,14 +1,6 @@
 /** Programs of virtual threads about memory as a whole: purges, arenas, heaps that come and go. */
 import assert from "node:assert/strict";
-import {
-  ARENA_EXCLUSIVE,
-  NODE_ANY,
-  PAGES_DECOMMIT,
-  S_ARENA_COUNT,
-  S_COMMITTED,
-  S_COMMITTED_PEAK,
-  S_PURGED,
-} from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import { BIG, drop, dropAll, keep, keepMany, LARGE, MEDIUM } from "./step-blocks.js";
 import { BASE, CELL_FREE, type Program, type Thread } from "./steps.js";
 
@@ -16,7 +8,7 @@ import { BASE, CELL_FREE, type Program, type Thread } from "./steps.js";
 function booksCheck({ core, words }: Thread): void {
   assert.ok(core.committedIsValid(), "committedIsValid");
   const word = (offset: number) => words[(BASE + offset) >>> 2] as number;
-  assert.ok(word(S_COMMITTED_PEAK) >= word(S_COMMITTED));
+  assert.ok(word(L.S_COMMITTED_PEAK) >= word(L.S_COMMITTED));
 }
 
 /** Works on a new heap of this thread, bound to an arena or to so many slices. */
@@ -45,7 +37,7 @@ export const memoryPrograms: Program[] = [
     roles: [
       {
         begin: (t) => {
-          t.core.purgeSet(1, 1, 10, PAGES_DECOMMIT);
+          t.core.purgeSet(1, 1, 10, L.PAGES_DECOMMIT);
           keepMany(t, 3, LARGE);
           drop(t, 0, 0);
           drop(t, 0, 2);
@@ -63,7 +55,7 @@ export const memoryPrograms: Program[] = [
     roles: [
       {
         begin: (t) => {
-          t.core.purgeSet(1, 1, 10, PAGES_DECOMMIT);
+          t.core.purgeSet(1, 1, 10, L.PAGES_DECOMMIT);
           keepMany(t, 3, LARGE);
           drop(t, 0, 0);
         },
@@ -78,7 +70,7 @@ export const memoryPrograms: Program[] = [
     ],
     check: (t) => {
       booksCheck(t);
-      assert.ok(t.words[(BASE + S_PURGED) >>> 2]! >= 5, "what waited is purged");
+      assert.ok(t.words[(BASE + L.S_PURGED) >>> 2]! >= 5, "what waited is purged");
     },
   },
   {
@@ -88,7 +80,7 @@ export const memoryPrograms: Program[] = [
     roles: [
       {
         begin: (t) => {
-          assert.equal(t.core.arenaMake(70, ARENA_EXCLUSIVE, NODE_ANY), 1);
+          assert.equal(t.core.arenaMake(70, L.ARENA_EXCLUSIVE, L.NODE_ANY), 1);
           heapBegin(t, 1);
           keepRun(t, 5);
         },
@@ -118,12 +110,12 @@ export const memoryPrograms: Program[] = [
     maximum: 30,
     roles: [0, 1].map(() => ({
       run: (t: Thread) => {
-        const id = t.core.arenaMake(4, ARENA_EXCLUSIVE, NODE_ANY);
+        const id = t.core.arenaMake(4, L.ARENA_EXCLUSIVE, L.NODE_ANY);
         assert.ok(id === 1 || id === 2);
       },
     })),
     // The slower one's slice for arenas stays a table.
-    check: ({ words }) => assert.equal(words[(BASE + S_ARENA_COUNT) >>> 2], 2),
+    check: ({ words }) => assert.equal(words[(BASE + L.S_ARENA_COUNT) >>> 2], 2),
   },
   {
     name: "row 79: the last slices of an arena that is everybody's, and its purge",
@@ -132,8 +124,8 @@ export const memoryPrograms: Program[] = [
     roles: [
       {
         begin: (t) => {
-          t.core.purgeSet(1, 1, 1, PAGES_DECOMMIT);
-          assert.equal(t.core.arenaMake(10, 0, NODE_ANY), 1);
+          t.core.purgeSet(1, 1, 1, L.PAGES_DECOMMIT);
+          assert.equal(t.core.arenaMake(10, 0, L.NODE_ANY), 1);
           keepMany(t, 3, LARGE);
           drop(t, 0, 2);
         },
@@ -217,7 +209,7 @@ export const memoryDeaths: Program[] = [
     roles: [
       {
         begin: (t) => {
-          t.core.purgeSet(1, 1, 10, PAGES_DECOMMIT);
+          t.core.purgeSet(1, 1, 10, L.PAGES_DECOMMIT);
           keepMany(t, 2, LARGE);
           drop(t, 0, 0);
         },

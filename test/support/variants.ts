@@ -3,7 +3,7 @@
  * above 2 GiB, which is where signed arithmetic on addresses shows (row 110).
  */
 import { test } from "node:test";
-import { SHARED_STATE_SLICES } from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import { type Build, backEnds, builds, type CoreSubject, coreSubject } from "./core.js";
 
 /** More than 2 GiB, and not the first slice of its chunk. */
@@ -23,7 +23,7 @@ export function rowInBoth(name: string, body: (make: MakeSubject) => void): void
 
 function rowIn(builds: Build[], name: string, body: (make: MakeSubject) => void): void {
   for (const build of builds) {
-    const state = build === "shared" ? SHARED_STATE_SLICES : 1;
+    const state = build === "shared" ? L.SHARED_STATE_SLICES : 1;
     for (const backEnd of backEnds) {
       for (const base of [0, HIGH_BASE]) {
         const place = base === 0 ? backEnd : `${backEnd} above 2 GiB`;

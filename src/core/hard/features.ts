@@ -1,21 +1,13 @@
 /** Which features of a hardened heap are on: bits in the state, the same for all its threads. */
 
 import { stateBase } from "../layout/globals.ts";
-import {
-  HARD_RECORD,
-  RECORD_SIZE,
-  S_GUARD,
-  S_HARDENING,
-  S_SECRET,
-  S_SECRET_2,
-  WORD,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { load32, store32 } from "../target/glue.ts";
 import { randomNext } from "./random.ts";
 
 /** Whether one of these features is on. */
 export function featureOn(bits: u32): bool {
-  return (load32(stateBase, S_HARDENING) & bits) !== 0;
+  return (load32(stateBase, L.S_HARDENING) & bits) !== 0;
 }
 
 /**
@@ -23,24 +15,24 @@ export function featureOn(bits: u32): bool {
  * protect, or 0.
  */
 export function hardeningBegin(bits: u32, guard: u32): void {
-  store32(stateBase, S_SECRET, randomNext());
-  store32(stateBase, S_SECRET_2, randomNext());
-  store32(stateBase, S_GUARD, guard);
-  store32(stateBase, S_HARDENING, bits);
+  store32(stateBase, L.S_SECRET, randomNext());
+  store32(stateBase, L.S_SECRET_2, randomNext());
+  store32(stateBase, L.S_GUARD, guard);
+  store32(stateBase, L.S_HARDENING, bits);
 }
 
 /** What is asked of the pages for a request: the record comes on top. It may be too large. */
 export function sizeFull(size: u32): u32 {
-  if (!featureOn(HARD_RECORD) || size > 0xffffffff - RECORD_SIZE) return size;
-  return sizeKept(size) + RECORD_SIZE;
+  if (!featureOn(L.HARD_RECORD) || size > 0xffffffff - L.RECORD_SIZE) return size;
+  return sizeKept(size) + L.RECORD_SIZE;
 }
 
 /** The request behind a full size, for errors. */
 export function sizeAsked(full: u32): u32 {
-  return featureOn(HARD_RECORD) ? full - RECORD_SIZE : full;
+  return featureOn(L.HARD_RECORD) ? full - L.RECORD_SIZE : full;
 }
 
 /** With a record, a block of no bytes is one of a word. */
 export function sizeKept(size: u32): u32 {
-  return size === 0 && featureOn(HARD_RECORD) ? WORD : size;
+  return size === 0 && featureOn(L.HARD_RECORD) ? L.WORD : size;
 }

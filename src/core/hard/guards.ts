@@ -8,36 +8,28 @@
  */
 
 import { stateBase } from "../layout/globals.ts";
-import {
-  D_END,
-  D_OWNER,
-  D_SLICES,
-  D_START,
-  FLAG_LARGE,
-  HARD_GUARD_PAGES,
-  S_GUARD,
-  SLICE_SHIFT,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { load32 } from "../target/glue.ts";
 import { hostProtect } from "../target/glue-hard.ts";
 import { featureOn } from "./features.ts";
 
 /** Bytes of a page of the source; 0 = large blocks have no guard. */
 export function guardBytes(): u32 {
-  return featureOn(HARD_GUARD_PAGES) ? load32(stateBase, S_GUARD) : 0;
+  return featureOn(L.HARD_GUARD_PAGES) ? load32(stateBase, L.S_GUARD) : 0;
 }
 
 /** Bytes of a large block in a run of `count` slices that ends with a guard. */
 export function guardedSize(size: u32, count: u32): u32 {
   const guard: u32 = guardBytes();
-  if (guard === 0) return (count << SLICE_SHIFT) >>> 0;
+  if (guard === 0) return (count << L.SLICE_SHIFT) >>> 0;
   const some: u32 = size === 0 ? 1 : size;
   return ((some + (guard - 1)) & ~(guard - 1)) >>> 0;
 }
 
 function guardSet(page: usize, on: bool): void {
-  const end: usize = load32(page, D_END);
-  const left: usize = load32(page, D_START) + ((load32(page, D_SLICES) << SLICE_SHIFT) >>> 0) - end;
+  const end: usize = load32(page, L.D_END);
+  const left: usize =
+    load32(page, L.D_START) + ((load32(page, L.D_SLICES) << L.SLICE_SHIFT) >>> 0) - end;
   if (left !== 0) hostProtect(end, left, on);
 }
 
@@ -47,5 +39,5 @@ export function guardRaise(page: usize): void {
 
 /** Before the slices of a page of any kind are given back. */
 export function guardLift(page: usize): void {
-  if (guardBytes() !== 0 && (load32(page, D_OWNER) & FLAG_LARGE) !== 0) guardSet(page, false);
+  if (guardBytes() !== 0 && (load32(page, L.D_OWNER) & L.FLAG_LARGE) !== 0) guardSet(page, false);
 }

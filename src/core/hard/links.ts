@@ -9,26 +9,18 @@
  */
 
 import { stateBase } from "../layout/globals.ts";
-import {
-  D_KEY,
-  D_OWNER,
-  FLAG_LARGE,
-  FLAG_MEDIUM,
-  HARD_ENCODE,
-  S_SECRET,
-  S_SECRET_2,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { load32, store32 } from "../target/glue.ts";
 import { decode, encode, shuffle32 } from "./encode.ts";
 import { featureOn } from "./features.ts";
 
 function keyOf(page: usize): u32 {
-  const alone: bool = (load32(page, D_OWNER) & (FLAG_MEDIUM | FLAG_LARGE)) !== 0;
-  return alone ? (load32(stateBase, S_SECRET) ^ page) >>> 0 : load32(page, D_KEY);
+  const alone: bool = (load32(page, L.D_OWNER) & (L.FLAG_MEDIUM | L.FLAG_LARGE)) !== 0;
+  return alone ? (load32(stateBase, L.S_SECRET) ^ page) >>> 0 : load32(page, L.D_KEY);
 }
 
 function keySecond(key: u32): u32 {
-  return shuffle32((key ^ load32(stateBase, S_SECRET_2)) >>> 0);
+  return shuffle32((key ^ load32(stateBase, L.S_SECRET_2)) >>> 0);
 }
 
 /** An address as it may stand in a block of a page. */
@@ -45,9 +37,9 @@ export function pageUnseal(page: usize, word: u32): usize {
 /** The block that a free block leads to, or whatever the word there says. */
 export function linkLoad(page: usize, block: usize): usize {
   const word: u32 = load32(block, 0);
-  return featureOn(HARD_ENCODE) ? pageUnseal(page, word) : word;
+  return featureOn(L.HARD_ENCODE) ? pageUnseal(page, word) : word;
 }
 
 export function linkStore(page: usize, block: usize, next: usize): void {
-  store32(block, 0, featureOn(HARD_ENCODE) ? pageSeal(page, next) : next);
+  store32(block, 0, featureOn(L.HARD_ENCODE) ? pageSeal(page, next) : next);
 }

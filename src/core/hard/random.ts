@@ -6,7 +6,7 @@
  */
 
 import { heapBase } from "../layout/globals.ts";
-import { H_OF, H_RANDOM } from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { load32, store32 } from "../target/glue.ts";
 import { hostRandom } from "../target/glue-hard.ts";
 import {
@@ -23,9 +23,9 @@ const KEY_WORDS: u32 = 8;
 
 /** The context of the heap that is bound, which is new. */
 export function randomBegin(): void {
-  const context: usize = heapBase + H_RANDOM;
-  const parent: usize = load32(heapBase, H_OF);
-  if (parent !== 0) chachaSplit(parent + H_RANDOM, context, context, 0);
+  const context: usize = heapBase + L.H_RANDOM;
+  const parent: usize = load32(heapBase, L.H_OF);
+  if (parent !== 0) chachaSplit(parent + L.H_RANDOM, context, context, 0);
   else randomSeed(context);
 }
 
@@ -50,17 +50,17 @@ function keyWeak(key: usize): void {
 }
 
 export function randomNext(): u32 {
-  const context: usize = heapBase + H_RANDOM;
+  const context: usize = heapBase + L.H_RANDOM;
   if (load32(context, CHACHA_LEFT) === 0) randomRenew();
   return chachaNext(context);
 }
 
 /** A weak context takes a new key, if the host has one now. */
 export function randomRenew(): void {
-  if (randomIsWeak()) randomSeed(heapBase + H_RANDOM);
+  if (randomIsWeak()) randomSeed(heapBase + L.H_RANDOM);
 }
 
 /** Whether the keys of the heap that is bound could be guessed. */
 export function randomIsWeak(): bool {
-  return load32(heapBase + H_RANDOM, CHACHA_WEAK) !== 0;
+  return load32(heapBase + L.H_RANDOM, CHACHA_WEAK) !== 0;
 }

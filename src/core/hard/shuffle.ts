@@ -6,22 +6,7 @@
  */
 
 import { heapBase } from "../layout/globals.ts";
-import {
-  D_BLOCK,
-  D_END,
-  D_FREE,
-  D_FRESH,
-  D_FRESH_END,
-  EXTEND_SIZE,
-  H_SHUFFLE,
-  HARD_DOUBLE_FREE,
-  HARD_RECORD,
-  POINTER_SIZE,
-  R_CANARY,
-  RECORD_SIZE,
-  SHUFFLE_MIN,
-  SHUFFLE_RUNS,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { load32, store32 } from "../target/glue.ts";
 import { shuffle32 } from "./encode.ts";
 import { featureOn } from "./features.ts";
@@ -30,41 +15,41 @@ import { randomNext } from "./random.ts";
 
 /** The largest power of two that is at most `count` and SHUFFLE_RUNS. */
 function runsFor(count: u32): u32 {
-  let runs: u32 = SHUFFLE_RUNS;
+  let runs: u32 = L.SHUFFLE_RUNS;
   while (runs > count) runs = runs >>> 1;
   return runs;
 }
 
 /** Where the next block of a run is. */
 function cursor(run: u32): usize {
-  return heapBase + H_SHUFFLE + (run << 2);
+  return heapBase + L.H_SHUFFLE + (run << 2);
 }
 
 /** As pageExtend, of at least SHUFFLE_MIN blocks, which come in front of `free` in random order. */
 export function pageExtendShuffled(page: usize): void {
-  const block: u32 = load32(page, D_BLOCK);
-  const start: usize = load32(page, D_FRESH_END);
-  const few: u32 = (EXTEND_SIZE / block) >>> 0;
-  const most: u32 = ((load32(page, D_END) - start) / block) >>> 0;
-  const wanted: u32 = few > SHUFFLE_MIN ? few : SHUFFLE_MIN;
+  const block: u32 = load32(page, L.D_BLOCK);
+  const start: usize = load32(page, L.D_FRESH_END);
+  const few: u32 = (L.EXTEND_SIZE / block) >>> 0;
+  const most: u32 = ((load32(page, L.D_END) - start) / block) >>> 0;
+  const wanted: u32 = few > L.SHUFFLE_MIN ? few : L.SHUFFLE_MIN;
   const count: u32 = wanted < most ? wanted : most;
   const end: usize = start + count * block;
   const head: usize = count === 1 ? start : blocksShuffle(page, start, count);
-  if (count === 1) linkStore(page, start, load32(page, D_FREE));
+  if (count === 1) linkStore(page, start, load32(page, L.D_FREE));
   // Who frees a block that nobody has had yet is told.
-  if (featureOn(HARD_RECORD) && featureOn(HARD_DOUBLE_FREE)) {
+  if (featureOn(L.HARD_RECORD) && featureOn(L.HARD_DOUBLE_FREE)) {
     for (let p: usize = start; p < end; p += block) {
-      store32(p + block - RECORD_SIZE, R_CANARY, ~pageSeal(page, p) >>> 0);
+      store32(p + block - L.RECORD_SIZE, L.R_CANARY, ~pageSeal(page, p) >>> 0);
     }
   }
-  store32(page, D_FRESH_END, end);
-  store32(page, D_FRESH, end);
-  store32(page, D_FREE, head);
+  store32(page, L.D_FRESH_END, end);
+  store32(page, L.D_FRESH, end);
+  store32(page, L.D_FREE, head);
 }
 
 /** Links `count` blocks from `start` on in random order in front of `free`; answers the first. */
 function blocksShuffle(page: usize, start: usize, count: u32): usize {
-  const block: u32 = load32(page, D_BLOCK);
+  const block: u32 = load32(page, L.D_BLOCK);
   const runs: u32 = runsFor(count);
   const bytes: u32 = ((count / runs) >>> 0) * block;
   for (let i: u32 = 0; i < runs; i++) store32(cursor(i), 0, start + i * bytes);
@@ -73,7 +58,7 @@ function blocksShuffle(page: usize, start: usize, count: u32): usize {
   let last: usize = runTake((seed & (runs - 1)) >>> 0, block);
   const head: usize = last;
   for (let i: u32 = 1; i < count; i++) {
-    const byte: u32 = i & (POINTER_SIZE - 1);
+    const byte: u32 = i & (L.POINTER_SIZE - 1);
     if (byte === 0) random = shuffle32(random);
     const wish: u32 = ((random >>> (byte << 3)) & (runs - 1)) >>> 0;
     const next: usize = runTake(
@@ -83,7 +68,7 @@ function blocksShuffle(page: usize, start: usize, count: u32): usize {
     linkStore(page, last, next);
     last = next;
   }
-  linkStore(page, last, load32(page, D_FREE));
+  linkStore(page, last, load32(page, L.D_FREE));
   return head;
 }
 

@@ -18,29 +18,7 @@
 import { backingBind, heapBind, heapIsBacking } from "../layout/bound-heap.ts";
 import { descOf } from "../layout/desc.ts";
 import { heapBase, heapId, stateBase } from "../layout/globals.ts";
-import {
-  BIN_MEDIUM,
-  COUNT_ABANDONED,
-  D_BIN,
-  D_FREE,
-  D_FRESH,
-  D_LOCAL,
-  D_OWNER,
-  D_RETIRE,
-  D_START,
-  D_THREAD,
-  D_USED,
-  FLAG_ALIGNED,
-  FLAG_LARGE,
-  FLAG_MEDIUM,
-  FLAGS,
-  H_ABANDONED_AT,
-  OWNER_ABANDONED,
-  S_ABANDONED,
-  S_TOP,
-  SLICE_SHIFT,
-  STATE_ABANDONED,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { pageDrop, pageEnd } from "../pages/page.ts";
 import { queuePush, queueToFull } from "../pages/queue.ts";
 import { remoteTake, remoteTakeMedium } from "../pages/remote.ts";
@@ -52,39 +30,39 @@ import { load32, memoryReach, store32, trailingZeros } from "../target/glue.ts";
 const SEARCH_PAGES: u32 = 32;
 
 function abandonedWord(index: u32): usize {
-  return stateBase + STATE_ABANDONED + (index << 2);
+  return stateBase + L.STATE_ABANDONED + (index << 2);
 }
 
 function abandonedMark(page: usize): void {
-  const slice: u32 = load32(page, D_START) >>> SLICE_SHIFT;
+  const slice: u32 = load32(page, L.D_START) >>> L.SLICE_SHIFT;
   atomicOr(abandonedWord(slice >>> 5), 0, (1 << (slice & 31)) >>> 0);
-  atomicStore(stateBase, S_ABANDONED, 1);
+  atomicStore(stateBase, L.S_ABANDONED, 1);
 }
 
 function abandonedUnmark(page: usize): void {
-  const slice: u32 = load32(page, D_START) >>> SLICE_SHIFT;
+  const slice: u32 = load32(page, L.D_START) >>> L.SLICE_SHIFT;
   atomicAnd(abandonedWord(slice >>> 5), 0, ~(1 << (slice & 31)) >>> 0);
 }
 
 /** Gives up a page that is ours, in no queue, and has blocks in use. */
 export function pageAbandon(page: usize): void {
-  countAdd(COUNT_ABANDONED, 1);
-  store32(page, D_RETIRE, 0);
+  countAdd(L.COUNT_ABANDONED, 1);
+  store32(page, L.D_RETIRE, 0);
   abandonedMark(page);
-  const kept: u32 = load32(page, D_OWNER) & (FLAG_ALIGNED | FLAG_MEDIUM);
-  atomicStore(page, D_OWNER, (OWNER_ABANDONED | kept) >>> 0);
+  const kept: u32 = load32(page, L.D_OWNER) & (L.FLAG_ALIGNED | L.FLAG_MEDIUM);
+  atomicStore(page, L.D_OWNER, (L.OWNER_ABANDONED | kept) >>> 0);
 }
 
 /** Whether others freed blocks of a page while it was given up: then somebody must take it. */
 export function pageWasFreedIn(page: usize): bool {
-  return atomicLoad(page, D_THREAD) !== 0;
+  return atomicLoad(page, L.D_THREAD) !== 0;
 }
 
 /** Makes an abandoned page ours; false when it is none (any more). It is in no queue yet. */
 function pageSeize(page: usize): bool {
-  const owner: u32 = atomicLoad(page, D_OWNER);
-  if ((owner & ~FLAGS) >>> 0 !== OWNER_ABANDONED || (owner & FLAG_LARGE) !== 0) return false;
-  if (!atomicCas(page, D_OWNER, owner, (heapId | (owner & FLAGS)) >>> 0)) return false;
+  const owner: u32 = atomicLoad(page, L.D_OWNER);
+  if ((owner & ~L.FLAGS) >>> 0 !== L.OWNER_ABANDONED || (owner & L.FLAG_LARGE) !== 0) return false;
+  if (!atomicCas(page, L.D_OWNER, owner, (heapId | (owner & L.FLAGS)) >>> 0)) return false;
   abandonedUnmark(page);
   return true;
 }
@@ -95,14 +73,14 @@ function pageSeize(page: usize): bool {
  */
 export function pageAdopt(page: usize): bool {
   if (!pageSeize(page)) return false;
-  memoryReach(atomicLoad(stateBase, S_TOP));
-  if ((load32(page, D_OWNER) & FLAG_MEDIUM) !== 0) {
+  memoryReach(atomicLoad(stateBase, L.S_TOP));
+  if ((load32(page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0) {
     queuePush(page);
     remoteTakeMedium(page);
     return true;
   }
   remoteTake(page);
-  if (load32(page, D_USED) === 0) {
+  if (load32(page, L.D_USED) === 0) {
     pageDrop(page);
     return true;
   }
@@ -113,14 +91,14 @@ export function pageAdopt(page: usize): bool {
 
 /** Whether a small page has a block to give. Of a page of others: a guess. */
 function pageHasRoom(page: usize): bool {
-  if ((load32(page, D_FREE) | load32(page, D_LOCAL)) !== 0) return true;
-  return load32(page, D_FRESH) !== pageEnd(page);
+  if ((load32(page, L.D_FREE) | load32(page, L.D_LOCAL)) !== 0) return true;
+  return load32(page, L.D_FRESH) !== pageEnd(page);
 }
 
 /** Whether an abandoned page looks as if it could serve a bin; medium ones from a bound on. */
 function pageServes(page: usize, bin: u32): bool {
-  const have: u32 = load32(page, D_BIN);
-  if (bin > BIN_MEDIUM) return have >= bin && (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
+  const have: u32 = load32(page, L.D_BIN);
+  if (bin > L.BIN_MEDIUM) return have >= bin && (load32(page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
   return have === bin && (pageHasRoom(page) || pageWasFreedIn(page));
 }
 
@@ -130,25 +108,25 @@ function pageServes(page: usize, bin: u32): bool {
  */
 export function abandonedAdopt(bin: u32): bool {
   if (!heapIsBacking()) return false;
-  if (atomicLoad(stateBase, S_ABANDONED) === 0) return false;
-  const top: u32 = atomicLoad(stateBase, S_TOP);
+  if (atomicLoad(stateBase, L.S_ABANDONED) === 0) return false;
+  const top: u32 = atomicLoad(stateBase, L.S_TOP);
   const end: u32 = (top + 31) >>> 5;
-  const from: u32 = load32(heapBase, H_ABANDONED_AT);
+  const from: u32 = load32(heapBase, L.H_ABANDONED_AT);
   memoryReach(top);
   let left: u32 = SEARCH_PAGES;
-  atomicStore(stateBase, S_ABANDONED, 0);
+  atomicStore(stateBase, L.S_ABANDONED, 0);
   let found: bool = false;
   for (let i: u32 = 0; i < end && left !== 0 && !found; i++) {
     const index: u32 = from + i < end ? from + i : from + i - end;
     let bits: u32 = index < end ? atomicLoad(abandonedWord(index), 0) : 0;
-    if (bits !== 0) atomicStore(stateBase, S_ABANDONED, 1);
+    if (bits !== 0) atomicStore(stateBase, L.S_ABANDONED, 1);
     while (bits !== 0 && left !== 0 && !found) {
       const page: usize = descOf((index << 5) + trailingZeros(bits));
       found = pageServes(page, bin) && pageAdopt(page);
       bits = (bits & (bits - 1)) >>> 0;
       left = left - 1;
     }
-    store32(heapBase, H_ABANDONED_AT, index);
+    store32(heapBase, L.H_ABANDONED_AT, index);
   }
   return found;
 }
@@ -156,14 +134,14 @@ export function abandonedAdopt(bin: u32): bool {
 /** The backing heap adopts every abandoned page. */
 export function abandonedAdoptAll(): void {
   const was: usize = backingBind();
-  const end: u32 = (atomicLoad(stateBase, S_TOP) + 31) >>> 5;
-  memoryReach(atomicLoad(stateBase, S_TOP));
-  atomicStore(stateBase, S_ABANDONED, 0);
+  const end: u32 = (atomicLoad(stateBase, L.S_TOP) + 31) >>> 5;
+  memoryReach(atomicLoad(stateBase, L.S_TOP));
+  atomicStore(stateBase, L.S_ABANDONED, 0);
   for (let index: u32 = 0; index < end; index++) {
     let bits: u32 = atomicLoad(abandonedWord(index), 0);
     while (bits !== 0) {
       if (!pageAdopt(descOf((index << 5) + trailingZeros(bits)))) {
-        atomicStore(stateBase, S_ABANDONED, 1);
+        atomicStore(stateBase, L.S_ABANDONED, 1);
       }
       bits = (bits & (bits - 1)) >>> 0;
     }

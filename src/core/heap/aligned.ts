@@ -7,22 +7,7 @@ import { sizeFull, sizeKept } from "../hard/features.ts";
 import { goodSize } from "../layout/bins.ts";
 import { pageOf } from "../layout/desc.ts";
 import { observing } from "../layout/globals.ts";
-import {
-  ALIGNMENT_MAX,
-  D_OWNER,
-  EINVAL,
-  ENOMEM,
-  FLAG_ALIGNED,
-  MEDIUM_MAX,
-  NEW_FAILED,
-  POINTER_SIZE,
-  SIZE_MAX,
-  SLICE_SHIFT,
-  SLICE_SIZE,
-  SMALL_MAX,
-  UNIT_SIZE,
-  WORD,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { sampleHold, sampleWithin } from "../pages/sample.ts";
 import { errorRaise, load32, memoryCopy, memoryZero, store32 } from "../target/glue.ts";
 import { HARDENED } from "../target/hardened-on.ts";
@@ -45,7 +30,7 @@ function isPowerOfTwo(x: u32): bool {
 
 /** A block whose address is a multiple of `alignment`, a power of two; else 0. */
 export function memalign(alignment: usize, size: usize): usize {
-  if (!isPowerOfTwo(alignment) || size > SIZE_MAX) return 0;
+  if (!isPowerOfTwo(alignment) || size > L.SIZE_MAX) return 0;
   if (HARDENED) return hardMemalign(alignment, size);
   // Whoever serves samples must know what malloc is asked for, and for what.
   sampleWithin(alignment, size);
@@ -55,7 +40,7 @@ export function memalign(alignment: usize, size: usize): usize {
 }
 
 function memalignPlain(alignment: usize, size: usize): usize {
-  if (alignment > SLICE_SIZE) return mallocLargeAligned(size, alignment >>> SLICE_SHIFT);
+  if (alignment > L.SLICE_SIZE) return mallocLargeAligned(size, alignment >>> L.SLICE_SHIFT);
   const rounded: usize = ((size + (alignment - 1)) & ~(alignment - 1)) >>> 0;
   if (isNatural(alignment, size)) return malloc(size);
   if (isNatural(alignment, rounded)) return malloc(rounded);
@@ -64,7 +49,7 @@ function memalignPlain(alignment: usize, size: usize): usize {
 
 /** As memalign, with room for a record behind the size. */
 function hardMemalign(alignment: usize, size: usize): usize {
-  if (alignment > SLICE_SIZE) return hardMallocLarge(size, alignment >>> SLICE_SHIFT);
+  if (alignment > L.SLICE_SIZE) return hardMallocLarge(size, alignment >>> L.SLICE_SHIFT);
   const full: usize = sizeFull(size);
   const rounded: usize = ((full + (alignment - 1)) & ~(alignment - 1)) >>> 0;
   if (isNatural(alignment, full)) return hardMallocOf(size, full);
@@ -74,8 +59,8 @@ function hardMemalign(alignment: usize, size: usize): usize {
 
 /** Whether every block that serves `size` is aligned already. */
 function isNatural(alignment: usize, size: usize): bool {
-  if (size > MEDIUM_MAX) return true;
-  if (size > SMALL_MAX) return alignment <= UNIT_SIZE;
+  if (size > L.MEDIUM_MAX) return true;
+  if (size > L.SMALL_MAX) return alignment <= L.UNIT_SIZE;
   return (goodSize(size) & (alignment - 1)) === 0;
 }
 
@@ -85,7 +70,7 @@ function isNatural(alignment: usize, size: usize): bool {
  */
 export function memalignAt(alignment: usize, size: usize, offset: usize): usize {
   if (offset === 0) return memalign(alignment, size);
-  if (!isPowerOfTwo(alignment) || alignment > ALIGNMENT_MAX || size > SIZE_MAX) return 0;
+  if (!isPowerOfTwo(alignment) || alignment > L.ALIGNMENT_MAX || size > L.SIZE_MAX) return 0;
   return mallocInside(alignment, size, offset);
 }
 
@@ -103,7 +88,7 @@ function insideTake(alignment: usize, size: usize, offset: usize): usize {
   if (HARDENED) blockDress(block, over === 0 ? block : block + (alignment - over), size, false);
   if (over === 0) return block;
   const page: usize = pageOf(block);
-  store32(page, D_OWNER, (load32(page, D_OWNER) | FLAG_ALIGNED) >>> 0);
+  store32(page, L.D_OWNER, (load32(page, L.D_OWNER) | L.FLAG_ALIGNED) >>> 0);
   return block + (alignment - over);
 }
 
@@ -122,7 +107,7 @@ function watchedInside(alignment: usize, size: usize, offset: usize): usize {
 export function operatorNewAligned(size: usize, alignment: usize): usize {
   let p: usize = memalign(alignment, size);
   while (p === 0) {
-    errorRaise(NEW_FAILED, size);
+    errorRaise(L.NEW_FAILED, size);
     p = memalign(alignment, size);
   }
   return p;
@@ -130,18 +115,18 @@ export function operatorNewAligned(size: usize, alignment: usize): usize {
 
 /** Stores an aligned block at `out`; answers 0, EINVAL or ENOMEM. `out` is untouched on error. */
 export function posixMemalign(out: usize, alignment: usize, size: usize): u32 {
-  if (out === 0 || alignment < POINTER_SIZE || !isPowerOfTwo(alignment)) return EINVAL;
+  if (out === 0 || alignment < L.POINTER_SIZE || !isPowerOfTwo(alignment)) return L.EINVAL;
   const p: usize = memalign(alignment, size);
-  if (p === 0) return ENOMEM;
+  if (p === 0) return L.ENOMEM;
   store32(out, 0, p);
   return 0;
 }
 
 /** Resizes the block whose address stands at `at`. Answers 0, EINVAL or ENOMEM. */
 export function reallocarr(at: usize, count: usize, size: usize): u32 {
-  if (at === 0) return EINVAL;
+  if (at === 0) return L.EINVAL;
   const p: usize = reallocn(load32(at, 0), count, size);
-  if (p === 0) return ENOMEM;
+  if (p === 0) return L.ENOMEM;
   store32(at, 0, p);
   return 0;
 }
@@ -171,7 +156,7 @@ function reallocAlignedAny(
   zero: bool,
 ): usize {
   if (!isPowerOfTwo(alignment)) return 0;
-  if (alignment <= WORD) return zero ? rezalloc(p, size) : realloc(p, size);
+  if (alignment <= L.WORD) return zero ? rezalloc(p, size) : realloc(p, size);
   if (HARDENED && p !== 0 && !hardAdmits(p)) return 0;
   const old: usize = usableSize(p);
   if (p !== 0 && old === 0) return 0;

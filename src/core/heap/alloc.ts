@@ -6,31 +6,7 @@ import { binOf, goodSize } from "../layout/bins.ts";
 import { heapBind } from "../layout/bound-heap.ts";
 import { descAt, pageOf } from "../layout/desc.ts";
 import { freeId, heapId, observing } from "../layout/globals.ts";
-import {
-  D_BLOCK,
-  D_FREE,
-  D_GUARDS,
-  D_LOCAL,
-  D_OWNER,
-  D_USED,
-  D_ZERO,
-  DIRECT_MAX,
-  FLAG_ALIGNED,
-  FLAG_LARGE,
-  FLAG_MEDIUM,
-  FLAGS,
-  MEDIUM_MAX,
-  NEW_FAILED,
-  OBSERVE_EACH,
-  OBSERVE_LONG,
-  OBSERVE_SAMPLES,
-  PTR_BLOCK,
-  PTR_FOREIGN,
-  PTR_INTERIOR,
-  Q_FIRST,
-  SMALL_MAX,
-  ZERO_UNKNOWN,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { mediumSize, mediumTookZero } from "../pages/medium.ts";
 import {
   pageDrop,
@@ -61,12 +37,12 @@ import { observeFree, observeMalloc } from "./observe.ts";
 /** A block of at least `size` bytes, 16-byte aligned above 8 bytes; 0 = out of memory. */
 export function malloc(size: usize): usize {
   if (HARDENED) return hardMalloc(size);
-  if (size <= DIRECT_MAX) {
+  if (size <= L.DIRECT_MAX) {
     const page: usize = directPage(size);
-    const block: usize = load32(page, D_FREE);
+    const block: usize = load32(page, L.D_FREE);
     if (block !== 0) {
-      store32(page, D_FREE, load32(block, 0));
-      store32(page, D_USED, load32(page, D_USED) + 1);
+      store32(page, L.D_FREE, load32(block, 0));
+      store32(page, L.D_USED, load32(page, L.D_USED) + 1);
       return block;
     }
     return mallocFresh(page, size);
@@ -82,7 +58,7 @@ function mallocFresh(page: usize, size: u32): usize {
 
 /** Sizes above 1 024 bytes, which the direct table does not know. */
 function mallocByBin(size: u32): usize {
-  const block: usize = size > SMALL_MAX ? mallocMedium(size) : mallocOfQueue(size);
+  const block: usize = size > L.SMALL_MAX ? mallocMedium(size) : mallocOfQueue(size);
   return observing !== 0 && block !== 0 ? mallocWatched(block, size) : block;
 }
 
@@ -90,7 +66,7 @@ function mallocByBin(size: u32): usize {
 // @cold
 function mallocWatched(block: usize, size: u32): usize {
   observeMalloc(block, size);
-  const counts: u32 = size <= SMALL_MAX ? OBSERVE_EACH : OBSERVE_SAMPLES;
+  const counts: u32 = size <= L.SMALL_MAX ? L.OBSERVE_EACH : L.OBSERVE_SAMPLES;
   if ((observing & counts) === 0 || !sampleCount()) return block;
   const guarded: usize = sampleTake(size);
   if (guarded === 0) return block;
@@ -99,7 +75,7 @@ function mallocWatched(block: usize, size: u32): usize {
 }
 
 function mallocOfQueue(size: u32): usize {
-  const page: usize = load32(queueOf(binOf(size)), Q_FIRST);
+  const page: usize = load32(queueOf(binOf(size)), L.Q_FIRST);
   const block: usize = page !== 0 ? pageTake(page, true) : 0;
   return block !== 0 ? block : mallocGeneric(size);
 }
@@ -107,7 +83,7 @@ function mallocOfQueue(size: u32): usize {
 /** The generic path, and every malloc of a small size while it takes its long way. */
 // @cold
 function mallocSlow(size: u32): usize {
-  if ((observing & OBSERVE_LONG) === 0) return mallocGeneric(size);
+  if ((observing & L.OBSERVE_LONG) === 0) return mallocGeneric(size);
   const block: usize = mallocSmall(size);
   return block !== 0 ? mallocWatched(block, size) : 0;
 }
@@ -115,15 +91,15 @@ function mallocSlow(size: u32): usize {
 /** malloc without the direct table. */
 // @cold
 function mallocSmall(size: u32): usize {
-  const page: usize = load32(queueOf(binOf(size)), Q_FIRST);
+  const page: usize = load32(queueOf(binOf(size)), L.Q_FIRST);
   if (page === 0) return mallocGeneric(size);
-  const block: usize = load32(page, D_FREE);
+  const block: usize = load32(page, L.D_FREE);
   if (block === 0) {
     const fresh: usize = pageTakeFresh(page);
     return fresh !== 0 ? fresh : mallocGeneric(size);
   }
-  store32(page, D_FREE, load32(block, 0));
-  store32(page, D_USED, load32(page, D_USED) + 1);
+  store32(page, L.D_FREE, load32(block, 0));
+  store32(page, L.D_USED, load32(page, L.D_USED) + 1);
   return block;
 }
 
@@ -138,18 +114,18 @@ export function free(p: usize): void {
   }
   if (p === 0) return;
   const page: usize = descAt(p);
-  if (load32(page, D_OWNER) !== freeId) {
+  if (load32(page, L.D_OWNER) !== freeId) {
     freeSlow(p, page);
     return;
   }
-  const used: u32 = load32(page, D_USED) - 1;
+  const used: u32 = load32(page, L.D_USED) - 1;
   if (used === 0) {
     pageEmptied(page, p);
     return;
   }
-  store32(p, 0, load32(page, D_LOCAL));
-  store32(page, D_LOCAL, p);
-  store32(page, D_USED, used);
+  store32(p, 0, load32(page, L.D_LOCAL));
+  store32(page, L.D_LOCAL, p);
+  store32(page, L.D_USED, used);
 }
 
 /** free by who knows the size, or the alignment; neither is looked at. */
@@ -168,7 +144,7 @@ export function freeSizeAligned(p: usize, _size: usize, _alignment: usize): void
 export function operatorNew(size: usize): usize {
   let p: usize = malloc(size);
   while (p === 0) {
-    errorRaise(NEW_FAILED, size);
+    errorRaise(L.NEW_FAILED, size);
     p = malloc(size);
   }
   return p;
@@ -178,13 +154,13 @@ export function operatorNew(size: usize): usize {
 // @cold
 function freeSlow(p: usize, desc: usize): void {
   const first: bool = SHARED
-    ? load32(desc, D_OWNER) !== 0
-    : (load32(desc, D_OWNER) & ~FLAGS) >>> 0 === heapId;
+    ? load32(desc, L.D_OWNER) !== 0
+    : (load32(desc, L.D_OWNER) & ~L.FLAGS) >>> 0 === heapId;
   const page: usize = first ? desc : pageOf(p);
   if (page === 0) return;
-  const owner: u32 = load32(page, D_OWNER);
-  const large: bool = (owner & FLAG_LARGE) !== 0;
-  if (!HARDENED && large && load32(page, D_GUARDS) !== 0) {
+  const owner: u32 = load32(page, L.D_OWNER);
+  const large: bool = (owner & L.FLAG_LARGE) !== 0;
+  if (!HARDENED && large && load32(page, L.D_GUARDS) !== 0) {
     guardFree(p);
     return;
   }
@@ -193,15 +169,15 @@ function freeSlow(p: usize, desc: usize): void {
     pageDrop(page);
     return;
   }
-  const block: usize = (owner & FLAG_ALIGNED) !== 0 ? blockOf(page, p) : p;
-  if ((owner & ~FLAGS) >>> 0 === heapId) freeLocal(page, block);
+  const block: usize = (owner & L.FLAG_ALIGNED) !== 0 ? blockOf(page, p) : p;
+  if ((owner & ~L.FLAGS) >>> 0 === heapId) freeLocal(page, block);
   else freeElsewhere(p, page, block, owner);
 }
 
 /** Frees a block of another heap: of this thread by working on that heap, else from outside. */
 function freeElsewhere(p: usize, page: usize, block: usize, owner: u32): void {
   if (freeOutside(page, block, owner)) return;
-  const was: usize = heapBind((owner & ~FLAGS) >>> 0);
+  const was: usize = heapBind((owner & ~L.FLAGS) >>> 0);
   free(p);
   heapBind(was);
 }
@@ -214,21 +190,21 @@ function freeElsewhere(p: usize, page: usize, block: usize, owner: u32): void {
 export function pointerCheck(p: usize): u32 {
   if (HARDENED) return hardPointerCheck(p);
   const page: usize = pageOf(p);
-  if (page === 0 || !pageHolds(page, p)) return PTR_FOREIGN;
-  const owner: u32 = load32(page, D_OWNER);
-  if ((owner & FLAG_LARGE) !== 0 && load32(page, D_GUARDS) !== 0) return PTR_BLOCK;
+  if (page === 0 || !pageHolds(page, p)) return L.PTR_FOREIGN;
+  const owner: u32 = load32(page, L.D_OWNER);
+  if ((owner & L.FLAG_LARGE) !== 0 && load32(page, L.D_GUARDS) !== 0) return L.PTR_BLOCK;
   const block: usize = blockOf(page, p);
-  if (block === 0) return PTR_FOREIGN;
-  if ((owner & FLAG_ALIGNED) !== 0) return PTR_BLOCK;
-  return block === p ? PTR_BLOCK : PTR_INTERIOR;
+  if (block === 0) return L.PTR_FOREIGN;
+  if ((owner & L.FLAG_ALIGNED) !== 0) return L.PTR_BLOCK;
+  return block === p ? L.PTR_BLOCK : L.PTR_INTERIOR;
 }
 
 /** Frees p if it is a block or null; else answers as pointerCheck and changes nothing. */
 export function freeChecked(p: usize): u32 {
   if (HARDENED) return hardFreeChecked(p);
-  if (p === 0) return PTR_BLOCK;
+  if (p === 0) return L.PTR_BLOCK;
   const what: u32 = pointerCheck(p);
-  if (what === PTR_BLOCK) free(p);
+  if (what === L.PTR_BLOCK) free(p);
   return what;
 }
 
@@ -237,12 +213,12 @@ export function usableSize(p: usize): usize {
   if (HARDENED) return hardUsableSize(p);
   const page: usize = pageOf(p);
   if (page === 0 || !pageHolds(page, p)) return 0;
-  const owner: u32 = load32(page, D_OWNER);
-  if ((owner & FLAG_LARGE) !== 0 && load32(page, D_GUARDS) !== 0) return guardSize(p);
+  const owner: u32 = load32(page, L.D_OWNER);
+  if ((owner & L.FLAG_LARGE) !== 0 && load32(page, L.D_GUARDS) !== 0) return guardSize(p);
   const block: usize = blockOf(page, p);
   if (block === 0) return 0;
-  const medium: bool = (owner & FLAG_MEDIUM) !== 0;
-  return block + (medium ? mediumSize(page, block) : load32(page, D_BLOCK)) - p;
+  const medium: bool = (owner & L.FLAG_MEDIUM) !== 0;
+  return block + (medium ? mediumSize(page, block) : load32(page, L.D_BLOCK)) - p;
 }
 
 /** Whether p lies inside a block, in use or free, of this heap. */
@@ -256,12 +232,13 @@ export function contains(p: usize): bool {
  */
 export function zalloc(size: usize): usize {
   if (HARDENED) return hardZalloc(size);
-  if (size > SMALL_MAX) return zallocBig(size);
-  if ((observing & OBSERVE_LONG) !== 0) return zallocPlain(size);
-  const page: usize = size <= DIRECT_MAX ? directPage(size) : load32(queueOf(binOf(size)), Q_FIRST);
+  if (size > L.SMALL_MAX) return zallocBig(size);
+  if ((observing & L.OBSERVE_LONG) !== 0) return zallocPlain(size);
+  const page: usize =
+    size <= L.DIRECT_MAX ? directPage(size) : load32(queueOf(binOf(size)), L.Q_FIRST);
   const block: usize = page !== 0 && pageOnlyFresh(page) ? pageTakeFresh(page) : 0;
   if (block !== 0) {
-    if (load32(page, D_ZERO) === ZERO_UNKNOWN) memoryZero(block, load32(page, D_BLOCK));
+    if (load32(page, L.D_ZERO) === L.ZERO_UNKNOWN) memoryZero(block, load32(page, L.D_BLOCK));
     return block;
   }
   return zallocPlain(size);
@@ -281,7 +258,7 @@ function zallocBig(size: u32): usize {
     return p;
   }
   const zero: bool =
-    size > MEDIUM_MAX ? load32(descAt(p), D_ZERO) !== ZERO_UNKNOWN : mediumTookZero;
+    size > L.MEDIUM_MAX ? load32(descAt(p), L.D_ZERO) !== L.ZERO_UNKNOWN : mediumTookZero;
   if (!zero) memoryZero(p, goodSize(size));
   return p;
 }

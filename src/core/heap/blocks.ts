@@ -5,7 +5,7 @@
 
 import { backingBind, heapBind } from "../layout/bound-heap.ts";
 import { heapsMade } from "../layout/globals.ts";
-import { D_OWNER, FLAG_MEDIUM, FLAGS, MEDIUM_MAX, OWNER_ABANDONED } from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { mediumAlloc, mediumBlockOf, mediumFree } from "../pages/medium.ts";
 import { pageBlockOf, pageFreeBlock } from "../pages/page.ts";
 import { remotePush } from "../pages/remote.ts";
@@ -16,19 +16,19 @@ import { mallocGeneric } from "./heap.ts";
 import { heapIsOurs } from "./threads.ts";
 
 export function mallocMedium(size: u32): usize {
-  const block: usize = size <= MEDIUM_MAX ? mediumAlloc(size) : 0;
+  const block: usize = size <= L.MEDIUM_MAX ? mediumAlloc(size) : 0;
   return block !== 0 ? block : mallocGeneric(size);
 }
 
 /** Start of the block that holds p, an address inside the blocks of a page; 0 = free units. */
 export function blockOf(page: usize, p: usize): usize {
-  const medium: bool = (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
+  const medium: bool = (load32(page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
   return medium ? mediumBlockOf(page, p) : pageBlockOf(page, p);
 }
 
 /** Frees a block of a small or medium page of ours. */
 export function freeLocal(page: usize, block: usize): void {
-  if ((load32(page, D_OWNER) & FLAG_MEDIUM) !== 0) mediumFree(page, block);
+  if ((load32(page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0) mediumFree(page, block);
   else pageFreeBlock(page, block);
 }
 
@@ -36,7 +36,7 @@ export function freeLocal(page: usize, block: usize): void {
 export function freeOutside(page: usize, block: usize, owner: u32): bool {
   if (!SHARED) return false;
   if (heapsMade) {
-    if (heapIsOurs((owner & ~FLAGS) >>> 0)) return false;
+    if (heapIsOurs((owner & ~L.FLAGS) >>> 0)) return false;
     const was: usize = backingBind();
     freeRemote(page, block, owner);
     heapBind(was);
@@ -51,9 +51,9 @@ export function freeOutside(page: usize, block: usize, owner: u32): bool {
  * own; also if it was given up while he pushed the block.
  */
 function freeRemote(page: usize, block: usize, owner: u32): void {
-  if ((owner & ~FLAGS) >>> 0 === OWNER_ABANDONED && pageAdopt(page)) {
+  if ((owner & ~L.FLAGS) >>> 0 === L.OWNER_ABANDONED && pageAdopt(page)) {
     freeLocal(page, block);
     return;
   }
-  if ((remotePush(page, block) & ~FLAGS) >>> 0 === OWNER_ABANDONED) pageAdopt(page);
+  if ((remotePush(page, block) & ~L.FLAGS) >>> 0 === L.OWNER_ABANDONED) pageAdopt(page);
 }

@@ -9,40 +9,7 @@ import { binOf } from "../layout/bins.ts";
 import { heapBind } from "../layout/bound-heap.ts";
 import { descAt, pageOf } from "../layout/desc.ts";
 import { heapId, observing } from "../layout/globals.ts";
-import {
-  CALL_FREE,
-  CALL_REALLOC,
-  CALL_USABLE_SIZE,
-  D_FREE,
-  D_FRESH,
-  D_OWNER,
-  D_ZERO,
-  FILL_FREED,
-  FILL_FRESH,
-  FLAG_ALIGNED,
-  FLAG_LARGE,
-  FLAG_MEDIUM,
-  FLAGS,
-  HARD_CHECKED_FREE,
-  HARD_DOUBLE_FREE,
-  HARD_ENCODE,
-  HARD_FILL,
-  HARD_GUARD_PAGES,
-  HARD_RECORD,
-  PTR_BLOCK,
-  PTR_FOREIGN,
-  PTR_FREED,
-  PTR_INTERIOR,
-  Q_FIRST,
-  RECORD_SIZE,
-  REPORT_DOUBLE_FREE,
-  REPORT_FOREIGN,
-  REPORT_INTERIOR,
-  REPORT_UNALIGNED,
-  SMALL_MAX,
-  WORD,
-  ZERO_UNKNOWN,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { mediumBlockOf } from "../pages/medium.ts";
 import { pageDrop, pageHolds, pagePop, pageTakeFresh } from "../pages/page.ts";
 import { queueOf } from "../pages/queue.ts";
@@ -66,15 +33,15 @@ import {
 /** Descriptor of the page of a block that is in use. */
 function pageAt(p: usize): usize {
   const page: usize = descAt(p);
-  return load32(page, D_OWNER) !== 0 ? page : pageOf(p);
+  return load32(page, L.D_OWNER) !== 0 ? page : pageOf(p);
 }
 
 /** A block of `full` bytes as the pages have it. No direct table: the checks cost more than it. */
 function blockTake(full: u32): usize {
-  if (full > SMALL_MAX) return mallocMedium(full);
-  const page: usize = load32(queueOf(binOf(full)), Q_FIRST);
+  if (full > L.SMALL_MAX) return mallocMedium(full);
+  const page: usize = load32(queueOf(binOf(full)), L.Q_FIRST);
   if (page === 0) return mallocGeneric(full);
-  const block: usize = load32(page, D_FREE) !== 0 ? pagePop(page) : pageTakeFresh(page);
+  const block: usize = load32(page, L.D_FREE) !== 0 ? pagePop(page) : pageTakeFresh(page);
   return block !== 0 ? block : mallocGeneric(full);
 }
 
@@ -83,17 +50,17 @@ export function blockDress(block: usize, p: usize, size: usize, zero: bool): voi
   const page: usize = pageAt(block);
   const kept: usize = sizeKept(size);
   const end: usize = block + blockBytes(page, block);
-  const bytes: usize = featureOn(HARD_RECORD) ? kept : end - p;
+  const bytes: usize = featureOn(L.HARD_RECORD) ? kept : end - p;
   if (zero) blockZero(page, p, bytes);
-  else if (featureOn(HARD_FILL)) bytesFill(p, FILL_FRESH, bytes);
-  else if (featureOn(HARD_ENCODE)) store32(block, 0, 0);
-  if (featureOn(HARD_RECORD)) recordWrite(page, block, p, kept);
+  else if (featureOn(L.HARD_FILL)) bytesFill(p, L.FILL_FRESH, bytes);
+  else if (featureOn(L.HARD_ENCODE)) store32(block, 0, 0);
+  if (featureOn(L.HARD_RECORD)) recordWrite(page, block, p, kept);
 }
 
 /** Only large blocks are worth knowing zero: all others are small beside the checks. */
 function blockZero(page: usize, p: usize, bytes: usize): void {
-  const large: bool = (load32(page, D_OWNER) & FLAG_LARGE) !== 0;
-  if (!large || load32(page, D_ZERO) === ZERO_UNKNOWN) memoryZero(p, bytes);
+  const large: bool = (load32(page, L.D_OWNER) & L.FLAG_LARGE) !== 0;
+  if (!large || load32(page, L.D_ZERO) === L.ZERO_UNKNOWN) memoryZero(p, bytes);
 }
 
 /** A block whose beginning its user gets. */
@@ -135,60 +102,60 @@ export function hardMallocLarge(size: usize, alignment: u32): usize {
 /** As pointerCheck, PTR_FREED where a medium page says so. */
 function pointerKind(p: usize): u32 {
   const page: usize = pageOf(p);
-  if (page === 0 || !pageHolds(page, p)) return PTR_FOREIGN;
-  const owner: u32 = load32(page, D_OWNER);
-  const medium: bool = (owner & FLAG_MEDIUM) !== 0;
-  if (!medium && p >= load32(page, D_FRESH)) return PTR_FOREIGN;
+  if (page === 0 || !pageHolds(page, p)) return L.PTR_FOREIGN;
+  const owner: u32 = load32(page, L.D_OWNER);
+  const medium: bool = (owner & L.FLAG_MEDIUM) !== 0;
+  if (!medium && p >= load32(page, L.D_FRESH)) return L.PTR_FOREIGN;
   const block: usize = blockOf(page, p);
-  if (block === 0) return PTR_FREED;
-  if ((owner & FLAG_ALIGNED) === 0) return block === p ? PTR_BLOCK : PTR_INTERIOR;
-  return featureOn(HARD_RECORD) ? recordPointer(page, block, p) : PTR_BLOCK;
+  if (block === 0) return L.PTR_FREED;
+  if ((owner & L.FLAG_ALIGNED) === 0) return block === p ? L.PTR_BLOCK : L.PTR_INTERIOR;
+  return featureOn(L.HARD_RECORD) ? recordPointer(page, block, p) : L.PTR_BLOCK;
 }
 
 export function hardPointerCheck(p: usize): u32 {
   const kind: u32 = pointerKind(p);
-  return kind === PTR_FREED ? PTR_FOREIGN : kind;
+  return kind === L.PTR_FREED ? L.PTR_FOREIGN : kind;
 }
 
 function pointerReport(kind: u32, p: usize, call: u32): void {
-  if (kind === PTR_FREED && featureOn(HARD_DOUBLE_FREE)) {
-    hostReport(REPORT_DOUBLE_FREE, p, 0, 0);
+  if (kind === L.PTR_FREED && featureOn(L.HARD_DOUBLE_FREE)) {
+    hostReport(L.REPORT_DOUBLE_FREE, p, 0, 0);
     return;
   }
-  if (!featureOn(HARD_CHECKED_FREE)) return;
-  const aligned: u32 = kind === PTR_INTERIOR ? REPORT_INTERIOR : REPORT_FOREIGN;
-  hostReport((p & (WORD - 1)) !== 0 ? REPORT_UNALIGNED : aligned, p, call, 0);
+  if (!featureOn(L.HARD_CHECKED_FREE)) return;
+  const aligned: u32 = kind === L.PTR_INTERIOR ? L.REPORT_INTERIOR : L.REPORT_FOREIGN;
+  hostReport((p & (L.WORD - 1)) !== 0 ? L.REPORT_UNALIGNED : aligned, p, call, 0);
 }
 
 /** Whether a call may go on with p: it is a block, as far as is checked; reports if not. */
 function pointerAdmit(p: usize, call: u32): bool {
-  if (!featureOn(HARD_CHECKED_FREE)) return true;
+  if (!featureOn(L.HARD_CHECKED_FREE)) return true;
   const kind: u32 = pointerKind(p);
-  if (kind === PTR_BLOCK) return true;
+  if (kind === L.PTR_BLOCK) return true;
   pointerReport(kind, p, call);
   return false;
 }
 
 export function hardFree(p: usize): void {
-  if (p !== 0 && pointerAdmit(p, CALL_FREE)) blockFree(p);
+  if (p !== 0 && pointerAdmit(p, L.CALL_FREE)) blockFree(p);
 }
 
 export function hardFreeChecked(p: usize): u32 {
-  if (p === 0) return PTR_BLOCK;
+  if (p === 0) return L.PTR_BLOCK;
   const kind: u32 = pointerKind(p);
-  if (kind === PTR_BLOCK) {
+  if (kind === L.PTR_BLOCK) {
     blockFree(p);
-    return PTR_BLOCK;
+    return L.PTR_BLOCK;
   }
-  if (kind !== PTR_FREED) return kind;
-  if (!featureOn(HARD_DOUBLE_FREE)) return PTR_FOREIGN;
-  pointerReport(kind, p, CALL_FREE);
-  return PTR_BLOCK;
+  if (kind !== L.PTR_FREED) return kind;
+  if (!featureOn(L.HARD_DOUBLE_FREE)) return L.PTR_FOREIGN;
+  pointerReport(kind, p, L.CALL_FREE);
+  return L.PTR_BLOCK;
 }
 
 /** Start of the block that p was given for. */
 function blockAt(page: usize, p: usize): usize {
-  return (load32(page, D_OWNER) & FLAG_ALIGNED) !== 0 ? blockOf(page, p) : p;
+  return (load32(page, L.D_OWNER) & L.FLAG_ALIGNED) !== 0 ? blockOf(page, p) : p;
 }
 
 function blockFree(p: usize): void {
@@ -197,15 +164,15 @@ function blockFree(p: usize): void {
   const block: usize = blockAt(page, p);
   if (!blockClose(page, block, p)) return;
   observeFreed(p);
-  if (featureOn(HARD_FILL)) bytesFill(block, FILL_FREED, blockEnd(page, block) - block);
-  if ((load32(page, D_OWNER) & FLAG_LARGE) !== 0) pageDrop(page);
+  if (featureOn(L.HARD_FILL)) bytesFill(block, L.FILL_FREED, blockEnd(page, block) - block);
+  if ((load32(page, L.D_OWNER) & L.FLAG_LARGE) !== 0) pageDrop(page);
   else blockRelease(page, block);
 }
 
 /** Gives a block of a small or medium page back to it, whosever the page is. */
 function blockRelease(page: usize, block: usize): void {
-  const owner: u32 = load32(page, D_OWNER);
-  const heap: usize = (owner & ~FLAGS) >>> 0;
+  const owner: u32 = load32(page, L.D_OWNER);
+  const heap: usize = (owner & ~L.FLAGS) >>> 0;
   if (heap !== heapId && freeOutside(page, block, owner)) return;
   const was: usize = heapBind(heap);
   freeLocal(page, block);
@@ -214,38 +181,39 @@ function blockRelease(page: usize, block: usize): void {
 
 /** One past the last byte that is the user's. */
 function blockEnd(page: usize, block: usize): usize {
-  return featureOn(HARD_RECORD) ? recordEnd(page, block) : block + blockBytes(page, block);
+  return featureOn(L.HARD_RECORD) ? recordEnd(page, block) : block + blockBytes(page, block);
 }
 
 /** False, after a report, where p lies in free units of a medium page. */
 function mediumIsUsed(page: usize, p: usize): bool {
-  if ((load32(page, D_OWNER) & FLAG_MEDIUM) === 0 || !featureOn(HARD_DOUBLE_FREE)) return true;
+  if ((load32(page, L.D_OWNER) & L.FLAG_MEDIUM) === 0 || !featureOn(L.HARD_DOUBLE_FREE))
+    return true;
   if (mediumBlockOf(page, p) !== 0) return true;
-  pointerReport(PTR_FREED, p, CALL_FREE);
+  pointerReport(L.PTR_FREED, p, L.CALL_FREE);
   return false;
 }
 
 /** The last look at a block; false, after a report, if it was freed before. */
 function blockClose(page: usize, block: usize, p: usize): bool {
-  if (featureOn(HARD_RECORD)) return recordClose(page, block, p);
-  if (!featureOn(HARD_DOUBLE_FREE) || !blockIsListed(page, block)) return true;
+  if (featureOn(L.HARD_RECORD)) return recordClose(page, block, p);
+  if (!featureOn(L.HARD_DOUBLE_FREE) || !blockIsListed(page, block)) return true;
   twiceReport(page, block);
   return false;
 }
 
 function twiceReport(page: usize, block: usize): void {
-  const record: u32 = featureOn(HARD_RECORD) ? RECORD_SIZE : 0;
-  hostReport(REPORT_DOUBLE_FREE, block, blockBytes(page, block) - record, 0);
+  const record: u32 = featureOn(L.HARD_RECORD) ? L.RECORD_SIZE : 0;
+  hostReport(L.REPORT_DOUBLE_FREE, block, blockBytes(page, block) - record, 0);
 }
 
 /** Whether p may be resized: reports what is no block, and what was freed. */
 export function hardAdmits(p: usize): bool {
-  if (!pointerAdmit(p, CALL_REALLOC)) return false;
+  if (!pointerAdmit(p, L.CALL_REALLOC)) return false;
   const page: usize = pageAt(p);
-  if (page === 0 || !featureOn(HARD_DOUBLE_FREE)) return page !== 0;
+  if (page === 0 || !featureOn(L.HARD_DOUBLE_FREE)) return page !== 0;
   if (!mediumIsUsed(page, p)) return false;
   const block: usize = blockAt(page, p);
-  const freed: bool = featureOn(HARD_RECORD)
+  const freed: bool = featureOn(L.HARD_RECORD)
     ? recordIsFreed(page, block, p)
     : blockIsListed(page, block);
   if (freed) twiceReport(page, block);
@@ -257,7 +225,7 @@ export function hardUsableSize(p: usize): usize {
   const page: usize = pageOf(p);
   const block: usize = page !== 0 && pageHolds(page, p) ? blockOf(page, p) : 0;
   if (block === 0) {
-    pointerReport(PTR_FOREIGN, p, CALL_USABLE_SIZE);
+    pointerReport(L.PTR_FOREIGN, p, L.CALL_USABLE_SIZE);
     return 0;
   }
   const end: usize = blockEnd(page, block);
@@ -271,7 +239,7 @@ export function hardContains(p: usize): bool {
 
 /** p keeps its block for a new size that fits: the record says so from now on. */
 export function hardRefit(p: usize, size: usize): usize {
-  if (!featureOn(HARD_RECORD)) return p;
+  if (!featureOn(L.HARD_RECORD)) return p;
   const page: usize = pageAt(p);
   const block: usize = blockAt(page, p);
   recordCheck(page, block, p);
@@ -281,5 +249,5 @@ export function hardRefit(p: usize, size: usize): usize {
 
 /** Whether blocks may grow and shrink where they are: not with something behind their end. */
 export function hardResizes(): bool {
-  return !featureOn(HARD_RECORD | HARD_GUARD_PAGES);
+  return !featureOn(L.HARD_RECORD | L.HARD_GUARD_PAGES);
 }

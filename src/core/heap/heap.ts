@@ -8,45 +8,7 @@ import { binOf } from "../layout/bins.ts";
 import { heapIsBacking } from "../layout/bound-heap.ts";
 import { bitsSet } from "../layout/desc.ts";
 import { deferredWanted, heapBase, observing, stateBase, stateBind } from "../layout/globals.ts";
-import {
-  BIN_COUNT,
-  BIN_FULL,
-  BIN_MEDIUM,
-  COUNT_SEARCHED,
-  COUNT_SEARCHES,
-  D_FREE,
-  D_FRESH,
-  D_FRESH_END,
-  D_LOCAL,
-  D_NEXT,
-  D_OWNER,
-  D_RETIRE,
-  D_START,
-  D_USED,
-  DEFERRED_FREE,
-  ENOMEM,
-  EOVERFLOW,
-  FLAG_MEDIUM,
-  H_PAGES,
-  H_RETIRE_MAX,
-  H_RETIRE_MIN,
-  HARD_SHUFFLE,
-  INIT_COMMITS,
-  INIT_ZEROED,
-  MEDIUM_MAX,
-  OBSERVE_SOME,
-  Q_FIRST,
-  RETIRE_IDLE,
-  RETIRE_SLICES,
-  S_COMMIT_NEEDED,
-  S_PAGE_SLICES,
-  SHARED_STATE_SLICES,
-  SIZE_MAX,
-  SLICE_SHIFT,
-  SMALL_MAX,
-  STATE_DIRTY,
-  STATE_HEAP,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { mediumAlloc, mediumAllocFresh, mediumIsValid, unitsFor } from "../pages/medium.ts";
 import {
   heapBeat,
@@ -80,13 +42,13 @@ import { heapBegin, leftoversCollect, threadAttach } from "./threads.ts";
  * rest counts as written. INIT_COMMITS: the host must commit what is behind the state.
  */
 export function heapInit(base: usize, flags: u32): void {
-  const first: u32 = base >>> SLICE_SHIFT;
-  const state: u32 = SHARED ? SHARED_STATE_SLICES : 1;
-  const zeroed: bool = (flags & INIT_ZEROED) !== 0;
-  if (!zeroed) memoryZero(base, state << SLICE_SHIFT);
-  stateBind(base, SHARED ? 0 : base + STATE_HEAP);
-  store32(base, S_COMMIT_NEEDED, flags & INIT_COMMITS);
-  committedAdd(bitsSet(base + STATE_DIRTY, first, zeroed ? state : memorySlices() - first));
+  const first: u32 = base >>> L.SLICE_SHIFT;
+  const state: u32 = SHARED ? L.SHARED_STATE_SLICES : 1;
+  const zeroed: bool = (flags & L.INIT_ZEROED) !== 0;
+  if (!zeroed) memoryZero(base, state << L.SLICE_SHIFT);
+  stateBind(base, SHARED ? 0 : base + L.STATE_HEAP);
+  store32(base, L.S_COMMIT_NEEDED, flags & L.INIT_COMMITS);
+  committedAdd(bitsSet(base + L.STATE_DIRTY, first, zeroed ? state : memorySlices() - first));
   if (SHARED) {
     stateInit();
     threadAttach(base, 0);
@@ -101,7 +63,7 @@ export function heapInit(base: usize, flags: u32): void {
  * Threads that work at the same time use threadAttach.
  */
 export function heapAttach(base: usize): void {
-  stateBind(base, base + STATE_HEAP);
+  stateBind(base, base + L.STATE_HEAP);
 }
 
 /**
@@ -110,23 +72,23 @@ export function heapAttach(base: usize): void {
  */
 export function mallocGeneric(size: u32): usize {
   heapBeat();
-  if (deferredWanted) errorRaise(DEFERRED_FREE, 0);
+  if (deferredWanted) errorRaise(L.DEFERRED_FREE, 0);
   let block: usize = blockFind(size);
   if (block === 0) {
     heapCollect(true);
     block = blockFind(size);
-    if (block === 0) errorRaise(ENOMEM, HARDENED ? sizeAsked(size) : size);
+    if (block === 0) errorRaise(L.ENOMEM, HARDENED ? sizeAsked(size) : size);
   }
   return block;
 }
 
 /** A block for a size; for a medium one the caller has searched the pages that are there. */
 function blockFind(size: u32): usize {
-  if (size > MEDIUM_MAX) {
+  if (size > L.MEDIUM_MAX) {
     const large: usize = pageFindLarge(size, 1);
-    return large !== 0 ? load32(large, D_START) : 0;
+    return large !== 0 ? load32(large, L.D_START) : 0;
   }
-  if (size > SMALL_MAX) {
+  if (size > L.SMALL_MAX) {
     const block: usize = SHARED ? mediumFromOthers(size) : 0;
     if (block !== 0) return block;
     sweepRetired(false);
@@ -134,8 +96,8 @@ function blockFind(size: u32): usize {
     return mediumAllocFresh(size);
   }
   const bin: u32 = binOf(size);
-  const first: usize = load32(queueOf(bin), Q_FIRST);
-  if (!HARDENED && (observing & OBSERVE_SOME) !== 0) {
+  const first: usize = load32(queueOf(bin), L.Q_FIRST);
+  if (!HARDENED && (observing & L.OBSERVE_SOME) !== 0) {
     const guarded: usize = sampleGeneric(first, size);
     if (guarded !== 0) return guarded;
   }
@@ -147,7 +109,7 @@ function blockFind(size: u32): usize {
 function mediumFromOthers(size: u32): usize {
   const block: usize = mediumPoll() ? mediumAlloc(size) : 0;
   if (block !== 0) return block;
-  return abandonedAdopt(BIN_MEDIUM + unitsFor(size)) ? mediumAlloc(size) : 0;
+  return abandonedAdopt(L.BIN_MEDIUM + unitsFor(size)) ? mediumAlloc(size) : 0;
 }
 
 /** As mallocGeneric for a block of its own whose run is aligned to `alignment` slices. */
@@ -158,10 +120,10 @@ export function mallocLargeAligned(size: u32, alignment: u32): usize {
     page = pageFindLarge(size, alignment);
   }
   if (page === 0) {
-    errorRaise(ENOMEM, HARDENED ? sizeAsked(size) : size);
+    errorRaise(L.ENOMEM, HARDENED ? sizeAsked(size) : size);
     return 0;
   }
-  const block: usize = load32(page, D_START);
+  const block: usize = load32(page, L.D_START);
   if (!HARDENED && observing !== 0) observeMalloc(block, size);
   return block;
 }
@@ -170,7 +132,7 @@ export function mallocLargeAligned(size: u32, alignment: u32): usize {
 function pageFind(bin: u32, page: usize): usize {
   if (HARDENED && page !== 0) pageExtendAtRandom(page);
   if (page !== 0 && pageCollect(page)) {
-    store32(page, D_RETIRE, 0);
+    store32(page, L.D_RETIRE, 0);
     return page;
   }
   return queueSearch(bin);
@@ -178,12 +140,12 @@ function pageFind(bin: u32, page: usize): usize {
 
 /** Half of the times fresh blocks come before those that were freed: who can tell which. */
 function pageExtendAtRandom(page: usize): void {
-  if (featureOn(HARD_SHUFFLE) && (randomNext() & 1) !== 0) pageExtendSome(page);
+  if (featureOn(L.HARD_SHUFFLE) && (randomNext() & 1) !== 0) pageExtendSome(page);
 }
 
 function pageFindLarge(size: u32, alignment: u32): usize {
-  if (size > SIZE_MAX) {
-    errorRaise(EOVERFLOW, HARDENED ? sizeAsked(size) : size);
+  if (size > L.SIZE_MAX) {
+    errorRaise(L.EOVERFLOW, HARDENED ? sizeAsked(size) : size);
     return 0;
   }
   retiredRelease(pageSlices(size));
@@ -195,12 +157,12 @@ function pageFindLarge(size: u32, alignment: u32): usize {
  * pages passed on the way are full and leave the queue, so that no later search meets them.
  */
 function queueSearch(bin: u32): usize {
-  countAdd(COUNT_SEARCHES, 1);
+  countAdd(L.COUNT_SEARCHES, 1);
   const page: usize = queueWalk(bin);
   if (page !== 0) return page;
   if (SHARED) {
     fullPoll();
-    if (load32(queueOf(bin), Q_FIRST) !== 0 || abandonedAdopt(bin)) {
+    if (load32(queueOf(bin), L.Q_FIRST) !== 0 || abandonedAdopt(bin)) {
       const other: usize = queueWalk(bin);
       if (other !== 0) return other;
     }
@@ -212,22 +174,22 @@ function queueSearch(bin: u32): usize {
 
 /** Makes the freed blocks available when `free` has run empty; whether there is a block to take. */
 function pageCollect(page: usize): bool {
-  if (load32(page, D_FREE) !== 0) return true;
-  if (load32(page, D_FRESH) !== load32(page, D_FRESH_END)) return true;
-  if (load32(page, D_LOCAL) === 0 && !(SHARED && remoteTake(page))) return false;
+  if (load32(page, L.D_FREE) !== 0) return true;
+  if (load32(page, L.D_FRESH) !== load32(page, L.D_FRESH_END)) return true;
+  if (load32(page, L.D_LOCAL) === 0 && !(SHARED && remoteTake(page))) return false;
   pageSwap(page);
   return true;
 }
 
 function queueWalk(bin: u32): usize {
   const queue: usize = queueOf(bin);
-  let page: usize = load32(queue, Q_FIRST);
+  let page: usize = load32(queue, L.Q_FIRST);
   while (page !== 0) {
-    const next: usize = load32(page, D_NEXT);
-    countAdd(COUNT_SEARCHED, 1);
+    const next: usize = load32(page, L.D_NEXT);
+    countAdd(L.COUNT_SEARCHED, 1);
     if (pageCollect(page) || pageExtendSome(page)) {
       queueToFront(queue, page);
-      store32(page, D_RETIRE, 0);
+      store32(page, L.D_RETIRE, 0);
       return page;
     }
     queueToFull(page);
@@ -243,12 +205,12 @@ function queueWalk(bin: u32): usize {
  * with every malloc (8x slower on pairs of mixed sizes).
  */
 function retiredRelease(count: u32): void {
-  if (load32(stateBase, S_PAGE_SLICES) < RETIRE_SLICES) return;
-  if (load32(heapBase, H_RETIRE_MAX) !== 0 && slicesWouldTouch(count)) sweepRetired(true);
+  if (load32(stateBase, L.S_PAGE_SLICES) < L.RETIRE_SLICES) return;
+  if (load32(heapBase, L.H_RETIRE_MAX) !== 0 && slicesWouldTouch(count)) sweepRetired(true);
 }
 
 function pageExtendSome(page: usize): bool {
-  if (load32(page, D_FRESH_END) === pageEnd(page)) return false;
+  if (load32(page, L.D_FRESH_END) === pageEnd(page)) return false;
   pageExtend(page);
   return true;
 }
@@ -258,29 +220,29 @@ function pageExtendSome(page: usize): bool {
  * when a fresh page is needed, so the clock is demand, not time.
  */
 function sweepRetired(all: bool): void {
-  let min: u32 = BIN_FULL;
+  let min: u32 = L.BIN_FULL;
   let max: u32 = 0;
-  const last: u32 = load32(heapBase, H_RETIRE_MAX);
-  for (let bin: u32 = load32(heapBase, H_RETIRE_MIN); bin <= last; bin++) {
-    const page: usize = load32(queueOf(bin), Q_FIRST);
+  const last: u32 = load32(heapBase, L.H_RETIRE_MAX);
+  for (let bin: u32 = load32(heapBase, L.H_RETIRE_MIN); bin <= last; bin++) {
+    const page: usize = load32(queueOf(bin), L.Q_FIRST);
     if (page === 0 || !pageStaysRetired(page, all)) continue;
     if (bin < min) min = bin;
     max = bin;
   }
-  store32(heapBase, H_RETIRE_MIN, min);
-  store32(heapBase, H_RETIRE_MAX, max);
+  store32(heapBase, L.H_RETIRE_MIN, min);
+  store32(heapBase, L.H_RETIRE_MAX, max);
 }
 
 function pageStaysRetired(page: usize, all: bool): bool {
-  const left: u32 = load32(page, D_RETIRE);
+  const left: u32 = load32(page, L.D_RETIRE);
   if (left === 0) return false;
-  if (load32(page, D_USED) !== 0) {
-    store32(page, D_RETIRE, 0);
+  if (load32(page, L.D_USED) !== 0) {
+    store32(page, L.D_RETIRE, 0);
     return false;
   }
-  store32(page, D_RETIRE, left - 1);
-  const medium: bool = (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
-  if (left > 1 && (!all || medium || left > RETIRE_IDLE)) return true;
+  store32(page, L.D_RETIRE, left - 1);
+  const medium: bool = (load32(page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
+  if (left > 1 && (!all || medium || left > L.RETIRE_IDLE)) return true;
   pageRelease(page);
   return false;
 }
@@ -290,16 +252,16 @@ function pageStaysRetired(page: usize, all: bool): bool {
  * first, and with `force` also the pages of threads that have ended.
  */
 export function heapCollect(force: bool): void {
-  if (deferredWanted) errorRaise(DEFERRED_FREE, force ? 1 : 0);
+  if (deferredWanted) errorRaise(L.DEFERRED_FREE, force ? 1 : 0);
   if (SHARED) {
     remoteTakeAll();
     if (force && heapIsBacking()) leftoversCollect();
   }
-  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
-    let page: usize = load32(queueOf(bin), Q_FIRST);
+  for (let bin: u32 = 1; bin < L.BIN_COUNT; bin++) {
+    let page: usize = load32(queueOf(bin), L.Q_FIRST);
     while (page !== 0) {
-      const next: usize = load32(page, D_NEXT);
-      if (load32(page, D_USED) === 0) pageRelease(page);
+      const next: usize = load32(page, L.D_NEXT);
+      if (load32(page, L.D_USED) === 0) pageRelease(page);
       page = next;
     }
   }
@@ -309,15 +271,15 @@ export function heapCollect(force: bool): void {
 export function heapIsValid(): bool {
   if (!stateIsValid()) return false;
   let pages: u32 = 0;
-  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
+  for (let bin: u32 = 1; bin < L.BIN_COUNT; bin++) {
     if (!queueIsValid(bin)) return false;
-    let page: usize = load32(queueOf(bin), Q_FIRST);
+    let page: usize = load32(queueOf(bin), L.Q_FIRST);
     while (page !== 0) {
-      const medium: bool = (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
+      const medium: bool = (load32(page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
       if (!(medium ? mediumIsValid(page) : pageIsValid(page))) return false;
       pages = pages + 1;
-      page = load32(page, D_NEXT);
+      page = load32(page, L.D_NEXT);
     }
   }
-  return pages === load32(heapBase, H_PAGES);
+  return pages === load32(heapBase, L.H_PAGES);
 }

@@ -15,30 +15,7 @@
 import { backingBind, heapBind, heapIsBacking } from "../layout/bound-heap.ts";
 import { bitIsSet, descOf, pageOf } from "../layout/desc.ts";
 import { heapBase, heapsMark, observing, stateBase } from "../layout/globals.ts";
-import {
-  AREA_SIZE,
-  BIN_COUNT,
-  D_OWNER,
-  D_RETIRE,
-  D_USED,
-  FLAG_FULL,
-  FLAG_LARGE,
-  FLAGS,
-  H_AREAS,
-  H_COUNTS,
-  H_HEARTBEAT,
-  H_ID,
-  H_OF,
-  H_QUEUES,
-  H_REMOTE,
-  H_REMOTE_MEDIUM,
-  OBSERVE_TOLD,
-  Q_FIRST,
-  S_AREAS,
-  S_TOP,
-  SLICE_SIZE,
-  STATE_STARTS,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { pageDrop, pageHolds, pageRelease } from "../pages/page.ts";
 import { queueOf, queuePush, queueRemove, queueToFull } from "../pages/queue.ts";
 import { remoteTakeAll } from "../pages/remote.ts";
@@ -54,7 +31,7 @@ export function heapNew(): usize {
   if (area === 0) return 0;
   heapsMark(true);
   const was: usize = backingBind();
-  store32(area, H_OF, heapBase);
+  store32(area, L.H_OF, heapBase);
   heapBind(area);
   heapBegin();
   heapBind(was);
@@ -63,9 +40,13 @@ export function heapNew(): usize {
 
 /** An area of zeros in a slice of areas; 0 = out of memory. */
 function slotTake(): usize {
-  for (let slice: usize = load32(stateBase, S_AREAS); slice !== 0; slice = load32(slice, H_AREAS)) {
-    for (let area: usize = slice; area - slice < SLICE_SIZE; area += AREA_SIZE) {
-      if (load32(area, H_ID) === 0) return area;
+  for (
+    let slice: usize = load32(stateBase, L.S_AREAS);
+    slice !== 0;
+    slice = load32(slice, L.H_AREAS)
+  ) {
+    for (let area: usize = slice; area - slice < L.SLICE_SIZE; area += L.AREA_SIZE) {
+      if (load32(area, L.H_ID) === 0) return area;
     }
   }
   return slotsAdd();
@@ -75,17 +56,17 @@ function slotTake(): usize {
 function slotsAdd(): usize {
   const area: usize = tableSliceAlloc();
   if (area === 0) return 0;
-  store32(area, H_AREAS, load32(stateBase, S_AREAS));
-  store32(stateBase, S_AREAS, area);
+  store32(area, L.H_AREAS, load32(stateBase, L.S_AREAS));
+  store32(stateBase, L.S_AREAS, area);
   return area;
 }
 
 /** The counters stay: see counts.ts. */
 function slotGive(area: usize): void {
-  const older: usize = load32(area, H_AREAS);
-  memoryZero(area, H_COUNTS);
-  memoryZero(area + H_QUEUES, AREA_SIZE - H_QUEUES);
-  store32(area, H_AREAS, older);
+  const older: usize = load32(area, L.H_AREAS);
+  memoryZero(area, L.H_COUNTS);
+  memoryZero(area + L.H_QUEUES, L.AREA_SIZE - L.H_QUEUES);
+  store32(area, L.H_AREAS, older);
 }
 
 /** Ends a heap that has no pages; its heartbeat stays in the books. */
@@ -94,8 +75,8 @@ function heapEnd(heap: usize): void {
     areaGive(heap);
     return;
   }
-  const backing: usize = load32(heap, H_OF);
-  store32(backing, H_HEARTBEAT, load32(backing, H_HEARTBEAT) + load32(heap, H_HEARTBEAT));
+  const backing: usize = load32(heap, L.H_OF);
+  store32(backing, L.H_HEARTBEAT, load32(backing, L.H_HEARTBEAT) + load32(heap, L.H_HEARTBEAT));
   slotGive(heap);
 }
 
@@ -103,18 +84,18 @@ function heapEnd(heap: usize): void {
 export function heapDelete(heap: usize): void {
   if (!heapCanEnd(heap)) return;
   const was: usize = heapBind(heap);
-  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
-    let page: usize = load32(queueOf(bin), Q_FIRST);
+  for (let bin: u32 = 1; bin < L.BIN_COUNT; bin++) {
+    let page: usize = load32(queueOf(bin), L.Q_FIRST);
     while (page !== 0) {
       pageMove(page, heap);
-      page = load32(queueOf(bin), Q_FIRST);
+      page = load32(queueOf(bin), L.Q_FIRST);
     }
   }
-  const backing: usize = load32(heap, H_OF);
+  const backing: usize = load32(heap, L.H_OF);
   largeSettle(heap, backing);
   if (SHARED) {
-    atomicStore(backing, H_REMOTE, 1);
-    atomicStore(backing, H_REMOTE_MEDIUM, 1);
+    atomicStore(backing, L.H_REMOTE, 1);
+    atomicStore(backing, L.H_REMOTE_MEDIUM, 1);
   }
   heapLeaveFor(was, heap, backing);
 }
@@ -123,22 +104,22 @@ export function heapDelete(heap: usize): void {
 export function heapDestroy(heap: usize): void {
   if (!heapCanEnd(heap)) return;
   const was: usize = heapBind(heap);
-  if (SHARED && (observing & OBSERVE_TOLD) !== 0) remoteTakeAll();
-  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
-    let page: usize = load32(queueOf(bin), Q_FIRST);
+  if (SHARED && (observing & L.OBSERVE_TOLD) !== 0) remoteTakeAll();
+  for (let bin: u32 = 1; bin < L.BIN_COUNT; bin++) {
+    let page: usize = load32(queueOf(bin), L.Q_FIRST);
     while (page !== 0) {
       observePageGone(page);
       pageRelease(page);
-      page = load32(queueOf(bin), Q_FIRST);
+      page = load32(queueOf(bin), L.Q_FIRST);
     }
   }
   largeSettle(heap, 0);
-  heapLeaveFor(was, heap, load32(heap, H_OF));
+  heapLeaveFor(was, heap, load32(heap, L.H_OF));
 }
 
 /** Not a backing heap, nor one that has ended. */
 function heapCanEnd(heap: usize): bool {
-  return heap !== 0 && load32(heap, H_OF) !== 0;
+  return heap !== 0 && load32(heap, L.H_OF) !== 0;
 }
 
 /** Binds the heap that was bound before; the backing heap if that is the one that ends. */
@@ -154,34 +135,34 @@ function heapLeaveFor(was: usize, heap: usize, backing: usize): void {
  * heap looks once at all pages, and misses none.
  */
 function pageMove(page: usize, heap: usize): void {
-  if (load32(page, D_USED) === 0) {
+  if (load32(page, L.D_USED) === 0) {
     pageRelease(page);
     return;
   }
-  const flags: u32 = load32(page, D_OWNER) & FLAGS;
+  const flags: u32 = load32(page, L.D_OWNER) & L.FLAGS;
   queueRemove(page);
-  store32(page, D_RETIRE, 0);
+  store32(page, L.D_RETIRE, 0);
   backingBind();
-  atomicStore(page, D_OWNER, (heapBase | (flags & ~FLAG_FULL)) >>> 0);
+  atomicStore(page, L.D_OWNER, (heapBase | (flags & ~L.FLAG_FULL)) >>> 0);
   queuePush(page);
-  if ((flags & FLAG_FULL) !== 0) queueToFull(page);
+  if ((flags & L.FLAG_FULL) !== 0) queueToFull(page);
   heapBind(heap);
 }
 
 /** Large pages are in no queue: the walk finds them. They become another heap's, or go. */
 function largeSettle(heap: usize, to: usize): void {
-  const top: u32 = load32(stateBase, S_TOP);
+  const top: u32 = load32(stateBase, L.S_TOP);
   for (let slice: u32 = 0; slice < top; slice++) {
-    if (!bitIsSet(stateBase + STATE_STARTS, slice)) continue;
+    if (!bitIsSet(stateBase + L.STATE_STARTS, slice)) continue;
     const page: usize = descOf(slice);
-    const owner: u32 = atomicLoad(page, D_OWNER);
-    if ((owner & ~FLAGS) >>> 0 !== heap || (owner & FLAG_LARGE) === 0) continue;
+    const owner: u32 = atomicLoad(page, L.D_OWNER);
+    if ((owner & ~L.FLAGS) >>> 0 !== heap || (owner & L.FLAG_LARGE) === 0) continue;
     if (to === 0) {
       observePageGone(page);
       pageDrop(page);
     } else {
       // Another thread may be freeing the block: then the page is nobody's and must stay so.
-      atomicCas(page, D_OWNER, owner, (to | (owner & FLAGS)) >>> 0);
+      atomicCas(page, L.D_OWNER, owner, (to | (owner & L.FLAGS)) >>> 0);
     }
   }
 }
@@ -190,12 +171,12 @@ function largeSettle(heap: usize, to: usize): void {
 export function heapOf(p: usize): usize {
   const page: usize = pageOf(p);
   if (page === 0 || !pageHolds(page, p)) return 0;
-  return (load32(page, D_OWNER) & ~FLAGS) >>> 0;
+  return (load32(page, L.D_OWNER) & ~L.FLAGS) >>> 0;
 }
 
 /** The id of the backing heap. */
 export function heapBacking(): usize {
-  return heapIsBacking() ? heapBase : load32(heapBase, H_OF);
+  return heapIsBacking() ? heapBase : load32(heapBase, L.H_OF);
 }
 
 /** The id of the heap that is bound. */

@@ -3,15 +3,7 @@
 import { linkLoad } from "../hard/links.ts";
 import { pageCapacity } from "../layout/desc.ts";
 import { heapId } from "../layout/globals.ts";
-import {
-  D_FREE,
-  D_LOCAL,
-  D_OWNER,
-  D_THREAD,
-  FLAG_LARGE,
-  FLAG_MEDIUM,
-  FLAGS,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { linkIsGood } from "../pages/page.ts";
 import { remoteFirst } from "../pages/remote.ts";
 import { atomicLoad, SHARED } from "../target/atomics.ts";
@@ -34,11 +26,12 @@ function listHolds(page: usize, head: usize, block: usize): bool {
  * data, with encoding on, that is practically never true.
  */
 export function blockIsListed(page: usize, block: usize): bool {
-  const owner: u32 = load32(page, D_OWNER);
-  if ((owner & ~FLAGS) >>> 0 !== heapId || (owner & (FLAG_LARGE | FLAG_MEDIUM)) !== 0) return false;
+  const owner: u32 = load32(page, L.D_OWNER);
+  if ((owner & ~L.FLAGS) >>> 0 !== heapId || (owner & (L.FLAG_LARGE | L.FLAG_MEDIUM)) !== 0)
+    return false;
   const next: usize = linkLoad(page, block);
   if (next !== 0 && !linkIsGood(page, next)) return false;
-  if (listHolds(page, load32(page, D_FREE), block)) return true;
-  if (listHolds(page, load32(page, D_LOCAL), block)) return true;
-  return SHARED && listHolds(page, remoteFirst(page, atomicLoad(page, D_THREAD)), block);
+  if (listHolds(page, load32(page, L.D_FREE), block)) return true;
+  if (listHolds(page, load32(page, L.D_LOCAL), block)) return true;
+  return SHARED && listHolds(page, remoteFirst(page, atomicLoad(page, L.D_THREAD)), block);
 }

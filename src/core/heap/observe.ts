@@ -11,16 +11,7 @@
  */
 
 import { freeId, heapId, heapsMade, observing } from "../layout/globals.ts";
-import {
-  ALLOCATED,
-  FLAG_LARGE,
-  FLAGS,
-  FREED,
-  OBSERVE_MALLOCS,
-  OBSERVE_TOLD,
-  PAGE_GONE,
-  RESIZED,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { SHARED } from "../target/atomics.ts";
 import { errorRaise } from "../target/glue.ts";
 import { heapIsOurs } from "./threads.ts";
@@ -50,13 +41,13 @@ export function observeSize(): u32 {
 /** A block that its user gets at p, of a request for `size` bytes. */
 // @cold
 export function observeMalloc(p: usize, size: u32): void {
-  if (held || (observing & OBSERVE_MALLOCS) === 0) return;
+  if (held || (observing & L.OBSERVE_MALLOCS) === 0) return;
   if (size < left) {
     left = left - size;
     return;
   }
   told = size;
-  errorRaise(ALLOCATED, p);
+  errorRaise(L.ALLOCATED, p);
 }
 
 export function observeHold(hold: bool): void {
@@ -69,25 +60,25 @@ export function observeHold(hold: bool): void {
  */
 // @cold
 export function observeFree(p: usize, owner: u32): void {
-  const heap: usize = (owner & ~FLAGS) >>> 0;
-  const elsewhere: bool = heap !== heapId && (owner & FLAG_LARGE) === 0;
+  const heap: usize = (owner & ~L.FLAGS) >>> 0;
+  const elsewhere: bool = heap !== heapId && (owner & L.FLAG_LARGE) === 0;
   if (elsewhere && (!SHARED || (heapsMade && heapIsOurs(heap)))) return;
   observeFreed(p);
 }
 
 export function observeFreed(p: usize): void {
-  if (freeId !== heapId) errorRaise(FREED, p);
+  if (freeId !== heapId) errorRaise(L.FREED, p);
 }
 
 /** A block at p that was resized where it stands, from so many bytes. */
 // @cold
 export function observeResize(p: usize, from: u32): void {
   told = from;
-  if ((observing & OBSERVE_TOLD) !== 0) errorRaise(RESIZED, p);
+  if ((observing & L.OBSERVE_TOLD) !== 0) errorRaise(L.RESIZED, p);
 }
 
 /** A page that goes with all its blocks. */
 // @cold
 export function observePageGone(page: usize): void {
-  if ((observing & OBSERVE_TOLD) !== 0) errorRaise(PAGE_GONE, page);
+  if ((observing & L.OBSERVE_TOLD) !== 0) errorRaise(L.PAGE_GONE, page);
 }

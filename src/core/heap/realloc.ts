@@ -6,23 +6,7 @@
 import { goodSize } from "../layout/bins.ts";
 import { descAt, pageOf } from "../layout/desc.ts";
 import { heapId, observing } from "../layout/globals.ts";
-import {
-  COUNT_SLICES_GONE,
-  D_BLOCK,
-  D_OWNER,
-  D_SLICES,
-  D_START,
-  FLAG_LARGE,
-  FLAG_MEDIUM,
-  FLAGS,
-  GUARD_MISUSED,
-  MEDIUM_MAX,
-  SIZE_MAX,
-  SLICE_SHIFT,
-  SLICE_SIZE,
-  SMALL_MAX,
-  WORD,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { mediumBlockOf, mediumResize } from "../pages/medium.ts";
 import { pageLargeEnd } from "../pages/page.ts";
 import { sampled } from "../pages/sample.ts";
@@ -48,7 +32,7 @@ import { observeResize } from "./observe.ts";
 function blockSize(p: usize): usize {
   if (HARDENED) return usableSize(p);
   const page: usize = descAt(p);
-  if (load32(page, D_OWNER) === heapId) return load32(page, D_BLOCK);
+  if (load32(page, L.D_OWNER) === heapId) return load32(page, L.D_BLOCK);
   return usableSize(p);
 }
 
@@ -78,10 +62,10 @@ function reallocAny(p: usize, size: usize, zero: bool): usize {
   const old: usize = p !== 0 ? blockSize(p) : 0;
   if (sizeFits(old, size)) return HARDENED ? hardRefit(p, size) : p;
   if (p !== 0 && old === 0) {
-    if (observing !== 0) errorRaise(GUARD_MISUSED, p);
+    if (observing !== 0) errorRaise(L.GUARD_MISUSED, p);
     return 0;
   }
-  if (old > SMALL_MAX && size > SMALL_MAX && resizeInPlace(p, old, size, zero)) {
+  if (old > L.SMALL_MAX && size > L.SMALL_MAX && resizeInPlace(p, old, size, zero)) {
     observeResize(p, old);
     return p;
   }
@@ -103,7 +87,7 @@ function reallocMove(p: usize, old: usize, size: usize, zero: bool): usize {
 /** The last word of the old size may hold bytes that were never the user's. */
 // @cold
 export function clearFrom(q: usize, old: usize, size: usize): void {
-  const from: usize = old >= WORD ? old - WORD : 0;
+  const from: usize = old >= L.WORD ? old - L.WORD : 0;
   memoryZero(q + from, size - from);
 }
 
@@ -125,10 +109,10 @@ function blockCopy(to: usize, from: usize, size: u32): void {
 function resizeInPlace(p: usize, old: usize, size: usize, zero: bool): bool {
   if (HARDENED && !hardResizes()) return false;
   const page: usize = pageOf(p);
-  const owner: u32 = load32(page, D_OWNER);
-  if ((owner & FLAG_LARGE) !== 0) return size > MEDIUM_MAX && largeResize(p, size, zero);
-  if ((owner & FLAG_MEDIUM) === 0 || size > MEDIUM_MAX) return false;
-  if ((owner & ~FLAGS) >>> 0 !== heapId) return false;
+  const owner: u32 = load32(page, L.D_OWNER);
+  if ((owner & L.FLAG_LARGE) !== 0) return size > L.MEDIUM_MAX && largeResize(p, size, zero);
+  if ((owner & L.FLAG_MEDIUM) === 0 || size > L.MEDIUM_MAX) return false;
+  if ((owner & ~L.FLAGS) >>> 0 !== heapId) return false;
   if (mediumBlockOf(page, p) !== p || !mediumResize(page, p, size)) return false;
   if (zero && size > old) clearFrom(p, old, goodSize(size));
   return true;
@@ -136,8 +120,8 @@ function resizeInPlace(p: usize, old: usize, size: usize, zero: bool): bool {
 
 /** Says where the one block of a large page ends. */
 function largeBound(page: usize, p: usize, slices: u32): void {
-  store32(page, D_BLOCK, (slices << SLICE_SHIFT) >>> 0);
-  pageLargeEnd(page, p + ((slices << SLICE_SHIFT) >>> 0));
+  store32(page, L.D_BLOCK, (slices << L.SLICE_SHIFT) >>> 0);
+  pageLargeEnd(page, p + ((slices << L.SLICE_SHIFT) >>> 0));
 }
 
 /**
@@ -147,22 +131,22 @@ function largeBound(page: usize, p: usize, slices: u32): void {
  */
 function largeResize(p: usize, size: usize, zero: bool): bool {
   const page: usize = pageOf(p);
-  if (load32(page, D_START) !== p || size > SIZE_MAX) return false;
-  const have: u32 = load32(page, D_SLICES);
-  const want: u32 = (size + (SLICE_SIZE - 1)) >>> SLICE_SHIFT;
-  const end: u32 = (p >>> SLICE_SHIFT) + have;
-  const owner: u32 = load32(page, D_OWNER);
+  if (load32(page, L.D_START) !== p || size > L.SIZE_MAX) return false;
+  const have: u32 = load32(page, L.D_SLICES);
+  const want: u32 = (size + (L.SLICE_SIZE - 1)) >>> L.SLICE_SHIFT;
+  const end: u32 = (p >>> L.SLICE_SHIFT) + have;
+  const owner: u32 = load32(page, L.D_OWNER);
   if (want > have) {
     if (!slicesAppend(owner, end, want - have)) return false;
     if (zero && !slicesWereZero)
-      memoryZero((end << SLICE_SHIFT) >>> 0, (want - have) << SLICE_SHIFT);
-    store32(page, D_SLICES, want);
+      memoryZero((end << L.SLICE_SHIFT) >>> 0, (want - have) << L.SLICE_SHIFT);
+    store32(page, L.D_SLICES, want);
     largeBound(page, p, want);
   } else if (want < have) {
     largeBound(page, p, want);
-    store32(page, D_SLICES, want);
+    store32(page, L.D_SLICES, want);
     slicesFree(owner, end - (have - want), have - want);
-    countAdd(COUNT_SLICES_GONE, have - want);
+    countAdd(L.COUNT_SLICES_GONE, have - want);
   }
   return true;
 }

@@ -9,23 +9,7 @@
 
 import { featureOn } from "../hard/features.ts";
 import { pageSeal, pageUnseal } from "../hard/links.ts";
-import {
-  D_BLOCK,
-  D_OWNER,
-  FILL_SLACK,
-  FLAG_MEDIUM,
-  HARD_CANARY,
-  HARD_DOUBLE_FREE,
-  HARD_PADDING,
-  PTR_BLOCK,
-  PTR_INTERIOR,
-  R_CANARY,
-  R_DELTA,
-  RECORD_SIZE,
-  REPORT_DOUBLE_FREE,
-  REPORT_OVERFLOW,
-  SLACK_MAX,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { mediumSize } from "../pages/medium.ts";
 import { atomicCas, atomicLoad } from "../target/atomics.ts";
 import { load8, load32, mul32, store8, store32 } from "../target/glue.ts";
@@ -34,12 +18,12 @@ import { blockIsListed } from "./lists.ts";
 
 /** Bytes of the block that begins at `block`, with its record. */
 export function blockBytes(page: usize, block: usize): usize {
-  const medium: bool = (load32(page, D_OWNER) & FLAG_MEDIUM) !== 0;
-  return medium ? mediumSize(page, block) : load32(page, D_BLOCK);
+  const medium: bool = (load32(page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
+  return medium ? mediumSize(page, block) : load32(page, L.D_BLOCK);
 }
 
 function recordOf(page: usize, block: usize): usize {
-  return block + blockBytes(page, block) - RECORD_SIZE;
+  return block + blockBytes(page, block) - L.RECORD_SIZE;
 }
 
 /** Below some hundred bytes the call behind memory.fill costs more than a loop. */
@@ -69,40 +53,40 @@ export function bytesFill(from: usize, value: u32, size: usize): void {
 }
 
 function slackSeen(delta: u32): u32 {
-  return delta < SLACK_MAX ? delta : SLACK_MAX;
+  return delta < L.SLACK_MAX ? delta : L.SLACK_MAX;
 }
 
 /** Says that `size` bytes from p on are the user's. */
 export function recordWrite(page: usize, block: usize, p: usize, size: usize): void {
   const record: usize = recordOf(page, block);
   const delta: u32 = record - p - size;
-  store32(record, R_CANARY, pageSeal(page, p));
-  store32(record, R_DELTA, delta);
-  if (featureOn(HARD_PADDING)) bytesFill(p + size, FILL_SLACK, slackSeen(delta));
+  store32(record, L.R_CANARY, pageSeal(page, p));
+  store32(record, L.R_DELTA, delta);
+  if (featureOn(L.HARD_PADDING)) bytesFill(p + size, L.FILL_SLACK, slackSeen(delta));
 }
 
 /** One past the user's last byte; if the record is destroyed, the record's place. */
 export function recordEnd(page: usize, block: usize): usize {
   const record: usize = recordOf(page, block);
-  const delta: u32 = load32(record, R_DELTA);
+  const delta: u32 = load32(record, L.R_DELTA);
   return delta <= record - block ? record - delta : record;
 }
 
 /** What p is in a block whose page has aligned ones: PTR_BLOCK or PTR_INTERIOR. */
 export function recordPointer(page: usize, block: usize, p: usize): u32 {
   const record: usize = recordOf(page, block);
-  const word: u32 = load32(record, R_CANARY);
+  const word: u32 = load32(record, L.R_CANARY);
   const seal: u32 = pageSeal(page, p);
-  if (word === seal || word === ~seal >>> 0) return PTR_BLOCK;
+  if (word === seal || word === ~seal >>> 0) return L.PTR_BLOCK;
   const owner: usize = pageUnseal(page, word);
-  if (owner >= block && owner <= record) return PTR_INTERIOR;
+  if (owner >= block && owner <= record) return L.PTR_INTERIOR;
   const last: usize = pageUnseal(page, ~word >>> 0);
-  return last >= block && last <= record ? PTR_INTERIOR : PTR_BLOCK;
+  return last >= block && last <= record ? L.PTR_INTERIOR : L.PTR_BLOCK;
 }
 
 /** Whether the record says that the block has been freed. */
 export function recordIsFreed(page: usize, block: usize, p: usize): bool {
-  return atomicLoad(recordOf(page, block), R_CANARY) === ~pageSeal(page, p) >>> 0;
+  return atomicLoad(recordOf(page, block), L.R_CANARY) === ~pageSeal(page, p) >>> 0;
 }
 
 const INTACT: u32 = 0xffffffff;
@@ -110,12 +94,12 @@ const INTACT: u32 = 0xffffffff;
 /** Offset from p of the first byte behind the user's that was written, if it can be seen. */
 function recordFault(record: usize, p: usize, word: u32, seal: u32): u32 {
   const most: usize = record - p;
-  const delta: u32 = load32(record, R_DELTA);
-  if (delta > most || (featureOn(HARD_CANARY) && word !== seal)) return most;
-  if (!featureOn(HARD_PADDING)) return INTACT;
+  const delta: u32 = load32(record, L.R_DELTA);
+  if (delta > most || (featureOn(L.HARD_CANARY) && word !== seal)) return most;
+  if (!featureOn(L.HARD_PADDING)) return INTACT;
   const seen: u32 = slackSeen(delta);
   for (let i: u32 = 0; i < seen; i++) {
-    if (load8(record - delta + i, 0) !== FILL_SLACK) return most - delta + i;
+    if (load8(record - delta + i, 0) !== L.FILL_SLACK) return most - delta + i;
   }
   return INTACT;
 }
@@ -123,14 +107,14 @@ function recordFault(record: usize, p: usize, word: u32, seal: u32): u32 {
 /** Where the record itself is wrong, nobody knows how many bytes were the user's. */
 function faultReport(record: usize, p: usize, fault: u32): void {
   const most: usize = record - p;
-  const size: usize = fault === most ? most : most - load32(record, R_DELTA);
-  hostReport(REPORT_OVERFLOW, p, size, fault);
+  const size: usize = fault === most ? most : most - load32(record, L.R_DELTA);
+  hostReport(L.REPORT_OVERFLOW, p, size, fault);
 }
 
 /** Reports what was written behind the user's bytes of a block that stays in use. */
 export function recordCheck(page: usize, block: usize, p: usize): void {
   const record: usize = recordOf(page, block);
-  const fault: u32 = recordFault(record, p, atomicLoad(record, R_CANARY), pageSeal(page, p));
+  const fault: u32 = recordFault(record, p, atomicLoad(record, L.R_CANARY), pageSeal(page, p));
   if (fault !== INTACT) faultReport(record, p, fault);
 }
 
@@ -143,23 +127,23 @@ export function recordCheck(page: usize, block: usize, p: usize): void {
  */
 export function recordClose(page: usize, block: usize, p: usize): bool {
   const record: usize = recordOf(page, block);
-  const twice: bool = featureOn(HARD_DOUBLE_FREE);
+  const twice: bool = featureOn(L.HARD_DOUBLE_FREE);
   const seal: u32 = pageSeal(page, p);
   const freed: u32 = ~seal >>> 0;
-  const word: u32 = atomicLoad(record, R_CANARY);
+  const word: u32 = atomicLoad(record, L.R_CANARY);
   if (twice && word !== seal && (word === freed || blockIsListed(page, block))) {
     return freedBefore(page, block);
   }
   const fault: u32 = recordFault(record, p, word, seal);
   if (fault !== INTACT) {
-    if (twice && atomicLoad(record, R_CANARY) !== word) return freedBefore(page, block);
+    if (twice && atomicLoad(record, L.R_CANARY) !== word) return freedBefore(page, block);
     faultReport(record, p, fault);
   }
-  if (twice && !atomicCas(record, R_CANARY, word, freed)) return freedBefore(page, block);
+  if (twice && !atomicCas(record, L.R_CANARY, word, freed)) return freedBefore(page, block);
   return true;
 }
 
 function freedBefore(page: usize, block: usize): bool {
-  hostReport(REPORT_DOUBLE_FREE, block, blockBytes(page, block) - RECORD_SIZE, 0);
+  hostReport(L.REPORT_DOUBLE_FREE, block, blockBytes(page, block) - L.RECORD_SIZE, 0);
   return false;
 }

@@ -25,56 +25,7 @@ import {
   threadBind,
   threadId,
 } from "../layout/globals.ts";
-import {
-  AREA_COUNT,
-  AREA_FIRST,
-  AREA_FREE,
-  AREA_LIVE,
-  AREA_RECOVERING,
-  AREA_SHIFT,
-  AREA_SIZE,
-  BIN_COUNT,
-  BIN_FULL,
-  BIN_NONE,
-  BIN_OURS,
-  BIN_TABLE,
-  D_BIN,
-  D_OWNER,
-  D_SLICES,
-  D_USED,
-  FLAG_FULL,
-  FLAG_LARGE,
-  FLAG_MEDIUM,
-  FLAGS,
-  H_COUNTS,
-  H_HEARTBEAT,
-  H_ID,
-  H_OF,
-  H_PAGES,
-  H_QUEUES,
-  H_RECOVERER,
-  H_RETIRE_MIN,
-  H_STATE,
-  H_WARM,
-  OWNER_ABANDONED,
-  PAGES_COMMIT,
-  Q_FIRST,
-  S_ABANDONED,
-  S_ATTACHES,
-  S_COMMIT_NEEDED,
-  S_GROWER,
-  S_HEARTBEAT,
-  S_OWN_SLICES,
-  S_PAGE_SLICES,
-  S_TABLE_SLICES,
-  S_THREAD_IDS,
-  S_TOP,
-  SHARED_STATE_SLICES,
-  STATE_AREAS,
-  STATE_STARTS,
-  THREAD_ID_MAX,
-  WARM_MAX,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { mediumMend } from "../pages/medium.ts";
 import { pageDrop, pageMend } from "../pages/page.ts";
 import { queueOf, queueRemove, queuesInit } from "../pages/queue.ts";
@@ -92,7 +43,7 @@ import { abandonedAdoptAll, pageAbandon, pageAdopt, pageWasFreedIn } from "./aba
 
 // @cold
 function areaAt(index: u32): usize {
-  return stateBase + STATE_AREAS + (index << AREA_SHIFT);
+  return stateBase + L.STATE_AREAS + (index << L.AREA_SHIFT);
 }
 
 function stateOf(ticket: u32, state: u32): u32 {
@@ -101,15 +52,15 @@ function stateOf(ticket: u32, state: u32): u32 {
 
 /** A number for a thread that is to come, from 1 on; 0 = there are none left. */
 export function threadIdDraw(): u32 {
-  const ticket: u32 = atomicAdd(stateBase, S_THREAD_IDS, 1) + 1;
-  return ticket <= THREAD_ID_MAX ? ticket : 0;
+  const ticket: u32 = atomicAdd(stateBase, L.S_THREAD_IDS, 1) + 1;
+  return ticket <= L.THREAD_ID_MAX ? ticket : 0;
 }
 
 /** The area of a living thread, or 0. */
 // @cold
 function areaOf(ticket: u32): usize {
-  for (let i: u32 = AREA_FIRST; i < AREA_COUNT; i++) {
-    if (atomicLoad(areaAt(i), H_STATE) === stateOf(ticket, AREA_LIVE)) return areaAt(i);
+  for (let i: u32 = L.AREA_FIRST; i < L.AREA_COUNT; i++) {
+    if (atomicLoad(areaAt(i), L.H_STATE) === stateOf(ticket, L.AREA_LIVE)) return areaAt(i);
   }
   return 0;
 }
@@ -117,10 +68,10 @@ function areaOf(ticket: u32): usize {
 /** Makes a free area the ticket's, or answers 0. */
 // @cold
 function areaTake(ticket: u32): usize {
-  for (let i: u32 = AREA_FIRST; i < AREA_COUNT; i++) {
-    const state: u32 = atomicLoad(areaAt(i), H_STATE);
-    if ((state & 3) !== AREA_FREE) continue;
-    if (atomicCas(areaAt(i), H_STATE, state, stateOf(ticket, AREA_LIVE))) return areaAt(i);
+  for (let i: u32 = L.AREA_FIRST; i < L.AREA_COUNT; i++) {
+    const state: u32 = atomicLoad(areaAt(i), L.H_STATE);
+    if ((state & 3) !== L.AREA_FREE) continue;
+    if (atomicCas(areaAt(i), L.H_STATE, state, stateOf(ticket, L.AREA_LIVE))) return areaAt(i);
   }
   return 0;
 }
@@ -136,7 +87,7 @@ export function threadAttach(base: usize, ticket: u32): u32 {
   if (mine === 0 || areaOf(mine) !== 0) return 0;
   const area: usize = areaTake(mine);
   if (area === 0) return 0;
-  atomicAdd(base, S_ATTACHES, 1);
+  atomicAdd(base, L.S_ATTACHES, 1);
   areaZero(area);
   stateBind(base, area);
   threadBind(mine);
@@ -147,9 +98,9 @@ export function threadAttach(base: usize, ticket: u32): u32 {
 
 /** But for its state, and for the counters: see counts.ts. */
 function areaZero(area: usize): void {
-  memoryZero(area, H_STATE);
-  memoryZero(area + H_STATE + 4, H_COUNTS - H_STATE - 4);
-  memoryZero(area + H_QUEUES, AREA_SIZE - H_QUEUES);
+  memoryZero(area, L.H_STATE);
+  memoryZero(area + L.H_STATE + 4, L.H_COUNTS - L.H_STATE - 4);
+  memoryZero(area + L.H_QUEUES, L.AREA_SIZE - L.H_QUEUES);
 }
 
 /** Another area of this thread, zero; 0 = all are taken. */
@@ -161,14 +112,14 @@ export function areaTakeOwn(): usize {
 
 /** Whether an id is that of a heap of this thread. */
 export function heapIsOurs(heap: usize): bool {
-  return heap > OWNER_ABANDONED && load32(heap, H_STATE) === stateOf(threadId, AREA_LIVE);
+  return heap > L.OWNER_ABANDONED && load32(heap, L.H_STATE) === stateOf(threadId, L.AREA_LIVE);
 }
 
 /** The words of a heap that are not zero at first; the area is zero. */
 export function heapBegin(): void {
-  store32(heapBase, H_ID, heapId);
-  store32(heapBase, H_RETIRE_MIN, BIN_FULL);
-  store32(heapBase, H_WARM, WARM_MAX);
+  store32(heapBase, L.H_ID, heapId);
+  store32(heapBase, L.H_RETIRE_MIN, L.BIN_FULL);
+  store32(heapBase, L.H_WARM, L.WARM_MAX);
   queuesInit();
   if (HARDENED) randomBegin();
 }
@@ -199,7 +150,7 @@ export function threadDetach(): void {
 }
 
 function heapLeave(): void {
-  while (load32(heapBase, H_PAGES) !== 0) queuesAbandon();
+  while (load32(heapBase, L.H_PAGES) !== 0) queuesAbandon();
   largeDisown(heapId);
   areaGive(heapBase);
 }
@@ -212,24 +163,24 @@ export function areaGive(area: usize): void {
 
 /** H_OF goes first: who takes the area is a thread from the first moment. */
 function areaFree(area: usize, ticket: u32): void {
-  atomicStore(area, H_OF, 0);
-  atomicStore(area, H_STATE, stateOf(ticket, AREA_FREE));
+  atomicStore(area, L.H_OF, 0);
+  atomicStore(area, L.H_STATE, stateOf(ticket, L.AREA_FREE));
 }
 
 function queuesAbandon(): void {
-  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
-    let page: usize = load32(queueOf(bin), Q_FIRST);
+  for (let bin: u32 = 1; bin < L.BIN_COUNT; bin++) {
+    let page: usize = load32(queueOf(bin), L.Q_FIRST);
     while (page !== 0) {
       queueRemove(page);
       pageLeave(page);
-      page = load32(queueOf(bin), Q_FIRST);
+      page = load32(queueOf(bin), L.Q_FIRST);
     }
   }
 }
 
 /** Gives up a page of ours that is in no queue, or gives it back when nothing lives in it. */
 function pageLeave(page: usize): void {
-  if (load32(page, D_USED) === 0) {
+  if (load32(page, L.D_USED) === 0) {
     pageDrop(page);
     return;
   }
@@ -239,25 +190,25 @@ function pageLeave(page: usize): void {
 
 /** Adds what an area has counted to the books of the state, before it is used again. */
 function areaBooks(area: usize): void {
-  atomicAdd(stateBase, S_HEARTBEAT, load32(area, H_HEARTBEAT));
+  atomicAdd(stateBase, L.S_HEARTBEAT, load32(area, L.H_HEARTBEAT));
 }
 
 /** The next slice from `slice` on where a page begins, or the top. */
 // @cold
 function pageNext(slice: u32): u32 {
-  const top: u32 = atomicLoad(stateBase, S_TOP);
+  const top: u32 = atomicLoad(stateBase, L.S_TOP);
   let next: u32 = slice;
-  while (next < top && !bitIsSet(stateBase + STATE_STARTS, next)) next = next + 1;
+  while (next < top && !bitIsSet(stateBase + L.STATE_STARTS, next)) next = next + 1;
   return next;
 }
 
 /** Large pages need no owner; their word only tells walks whose blocks they are. */
 function largeDisown(heap: u32): void {
-  for (let i: u32 = pageNext(0); i < atomicLoad(stateBase, S_TOP); i = pageNext(i + 1)) {
+  for (let i: u32 = pageNext(0); i < atomicLoad(stateBase, L.S_TOP); i = pageNext(i + 1)) {
     const page: usize = descOf(i);
-    const owner: u32 = atomicLoad(page, D_OWNER);
-    if ((owner & ~FLAGS) >>> 0 !== heap || (owner & FLAG_LARGE) === 0) continue;
-    atomicCas(page, D_OWNER, owner, (OWNER_ABANDONED | (owner & FLAGS)) >>> 0);
+    const owner: u32 = atomicLoad(page, L.D_OWNER);
+    if ((owner & ~L.FLAGS) >>> 0 !== heap || (owner & L.FLAG_LARGE) === 0) continue;
+    atomicCas(page, L.D_OWNER, owner, (L.OWNER_ABANDONED | (owner & L.FLAGS)) >>> 0);
   }
 }
 
@@ -271,8 +222,10 @@ export function threadRecover(ticket: u32): bool {
   let found: bool = false;
   let area: usize = areaOf(ticket);
   while (area !== 0) {
-    store32(area, H_RECOVERER, threadId);
-    if (atomicCas(area, H_STATE, stateOf(ticket, AREA_LIVE), stateOf(ticket, AREA_RECOVERING))) {
+    store32(area, L.H_RECOVERER, threadId);
+    if (
+      atomicCas(area, L.H_STATE, stateOf(ticket, L.AREA_LIVE), stateOf(ticket, L.AREA_RECOVERING))
+    ) {
       areaRecover(area, ticket);
       found = true;
     }
@@ -285,33 +238,33 @@ export function threadRecover(ticket: u32): bool {
 
 /** Ends the recoveries in whose middle the thread with a ticket died. */
 function recoveriesTakeOver(ticket: u32): void {
-  for (let i: u32 = AREA_FIRST; i < AREA_COUNT; i++) {
+  for (let i: u32 = L.AREA_FIRST; i < L.AREA_COUNT; i++) {
     const area: usize = areaAt(i);
-    const state: u32 = atomicLoad(area, H_STATE);
-    if ((state & 3) !== AREA_RECOVERING || load32(area, H_RECOVERER) !== ticket) continue;
-    store32(area, H_RECOVERER, threadId);
+    const state: u32 = atomicLoad(area, L.H_STATE);
+    if ((state & 3) !== L.AREA_RECOVERING || load32(area, L.H_RECOVERER) !== ticket) continue;
+    store32(area, L.H_RECOVERER, threadId);
     areaRecover(area, state >>> 2);
   }
 }
 
 function areaRecover(area: usize, ticket: u32): void {
-  atomicCas(stateBase, S_GROWER, area, 0);
-  memoryReach(atomicLoad(stateBase, S_TOP));
-  for (let i: u32 = pageNext(0); i < atomicLoad(stateBase, S_TOP); i = pageNext(i + 1)) {
+  atomicCas(stateBase, L.S_GROWER, area, 0);
+  memoryReach(atomicLoad(stateBase, L.S_TOP));
+  for (let i: u32 = pageNext(0); i < atomicLoad(stateBase, L.S_TOP); i = pageNext(i + 1)) {
     const page: usize = descOf(i);
-    const owner: u32 = atomicLoad(page, D_OWNER);
-    if ((owner & ~FLAGS) >>> 0 === area && (owner & FLAG_LARGE) === 0) pageRecover(page, owner);
+    const owner: u32 = atomicLoad(page, L.D_OWNER);
+    if ((owner & ~L.FLAGS) >>> 0 === area && (owner & L.FLAG_LARGE) === 0) pageRecover(page, owner);
   }
   largeDisown(area);
-  atomicStore(stateBase, S_ABANDONED, 1);
+  atomicStore(stateBase, L.S_ABANDONED, 1);
   areaBooks(area);
   areaFree(area, ticket);
 }
 
 /** Mends a page of a dead thread, whose last operation may be half done, and gives it up. */
 function pageRecover(page: usize, owner: u32): void {
-  atomicStore(page, D_OWNER, (heapId | (owner & FLAGS & ~FLAG_FULL)) >>> 0);
-  const medium: bool = (owner & FLAG_MEDIUM) !== 0;
+  atomicStore(page, L.D_OWNER, (heapId | (owner & L.FLAGS & ~L.FLAG_FULL)) >>> 0);
+  const medium: bool = (owner & L.FLAG_MEDIUM) !== 0;
   if (medium) mediumMend(page);
   else pageMend(page);
   pageLeave(page);
@@ -324,14 +277,14 @@ function pageRecover(page: usize, owner: u32): void {
  * before a look at a count that has not changed is true. Answers the number of slices.
  */
 export function lostCollect(): u32 {
-  const attaches: u32 = atomicLoad(stateBase, S_ATTACHES);
+  const attaches: u32 = atomicLoad(stateBase, L.S_ATTACHES);
   if (threadCount() !== 1) return 0;
   let lost: u32 = 0;
   let slice: u32 = 0;
-  while (slice < atomicLoad(stateBase, S_TOP)) {
+  while (slice < atomicLoad(stateBase, L.S_TOP)) {
     const covered: u32 = slicesCovered(slice);
     if (covered === 0) {
-      if (atomicLoad(stateBase, S_ATTACHES) !== attaches) return lost;
+      if (atomicLoad(stateBase, L.S_ATTACHES) !== attaches) return lost;
       sliceFind(slice);
       lost = lost + 1;
     }
@@ -343,10 +296,10 @@ export function lostCollect(): u32 {
 
 /** Makes a lost slice a free one; its thread may have died between a purge and its books. */
 function sliceFind(slice: u32): void {
-  bitClear(stateBase + STATE_STARTS, slice);
-  store32(descOf(slice), D_OWNER, 0);
-  store32(descOf(slice), D_BIN, BIN_OURS);
-  if (load32(stateBase, S_COMMIT_NEEDED) !== 0 && !pagesAsk(PAGES_COMMIT, slice, 1)) return;
+  bitClear(stateBase + L.STATE_STARTS, slice);
+  store32(descOf(slice), L.D_OWNER, 0);
+  store32(descOf(slice), L.D_BIN, L.BIN_OURS);
+  if (load32(stateBase, L.S_COMMIT_NEEDED) !== 0 && !pagesAsk(L.PAGES_COMMIT, slice, 1)) return;
   slicePut(slice);
 }
 
@@ -355,21 +308,21 @@ function sliceFind(slice: u32): void {
  * before a thread came is true; one that comes then wins over a count that it makes wrong.
  */
 function booksMend(attaches: u32): void {
-  const before: u32 = atomicLoad(stateBase, S_PAGE_SLICES);
-  const had: u32 = atomicLoad(stateBase, S_TABLE_SLICES);
-  const own: u32 = atomicLoad(stateBase, S_OWN_SLICES);
+  const before: u32 = atomicLoad(stateBase, L.S_PAGE_SLICES);
+  const had: u32 = atomicLoad(stateBase, L.S_TABLE_SLICES);
+  const own: u32 = atomicLoad(stateBase, L.S_OWN_SLICES);
   let pages: u32 = 0;
   let tables: u32 = 0;
-  for (let i: u32 = 0; i < atomicLoad(stateBase, S_TOP); i++) {
+  for (let i: u32 = 0; i < atomicLoad(stateBase, L.S_TOP); i++) {
     if (chunkTable(i) === 0) continue;
-    if (bitIsSet(stateBase + STATE_STARTS, i)) pages = pages + load32(descOf(i), D_SLICES);
-    if (load32(descOf(i), D_BIN) === BIN_TABLE) tables = tables + 1;
+    if (bitIsSet(stateBase + L.STATE_STARTS, i)) pages = pages + load32(descOf(i), L.D_SLICES);
+    if (load32(descOf(i), L.D_BIN) === L.BIN_TABLE) tables = tables + 1;
   }
-  const sum: u32 = slicesFreeCount() + pages + tables + SHARED_STATE_SLICES;
-  if (atomicLoad(stateBase, S_ATTACHES) !== attaches) return;
-  if (!atomicCas(stateBase, S_PAGE_SLICES, before, pages)) return;
-  atomicCas(stateBase, S_TABLE_SLICES, had, tables);
-  atomicCas(stateBase, S_OWN_SLICES, own, sum);
+  const sum: u32 = slicesFreeCount() + pages + tables + L.SHARED_STATE_SLICES;
+  if (atomicLoad(stateBase, L.S_ATTACHES) !== attaches) return;
+  if (!atomicCas(stateBase, L.S_PAGE_SLICES, before, pages)) return;
+  atomicCas(stateBase, L.S_TABLE_SLICES, had, tables);
+  atomicCas(stateBase, L.S_OWN_SLICES, own, sum);
 }
 
 /**
@@ -379,9 +332,9 @@ function booksMend(attaches: u32): void {
 // @cold
 export function threadCount(): u32 {
   let count: u32 = 0;
-  for (let i: u32 = AREA_FIRST; i < AREA_COUNT; i++) {
-    if ((atomicLoad(areaAt(i), H_STATE) & 3) === AREA_FREE) continue;
-    if (atomicLoad(areaAt(i), H_OF) === 0) count = count + 1;
+  for (let i: u32 = L.AREA_FIRST; i < L.AREA_COUNT; i++) {
+    if ((atomicLoad(areaAt(i), L.H_STATE) & 3) === L.AREA_FREE) continue;
+    if (atomicLoad(areaAt(i), L.H_OF) === 0) count = count + 1;
   }
   return count;
 }
@@ -390,10 +343,10 @@ export function threadCount(): u32 {
 function slicesCovered(slice: u32): u32 {
   if (sliceIsFreeAnywhere(slice) || chunkTable(slice) === 0) return 1;
   const desc: usize = descOf(slice);
-  const begins: bool = bitIsSet(stateBase + STATE_STARTS, slice);
-  if (begins && load32(desc, D_OWNER) !== 0) return load32(desc, D_SLICES);
-  const bin: u32 = load32(desc, D_BIN);
-  return bin === BIN_NONE || bin === BIN_TABLE ? 1 : 0;
+  const begins: bool = bitIsSet(stateBase + L.STATE_STARTS, slice);
+  if (begins && load32(desc, L.D_OWNER) !== 0) return load32(desc, L.D_SLICES);
+  const bin: u32 = load32(desc, L.D_BIN);
+  return bin === L.BIN_NONE || bin === L.BIN_TABLE ? 1 : 0;
 }
 
 /** Takes all abandoned pages, and what terminated threads have lost, if this thread is alone. */

@@ -5,7 +5,7 @@
  * four, the slack of sqlite's pages of 4 KiB and a header costs a sixth of all its memory.
  */
 import { leadingZeros } from "../target/glue.ts";
-import { MEDIUM_MAX, SLICE_SIZE, SMALL_MAX, UNIT_SIZE } from "./layout.ts";
+import * as L from "./layout.ts";
 
 /** Bin of 1 024 bytes, the last one of the coarse classes. */
 const BIN_KIB: u32 = 24;
@@ -31,7 +31,7 @@ export function binSize(bin: u32): u32 {
 
 /** Usable bytes of a fresh block for a request; SIZE_MAX is the largest sensible one. */
 export function goodSize(size: u32): u32 {
-  if (size <= SMALL_MAX) return binSize(binOf(size));
-  if (size <= MEDIUM_MAX) return ((size + (UNIT_SIZE - 1)) & ~(UNIT_SIZE - 1)) >>> 0;
-  return ((size + (SLICE_SIZE - 1)) & 0xffff0000) >>> 0;
+  if (size <= L.SMALL_MAX) return binSize(binOf(size));
+  if (size <= L.MEDIUM_MAX) return ((size + (L.UNIT_SIZE - 1)) & ~(L.UNIT_SIZE - 1)) >>> 0;
+  return ((size + (L.SLICE_SIZE - 1)) & 0xffff0000) >>> 0;
 }

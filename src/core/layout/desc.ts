@@ -7,34 +7,21 @@
 import { atomicAnd, atomicOr } from "../target/atomics.ts";
 import { bitsCount, leadingZeros, load32, trailingZeros } from "../target/glue.ts";
 import { stateBase } from "./globals.ts";
-import {
-  CHUNK_SHIFT,
-  CHUNK_SLICES,
-  D_BLOCK,
-  D_FRESH_END,
-  D_OWNER,
-  D_SLICES,
-  D_START,
-  DESC_SHIFT,
-  S_CHUNKS,
-  S_TOP,
-  SLICE_SHIFT,
-  STATE_STARTS,
-} from "./layout.ts";
+import * as L from "./layout.ts";
 
 /** Descriptor of the slice that holds p; garbage when no table covers it: see chunkTable. */
 export function descAt(p: usize): usize {
-  return load32(stateBase + ((p >>> 23) & 0x1fc), S_CHUNKS) + ((p >>> 10) & 0x7fc0);
+  return load32(stateBase + ((p >>> 23) & 0x1fc), L.S_CHUNKS) + ((p >>> 10) & 0x7fc0);
 }
 
 /** Table of the chunk of a slice, or 0. */
 export function chunkTable(slice: u32): usize {
-  return load32(stateBase + ((slice >>> CHUNK_SHIFT) << 2), S_CHUNKS);
+  return load32(stateBase + ((slice >>> L.CHUNK_SHIFT) << 2), L.S_CHUNKS);
 }
 
 /** Descriptor of a slice whose chunk has a table. */
 export function descOf(slice: u32): usize {
-  return chunkTable(slice) + ((slice & (CHUNK_SLICES - 1)) << DESC_SHIFT);
+  return chunkTable(slice) + ((slice & (L.CHUNK_SLICES - 1)) << L.DESC_SHIFT);
 }
 
 /** Address of the word with the bit of a slice. */
@@ -128,16 +115,16 @@ export function bitsBefore(bitmap: usize, from: u32): u32 {
  * 0 when no page covers it.
  */
 export function pageOf(p: usize): usize {
-  const slice: u32 = p >>> SLICE_SHIFT;
-  if (slice >= load32(stateBase, S_TOP)) return 0;
-  const start: u32 = bitsBefore(stateBase + STATE_STARTS, slice);
+  const slice: u32 = p >>> L.SLICE_SHIFT;
+  if (slice >= load32(stateBase, L.S_TOP)) return 0;
+  const start: u32 = bitsBefore(stateBase + L.STATE_STARTS, slice);
   if (start === 0 || chunkTable(start) === 0) return 0;
   const page: usize = descOf(start);
-  if (load32(page, D_OWNER) === 0 || slice - start >= load32(page, D_SLICES)) return 0;
+  if (load32(page, L.D_OWNER) === 0 || slice - start >= load32(page, L.D_SLICES)) return 0;
   return page;
 }
 
 /** Blocks that a page has taken into use so far. */
 export function pageCapacity(page: usize): u32 {
-  return ((load32(page, D_FRESH_END) - load32(page, D_START)) / load32(page, D_BLOCK)) >>> 0;
+  return ((load32(page, L.D_FRESH_END) - load32(page, L.D_START)) / load32(page, L.D_BLOCK)) >>> 0;
 }

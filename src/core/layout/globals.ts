@@ -3,7 +3,7 @@
  * locals of the design: each Worker has an instance of its own over the same memory.
  */
 
-import { OBSERVE_FREES } from "./layout.ts";
+import * as L from "./layout.ts";
 
 export let stateBase: usize = 0;
 export let heapBase: usize = 0;
@@ -55,7 +55,7 @@ export function stateBind(state: usize, heap: usize): void {
   stateBase = state;
   heapBase = heap;
   heapId = heap;
-  freeId = (observing & OBSERVE_FREES) !== 0 ? WATCHED : heap;
+  freeId = (observing & L.OBSERVE_FREES) !== 0 ? WATCHED : heap;
 }
 
 export function observeBind(what: u32): void {

@@ -3,7 +3,8 @@
 /*
  * ---- arenas ------------------------------------------------------------------------------------
  *
- * An arena is a run of slices that is set apart. The first one takes a slice for the records of all:
+ * An arena is a run of slices that is set apart. The records of all are in one slice, which the
+ * first arena takes:
  *
  *   0                        0x2000
  *   +------------------------+--------------------+--------+

@@ -19,33 +19,7 @@
  * failed search lowers and a free raises: so a search looks at a page at most once too often.
  */
 
-import {
-  BIN_MEDIUM,
-  COUNT_NO_RETIRE,
-  D_BIN,
-  D_BOUNDS_HIGH,
-  D_BOUNDS_LOW,
-  D_FREE_HIGH,
-  D_FREE_LOW,
-  D_FRESH_END,
-  D_OWNER,
-  D_RETIRE,
-  D_START,
-  D_USED,
-  D_ZERO,
-  FLAG_ALIGNED,
-  FLAG_MEDIUM,
-  MEDIUM_RUN_MAX,
-  MEDIUM_RUN_MIN,
-  MEDIUM_SLICES,
-  MEDIUM_UNITS,
-  Q_FIRST,
-  RETIRE_MEDIUM,
-  SLICE_SHIFT,
-  UNIT_SHIFT,
-  UNIT_SIZE,
-  ZERO_UNKNOWN,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { countAdd } from "../slices/counts.ts";
 import { slicesAlloc } from "../slices/supply.ts";
 import { leadingZeros, load32, store32, trailingZeros } from "../target/glue.ts";
@@ -56,7 +30,7 @@ import { queueMove, queueOf, queuePush } from "./queue.ts";
 export let mediumTookZero: bool = false;
 
 export function unitsFor(size: u32): u32 {
-  return (size + (UNIT_SIZE - 1)) >>> UNIT_SHIFT;
+  return (size + (L.UNIT_SIZE - 1)) >>> L.UNIT_SHIFT;
 }
 
 /** First unit of a run of `count` ones in a pair of words, or MEDIUM_UNITS. */
@@ -71,7 +45,7 @@ function runFind(low: u32, high: u32, count: u32): u32 {
     length = length + more;
   }
   if (lo !== 0) return trailingZeros(lo);
-  return hi !== 0 ? 32 + trailingZeros(hi) : MEDIUM_UNITS;
+  return hi !== 0 ? 32 + trailingZeros(hi) : L.MEDIUM_UNITS;
 }
 
 /** First unit behind `unit` whose bit is set, or MEDIUM_UNITS. */
@@ -80,9 +54,9 @@ function unitAfter(low: u32, high: u32, unit: u32): u32 {
     const rest: u32 = low >>> (unit + 1);
     if (rest !== 0) return unit + 1 + trailingZeros(rest);
   }
-  if (unit < 32) return high !== 0 ? 32 + trailingZeros(high) : MEDIUM_UNITS;
+  if (unit < 32) return high !== 0 ? 32 + trailingZeros(high) : L.MEDIUM_UNITS;
   const rest: u32 = unit === 63 ? 0 : high >>> (unit - 31);
-  return rest !== 0 ? unit + 1 + trailingZeros(rest) : MEDIUM_UNITS;
+  return rest !== 0 ? unit + 1 + trailingZeros(rest) : L.MEDIUM_UNITS;
 }
 
 /** One more than the last unit up to `unit` whose bit is set, or 0. */
@@ -115,63 +89,63 @@ function maskHigh(unit: u32, count: u32): u32 {
 }
 
 function unitsOccupy(page: usize, unit: u32, count: u32): void {
-  store32(page, D_FREE_LOW, (load32(page, D_FREE_LOW) & ~maskLow(unit, count)) >>> 0);
-  store32(page, D_FREE_HIGH, (load32(page, D_FREE_HIGH) & ~maskHigh(unit, count)) >>> 0);
+  store32(page, L.D_FREE_LOW, (load32(page, L.D_FREE_LOW) & ~maskLow(unit, count)) >>> 0);
+  store32(page, L.D_FREE_HIGH, (load32(page, L.D_FREE_HIGH) & ~maskHigh(unit, count)) >>> 0);
 }
 
 function unitsRelease(page: usize, unit: u32, count: u32): void {
-  store32(page, D_FREE_LOW, (load32(page, D_FREE_LOW) | maskLow(unit, count)) >>> 0);
-  store32(page, D_FREE_HIGH, (load32(page, D_FREE_HIGH) | maskHigh(unit, count)) >>> 0);
+  store32(page, L.D_FREE_LOW, (load32(page, L.D_FREE_LOW) | maskLow(unit, count)) >>> 0);
+  store32(page, L.D_FREE_HIGH, (load32(page, L.D_FREE_HIGH) | maskHigh(unit, count)) >>> 0);
 }
 
 /** Marks that a block or a free run begins at a unit; the end of the page needs no mark. */
 function boundSet(page: usize, unit: u32): void {
-  if (unit === MEDIUM_UNITS) return;
-  const field: u32 = unit < 32 ? D_BOUNDS_LOW : D_BOUNDS_HIGH;
+  if (unit === L.MEDIUM_UNITS) return;
+  const field: u32 = unit < 32 ? L.D_BOUNDS_LOW : L.D_BOUNDS_HIGH;
   store32(page, field, (load32(page, field) | (1 << (unit & 31))) >>> 0);
 }
 
 function boundClear(page: usize, unit: u32): void {
-  const field: u32 = unit < 32 ? D_BOUNDS_LOW : D_BOUNDS_HIGH;
+  const field: u32 = unit < 32 ? L.D_BOUNDS_LOW : L.D_BOUNDS_HIGH;
   store32(page, field, (load32(page, field) & ~(1 << (unit & 31))) >>> 0);
 }
 
 function boundIsSet(page: usize, unit: u32): bool {
-  const field: u32 = unit < 32 ? D_BOUNDS_LOW : D_BOUNDS_HIGH;
+  const field: u32 = unit < 32 ? L.D_BOUNDS_LOW : L.D_BOUNDS_HIGH;
   return ((load32(page, field) >>> (unit & 31)) & 1) !== 0;
 }
 
 function unitIsFree(page: usize, unit: u32): bool {
-  const field: u32 = unit < 32 ? D_FREE_LOW : D_FREE_HIGH;
+  const field: u32 = unit < 32 ? L.D_FREE_LOW : L.D_FREE_HIGH;
   return ((load32(page, field) >>> (unit & 31)) & 1) !== 0;
 }
 
 /** Units that have just become free join a free run behind them. */
 function boundJoin(page: usize, unit: u32): void {
-  if (unit < MEDIUM_UNITS && unitIsFree(page, unit)) boundClear(page, unit);
+  if (unit < L.MEDIUM_UNITS && unitIsFree(page, unit)) boundClear(page, unit);
 }
 
 function unitOf(page: usize, p: usize): u32 {
-  return (p - load32(page, D_START)) >>> UNIT_SHIFT;
+  return (p - load32(page, L.D_START)) >>> L.UNIT_SHIFT;
 }
 
 /** Units of the block that begins at a unit. */
 function unitsAt(page: usize, unit: u32): u32 {
-  return unitAfter(load32(page, D_BOUNDS_LOW), load32(page, D_BOUNDS_HIGH), unit) - unit;
+  return unitAfter(load32(page, L.D_BOUNDS_LOW), load32(page, L.D_BOUNDS_HIGH), unit) - unit;
 }
 
 /** A block of more than SMALL_MAX bytes from a page that is there; 0 when none has room. */
 // @cold
 export function mediumAlloc(size: u32): usize {
   const units: u32 = unitsFor(size);
-  for (let bound: u32 = units; bound <= MEDIUM_RUN_MAX; bound++) {
-    const queue: usize = queueOf(BIN_MEDIUM + bound);
-    let page: usize = load32(queue, Q_FIRST);
+  for (let bound: u32 = units; bound <= L.MEDIUM_RUN_MAX; bound++) {
+    const queue: usize = queueOf(L.BIN_MEDIUM + bound);
+    let page: usize = load32(queue, L.Q_FIRST);
     while (page !== 0) {
-      const unit: u32 = runFind(load32(page, D_FREE_LOW), load32(page, D_FREE_HIGH), units);
-      if (unit !== MEDIUM_UNITS) return mediumTake(page, unit, units);
-      queueMove(page, BIN_MEDIUM + units - 1);
-      page = load32(queue, Q_FIRST);
+      const unit: u32 = runFind(load32(page, L.D_FREE_LOW), load32(page, L.D_FREE_HIGH), units);
+      if (unit !== L.MEDIUM_UNITS) return mediumTake(page, unit, units);
+      queueMove(page, L.BIN_MEDIUM + units - 1);
+      page = load32(queue, L.Q_FIRST);
     }
   }
   return 0;
@@ -179,46 +153,46 @@ export function mediumAlloc(size: u32): usize {
 
 /** As mediumAlloc from a new page; 0 = out of memory. */
 export function mediumAllocFresh(size: u32): usize {
-  const slice: u32 = slicesAlloc(MEDIUM_SLICES, 1);
+  const slice: u32 = slicesAlloc(L.MEDIUM_SLICES, 1);
   if (slice === 0) return 0;
-  const start: usize = (slice << SLICE_SHIFT) >>> 0;
-  const page: usize = pageClaim(slice, MEDIUM_SLICES, UNIT_SIZE, start);
-  store32(page, D_FRESH_END, start + (MEDIUM_SLICES << SLICE_SHIFT));
-  store32(page, D_FREE_LOW, 0xffffffff);
-  store32(page, D_FREE_HIGH, 0xffffffff);
-  store32(page, D_BOUNDS_LOW, 1);
-  store32(page, D_BOUNDS_HIGH, 0);
-  store32(page, D_BIN, BIN_MEDIUM + MEDIUM_RUN_MAX);
-  pagePublish(page, FLAG_MEDIUM);
+  const start: usize = (slice << L.SLICE_SHIFT) >>> 0;
+  const page: usize = pageClaim(slice, L.MEDIUM_SLICES, L.UNIT_SIZE, start);
+  store32(page, L.D_FRESH_END, start + (L.MEDIUM_SLICES << L.SLICE_SHIFT));
+  store32(page, L.D_FREE_LOW, 0xffffffff);
+  store32(page, L.D_FREE_HIGH, 0xffffffff);
+  store32(page, L.D_BOUNDS_LOW, 1);
+  store32(page, L.D_BOUNDS_HIGH, 0);
+  store32(page, L.D_BIN, L.BIN_MEDIUM + L.MEDIUM_RUN_MAX);
+  pagePublish(page, L.FLAG_MEDIUM);
   queuePush(page);
   return mediumTake(page, 0, unitsFor(size));
 }
 
 function mediumTake(page: usize, unit: u32, units: u32): usize {
-  const p: usize = load32(page, D_START) + (unit << UNIT_SHIFT);
+  const p: usize = load32(page, L.D_START) + (unit << L.UNIT_SHIFT);
   boundSet(page, unit + units);
   unitsOccupy(page, unit, units);
-  store32(page, D_USED, load32(page, D_USED) + 1);
-  store32(page, D_RETIRE, 0);
-  mediumTookZero = p >= load32(page, D_ZERO);
-  pageSoilTo(page, p + (units << UNIT_SHIFT));
+  store32(page, L.D_USED, load32(page, L.D_USED) + 1);
+  store32(page, L.D_RETIRE, 0);
+  mediumTookZero = p >= load32(page, L.D_ZERO);
+  pageSoilTo(page, p + (units << L.UNIT_SHIFT));
   return p;
 }
 
 /** Memory below `end` counts as written; a page that never was zero says 0xffffffff already. */
 function pageSoilTo(page: usize, end: usize): void {
-  if (load32(page, D_ZERO) < end) store32(page, D_ZERO, end);
+  if (load32(page, L.D_ZERO) < end) store32(page, L.D_ZERO, end);
 }
 
 /** Frees the block that begins at p. */
 export function mediumFree(page: usize, p: usize): void {
   const unit: u32 = unitOf(page, p);
   const units: u32 = unitsAt(page, unit);
-  const used: u32 = load32(page, D_USED) - 1;
+  const used: u32 = load32(page, L.D_USED) - 1;
   boundJoin(page, unit + units);
   unitsRelease(page, unit, units);
   if (unit !== 0 && unitIsFree(page, unit - 1)) boundClear(page, unit);
-  store32(page, D_USED, used);
+  store32(page, L.D_USED, used);
   if (used === 0) mediumEmptied(page);
   else boundRaise(page, unit);
 }
@@ -228,38 +202,39 @@ export function mediumFree(page: usize, p: usize): void {
  * traces in ever new slices.
  */
 function mediumEmptied(page: usize): void {
-  const first: usize = load32(queueOf(BIN_MEDIUM + MEDIUM_RUN_MAX), Q_FIRST);
-  if (first !== 0 && first !== page && load32(first, D_USED) === 0) {
-    countAdd(COUNT_NO_RETIRE, 1);
+  const first: usize = load32(queueOf(L.BIN_MEDIUM + L.MEDIUM_RUN_MAX), L.Q_FIRST);
+  if (first !== 0 && first !== page && load32(first, L.D_USED) === 0) {
+    countAdd(L.COUNT_NO_RETIRE, 1);
     pageRelease(page);
     return;
   }
-  queueMove(page, BIN_MEDIUM + MEDIUM_RUN_MAX);
-  store32(page, D_OWNER, (load32(page, D_OWNER) & ~FLAG_ALIGNED) >>> 0);
-  store32(page, D_RETIRE, RETIRE_MEDIUM);
+  queueMove(page, L.BIN_MEDIUM + L.MEDIUM_RUN_MAX);
+  store32(page, L.D_OWNER, (load32(page, L.D_OWNER) & ~L.FLAG_ALIGNED) >>> 0);
+  store32(page, L.D_RETIRE, L.RETIRE_MEDIUM);
   pageRetire(page);
 }
 
 /** Files a page by the free run that holds a unit, if that is longer than its bound. */
 function boundRaise(page: usize, unit: u32): void {
-  const low: u32 = ~load32(page, D_FREE_LOW) >>> 0;
-  const high: u32 = ~load32(page, D_FREE_HIGH) >>> 0;
+  const low: u32 = ~load32(page, L.D_FREE_LOW) >>> 0;
+  const high: u32 = ~load32(page, L.D_FREE_HIGH) >>> 0;
   const run: u32 = unitAfter(low, high, unit) - unitUpTo(low, high, unit);
-  const bin: u32 = BIN_MEDIUM + (run < MEDIUM_RUN_MAX ? run : MEDIUM_RUN_MAX);
-  if (bin > load32(page, D_BIN)) queueMove(page, bin);
+  const bin: u32 = L.BIN_MEDIUM + (run < L.MEDIUM_RUN_MAX ? run : L.MEDIUM_RUN_MAX);
+  if (bin > load32(page, L.D_BIN)) queueMove(page, bin);
 }
 
 /** Start of the block that holds p; 0 when the unit is free. */
 export function mediumBlockOf(page: usize, p: usize): usize {
   const unit: u32 = unitOf(page, p);
   if (unitIsFree(page, unit)) return 0;
-  const start: u32 = unitUpTo(load32(page, D_BOUNDS_LOW), load32(page, D_BOUNDS_HIGH), unit) - 1;
-  return load32(page, D_START) + (start << UNIT_SHIFT);
+  const start: u32 =
+    unitUpTo(load32(page, L.D_BOUNDS_LOW), load32(page, L.D_BOUNDS_HIGH), unit) - 1;
+  return load32(page, L.D_START) + (start << L.UNIT_SHIFT);
 }
 
 /** Bytes of the block that begins at p. */
 export function mediumSize(page: usize, p: usize): usize {
-  return unitsAt(page, unitOf(page, p)) << UNIT_SHIFT;
+  return unitsAt(page, unitOf(page, p)) << L.UNIT_SHIFT;
 }
 
 /** Gives the block at p room for `size` bytes where it stands, if that can be. */
@@ -275,14 +250,14 @@ export function mediumResize(page: usize, p: usize, size: u32): bool {
     boundRaise(page, unit + want);
     return true;
   }
-  if (unit + want > MEDIUM_UNITS) return false;
-  const low: u32 = ~load32(page, D_FREE_LOW) >>> 0;
-  const high: u32 = ~load32(page, D_FREE_HIGH) >>> 0;
+  if (unit + want > L.MEDIUM_UNITS) return false;
+  const low: u32 = ~load32(page, L.D_FREE_LOW) >>> 0;
+  const high: u32 = ~load32(page, L.D_FREE_HIGH) >>> 0;
   if (unitAfter(low, high, unit + have - 1) < unit + want) return false;
   boundSet(page, unit + want);
   boundClear(page, unit + have);
   unitsOccupy(page, unit + have, want - have);
-  pageSoilTo(page, p + (want << UNIT_SHIFT));
+  pageSoilTo(page, p + (want << L.UNIT_SHIFT));
   return true;
 }
 
@@ -292,21 +267,21 @@ export function mediumResize(page: usize, p: usize, size: u32): bool {
  */
 export function mediumMend(page: usize): void {
   let used: u32 = 0;
-  for (let unit: u32 = 0; unit < MEDIUM_UNITS; unit++) {
+  for (let unit: u32 = 0; unit < L.MEDIUM_UNITS; unit++) {
     const free: bool = unitIsFree(page, unit);
     if (unit === 0 || free !== unitIsFree(page, unit - 1)) boundSet(page, unit);
     else if (free) boundClear(page, unit);
     if (!free && boundIsSet(page, unit)) used = used + 1;
   }
-  store32(page, D_USED, used);
-  store32(page, D_BIN, BIN_MEDIUM + MEDIUM_RUN_MAX);
-  store32(page, D_ZERO, ZERO_UNKNOWN);
+  store32(page, L.D_USED, used);
+  store32(page, L.D_BIN, L.BIN_MEDIUM + L.MEDIUM_RUN_MAX);
+  store32(page, L.D_ZERO, L.ZERO_UNKNOWN);
 }
 
 /** The equations above, bounds where they must be, and no free run longer than its queue says. */
 export function mediumIsValid(page: usize): bool {
   let used: u32 = 0;
-  for (let unit: u32 = 0; unit < MEDIUM_UNITS; unit++) {
+  for (let unit: u32 = 0; unit < L.MEDIUM_UNITS; unit++) {
     const free: bool = unitIsFree(page, unit);
     const bound: bool = boundIsSet(page, unit);
     if (unit === 0 || free !== unitIsFree(page, unit - 1)) {
@@ -316,9 +291,9 @@ export function mediumIsValid(page: usize): bool {
     }
     if (bound && !free) used = used + 1;
   }
-  const longest: u32 = load32(page, D_BIN) - BIN_MEDIUM;
-  if (used !== load32(page, D_USED) || longest < MEDIUM_RUN_MIN) return false;
-  if (longest >= MEDIUM_RUN_MAX) return true;
-  const low: u32 = load32(page, D_FREE_LOW);
-  return runFind(low, load32(page, D_FREE_HIGH), longest + 1) === MEDIUM_UNITS;
+  const longest: u32 = load32(page, L.D_BIN) - L.BIN_MEDIUM;
+  if (used !== load32(page, L.D_USED) || longest < L.MEDIUM_RUN_MIN) return false;
+  if (longest >= L.MEDIUM_RUN_MAX) return true;
+  const low: u32 = load32(page, L.D_FREE_LOW);
+  return runFind(low, load32(page, L.D_FREE_HIGH), longest + 1) === L.MEDIUM_UNITS;
 }

@@ -15,55 +15,7 @@ import { pageExtendShuffled } from "../hard/shuffle.ts";
 import { binSize } from "../layout/bins.ts";
 import { bitClear, bitSet, descOf, pageCapacity } from "../layout/desc.ts";
 import { heapBase, heapId, observing, stateBase } from "../layout/globals.ts";
-import {
-  BIN_LARGE,
-  BIN_NONE,
-  BIN_OURS,
-  COUNT_EXTENDS,
-  COUNT_NO_RETIRE,
-  D_BIN,
-  D_BLOCK,
-  D_END,
-  D_FREE,
-  D_FRESH,
-  D_FRESH_END,
-  D_KEY,
-  D_LOCAL,
-  D_NEXT,
-  D_OWNER,
-  D_PREV,
-  D_RETIRE,
-  D_SLICES,
-  D_START,
-  D_THREAD,
-  D_USED,
-  D_ZERO,
-  END_SAMPLE,
-  EXTEND_MIN,
-  EXTEND_SIZE,
-  FLAG_ALIGNED,
-  FLAG_FULL,
-  FLAG_LARGE,
-  FLAGS,
-  H_HEARTBEAT,
-  H_RETIRE_MAX,
-  H_RETIRE_MIN,
-  H_WARM,
-  HARD_ENCODE,
-  HARD_SHUFFLE,
-  MEDIUM_MAX,
-  MEDIUM_SLICES,
-  OBSERVE_SOME,
-  REPORT_FREE_LIST,
-  RETIRE_SMALL,
-  SLICE_SHIFT,
-  SLICE_SIZE,
-  SMALL_MAX,
-  STATE_STARTS,
-  TICK_BEATS,
-  WARM_MAX,
-  ZERO_UNKNOWN,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { slicesWereZero } from "../slices/commit.ts";
 import { countAdd, countPage, countPageGone } from "../slices/counts.ts";
 import { purgeTick } from "../slices/purge.ts";
@@ -89,19 +41,19 @@ import {
 // @cold
 export function pageClaim(slice: u32, count: u32, block: u32, start: usize): usize {
   const page: usize = descOf(slice);
-  store32(page, D_FREE, 0);
-  store32(page, D_LOCAL, 0);
-  store32(page, D_USED, 0);
-  store32(page, D_THREAD, 0);
-  store32(page, D_BLOCK, block);
-  store32(page, D_START, start);
-  store32(page, D_FRESH, start);
-  store32(page, D_FRESH_END, start);
-  store32(page, D_NEXT, 0);
-  store32(page, D_PREV, 0);
-  store32(page, D_SLICES, count);
-  store32(page, D_RETIRE, 0);
-  store32(page, D_ZERO, slicesWereZero ? start : ZERO_UNKNOWN);
+  store32(page, L.D_FREE, 0);
+  store32(page, L.D_LOCAL, 0);
+  store32(page, L.D_USED, 0);
+  store32(page, L.D_THREAD, 0);
+  store32(page, L.D_BLOCK, block);
+  store32(page, L.D_START, start);
+  store32(page, L.D_FRESH, start);
+  store32(page, L.D_FRESH_END, start);
+  store32(page, L.D_NEXT, 0);
+  store32(page, L.D_PREV, 0);
+  store32(page, L.D_SLICES, count);
+  store32(page, L.D_RETIRE, 0);
+  store32(page, L.D_ZERO, slicesWereZero ? start : L.ZERO_UNKNOWN);
   return page;
 }
 
@@ -111,20 +63,20 @@ export function pageClaim(slice: u32, count: u32, block: u32, start: usize): usi
  */
 export function pagePublish(page: usize, flags: u32): void {
   countPage();
-  store32(page, D_OWNER, heapId | flags);
-  bitSet(stateBase + STATE_STARTS, load32(page, D_START) >>> SLICE_SHIFT);
+  store32(page, L.D_OWNER, heapId | flags);
+  bitSet(stateBase + L.STATE_STARTS, load32(page, L.D_START) >>> L.SLICE_SHIFT);
 }
 
 /** Gives the slices of a page back; it is in no queue. */
 export function pageDrop(page: usize): void {
-  countPageGone(load32(page, D_SLICES));
+  countPageGone(load32(page, L.D_SLICES));
   if (HARDENED) guardLift(page);
-  const slice: u32 = load32(page, D_START) >>> SLICE_SHIFT;
-  const owner: u32 = load32(page, D_OWNER);
-  store32(page, D_OWNER, 0);
-  store32(page, D_BIN, SHARED ? BIN_OURS : BIN_NONE);
-  bitClear(stateBase + STATE_STARTS, slice);
-  slicesFree(owner, slice, load32(page, D_SLICES));
+  const slice: u32 = load32(page, L.D_START) >>> L.SLICE_SHIFT;
+  const owner: u32 = load32(page, L.D_OWNER);
+  store32(page, L.D_OWNER, 0);
+  store32(page, L.D_BIN, SHARED ? L.BIN_OURS : L.BIN_NONE);
+  bitClear(stateBase + L.STATE_STARTS, slice);
+  slicesFree(owner, slice, load32(page, L.D_SLICES));
 }
 
 /**
@@ -138,8 +90,8 @@ function pageColour(block: u32): u32 {
 
 /** Slices of a page for a size. */
 export function pageSlices(size: u32): u32 {
-  if (size > MEDIUM_MAX) return (size + (SLICE_SIZE - 1)) >>> SLICE_SHIFT;
-  return size <= SMALL_MAX ? 1 : MEDIUM_SLICES;
+  if (size > L.MEDIUM_MAX) return (size + (L.SLICE_SIZE - 1)) >>> L.SLICE_SHIFT;
+  return size <= L.SMALL_MAX ? 1 : L.MEDIUM_SLICES;
 }
 
 /** A page for a bin in front of its queue, with fresh blocks; 0 = out of memory. */
@@ -148,12 +100,12 @@ export function pageFresh(bin: u32): usize {
   const slice: u32 = slicesAlloc(1, 1);
   if (slice === 0) return 0;
   const colour: u32 = pageColour(block);
-  const start: usize = ((slice << SLICE_SHIFT) + colour) >>> 0;
+  const start: usize = ((slice << L.SLICE_SHIFT) + colour) >>> 0;
   const page: usize = pageClaim(slice, 1, block, start);
-  const fits: u32 = ((SLICE_SIZE - colour) / block) >>> 0;
-  store32(page, D_END, start + fits * block);
-  store32(page, D_BIN, bin);
-  if (HARDENED) store32(page, D_KEY, randomNext());
+  const fits: u32 = ((L.SLICE_SIZE - colour) / block) >>> 0;
+  store32(page, L.D_END, start + fits * block);
+  store32(page, L.D_BIN, bin);
+  if (HARDENED) store32(page, L.D_KEY, randomNext());
   pageExtend(page);
   pagePublish(page, 0);
   queuePush(page);
@@ -166,37 +118,38 @@ export function pageFresh(bin: u32): usize {
  */
 // @cold
 export function pageExtend(page: usize): void {
-  countAdd(COUNT_EXTENDS, 1);
-  if (HARDENED && featureOn(HARD_SHUFFLE)) {
+  countAdd(L.COUNT_EXTENDS, 1);
+  if (HARDENED && featureOn(L.HARD_SHUFFLE)) {
     pageExtendShuffled(page);
     return;
   }
-  const block: u32 = load32(page, D_BLOCK);
-  const end: usize = load32(page, D_FRESH_END);
-  const few: u32 = block * EXTEND_MIN > EXTEND_SIZE ? EXTEND_MIN : (EXTEND_SIZE / block) >>> 0;
+  const block: u32 = load32(page, L.D_BLOCK);
+  const end: usize = load32(page, L.D_FRESH_END);
+  const few: u32 =
+    block * L.EXTEND_MIN > L.EXTEND_SIZE ? L.EXTEND_MIN : (L.EXTEND_SIZE / block) >>> 0;
   const left: usize = pageEnd(page) - end;
   const more: usize = few * block;
   const room: usize = more < left ? more : left;
-  const some: bool = !HARDENED && (observing & OBSERVE_SOME) !== 0;
+  const some: bool = !HARDENED && (observing & L.OBSERVE_SOME) !== 0;
   const take: usize = some ? sampleBatch(page, (room / block) >>> 0) * block : room;
-  store32(page, D_FRESH_END, end + take);
+  store32(page, L.D_FRESH_END, end + take);
 }
 
 /** One past the last block that fits in a small page. */
 export function pageEnd(page: usize): usize {
-  return (load32(page, D_END) & ~END_SAMPLE) >>> 0;
+  return (load32(page, L.D_END) & ~L.END_SAMPLE) >>> 0;
 }
 
 /** Whether the next block that a page gives is a fresh one, if it gives any. */
 export function pageOnlyFresh(page: usize): bool {
-  return (load32(page, D_FREE) | load32(page, D_LOCAL)) === 0;
+  return (load32(page, L.D_FREE) | load32(page, L.D_LOCAL)) === 0;
 }
 
 /** The freed blocks become the free list. */
 export function pageSwap(page: usize): void {
-  store32(page, D_FREE, load32(page, D_LOCAL));
-  store32(page, D_LOCAL, 0);
-  if (!HARDENED && (observing & OBSERVE_SOME) !== 0) sampleCutFree(page);
+  store32(page, L.D_FREE, load32(page, L.D_LOCAL));
+  store32(page, L.D_LOCAL, 0);
+  if (!HARDENED && (observing & L.OBSERVE_SOME) !== 0) sampleCutFree(page);
 }
 
 /**
@@ -206,15 +159,15 @@ export function pageSwap(page: usize): void {
  * `stops`: none where a sample is, so that the generic path is taken.
  */
 export function pageTake(page: usize, stops: bool): usize {
-  if (load32(page, D_FREE) === 0) {
-    if (stops && !HARDENED && (observing & OBSERVE_SOME) !== 0 && sampleIsIn(page)) return 0;
-    if (load32(page, D_LOCAL) === 0) return pageTakeFresh(page);
+  if (load32(page, L.D_FREE) === 0) {
+    if (stops && !HARDENED && (observing & L.OBSERVE_SOME) !== 0 && sampleIsIn(page)) return 0;
+    if (load32(page, L.D_LOCAL) === 0) return pageTakeFresh(page);
     pageSwap(page);
   }
   if (HARDENED) return pagePop(page);
-  const block: usize = load32(page, D_FREE);
-  store32(page, D_FREE, load32(block, 0));
-  store32(page, D_USED, load32(page, D_USED) + 1);
+  const block: usize = load32(page, L.D_FREE);
+  store32(page, L.D_FREE, load32(block, 0));
+  store32(page, L.D_USED, load32(page, L.D_USED) + 1);
   return block;
 }
 
@@ -225,32 +178,32 @@ export function linkIsGood(page: usize, next: usize): bool {
 
 /** The first block of `free`, which is not empty, of a hardened heap. */
 export function pagePop(page: usize): usize {
-  const block: usize = load32(page, D_FREE);
+  const block: usize = load32(page, L.D_FREE);
   const next: usize = linkLoad(page, block);
-  store32(page, D_USED, load32(page, D_USED) + 1);
-  store32(page, D_FREE, next);
-  if (next !== 0 && featureOn(HARD_ENCODE) && !linkIsGood(page, next)) listCut(page, block, next);
+  store32(page, L.D_USED, load32(page, L.D_USED) + 1);
+  store32(page, L.D_FREE, next);
+  if (next !== 0 && featureOn(L.HARD_ENCODE) && !linkIsGood(page, next)) listCut(page, block, next);
   return block;
 }
 
 /** The blocks behind a link that leads nowhere stay in use for ever. */
 function listCut(page: usize, block: usize, next: usize): void {
-  store32(page, D_FREE, 0);
+  store32(page, L.D_FREE, 0);
   pageMend(page);
-  hostReport(REPORT_FREE_LIST, block, load32(page, D_BLOCK), next);
+  hostReport(L.REPORT_FREE_LIST, block, load32(page, L.D_BLOCK), next);
 }
 
 export function pageTakeFresh(page: usize): usize {
-  const block: usize = load32(page, D_FRESH);
-  if (block === load32(page, D_FRESH_END)) return 0;
-  store32(page, D_FRESH, block + load32(page, D_BLOCK));
-  store32(page, D_USED, load32(page, D_USED) + 1);
+  const block: usize = load32(page, L.D_FRESH);
+  if (block === load32(page, L.D_FRESH_END)) return 0;
+  store32(page, L.D_FRESH, block + load32(page, L.D_BLOCK));
+  store32(page, L.D_USED, load32(page, L.D_USED) + 1);
   return block;
 }
 
 /** Gives an empty page back to the state. */
 export function pageRelease(page: usize): void {
-  if (!HARDENED && (observing & OBSERVE_SOME) !== 0) sampleGone(page);
+  if (!HARDENED && (observing & L.OBSERVE_SOME) !== 0) sampleGone(page);
   queueRemove(page);
   pageDrop(page);
 }
@@ -265,22 +218,22 @@ export function pageRelease(page: usize): void {
  * program, so every WARM_MAX such frees stand in for it.
  */
 export function pageEmptied(page: usize, block: usize): void {
-  if ((load32(page, D_NEXT) | load32(page, D_PREV)) !== 0) {
-    countAdd(COUNT_NO_RETIRE, 1);
+  if ((load32(page, L.D_NEXT) | load32(page, L.D_PREV)) !== 0) {
+    countAdd(L.COUNT_NO_RETIRE, 1);
     pageRelease(page);
     return;
   }
-  const warm: u32 = load32(heapBase, H_WARM);
-  store32(heapBase, H_WARM, warm - 1);
-  store32(page, D_USED, 0);
+  const warm: u32 = load32(heapBase, L.H_WARM);
+  store32(heapBase, L.H_WARM, warm - 1);
+  store32(page, L.D_USED, 0);
   if (HARDENED) {
     localPush(page, block);
   } else {
-    store32(block, 0, load32(page, D_FREE));
-    store32(page, D_FREE, block);
+    store32(block, 0, load32(page, L.D_FREE));
+    store32(page, L.D_FREE, block);
   }
-  if (load32(page, D_RETIRE) === 0) pageRetire(page);
-  store32(page, D_RETIRE, RETIRE_SMALL);
+  if (load32(page, L.D_RETIRE) === 0) pageRetire(page);
+  store32(page, L.D_RETIRE, L.RETIRE_SMALL);
   if (warm === 1) warmBeat(page);
 }
 
@@ -288,86 +241,86 @@ export function pageEmptied(page: usize, block: usize): void {
 // @cold
 function warmBeat(page: usize): void {
   heapBeat();
-  if (!HARDENED && (observing & OBSERVE_SOME) !== 0) sampleRenew(page);
+  if (!HARDENED && (observing & L.OBSERVE_SOME) !== 0) sampleRenew(page);
 }
 
 /** A hardened heap does not hand out at once what was freed last. */
 function localPush(page: usize, block: usize): void {
-  linkStore(page, block, load32(page, D_LOCAL));
-  store32(page, D_LOCAL, block);
+  linkStore(page, block, load32(page, L.D_LOCAL));
+  store32(page, L.D_LOCAL, block);
 }
 
 /** What must happen at regular intervals: counts them, and every so often a tick goes by. */
 export function heapBeat(): void {
-  const beat: u32 = load32(heapBase, H_HEARTBEAT) + 1;
-  store32(heapBase, H_HEARTBEAT, beat);
-  if (!HARDENED && (observing & OBSERVE_SOME) !== 0)
-    sampleWarm(WARM_MAX - load32(heapBase, H_WARM));
-  store32(heapBase, H_WARM, WARM_MAX);
-  if ((beat & (TICK_BEATS - 1)) === 0) purgeTick();
+  const beat: u32 = load32(heapBase, L.H_HEARTBEAT) + 1;
+  store32(heapBase, L.H_HEARTBEAT, beat);
+  if (!HARDENED && (observing & L.OBSERVE_SOME) !== 0)
+    sampleWarm(L.WARM_MAX - load32(heapBase, L.H_WARM));
+  store32(heapBase, L.H_WARM, L.WARM_MAX);
+  if ((beat & (L.TICK_BEATS - 1)) === 0) purgeTick();
 }
 
 /** Widens the range of bins that the sweep looks at. */
 // @cold
 export function pageRetire(page: usize): void {
-  const bin: u32 = load32(page, D_BIN);
-  if (bin < load32(heapBase, H_RETIRE_MIN)) store32(heapBase, H_RETIRE_MIN, bin);
-  if (bin > load32(heapBase, H_RETIRE_MAX)) store32(heapBase, H_RETIRE_MAX, bin);
+  const bin: u32 = load32(page, L.D_BIN);
+  if (bin < load32(heapBase, L.H_RETIRE_MIN)) store32(heapBase, L.H_RETIRE_MIN, bin);
+  if (bin > load32(heapBase, L.H_RETIRE_MAX)) store32(heapBase, L.H_RETIRE_MAX, bin);
 }
 
 /** Frees a block of a page of ours that may be full; the block begins at its beginning. */
 export function pageFreeBlock(page: usize, block: usize): void {
-  const used: u32 = load32(page, D_USED) - 1;
+  const used: u32 = load32(page, L.D_USED) - 1;
   if (used === 0) {
-    if ((load32(page, D_OWNER) & FLAG_FULL) !== 0) queueFromFull(page);
-    store32(page, D_OWNER, (load32(page, D_OWNER) & ~FLAG_ALIGNED) >>> 0);
+    if ((load32(page, L.D_OWNER) & L.FLAG_FULL) !== 0) queueFromFull(page);
+    store32(page, L.D_OWNER, (load32(page, L.D_OWNER) & ~L.FLAG_ALIGNED) >>> 0);
     pageEmptied(page, block);
     return;
   }
   if (HARDENED) {
     localPush(page, block);
   } else {
-    store32(block, 0, load32(page, D_LOCAL));
-    store32(page, D_LOCAL, block);
+    store32(block, 0, load32(page, L.D_LOCAL));
+    store32(page, L.D_LOCAL, block);
   }
-  store32(page, D_USED, used);
-  if ((load32(page, D_OWNER) & FLAG_FULL) !== 0) queueFromFull(page);
+  store32(page, L.D_USED, used);
+  if ((load32(page, L.D_OWNER) & L.FLAG_FULL) !== 0) queueFromFull(page);
 }
 
 /** A page that is one block, its run aligned to `alignment` slices; 0 = out of memory. */
 export function pageLarge(size: u32, alignment: u32): usize {
   const bytes: u32 = HARDENED ? size + guardBytes() : size;
-  const count: u32 = bytes === 0 ? 1 : (bytes + (SLICE_SIZE - 1)) >>> SLICE_SHIFT;
+  const count: u32 = bytes === 0 ? 1 : (bytes + (L.SLICE_SIZE - 1)) >>> L.SLICE_SHIFT;
   const slice: u32 = slicesAlloc(count, alignment);
   if (slice === 0) return 0;
-  const block: u32 = HARDENED ? guardedSize(size, count) : (count << SLICE_SHIFT) >>> 0;
-  const start: usize = (slice << SLICE_SHIFT) >>> 0;
+  const block: u32 = HARDENED ? guardedSize(size, count) : (count << L.SLICE_SHIFT) >>> 0;
+  const start: usize = (slice << L.SLICE_SHIFT) >>> 0;
   const page: usize = pageClaim(slice, count, block, start);
-  store32(page, D_BIN, BIN_LARGE);
-  store32(page, D_USED, 1);
+  store32(page, L.D_BIN, L.BIN_LARGE);
+  store32(page, L.D_USED, 1);
   pageLargeEnd(page, start + block);
-  pagePublish(page, FLAG_LARGE);
+  pagePublish(page, L.FLAG_LARGE);
   if (HARDENED) guardRaise(page);
   return page;
 }
 
 /** The one block of a large page reaches to `end`. */
 export function pageLargeEnd(page: usize, end: usize): void {
-  store32(page, D_FRESH, end);
-  store32(page, D_FRESH_END, end);
-  store32(page, D_END, end);
+  store32(page, L.D_FRESH, end);
+  store32(page, L.D_FRESH_END, end);
+  store32(page, L.D_END, end);
 }
 
 /** Start of the block that holds p, an address inside the blocks of a small or large page. */
 export function pageBlockOf(page: usize, p: usize): usize {
-  const start: usize = load32(page, D_START);
-  const block: u32 = load32(page, D_BLOCK);
+  const start: usize = load32(page, L.D_START);
+  const block: u32 = load32(page, L.D_BLOCK);
   return start + (((p - start) / block) >>> 0) * block;
 }
 
 /** Whether p lies in the blocks that a page has taken into use so far. */
 export function pageHolds(page: usize, p: usize): bool {
-  return p >= load32(page, D_START) && p < load32(page, D_FRESH_END);
+  return p >= load32(page, L.D_START) && p < load32(page, L.D_FRESH_END);
 }
 
 const LIST_DAMAGED: u32 = 0xffffffff;
@@ -394,14 +347,14 @@ function listLength(page: usize, head: usize, limit: u32): u32 {
  */
 export function pageMend(page: usize): void {
   const capacity: u32 = pageCapacity(page);
-  if (load32(page, D_FREE) === load32(page, D_LOCAL)) store32(page, D_LOCAL, 0);
-  let free: u32 = listLength(page, load32(page, D_FREE), capacity);
-  let local: u32 = listLength(page, load32(page, D_LOCAL), capacity);
-  if (free === LIST_DAMAGED) free = listForget(page, D_FREE);
-  if (local === LIST_DAMAGED) local = listForget(page, D_LOCAL);
-  const fresh: u32 = load32(page, D_FRESH_END) - load32(page, D_FRESH);
-  const unused: u32 = free + local + ((fresh / load32(page, D_BLOCK)) >>> 0);
-  store32(page, D_USED, capacity - unused);
+  if (load32(page, L.D_FREE) === load32(page, L.D_LOCAL)) store32(page, L.D_LOCAL, 0);
+  let free: u32 = listLength(page, load32(page, L.D_FREE), capacity);
+  let local: u32 = listLength(page, load32(page, L.D_LOCAL), capacity);
+  if (free === LIST_DAMAGED) free = listForget(page, L.D_FREE);
+  if (local === LIST_DAMAGED) local = listForget(page, L.D_LOCAL);
+  const fresh: u32 = load32(page, L.D_FRESH_END) - load32(page, L.D_FRESH);
+  const unused: u32 = free + local + ((fresh / load32(page, L.D_BLOCK)) >>> 0);
+  store32(page, L.D_USED, capacity - unused);
 }
 
 function listForget(page: usize, list: u32): u32 {
@@ -412,13 +365,13 @@ function listForget(page: usize, list: u32): u32 {
 /** The counting equation of layout.ts, and every list stays inside the page. O(blocks). */
 export function pageIsValid(page: usize): bool {
   const capacity: u32 = pageCapacity(page);
-  const used: u32 = load32(page, D_USED);
-  if (used > capacity || load32(page, D_FRESH_END) > pageEnd(page)) return false;
-  if (load32(page, D_FRESH) > load32(page, D_FRESH_END)) return false;
-  if ((load32(page, D_OWNER) & ~FLAGS) >>> 0 !== heapId) return false;
-  const fresh: u32 = load32(page, D_FRESH_END) - load32(page, D_FRESH);
-  const free: u32 = listLength(page, load32(page, D_FREE), capacity);
-  const local: u32 = listLength(page, load32(page, D_LOCAL), capacity);
+  const used: u32 = load32(page, L.D_USED);
+  if (used > capacity || load32(page, L.D_FRESH_END) > pageEnd(page)) return false;
+  if (load32(page, L.D_FRESH) > load32(page, L.D_FRESH_END)) return false;
+  if ((load32(page, L.D_OWNER) & ~L.FLAGS) >>> 0 !== heapId) return false;
+  const fresh: u32 = load32(page, L.D_FRESH_END) - load32(page, L.D_FRESH);
+  const free: u32 = listLength(page, load32(page, L.D_FREE), capacity);
+  const local: u32 = listLength(page, load32(page, L.D_LOCAL), capacity);
   if (free > capacity || local > capacity) return false;
-  return used + free + local + ((fresh / load32(page, D_BLOCK)) >>> 0) === capacity;
+  return used + free + local + ((fresh / load32(page, L.D_BLOCK)) >>> 0) === capacity;
 }

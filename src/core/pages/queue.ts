@@ -8,29 +8,7 @@
 
 import { binOf, binSize } from "../layout/bins.ts";
 import { heapBase, observing } from "../layout/globals.ts";
-import {
-  BIN_COUNT,
-  BIN_FULL,
-  BIN_LAST,
-  D_BIN,
-  D_NEXT,
-  D_OWNER,
-  D_PREV,
-  D_RETIRE,
-  DIRECT_COUNT,
-  FLAG_FULL,
-  H_DIRECT,
-  H_EMPTY,
-  H_PAGES,
-  H_POLL,
-  H_QUEUES,
-  OBSERVE_LONG,
-  Q_BLOCK,
-  Q_DIRECT,
-  Q_FIRST,
-  Q_LAST,
-  QUEUE_SHIFT,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { SHARED } from "../target/atomics.ts";
 import { load32, store32 } from "../target/glue.ts";
 import { HARDENED } from "../target/hardened-on.ts";
@@ -39,7 +17,7 @@ import { HARDENED } from "../target/hardened-on.ts";
 const DIRECT_NONE: u32 = 0xffffffff;
 
 export function queueOf(bin: u32): usize {
-  return heapBase + H_QUEUES + (bin << QUEUE_SHIFT);
+  return heapBase + L.H_QUEUES + (bin << L.QUEUE_SHIFT);
 }
 
 /** Byte offset in the direct table of the entry for a size of at most DIRECT_MAX bytes. */
@@ -49,124 +27,124 @@ export function directOffset(size: u32): u32 {
 
 /** The page that serves a size of at most DIRECT_MAX bytes, or the empty page. */
 export function directPage(size: u32): usize {
-  return load32(heapBase + directOffset(size), H_DIRECT);
+  return load32(heapBase + directOffset(size), L.H_DIRECT);
 }
 
 export function queuesInit(): void {
-  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) {
-    store32(queueOf(bin), Q_BLOCK, bin <= BIN_LAST ? binSize(bin) : 0xffffffff);
+  for (let bin: u32 = 1; bin < L.BIN_COUNT; bin++) {
+    store32(queueOf(bin), L.Q_BLOCK, bin <= L.BIN_LAST ? binSize(bin) : 0xffffffff);
   }
-  for (let bin: u32 = 1; bin < BIN_COUNT; bin++) store32(queueOf(bin), Q_DIRECT, DIRECT_NONE);
+  for (let bin: u32 = 1; bin < L.BIN_COUNT; bin++) store32(queueOf(bin), L.Q_DIRECT, DIRECT_NONE);
   if (HARDENED) return;
-  for (let i: u32 = DIRECT_COUNT; i > 0; i--) {
-    store32(queueOf(binOf((i - 1) << 3)), Q_DIRECT, (i - 1) << 2);
+  for (let i: u32 = L.DIRECT_COUNT; i > 0; i--) {
+    store32(queueOf(binOf((i - 1) << 3)), L.Q_DIRECT, (i - 1) << 2);
   }
-  for (let i: u32 = 0; i < DIRECT_COUNT; i++) {
-    store32(heapBase + (i << 2), H_DIRECT, heapBase + H_EMPTY);
+  for (let i: u32 = 0; i < L.DIRECT_COUNT; i++) {
+    store32(heapBase + (i << 2), L.H_DIRECT, heapBase + L.H_EMPTY);
   }
 }
 
 /** Writes the direct entries that a queue serves, after its first page changed. */
 // @cold
 function queueDirect(queue: usize): void {
-  let offset: u32 = load32(queue, Q_DIRECT);
+  let offset: u32 = load32(queue, L.Q_DIRECT);
   if (offset === DIRECT_NONE) return;
   const page: usize = directWanted(queue);
-  const last: u32 = directOffset(load32(queue, Q_BLOCK));
+  const last: u32 = directOffset(load32(queue, L.Q_BLOCK));
   while (offset <= last) {
-    store32(heapBase + offset, H_DIRECT, page);
+    store32(heapBase + offset, L.H_DIRECT, page);
     offset = offset + 4;
   }
 }
 
 /** What the direct entries of a queue lead to; to no page of its own on malloc's long way. */
 function directWanted(queue: usize): usize {
-  const first: usize = (observing & OBSERVE_LONG) === 0 ? load32(queue, Q_FIRST) : 0;
-  return first !== 0 ? first : heapBase + H_EMPTY;
+  const first: usize = (observing & L.OBSERVE_LONG) === 0 ? load32(queue, L.Q_FIRST) : 0;
+  return first !== 0 ? first : heapBase + L.H_EMPTY;
 }
 
 // @cold
 function queueUnlink(queue: usize, page: usize): void {
-  const next: usize = load32(page, D_NEXT);
-  if (SHARED && load32(heapBase, H_POLL) === page) store32(heapBase, H_POLL, next);
-  const prev: usize = load32(page, D_PREV);
-  if (next !== 0) store32(next, D_PREV, prev);
-  else store32(queue, Q_LAST, prev);
+  const next: usize = load32(page, L.D_NEXT);
+  if (SHARED && load32(heapBase, L.H_POLL) === page) store32(heapBase, L.H_POLL, next);
+  const prev: usize = load32(page, L.D_PREV);
+  if (next !== 0) store32(next, L.D_PREV, prev);
+  else store32(queue, L.Q_LAST, prev);
   if (prev !== 0) {
-    store32(prev, D_NEXT, next);
+    store32(prev, L.D_NEXT, next);
   } else {
-    store32(queue, Q_FIRST, next);
+    store32(queue, L.Q_FIRST, next);
     queueDirect(queue);
   }
 }
 
 // @cold
 function queueLinkFront(queue: usize, page: usize): void {
-  const first: usize = load32(queue, Q_FIRST);
-  store32(page, D_NEXT, first);
-  store32(page, D_PREV, 0);
-  if (first !== 0) store32(first, D_PREV, page);
-  else store32(queue, Q_LAST, page);
-  store32(queue, Q_FIRST, page);
+  const first: usize = load32(queue, L.Q_FIRST);
+  store32(page, L.D_NEXT, first);
+  store32(page, L.D_PREV, 0);
+  if (first !== 0) store32(first, L.D_PREV, page);
+  else store32(queue, L.Q_LAST, page);
+  store32(queue, L.Q_FIRST, page);
   queueDirect(queue);
 }
 
 // @cold
 function queueLinkBack(queue: usize, page: usize): void {
-  const last: usize = load32(queue, Q_LAST);
-  store32(page, D_NEXT, 0);
-  store32(page, D_PREV, last);
-  store32(queue, Q_LAST, page);
+  const last: usize = load32(queue, L.Q_LAST);
+  store32(page, L.D_NEXT, 0);
+  store32(page, L.D_PREV, last);
+  store32(queue, L.Q_LAST, page);
   if (last !== 0) {
-    store32(last, D_NEXT, page);
+    store32(last, L.D_NEXT, page);
     return;
   }
-  store32(queue, Q_FIRST, page);
+  store32(queue, L.Q_FIRST, page);
   queueDirect(queue);
 }
 
 /** Puts a new page in front of its queue. */
 export function queuePush(page: usize): void {
-  queueLinkFront(queueOf(load32(page, D_BIN)), page);
-  store32(heapBase, H_PAGES, load32(heapBase, H_PAGES) + 1);
+  queueLinkFront(queueOf(load32(page, L.D_BIN)), page);
+  store32(heapBase, L.H_PAGES, load32(heapBase, L.H_PAGES) + 1);
 }
 
 /** Takes a page out of the queue that it is in: its own or the full queue. */
 export function queueRemove(page: usize): void {
   queueUnlink(queueNow(page), page);
-  store32(heapBase, H_PAGES, load32(heapBase, H_PAGES) - 1);
+  store32(heapBase, L.H_PAGES, load32(heapBase, L.H_PAGES) - 1);
 }
 
 function queueNow(page: usize): usize {
-  const full: bool = (load32(page, D_OWNER) & FLAG_FULL) !== 0;
-  return queueOf(full ? BIN_FULL : load32(page, D_BIN));
+  const full: bool = (load32(page, L.D_OWNER) & L.FLAG_FULL) !== 0;
+  return queueOf(full ? L.BIN_FULL : load32(page, L.D_BIN));
 }
 
 /** Parks a page that has no free block, and so is not retired any more. */
 export function queueToFull(page: usize): void {
-  queueUnlink(queueOf(load32(page, D_BIN)), page);
-  store32(page, D_RETIRE, 0);
-  store32(page, D_OWNER, (load32(page, D_OWNER) | FLAG_FULL) >>> 0);
-  queueLinkBack(queueOf(BIN_FULL), page);
+  queueUnlink(queueOf(load32(page, L.D_BIN)), page);
+  store32(page, L.D_RETIRE, 0);
+  store32(page, L.D_OWNER, (load32(page, L.D_OWNER) | L.FLAG_FULL) >>> 0);
+  queueLinkBack(queueOf(L.BIN_FULL), page);
 }
 
 /** Brings a parked page back, behind the others: it has one free block, they may have more. */
 export function queueFromFull(page: usize): void {
-  queueUnlink(queueOf(BIN_FULL), page);
-  store32(page, D_OWNER, (load32(page, D_OWNER) & ~FLAG_FULL) >>> 0);
-  queueLinkBack(queueOf(load32(page, D_BIN)), page);
+  queueUnlink(queueOf(L.BIN_FULL), page);
+  store32(page, L.D_OWNER, (load32(page, L.D_OWNER) & ~L.FLAG_FULL) >>> 0);
+  queueLinkBack(queueOf(load32(page, L.D_BIN)), page);
 }
 
 /** Files a page under another bin, in front of its queue. */
 export function queueMove(page: usize, bin: u32): void {
-  queueUnlink(queueOf(load32(page, D_BIN)), page);
-  store32(page, D_BIN, bin);
+  queueUnlink(queueOf(load32(page, L.D_BIN)), page);
+  store32(page, L.D_BIN, bin);
   queueLinkFront(queueOf(bin), page);
 }
 
 /** Moves a page of a queue to its front. */
 export function queueToFront(queue: usize, page: usize): void {
-  if (load32(queue, Q_FIRST) === page) return;
+  if (load32(queue, L.Q_FIRST) === page) return;
   queueUnlink(queue, page);
   queueLinkFront(queue, page);
 }
@@ -178,21 +156,21 @@ export function queueToFront(queue: usize, page: usize): void {
 export function queueIsValid(bin: u32): bool {
   const queue: usize = queueOf(bin);
   let prev: usize = 0;
-  let page: usize = load32(queue, Q_FIRST);
+  let page: usize = load32(queue, L.Q_FIRST);
   while (page !== 0) {
-    if (load32(page, D_PREV) !== prev || queueNow(page) !== queue) return false;
+    if (load32(page, L.D_PREV) !== prev || queueNow(page) !== queue) return false;
     prev = page;
-    page = load32(page, D_NEXT);
+    page = load32(page, L.D_NEXT);
   }
-  return load32(queue, Q_LAST) === prev && directIsValid(queue);
+  return load32(queue, L.Q_LAST) === prev && directIsValid(queue);
 }
 
 function directIsValid(queue: usize): bool {
-  let offset: u32 = load32(queue, Q_DIRECT);
+  let offset: u32 = load32(queue, L.Q_DIRECT);
   if (offset === DIRECT_NONE) return true;
   const page: usize = directWanted(queue);
-  for (; offset <= directOffset(load32(queue, Q_BLOCK)); offset += 4) {
-    if (load32(heapBase + offset, H_DIRECT) !== page) return false;
+  for (; offset <= directOffset(load32(queue, L.Q_BLOCK)); offset += 4) {
+    if (load32(heapBase + offset, L.H_DIRECT) !== page) return false;
   }
   return true;
 }

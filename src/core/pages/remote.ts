@@ -26,28 +26,7 @@
 
 import { linkLoad, linkStore } from "../hard/links.ts";
 import { heapBase } from "../layout/globals.ts";
-import {
-  BIN_FULL,
-  BIN_MEDIUM,
-  D_BLOCK,
-  D_LOCAL,
-  D_NEXT,
-  D_OWNER,
-  D_START,
-  D_THREAD,
-  D_USED,
-  EFAULT,
-  FLAG_MEDIUM,
-  FLAGS,
-  H_POLL,
-  H_REMOTE,
-  H_REMOTE_MEDIUM,
-  MEDIUM_RUN_MAX,
-  MEDIUM_RUN_MIN,
-  OWNER_ABANDONED,
-  Q_FIRST,
-  SLICE_SIZE,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { atomicCas, atomicLoad, atomicStore, atomicSwap } from "../target/atomics.ts";
 import { errorRaise, load32, store32 } from "../target/glue.ts";
 import { HARDENED } from "../target/hardened-on.ts";
@@ -63,7 +42,7 @@ const PLACE_MASK: u32 = 0x3fff;
 
 /** First byte of the first slice of a page. */
 function pageBase(page: usize): usize {
-  return (load32(page, D_START) & ~(SLICE_SIZE - 1)) >>> 0;
+  return (load32(page, L.D_START) & ~(L.SLICE_SIZE - 1)) >>> 0;
 }
 
 /** The first block of the list that a word says. */
@@ -97,13 +76,13 @@ function blockNext(page: usize, block: usize): usize {
 export function remotePush(page: usize, block: usize): u32 {
   const base: usize = pageBase(page);
   const place: u32 = (block - base) >>> 3;
-  let first: u32 = atomicLoad(page, D_THREAD);
+  let first: u32 = atomicLoad(page, L.D_THREAD);
   blockLink(page, block, listFirst(base, first));
-  while (!atomicCas(page, D_THREAD, first, listWord(first, place))) {
-    first = atomicLoad(page, D_THREAD);
+  while (!atomicCas(page, L.D_THREAD, first, listWord(first, place))) {
+    first = atomicLoad(page, L.D_THREAD);
     blockLink(page, block, listFirst(base, first));
   }
-  const owner: u32 = atomicLoad(page, D_OWNER);
+  const owner: u32 = atomicLoad(page, L.D_OWNER);
   if (first === 0) remoteTell(owner);
   return owner;
 }
@@ -113,9 +92,9 @@ export function remotePush(page: usize, block: usize): u32 {
  * that is set already is left: its owner clears it before it looks at pages.
  */
 function remoteTell(owner: u32): void {
-  const heap: usize = (owner & ~FLAGS) >>> 0;
-  if (heap <= OWNER_ABANDONED) return;
-  const word: u32 = (owner & FLAG_MEDIUM) !== 0 ? H_REMOTE_MEDIUM : H_REMOTE;
+  const heap: usize = (owner & ~L.FLAGS) >>> 0;
+  if (heap <= L.OWNER_ABANDONED) return;
+  const word: u32 = (owner & L.FLAG_MEDIUM) !== 0 ? L.H_REMOTE_MEDIUM : L.H_REMOTE;
   if (atomicLoad(heap + word, 0) === 0) atomicStore(heap + word, 0, 1);
 }
 
@@ -150,34 +129,34 @@ function listEnd(page: usize, first: usize, count: u32): usize {
  * they stay lost. A stray write into a freed block is noticed here as little as in the other lists.
  */
 export function remoteTake(page: usize): bool {
-  if (atomicLoad(page, D_THREAD) === 0) return false;
-  const word: u32 = atomicSwap(page, D_THREAD, 0);
+  if (atomicLoad(page, L.D_THREAD) === 0) return false;
+  const word: u32 = atomicSwap(page, L.D_THREAD, 0);
   const first: usize = listFirst(pageBase(page), word);
   const count: u32 = word >>> COUNT_SHIFT;
-  if (count > load32(page, D_USED)) {
-    errorRaise(EFAULT, load32(page, D_BLOCK));
+  if (count > load32(page, L.D_USED)) {
+    errorRaise(L.EFAULT, load32(page, L.D_BLOCK));
     return false;
   }
-  const local: usize = load32(page, D_LOCAL);
+  const local: usize = load32(page, L.D_LOCAL);
   if (local !== 0) {
     const last: usize = listEnd(page, first, count);
     if (last === 0) {
-      errorRaise(EFAULT, load32(page, D_BLOCK));
+      errorRaise(L.EFAULT, load32(page, L.D_BLOCK));
       return false;
     }
     blockLink(page, last, local);
   }
-  store32(page, D_LOCAL, first);
-  store32(page, D_USED, load32(page, D_USED) - count);
+  store32(page, L.D_LOCAL, first);
+  store32(page, L.D_USED, load32(page, L.D_USED) - count);
   return true;
 }
 
 /** Frees what others freed in a medium page of ours, which may be given back by that. */
 export function remoteTakeMedium(page: usize): bool {
-  if (atomicLoad(page, D_THREAD) === 0) return false;
-  let block: usize = listFirst(pageBase(page), atomicSwap(page, D_THREAD, 0));
-  if (remoteCount(page, block, load32(page, D_USED)) === 0xffffffff) {
-    errorRaise(EFAULT, load32(page, D_BLOCK));
+  if (atomicLoad(page, L.D_THREAD) === 0) return false;
+  let block: usize = listFirst(pageBase(page), atomicSwap(page, L.D_THREAD, 0));
+  if (remoteCount(page, block, load32(page, L.D_USED)) === 0xffffffff) {
+    errorRaise(L.EFAULT, load32(page, L.D_BLOCK));
     return false;
   }
   while (block !== 0) {
@@ -191,34 +170,34 @@ export function remoteTakeMedium(page: usize): bool {
 /** Takes what others freed in a full page; the page goes back to its queue or to the state. */
 function fullWake(page: usize): void {
   if (!remoteTake(page)) return;
-  if (load32(page, D_USED) === 0) pageRelease(page);
+  if (load32(page, L.D_USED) === 0) pageRelease(page);
   else queueFromFull(page);
 }
 
 /** Looks at the next full pages, if other threads have freed blocks since the last round began. */
 export function fullPoll(): void {
-  let page: usize = load32(heapBase, H_POLL);
+  let page: usize = load32(heapBase, L.H_POLL);
   if (page === 0) {
-    if (atomicLoad(heapBase, H_REMOTE) === 0) return;
-    atomicStore(heapBase, H_REMOTE, 0);
-    page = load32(queueOf(BIN_FULL), Q_FIRST);
+    if (atomicLoad(heapBase, L.H_REMOTE) === 0) return;
+    atomicStore(heapBase, L.H_REMOTE, 0);
+    page = load32(queueOf(L.BIN_FULL), L.Q_FIRST);
   }
   for (let left: u32 = POLL_PAGES; left !== 0 && page !== 0; left--) {
-    const next: usize = load32(page, D_NEXT);
+    const next: usize = load32(page, L.D_NEXT);
     fullWake(page);
     page = next;
   }
-  store32(heapBase, H_POLL, page);
+  store32(heapBase, L.H_POLL, page);
 }
 
 /** Looks at all medium pages, if other threads have freed blocks in some. */
 export function mediumPoll(): bool {
-  if (atomicLoad(heapBase, H_REMOTE_MEDIUM) === 0) return false;
-  atomicStore(heapBase, H_REMOTE_MEDIUM, 0);
-  for (let bound: u32 = MEDIUM_RUN_MIN; bound <= MEDIUM_RUN_MAX; bound++) {
-    let page: usize = load32(queueOf(BIN_MEDIUM + bound), Q_FIRST);
+  if (atomicLoad(heapBase, L.H_REMOTE_MEDIUM) === 0) return false;
+  atomicStore(heapBase, L.H_REMOTE_MEDIUM, 0);
+  for (let bound: u32 = L.MEDIUM_RUN_MIN; bound <= L.MEDIUM_RUN_MAX; bound++) {
+    let page: usize = load32(queueOf(L.BIN_MEDIUM + bound), L.Q_FIRST);
     while (page !== 0) {
-      const next: usize = load32(page, D_NEXT);
+      const next: usize = load32(page, L.D_NEXT);
       remoteTakeMedium(page);
       page = next;
     }
@@ -228,18 +207,18 @@ export function mediumPoll(): bool {
 
 /** Takes what others freed in any page of this heap. */
 export function remoteTakeAll(): void {
-  for (let bin: u32 = 1; bin < BIN_FULL; bin++) {
-    let page: usize = load32(queueOf(bin), Q_FIRST);
+  for (let bin: u32 = 1; bin < L.BIN_FULL; bin++) {
+    let page: usize = load32(queueOf(bin), L.Q_FIRST);
     while (page !== 0) {
-      const next: usize = load32(page, D_NEXT);
-      if ((load32(page, D_OWNER) & FLAG_MEDIUM) !== 0) remoteTakeMedium(page);
+      const next: usize = load32(page, L.D_NEXT);
+      if ((load32(page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0) remoteTakeMedium(page);
       else remoteTake(page);
       page = next;
     }
   }
-  let full: usize = load32(queueOf(BIN_FULL), Q_FIRST);
+  let full: usize = load32(queueOf(L.BIN_FULL), L.Q_FIRST);
   while (full !== 0) {
-    const next: usize = load32(full, D_NEXT);
+    const next: usize = load32(full, L.D_NEXT);
     fullWake(full);
     full = next;
   }

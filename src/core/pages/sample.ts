@@ -23,25 +23,7 @@
  */
 import { heapIsBacking } from "../layout/bound-heap.ts";
 import { pageCapacity } from "../layout/desc.ts";
-import {
-  D_BLOCK,
-  D_END,
-  D_FREE,
-  D_FRESH,
-  D_FRESH_END,
-  D_LOCAL,
-  D_OWNER,
-  D_START,
-  D_USED,
-  D_ZERO,
-  DIRECT_MAX,
-  END_SAMPLE,
-  FLAG_MEDIUM,
-  GUARD_FREED,
-  GUARD_SIZE,
-  SAMPLE_DUE,
-  ZERO_UNKNOWN,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { errorRaise, load32, mul32, store32 } from "../target/glue.ts";
 
 /** The block that the host gave last: its contents are the host's, and its size is exact. */
@@ -112,7 +94,7 @@ export function sampleCount(): bool {
 // @cold
 export function sampleTake(size: u32): usize {
   if (!heapIsBacking()) return 0;
-  sampled = hostAsk(SAMPLE_DUE, exact !== 0 ? exact : size);
+  sampled = hostAsk(L.SAMPLE_DUE, exact !== 0 ? exact : size);
   return sampled;
 }
 
@@ -147,16 +129,16 @@ function sampleIsDue(first: usize): bool {
  * it behind the free list.
  */
 function pageMarkTake(page: usize): bool {
-  if (page === 0 || !sampleIsIn(page) || load32(page, D_FREE) !== 0) return false;
-  const fresh: bool = load32(page, D_FRESH) !== load32(page, D_FRESH_END);
-  if (fresh && load32(page, D_BLOCK) <= DIRECT_MAX) return false;
-  store32(page, D_END, load32(page, D_END) - END_SAMPLE);
+  if (page === 0 || !sampleIsIn(page) || load32(page, L.D_FREE) !== 0) return false;
+  const fresh: bool = load32(page, L.D_FRESH) !== load32(page, L.D_FRESH_END);
+  if (fresh && load32(page, L.D_BLOCK) <= L.DIRECT_MAX) return false;
+  store32(page, L.D_END, load32(page, L.D_END) - L.END_SAMPLE);
   return true;
 }
 
 /** Whether a sample waits behind the blocks that a page has to give. */
 export function sampleIsIn(page: usize): bool {
-  return (load32(page, D_END) & END_SAMPLE) !== 0;
+  return (load32(page, L.D_END) & L.END_SAMPLE) !== 0;
 }
 
 /** How many blocks of a batch a page may give before a sample: all, or at least one. */
@@ -169,28 +151,28 @@ export function sampleBatch(page: usize, count: i32): u32 {
   const before: i32 = left > 0 ? left : 1;
   left = left - before + gapDraw();
   if (sampleIsIn(page)) due = due + 1;
-  else store32(page, D_END, load32(page, D_END) + END_SAMPLE);
+  else store32(page, L.D_END, load32(page, L.D_END) + L.END_SAMPLE);
   return before;
 }
 
 /** The free list, which has just been taken from the freed blocks, gives what sampleBatch says. */
 // @cold
 export function sampleCutFree(page: usize): void {
-  const given: u32 = load32(page, D_FRESH) - load32(page, D_START);
-  const count: u32 = ((given / load32(page, D_BLOCK)) >>> 0) - load32(page, D_USED);
+  const given: u32 = load32(page, L.D_FRESH) - load32(page, L.D_START);
+  const count: u32 = ((given / load32(page, L.D_BLOCK)) >>> 0) - load32(page, L.D_USED);
   let more: u32 = sampleBatch(page, count);
   if (more === count) return;
-  let last: usize = load32(page, D_FREE);
+  let last: usize = load32(page, L.D_FREE);
   for (more = more - 1; more !== 0; more--) last = load32(last, 0);
-  store32(page, D_LOCAL, load32(last, 0));
+  store32(page, L.D_LOCAL, load32(last, 0));
   store32(last, 0, 0);
 }
 
 /** Blocks that a page was given and still has. */
 // @cold
 function unspent(page: usize): i32 {
-  let count: u32 = pageCapacity(page) - load32(page, D_USED);
-  for (let block: usize = load32(page, D_LOCAL); block !== 0; block = load32(block, 0)) {
+  let count: u32 = pageCapacity(page) - load32(page, L.D_USED);
+  for (let block: usize = load32(page, L.D_LOCAL); block !== 0; block = load32(block, 0)) {
     count = count - 1;
   }
   return count;
@@ -199,7 +181,7 @@ function unspent(page: usize): i32 {
 /** A page goes: what it was given is not, and a sample that waits in it comes next. */
 // @cold
 export function sampleGone(page: usize): void {
-  if ((load32(page, D_OWNER) & FLAG_MEDIUM) !== 0) return;
+  if ((load32(page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0) return;
   left = left + unspent(page);
   if (sampleIsIn(page)) due = due + 1;
 }
@@ -216,22 +198,22 @@ export function sampleRenew(page: usize): void {
   const more: i32 = unspent(page);
   if (left + more > 0) return;
   left = left + more;
-  const start: usize = load32(page, D_START);
-  store32(page, D_FREE, 0);
-  store32(page, D_LOCAL, 0);
-  store32(page, D_FRESH, start);
-  store32(page, D_FRESH_END, start);
-  store32(page, D_ZERO, ZERO_UNKNOWN);
+  const start: usize = load32(page, L.D_START);
+  store32(page, L.D_FREE, 0);
+  store32(page, L.D_LOCAL, 0);
+  store32(page, L.D_FRESH, start);
+  store32(page, L.D_FRESH_END, start);
+  store32(page, L.D_ZERO, L.ZERO_UNKNOWN);
 }
 
 /** A block among guards is freed: the host knows which. */
 // @cold
 export function guardFree(p: usize): void {
-  errorRaise(GUARD_FREED, p);
+  errorRaise(L.GUARD_FREED, p);
 }
 
 /** Bytes from p to the end of its block among guards; 0 when it is in none. */
 // @cold
 export function guardSize(p: usize): usize {
-  return hostAsk(GUARD_SIZE, p);
+  return hostAsk(L.GUARD_SIZE, p);
 }

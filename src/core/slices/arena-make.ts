@@ -2,28 +2,7 @@
 
 import { bitsSet, descOf } from "../layout/desc.ts";
 import { stateBase } from "../layout/globals.ts";
-import {
-  A_COUNT,
-  A_FIRST,
-  A_FLAGS,
-  A_NODE,
-  ARENA_COMMITTED,
-  ARENA_ZEROED,
-  ARENAS_MAX,
-  BIN_OURS,
-  CHUNK_SHIFT,
-  CHUNK_TABLE_SIZE,
-  D_BIN,
-  S_ARENA_COUNT,
-  S_ARENAS,
-  S_CHUNKS,
-  S_COMMIT_NEEDED,
-  S_OWN_SLICES,
-  S_TABLE_SPARE,
-  S_TOP,
-  SLICE_SIZE,
-  STATE_DIRTY,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import {
   atomicAdd,
   atomicCas,
@@ -48,7 +27,8 @@ export function arenaMake(count: u32, flags: u32, node: u32): u32 {
   if (!arenasBegin()) return 0;
   const first: u32 = slicesClaim(count, false);
   if (first === 0) return 0;
-  const asks: bool = load32(stateBase, S_COMMIT_NEEDED) !== 0 && (flags & ARENA_COMMITTED) !== 0;
+  const asks: bool =
+    load32(stateBase, L.S_COMMIT_NEEDED) !== 0 && (flags & L.ARENA_COMMITTED) !== 0;
   const id: u32 = asks && !slicesTake(first, count) ? 0 : idDraw();
   if (id === 0) {
     slicesRelease(first, count);
@@ -68,18 +48,18 @@ export function arenaGive(first: u32, count: u32, flags: u32, node: u32): u32 {
   if (!arenasBegin() || !tablesEnsure(first, first + count)) return 0;
   const id: u32 = idDraw();
   if (id === 0) return 0;
-  wordRaise(stateBase + S_TOP, first + count);
-  atomicAdd(stateBase, S_OWN_SLICES, count);
-  if (isWritten(flags)) committedAdd(bitsSet(stateBase + STATE_DIRTY, first, count));
-  if (SHARED) for (let i: u32 = 0; i < count; i++) store32(descOf(first + i), D_BIN, BIN_OURS);
+  wordRaise(stateBase + L.S_TOP, first + count);
+  atomicAdd(stateBase, L.S_OWN_SLICES, count);
+  if (isWritten(flags)) committedAdd(bitsSet(stateBase + L.STATE_DIRTY, first, count));
+  if (SHARED) for (let i: u32 = 0; i < count; i++) store32(descOf(first + i), L.D_BIN, L.BIN_OURS);
   recordFill(id, first, count, flags, node);
   return id;
 }
 
 /** Whether given slices count as dirty: committed where that is needed, else not zero. */
 function isWritten(flags: u32): bool {
-  if (load32(stateBase, S_COMMIT_NEEDED) !== 0) return (flags & ARENA_COMMITTED) !== 0;
-  return (flags & ARENA_ZEROED) === 0;
+  if (load32(stateBase, L.S_COMMIT_NEEDED) !== 0) return (flags & L.ARENA_COMMITTED) !== 0;
+  return (flags & L.ARENA_ZEROED) === 0;
 }
 
 /** The slice of all arenas is there, or cannot be had. */
@@ -88,48 +68,48 @@ function arenasBegin(): bool {
   const at: usize = tableSliceAlloc();
   if (at === 0) return false;
   // A thread that was quicker has made one too: ours stays unused.
-  atomicCas(stateBase, S_ARENAS, 0, at);
+  atomicCas(stateBase, L.S_ARENAS, 0, at);
   return true;
 }
 
 /** An id for a new arena, from 1 on; 0 = all are given. */
 // @cold
 function idDraw(): u32 {
-  let count: u32 = atomicLoad(stateBase, S_ARENA_COUNT);
-  while (count < ARENAS_MAX) {
-    if (atomicCas(stateBase, S_ARENA_COUNT, count, count + 1)) return count + 1;
-    count = atomicLoad(stateBase, S_ARENA_COUNT);
+  let count: u32 = atomicLoad(stateBase, L.S_ARENA_COUNT);
+  while (count < L.ARENAS_MAX) {
+    if (atomicCas(stateBase, L.S_ARENA_COUNT, count, count + 1)) return count + 1;
+    count = atomicLoad(stateBase, L.S_ARENA_COUNT);
   }
   return 0;
 }
 
 function recordFill(id: u32, first: u32, count: u32, flags: u32, node: u32): void {
   const record: usize = arenaRecord(id - 1);
-  store32(record, A_FIRST, first);
-  store32(record, A_FLAGS, flags);
-  store32(record, A_NODE, node);
-  atomicStore(record, A_COUNT, count);
+  store32(record, L.A_FIRST, first);
+  store32(record, L.A_FLAGS, flags);
+  store32(record, L.A_NODE, node);
+  atomicStore(record, L.A_COUNT, count);
   runPut(arenaBits(), first, count);
 }
 
 /** Tables for all chunks that [first, end) enters. */
 function tablesEnsure(first: u32, end: u32): bool {
-  const last: u32 = (end - 1) >>> CHUNK_SHIFT;
-  for (let chunk: u32 = first >>> CHUNK_SHIFT; chunk <= last; chunk++) {
+  const last: u32 = (end - 1) >>> L.CHUNK_SHIFT;
+  for (let chunk: u32 = first >>> L.CHUNK_SHIFT; chunk <= last; chunk++) {
     const entry: usize = stateBase + (chunk << 2);
-    if (atomicLoad(entry, S_CHUNKS) !== 0) continue;
+    if (atomicLoad(entry, L.S_CHUNKS) !== 0) continue;
     const table: usize = tableTake();
     if (table === 0) return false;
-    if (!atomicCas(entry, S_CHUNKS, 0, table)) atomicSwap(stateBase, S_TABLE_SPARE, table);
+    if (!atomicCas(entry, L.S_CHUNKS, 0, table)) atomicSwap(stateBase, L.S_TABLE_SPARE, table);
   }
   return true;
 }
 
 /** Half a slice of zeros, or 0; in a heap for one thread the spare may be a whole one. */
 function tableTake(): usize {
-  const spare: usize = atomicSwap(stateBase, S_TABLE_SPARE, 0);
+  const spare: usize = atomicSwap(stateBase, L.S_TABLE_SPARE, 0);
   const table: usize = spare !== 0 ? spare : tableSliceAlloc();
-  const whole: bool = spare === 0 || (!SHARED && (spare & (SLICE_SIZE - 1)) === 0);
-  if (table !== 0 && whole) atomicSwap(stateBase, S_TABLE_SPARE, table + CHUNK_TABLE_SIZE);
+  const whole: bool = spare === 0 || (!SHARED && (spare & (L.SLICE_SIZE - 1)) === 0);
+  if (table !== 0 && whole) atomicSwap(stateBase, L.S_TABLE_SPARE, table + L.CHUNK_TABLE_SIZE);
   return table;
 }

@@ -1,17 +1,7 @@
 /** Runs of slices in arenas: claimed by threads that may, given back by anybody. */
 
 import { numaNode, stateBase } from "../layout/globals.ts";
-import {
-  A_COUNT,
-  A_FIRST,
-  A_FLAGS,
-  A_NODE,
-  ARENA_EXCLUSIVE,
-  EAGAIN,
-  NODE_ANY,
-  S_TOP,
-  SLICE_SHIFT,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { errorRaise, load32, memoryReach } from "../target/glue.ts";
 import { arenaAt, arenaBits, arenaCount, arenaRecord } from "./arenas.ts";
 import { pageSlicesAdd } from "./commit.ts";
@@ -19,14 +9,14 @@ import { runClaim, runFind, runIsFree, runPut } from "./runs.ts";
 
 /** A run of an arena, its first slice a multiple of `alignment`; 0 = there is none. */
 export function arenaClaim(record: usize, count: u32, alignment: u32): u32 {
-  const first: u32 = load32(record, A_FIRST);
-  const end: u32 = first + load32(record, A_COUNT);
+  const first: u32 = load32(record, L.A_FIRST);
+  const end: u32 = first + load32(record, L.A_COUNT);
   const extra: u32 = alignment - 1;
   let found: u32 = runFind(arenaBits(), first, end, count + extra);
   while (found !== 0) {
     const slice: u32 = ((found + extra) & ~extra) >>> 0;
     if (runClaim(arenaBits(), slice, count)) {
-      memoryReach(load32(stateBase, S_TOP));
+      memoryReach(load32(stateBase, L.S_TOP));
       pageSlicesAdd(count);
       return slice;
     }
@@ -38,7 +28,7 @@ export function arenaClaim(record: usize, count: u32, alignment: u32): u32 {
 /** A run of an arena that is everybody's: of this thread's NUMA node, else of another; or 0. */
 export function arenasClaim(count: u32): u32 {
   const near: u32 = claimFrom(count, true);
-  return near !== 0 || numaNode === NODE_ANY ? near : claimFrom(count, false);
+  return near !== 0 || numaNode === L.NODE_ANY ? near : claimFrom(count, false);
 }
 
 // @cold
@@ -46,7 +36,7 @@ function claimFrom(count: u32, near: bool): u32 {
   const arenas: u32 = arenaCount();
   for (let i: u32 = 0; i < arenas; i++) {
     const record: usize = arenaRecord(i);
-    const shut: bool = (load32(record, A_FLAGS) & ARENA_EXCLUSIVE) !== 0;
+    const shut: bool = (load32(record, L.A_FLAGS) & L.ARENA_EXCLUSIVE) !== 0;
     if (shut || arenaIsNear(record) !== near) continue;
     const slice: u32 = arenaClaim(record, count, 1);
     if (slice !== 0) return slice;
@@ -55,8 +45,8 @@ function claimFrom(count: u32, near: bool): u32 {
 }
 
 function arenaIsNear(record: usize): bool {
-  const node: u32 = load32(record, A_NODE);
-  return numaNode === NODE_ANY || node === NODE_ANY || node === numaNode;
+  const node: u32 = load32(record, L.A_NODE);
+  return numaNode === L.NODE_ANY || node === L.NODE_ANY || node === numaNode;
 }
 
 /**
@@ -67,15 +57,15 @@ export function arenaPut(slice: u32, count: u32): bool {
   if (arenaAt(slice) === 0) return false;
   const put: u32 = runPut(arenaBits(), slice, count);
   pageSlicesAdd((0 - put) >>> 0);
-  if (put !== count) errorRaise(EAGAIN, (count << SLICE_SHIFT) >>> 0);
+  if (put !== count) errorRaise(L.EAGAIN, (count << L.SLICE_SHIFT) >>> 0);
   return true;
 }
 
 /** Appends `more` slices to a run that ends at `end` in an arena. */
 export function arenaExtend(record: usize, end: u32, more: u32): bool {
-  if (end + more > load32(record, A_FIRST) + load32(record, A_COUNT)) return false;
+  if (end + more > load32(record, L.A_FIRST) + load32(record, L.A_COUNT)) return false;
   if (!runClaim(arenaBits(), end, more)) return false;
-  memoryReach(load32(stateBase, S_TOP));
+  memoryReach(load32(stateBase, L.S_TOP));
   pageSlicesAdd(more);
   return true;
 }

@@ -1,37 +1,30 @@
 /** Which arenas there are, and which one a slice is in: see layout.ts. */
 
 import { stateBase } from "../layout/globals.ts";
-import {
-  A_COUNT,
-  A_FIRST,
-  ARENA_RECORD_SHIFT,
-  ARENA_RECORDS,
-  S_ARENA_COUNT,
-  S_ARENAS,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { atomicLoad } from "../target/atomics.ts";
 import { load32 } from "../target/glue.ts";
 
 /** Which of their slices are free; only where there are arenas. */
 export function arenaBits(): usize {
-  return atomicLoad(stateBase, S_ARENAS);
+  return atomicLoad(stateBase, L.S_ARENAS);
 }
 
 /** How many records there are. */
 export function arenaCount(): u32 {
-  return atomicLoad(stateBase, S_ARENA_COUNT);
+  return atomicLoad(stateBase, L.S_ARENA_COUNT);
 }
 
 // @cold
 export function arenaRecord(index: u32): usize {
-  return arenaBits() + ARENA_RECORDS + (index << ARENA_RECORD_SHIFT);
+  return arenaBits() + L.ARENA_RECORDS + (index << L.ARENA_RECORD_SHIFT);
 }
 
 /** Record of the arena with an id, which is its index plus 1, or 0. */
 export function arenaOf(id: u32): usize {
   if ((id - 1) >>> 0 >= arenaCount()) return 0;
   const record: usize = arenaRecord(id - 1);
-  return load32(record, A_COUNT) !== 0 ? record : 0;
+  return load32(record, L.A_COUNT) !== 0 ? record : 0;
 }
 
 /** Record of the arena that a slice is in, or 0. */
@@ -40,7 +33,7 @@ export function arenaAt(slice: u32): usize {
   const count: u32 = arenaCount();
   for (let i: u32 = 0; i < count; i++) {
     const record: usize = arenaRecord(i);
-    if ((slice - load32(record, A_FIRST)) >>> 0 < load32(record, A_COUNT)) return record;
+    if ((slice - load32(record, L.A_FIRST)) >>> 0 < load32(record, L.A_COUNT)) return record;
   }
   return 0;
 }

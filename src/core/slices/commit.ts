@@ -18,25 +18,7 @@
 
 import { bitFind, bitIsSet, bitsClear, bitsSet } from "../layout/desc.ts";
 import { stateBase } from "../layout/globals.ts";
-import {
-  PAGES_COMMIT,
-  PAGES_RESET,
-  S_COMMIT_NEEDED,
-  S_COMMITS,
-  S_COMMITTED,
-  S_COMMITTED_PEAK,
-  S_PAGE_SLICES,
-  S_PAGE_SLICES_PEAK,
-  S_PURGE_DELAY,
-  S_PURGE_HOW,
-  S_PURGED,
-  S_PURGES,
-  S_RESET,
-  S_RESETS,
-  S_TOP,
-  SLICE_SHIFT,
-  STATE_DIRTY,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { atomicAdd, atomicCas, atomicLoad } from "../target/atomics.ts";
 import { load32, memoryPages } from "../target/glue.ts";
 import { purgeRearm } from "./purge-schedule.ts";
@@ -53,25 +35,25 @@ export let slicesWereZero: bool = false;
  * could is dirty then: the books are right, and the caller gives the run back.
  */
 export function slicesTake(slice: u32, count: u32): bool {
-  const asks: bool = load32(stateBase, S_COMMIT_NEEDED) !== 0;
-  const dirty: usize = stateBase + STATE_DIRTY;
+  const asks: bool = load32(stateBase, L.S_COMMIT_NEEDED) !== 0;
+  const dirty: usize = stateBase + L.STATE_DIRTY;
   const fresh: u32 = asks ? runsCommit(slice, count) : bitsSet(dirty, slice, count);
   if (fresh !== 0) committedAdd(fresh);
   slicesWereZero = fresh === count;
-  if (fresh !== count && load32(stateBase, S_PURGE_DELAY) !== 0) purgeRearm(slice);
+  if (fresh !== count && load32(stateBase, L.S_PURGE_DELAY) !== 0) purgeRearm(slice);
   return !asks || bitFind(dirty, slice, slice + count, CLEAR) === slice + count;
 }
 
 /** Commits the clean parts of a run, up to one that fails; answers how many slices. */
 function runsCommit(slice: u32, count: u32): u32 {
-  const dirty: usize = stateBase + STATE_DIRTY;
+  const dirty: usize = stateBase + L.STATE_DIRTY;
   const end: u32 = slice + count;
   let fresh: u32 = 0;
   let from: u32 = bitFind(dirty, slice, end, CLEAR);
   while (from < end) {
     const to: u32 = bitFind(dirty, from, end, SET);
-    if (!pagesAsk(PAGES_COMMIT, from, to - from)) return fresh;
-    atomicAdd(stateBase, S_COMMITS, 1);
+    if (!pagesAsk(L.PAGES_COMMIT, from, to - from)) return fresh;
+    atomicAdd(stateBase, L.S_COMMITS, 1);
     fresh = fresh + bitsSet(dirty, from, to - from);
     from = bitFind(dirty, to, end, CLEAR);
   }
@@ -80,21 +62,21 @@ function runsCommit(slice: u32, count: u32): u32 {
 
 /** Asks the host for an operation on whole slices; whether it happened. */
 export function pagesAsk(operation: u32, slice: u32, count: u32): bool {
-  return memoryPages(operation, (slice << SLICE_SHIFT) >>> 0, (count << SLICE_SHIFT) >>> 0);
+  return memoryPages(operation, (slice << L.SLICE_SHIFT) >>> 0, (count << L.SLICE_SHIFT) >>> 0);
 }
 
 /** Slices become committed. */
 // @cold
 export function committedAdd(count: u32): void {
-  const total: u32 = atomicAdd(stateBase, S_COMMITTED, count) + count;
-  wordRaise(stateBase + S_COMMITTED_PEAK, total);
+  const total: u32 = atomicAdd(stateBase, L.S_COMMITTED, count) + count;
+  wordRaise(stateBase + L.S_COMMITTED_PEAK, total);
 }
 
 /** Slices become pages', or, with a negative number as a u32, stop being it. */
 // @cold
 export function pageSlicesAdd(count: u32): void {
-  const total: u32 = (atomicAdd(stateBase, S_PAGE_SLICES, count) + count) >>> 0;
-  wordRaise(stateBase + S_PAGE_SLICES_PEAK, total);
+  const total: u32 = (atomicAdd(stateBase, L.S_PAGE_SLICES, count) + count) >>> 0;
+  wordRaise(stateBase + L.S_PAGE_SLICES_PEAK, total);
 }
 
 /** Makes a word at least `value`. */
@@ -106,7 +88,7 @@ export function wordRaise(word: usize, value: u32): void {
 
 /** Purges what is dirty in a range of slices that are the caller's, or nobody's. */
 export function rangePurge(slice: u32, count: u32): void {
-  const dirty: usize = stateBase + STATE_DIRTY;
+  const dirty: usize = stateBase + L.STATE_DIRTY;
   const end: u32 = slice + count;
   let from: u32 = bitFind(dirty, slice, end, SET);
   while (from < end) {
@@ -118,25 +100,25 @@ export function rangePurge(slice: u32, count: u32): void {
 
 /** A run that was reset stays dirty: nobody knows what it holds. */
 function runPurge(slice: u32, count: u32): void {
-  const how: u32 = load32(stateBase, S_PURGE_HOW);
+  const how: u32 = load32(stateBase, L.S_PURGE_HOW);
   if (!pagesAsk(how, slice, count)) return;
-  if (how === PAGES_RESET) {
-    atomicAdd(stateBase, S_RESETS, 1);
-    atomicAdd(stateBase, S_RESET, count);
+  if (how === L.PAGES_RESET) {
+    atomicAdd(stateBase, L.S_RESETS, 1);
+    atomicAdd(stateBase, L.S_RESET, count);
     return;
   }
-  bitsClear(stateBase + STATE_DIRTY, slice, count);
-  atomicAdd(stateBase, S_COMMITTED, (0 - count) >>> 0);
-  atomicAdd(stateBase, S_PURGES, 1);
-  atomicAdd(stateBase, S_PURGED, count);
+  bitsClear(stateBase + L.STATE_DIRTY, slice, count);
+  atomicAdd(stateBase, L.S_COMMITTED, (0 - count) >>> 0);
+  atomicAdd(stateBase, L.S_PURGES, 1);
+  atomicAdd(stateBase, L.S_PURGED, count);
 }
 
 /** Whether the books say how many dirty bits are set. O(slices). */
 export function committedIsValid(): bool {
-  const top: u32 = atomicLoad(stateBase, S_TOP);
+  const top: u32 = atomicLoad(stateBase, L.S_TOP);
   let count: u32 = 0;
   for (let slice: u32 = 0; slice < top; slice++) {
-    if (bitIsSet(stateBase + STATE_DIRTY, slice)) count = count + 1;
+    if (bitIsSet(stateBase + L.STATE_DIRTY, slice)) count = count + 1;
   }
-  return count === load32(stateBase, S_COMMITTED);
+  return count === load32(stateBase, L.S_COMMITTED);
 }

@@ -6,33 +6,27 @@
  */
 
 import { heapBase } from "../layout/globals.ts";
-import {
-  COUNT_PAGES,
-  COUNT_PAGES_GONE,
-  COUNT_PAGES_PEAK,
-  COUNT_SLICES_GONE,
-  H_COUNTS,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { load32, store32 } from "../target/glue.ts";
 
 /** Adds to a counter of the heap that is bound. */
 export function countAdd(counter: u32, n: u32): void {
   const at: usize = heapBase + counter;
-  store32(at, H_COUNTS, load32(at, H_COUNTS) + n);
+  store32(at, L.H_COUNTS, load32(at, L.H_COUNTS) + n);
 }
 
 /** A heap that drops pages of others has a negative number of its own: no peak. */
 // @cold
 export function countPage(): void {
-  countAdd(COUNT_PAGES, 1);
-  const made: u32 = load32(heapBase + COUNT_PAGES, H_COUNTS);
-  const now: u32 = (made - load32(heapBase + COUNT_PAGES_GONE, H_COUNTS)) >>> 0;
-  if (now >= 0x80000000 || now <= load32(heapBase + COUNT_PAGES_PEAK, H_COUNTS)) return;
-  store32(heapBase + COUNT_PAGES_PEAK, H_COUNTS, now);
+  countAdd(L.COUNT_PAGES, 1);
+  const made: u32 = load32(heapBase + L.COUNT_PAGES, L.H_COUNTS);
+  const now: u32 = (made - load32(heapBase + L.COUNT_PAGES_GONE, L.H_COUNTS)) >>> 0;
+  if (now >= 0x80000000 || now <= load32(heapBase + L.COUNT_PAGES_PEAK, L.H_COUNTS)) return;
+  store32(heapBase + L.COUNT_PAGES_PEAK, L.H_COUNTS, now);
 }
 
 // @cold
 export function countPageGone(slices: u32): void {
-  countAdd(COUNT_PAGES_GONE, 1);
-  countAdd(COUNT_SLICES_GONE, slices);
+  countAdd(L.COUNT_PAGES_GONE, 1);
+  countAdd(L.COUNT_SLICES_GONE, slices);
 }

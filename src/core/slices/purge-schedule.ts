@@ -17,21 +17,7 @@
  */
 
 import { stateBase } from "../layout/globals.ts";
-import {
-  A_FLAGS,
-  A_PLAN,
-  ARENA_PINNED,
-  CHUNK_SHIFT,
-  PURGE_LIMIT,
-  PURGE_SHIFT,
-  S_ARENAS,
-  S_PURGE_DELAY,
-  S_PURGE_EXTEND,
-  S_PURGE_MULT,
-  S_PURGE_NEXT,
-  S_TICK,
-  STATE_PURGE,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { atomicCas, atomicLoad, atomicStore } from "../target/atomics.ts";
 import { load32 } from "../target/glue.ts";
 import { arenaAt } from "./arenas.ts";
@@ -40,27 +26,27 @@ export const DELAY_NEVER: u32 = 0xffffffff;
 
 /** Whether a tick has come, also after the clock has passed 2^32. */
 export function tickCame(tick: u32): bool {
-  return (load32(stateBase, S_TICK) - tick) >>> 0 < 0x80000000;
+  return (load32(stateBase, L.S_TICK) - tick) >>> 0 < 0x80000000;
 }
 
 /** Where the plan of a chunk stands. */
 export function planOf(chunk: u32): usize {
-  return stateBase + STATE_PURGE + (chunk << PURGE_SHIFT);
+  return stateBase + L.STATE_PURGE + (chunk << L.PURGE_SHIFT);
 }
 
 /** Ticks that slices wait for their purge: those of an arena longer, pinned ones for ever. */
 // @cold
 export function delayOf(record: usize): u32 {
-  const delay: u32 = load32(stateBase, S_PURGE_DELAY) - 1;
+  const delay: u32 = load32(stateBase, L.S_PURGE_DELAY) - 1;
   if (record === 0) return delay;
-  if ((load32(record, A_FLAGS) & ARENA_PINNED) !== 0) return DELAY_NEVER;
-  return delay * load32(stateBase, S_PURGE_MULT);
+  if ((load32(record, L.A_FLAGS) & L.ARENA_PINNED) !== 0) return DELAY_NEVER;
+  return delay * load32(stateBase, L.S_PURGE_MULT);
 }
 
 /** The arena of a slice, or 0. */
 // @cold
 export function arenaOfSlice(slice: u32): usize {
-  return load32(stateBase, S_ARENAS) !== 0 ? arenaAt(slice) : 0;
+  return load32(stateBase, L.S_ARENAS) !== 0 ? arenaAt(slice) : 0;
 }
 
 /** After slices became free: plans their purge. Only while purges are on. */
@@ -69,20 +55,20 @@ export function purgeAfter(slice: u32, count: u32): void {
   const delay: u32 = delayOf(record);
   if (delay === 0 || delay === DELAY_NEVER) return;
   if (record !== 0) {
-    planExtend(record + A_PLAN, delay, (delay / 10) >>> 0);
+    planExtend(record + L.A_PLAN, delay, (delay / 10) >>> 0);
     return;
   }
-  const last: u32 = (slice + count - 1) >>> CHUNK_SHIFT;
-  for (let chunk: u32 = slice >>> CHUNK_SHIFT; chunk <= last; chunk++) {
-    planExtend(planOf(chunk), delay, load32(stateBase, S_PURGE_EXTEND));
+  const last: u32 = (slice + count - 1) >>> L.CHUNK_SHIFT;
+  for (let chunk: u32 = slice >>> L.CHUNK_SHIFT; chunk <= last; chunk++) {
+    planExtend(planOf(chunk), delay, load32(stateBase, L.S_PURGE_EXTEND));
   }
 }
 
 /** Slices that were to be purged are in use again. */
 export function purgeRearm(slice: u32): void {
   const record: usize = arenaOfSlice(slice);
-  const plan: usize = record !== 0 ? record + A_PLAN : planOf(slice >>> CHUNK_SHIFT);
-  if (atomicLoad(plan, 0) !== 0) planMove(plan, load32(stateBase, S_TICK) + delayOf(record));
+  const plan: usize = record !== 0 ? record + L.A_PLAN : planOf(slice >>> L.CHUNK_SHIFT);
+  if (atomicLoad(plan, 0) !== 0) planMove(plan, load32(stateBase, L.S_TICK) + delayOf(record));
 }
 
 // @cold
@@ -92,15 +78,15 @@ function planExtend(plan: usize, delay: u32, extend: u32): void {
     planMove(plan, tick + extend);
     return;
   }
-  const now: u32 = load32(stateBase, S_TICK);
-  atomicStore(plan, PURGE_LIMIT, now + 2 * delay);
+  const now: u32 = load32(stateBase, L.S_TICK);
+  atomicStore(plan, L.PURGE_LIMIT, now + 2 * delay);
   planMove(plan, now + delay);
 }
 
 /** Plans a purge for a tick, or for the limit if that comes before it. */
 // @cold
 function planMove(plan: usize, tick: u32): void {
-  const limit: u32 = atomicLoad(plan, PURGE_LIMIT);
+  const limit: u32 = atomicLoad(plan, L.PURGE_LIMIT);
   const at: u32 = (limit - tick) >>> 0 < 0x80000000 ? tick : limit;
   atomicStore(plan, 0, at !== 0 ? at : 1);
   nextLower(at);
@@ -109,10 +95,10 @@ function planMove(plan: usize, tick: u32): void {
 /** No purge is due before `tick`, or before what was said already. */
 // @cold
 function nextLower(tick: u32): void {
-  let next: u32 = atomicLoad(stateBase, S_PURGE_NEXT);
+  let next: u32 = atomicLoad(stateBase, L.S_PURGE_NEXT);
   while (next === 0 || (next - tick - 1) >>> 0 < 0x80000000) {
-    if (atomicCas(stateBase, S_PURGE_NEXT, next, tick !== 0 ? tick : 1)) return;
-    next = atomicLoad(stateBase, S_PURGE_NEXT);
+    if (atomicCas(stateBase, L.S_PURGE_NEXT, next, tick !== 0 ? tick : 1)) return;
+    next = atomicLoad(stateBase, L.S_PURGE_NEXT);
   }
 }
 

@@ -9,20 +9,7 @@
  */
 
 import { stateBase } from "../layout/globals.ts";
-import {
-  A_COUNT,
-  A_FIRST,
-  A_PLAN,
-  CHUNK_SHIFT,
-  CHUNK_SLICES,
-  S_PURGE_DELAY,
-  S_PURGE_EXTEND,
-  S_PURGE_HOW,
-  S_PURGE_MULT,
-  S_PURGE_NEXT,
-  S_TICK,
-  S_TOP,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { atomicAdd, atomicCas, atomicLoad, atomicStore } from "../target/atomics.ts";
 import { load32 } from "../target/glue.ts";
 import { arenaBits, arenaCount, arenaRecord } from "./arenas.ts";
@@ -43,10 +30,10 @@ import { slicesPurge } from "./slices.ts";
  * `how` is one of PAGES_*.
  */
 export function purgeSet(delay: u32, extend: u32, mult: u32, how: u32): void {
-  atomicStore(stateBase, S_PURGE_HOW, how);
-  atomicStore(stateBase, S_PURGE_EXTEND, extend);
-  atomicStore(stateBase, S_PURGE_MULT, mult);
-  atomicStore(stateBase, S_PURGE_DELAY, (delay + 1) >>> 0);
+  atomicStore(stateBase, L.S_PURGE_HOW, how);
+  atomicStore(stateBase, L.S_PURGE_EXTEND, extend);
+  atomicStore(stateBase, L.S_PURGE_MULT, mult);
+  atomicStore(stateBase, L.S_PURGE_DELAY, (delay + 1) >>> 0);
 }
 
 /** Before slices become free: purges them if purges do not wait. */
@@ -56,31 +43,31 @@ export function purgeBefore(slice: u32, count: u32): void {
 
 /** A tick goes by; what is due now is purged. */
 export function purgeTick(): void {
-  atomicAdd(stateBase, S_TICK, 1);
-  const next: u32 = atomicLoad(stateBase, S_PURGE_NEXT);
+  atomicAdd(stateBase, L.S_TICK, 1);
+  const next: u32 = atomicLoad(stateBase, L.S_PURGE_NEXT);
   if (next === 0 || !tickCame(next)) return;
-  if (atomicCas(stateBase, S_PURGE_NEXT, next, 0)) purgePass(false);
+  if (atomicCas(stateBase, L.S_PURGE_NEXT, next, 0)) purgePass(false);
 }
 
 /** A tick of the host's timer; with `force` everything that is free is purged, unless never. */
 export function purge(force: bool): void {
   purgeTick();
-  if (force && load32(stateBase, S_PURGE_DELAY) !== 0) purgePass(true);
+  if (force && load32(stateBase, L.S_PURGE_DELAY) !== 0) purgePass(true);
 }
 
 /** Purges the chunks and arenas whose tick has come, or all. */
 // @cold
 function purgePass(all: bool): void {
-  const last: u32 = (atomicLoad(stateBase, S_TOP) - 1) >>> CHUNK_SHIFT;
+  const last: u32 = (atomicLoad(stateBase, L.S_TOP) - 1) >>> L.CHUNK_SHIFT;
   for (let chunk: u32 = 0; chunk <= last; chunk++) {
     if (!planTake(planOf(chunk), all)) continue;
-    slicesPurge(chunk << CHUNK_SHIFT, (chunk << CHUNK_SHIFT) + CHUNK_SLICES);
+    slicesPurge(chunk << L.CHUNK_SHIFT, (chunk << L.CHUNK_SHIFT) + L.CHUNK_SLICES);
   }
   const arenas: u32 = arenaCount();
   for (let i: u32 = 0; i < arenas; i++) {
     const record: usize = arenaRecord(i);
-    if (delayOf(record) === DELAY_NEVER || !planTake(record + A_PLAN, all)) continue;
-    const first: u32 = load32(record, A_FIRST);
-    runsPurge(arenaBits(), first, first + load32(record, A_COUNT));
+    if (delayOf(record) === DELAY_NEVER || !planTake(record + L.A_PLAN, all)) continue;
+    const first: u32 = load32(record, L.A_FIRST);
+    runsPurge(arenaBits(), first, first + load32(record, L.A_COUNT));
   }
 }

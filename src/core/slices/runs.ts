@@ -8,7 +8,7 @@
 
 import { bitsMask } from "../layout/desc.ts";
 import { stateBase } from "../layout/globals.ts";
-import { STATE_DIRTY } from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { atomicCas, atomicLoad, atomicOr } from "../target/atomics.ts";
 import { bitsCount, leadingZeros, load32, trailingZeros } from "../target/glue.ts";
 import { rangePurge } from "./commit.ts";
@@ -108,7 +108,7 @@ export function runsPurge(bitmap: usize, from: u32, end: u32): void {
   let slice: u32 = from;
   while (slice < end) {
     const free: u32 = load32(wordOf(bitmap, slice), 0);
-    const dirty: u32 = load32(stateBase + ((slice >>> 5) << 3), STATE_DIRTY);
+    const dirty: u32 = load32(stateBase + ((slice >>> 5) << 3), L.STATE_DIRTY);
     const mask: u32 = bitsMask(slice & 31, end - slice);
     const bits: u32 = (free & dirty & mask) >>> 0;
     if (bits !== 0) {

@@ -13,30 +13,7 @@
 
 import { bitIsSet, chunkTable, descOf } from "../layout/desc.ts";
 import { heapBase, heapId, stateBase } from "../layout/globals.ts";
-import {
-  BIN_OURS,
-  BIN_TABLE,
-  CHUNK_SHIFT,
-  CHUNK_TABLE_SIZE,
-  D_BIN,
-  D_OWNER,
-  H_HINT,
-  S_CHUNKS,
-  S_GROWER,
-  S_OWN_SLICES,
-  S_PAGE_SLICES,
-  S_TABLE_SLICES,
-  S_TABLE_SPARE,
-  S_TOP,
-  SHARED_STATE_SLICES,
-  SLICE_SHIFT,
-  SLICE_SIZE,
-  SLICES_MAX,
-  STATE_DIRTY,
-  STATE_FREE,
-  STATE_STARTS,
-  STATE_TABLE,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { atomicAdd, atomicCas, atomicLoad, atomicSwap } from "../target/atomics.ts";
 import {
   load32,
@@ -59,13 +36,13 @@ const GROW_TURNS: u32 = 4;
 
 /** Which slices are free, of those that are in no arena. */
 function freeSlices(): usize {
-  return stateBase + STATE_FREE;
+  return stateBase + L.STATE_FREE;
 }
 
 /** As runFind from where this heap looks first, then from the beginning. */
 function runFindNear(count: u32): u32 {
-  const hint: u32 = load32(heapBase, H_HINT);
-  const top: u32 = atomicLoad(stateBase, S_TOP);
+  const hint: u32 = load32(heapBase, L.H_HINT);
+  const top: u32 = atomicLoad(stateBase, L.S_TOP);
   const slice: u32 = runFind(freeSlices(), hint << 5, top, count);
   return slice !== 0 || hint === 0 ? slice : runFind(freeSlices(), 0, top, count);
 }
@@ -75,8 +52,8 @@ function runTake(count: u32): u32 {
   let slice: u32 = runFindNear(count);
   while (slice !== 0 && !runClaim(freeSlices(), slice, count)) slice = runFindNear(count);
   if (slice === 0) return 0;
-  memoryReach(atomicLoad(stateBase, S_TOP));
-  if (count === 1) store32(heapBase, H_HINT, slice >>> 5);
+  memoryReach(atomicLoad(stateBase, L.S_TOP));
+  if (count === 1) store32(heapBase, L.H_HINT, slice >>> 5);
   pageSlicesAdd(count);
   return slice;
 }
@@ -98,14 +75,14 @@ export function slicesClaim(count: u32, arenas: bool): u32 {
 /** Whether a run of `count` slices would have to come from memory that was never used. */
 export function slicesWouldTouch(count: u32): bool {
   const slice: u32 = runFindNear(count);
-  return slice === 0 || !bitIsSet(stateBase + STATE_DIRTY, slice);
+  return slice === 0 || !bitIsSet(stateBase + L.STATE_DIRTY, slice);
 }
 
 export function slicesRelease(slice: u32, count: u32): void {
   if (arenaBits() !== 0 && arenaPut(slice, count)) return;
   pageSlicesAdd((0 - count) >>> 0);
   runPut(freeSlices(), slice, count);
-  if (slice >>> 5 < load32(heapBase, H_HINT)) store32(heapBase, H_HINT, slice >>> 5);
+  if (slice >>> 5 < load32(heapBase, L.H_HINT)) store32(heapBase, L.H_HINT, slice >>> 5);
 }
 
 /** Appends `more` slices to a run that ends at `end`, if they are free or memory can grow there. */
@@ -113,10 +90,10 @@ export function slicesExtend(end: u32, more: u32): bool {
   const record: usize = arenaBits() !== 0 ? arenaAt(end - 1) : 0;
   if (record !== 0) return arenaExtend(record, end, more);
   if (!runClaim(freeSlices(), end, more)) {
-    if (end + runFrom(end, more) !== atomicLoad(stateBase, S_TOP)) return false;
+    if (end + runFrom(end, more) !== atomicLoad(stateBase, L.S_TOP)) return false;
     if (!slicesGrow(more, GROW_TURNS) || !runClaim(freeSlices(), end, more)) return false;
   }
-  memoryReach(atomicLoad(stateBase, S_TOP));
+  memoryReach(atomicLoad(stateBase, L.S_TOP));
   pageSlicesAdd(more);
   return true;
 }
@@ -156,31 +133,31 @@ export function sliceIsFreeAnywhere(slice: u32): bool {
  * slow, dead, or ahead of a main thread that may not sleep.
  */
 function slicesGrow(count: u32, turn: u32): bool {
-  const mine: bool = atomicCas(stateBase, S_GROWER, 0, heapId);
+  const mine: bool = atomicCas(stateBase, L.S_GROWER, 0, heapId);
   if (!mine && turn < GROW_TURNS - 1 && growAwait()) return true;
   const grown: bool = growFor(count);
-  if (mine) atomicCas(stateBase, S_GROWER, heapId, 0);
+  if (mine) atomicCas(stateBase, L.S_GROWER, heapId, 0);
   return grown;
 }
 
 /** Whether a growth by another thread came to its end while we looked. */
 function growAwait(): bool {
-  const grower: u32 = atomicLoad(stateBase, S_GROWER);
+  const grower: u32 = atomicLoad(stateBase, L.S_GROWER);
   for (let look: u32 = 0; look < GROW_LOOKS; look++) {
-    if (atomicLoad(stateBase, S_GROWER) !== grower) return true;
+    if (atomicLoad(stateBase, L.S_GROWER) !== grower) return true;
   }
   return false;
 }
 
 /** Grows by what a run of `count` slices lacks; the free slices below the top count. */
 function growFor(count: u32): bool {
-  const top: u32 = atomicLoad(stateBase, S_TOP);
-  if (count > SLICES_MAX) return false;
+  const top: u32 = atomicLoad(stateBase, L.S_TOP);
+  if (count > L.SLICES_MAX) return false;
   const missing: u32 = count - minimum(runBefore(top, count), count - 1);
-  if (top + missing > SLICES_MAX) return false;
+  if (top + missing > L.SLICES_MAX) return false;
   if (!growOnce(missing + tablesMissing(top, missing))) return false;
   if (runFindNear(count) !== 0) return true;
-  return growOnce(count + tablesMissing(atomicLoad(stateBase, S_TOP), count));
+  return growOnce(count + tablesMissing(atomicLoad(stateBase, L.S_TOP), count));
 }
 
 /** How many slices before `slice` are free, counting up to `most`. */
@@ -198,9 +175,9 @@ function minimum(a: u32, b: u32): u32 {
 // @cold
 function tablesMissing(from: u32, count: u32): u32 {
   let tables: u32 = 0;
-  const last: u32 = (from + count) >>> CHUNK_SHIFT;
-  for (let c: u32 = from >>> CHUNK_SHIFT; c <= last; c++) {
-    if (atomicLoad(stateBase + (c << 2), S_CHUNKS) === 0) tables = tables + 1;
+  const last: u32 = (from + count) >>> L.CHUNK_SHIFT;
+  for (let c: u32 = from >>> L.CHUNK_SHIFT; c <= last; c++) {
+    if (atomicLoad(stateBase + (c << 2), L.S_CHUNKS) === 0) tables = tables + 1;
   }
   return (tables + 1) >>> 1;
 }
@@ -210,7 +187,7 @@ function growOnce(count: u32): bool {
   const granted: u32 = answer >>> 16;
   if (granted === 0) return false;
   const first: u32 = answer & 0xffff;
-  slicesAdd(first, minimum(granted, SLICES_MAX - first));
+  slicesAdd(first, minimum(granted, L.SLICES_MAX - first));
   return true;
 }
 
@@ -221,13 +198,13 @@ function growOnce(count: u32): bool {
  */
 export function slicesAdd(first: u32, count: u32): void {
   const end: u32 = first + count;
-  wordRaise(stateBase + S_TOP, end);
+  wordRaise(stateBase + L.S_TOP, end);
   const tables: u32 = tablesAdd(first, end);
   if (tables === 0) return;
-  for (let slice: u32 = first; slice < tables; slice++) store32(descOf(slice), D_BIN, BIN_OURS);
-  for (let slice: u32 = tables; slice < end; slice++) store32(descOf(slice), D_BIN, BIN_TABLE);
-  atomicAdd(stateBase, S_OWN_SLICES, count);
-  atomicAdd(stateBase, S_TABLE_SLICES, end - tables);
+  for (let slice: u32 = first; slice < tables; slice++) store32(descOf(slice), L.D_BIN, L.BIN_OURS);
+  for (let slice: u32 = tables; slice < end; slice++) store32(descOf(slice), L.D_BIN, L.BIN_TABLE);
+  atomicAdd(stateBase, L.S_OWN_SLICES, count);
+  atomicAdd(stateBase, L.S_TABLE_SLICES, end - tables);
   if (tables !== first) runPut(freeSlices(), first, tables - first);
 }
 
@@ -238,51 +215,51 @@ export function slicesAdd(first: u32, count: u32): void {
  */
 function tablesAdd(first: u32, end: u32): u32 {
   let rest: u32 = end;
-  const last: u32 = (end - 1) >>> CHUNK_SHIFT;
-  for (let c: u32 = first >>> CHUNK_SHIFT; c <= last && rest > first; c++) {
+  const last: u32 = (end - 1) >>> L.CHUNK_SHIFT;
+  for (let c: u32 = first >>> L.CHUNK_SHIFT; c <= last && rest > first; c++) {
     const entry: usize = stateBase + (c << 2);
-    if (atomicLoad(entry, S_CHUNKS) !== 0) continue;
-    let table: usize = atomicSwap(stateBase, S_TABLE_SPARE, 0);
+    if (atomicLoad(entry, L.S_CHUNKS) !== 0) continue;
+    let table: usize = atomicSwap(stateBase, L.S_TABLE_SPARE, 0);
     if (table === 0) {
       rest = rest - 1;
       table = tableSlice(rest);
       if (table === 0) return 0;
     }
     memoryRefresh();
-    if (!atomicCas(entry, S_CHUNKS, 0, table)) atomicSwap(stateBase, S_TABLE_SPARE, table);
+    if (!atomicCas(entry, L.S_CHUNKS, 0, table)) atomicSwap(stateBase, L.S_TABLE_SPARE, table);
   }
   return rest;
 }
 
 /** Half a slice of zeros for a table, or 0; the other half is for the next one. */
 function tableSlice(slice: u32): usize {
-  const table: usize = (slice << SLICE_SHIFT) >>> 0;
+  const table: usize = (slice << L.SLICE_SHIFT) >>> 0;
   if (!slicesTake(slice, 1)) return 0;
-  if (!slicesWereZero) memoryZero(table, SLICE_SIZE);
-  atomicSwap(stateBase, S_TABLE_SPARE, table + CHUNK_TABLE_SIZE);
+  if (!slicesWereZero) memoryZero(table, L.SLICE_SIZE);
+  atomicSwap(stateBase, L.S_TABLE_SPARE, table + L.CHUNK_TABLE_SIZE);
   return table;
 }
 
 /** Gives a state that is zero the slices that the memory has behind it. */
 export function stateInit(): void {
-  const state: u32 = stateBase >>> SLICE_SHIFT;
-  const first: u32 = state + SHARED_STATE_SLICES;
-  const end: u32 = minimum(memorySlices(), SLICES_MAX);
-  store32(stateBase, S_TOP, first);
-  store32(stateBase, S_OWN_SLICES, SHARED_STATE_SLICES);
-  store32(stateBase + ((state >>> CHUNK_SHIFT) << 2), S_CHUNKS, stateBase + STATE_TABLE);
+  const state: u32 = stateBase >>> L.SLICE_SHIFT;
+  const first: u32 = state + L.SHARED_STATE_SLICES;
+  const end: u32 = minimum(memorySlices(), L.SLICES_MAX);
+  store32(stateBase, L.S_TOP, first);
+  store32(stateBase, L.S_OWN_SLICES, L.SHARED_STATE_SLICES);
+  store32(stateBase + ((state >>> L.CHUNK_SHIFT) << 2), L.S_CHUNKS, stateBase + L.STATE_TABLE);
   if (end > first) slicesAdd(first, end - first);
 }
 
 /** For hosts whose views stay short when another thread grows the memory: see memoryReach. */
 export function stateReach(): void {
-  memoryReach(load32(stateBase, S_TOP));
+  memoryReach(load32(stateBase, L.S_TOP));
 }
 
 /** Slices that are free. O(slices). */
 export function slicesFreeCount(): u32 {
   let count: u32 = 0;
-  const top: u32 = atomicLoad(stateBase, S_TOP);
+  const top: u32 = atomicLoad(stateBase, L.S_TOP);
   for (let slice: u32 = 0; slice < top; slice++) if (sliceIsFreeAnywhere(slice)) count = count + 1;
   return count;
 }
@@ -292,11 +269,11 @@ export function slicesFreeCount(): u32 {
  * thread is at work and none was terminated. O(slices).
  */
 export function stateIsValid(): bool {
-  const top: u32 = atomicLoad(stateBase, S_TOP);
+  const top: u32 = atomicLoad(stateBase, L.S_TOP);
   for (let slice: u32 = 0; slice < top; slice++) {
     if (!sliceIsFreeAnywhere(slice)) continue;
-    if (chunkTable(slice) === 0 || load32(descOf(slice), D_OWNER) !== 0) return false;
-    if (bitIsSet(stateBase + STATE_STARTS, slice)) return false;
+    if (chunkTable(slice) === 0 || load32(descOf(slice), L.D_OWNER) !== 0) return false;
+    if (bitIsSet(stateBase + L.STATE_STARTS, slice)) return false;
   }
   return slicesAddUp();
 }
@@ -304,6 +281,6 @@ export function stateIsValid(): bool {
 /** The equation above, while no thread is at work. O(slices). */
 // @cold
 export function slicesAddUp(): bool {
-  const used: u32 = load32(stateBase, S_PAGE_SLICES) + load32(stateBase, S_TABLE_SLICES);
-  return slicesFreeCount() + used + SHARED_STATE_SLICES === load32(stateBase, S_OWN_SLICES);
+  const used: u32 = load32(stateBase, L.S_PAGE_SLICES) + load32(stateBase, L.S_TABLE_SLICES);
+  return slicesFreeCount() + used + L.SHARED_STATE_SLICES === load32(stateBase, L.S_OWN_SLICES);
 }

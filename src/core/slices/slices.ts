@@ -9,35 +9,7 @@
 
 import { bitIsSet, chunkTable, descOf } from "../layout/desc.ts";
 import { stateBase } from "../layout/globals.ts";
-import {
-  BIN_NONE,
-  BIN_SPAN,
-  CHUNK_SHIFT,
-  CHUNK_SLICES,
-  CHUNK_TABLE_SIZE,
-  D_BIN,
-  D_NEXT,
-  D_PREV,
-  D_SLICES,
-  D_START,
-  DESC_SHIFT,
-  DESC_SIZE,
-  S_CHUNKS,
-  S_FREE_SLICES,
-  S_OWN_SLICES,
-  S_PAGE_SLICES,
-  S_SPAN_MASK,
-  S_SPANS,
-  S_TABLE_SLICES,
-  S_TABLE_SPARE,
-  S_TOP,
-  SLICE_SHIFT,
-  SLICE_SIZE,
-  SLICES_MAX,
-  SPAN_BINS,
-  STATE_DIRTY,
-  STATE_TABLE,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import {
   leadingZeros,
   load32,
@@ -60,11 +32,11 @@ export function spanBin(count: u32): u32 {
 }
 
 function spanHead(bin: u32): usize {
-  return stateBase + S_SPANS + (bin << 2);
+  return stateBase + L.S_SPANS + (bin << 2);
 }
 
 function spanMaskWord(bin: u32): usize {
-  return stateBase + S_SPAN_MASK + ((bin >>> 5) << 2);
+  return stateBase + L.S_SPAN_MASK + ((bin >>> 5) << 2);
 }
 
 /**
@@ -75,25 +47,25 @@ function spanPush(span: usize, slice: u32, count: u32): void {
   const bin: u32 = spanBin(count);
   const head: usize = spanHead(bin);
   const first: usize = load32(head, 0);
-  store32(descBehind(span, slice, count - 1), D_BIN, BIN_SPAN + count);
-  store32(span, D_BIN, BIN_SPAN + count);
-  store32(span, D_SLICES, count);
-  store32(span, D_START, (slice << SLICE_SHIFT) >>> 0);
-  store32(span, D_PREV, 0);
-  store32(span, D_NEXT, first);
+  store32(descBehind(span, slice, count - 1), L.D_BIN, L.BIN_SPAN + count);
+  store32(span, L.D_BIN, L.BIN_SPAN + count);
+  store32(span, L.D_SLICES, count);
+  store32(span, L.D_START, (slice << L.SLICE_SHIFT) >>> 0);
+  store32(span, L.D_PREV, 0);
+  store32(span, L.D_NEXT, first);
   store32(head, 0, span);
-  if (first !== 0) store32(first, D_PREV, span);
+  if (first !== 0) store32(first, L.D_PREV, span);
   else store32(spanMaskWord(bin), 0, (load32(spanMaskWord(bin), 0) | (1 << (bin & 31))) >>> 0);
 }
 
 /** Takes a span out of its bin and wipes the mark at its start; the one at its end is left. */
 function spanUnlink(span: usize): void {
-  const next: usize = load32(span, D_NEXT);
-  const prev: usize = load32(span, D_PREV);
-  if (next !== 0) store32(next, D_PREV, prev);
-  if (prev !== 0) store32(prev, D_NEXT, next);
-  else spanHeadSet(spanBin(load32(span, D_SLICES)), next);
-  store32(span, D_BIN, BIN_NONE);
+  const next: usize = load32(span, L.D_NEXT);
+  const prev: usize = load32(span, L.D_PREV);
+  if (next !== 0) store32(next, L.D_PREV, prev);
+  if (prev !== 0) store32(prev, L.D_NEXT, next);
+  else spanHeadSet(spanBin(load32(span, L.D_SLICES)), next);
+  store32(span, L.D_BIN, L.BIN_NONE);
 }
 
 function spanHeadSet(bin: u32, span: usize): void {
@@ -105,43 +77,43 @@ function spanHeadSet(bin: u32, span: usize): void {
 
 /** Descriptor of slice + count, given that of `slice`; mostly in the same table. */
 function descBehind(desc: usize, slice: u32, count: u32): usize {
-  const index: u32 = slice & (CHUNK_SLICES - 1);
-  return index + count < CHUNK_SLICES ? desc + (count << DESC_SHIFT) : descOf(slice + count);
+  const index: u32 = slice & (L.CHUNK_SLICES - 1);
+  return index + count < L.CHUNK_SLICES ? desc + (count << L.DESC_SHIFT) : descOf(slice + count);
 }
 
 /** Descriptor of slice - count, given that of `slice`. */
 function descBefore(desc: usize, slice: u32, count: u32): usize {
-  const index: u32 = slice & (CHUNK_SLICES - 1);
-  return index >= count ? desc - (count << DESC_SHIFT) : descOf(slice - count);
+  const index: u32 = slice & (L.CHUNK_SLICES - 1);
+  return index >= count ? desc - (count << L.DESC_SHIFT) : descOf(slice - count);
 }
 
 /** Length of the span at whose edge a slice stands, or 0; a table must cover the slice. */
 // @cold
 function spanLength(desc: usize): u32 {
-  const mark: u32 = load32(desc, D_BIN);
-  return mark > BIN_SPAN ? mark - BIN_SPAN : 0;
+  const mark: u32 = load32(desc, L.D_BIN);
+  return mark > L.BIN_SPAN ? mark - L.BIN_SPAN : 0;
 }
 
 /** First bin from `bin` on that has a span, or SPAN_BINS. */
 function spanBinNext(bin: u32): u32 {
   if (bin < 32) {
-    const low: u32 = (load32(stateBase, S_SPAN_MASK) & (0xffffffff << bin)) >>> 0;
+    const low: u32 = (load32(stateBase, L.S_SPAN_MASK) & (0xffffffff << bin)) >>> 0;
     if (low !== 0) return trailingZeros(low);
     bin = 32;
   }
-  if (bin >= SPAN_BINS) return SPAN_BINS;
-  const high: u32 = (load32(stateBase, S_SPAN_MASK + 4) & (0xffffffff << (bin & 31))) >>> 0;
-  return high !== 0 ? 32 + trailingZeros(high) : SPAN_BINS;
+  if (bin >= L.SPAN_BINS) return L.SPAN_BINS;
+  const high: u32 = (load32(stateBase, L.S_SPAN_MASK + 4) & (0xffffffff << (bin & 31))) >>> 0;
+  return high !== 0 ? 32 + trailingZeros(high) : L.SPAN_BINS;
 }
 
 /** The first span of at least `count` slices in the lowest bin that has one, or 0. */
 function spanFind(count: u32): usize {
   let bin: u32 = spanBinNext(spanBin(count));
-  while (bin < SPAN_BINS) {
+  while (bin < L.SPAN_BINS) {
     let span: usize = load32(spanHead(bin), 0);
     while (span !== 0) {
-      if (load32(span, D_SLICES) >= count) return span;
-      span = load32(span, D_NEXT);
+      if (load32(span, L.D_SLICES) >= count) return span;
+      span = load32(span, L.D_NEXT);
     }
     bin = spanBinNext(bin + 1);
   }
@@ -153,7 +125,7 @@ function runRelease(slice: u32, count: u32): void {
   let from: u32 = slice;
   let desc: usize = descOf(slice);
   let length: u32 = count;
-  store32(stateBase, S_FREE_SLICES, load32(stateBase, S_FREE_SLICES) + count);
+  store32(stateBase, L.S_FREE_SLICES, load32(stateBase, L.S_FREE_SLICES) + count);
   const behind: u32 = spanAt(slice + count);
   if (behind !== 0) {
     length = length + behind;
@@ -161,7 +133,7 @@ function runRelease(slice: u32, count: u32): void {
   }
   const before: u32 = spanBefore(desc, slice);
   if (before !== 0) {
-    store32(descBefore(desc, slice, 1), D_BIN, BIN_NONE);
+    store32(descBefore(desc, slice, 1), L.D_BIN, L.BIN_NONE);
     from = slice - before;
     length = length + before;
     desc = descBefore(desc, slice, before);
@@ -172,19 +144,19 @@ function runRelease(slice: u32, count: u32): void {
 
 /** Length of the span that ends before a slice, or 0. */
 function spanBefore(desc: usize, slice: u32): u32 {
-  if ((slice & (CHUNK_SLICES - 1)) !== 0) return spanLength(desc - DESC_SIZE);
+  if ((slice & (L.CHUNK_SLICES - 1)) !== 0) return spanLength(desc - L.DESC_SIZE);
   if (slice === 0 || chunkTable(slice - 1) === 0) return 0;
   return spanLength(descOf(slice - 1));
 }
 
 /** Takes `count` slices from the front of a span; the rest stays a span. */
 function spanTake(span: usize, count: u32): u32 {
-  const slice: u32 = load32(span, D_START) >>> SLICE_SHIFT;
-  const length: u32 = load32(span, D_SLICES);
+  const slice: u32 = load32(span, L.D_START) >>> L.SLICE_SHIFT;
+  const length: u32 = load32(span, L.D_SLICES);
   spanUnlink(span);
   if (length > count) spanPush(descBehind(span, slice, count), slice + count, length - count);
-  else store32(descBehind(span, slice, length - 1), D_BIN, BIN_NONE);
-  store32(stateBase, S_FREE_SLICES, load32(stateBase, S_FREE_SLICES) - count);
+  else store32(descBehind(span, slice, length - 1), L.D_BIN, L.BIN_NONE);
+  store32(stateBase, L.S_FREE_SLICES, load32(stateBase, L.S_FREE_SLICES) - count);
   return slice;
 }
 
@@ -210,13 +182,13 @@ export function slicesClaim(count: u32, arenas: bool): u32 {
 export function slicesWouldTouch(count: u32): bool {
   const span: usize = spanFind(count);
   if (span === 0) return true;
-  const slice: u32 = load32(span, D_START) >>> SLICE_SHIFT;
-  return !bitIsSet(stateBase + STATE_DIRTY, slice);
+  const slice: u32 = load32(span, L.D_START) >>> L.SLICE_SHIFT;
+  return !bitIsSet(stateBase + L.STATE_DIRTY, slice);
 }
 
 export function slicesRelease(slice: u32, count: u32): void {
   if (arenaBits() !== 0 && arenaPut(slice, count)) return;
-  store32(stateBase, S_PAGE_SLICES, load32(stateBase, S_PAGE_SLICES) - count);
+  store32(stateBase, L.S_PAGE_SLICES, load32(stateBase, L.S_PAGE_SLICES) - count);
   runRelease(slice, count);
 }
 
@@ -225,7 +197,7 @@ export function slicesExtend(end: u32, more: u32): bool {
   const record: usize = arenaBits() !== 0 ? arenaAt(end - 1) : 0;
   if (record !== 0) return arenaExtend(record, end, more);
   let free: u32 = spanAt(end);
-  if (free < more && end + free === load32(stateBase, S_TOP)) {
+  if (free < more && end + free === load32(stateBase, L.S_TOP)) {
     if (!slicesGrow(more)) return false;
     free = spanAt(end);
   }
@@ -237,13 +209,13 @@ export function slicesExtend(end: u32, more: u32): bool {
 
 /** Length of the span that begins at a slice, or 0. */
 function spanAt(slice: u32): u32 {
-  if (slice >= load32(stateBase, S_TOP) || chunkTable(slice) === 0) return 0;
+  if (slice >= load32(stateBase, L.S_TOP) || chunkTable(slice) === 0) return 0;
   return spanLength(descOf(slice));
 }
 
 /** Slices of the span that ends at the top of memory. */
 function spanAtTop(): u32 {
-  const top: u32 = load32(stateBase, S_TOP);
+  const top: u32 = load32(stateBase, L.S_TOP);
   return chunkTable(top - 1) !== 0 ? spanLength(descOf(top - 1)) : 0;
 }
 
@@ -252,13 +224,13 @@ function spanAtTop(): u32 {
  * the new slices do not continue ours and the whole count is asked for again.
  */
 function slicesGrow(count: u32): bool {
-  const top: u32 = load32(stateBase, S_TOP);
+  const top: u32 = load32(stateBase, L.S_TOP);
   const missing: u32 = count - minimum(spanAtTop(), count - 1);
-  if (count > SLICES_MAX || top + missing > SLICES_MAX) return false;
+  if (count > L.SLICES_MAX || top + missing > L.SLICES_MAX) return false;
   const first: u32 = growOnce(missing + tablesMissing(top, missing));
   if (first === 0) return false;
   if (first === top || spanFind(count) !== 0) return true;
-  return growOnce(count + tablesMissing(load32(stateBase, S_TOP), count)) !== 0;
+  return growOnce(count + tablesMissing(load32(stateBase, L.S_TOP), count)) !== 0;
 }
 
 function minimum(a: u32, b: u32): u32 {
@@ -269,11 +241,11 @@ function minimum(a: u32, b: u32): u32 {
 // @cold
 function tablesMissing(from: u32, count: u32): u32 {
   let tables: u32 = 0;
-  const last: u32 = (from + count) >>> CHUNK_SHIFT;
-  for (let c: u32 = from >>> CHUNK_SHIFT; c <= last; c++) {
-    if (load32(stateBase + (c << 2), S_CHUNKS) === 0) tables = tables + 1;
+  const last: u32 = (from + count) >>> L.CHUNK_SHIFT;
+  for (let c: u32 = from >>> L.CHUNK_SHIFT; c <= last; c++) {
+    if (load32(stateBase + (c << 2), L.S_CHUNKS) === 0) tables = tables + 1;
   }
-  if (tables !== 0 && load32(stateBase, S_TABLE_SPARE) !== 0) tables = tables - 1;
+  if (tables !== 0 && load32(stateBase, L.S_TABLE_SPARE) !== 0) tables = tables - 1;
   return (tables + 1) >>> 1;
 }
 
@@ -283,20 +255,20 @@ function growOnce(count: u32): u32 {
   const granted: u32 = answer >>> 16;
   if (granted === 0) return 0;
   const first: u32 = answer & 0xffff;
-  slicesAdd(first, minimum(granted, SLICES_MAX - first));
+  slicesAdd(first, minimum(granted, L.SLICES_MAX - first));
   return first;
 }
 
 /** Purges the dirty slices of spans that lie in [from, end). O(spans). */
 export function slicesPurge(from: u32, end: u32): void {
-  for (let bin: u32 = 1; bin < SPAN_BINS; bin++) {
+  for (let bin: u32 = 1; bin < L.SPAN_BINS; bin++) {
     let span: usize = load32(spanHead(bin), 0);
     while (span !== 0) {
-      const slice: u32 = load32(span, D_START) >>> SLICE_SHIFT;
+      const slice: u32 = load32(span, L.D_START) >>> L.SLICE_SHIFT;
       const first: u32 = slice > from ? slice : from;
-      const last: u32 = minimum(slice + load32(span, D_SLICES), end);
+      const last: u32 = minimum(slice + load32(span, L.D_SLICES), end);
       if (first < last) rangePurge(first, last - first);
-      span = load32(span, D_NEXT);
+      span = load32(span, L.D_NEXT);
     }
   }
 }
@@ -308,20 +280,20 @@ export function slicesPurge(from: u32, end: u32): void {
  */
 export function slicesAdd(first: u32, count: u32): void {
   let end: u32 = first + count;
-  store32(stateBase, S_OWN_SLICES, load32(stateBase, S_OWN_SLICES) + count);
-  store32(stateBase, S_TOP, end);
-  const last: u32 = (end - 1) >>> CHUNK_SHIFT;
-  for (let c: u32 = first >>> CHUNK_SHIFT; c <= last; c++) {
+  store32(stateBase, L.S_OWN_SLICES, load32(stateBase, L.S_OWN_SLICES) + count);
+  store32(stateBase, L.S_TOP, end);
+  const last: u32 = (end - 1) >>> L.CHUNK_SHIFT;
+  for (let c: u32 = first >>> L.CHUNK_SHIFT; c <= last; c++) {
     const entry: usize = stateBase + (c << 2);
-    if (load32(entry, S_CHUNKS) !== 0) continue;
-    if (load32(stateBase, S_TABLE_SPARE) === 0) {
+    if (load32(entry, L.S_CHUNKS) !== 0) continue;
+    if (load32(stateBase, L.S_TABLE_SPARE) === 0) {
       end = end - 1;
       if (!tableSliceAdd(end)) {
-        store32(stateBase, S_OWN_SLICES, load32(stateBase, S_OWN_SLICES) - (end + 1 - first));
+        store32(stateBase, L.S_OWN_SLICES, load32(stateBase, L.S_OWN_SLICES) - (end + 1 - first));
         return;
       }
     }
-    store32(entry, S_CHUNKS, tableTake());
+    store32(entry, L.S_CHUNKS, tableTake());
     if (end === first) return;
   }
   runRelease(first, end - first);
@@ -329,29 +301,29 @@ export function slicesAdd(first: u32, count: u32): void {
 
 /** Half a slice for a chunk table, from the spare. */
 function tableTake(): usize {
-  const table: usize = load32(stateBase, S_TABLE_SPARE);
-  const rest: bool = (table & (SLICE_SIZE - 1)) === 0;
-  store32(stateBase, S_TABLE_SPARE, rest ? table + CHUNK_TABLE_SIZE : 0);
+  const table: usize = load32(stateBase, L.S_TABLE_SPARE);
+  const rest: bool = (table & (L.SLICE_SIZE - 1)) === 0;
+  store32(stateBase, L.S_TABLE_SPARE, rest ? table + L.CHUNK_TABLE_SIZE : 0);
   return table;
 }
 
 /** False: the host cannot commit the slice. */
 function tableSliceAdd(slice: u32): bool {
-  const table: usize = (slice << SLICE_SHIFT) >>> 0;
+  const table: usize = (slice << L.SLICE_SHIFT) >>> 0;
   if (!slicesTake(slice, 1)) return false;
-  if (!slicesWereZero) memoryZero(table, SLICE_SIZE);
-  store32(stateBase, S_TABLE_SPARE, table);
-  store32(stateBase, S_TABLE_SLICES, load32(stateBase, S_TABLE_SLICES) + 1);
+  if (!slicesWereZero) memoryZero(table, L.SLICE_SIZE);
+  store32(stateBase, L.S_TABLE_SPARE, table);
+  store32(stateBase, L.S_TABLE_SLICES, load32(stateBase, L.S_TABLE_SLICES) + 1);
   return true;
 }
 
 /** Gives a state whose first slice is zero the slices that the memory has behind that slice. */
 export function stateInit(): void {
-  const state: u32 = stateBase >>> SLICE_SHIFT;
-  const end: u32 = minimum(memorySlices(), SLICES_MAX);
-  store32(stateBase, S_TOP, state + 1);
-  store32(stateBase, S_OWN_SLICES, 1);
-  store32(stateBase + ((state >>> CHUNK_SHIFT) << 2), S_CHUNKS, stateBase + STATE_TABLE);
+  const state: u32 = stateBase >>> L.SLICE_SHIFT;
+  const end: u32 = minimum(memorySlices(), L.SLICES_MAX);
+  store32(stateBase, L.S_TOP, state + 1);
+  store32(stateBase, L.S_OWN_SLICES, 1);
+  store32(stateBase + ((state >>> L.CHUNK_SHIFT) << 2), L.S_CHUNKS, stateBase + L.STATE_TABLE);
   if (end > state + 1) slicesAdd(state + 1, end - state - 1);
 }
 
@@ -361,27 +333,27 @@ export function stateInit(): void {
  */
 export function stateIsValid(): bool {
   let free: u32 = 0;
-  for (let bin: u32 = 1; bin < SPAN_BINS; bin++) {
+  for (let bin: u32 = 1; bin < L.SPAN_BINS; bin++) {
     const bit: u32 = (load32(spanMaskWord(bin), 0) >>> (bin & 31)) & 1;
     let span: usize = load32(spanHead(bin), 0);
     if ((span !== 0) !== (bit !== 0)) return false;
     while (span !== 0) {
       if (!spanIsValid(span, bin)) return false;
-      free = free + load32(span, D_SLICES);
-      span = load32(span, D_NEXT);
+      free = free + load32(span, L.D_SLICES);
+      span = load32(span, L.D_NEXT);
     }
   }
-  if (free !== load32(stateBase, S_FREE_SLICES)) return false;
-  for (let slice: u32 = 0; slice < load32(stateBase, S_TOP); slice++) {
+  if (free !== load32(stateBase, L.S_FREE_SLICES)) return false;
+  for (let slice: u32 = 0; slice < load32(stateBase, L.S_TOP); slice++) {
     if (arenaIsFree(slice)) free = free + 1;
   }
-  const used: u32 = load32(stateBase, S_PAGE_SLICES) + load32(stateBase, S_TABLE_SLICES) + 1;
-  return free + used === load32(stateBase, S_OWN_SLICES);
+  const used: u32 = load32(stateBase, L.S_PAGE_SLICES) + load32(stateBase, L.S_TABLE_SLICES) + 1;
+  return free + used === load32(stateBase, L.S_OWN_SLICES);
 }
 
 function spanIsValid(span: usize, bin: u32): bool {
-  const slice: u32 = load32(span, D_START) >>> SLICE_SHIFT;
-  const count: u32 = load32(span, D_SLICES);
+  const slice: u32 = load32(span, L.D_START) >>> L.SLICE_SHIFT;
+  const count: u32 = load32(span, L.D_SLICES);
   if (spanBin(count) !== bin || descOf(slice) !== span || spanLength(span) !== count) return false;
   return spanLength(descOf(slice + count - 1)) === count && spanAt(slice + count) === 0;
 }

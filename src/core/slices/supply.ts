@@ -11,25 +11,7 @@
 
 import { bitIsSet, descOf } from "../layout/desc.ts";
 import { heapBase, stateBase, threadId } from "../layout/globals.ts";
-import {
-  BIN_TABLE,
-  D_BIN,
-  D_OWNER,
-  D_SLICES,
-  FLAGS,
-  H_ARENA,
-  H_BOUND,
-  H_HELD,
-  H_MOST,
-  H_STATE,
-  OWNER_ABANDONED,
-  S_PURGE_DELAY,
-  S_TABLE_SLICES,
-  S_TOP,
-  SLICE_SHIFT,
-  SLICE_SIZE,
-  STATE_STARTS,
-} from "../layout/layout.ts";
+import * as L from "../layout/layout.ts";
 import { atomicAdd, SHARED } from "../target/atomics.ts";
 import { load32, memoryZero, store32 } from "../target/glue.ts";
 import { arenaClaim } from "./arena-runs.ts";
@@ -44,7 +26,7 @@ import { slicesClaim, slicesExtend, slicesRelease } from "./slices.ts";
  * two; 0 = out of memory, or of the heap's. slicesWereZero tells whether it is zero.
  */
 export function slicesAlloc(count: u32, alignment: u32): u32 {
-  const bound: bool = load32(heapBase, H_BOUND) !== 0;
+  const bound: bool = load32(heapBase, L.H_BOUND) !== 0;
   if (bound && !budgetAllows(count)) return 0;
   const slice: u32 = bound ? claimBound(count, alignment) : claimAny(count, alignment);
   if (slice === 0) return 0;
@@ -52,12 +34,12 @@ export function slicesAlloc(count: u32, alignment: u32): u32 {
     slicesRelease(slice, count);
     return 0;
   }
-  if (bound) store32(heapBase, H_HELD, load32(heapBase, H_HELD) + count);
+  if (bound) store32(heapBase, L.H_HELD, load32(heapBase, L.H_HELD) + count);
   return slice;
 }
 
 function claimBound(count: u32, alignment: u32): u32 {
-  const record: usize = load32(heapBase, H_ARENA);
+  const record: usize = load32(heapBase, L.H_ARENA);
   return record !== 0 ? arenaClaim(record, count, alignment) : claimAny(count, alignment);
 }
 
@@ -84,20 +66,20 @@ function claimAligned(count: u32, alignment: u32): u32 {
  */
 export function slicesAppend(owner: u32, end: u32, more: u32): bool {
   const bound: bool = isBound(owner);
-  if (bound && ((owner & ~FLAGS) >>> 0 !== heapBase || !budgetAllows(more))) return false;
+  if (bound && ((owner & ~L.FLAGS) >>> 0 !== heapBase || !budgetAllows(more))) return false;
   if (!slicesExtend(end, more)) return false;
   if (!slicesTake(end, more)) {
     slicesRelease(end, more);
     return false;
   }
-  if (bound) store32(heapBase, H_HELD, load32(heapBase, H_HELD) + more);
+  if (bound) store32(heapBase, L.H_HELD, load32(heapBase, L.H_HELD) + more);
   return true;
 }
 
 /** Gives slices of a page of an owner back, now or later also to the source. */
 export function slicesFree(owner: u32, slice: u32, count: u32): void {
-  const purges: bool = load32(stateBase, S_PURGE_DELAY) !== 0;
-  if (isBound(owner)) heldDrop((owner & ~FLAGS) >>> 0, count);
+  const purges: bool = load32(stateBase, L.S_PURGE_DELAY) !== 0;
+  if (isBound(owner)) heldDrop((owner & ~L.FLAGS) >>> 0, count);
   if (purges) purgeBefore(slice, count);
   slicesRelease(slice, count);
   if (purges) purgeAfter(slice, count);
@@ -105,33 +87,34 @@ export function slicesFree(owner: u32, slice: u32, count: u32): void {
 
 /** Whether an owner word names a heap with a budget or an arena. */
 function isBound(owner: u32): bool {
-  const heap: usize = (owner & ~FLAGS) >>> 0;
-  return heap > OWNER_ABANDONED && load32(heap, H_BOUND) !== 0;
+  const heap: usize = (owner & ~L.FLAGS) >>> 0;
+  return heap > L.OWNER_ABANDONED && load32(heap, L.H_BOUND) !== 0;
 }
 
 function heldDrop(heap: usize, count: u32): void {
-  if (SHARED && load32(heap, H_STATE) >>> 2 !== threadId) return;
-  store32(heap, H_HELD, load32(heap, H_HELD) - count);
+  if (SHARED && load32(heap, L.H_STATE) >>> 2 !== threadId) return;
+  store32(heap, L.H_HELD, load32(heap, L.H_HELD) - count);
 }
 
 /** Whether the bound heap may have `count` slices more. */
 // @cold
 function budgetAllows(count: u32): bool {
-  const most: u32 = load32(heapBase, H_MOST);
-  if (most === 0 || load32(heapBase, H_HELD) + count <= most) return true;
+  const most: u32 = load32(heapBase, L.H_MOST);
+  if (most === 0 || load32(heapBase, L.H_HELD) + count <= most) return true;
   if (!SHARED) return false;
-  store32(heapBase, H_HELD, heldCount());
-  return load32(heapBase, H_HELD) + count <= most;
+  store32(heapBase, L.H_HELD, heldCount());
+  return load32(heapBase, L.H_HELD) + count <= most;
 }
 
 /** Slices of the bound heap's pages. O(slices). */
 function heldCount(): u32 {
-  const top: u32 = load32(stateBase, S_TOP);
+  const top: u32 = load32(stateBase, L.S_TOP);
   let held: u32 = 0;
   for (let slice: u32 = 0; slice < top; slice++) {
-    if (!bitIsSet(stateBase + STATE_STARTS, slice)) continue;
+    if (!bitIsSet(stateBase + L.STATE_STARTS, slice)) continue;
     const page: usize = descOf(slice);
-    if ((load32(page, D_OWNER) & ~FLAGS) >>> 0 === heapBase) held = held + load32(page, D_SLICES);
+    if ((load32(page, L.D_OWNER) & ~L.FLAGS) >>> 0 === heapBase)
+      held = held + load32(page, L.D_SLICES);
   }
   return held;
 }
@@ -143,9 +126,9 @@ function heldCount(): u32 {
 export function heapLimit(heap: usize, most: u32, arena: u32): bool {
   const record: usize = arena !== 0 ? arenaOf(arena) : 0;
   if (arena !== 0 && record === 0) return false;
-  store32(heap, H_MOST, most);
-  store32(heap, H_ARENA, record);
-  store32(heap, H_BOUND, 1);
+  store32(heap, L.H_MOST, most);
+  store32(heap, L.H_ARENA, record);
+  store32(heap, L.H_BOUND, 1);
   return true;
 }
 
@@ -158,10 +141,10 @@ export function tableSliceAlloc(): usize {
     slicesRelease(slice, 1);
     return 0;
   }
-  const table: usize = (slice << SLICE_SHIFT) >>> 0;
-  if (!slicesWereZero) memoryZero(table, SLICE_SIZE);
-  if (SHARED) store32(descOf(slice), D_BIN, BIN_TABLE);
+  const table: usize = (slice << L.SLICE_SHIFT) >>> 0;
+  if (!slicesWereZero) memoryZero(table, L.SLICE_SIZE);
+  if (SHARED) store32(descOf(slice), L.D_BIN, L.BIN_TABLE);
   pageSlicesAdd(0xffffffff);
-  atomicAdd(stateBase, S_TABLE_SLICES, 1);
+  atomicAdd(stateBase, L.S_TABLE_SLICES, 1);
   return table;
 }

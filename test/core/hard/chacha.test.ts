@@ -1,6 +1,6 @@
 /** Rows 53, 105 and 106: the arithmetic of hardening, and its randomness. */
 import assert from "node:assert/strict";
-import { H_RANDOM } from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
 import { ALL, hardRow } from "../../support/hard.js";
 
@@ -141,9 +141,9 @@ hardRow(
 hardRow("106: a heap beside another has words of its own", { bits: 0 }, (s) => {
   const beside = s.core.heapNew();
   const was = s.core.heapBind(beside);
-  const context = (heap: number) => words(s, heap + H_RANDOM + 16, 8);
+  const context = (heap: number) => words(s, heap + L.H_RANDOM + 16, 8);
   assert.equal(context(beside), context(was), "the key");
-  assert.notEqual(s.word(beside, H_RANDOM + 56), s.word(was, H_RANDOM + 56), "the nonce");
-  assert.equal(s.word(beside, H_RANDOM + 128), 16, "its first block is made");
+  assert.notEqual(s.word(beside, L.H_RANDOM + 56), s.word(was, L.H_RANDOM + 56), "the nonce");
+  assert.equal(s.word(beside, L.H_RANDOM + 128), 16, "its first block is made");
   s.core.heapBind(was);
 });

@@ -1,26 +1,7 @@
 /** Rows 33, 34, 43 to 55 and 74 of the checklist: mistakes made on purpose, and what is said. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  D_END,
-  D_FREE,
-  D_FRESH_END,
-  D_USED,
-  HARD_CANARY,
-  HARD_CHECKED_FREE,
-  HARD_DOUBLE_FREE,
-  HARD_ENCODE,
-  HARD_FILL,
-  HARD_GUARD_PAGES,
-  HARD_PADDING,
-  HARD_SHUFFLE,
-  REPORT_DOUBLE_FREE,
-  REPORT_FOREIGN,
-  REPORT_FREE_LIST,
-  REPORT_INTERIOR,
-  REPORT_OVERFLOW,
-  REPORT_UNALIGNED,
-} from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import {
   backEnds,
   builds,
@@ -30,7 +11,7 @@ import {
 } from "../../support/core.js";
 import { ALL, hardRow, SECURE } from "../../support/hard.js";
 
-const PADDED = { bits: HARD_PADDING | HARD_CANARY };
+const PADDED = { bits: L.HARD_PADDING | L.HARD_CANARY };
 
 /** Small, medium and large: bytes. */
 const SIZES = [1, 13, 24, 100, 513, 1025, 8000, 8193, 20000, 65528, 65529, 300000];
@@ -65,7 +46,7 @@ hardRow("43: usable size is what was asked for", PADDED, (s) => {
   assert.ok(s.core.heapIsValid());
 });
 
-hardRow("44: a write behind a block is reported to the byte", { bits: HARD_PADDING }, (s) => {
+hardRow("44: a write behind a block is reported to the byte", { bits: L.HARD_PADDING }, (s) => {
   for (const size of SIZES) {
     const p = s.core.malloc(size);
     const slack = s.core.goodSize(size + 8) - 8 - size;
@@ -75,7 +56,7 @@ hardRow("44: a write behind a block is reported to the byte", { bits: HARD_PADDI
       const q = s.core.malloc(size);
       s.bytes()[q + size + offset] = 7;
       s.core.free(q);
-      assert.deepEqual(s.reports, [[REPORT_OVERFLOW, q, size, size + offset]]);
+      assert.deepEqual(s.reports, [[L.REPORT_OVERFLOW, q, size, size + offset]]);
     }
     s.reports.length = 0;
     s.core.free(p);
@@ -86,22 +67,22 @@ hardRow("44: a write behind a block is reported to the byte", { bits: HARD_PADDI
 
 hardRow(
   "44: also behind aligned blocks, and when a block is resized in place",
-  { bits: HARD_PADDING },
+  { bits: L.HARD_PADDING },
   (s) => {
     const p = s.core.memalign(256, 300);
     s.bytes()[p + 300] = 0;
     s.core.free(p);
-    assert.deepEqual(s.reports, [[REPORT_OVERFLOW, p, 300, 300]]);
+    assert.deepEqual(s.reports, [[L.REPORT_OVERFLOW, p, 300, 300]]);
     const q = s.core.malloc(100);
     assert.equal(s.core.realloc(q, 60), q);
     assert.equal(s.core.usableSize(q), 60);
     s.bytes()[q + 61] = 0;
     assert.equal(s.core.realloc(q, 50), q);
-    assert.deepEqual(s.reports[1], [REPORT_OVERFLOW, q, 60, 61], "before its traces are gone");
+    assert.deepEqual(s.reports[1], [L.REPORT_OVERFLOW, q, 60, 61], "before its traces are gone");
   },
 );
 
-hardRow("45: a record that was overwritten", { bits: HARD_CANARY }, (s) => {
+hardRow("45: a record that was overwritten", { bits: L.HARD_CANARY }, (s) => {
   for (const [size, usable] of [
     [13, 24],
     [100, 104],
@@ -112,24 +93,24 @@ hardRow("45: a record that was overwritten", { bits: HARD_CANARY }, (s) => {
     const p = s.core.malloc(size);
     s.bytes()[p + usable] = (s.bytes()[p + usable]! + 1) & 0xff;
     s.core.free(p);
-    assert.deepEqual(s.reports, [[REPORT_OVERFLOW, p, usable, usable]]);
+    assert.deepEqual(s.reports, [[L.REPORT_OVERFLOW, p, usable, usable]]);
   }
   assert.ok(s.core.heapIsValid());
 });
 
-hardRow("45: a record whose delta is impossible", { bits: HARD_PADDING }, (s) => {
+hardRow("45: a record whose delta is impossible", { bits: L.HARD_PADDING }, (s) => {
   const p = s.core.malloc(13);
   s.words()[(p + 28) / 4] = 1000;
   assert.equal(s.core.usableSize(p), 24);
   s.core.free(p);
-  assert.deepEqual(s.reports, [[REPORT_OVERFLOW, p, 24, 24]]);
+  assert.deepEqual(s.reports, [[L.REPORT_OVERFLOW, p, 24, 24]]);
 });
 
 hardRow("46: only the first 16 bytes of slack are looked at", PADDED, (s) => {
   const p = s.core.malloc(513);
   s.bytes()[p + 513 + 15] = 1;
   s.core.free(p);
-  assert.deepEqual(s.reports, [[REPORT_OVERFLOW, p, 513, 528]]);
+  assert.deepEqual(s.reports, [[L.REPORT_OVERFLOW, p, 513, 528]]);
   const q = s.core.malloc(513);
   s.bytes()[q + 513 + 16] = 1;
   s.core.free(q);
@@ -144,16 +125,16 @@ function freeTwice(s: CoreSubject, size: number): void {
   s.core.free(p);
   assert.ok(s.core.heapIsValid(), "lists and books are as after one free");
   const found = s.reports.map(([kind, ptr]) => [kind, ptr]);
-  assert.deepEqual(found, [[REPORT_DOUBLE_FREE, p]]);
+  assert.deepEqual(found, [[L.REPORT_DOUBLE_FREE, p]]);
   s.core.free(other);
   assert.ok(s.core.heapIsValid());
 }
 
 for (const [name, bits] of [
-  ["by the lists", HARD_DOUBLE_FREE],
-  ["by the lists, encoded", HARD_DOUBLE_FREE | HARD_ENCODE],
-  ["by the lists, shuffled", HARD_DOUBLE_FREE | HARD_SHUFFLE],
-  ["by the record", HARD_DOUBLE_FREE | HARD_PADDING],
+  ["by the lists", L.HARD_DOUBLE_FREE],
+  ["by the lists, encoded", L.HARD_DOUBLE_FREE | L.HARD_ENCODE],
+  ["by the lists, shuffled", L.HARD_DOUBLE_FREE | L.HARD_SHUFFLE],
+  ["by the record", L.HARD_DOUBLE_FREE | L.HARD_PADDING],
   ["with everything", ALL],
 ] as const) {
   hardRow(`47: a double free is found ${name}`, { bits }, (s) => {
@@ -168,35 +149,39 @@ for (const [name, bits] of [
   });
 }
 
-hardRow("47: a free block whose record was written over", { bits: ALL & ~HARD_FILL }, (s) => {
+hardRow("47: a free block whose record was written over", { bits: ALL & ~L.HARD_FILL }, (s) => {
   const [keep, p] = [s.core.malloc(24), s.core.malloc(24)];
   s.core.free(p);
   s.bytes().fill(0x41, p + 8, p + 32);
   s.core.free(p);
-  assert.deepEqual(s.reports, [[REPORT_DOUBLE_FREE, p, 24, 0]], "the lists know it");
+  assert.deepEqual(s.reports, [[L.REPORT_DOUBLE_FREE, p, 24, 0]], "the lists know it");
   s.core.free(keep);
   assert.ok(s.core.heapIsValid());
 });
 
-hardRow("47: a block that nobody has had yet", { bits: SECURE | HARD_SHUFFLE }, (s) => {
+hardRow("47: a block that nobody has had yet", { bits: SECURE | L.HARD_SHUFFLE }, (s) => {
   const p = s.core.malloc(48);
-  const fresh = p + 64 < s.word(s.core.pageOf(p), D_FRESH_END) ? p + 64 : p - 64;
+  const fresh = p + 64 < s.word(s.core.pageOf(p), L.D_FRESH_END) ? p + 64 : p - 64;
   s.core.free(fresh);
   assert.deepEqual(
     s.reports.map(([kind, ptr]) => [kind, ptr]),
-    [[REPORT_DOUBLE_FREE, fresh]],
+    [[L.REPORT_DOUBLE_FREE, fresh]],
   );
   assert.ok(s.core.heapIsValid());
 });
 
-hardRow("47: realloc of a block that is free", { bits: HARD_DOUBLE_FREE | HARD_PADDING }, (s) => {
-  const [keep, p] = [s.core.malloc(100), s.core.malloc(100)];
-  s.core.free(p);
-  assert.equal(s.core.realloc(p, 90), 0);
-  assert.deepEqual(s.reports, [[REPORT_DOUBLE_FREE, p, 104, 0]]);
-  s.core.free(keep);
-  assert.ok(s.core.heapIsValid());
-});
+hardRow(
+  "47: realloc of a block that is free",
+  { bits: L.HARD_DOUBLE_FREE | L.HARD_PADDING },
+  (s) => {
+    const [keep, p] = [s.core.malloc(100), s.core.malloc(100)];
+    s.core.free(p);
+    assert.equal(s.core.realloc(p, 90), 0);
+    assert.deepEqual(s.reports, [[L.REPORT_DOUBLE_FREE, p, 104, 0]]);
+    s.core.free(keep);
+    assert.ok(s.core.heapIsValid());
+  },
+);
 
 /** Two instances on one memory, as two threads. */
 function twoThreads(backEnd: "wasm" | "js", bits: number): [CoreSubject, CoreSubject] {
@@ -217,8 +202,8 @@ for (const backEnd of backEnds) {
       assert.deepEqual(
         [...other.reports, ...mine.reports].map(([kind, ptr]) => [kind, ptr]),
         [
-          [REPORT_DOUBLE_FREE, p],
-          [REPORT_DOUBLE_FREE, p],
+          [L.REPORT_DOUBLE_FREE, p],
+          [L.REPORT_DOUBLE_FREE, p],
         ],
       );
       other.reports.length = 0;
@@ -230,19 +215,19 @@ for (const backEnd of backEnds) {
   });
 
   test(`${backEnd}: row 48: another thread frees a block that nobody has had yet`, () => {
-    const [mine, other] = twoThreads(backEnd, SECURE | HARD_SHUFFLE);
+    const [mine, other] = twoThreads(backEnd, SECURE | L.HARD_SHUFFLE);
     const p = mine.core.malloc(48);
     const page = mine.core.pageOf(p);
-    const fresh = p + 64 < mine.word(page, D_FRESH_END) ? p + 64 : p - 64;
+    const fresh = p + 64 < mine.word(page, L.D_FRESH_END) ? p + 64 : p - 64;
     other.core.free(fresh);
     assert.deepEqual(
       other.reports.map(([kind, ptr]) => [kind, ptr]),
-      [[REPORT_DOUBLE_FREE, fresh]],
+      [[L.REPORT_DOUBLE_FREE, fresh]],
     );
   });
 
   test(`${backEnd}: row 48: without a record a remote double free is not found`, () => {
-    const [mine, other] = twoThreads(backEnd, HARD_DOUBLE_FREE | HARD_ENCODE);
+    const [mine, other] = twoThreads(backEnd, L.HARD_DOUBLE_FREE | L.HARD_ENCODE);
     const [keep, p] = [mine.core.malloc(40), mine.core.malloc(40)];
     other.core.free(p);
     mine.core.free(p);
@@ -255,12 +240,12 @@ for (const backEnd of backEnds) {
   });
 
   test(`${backEnd}: rows 44 and 52: a remote free looks at a block before it gives it away`, () => {
-    const [mine, other] = twoThreads(backEnd, PADDED.bits | HARD_FILL);
+    const [mine, other] = twoThreads(backEnd, PADDED.bits | L.HARD_FILL);
     for (const size of [13, 20000 - 8 - 5, 300000]) {
       const p = mine.core.malloc(size);
       mine.bytes()[p + size] = 1;
       other.core.free(p);
-      assert.deepEqual(other.reports.splice(0), [[REPORT_OVERFLOW, p, size, size]]);
+      assert.deepEqual(other.reports.splice(0), [[L.REPORT_OVERFLOW, p, size, size]]);
       assert.equal(mine.bytes()[p + 8], 0xdf);
     }
     assert.deepEqual(mine.reports, []);
@@ -269,7 +254,7 @@ for (const backEnd of backEnds) {
   });
 
   test(`${backEnd}: row 49: a remote list that was written into is dropped`, () => {
-    const [mine, other] = twoThreads(backEnd, HARD_ENCODE);
+    const [mine, other] = twoThreads(backEnd, L.HARD_ENCODE);
     const blocks = Array.from({ length: 8 }, () => mine.core.malloc(64));
     mine.core.free(blocks[0]!);
     for (const p of blocks.slice(1, 5)) other.core.free(p);
@@ -301,7 +286,7 @@ function flipOut(s: CoreSubject, page: number, block: number): void {
   s.words()[block / 4]! ^= 1 << (out[7] as number);
 }
 
-hardRow("49: a free list entry that was written into", { bits: HARD_ENCODE }, (s) => {
+hardRow("49: a free list entry that was written into", { bits: L.HARD_ENCODE }, (s) => {
   const blocks = Array.from({ length: 64 }, () => s.core.malloc(64));
   const page = s.core.pageOf(blocks[0]!);
   for (const p of blocks.slice(0, 32)) s.core.free(p);
@@ -315,14 +300,14 @@ hardRow("49: a free list entry that was written into", { bits: HARD_ENCODE }, (s
   }
   assert.deepEqual(s.reports.length, 1);
   const [kind, ptr, size, value] = s.reports[0]!;
-  assert.deepEqual([kind, ptr, size], [REPORT_FREE_LIST, victim, 64]);
+  assert.deepEqual([kind, ptr, size], [L.REPORT_FREE_LIST, victim, 64]);
   assert.ok(!isInPage(victim, value), "the value leads nowhere");
   assert.ok(s.core.heapIsValid(), "what was behind it stays in use");
 });
 
 hardRow(
   "50: a foreign pointer is refused, and memory is as it was",
-  { bits: HARD_CHECKED_FREE },
+  { bits: L.HARD_CHECKED_FREE },
   (s) => {
     const p = s.core.malloc(100);
     const gone = s.core.malloc(300000);
@@ -333,27 +318,27 @@ hardRow(
     const found = s.reports.map(([kind, ptr]) => [kind, ptr]);
     assert.deepEqual(
       found,
-      foreign.map((at) => [REPORT_FOREIGN, at]),
+      foreign.map((at) => [L.REPORT_FOREIGN, at]),
     );
     assert.equal(s.core.usableSize(8), 0);
     assert.equal(s.core.realloc(16, 50), 0);
     assert.deepEqual(s.reports.slice(-2), [
-      [REPORT_FOREIGN, 8, 1, 0],
-      [REPORT_FOREIGN, 16, 2, 0],
+      [L.REPORT_FOREIGN, 8, 1, 0],
+      [L.REPORT_FOREIGN, 16, 2, 0],
     ]);
     assert.equal(Buffer.compare(before, Buffer.from(s.bytes().subarray(s.base))), 0);
   },
 );
 
-hardRow("51: an unaligned pointer, and one into a block", { bits: HARD_CHECKED_FREE }, (s) => {
+hardRow("51: an unaligned pointer, and one into a block", { bits: L.HARD_CHECKED_FREE }, (s) => {
   for (const size of [100, 5000, 20000, 300000]) {
     const p = s.core.malloc(size);
     const before = Buffer.from(s.bytes().subarray(s.base));
     s.core.free(p + 1);
     s.core.free(p + 8);
     assert.deepEqual(s.reports.splice(0), [
-      [REPORT_UNALIGNED, p + 1, 0, 0],
-      [REPORT_INTERIOR, p + 8, 0, 0],
+      [L.REPORT_UNALIGNED, p + 1, 0, 0],
+      [L.REPORT_INTERIOR, p + 8, 0, 0],
     ]);
     assert.equal(Buffer.compare(before, Buffer.from(s.bytes().subarray(s.base))), 0);
     s.core.free(p);
@@ -363,20 +348,20 @@ hardRow("51: an unaligned pointer, and one into a block", { bits: HARD_CHECKED_F
 
 hardRow(
   "51: a record tells interior pointers of aligned blocks",
-  { bits: HARD_CHECKED_FREE | HARD_CANARY | HARD_DOUBLE_FREE },
+  { bits: L.HARD_CHECKED_FREE | L.HARD_CANARY | L.HARD_DOUBLE_FREE },
   (s) => {
     s.core.malloc(340); // keeps the page and its mark
     const p = s.core.memalignAt(32, 300, 8);
     s.core.free(p + 16);
     s.core.free(p - 8);
     assert.deepEqual(s.reports.splice(0), [
-      [REPORT_INTERIOR, p + 16, 0, 0],
-      [REPORT_INTERIOR, p - 8, 0, 0],
+      [L.REPORT_INTERIOR, p + 16, 0, 0],
+      [L.REPORT_INTERIOR, p - 8, 0, 0],
     ]);
     s.core.free(p);
     assertQuiet(s);
     s.core.free(p + 16);
-    assert.deepEqual(s.reports, [[REPORT_INTERIOR, p + 16, 0, 0]], "of a freed one too");
+    assert.deepEqual(s.reports, [[L.REPORT_INTERIOR, p + 16, 0, 0]], "of a freed one too");
     assert.ok(s.core.heapIsValid());
   },
 );
@@ -387,7 +372,7 @@ function bytesAre(s: CoreSubject, from: number, to: number, value: number, what:
   }
 }
 
-hardRow("52: fresh bytes are D0, freed ones DF", { bits: HARD_FILL }, (s) => {
+hardRow("52: fresh bytes are D0, freed ones DF", { bits: L.HARD_FILL }, (s) => {
   for (const size of SIZES.slice(1)) {
     const keep = s.core.malloc(size);
     const p = s.core.malloc(size);
@@ -401,7 +386,7 @@ hardRow("52: fresh bytes are D0, freed ones DF", { bits: HARD_FILL }, (s) => {
   }
 });
 
-hardRow("52: the slack of a padded block is DE", { bits: HARD_PADDING }, (s) => {
+hardRow("52: the slack of a padded block is DE", { bits: L.HARD_PADDING }, (s) => {
   const p = s.core.malloc(513);
   bytesAre(s, p + 513, p + 529, 0xde, "slack");
   assert.notEqual(s.bytes()[p + 529], 0xde);
@@ -416,7 +401,7 @@ const isAscending = (list: number[]) => list.every((p, i) => i === 0 || p > list
 
 hardRow(
   "54: the order of fresh blocks is random, and the seed's",
-  { bits: HARD_SHUFFLE, seed: 5 },
+  { bits: L.HARD_SHUFFLE, seed: 5 },
   (s, make) => {
     const first = order(s, 64, 64);
     assert.ok(!isAscending(first));
@@ -430,7 +415,7 @@ hardRow(
   },
 );
 
-hardRow("54: runs of several blocks are ascending within", { bits: HARD_SHUFFLE }, (s) => {
+hardRow("54: runs of several blocks are ascending within", { bits: L.HARD_SHUFFLE }, (s) => {
   for (const [size, count, runs] of [
     [16, 256, 64],
     [40, 85, 64],
@@ -449,11 +434,11 @@ hardRow("54: runs of several blocks are ascending within", { bits: HARD_SHUFFLE 
   assert.ok(s.core.heapIsValid());
 });
 
-hardRow("54: without the feature they come in order", { bits: ALL & ~HARD_SHUFFLE }, (s) => {
+hardRow("54: without the feature they come in order", { bits: ALL & ~L.HARD_SHUFFLE }, (s) => {
   assert.ok(isAscending(order(s, 64, 64)));
 });
 
-hardRow("55: an extension has at least 32 blocks", { bits: HARD_SHUFFLE }, (s) => {
+hardRow("55: an extension has at least 32 blocks", { bits: L.HARD_SHUFFLE }, (s) => {
   const capacity = (size: number) => s.core.pageCapacity(s.core.pageOf(s.core.malloc(size)));
   assert.equal(capacity(8192), 8, "all that fit");
   assert.equal(capacity(1024), 32);
@@ -462,7 +447,7 @@ hardRow("55: an extension has at least 32 blocks", { bits: HARD_SHUFFLE }, (s) =
 
 hardRow(
   "7.3: half of the time fresh blocks come before freed ones",
-  { bits: HARD_SHUFFLE },
+  { bits: L.HARD_SHUFFLE },
   (s) => {
     const blocks = order(s, 64, 64).map((p) => p + s.base);
     for (const p of blocks) s.core.free(p);
@@ -470,12 +455,12 @@ hardRow(
     const page = s.core.pageOf(keep);
     let extended = 0;
     for (let round = 0; round < 14; round++) {
-      const before = s.word(page, D_FRESH_END);
-      while (s.word(page, D_FREE) !== 0) blocks.push(s.core.malloc(64));
+      const before = s.word(page, L.D_FRESH_END);
+      while (s.word(page, L.D_FREE) !== 0) blocks.push(s.core.malloc(64));
       s.core.free(blocks.pop()!);
       s.core.free(s.core.malloc(64));
-      if (s.word(page, D_FRESH_END) !== before) extended++;
-      if (s.word(page, D_FRESH_END) === s.word(page, D_END)) break;
+      if (s.word(page, L.D_FRESH_END) !== before) extended++;
+      if (s.word(page, L.D_FRESH_END) === s.word(page, L.D_END)) break;
     }
     assert.ok(extended > 0 && extended < 14, `${extended} of 14`);
   },
@@ -501,7 +486,7 @@ hardRow("33, 34: realloc, rezalloc and expand of padded blocks", PADDED, (s) => 
   assertQuiet(s);
 });
 
-hardRow("34: expand without a record", { bits: HARD_ENCODE | HARD_FILL }, (s) => {
+hardRow("34: expand without a record", { bits: L.HARD_ENCODE | L.HARD_FILL }, (s) => {
   const p = s.core.malloc(100);
   assert.equal(s.core.expand(p, s.core.usableSize(p)), p);
   assert.equal(s.core.expand(p, s.core.usableSize(p) + 1), 0);
@@ -509,7 +494,7 @@ hardRow("34: expand without a record", { bits: HARD_ENCODE | HARD_FILL }, (s) =>
 
 hardRow(
   "18: what was linked is no longer in a block that malloc answers",
-  { bits: HARD_ENCODE },
+  { bits: L.HARD_ENCODE },
   (s) => {
     const blocks = order(s, 64, 64).map((p) => p + s.base);
     for (const p of blocks) s.bytes().fill(0xee, p, p + 64);
@@ -526,26 +511,30 @@ hardRow(
   },
 );
 
-hardRow("18: links are encoded, and each page has keys of its own", { bits: HARD_ENCODE }, (s) => {
-  const blocks = order(s, 1000, 100).map((p) => p + s.base);
-  for (const p of blocks.slice(1)) s.core.free(p);
-  const [first, other] = [blocks[0]!, blocks[99]!].map((p) => s.core.pageOf(p));
-  assert.notEqual(first, other);
-  const freed = blocks.slice(2).filter((p) => s.core.pageOf(p) === first);
-  assert.ok(freed.length > 40);
-  for (const p of freed) {
-    const next = s.core.linkLoad(first!, p);
-    assert.equal(s.core.pageOf(next), first, "the page's keys lead on");
-    assert.notEqual(s.word(p), next, "the word does not");
-    assert.notEqual(s.core.linkLoad(other!, p), next, "nor do another page's keys");
-  }
-});
+hardRow(
+  "18: links are encoded, and each page has keys of its own",
+  { bits: L.HARD_ENCODE },
+  (s) => {
+    const blocks = order(s, 1000, 100).map((p) => p + s.base);
+    for (const p of blocks.slice(1)) s.core.free(p);
+    const [first, other] = [blocks[0]!, blocks[99]!].map((p) => s.core.pageOf(p));
+    assert.notEqual(first, other);
+    const freed = blocks.slice(2).filter((p) => s.core.pageOf(p) === first);
+    assert.ok(freed.length > 40);
+    for (const p of freed) {
+      const next = s.core.linkLoad(first!, p);
+      assert.equal(s.core.pageOf(next), first, "the page's keys lead on");
+      assert.notEqual(s.word(p), next, "the word does not");
+      assert.notEqual(s.core.linkLoad(other!, p), next, "nor do another page's keys");
+    }
+  },
+);
 
 const GUARD = 4096;
 
 hardRow(
   "guard pages: behind each large block, as long as it lives",
-  { bits: HARD_GUARD_PAGES | HARD_CANARY, guard: GUARD },
+  { bits: L.HARD_GUARD_PAGES | L.HARD_CANARY, guard: GUARD },
   (s) => {
     const [a, b] = [s.core.malloc(100000), s.core.memalign(1 << 17, 65536 * 3)];
     s.core.malloc(65000);
@@ -556,7 +545,7 @@ hardRow(
     ] as const) {
       const page = s.core.pageOf(p);
       const end = p + Math.ceil((size + 8) / GUARD) * GUARD;
-      assert.equal(s.word(page, D_END), end);
+      assert.equal(s.word(page, L.D_END), end);
       const bytes = s.guards.get(end)!;
       assert.ok(bytes >= GUARD && (end + bytes) % 65536 === 0);
       assert.equal(s.core.usableSize(p), size);
@@ -575,7 +564,7 @@ hardRow(
 
 hardRow(
   "guard pages: destroying a heap takes its guards down",
-  { bits: HARD_GUARD_PAGES, guard: 65536 },
+  { bits: L.HARD_GUARD_PAGES, guard: 65536 },
   (s) => {
     const was = s.core.heapBind(s.core.heapNew());
     const beside = s.core.heapBound();
@@ -587,7 +576,7 @@ hardRow(
   },
 );
 
-hardRow("guard pages: none where the source cannot protect", { bits: HARD_GUARD_PAGES }, (s) => {
+hardRow("guard pages: none where the source cannot protect", { bits: L.HARD_GUARD_PAGES }, (s) => {
   s.core.malloc(100000);
   assert.equal(s.guards.size, 0);
 });
@@ -621,7 +610,7 @@ for (const build of builds) {
     assert.ok(s.core.heapIsValid());
     for (let bin = 1; bin < 40; bin++) {
       const p = s.core.malloc(bin * 8);
-      assert.equal(s.word(s.core.pageOf(p), D_USED), 1);
+      assert.equal(s.word(s.core.pageOf(p), L.D_USED), 1);
       s.core.free(p);
     }
   });

@@ -1,14 +1,7 @@
 /** Size classes, for every size, against a table that is built by counting and not by bits. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  BIN_LAST,
-  MEDIUM_MAX,
-  SIZE_MAX,
-  SLICE_SIZE,
-  SMALL_MAX,
-  UNIT_SIZE,
-} from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import { backEnds, coreSubject } from "../../support/core.js";
 
 /**
@@ -24,7 +17,7 @@ function classTable(): [number, number][] {
     [8, 64],
   ];
   let bin = 9;
-  for (let from = 64; from < SMALL_MAX; from *= 2) {
+  for (let from = 64; from < L.SMALL_MAX; from *= 2) {
     const parts = from < 1024 ? 4 : 8;
     for (let part = 1; part <= parts; part++) table.push([bin++, from + (part * from) / parts]);
   }
@@ -37,7 +30,7 @@ for (const backEnd of backEnds) {
   test(`${backEnd}: row 107: bin formula - binOf, binSize and goodSize of every size that has a class`, () => {
     const { core } = coreSubject(backEnd);
     let at = 0;
-    for (let size = 0; size <= SMALL_MAX; size++) {
+    for (let size = 0; size <= L.SMALL_MAX; size++) {
       if (size > classes[at]![1]) at++;
       const [bin, block] = classes[at]!;
       assert.equal(core.binOf(size), bin, `binOf(${size})`);
@@ -45,7 +38,7 @@ for (const backEnd of backEnds) {
       assert.equal(core.goodSize(size), block, `goodSize(${size})`);
     }
     assert.equal(at, classes.length - 1);
-    assert.equal(classes.at(-1)![0], BIN_LAST);
+    assert.equal(classes.at(-1)![0], L.BIN_LAST);
   });
 
   test(`${backEnd}: a class size is its own good size, one more is the next class`, () => {
@@ -56,22 +49,22 @@ for (const backEnd of backEnds) {
       assert.equal(core.goodSize(size + 1), classes[at + 1]![1]);
       assert.ok(size <= 8 || size % 16 === 0, `${size} keeps blocks aligned to 16`);
     }
-    const whole = Math.ceil((MEDIUM_MAX + 1) / SLICE_SIZE) * SLICE_SIZE;
-    assert.equal(core.goodSize(MEDIUM_MAX + 1), whole);
+    const whole = Math.ceil((L.MEDIUM_MAX + 1) / L.SLICE_SIZE) * L.SLICE_SIZE;
+    assert.equal(core.goodSize(L.MEDIUM_MAX + 1), whole);
   });
 
   test(`${backEnd}: medium blocks are whole units of 2 KiB`, () => {
     const { core } = coreSubject(backEnd);
-    for (let size = SMALL_MAX + 1; size <= MEDIUM_MAX; size++) {
-      assert.equal(core.goodSize(size), Math.ceil(size / UNIT_SIZE) * UNIT_SIZE);
+    for (let size = L.SMALL_MAX + 1; size <= L.MEDIUM_MAX; size++) {
+      assert.equal(core.goodSize(size), Math.ceil(size / L.UNIT_SIZE) * L.UNIT_SIZE);
     }
   });
 
   test(`${backEnd}: at most a fifth of a block is slack, from 1 to 8 KiB a ninth`, () => {
     const { core } = coreSubject(backEnd);
-    for (let size = 65; size <= MEDIUM_MAX; size++) {
+    for (let size = 65; size <= L.MEDIUM_MAX; size++) {
       const good = core.goodSize(size);
-      const parts = size <= 1024 || size > SMALL_MAX ? 5 : 9;
+      const parts = size <= 1024 || size > L.SMALL_MAX ? 5 : 9;
       assert.ok((good - size) * parts <= good, `goodSize(${size}) = ${good}`);
     }
   });
@@ -79,20 +72,20 @@ for (const backEnd of backEnds) {
   test(`${backEnd}: goodSize never falls, and above 64 KiB is whole slices`, () => {
     const { core } = coreSubject(backEnd);
     let last = 0;
-    for (let size = 0; size < SIZE_MAX; size += 1 + (size >>> 8)) {
+    for (let size = 0; size < L.SIZE_MAX; size += 1 + (size >>> 8)) {
       const good = core.goodSize(size);
       assert.ok(good >= size && good >= last, `goodSize(${size}) = ${good}`);
-      if (size > MEDIUM_MAX) {
-        assert.equal(good, Math.ceil(size / SLICE_SIZE) * SLICE_SIZE, `goodSize(${size})`);
+      if (size > L.MEDIUM_MAX) {
+        assert.equal(good, Math.ceil(size / L.SLICE_SIZE) * L.SLICE_SIZE, `goodSize(${size})`);
       }
       last = good;
     }
-    assert.equal(core.goodSize(SIZE_MAX), 0x80000000);
+    assert.equal(core.goodSize(L.SIZE_MAX), 0x80000000);
   });
 
   test(`${backEnd}: usable size of malloc(n) is goodSize(n)`, () => {
     const { core } = coreSubject(backEnd);
-    for (let size = 0; size <= 3 * MEDIUM_MAX; size += size < 5000 ? 1 : 37) {
+    for (let size = 0; size <= 3 * L.MEDIUM_MAX; size += size < 5000 ? 1 : 37) {
       const p = core.malloc(size);
       assert.equal(core.usableSize(p), core.goodSize(size), `malloc(${size})`);
       core.free(p);

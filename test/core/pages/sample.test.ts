@@ -1,16 +1,7 @@
 /** Allocations that the host is offered, one in so many: src/core/pages/sample.ts. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  D_GUARDS,
-  GUARD_FREED,
-  GUARD_MISUSED,
-  GUARD_SIZE,
-  OBSERVE_EACH,
-  OBSERVE_SOME,
-  PTR_BLOCK,
-  SAMPLE_DUE,
-} from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import { backEnds, builds, type CoreSubject, coreSubject } from "../../support/core.js";
 import { assertValid } from "../../support/pages.js";
 import { Random, seedOf } from "../../support/random.js";
@@ -34,12 +25,12 @@ class Guarded {
   constructor(s: CoreSubject) {
     this.s = s;
     this.room = s.core.malloc(ROOM);
-    s.words()[(s.core.pageOf(this.room) + D_GUARDS) >>> 2] = 1;
+    s.words()[(s.core.pageOf(this.room) + L.D_GUARDS) >>> 2] = 1;
     s.errorCall = (code, value) => {
-      if (code === SAMPLE_DUE) s.core.sampleResult(this.#take(Math.max(value, 1)));
-      else if (code === GUARD_FREED) assert.ok(this.live.delete(value), `${value} is no block`);
-      else if (code === GUARD_SIZE) s.core.sampleResult(this.#sizeAt(value));
-      else if (code === GUARD_MISUSED) this.misused.push(value);
+      if (code === L.SAMPLE_DUE) s.core.sampleResult(this.#take(Math.max(value, 1)));
+      else if (code === L.GUARD_FREED) assert.ok(this.live.delete(value), `${value} is no block`);
+      else if (code === L.GUARD_SIZE) s.core.sampleResult(this.#sizeAt(value));
+      else if (code === L.GUARD_MISUSED) this.misused.push(value);
       else return false;
       return true;
     };
@@ -129,7 +120,7 @@ for (const [name, pattern] of Object.entries(patterns)) {
   each(`as many are offered as should: ${name}`, (make) => {
     const guarded = make();
     const count = 250_000;
-    guarded.begin(OBSERVE_SOME, 512, 12345);
+    guarded.begin(L.OBSERVE_SOME, 512, 12345);
     pattern(guarded.s, count, new Random(1));
     const offers = guarded.offers.length;
     // 488 on average; gaps are uniform, so in two of three runs it is off by less than 13.
@@ -146,7 +137,7 @@ each("whichever allocation of a small program may be the sample", (make) => {
   guarded.serves = false;
   const seen = new Array(40).fill(0);
   for (let seed = 1; seed <= 3000; seed++) {
-    guarded.begin(OBSERVE_SOME, 64, Math.imul(seed, 0x9e3779b1) >>> 0);
+    guarded.begin(L.OBSERVE_SOME, 64, Math.imul(seed, 0x9e3779b1) >>> 0);
     const ptrs = seen.map((_, index) => {
       const before = guarded.offers.length;
       const p = core.malloc(300);
@@ -164,7 +155,7 @@ each("whichever allocation of a small program may be the sample", (make) => {
 
 each("with OBSERVE_EACH the n-th allocation is offered, by exact count", (make) => {
   const guarded = make();
-  guarded.begin(OBSERVE_EACH, 1, 7);
+  guarded.begin(L.OBSERVE_EACH, 1, 7);
   for (const size of [1, 100, 1000, 5000, 10_000]) {
     const p = guarded.s.core.malloc(size);
     assert.ok(guarded.has(p), `${size} bytes`);
@@ -182,7 +173,7 @@ each(
     const guarded = make();
     const { s } = guarded;
     const { core } = s;
-    guarded.begin(OBSERVE_EACH, 1, 7);
+    guarded.begin(L.OBSERVE_EACH, 1, 7);
     for (const size of [0, 1, 5, 20, 100, 500, 3000, 8000]) {
       const beside = (p: number): number | undefined => {
         const slot = guarded.room + Math.floor((p - guarded.room) / SLOT) * SLOT;
@@ -202,7 +193,7 @@ each(
       );
       assert.equal(beside(zero), undefined, `calloc ${size}`);
       assert.equal(core.usableSize(zero), Math.max(size, 1));
-      assert.equal(core.pointerCheck(zero), PTR_BLOCK);
+      assert.equal(core.pointerCheck(zero), L.PTR_BLOCK);
       core.free(zero);
       guarded.serves = false;
       const plain = core.malloc(2 * size + 100);
@@ -230,7 +221,7 @@ each(
 each("an alignment is told, and kept where the host has no block for it", (make) => {
   const guarded = make();
   const { core } = guarded.s;
-  guarded.begin(OBSERVE_EACH, 1, 7);
+  guarded.begin(L.OBSERVE_EACH, 1, 7);
   for (const alignment of [8, 16, 64, 4096, 65536, 131072]) {
     const p = core.memalign(alignment, 100);
     assert.equal(p % alignment, 0);
@@ -248,7 +239,7 @@ each("an alignment is told, and kept where the host has no block for it", (make)
 each("what is resized and is no live block is told", (make) => {
   const guarded = make();
   const { core } = guarded.s;
-  guarded.begin(OBSERVE_EACH, 1, 7);
+  guarded.begin(L.OBSERVE_EACH, 1, 7);
   const p = core.malloc(50);
   core.free(p);
   assert.equal(core.realloc(p, 80), 0);
@@ -258,7 +249,7 @@ each("what is resized and is no live block is told", (make) => {
 each("heaps beside the first get no block of the host", (make) => {
   const guarded = make();
   const { core } = guarded.s;
-  guarded.begin(OBSERVE_EACH, 1, 7);
+  guarded.begin(L.OBSERVE_EACH, 1, 7);
   const heap = core.heapNew();
   const was = core.heapBind(heap);
   for (let i = 0; i < 100; i++) assert.ok(!guarded.has(core.malloc(64)));
@@ -302,7 +293,7 @@ each("random operations: contents stay, and the books are right at any moment", 
     if (step % 97 === 0) {
       if (random.chance(20)) core.heapCollect(random.chance(50));
       guarded.serves = random.chance(80);
-      const how = [0, OBSERVE_SOME, OBSERVE_SOME, OBSERVE_SOME][random.below(4)] as number;
+      const how = [0, L.OBSERVE_SOME, L.OBSERVE_SOME, L.OBSERVE_SOME][random.below(4)] as number;
       guarded.begin(how, random.between(2, 200), 1 + random.below(2 ** 31));
       assertValid(s);
     }

@@ -1,15 +1,6 @@
 /** Rows 37-42 of the checklist: aligned allocation. */
 import assert from "node:assert/strict";
-import {
-  ALIGNMENT_MAX,
-  D_OWNER,
-  EINVAL,
-  ENOMEM,
-  FLAG_ALIGNED,
-  POINTER_SIZE,
-  S_PAGE_SLICES,
-  SIZE_MAX,
-} from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
 import { assertEmpty, assertValid, queuePages, retireOf, usedOf } from "../../support/pages.js";
 import { Random } from "../../support/random.js";
@@ -17,7 +8,7 @@ import { rowInBoth as row } from "../../support/variants.js";
 
 row("37: malloc_aligned - alignments 1 .. 1 MiB, size 13 * alignment", (make) => {
   const s = make();
-  for (let alignment = 1; alignment <= ALIGNMENT_MAX; alignment *= 2) {
+  for (let alignment = 1; alignment <= L.ALIGNMENT_MAX; alignment *= 2) {
     const p = s.core.memalign(alignment, 13 * alignment);
     assert.ok(p !== 0 && p % alignment === 0, `memalign(${alignment}) = ${p}`);
     assert.ok(s.core.usableSize(p) >= 13 * alignment);
@@ -45,7 +36,7 @@ row("37: malloc_aligned - every alignment with every kind of size", (make) => {
 
 row("38: big alignment - 2 .. 16 MiB; with an offset above 1 MiB null", (make) => {
   const s = make();
-  for (let alignment = 2; alignment <= 16 * ALIGNMENT_MAX; alignment *= 2) {
+  for (let alignment = 2; alignment <= 16 * L.ALIGNMENT_MAX; alignment *= 2) {
     for (const size of [0, 1, 100, 70000]) {
       const p = s.core.memalign(alignment, size);
       assert.ok(p !== 0 && p % alignment === 0, `memalign(${alignment}, ${size}) = ${p}`);
@@ -54,15 +45,15 @@ row("38: big alignment - 2 .. 16 MiB; with an offset above 1 MiB null", (make) =
       assertEmpty(s);
     }
   }
-  assert.equal(s.core.memalignAt(2 * ALIGNMENT_MAX, 100, 8), 0);
-  const p = s.core.memalignAt(2 * ALIGNMENT_MAX, 100, 0);
-  assert.equal(p % (2 * ALIGNMENT_MAX), 0);
+  assert.equal(s.core.memalignAt(2 * L.ALIGNMENT_MAX, 100, 8), 0);
+  const p = s.core.memalignAt(2 * L.ALIGNMENT_MAX, 100, 0);
+  assert.equal(p % (2 * L.ALIGNMENT_MAX), 0);
 });
 
 row("38: big alignment - only the slices of the block stay taken", (make) => {
   const s = make();
-  const p = s.core.memalign(ALIGNMENT_MAX, 100000);
-  assert.equal(s.state(S_PAGE_SLICES), 2);
+  const p = s.core.memalign(L.ALIGNMENT_MAX, 100000);
+  assert.equal(s.state(L.S_PAGE_SLICES), 2);
   assert.equal(s.core.usableSize(p), 131072);
   assertValid(s);
 });
@@ -93,12 +84,12 @@ row("40: bad alignment - 24 or 0 give null, posix_memalign 22 and 12", (make) =>
     assert.equal(s.core.memalign(alignment, 100), 0);
     assert.equal(s.core.memalignAt(alignment, 100, 8), 0);
     assert.equal(s.core.aligned_alloc(alignment, 100), 0);
-    assert.equal(s.core.posix_memalign(out, alignment, 100), EINVAL);
+    assert.equal(s.core.posix_memalign(out, alignment, 100), L.EINVAL);
   }
-  assert.equal(s.core.posix_memalign(out, 2, 100), EINVAL, "less than a pointer");
-  assert.equal(s.core.posix_memalign(0, 16, 100), EINVAL);
-  assert.equal(s.core.posix_memalign(out, POINTER_SIZE, 0xffffffff), ENOMEM);
-  assert.equal(s.core.posix_memalign(out, 4096, SIZE_MAX), ENOMEM);
+  assert.equal(s.core.posix_memalign(out, 2, 100), L.EINVAL, "less than a pointer");
+  assert.equal(s.core.posix_memalign(0, 16, 100), L.EINVAL);
+  assert.equal(s.core.posix_memalign(out, L.POINTER_SIZE, 0xffffffff), L.ENOMEM);
+  assert.equal(s.core.posix_memalign(out, 4096, L.SIZE_MAX), L.ENOMEM);
   assert.equal(s.word(out), 0x5a5a5a5a, "untouched");
   assert.equal(s.core.posix_memalign(out, 256, 100), 0);
   const p = s.word(out);
@@ -116,7 +107,7 @@ row("41: aligned interior free - mixed blocks of a page: used is 0, page retired
     blocks.every((p) => s.core.pageOf(p) === page),
     "one page",
   );
-  assert.notEqual(s.word(page, D_OWNER) & FLAG_ALIGNED, 0);
+  assert.notEqual(s.word(page, L.D_OWNER) & L.FLAG_ALIGNED, 0);
   assert.ok(
     blocks.some((p) => s.core.usableSize(p) < 320),
     "interior addresses among them",
@@ -124,7 +115,7 @@ row("41: aligned interior free - mixed blocks of a page: used is 0, page retired
   for (const p of blocks) s.core.free(p);
   assert.equal(usedOf(s, page), 0);
   assert.equal(retireOf(s, page), 17);
-  assert.equal(s.word(page, D_OWNER) & FLAG_ALIGNED, 0);
+  assert.equal(s.word(page, L.D_OWNER) & L.FLAG_ALIGNED, 0);
   assert.ok(queuePages(s, s.core.binOf(320)).includes(page));
   assertEmpty(s);
 });

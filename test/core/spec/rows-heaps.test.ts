@@ -1,15 +1,7 @@
 /** Rows 68-74 of the checklist: first-class heaps, in both builds. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  D_OWNER,
-  D_THREAD,
-  FLAGS,
-  MEDIUM_MAX,
-  OWNER_ABANDONED,
-  S_PAGE_SLICES,
-  S_TABLE_SLICES,
-} from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import { type AreaVisitor, blocksVisit, type HeapArea } from "#src/heap/stats/walk.js";
 import {
   type Build,
@@ -43,7 +35,7 @@ function within<T>(s: CoreSubject, heap: number, call: () => T): T {
 }
 
 /** Sizes of every kind of page: small ones, medium ones, large ones. */
-const kinds = [1, 48, 1000, 5000, 9000, 30000, MEDIUM_MAX, 100_000, 400_000];
+const kinds = [1, 48, 1000, 5000, 9000, 30000, L.MEDIUM_MAX, 100_000, 400_000];
 
 function blocksOf(s: CoreSubject, heap: number, rounds: number): number[] {
   return within(s, heap, () => {
@@ -68,11 +60,11 @@ function assertValid(s: CoreSubject, ...heaps: number[]): void {
 function assertEmpty(s: CoreSubject): void {
   s.core.heapCollect(true);
   assertValid(s);
-  assert.equal(s.state(S_PAGE_SLICES), 0);
+  assert.equal(s.state(L.S_PAGE_SLICES), 0);
 }
 
 function pagesOf(s: CoreSubject): number {
-  return s.state(S_PAGE_SLICES);
+  return s.state(L.S_PAGE_SLICES);
 }
 
 row("68: heap_new/destroy - all its pages are free, others keep theirs", (s) => {
@@ -251,11 +243,11 @@ row("33 heaps live at once; the areas of those that end serve the next", (s) => 
   const heaps = Array.from({ length: 33 }, () => s.core.heapNew());
   assert.equal(new Set(heaps).size, 33);
   for (const heap of heaps) within(s, heap, () => assert.notEqual(s.core.malloc(100), 0));
-  const tables = s.state(S_TABLE_SLICES);
+  const tables = s.state(L.S_TABLE_SLICES);
   for (const heap of heaps) s.core.heapDestroy(heap);
   const again = Array.from({ length: 33 }, () => s.core.heapNew());
   for (const heap of again) within(s, heap, () => assert.equal(s.core.heapIsValid(), 1));
-  assert.equal(s.state(S_TABLE_SLICES), tables);
+  assert.equal(s.state(L.S_TABLE_SLICES), tables);
   for (const heap of again) s.core.heapDelete(heap);
   assertEmpty(s);
 });
@@ -319,7 +311,7 @@ row(
       if (i % 2 === 0) other.core.free(p);
     });
     const page = s.core.pageOf(blocks[0] as number);
-    assert.notEqual(s.word(page, D_THREAD), 0);
+    assert.notEqual(s.word(page, L.D_THREAD), 0);
     s.core.heapDelete(heap);
     blocks.forEach((p, i) => {
       if (i % 2 === 1) other.core.free(p);
@@ -343,8 +335,8 @@ row(
     s.core.heapCollect(true);
     for (const p of strangers.slice(0, 20)) s.core.free(p);
     for (const p of strangers.slice(20)) {
-      const owner = (s.word(s.core.pageOf(p), D_OWNER) & ~FLAGS) >>> 0;
-      assert.ok(owner === OWNER_ABANDONED || owner === s.core.heapBacking());
+      const owner = (s.word(s.core.pageOf(p), L.D_OWNER) & ~L.FLAGS) >>> 0;
+      assert.ok(owner === L.OWNER_ABANDONED || owner === s.core.heapBacking());
     }
     s.core.abandonedAdoptAll();
     s.core.heapDestroy(heap);

@@ -1,13 +1,6 @@
 /** Rows 1-11 of the checklist (specification 26): what malloc and calloc answer. */
 import assert from "node:assert/strict";
-import {
-  ENOMEM,
-  EOVERFLOW,
-  MEDIUM_MAX,
-  S_PAGE_SLICES,
-  SIZE_MAX,
-  SLICE_SIZE,
-} from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
 import { assertEmpty, assertValid, freeSlices } from "../../support/pages.js";
 import { rowInBoth as row } from "../../support/variants.js";
@@ -57,7 +50,7 @@ row("3: monotone good_size - at least n; above a medium block whole slices", (ma
   // 135168 in mimalloc, which rounds to OS pages of 4 KiB and so understates the block (spec 4.2).
   assert.equal(core.goodSize(131073), 196608);
   let last = 0;
-  for (let n = 0; n <= 4 * MEDIUM_MAX; n += 3) {
+  for (let n = 0; n <= 4 * L.MEDIUM_MAX; n += 3) {
     const good = core.goodSize(n);
     assert.ok(good >= n && good >= last, `goodSize(${n}) = ${good}`);
     last = good;
@@ -76,29 +69,29 @@ row("4: large rounding - a block above 64 KiB is a run of slices", (make) => {
   for (const [size, usable] of expected) {
     const p = core.malloc(size!);
     assert.equal(core.usableSize(p), usable, `malloc(${size})`);
-    assert.equal(p % SLICE_SIZE, 0);
+    assert.equal(p % L.SLICE_SIZE, 0);
   }
 });
 
 row("5: huge - 16 MiB + 1 has its own run, given back at once", (make) => {
   const s = make();
   const p = s.core.malloc(16 * MIB + 1);
-  assert.equal(s.core.usableSize(p), 16 * MIB + SLICE_SIZE);
-  assert.equal(s.state(S_PAGE_SLICES), 257);
+  assert.equal(s.core.usableSize(p), 16 * MIB + L.SLICE_SIZE);
+  assert.equal(s.state(L.S_PAGE_SLICES), 257);
   s.core.free(p);
-  assert.equal(s.state(S_PAGE_SLICES), 0);
+  assert.equal(s.state(L.S_PAGE_SLICES), 0);
   assert.ok(freeSlices(s) >= 257);
   assertEmpty(s);
 });
 
 row("6: too large - 75, 75, 12", (make) => {
   const s = make();
-  const size = SIZE_MAX + 1;
+  const size = L.SIZE_MAX + 1;
   assert.equal(s.core.malloc(size), 0);
   assert.deepEqual(s.errors, [
-    [EOVERFLOW, size],
-    [EOVERFLOW, size],
-    [ENOMEM, size],
+    [L.EOVERFLOW, size],
+    [L.EOVERFLOW, size],
+    [L.ENOMEM, size],
   ]);
   assertEmpty(s);
 });
@@ -106,13 +99,13 @@ row("6: too large - 75, 75, 12", (make) => {
 row("7: out of memory - one 12, usable after frees", (make) => {
   const s = make(64);
   const blocks = [];
-  for (let p = s.core.malloc(3 * SLICE_SIZE); p !== 0; p = s.core.malloc(3 * SLICE_SIZE)) {
+  for (let p = s.core.malloc(3 * L.SLICE_SIZE); p !== 0; p = s.core.malloc(3 * L.SLICE_SIZE)) {
     blocks.push(p);
   }
-  assert.deepEqual(s.errors, [[ENOMEM, 3 * SLICE_SIZE]]);
+  assert.deepEqual(s.errors, [[L.ENOMEM, 3 * L.SLICE_SIZE]]);
   assert.ok(blocks.length >= 20, `${blocks.length} blocks in 64 slices`);
   s.core.free(blocks[7]!);
-  assert.equal(s.core.malloc(3 * SLICE_SIZE), blocks[7]);
+  assert.equal(s.core.malloc(3 * L.SLICE_SIZE), blocks[7]);
   for (const p of blocks) s.core.free(p);
   assertEmpty(s);
 });
@@ -165,7 +158,7 @@ row("10: mallocn(1, max) - is no overflow of the product: 75, 75, 12", (make) =>
   assert.equal(s.core.mallocn(1, 0xffffffff), 0);
   assert.deepEqual(
     s.errors.map(([code]) => code),
-    [EOVERFLOW, EOVERFLOW, ENOMEM],
+    [L.EOVERFLOW, L.EOVERFLOW, L.ENOMEM],
   );
   assertValid(s);
 });
@@ -176,7 +169,7 @@ row("11: alignment natural - 16 above 8 bytes, else 8", (make) => {
     const p = core.malloc(size);
     assert.equal(p % (size > 8 ? 16 : 8), 0, `malloc(${size}) = ${p}`);
   }
-  for (let size = 2048; size <= 3 * MEDIUM_MAX; size += 997) {
+  for (let size = 2048; size <= 3 * L.MEDIUM_MAX; size += 997) {
     assert.equal(core.malloc(size) % 16, 0, `malloc(${size})`);
   }
 });

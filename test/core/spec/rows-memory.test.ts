@@ -1,7 +1,7 @@
 /** Rows 108-110 of the checklist: what the heap knows of zeros, growth, and high addresses. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { D_ZERO, S_FREE_SLICES, SLICE_SIZE } from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import { backEnds, coreOver, coreSubject } from "../../support/core.js";
 import { assertEmpty, assertValid } from "../../support/pages.js";
 import { row } from "../../support/variants.js";
@@ -30,13 +30,13 @@ row("108: zero knowledge - zalloc does not write blocks of fresh memory", (make)
 row("108: zero knowledge - nor large blocks and pages over fresh slices", (make) => {
   const s = make();
   s.core.free(s.core.malloc(64));
-  for (const size of [65536, 100000, 10 * SLICE_SIZE]) {
+  for (const size of [65536, 100000, 10 * L.SLICE_SIZE]) {
     const end = s.memory.buffer.byteLength;
     s.memory.grow(20);
     s.bytes().fill(POISON, end);
     const p = s.core.zalloc(size);
     // The poisoned slices are foreign: the heap grew behind them, where everything is zero.
-    assert.ok(p >= end + 20 * SLICE_SIZE);
+    assert.ok(p >= end + 20 * L.SLICE_SIZE);
     assert.equal(s.bytes()[end], POISON);
     assert.ok(
       s
@@ -72,12 +72,12 @@ row("108: zero knowledge - blocks that were used before are cleared", (make) => 
 
 row("108: zero knowledge - a page over slices that were used knows nothing", (make) => {
   const s = make();
-  const large = s.core.malloc(8 * SLICE_SIZE);
-  s.bytes().fill(0xff, large, large + 8 * SLICE_SIZE);
+  const large = s.core.malloc(8 * L.SLICE_SIZE);
+  s.bytes().fill(0xff, large, large + 8 * L.SLICE_SIZE);
   s.core.free(large);
   const p = s.core.zalloc(64);
-  assert.ok(p > large && p < large + SLICE_SIZE, "in the slices of the large block");
-  assert.equal(s.word(s.core.pageOf(p), D_ZERO), 0xffffffff);
+  assert.ok(p > large && p < large + L.SLICE_SIZE, "in the slices of the large block");
+  assert.equal(s.word(s.core.pageOf(p), L.D_ZERO), 0xffffffff);
   for (let i = 0; i < 200; i++) {
     const q = s.core.zalloc(64);
     assert.ok(
@@ -93,7 +93,7 @@ for (const backEnd of backEnds) {
   test(`${backEnd}: row 108: zero knowledge - a memory that was used is not trusted`, () => {
     const memory = new WebAssembly.Memory({ initial: 20, maximum: 100 });
     new Uint8Array(memory.buffer).fill(0xff);
-    const s = coreOver(backEnd, memory, 2 * SLICE_SIZE, false);
+    const s = coreOver(backEnd, memory, 2 * L.SLICE_SIZE, false);
     assertValid(s);
     for (const size of [64, 5000, 30000, 65536, 150000]) {
       const p = s.core.zalloc(size);
@@ -103,7 +103,7 @@ for (const backEnd of backEnds) {
         `zalloc(${size})`,
       );
     }
-    const below = s.bytes().subarray(0, 2 * SLICE_SIZE);
+    const below = s.bytes().subarray(0, 2 * L.SLICE_SIZE);
     assert.ok(
       below.every((byte) => byte === 0xff),
       "below the base nothing is touched",
@@ -126,7 +126,7 @@ for (const backEnd of backEnds) {
   test(`${backEnd}: row 110: pointers above 2 GiB - a memory that has all of 4 GiB`, () => {
     const memory = new WebAssembly.Memory({ initial: 65536, maximum: 65536 });
     const s = coreOver(backEnd, memory, 0xfff80000, true);
-    assert.equal(s.state(S_FREE_SLICES), 6, "the last slice stays unused");
+    assert.equal(s.state(L.S_FREE_SLICES), 6, "the last slice stays unused");
     assert.equal(s.core.malloc(100000), 0xfff90000);
     assertValid(s);
   });

@@ -1,18 +1,6 @@
 /** Rows 12-19 of the checklist: how a page is filled, extended, used again and parked. */
 import assert from "node:assert/strict";
-import {
-  D_BIN,
-  D_BLOCK,
-  D_END,
-  D_SLICES,
-  D_START,
-  H_PAGES,
-  MEDIUM_MAX,
-  MEDIUM_SLICES,
-  SLICE_SIZE,
-  SMALL_MAX,
-  UNIT_SIZE,
-} from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
 import {
   assertEmpty,
@@ -34,16 +22,16 @@ function capacityOf(s: CoreSubject, p: number): number {
 
 function reservedOf(s: CoreSubject, p: number): number {
   const page = s.core.pageOf(p);
-  return (s.word(page, D_END) - s.word(page, D_START)) / s.word(page, D_BLOCK);
+  return (s.word(page, L.D_END) - s.word(page, L.D_START)) / s.word(page, L.D_BLOCK);
 }
 
 row("12: first block offset - 192 for 64 B, 512 for 512 B, 0 for 1024 B", (make) => {
   const { core } = make();
-  assert.equal(core.malloc(64) % SLICE_SIZE, 192);
-  assert.equal(core.malloc(8) % SLICE_SIZE, 24);
-  assert.equal(core.malloc(512) % SLICE_SIZE, 512);
-  assert.equal(core.malloc(640) % SLICE_SIZE, 0);
-  assert.equal(core.malloc(1024) % SLICE_SIZE, 0);
+  assert.equal(core.malloc(64) % L.SLICE_SIZE, 192);
+  assert.equal(core.malloc(8) % L.SLICE_SIZE, 24);
+  assert.equal(core.malloc(512) % L.SLICE_SIZE, 512);
+  assert.equal(core.malloc(640) % L.SLICE_SIZE, 0);
+  assert.equal(core.malloc(1024) % L.SLICE_SIZE, 0);
 });
 
 row("13: sequential fill - consecutive malloc(64) of a fresh page differ by 64", (make) => {
@@ -92,25 +80,25 @@ row("15: reserved - 1021 blocks of 64 B, 8 of 8192 B, 1362 of 48 B", (make) => {
 
 row("15: reserved - small pages are one slice, medium pages more", (make) => {
   const s = make();
-  const small = s.core.pageOf(s.core.malloc(SMALL_MAX));
-  assert.equal(s.word(small, D_SLICES), 1);
-  const medium = s.core.pageOf(s.core.malloc(SMALL_MAX + 1));
-  assert.equal(s.word(medium, D_SLICES), MEDIUM_SLICES);
+  const small = s.core.pageOf(s.core.malloc(L.SMALL_MAX));
+  assert.equal(s.word(small, L.D_SLICES), 1);
+  const medium = s.core.pageOf(s.core.malloc(L.SMALL_MAX + 1));
+  assert.equal(s.word(medium, L.D_SLICES), L.MEDIUM_SLICES);
 });
 
 row("15: reserved - a medium page holds blocks of several sizes in 64 units of 2 KiB", (make) => {
   const s = make();
-  const sizes = [SMALL_MAX + 1, 30000, MEDIUM_MAX, 20000];
+  const sizes = [L.SMALL_MAX + 1, 30000, L.MEDIUM_MAX, 20000];
   const blocks = sizes.map((size) => s.core.malloc(size));
   const page = s.core.pageOf(blocks[0]!);
   assert.ok(blocks.every((p) => s.core.pageOf(p) === page));
   assert.deepEqual(
-    blocks.map((p) => (p - blocks[0]!) / UNIT_SIZE),
+    blocks.map((p) => (p - blocks[0]!) / L.UNIT_SIZE),
     [0, 5, 20, 52],
   );
-  assert.notEqual(s.core.pageOf(s.core.malloc(SMALL_MAX + 1)), page, "2 units are left");
+  assert.notEqual(s.core.pageOf(s.core.malloc(L.SMALL_MAX + 1)), page, "2 units are left");
   s.core.free(blocks[1]!);
-  assert.equal(s.core.malloc(14 * UNIT_SIZE), blocks[1], "15 units came back in between");
+  assert.equal(s.core.malloc(14 * L.UNIT_SIZE), blocks[1], "15 units came back in between");
   assertValid(s);
 });
 
@@ -144,7 +132,7 @@ row("18: full page lazily moved - at the 9th malloc(8192), not at the 8th", (mak
   assert.equal(isFull(s, page), true);
   assert.notEqual(other, page);
   assert.deepEqual(fullPages(s), [page]);
-  assert.equal(s.heap(H_PAGES), 2);
+  assert.equal(s.heap(L.H_PAGES), 2);
   assertValid(s);
 });
 
@@ -155,7 +143,7 @@ row("19: unfull on local free - to the end of the queue, behind the page in use"
   const other = s.core.pageOf(blocks[8]!);
   s.core.free(blocks[3]!);
   assert.equal(isFull(s, page), false);
-  assert.deepEqual(queuePages(s, s.word(page, D_BIN)), [other, page]);
+  assert.deepEqual(queuePages(s, s.word(page, L.D_BIN)), [other, page]);
   assert.ok(mallocMany(s, 7, 8192).every((p) => s.core.pageOf(p) === other));
   assert.equal(s.core.malloc(8192), blocks[3]);
   assert.deepEqual(fullPages(s), [other]);
@@ -168,7 +156,7 @@ row("19: unfull on local free - freeing all of many full pages empties the heap"
   assert.equal(fullPages(s).length, 9);
   for (const p of blocks) s.core.free(p);
   assert.deepEqual(fullPages(s), []);
-  assert.equal(s.heap(H_PAGES), 1);
+  assert.equal(s.heap(L.H_PAGES), 1);
   assertEmpty(s);
 });
 

@@ -1,21 +1,6 @@
 /** Rows 84 to 88 and 108: when free slices are given back, what that costs, what is known then. */
 import assert from "node:assert/strict";
-import {
-  CHUNK_SLICES,
-  PAGES_DECOMMIT,
-  PAGES_RESET,
-  S_COMMITTED,
-  S_COMMITTED_PEAK,
-  S_PURGE_NEXT,
-  S_PURGED,
-  S_PURGES,
-  S_RESET,
-  S_RESETS,
-  SHARED_STATE_SLICES,
-  SLICE_SIZE,
-  STATE_PURGE,
-  TICK_BEATS,
-} from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
 import { rowInBoth } from "../../support/variants.js";
 
@@ -23,13 +8,13 @@ import { rowInBoth } from "../../support/variants.js";
 const DELAY = 10;
 const EXTEND = 1;
 const NEVER = 0xffffffff;
-const LARGE = 5 * SLICE_SIZE;
+const LARGE = 5 * L.SLICE_SIZE;
 
 type Make = (delay?: number, how?: number) => CoreSubject;
 
 function row(name: string, body: (make: Make) => void): void {
   rowInBoth(name, (fresh) => {
-    body((delay = DELAY, how = PAGES_DECOMMIT) => {
+    body((delay = DELAY, how = L.PAGES_DECOMMIT) => {
       const s = fresh();
       s.core.purgeSet(delay, EXTEND, 10, how);
       return s;
@@ -47,7 +32,7 @@ function purged(s: CoreSubject): [number, number][] {
 }
 
 function planOf(s: CoreSubject, p: number): number {
-  return s.state(STATE_PURGE + Math.floor(p / SLICE_SIZE / CHUNK_SLICES) * 8);
+  return s.state(L.STATE_PURGE + Math.floor(p / L.SLICE_SIZE / L.CHUNK_SLICES) * 8);
 }
 
 row("84: purge delay - nothing before its last tick, then the whole free run", (make) => {
@@ -78,7 +63,7 @@ row("84: purge delay - never, not even by force", (make) => {
   ticks(s, 1000);
   s.core.purge(true);
   assert.deepEqual(purged(s), []);
-  assert.equal(s.state(S_PURGE_NEXT), 0, "nothing was planned");
+  assert.equal(s.state(L.S_PURGE_NEXT), 0, "nothing was planned");
 });
 
 row("84: a forced purge waits for nothing", (make) => {
@@ -92,9 +77,9 @@ row("84: a forced purge waits for nothing", (make) => {
 row("84: the clock is the generic path: 4096 passes are a tick", (make) => {
   const s = make(1);
   s.core.free(s.core.malloc(LARGE));
-  for (let i = 0; i < TICK_BEATS - 2; i++) s.core.free(s.core.malloc(LARGE));
+  for (let i = 0; i < L.TICK_BEATS - 2; i++) s.core.free(s.core.malloc(LARGE));
   assert.deepEqual(purged(s), []);
-  for (let i = 0; i < 2 * TICK_BEATS; i++) s.core.free(s.core.malloc(LARGE));
+  for (let i = 0; i < 2 * L.TICK_BEATS; i++) s.core.free(s.core.malloc(LARGE));
   assert.ok(purged(s).length > 0);
 });
 
@@ -153,50 +138,50 @@ row("86: each 32 MiB have a plan of their own", (make) => {
 
 row("87: commit accounting - committed is what is dirty", (make) => {
   const s = make();
-  const state = s.build === "shared" ? SHARED_STATE_SLICES : 1;
-  assert.equal(s.state(S_COMMITTED), state);
+  const state = s.build === "shared" ? L.SHARED_STATE_SLICES : 1;
+  assert.equal(s.state(L.S_COMMITTED), state);
   for (let round = 0; round < 50; round++) {
     const p = s.core.malloc(LARGE);
-    assert.equal(s.state(S_COMMITTED), state + 5);
+    assert.equal(s.state(L.S_COMMITTED), state + 5);
     s.core.free(p);
     s.core.purge(true);
-    assert.equal(s.state(S_COMMITTED), state, "mimalloc drifts here");
+    assert.equal(s.state(L.S_COMMITTED), state, "mimalloc drifts here");
   }
-  assert.equal(s.state(S_COMMITTED_PEAK), state + 5);
-  assert.equal(s.state(S_PURGES), 50);
-  assert.equal(s.state(S_PURGED), 250);
+  assert.equal(s.state(L.S_COMMITTED_PEAK), state + 5);
+  assert.equal(s.state(L.S_PURGES), 50);
+  assert.equal(s.state(L.S_PURGED), 250);
 });
 
 row("87: a reset changes no book but its own", (make) => {
-  const s = make(DELAY, PAGES_RESET);
+  const s = make(DELAY, L.PAGES_RESET);
   const p = s.core.malloc(LARGE);
-  const before = s.state(S_COMMITTED);
+  const before = s.state(L.S_COMMITTED);
   s.core.free(p);
   s.core.purge(true);
-  assert.deepEqual([s.state(S_RESETS), s.state(S_RESET), s.state(S_PURGES)], [1, 5, 0]);
-  assert.equal(s.state(S_COMMITTED), before);
+  assert.deepEqual([s.state(L.S_RESETS), s.state(L.S_RESET), s.state(L.S_PURGES)], [1, 5, 0]);
+  assert.equal(s.state(L.S_COMMITTED), before);
 });
 
 row("87: a host that refuses changes no book at all", (make) => {
   const s = make();
   s.pageCall = () => false;
   s.core.free(s.core.malloc(LARGE));
-  const before = s.state(S_COMMITTED);
+  const before = s.state(L.S_COMMITTED);
   s.core.purge(true);
-  assert.equal(s.state(S_COMMITTED), before);
-  assert.equal(s.state(S_PURGES), 0);
+  assert.equal(s.state(L.S_COMMITTED), before);
+  assert.equal(s.state(L.S_PURGES), 0);
 });
 
 /** The host zeroes nothing here, so what calloc writes and leaves shows. */
 row("108: zero knowledge - a purged range is known to be zero, a reset one is not", (make) => {
-  for (const how of [PAGES_DECOMMIT, PAGES_RESET]) {
+  for (const how of [L.PAGES_DECOMMIT, L.PAGES_RESET]) {
     const s = make(DELAY, how);
     const p = s.core.malloc(LARGE);
     s.core.free(p);
     s.core.purge(true);
     s.bytes().fill(0x77, p, p + LARGE);
     assert.equal(s.core.zalloc(LARGE), p);
-    const expected = how === PAGES_DECOMMIT ? 0x77 : 0;
+    const expected = how === L.PAGES_DECOMMIT ? 0x77 : 0;
     assert.ok(
       s
         .bytes()

@@ -1,6 +1,6 @@
 /** Rows 29-35 of the checklist: the realloc family and the string duplicators. */
 import assert from "node:assert/strict";
-import { ENOMEM, EOVERFLOW, SIZE_MAX, SLICE_SIZE } from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
 import { assertEmpty, assertValid } from "../../support/pages.js";
 import { rowInBoth as row } from "../../support/variants.js";
@@ -86,15 +86,15 @@ row("30: realloc in place - content survives every change of class", (make) => {
 /** Beyond the row, by design: a run of slices grows and shrinks where it stands. */
 row("30: realloc in place - large blocks, slice by slice, while neighbours are free", (make) => {
   const s = make();
-  const p = s.core.malloc(3 * SLICE_SIZE);
-  fill(s, p, 3 * SLICE_SIZE);
-  assert.equal(s.core.realloc(p, 40 * SLICE_SIZE), p);
-  assert.equal(s.core.realloc(p, 2 * SLICE_SIZE), p);
-  const q = s.core.malloc(2 * SLICE_SIZE);
-  assert.equal(q, p + 2 * SLICE_SIZE, "what p gave back");
-  const moved = s.core.realloc(p, 3 * SLICE_SIZE);
+  const p = s.core.malloc(3 * L.SLICE_SIZE);
+  fill(s, p, 3 * L.SLICE_SIZE);
+  assert.equal(s.core.realloc(p, 40 * L.SLICE_SIZE), p);
+  assert.equal(s.core.realloc(p, 2 * L.SLICE_SIZE), p);
+  const q = s.core.malloc(2 * L.SLICE_SIZE);
+  assert.equal(q, p + 2 * L.SLICE_SIZE, "what p gave back");
+  const moved = s.core.realloc(p, 3 * L.SLICE_SIZE);
   assert.notEqual(moved, p);
-  assertFilled(s, moved, 2 * SLICE_SIZE);
+  assertFilled(s, moved, 2 * L.SLICE_SIZE);
   s.core.free(q);
   s.core.free(moved);
   assertEmpty(s);
@@ -106,16 +106,16 @@ row("31: realloc failure - p is still readable; reallocf frees p", (make) => {
     const p = s.core.malloc(size);
     fill(s, p, size);
     s.errors.length = 0;
-    assert.equal(s.core.realloc(p, SIZE_MAX + 1), 0);
+    assert.equal(s.core.realloc(p, L.SIZE_MAX + 1), 0);
     assert.deepEqual(
       s.errors.map(([code]) => code),
-      [EOVERFLOW, EOVERFLOW, ENOMEM],
+      [L.EOVERFLOW, L.EOVERFLOW, L.ENOMEM],
     );
     assertFilled(s, p, size);
-    assert.equal(s.core.rezalloc(p, SIZE_MAX + 1), 0);
+    assert.equal(s.core.rezalloc(p, L.SIZE_MAX + 1), 0);
     assert.equal(s.core.reallocn(p, 65536, 65536), 0);
     assertFilled(s, p, size);
-    assert.equal(s.core.reallocf(p, SIZE_MAX + 1), 0);
+    assert.equal(s.core.reallocf(p, L.SIZE_MAX + 1), 0);
   }
   assertEmpty(s);
 });
@@ -161,15 +161,15 @@ row("32: rezalloc growth - 100, 1000, 1024: 100..1023 zero", (make) => {
 
 row("32: rezalloc growth - large blocks in place, over slices that were used", (make) => {
   const s = make();
-  const p = s.core.zalloc(2 * SLICE_SIZE);
-  const used = s.core.malloc(5 * SLICE_SIZE);
-  assert.equal(used, p + 2 * SLICE_SIZE);
-  s.bytes().fill(0xff, used, used + 5 * SLICE_SIZE);
+  const p = s.core.zalloc(2 * L.SLICE_SIZE);
+  const used = s.core.malloc(5 * L.SLICE_SIZE);
+  assert.equal(used, p + 2 * L.SLICE_SIZE);
+  s.bytes().fill(0xff, used, used + 5 * L.SLICE_SIZE);
   s.core.free(used);
-  assert.equal(s.core.rezalloc(p, 4 * SLICE_SIZE - 100), p);
-  assertZero(s, p, 0, 4 * SLICE_SIZE);
-  assert.equal(s.core.recalloc(p, 9, SLICE_SIZE), p, "4 used slices and 2 new ones");
-  assertZero(s, p, 0, 9 * SLICE_SIZE);
+  assert.equal(s.core.rezalloc(p, 4 * L.SLICE_SIZE - 100), p);
+  assertZero(s, p, 0, 4 * L.SLICE_SIZE);
+  assert.equal(s.core.recalloc(p, 9, L.SLICE_SIZE), p, "4 used slices and 2 new ones");
+  assertZero(s, p, 0, 9 * L.SLICE_SIZE);
 });
 
 row("33: rezalloc stale quirk - zalloc(200)/FF, 120, 200: byte 150 is FF", (make) => {

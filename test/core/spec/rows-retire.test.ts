@@ -1,13 +1,6 @@
 /** Rows 20-22 of the checklist: empty pages that are kept for a while. */
 import assert from "node:assert/strict";
-import {
-  D_BIN,
-  H_HEARTBEAT,
-  H_PAGES,
-  MEDIUM_MAX,
-  SLICE_SIZE,
-  SMALL_MAX,
-} from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
 import { assertEmpty, assertValid, queuePages, retireOf, usedOf } from "../../support/pages.js";
 import { rowInBoth as row } from "../../support/variants.js";
@@ -35,12 +28,12 @@ row("20: retire keeps last page - for 17 sweeps, medium pages for 5", (make) => 
   const s = make();
   for (const [size, sweeps] of [
     [64, 17],
-    [SMALL_MAX, 17],
-    [SMALL_MAX + 1, 5],
-    [MEDIUM_MAX, 5],
+    [L.SMALL_MAX, 17],
+    [L.SMALL_MAX + 1, 5],
+    [L.MEDIUM_MAX, 5],
   ]) {
     const page = emptyPage(s, size!);
-    assert.deepEqual(queuePages(s, s.word(page, D_BIN)), [page]);
+    assert.deepEqual(queuePages(s, s.word(page, L.D_BIN)), [page]);
     assert.equal(usedOf(s, page), 0);
     assert.equal(retireOf(s, page), sweeps, `${size} B`);
   }
@@ -50,7 +43,7 @@ row("20: retire keeps last page - for 17 sweeps, medium pages for 5", (make) => 
 row("21: retire expiry - 16, 15, … 1, gone at the 17th sweep", (make) => {
   const s = make();
   const page = emptyPage(s, 64);
-  const bin = s.word(page, D_BIN);
+  const bin = s.word(page, L.D_BIN);
   const classes = otherClasses();
   for (let left = 16; left >= 1; left--) {
     sweeps(s, classes, 1);
@@ -59,14 +52,14 @@ row("21: retire expiry - 16, 15, … 1, gone at the 17th sweep", (make) => {
   }
   sweeps(s, classes, 1);
   assert.deepEqual(queuePages(s, bin), []);
-  assert.equal(s.heap(H_PAGES), 17);
+  assert.equal(s.heap(L.H_PAGES), 17);
   assertValid(s);
 });
 
 row("21: retire expiry - medium pages are gone at the 5th sweep", (make) => {
   const s = make();
-  const page = emptyPage(s, SMALL_MAX + 1);
-  const bin = s.word(page, D_BIN);
+  const page = emptyPage(s, L.SMALL_MAX + 1);
+  const bin = s.word(page, L.D_BIN);
   const classes = otherClasses();
   for (let left = 4; left >= 1; left--) {
     sweeps(s, classes, 1);
@@ -89,15 +82,15 @@ row("21: retire expiry - large blocks do not sweep", (make) => {
  */
 row("21: retire expiry - also of a page that was parked in between", (make) => {
   const s = make();
-  const page = emptyPage(s, SMALL_MAX);
-  const bin = s.word(page, D_BIN);
-  const fits = SLICE_SIZE / SMALL_MAX;
-  const blocks = Array.from({ length: fits }, () => s.core.malloc(SMALL_MAX));
+  const page = emptyPage(s, L.SMALL_MAX);
+  const bin = s.word(page, L.D_BIN);
+  const fits = L.SLICE_SIZE / L.SMALL_MAX;
+  const blocks = Array.from({ length: fits }, () => s.core.malloc(L.SMALL_MAX));
   assert.ok(
     blocks.every((p) => s.core.pageOf(p) === page),
     "the retired page is filled",
   );
-  const other = s.core.malloc(SMALL_MAX);
+  const other = s.core.malloc(L.SMALL_MAX);
   s.core.free(blocks.pop()!);
   s.core.free(other);
   for (const p of blocks) s.core.free(p);
@@ -118,7 +111,7 @@ row("22: retire cancelled - allocated again: same page, 0 after the next sweep",
   sweeps(s, classes, 1);
   assert.equal(retireOf(s, page), 0);
   sweeps(s, classes, 20);
-  assert.deepEqual(queuePages(s, s.word(page, D_BIN)), [page]);
+  assert.deepEqual(queuePages(s, s.word(page, L.D_BIN)), [page]);
   assert.equal(s.core.contains(p), 1);
   s.core.free(p);
   assert.equal(retireOf(s, page), 17);
@@ -140,8 +133,8 @@ row("22: retire cancelled - the generic path clears it at once", (make) => {
 row("22: retire cancelled - collection gives a retired page back", (make) => {
   const s = make();
   emptyPage(s, 64);
-  emptyPage(s, SMALL_MAX + 1);
-  assert.equal(s.heap(H_PAGES), 2);
+  emptyPage(s, L.SMALL_MAX + 1);
+  assert.equal(s.heap(L.H_PAGES), 2);
   assertEmpty(s);
 });
 
@@ -149,11 +142,11 @@ row("22: retire cancelled - collection gives a retired page back", (make) => {
 row("22: retire cancelled - pairs of malloc and free still have a heartbeat", (make) => {
   const s = make();
   const p = s.core.malloc(64);
-  const before = s.heap(H_HEARTBEAT);
+  const before = s.heap(L.H_HEARTBEAT);
   for (let i = 0; i < 2600; i++) {
     s.core.free(i === 0 ? p : s.core.malloc(64));
   }
-  const beats = s.heap(H_HEARTBEAT) - before;
+  const beats = s.heap(L.H_HEARTBEAT) - before;
   assert.ok(beats >= 9 && beats <= 11, `${beats} beats in 2600 pairs`);
   assertEmpty(s);
 });

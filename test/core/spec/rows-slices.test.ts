@@ -1,55 +1,47 @@
 /** Rows 23-28 of the checklist: the state below the pages, and addresses back to blocks. */
 import assert from "node:assert/strict";
-import {
-  D_BIN,
-  MEDIUM_SLICES,
-  PTR_BLOCK,
-  PTR_FOREIGN,
-  PTR_INTERIOR,
-  S_PAGE_SLICES,
-  SLICE_SIZE,
-} from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
 import { assertEmpty, assertValid, queuePages, spans } from "../../support/pages.js";
 import { row } from "../../support/variants.js";
 
 /** One block a run of at least 2 slices, all neighbours. */
 function runs(s: CoreSubject, lengths: number[]): number[] {
-  const blocks = lengths.map((length) => s.core.malloc(length * SLICE_SIZE));
+  const blocks = lengths.map((length) => s.core.malloc(length * L.SLICE_SIZE));
   for (let i = 1; i < blocks.length; i++) {
-    assert.equal(blocks[i], blocks[i - 1]! + lengths[i - 1]! * SLICE_SIZE, "neighbours");
+    assert.equal(blocks[i], blocks[i - 1]! + lengths[i - 1]! * L.SLICE_SIZE, "neighbours");
   }
   return blocks;
 }
 
 function sliceOf(p: number): number {
-  return p / SLICE_SIZE;
+  return p / L.SLICE_SIZE;
 }
 
 row("23: not-only page freed - at once, its slice goes back to the state", (make) => {
   const s = make();
   const blocks = Array.from({ length: 9 }, () => s.core.malloc(8192));
   const page = s.core.pageOf(blocks[0]!);
-  assert.equal(s.state(S_PAGE_SLICES), 2);
+  assert.equal(s.state(L.S_PAGE_SLICES), 2);
   s.core.free(blocks[8]!);
-  assert.equal(s.state(S_PAGE_SLICES), 2, "the other page is parked: this one is the only one");
+  assert.equal(s.state(L.S_PAGE_SLICES), 2, "the other page is parked: this one is the only one");
   s.core.free(blocks[0]!);
   const again = s.core.malloc(8192);
   s.core.free(again);
-  assert.equal(s.state(S_PAGE_SLICES), 1);
-  assert.deepEqual(queuePages(s, s.word(page, D_BIN)), [page]);
-  assert.deepEqual(spans(s), [[Math.floor(again / SLICE_SIZE), 1]]);
+  assert.equal(s.state(L.S_PAGE_SLICES), 1);
+  assert.deepEqual(queuePages(s, s.word(page, L.D_BIN)), [page]);
+  assert.deepEqual(spans(s), [[Math.floor(again / L.SLICE_SIZE), 1]]);
   assertValid(s);
 });
 
 row("24: segment freed at once - the last page freed leaves one span", (make) => {
   const s = make();
   const blocks = [s.core.malloc(64), s.core.malloc(30000), s.core.malloc(100000)];
-  assert.equal(s.state(S_PAGE_SLICES), 1 + MEDIUM_SLICES + 2);
+  assert.equal(s.state(L.S_PAGE_SLICES), 1 + L.MEDIUM_SLICES + 2);
   for (const p of blocks) s.core.free(p);
-  assert.equal(s.state(S_PAGE_SLICES), 1 + MEDIUM_SLICES, "the large one at once");
+  assert.equal(s.state(L.S_PAGE_SLICES), 1 + L.MEDIUM_SLICES, "the large one at once");
   assertEmpty(s);
-  assert.deepEqual(spans(s), [[sliceOf(s.base) + 1, 1 + MEDIUM_SLICES + 2]]);
+  assert.deepEqual(spans(s), [[sliceOf(s.base) + 1, 1 + L.MEDIUM_SLICES + 2]]);
 });
 
 row("25: coalescing - freed in any order, neighbours are one span", (make) => {
@@ -67,7 +59,7 @@ row("25: coalescing - freed in any order, neighbours are one span", (make) => {
     const { growths } = s;
     for (const i of order) s.core.free([a, b, c][i]!);
     assert.deepEqual(spans(s), [[sliceOf(a!), 9]], `order ${order}`);
-    assert.equal(s.core.malloc(9 * SLICE_SIZE), a, "what fits only the merged span");
+    assert.equal(s.core.malloc(9 * L.SLICE_SIZE), a, "what fits only the merged span");
     assert.equal(s.growths, growths);
     assertValid(s);
   }
@@ -78,14 +70,14 @@ row("25: coalescing - with the span at the top, so that growth asks for the rest
   const [, b] = runs(s, [3, 4]);
   s.core.free(b!);
   const size = s.memory.buffer.byteLength;
-  assert.equal(s.core.malloc(6 * SLICE_SIZE), b);
-  assert.equal(s.memory.buffer.byteLength, size + 2 * SLICE_SIZE);
+  assert.equal(s.core.malloc(6 * L.SLICE_SIZE), b);
+  assert.equal(s.memory.buffer.byteLength, size + 2 * L.SLICE_SIZE);
 });
 
 row("25: coalescing - small pages too", (make) => {
   const s = make();
   const blocks = Array.from({ length: 64 }, () => s.core.malloc(8192));
-  assert.equal(s.state(S_PAGE_SLICES), 8);
+  assert.equal(s.state(L.S_PAGE_SLICES), 8);
   for (let i = 0; i < 64; i += 2) s.core.free(blocks[i]!);
   for (let i = 63; i > 0; i -= 2) s.core.free(blocks[i]!);
   s.core.heapCollect();
@@ -102,8 +94,8 @@ row("26: span best fit - of free spans of 3 and 10 slices, 3 slices take the 3",
     s.core.free(blocks[0]!);
     s.core.free(blocks[2]!);
     const [three, ten] = lengths[0] === 3 ? [blocks[0], blocks[2]] : [blocks[2], blocks[0]];
-    assert.equal(s.core.malloc(3 * SLICE_SIZE), three);
-    assert.equal(s.core.malloc(2 * SLICE_SIZE), ten, "the front of what is left");
+    assert.equal(s.core.malloc(3 * L.SLICE_SIZE), three);
+    assert.equal(s.core.malloc(2 * L.SLICE_SIZE), ten, "the front of what is left");
     assert.deepEqual(spans(s), [[sliceOf(ten!) + 2, 8]]);
   }
 });
@@ -114,15 +106,15 @@ row("26: span best fit - a bin holds spans that are too short", (make) => {
   const blocks = runs(s, [10, 2, 9, 2]);
   s.core.free(blocks[0]!);
   s.core.free(blocks[2]!);
-  assert.equal(s.core.malloc(10 * SLICE_SIZE), blocks[0]);
-  assert.equal(s.core.malloc(9 * SLICE_SIZE), blocks[2]);
+  assert.equal(s.core.malloc(10 * L.SLICE_SIZE), blocks[0]);
+  assert.equal(s.core.malloc(9 * L.SLICE_SIZE), blocks[2]);
 });
 
 row("27: interior pointer lookup - every address of a 16-slice block", (make) => {
   const s = make();
-  const length = 16 * SLICE_SIZE;
+  const length = 16 * L.SLICE_SIZE;
   const p = s.core.malloc(length);
-  for (let at = 0; at < length; at += at % SLICE_SIZE === 0 ? 1 : 4093) {
+  for (let at = 0; at < length; at += at % L.SLICE_SIZE === 0 ? 1 : 4093) {
     assert.equal(s.core.contains(p + at), 1, `offset ${at}`);
     assert.equal(s.core.usableSize(p + at), length - at, `offset ${at}`);
   }
@@ -139,13 +131,13 @@ row("27: interior pointer lookup - free slices behind a block belong to no page"
   const s = make();
   const [p, behind] = runs(s, [16, 3, 2]);
   s.core.free(behind!);
-  for (const at of [0, 8, 3 * SLICE_SIZE - 1]) assert.equal(s.core.pageOf(behind! + at), 0);
+  for (const at of [0, 8, 3 * L.SLICE_SIZE - 1]) assert.equal(s.core.pageOf(behind! + at), 0);
   assert.equal(s.core.pageOf(behind! - 1), s.core.pageOf(p!));
 });
 
 row("27: interior pointer lookup - blocks of every slice of a medium page", (make) => {
   const s = make();
-  const fits = Math.floor((MEDIUM_SLICES * SLICE_SIZE) / 20480);
+  const fits = Math.floor((L.MEDIUM_SLICES * L.SLICE_SIZE) / 20480);
   const blocks = Array.from({ length: fits }, () => s.core.malloc(20480));
   for (const p of blocks) {
     for (const at of [0, 1, 10239, 20479]) {
@@ -172,23 +164,23 @@ row("28: free(null), usable(null) - no effect; 0", (make) => {
 row("28: free of what is no block - freeChecked refuses it and changes nothing", (make) => {
   const s = make();
   const small = s.core.malloc(64);
-  const large = s.core.malloc(5 * SLICE_SIZE);
+  const large = s.core.malloc(5 * L.SLICE_SIZE);
   const medium = s.core.malloc(20480);
   const before = s.bytes().slice(s.base);
   for (const p of [small, large, medium]) {
-    for (const at of [1, 8, 63]) assert.equal(s.core.freeChecked(p + at), PTR_INTERIOR);
+    for (const at of [1, 8, 63]) assert.equal(s.core.freeChecked(p + at), L.PTR_INTERIOR);
   }
-  assert.equal(s.core.freeChecked(large + 3 * SLICE_SIZE), PTR_INTERIOR);
+  assert.equal(s.core.freeChecked(large + 3 * L.SLICE_SIZE), L.PTR_INTERIOR);
   for (const p of [
     s.base + 64,
     s.base + 0x8000,
-    large + 5 * SLICE_SIZE + 0x80000,
+    large + 5 * L.SLICE_SIZE + 0x80000,
     12,
     0xfffffff0,
   ]) {
-    assert.equal(s.core.freeChecked(p), PTR_FOREIGN, `address ${p}`);
+    assert.equal(s.core.freeChecked(p), L.PTR_FOREIGN, `address ${p}`);
   }
   assert.deepEqual(s.bytes().slice(s.base), before);
-  for (const p of [small, large, medium]) assert.equal(s.core.freeChecked(p), PTR_BLOCK);
+  for (const p of [small, large, medium]) assert.equal(s.core.freeChecked(p), L.PTR_BLOCK);
   assertEmpty(s);
 });

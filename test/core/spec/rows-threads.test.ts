@@ -5,20 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  D_LOCAL,
-  D_OWNER,
-  D_START,
-  D_THREAD,
-  D_USED,
-  FLAG_FULL,
-  FLAGS,
-  H_REMOTE,
-  OWNER_ABANDONED,
-  S_ABANDONED,
-  S_PAGE_SLICES,
-  SLICE_SIZE,
-} from "#src/core/layout/layout.js";
+import * as L from "#src/core/layout/layout.js";
 import {
   type Build,
   backEnds,
@@ -50,13 +37,13 @@ function fill(s: CoreSubject, count: number, size: number): number[] {
 }
 
 function ownerOf(s: CoreSubject, page: number): number {
-  return (s.word(page, D_OWNER) & ~FLAGS) >>> 0;
+  return (s.word(page, L.D_OWNER) & ~L.FLAGS) >>> 0;
 }
 
 /** The blocks of a page that others have freed, last to first, as the word and the links say. */
 function remoteList(s: CoreSubject, page: number): number[] {
-  const word = s.word(page, D_THREAD);
-  const base = Math.floor(s.word(page, D_START) / SLICE_SIZE) * SLICE_SIZE;
+  const word = s.word(page, L.D_THREAD);
+  const base = Math.floor(s.word(page, L.D_START) / L.SLICE_SIZE) * L.SLICE_SIZE;
   const blocks = [];
   for (let p = word === 0 ? 0 : base + (word & 0x3fff) * 8; p !== 0; p = s.word(p)) blocks.push(p);
   assert.equal(blocks.length, word >>> 14);
@@ -67,7 +54,7 @@ function assertEmpty(s: CoreSubject): void {
   s.core.heapCollect(true);
   assert.equal(s.core.stateIsValid(), 1);
   assert.equal(s.core.heapIsValid(), 1);
-  assert.equal(s.state(S_PAGE_SLICES), 0);
+  assert.equal(s.state(L.S_PAGE_SLICES), 0);
 }
 
 row(
@@ -78,8 +65,8 @@ row(
     const page = s.core.pageOf(p);
     other.core.free(p);
     assert.deepEqual(remoteList(s, page), [p]);
-    assert.equal(s.word(page, D_USED), 2);
-    assert.equal(s.heap(H_REMOTE), 1);
+    assert.equal(s.word(page, L.D_USED), 2);
+    assert.equal(s.heap(L.H_REMOTE), 1);
     s.core.free(q);
     assertEmpty(s);
   },
@@ -92,7 +79,7 @@ row("57: remote free, second - goes on the page's list, linked to the first", (s
   other.core.free(p);
   other.core.free(q);
   assert.deepEqual(remoteList(s, page), [q, p]);
-  assert.equal(s.word(page, D_USED), 3);
+  assert.equal(s.word(page, L.D_USED), 3);
   s.core.free(r);
   assertEmpty(s);
 });
@@ -103,15 +90,15 @@ row(
     const other = join(s);
     const blocks = fill(s, 9, 8000);
     const page = s.core.pageOf(blocks[0]!);
-    assert.ok((s.word(page, D_OWNER) & FLAG_FULL) !== 0, "eight blocks fill it");
+    assert.ok((s.word(page, L.D_OWNER) & L.FLAG_FULL) !== 0, "eight blocks fill it");
     other.core.free(blocks[0]!);
     other.core.free(blocks[1]!);
     fill(s, 7, 8000);
     const ninth = s.core.malloc(8000);
     assert.ok(ninth === blocks[0] || ninth === blocks[1], "a block that came back");
-    assert.equal(s.word(page, D_THREAD), 0);
-    assert.equal(s.word(page, D_USED), 7);
-    assert.equal(s.word(page, D_OWNER) & FLAG_FULL, 0);
+    assert.equal(s.word(page, L.D_THREAD), 0);
+    assert.equal(s.word(page, L.D_USED), 7);
+    assert.equal(s.word(page, L.D_OWNER) & L.FLAG_FULL, 0);
   },
 );
 
@@ -120,15 +107,15 @@ row("59: a freer that stops between its push and telling the owner holds nobody 
   const blocks = fill(s, 9, 8000);
   other.core.free(blocks[0]!);
   // As if the other had been terminated before it told us.
-  s.words()[(s.base + 0x12000 + H_REMOTE) / 4] = 0;
+  s.words()[(s.base + 0x12000 + L.H_REMOTE) / 4] = 0;
   fill(s, 7, 8000);
   const fresh = s.core.malloc(8000);
   assert.notEqual(fresh, blocks[0], "nobody looks at full pages");
   other.core.free(blocks[1]!);
   const page = s.core.pageOf(blocks[0]!);
-  assert.equal(s.heap(H_REMOTE), 0, "the list was not empty, so the second freer tells nobody");
+  assert.equal(s.heap(L.H_REMOTE), 0, "the list was not empty, so the second freer tells nobody");
   s.core.heapCollect(false);
-  assert.equal(s.word(page, D_USED), 6, "collect finds both");
+  assert.equal(s.word(page, L.D_USED), 6, "collect finds both");
 });
 
 row("61: thread exit abandons - pages with live blocks have no owner, others go", (s) => {
@@ -139,11 +126,11 @@ row("61: thread exit abandons - pages with live blocks have no owner, others go"
   const pages = [small, medium].map((p) => s.core.pageOf(p));
   other.core.threadDetach();
   for (const page of pages) {
-    assert.equal(ownerOf(s, page), OWNER_ABANDONED);
-    assert.equal(s.word(page, D_USED), 1);
+    assert.equal(ownerOf(s, page), L.OWNER_ABANDONED);
+    assert.equal(s.word(page, L.D_USED), 1);
   }
-  assert.equal(s.state(S_PAGE_SLICES), 3, "the page of 500 bytes has gone");
-  assert.equal(s.state(S_ABANDONED), 1);
+  assert.equal(s.state(L.S_PAGE_SLICES), 3, "the page of 500 bytes has gone");
+  assert.equal(s.state(L.S_ABANDONED), 1);
   assert.equal(s.core.threadCount(), 1);
 });
 
@@ -156,8 +143,8 @@ row(
     const page = s.core.pageOf(p);
     s.core.free(p);
     assert.equal(ownerOf(s, page), s.core.threadHeap());
-    assert.equal(s.word(page, D_USED), 1);
-    assert.equal(s.word(page, D_LOCAL), p);
+    assert.equal(s.word(page, L.D_USED), 1);
+    assert.equal(s.word(page, L.D_LOCAL), p);
     s.core.free(q);
     assertEmpty(s);
   },
@@ -170,10 +157,10 @@ row("63: reclaim on collect - a forced collect takes all pages, with their live 
   other.core.threadDetach();
   const page = s.core.pageOf(blocks[0]!);
   s.core.heapCollect(false);
-  assert.equal(ownerOf(s, page), OWNER_ABANDONED, "not without force");
+  assert.equal(ownerOf(s, page), L.OWNER_ABANDONED, "not without force");
   s.core.heapCollect(true);
   assert.equal(ownerOf(s, page), s.core.threadHeap());
-  assert.equal(s.word(page, D_USED), 50);
+  assert.equal(s.word(page, L.D_USED), 50);
   for (const p of blocks) s.core.free(p);
   assertEmpty(s);
 });
@@ -183,10 +170,10 @@ row("64: reclaim by allocation - a block of an abandoned page comes before a new
   const [p] = fill(other, 1, 64) as [number];
   const [m] = fill(other, 1, 20000) as [number];
   other.core.threadDetach();
-  const slices = s.state(S_PAGE_SLICES);
+  const slices = s.state(L.S_PAGE_SLICES);
   assert.equal(s.core.pageOf(s.core.malloc(64)), s.core.pageOf(p));
   assert.equal(s.core.pageOf(s.core.malloc(30000)), s.core.pageOf(m));
-  assert.equal(s.state(S_PAGE_SLICES), slices);
+  assert.equal(s.state(L.S_PAGE_SLICES), slices);
 });
 
 row("65: abandoned, all freed - the page is given back", (s) => {
@@ -203,7 +190,7 @@ row("66: ABA - a page that was taken and abandoned again in between is taken onc
   const page = s.core.pageOf(p);
   for (let turn = 0; turn < 3; turn++) {
     first.core.threadDetach();
-    assert.equal(ownerOf(s, page), OWNER_ABANDONED);
+    assert.equal(ownerOf(s, page), L.OWNER_ABANDONED);
     second.core.abandonedAdoptAll();
     s.core.abandonedAdoptAll();
     assert.equal(ownerOf(s, page), second.core.threadHeap(), "the first to look has it");
@@ -249,7 +236,7 @@ row("recover: what a thread had is abandoned, and a second call finds nothing", 
   assert.equal(s.core.threadRecover(ticket + 1000), 0);
   assert.equal(s.core.threadRecover(s.core.threadBound()), 0, "not oneself");
   assert.equal(s.core.threadCount(), 1);
-  for (const p of blocks) assert.equal(ownerOf(s, s.core.pageOf(p)), OWNER_ABANDONED);
+  for (const p of blocks) assert.equal(ownerOf(s, s.core.pageOf(p)), L.OWNER_ABANDONED);
   for (const p of blocks) s.core.free(p);
   assertEmpty(s);
 });
