@@ -91,14 +91,14 @@ export interface CoreExports {
 export interface SharedCoreExports extends CoreExports {
   /** A number for a thread that is to come; 0 = there are none left. */
   threadIdDraw(): number;
-  /** Binds this instance to the state at `base`; answers the ticket, or 0. */
-  threadAttach(base: number, ticket: number): number;
+  /** Binds this instance to the state at `base`; answers the thread, or 0. */
+  threadAttach(base: number, thread: number): number;
   threadBound(): number;
   threadCount(): number;
   /** The id of this thread's heap, which stands in the descriptors of its pages. */
   threadHeap(): number;
   threadDetach(): void;
-  threadRecover(ticket: number): boolean | number;
+  threadRecover(thread: number): boolean | number;
   /** Takes what other threads have freed in this heap's pages. */
   remoteTakeAll(): void;
   /** Takes every abandoned page into this heap. */

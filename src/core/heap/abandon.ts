@@ -85,12 +85,12 @@ export function pageAdopt(page: usize): bool {
     return true;
   }
   queuePush(page);
-  if (!pageHasRoom(page)) queueToFull(page);
+  if (!pageHasBlock(page)) queueToFull(page);
   return true;
 }
 
 /** Whether a small page has a block to give. Of a page of others: a guess. */
-function pageHasRoom(page: usize): bool {
+function pageHasBlock(page: usize): bool {
   if ((load32(page, L.D_FREE) | load32(page, L.D_LOCAL)) !== 0) return true;
   return load32(page, L.D_FRESH) !== pageEnd(page);
 }
@@ -99,7 +99,7 @@ function pageHasRoom(page: usize): bool {
 function pageServes(page: usize, bin: u32): bool {
   const have: u32 = load32(page, L.D_BIN);
   if (bin > L.BIN_MEDIUM) return have >= bin && (load32(page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
-  return have === bin && (pageHasRoom(page) || pageWasFreedIn(page));
+  return have === bin && (pageHasBlock(page) || pageWasFreedIn(page));
 }
 
 /**

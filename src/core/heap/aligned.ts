@@ -13,11 +13,11 @@ import { errorRaise, load32, memoryCopy, memoryZero, store32 } from "../target/g
 import { HARDENED } from "../target/hardened-on.ts";
 import { free, malloc, usableSize } from "./alloc.ts";
 import {
-  blockDress,
+  blockPrepare,
   hardAdmits,
-  hardMallocBare,
   hardMallocLarge,
   hardMallocOf,
+  hardMallocRaw,
   hardRefit,
 } from "./hardened.ts";
 import { mallocLargeAligned } from "./heap.ts";
@@ -34,12 +34,12 @@ export function memalign(alignment: usize, size: usize): usize {
   if (HARDENED) return hardMemalign(alignment, size);
   // Whoever serves samples must know what malloc is asked for, and for what.
   sampleWithin(alignment, size);
-  const p: usize = memalignPlain(alignment, size);
+  const p: usize = memalignUnhardened(alignment, size);
   sampleWithin(1, 0);
   return p;
 }
 
-function memalignPlain(alignment: usize, size: usize): usize {
+function memalignUnhardened(alignment: usize, size: usize): usize {
   if (alignment > L.SLICE_SIZE) return mallocLargeAligned(size, alignment >>> L.SLICE_SHIFT);
   const rounded: usize = ((size + (alignment - 1)) & ~(alignment - 1)) >>> 0;
   if (isNatural(alignment, size)) return malloc(size);
@@ -76,16 +76,16 @@ export function memalignAt(alignment: usize, size: usize, offset: usize): usize 
 
 /** Allocates with room to spare and answers an address inside; the page remembers that it did. */
 function mallocInside(alignment: usize, size: usize, offset: usize): usize {
-  if (observing !== 0) return watchedInside(alignment, size, offset);
+  if (observing !== 0) return observedInside(alignment, size, offset);
   return insideTake(alignment, size, offset);
 }
 
 function insideTake(alignment: usize, size: usize, offset: usize): usize {
   const bytes: usize = (HARDENED ? sizeKept(size) : size) + (alignment - 1);
-  const block: usize = HARDENED ? hardMallocBare(sizeFull(bytes)) : malloc(bytes);
+  const block: usize = HARDENED ? hardMallocRaw(sizeFull(bytes)) : malloc(bytes);
   if (block === 0) return 0;
   const over: u32 = ((block + offset) & (alignment - 1)) >>> 0;
-  if (HARDENED) blockDress(block, over === 0 ? block : block + (alignment - over), size, false);
+  if (HARDENED) blockPrepare(block, over === 0 ? block : block + (alignment - over), size, false);
   if (over === 0) return block;
   const page: usize = pageOf(block);
   store32(page, L.D_OWNER, (load32(page, L.D_OWNER) | L.FLAG_ALIGNED) >>> 0);
@@ -93,7 +93,7 @@ function insideTake(alignment: usize, size: usize, offset: usize): usize {
 }
 
 /** Who watches hears of the address that the user gets. */
-function watchedInside(alignment: usize, size: usize, offset: usize): usize {
+function observedInside(alignment: usize, size: usize, offset: usize): usize {
   const was: bool = sampleHold(offset !== 0);
   observeHold(true);
   const p: usize = insideTake(alignment, size, offset);

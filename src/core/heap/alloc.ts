@@ -59,12 +59,12 @@ function mallocFresh(page: usize, size: u32): usize {
 /** Sizes above 1 024 bytes, which the direct table does not know. */
 function mallocByBin(size: u32): usize {
   const block: usize = size > L.SMALL_MAX ? mallocMedium(size) : mallocOfQueue(size);
-  return observing !== 0 && block !== 0 ? mallocWatched(block, size) : block;
+  return observing !== 0 && block !== 0 ? mallocObserved(block, size) : block;
 }
 
 /** Counts and tells of an allocation; the block goes back if the host serves it, as a sample. */
 // @cold
-function mallocWatched(block: usize, size: u32): usize {
+function mallocObserved(block: usize, size: u32): usize {
   observeMalloc(block, size);
   const counts: u32 = size <= L.SMALL_MAX ? L.OBSERVE_EACH : L.OBSERVE_SAMPLES;
   if ((observing & counts) === 0 || !sampleCount()) return block;
@@ -83,9 +83,9 @@ function mallocOfQueue(size: u32): usize {
 /** The generic path, and every malloc of a small size while it takes its long way. */
 // @cold
 function mallocSlow(size: u32): usize {
-  if ((observing & L.OBSERVE_LONG) === 0) return mallocGeneric(size);
+  if ((observing & L.OBSERVE_SLOW) === 0) return mallocGeneric(size);
   const block: usize = mallocSmall(size);
-  return block !== 0 ? mallocWatched(block, size) : 0;
+  return block !== 0 ? mallocObserved(block, size) : 0;
 }
 
 /** malloc without the direct table. */
@@ -233,7 +233,7 @@ export function contains(p: usize): bool {
 export function zalloc(size: usize): usize {
   if (HARDENED) return hardZalloc(size);
   if (size > L.SMALL_MAX) return zallocBig(size);
-  if ((observing & L.OBSERVE_LONG) !== 0) return zallocPlain(size);
+  if ((observing & L.OBSERVE_SLOW) !== 0) return zallocGeneral(size);
   const page: usize =
     size <= L.DIRECT_MAX ? directPage(size) : load32(queueOf(binOf(size)), L.Q_FIRST);
   const block: usize = page !== 0 && pageOnlyFresh(page) ? pageTakeFresh(page) : 0;
@@ -241,10 +241,10 @@ export function zalloc(size: usize): usize {
     if (load32(page, L.D_ZERO) === L.ZERO_UNKNOWN) memoryZero(block, load32(page, L.D_BLOCK));
     return block;
   }
-  return zallocPlain(size);
+  return zallocGeneral(size);
 }
 
-function zallocPlain(size: u32): usize {
+function zallocGeneral(size: u32): usize {
   const p: usize = malloc(size);
   if (p !== 0) memoryZero(p, p === sampled ? size : goodSize(size));
   return p;

@@ -46,7 +46,7 @@ function blockTake(full: u32): usize {
 }
 
 /** Makes a block ready for its user, who gets p. */
-export function blockDress(block: usize, p: usize, size: usize, zero: bool): void {
+export function blockPrepare(block: usize, p: usize, size: usize, zero: bool): void {
   const page: usize = pageAt(block);
   const kept: usize = sizeKept(size);
   const end: usize = block + blockBytes(page, block);
@@ -65,7 +65,7 @@ function blockZero(page: usize, p: usize, bytes: usize): void {
 
 /** A block whose beginning its user gets. */
 function blockGive(block: usize, size: usize, zero: bool): void {
-  blockDress(block, block, size, zero);
+  blockPrepare(block, block, size, zero);
   if (observing !== 0) observeMalloc(block, size);
 }
 
@@ -89,7 +89,7 @@ export function hardMallocOf(size: usize, full: usize): usize {
 }
 
 /** A block of `full` bytes that is not dressed yet. */
-export function hardMallocBare(full: usize): usize {
+export function hardMallocRaw(full: usize): usize {
   return blockTake(full);
 }
 

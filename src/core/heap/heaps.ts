@@ -104,7 +104,7 @@ export function heapDelete(heap: usize): void {
 export function heapDestroy(heap: usize): void {
   if (!heapCanEnd(heap)) return;
   const was: usize = heapBind(heap);
-  if (SHARED && (observing & L.OBSERVE_TOLD) !== 0) remoteTakeAll();
+  if (SHARED && (observing & L.OBSERVE_EVENTS) !== 0) remoteTakeAll();
   for (let bin: u32 = 1; bin < L.BIN_COUNT; bin++) {
     let page: usize = load32(queueOf(bin), L.Q_FIRST);
     while (page !== 0) {

@@ -19,7 +19,7 @@ import { heapIsOurs } from "./threads.ts";
 /** Bytes that pass before the host is told of a malloc. */
 let left: u32 = 0;
 /** What the event that is told now is about: see observeSize. */
-let told: u32 = 0;
+let eventSize: u32 = 0;
 /** An aligned block is not yet where its user sees it. */
 let held: bool = false;
 
@@ -35,7 +35,7 @@ export function observeLeft(): u32 {
 
 /** Bytes that the malloc which the host is told of was asked for, or a resized block had. */
 export function observeSize(): u32 {
-  return told;
+  return eventSize;
 }
 
 /** A block that its user gets at p, of a request for `size` bytes. */
@@ -46,7 +46,7 @@ export function observeMalloc(p: usize, size: u32): void {
     left = left - size;
     return;
   }
-  told = size;
+  eventSize = size;
   errorRaise(L.ALLOCATED, p);
 }
 
@@ -73,12 +73,12 @@ export function observeFreed(p: usize): void {
 /** A block at p that was resized where it stands, from so many bytes. */
 // @cold
 export function observeResize(p: usize, from: u32): void {
-  told = from;
-  if ((observing & L.OBSERVE_TOLD) !== 0) errorRaise(L.RESIZED, p);
+  eventSize = from;
+  if ((observing & L.OBSERVE_EVENTS) !== 0) errorRaise(L.RESIZED, p);
 }
 
 /** A page that goes with all its blocks. */
 // @cold
 export function observePageGone(page: usize): void {
-  if ((observing & L.OBSERVE_TOLD) !== 0) errorRaise(L.PAGE_GONE, page);
+  if ((observing & L.OBSERVE_EVENTS) !== 0) errorRaise(L.PAGE_GONE, page);
 }

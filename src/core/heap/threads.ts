@@ -1,8 +1,8 @@
 /**
  * Threads that come, go and die (shared build only).
  *
- * A thread has an area for its heap, and a ticket: a number that no other thread ever gets. The
- * area's state word holds both ticket and state, so one compare-and-swap makes an area somebody's
+ * A thread has an area for its heap, and a thread: a number that no other thread ever gets. The
+ * area's state word holds both thread and state, so one compare-and-swap makes an area somebody's
  * and says whose it is. What a thread owns is found without its help, however it ended: pages by
  * their owner word, the turn to grow by S_GROWER, areas under recovery by H_RECOVERER.
  *
@@ -46,44 +46,44 @@ function areaAt(index: u32): usize {
   return stateBase + L.STATE_AREAS + (index << L.AREA_SHIFT);
 }
 
-function stateOf(ticket: u32, state: u32): u32 {
-  return ((ticket << 2) | state) >>> 0;
+function areaState(thread: u32, state: u32): u32 {
+  return ((thread << 2) | state) >>> 0;
 }
 
 /** A number for a thread that is to come, from 1 on; 0 = there are none left. */
 export function threadIdDraw(): u32 {
-  const ticket: u32 = atomicAdd(stateBase, L.S_THREAD_IDS, 1) + 1;
-  return ticket <= L.THREAD_ID_MAX ? ticket : 0;
+  const thread: u32 = atomicAdd(stateBase, L.S_THREAD_IDS, 1) + 1;
+  return thread <= L.THREAD_ID_MAX ? thread : 0;
 }
 
 /** The area of a living thread, or 0. */
 // @cold
-function areaOf(ticket: u32): usize {
+function areaOf(thread: u32): usize {
   for (let i: u32 = L.AREA_FIRST; i < L.AREA_COUNT; i++) {
-    if (atomicLoad(areaAt(i), L.H_STATE) === stateOf(ticket, L.AREA_LIVE)) return areaAt(i);
+    if (atomicLoad(areaAt(i), L.H_STATE) === areaState(thread, L.AREA_LIVE)) return areaAt(i);
   }
   return 0;
 }
 
-/** Makes a free area the ticket's, or answers 0. */
+/** Makes a free area the thread's, or answers 0. */
 // @cold
-function areaTake(ticket: u32): usize {
+function areaTake(thread: u32): usize {
   for (let i: u32 = L.AREA_FIRST; i < L.AREA_COUNT; i++) {
     const state: u32 = atomicLoad(areaAt(i), L.H_STATE);
     if ((state & 3) !== L.AREA_FREE) continue;
-    if (atomicCas(areaAt(i), L.H_STATE, state, stateOf(ticket, L.AREA_LIVE))) return areaAt(i);
+    if (atomicCas(areaAt(i), L.H_STATE, state, areaState(thread, L.AREA_LIVE))) return areaAt(i);
   }
   return 0;
 }
 
 /**
- * Binds this instance to the state at `base` with a fresh heap of its own. `ticket` is one that
- * threadIdDraw gave to nobody else, or 0 for a new one. Answers the ticket; 0 = all areas are taken,
- * or the ticket is in use.
+ * Binds this instance to the state at `base` with a fresh heap of its own. `thread` is one that
+ * threadIdDraw gave to nobody else, or 0 for a new one. Answers the thread; 0 = all areas are taken,
+ * or the thread is in use.
  */
-export function threadAttach(base: usize, ticket: u32): u32 {
+export function threadAttach(base: usize, thread: u32): u32 {
   stateBind(base, 0);
-  const mine: u32 = ticket !== 0 ? ticket : threadIdDraw();
+  const mine: u32 = thread !== 0 ? thread : threadIdDraw();
   if (mine === 0 || areaOf(mine) !== 0) return 0;
   const area: usize = areaTake(mine);
   if (area === 0) return 0;
@@ -112,7 +112,7 @@ export function areaTakeOwn(): usize {
 
 /** Whether an id is that of a heap of this thread. */
 export function heapIsOurs(heap: usize): bool {
-  return heap > L.OWNER_ABANDONED && load32(heap, L.H_STATE) === stateOf(threadId, L.AREA_LIVE);
+  return heap > L.OWNER_ABANDONED && load32(heap, L.H_STATE) === areaState(threadId, L.AREA_LIVE);
 }
 
 /** The words of a heap that are not zero at first; the area is zero. */
@@ -124,7 +124,7 @@ export function heapBegin(): void {
   if (HARDENED) randomBegin();
 }
 
-/** The ticket of the thread that this instance is. */
+/** The thread of the thread that this instance is. */
 export function threadBound(): u32 {
   return threadId;
 }
@@ -142,14 +142,14 @@ export function threadDetach(): void {
   let area: usize = areaOf(threadId);
   while (area !== 0) {
     stateBind(stateBase, area);
-    heapLeave();
+    heapDetach();
     area = areaOf(threadId);
   }
   stateBind(stateBase, 0);
   threadBind(0);
 }
 
-function heapLeave(): void {
+function heapDetach(): void {
   while (load32(heapBase, L.H_PAGES) !== 0) queuesAbandon();
   largeDisown(heapId);
   areaGive(heapBase);
@@ -157,14 +157,14 @@ function heapLeave(): void {
 
 /** Makes an area of this thread a free one; its heap has no pages. */
 export function areaGive(area: usize): void {
-  areaBooks(area);
+  heartbeatKeep(area);
   areaFree(area, threadId);
 }
 
 /** H_OF goes first: who takes the area is a thread from the first moment. */
-function areaFree(area: usize, ticket: u32): void {
+function areaFree(area: usize, thread: u32): void {
   atomicStore(area, L.H_OF, 0);
-  atomicStore(area, L.H_STATE, stateOf(ticket, L.AREA_FREE));
+  atomicStore(area, L.H_STATE, areaState(thread, L.AREA_FREE));
 }
 
 function queuesAbandon(): void {
@@ -172,14 +172,14 @@ function queuesAbandon(): void {
     let page: usize = load32(queueOf(bin), L.Q_FIRST);
     while (page !== 0) {
       queueRemove(page);
-      pageLeave(page);
+      pageGiveUp(page);
       page = load32(queueOf(bin), L.Q_FIRST);
     }
   }
 }
 
 /** Gives up a page of ours that is in no queue, or gives it back when nothing lives in it. */
-function pageLeave(page: usize): void {
+function pageGiveUp(page: usize): void {
   if (load32(page, L.D_USED) === 0) {
     pageDrop(page);
     return;
@@ -189,7 +189,7 @@ function pageLeave(page: usize): void {
 }
 
 /** Adds what an area has counted to the books of the state, before it is used again. */
-function areaBooks(area: usize): void {
+function heartbeatKeep(area: usize): void {
   atomicAdd(stateBase, L.S_HEARTBEAT, load32(area, L.H_HEARTBEAT));
 }
 
@@ -216,38 +216,43 @@ function largeDisown(heap: u32): void {
  * Recovers what a thread left that ended without threadDetach. It must not run any more. Whether
  * there was such a thread; a second call does nothing.
  */
-export function threadRecover(ticket: u32): bool {
-  if (ticket === threadId) return false;
+export function threadRecover(thread: u32): bool {
+  if (thread === threadId) return false;
   const was: usize = backingBind();
   let found: bool = false;
-  let area: usize = areaOf(ticket);
+  let area: usize = areaOf(thread);
   while (area !== 0) {
     store32(area, L.H_RECOVERER, threadId);
     if (
-      atomicCas(area, L.H_STATE, stateOf(ticket, L.AREA_LIVE), stateOf(ticket, L.AREA_RECOVERING))
+      atomicCas(
+        area,
+        L.H_STATE,
+        areaState(thread, L.AREA_LIVE),
+        areaState(thread, L.AREA_RECOVERING),
+      )
     ) {
-      areaRecover(area, ticket);
+      areaRecover(area, thread);
       found = true;
     }
-    area = areaOf(ticket);
+    area = areaOf(thread);
   }
-  if (found) recoveriesTakeOver(ticket);
+  if (found) recoveriesTakeOver(thread);
   heapBind(was);
   return found;
 }
 
-/** Ends the recoveries in whose middle the thread with a ticket died. */
-function recoveriesTakeOver(ticket: u32): void {
+/** Ends the recoveries in whose middle the thread with a thread died. */
+function recoveriesTakeOver(thread: u32): void {
   for (let i: u32 = L.AREA_FIRST; i < L.AREA_COUNT; i++) {
     const area: usize = areaAt(i);
     const state: u32 = atomicLoad(area, L.H_STATE);
-    if ((state & 3) !== L.AREA_RECOVERING || load32(area, L.H_RECOVERER) !== ticket) continue;
+    if ((state & 3) !== L.AREA_RECOVERING || load32(area, L.H_RECOVERER) !== thread) continue;
     store32(area, L.H_RECOVERER, threadId);
     areaRecover(area, state >>> 2);
   }
 }
 
-function areaRecover(area: usize, ticket: u32): void {
+function areaRecover(area: usize, thread: u32): void {
   atomicCas(stateBase, L.S_GROWER, area, 0);
   memoryReach(atomicLoad(stateBase, L.S_TOP));
   for (let i: u32 = pageNext(0); i < atomicLoad(stateBase, L.S_TOP); i = pageNext(i + 1)) {
@@ -257,8 +262,8 @@ function areaRecover(area: usize, ticket: u32): void {
   }
   largeDisown(area);
   atomicStore(stateBase, L.S_ABANDONED, 1);
-  areaBooks(area);
-  areaFree(area, ticket);
+  heartbeatKeep(area);
+  areaFree(area, thread);
 }
 
 /** Mends a page of a dead thread, whose last operation may be half done, and gives it up. */
@@ -267,7 +272,7 @@ function pageRecover(page: usize, owner: u32): void {
   const medium: bool = (owner & L.FLAG_MEDIUM) !== 0;
   if (medium) mediumMend(page);
   else pageMend(page);
-  pageLeave(page);
+  pageGiveUp(page);
 }
 
 /**
@@ -290,7 +295,7 @@ export function lostCollect(): u32 {
     }
     slice = slice + (covered !== 0 ? covered : 1);
   }
-  if (lost !== 0 || !slicesAddUp()) booksMend(attaches);
+  if (lost !== 0 || !slicesAddUp()) slicesRecount(attaches);
   return lost;
 }
 
@@ -307,7 +312,7 @@ function sliceFind(slice: u32): void {
  * Counts the slices anew, also after a death between two words of the books. What was counted
  * before a thread came is true; one that comes then wins over a count that it makes wrong.
  */
-function booksMend(attaches: u32): void {
+function slicesRecount(attaches: u32): void {
   const before: u32 = atomicLoad(stateBase, L.S_PAGE_SLICES);
   const had: u32 = atomicLoad(stateBase, L.S_TABLE_SLICES);
   const own: u32 = atomicLoad(stateBase, L.S_OWN_SLICES);

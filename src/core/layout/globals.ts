@@ -10,11 +10,11 @@ export let heapBase: usize = 0;
 /** The heap's id, as it stands in D_OWNER of a page that needs no special care. */
 export let heapId: u32 = 0;
 
-/** The ticket of the thread that this instance is; 0 in a heap that is not shared. */
+/** The thread of the thread that this instance is; 0 in a heap that is not shared. */
 export let threadId: u32 = 0;
 
-export function threadBind(ticket: u32): void {
-  threadId = ticket;
+export function threadBind(thread: u32): void {
+  threadId = thread;
 }
 
 /**
@@ -49,13 +49,13 @@ export let observing: u32 = 0;
 export let freeId: u32 = 0;
 
 /** No heap has this id. */
-const WATCHED: u32 = 0xffffffff;
+const OBSERVED: u32 = 0xffffffff;
 
 export function stateBind(state: usize, heap: usize): void {
   stateBase = state;
   heapBase = heap;
   heapId = heap;
-  freeId = (observing & L.OBSERVE_FREES) !== 0 ? WATCHED : heap;
+  freeId = (observing & L.OBSERVE_FREES) !== 0 ? OBSERVED : heap;
 }
 
 export function observeBind(what: u32): void {

@@ -54,9 +54,9 @@ export const OBSERVE_SOME: u32 = 8;
 /** Either of these two. */
 export const OBSERVE_SAMPLES: u32 = 12;
 /** Those for which malloc takes its long way. */
-export const OBSERVE_LONG: u32 = 5;
+export const OBSERVE_SLOW: u32 = 5;
 /** Those that tell the host. */
-export const OBSERVE_TOLD: u32 = 3;
+export const OBSERVE_EVENTS: u32 = 3;
 
 /**
  * No errno: the host may serve so many bytes, one if none; a guarded block is freed; its size is

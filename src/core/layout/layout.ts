@@ -219,17 +219,17 @@ export const H_OF: u32 = 44;
 /** In the first area of a slice of areas: the next such slice, or 0. Not in a shared state. */
 export const H_AREAS: u32 = 48;
 /** Not 0: the heap has a budget or an arena. */
-export const H_BOUND: u32 = 52;
+export const H_LIMITED: u32 = 52;
 /** Ticket of the thread that recovers this area. */
 export const H_RECOVERER: u32 = 56;
-/** `ticket << 2 | AREA_*`. */
+/** `thread << 2 | AREA_*`. */
 export const H_STATE: u32 = 60;
 /** A page without blocks: what direct entries of empty queues point at. */
 export const H_EMPTY: u32 = 64;
 export const H_DIRECT: u32 = 128;
 /** Counters of statistics, COUNT_WORDS of them: see counts.ts. */
 export const H_COUNTS: u32 = 644;
-/** Of a heap with H_BOUND: the most slices that its pages may have, 0 = any number. */
+/** Of a heap with H_LIMITED: the most slices that its pages may have, 0 = any number. */
 export const H_MOST: u32 = 704;
 /** Slices of its pages; in a shared state also large ones that other threads have freed. */
 export const H_HELD: u32 = 708;
@@ -266,7 +266,7 @@ export const S_PAGE_SLICES: u32 = 28;
 export const S_PAGE_SLICES_PEAK: u32 = 32;
 /** Of a shared state only, down to S_ABANDONED. The id of the heap that grows the memory, or 0. */
 export const S_GROWER: u32 = 36;
-/** The last ticket that was given to a thread. */
+/** The last thread that was given to a thread. */
 export const S_THREAD_IDS: u32 = 40;
 /** How often a thread has come. */
 export const S_ATTACHES: u32 = 44;

@@ -175,12 +175,12 @@ function mediumTake(page: usize, unit: u32, units: u32): usize {
   store32(page, L.D_USED, load32(page, L.D_USED) + 1);
   store32(page, L.D_RETIRE, 0);
   mediumTookZero = p >= load32(page, L.D_ZERO);
-  pageSoilTo(page, p + (units << L.UNIT_SHIFT));
+  pageWrittenTo(page, p + (units << L.UNIT_SHIFT));
   return p;
 }
 
 /** Memory below `end` counts as written; a page that never was zero says 0xffffffff already. */
-function pageSoilTo(page: usize, end: usize): void {
+function pageWrittenTo(page: usize, end: usize): void {
   if (load32(page, L.D_ZERO) < end) store32(page, L.D_ZERO, end);
 }
 
@@ -257,7 +257,7 @@ export function mediumResize(page: usize, p: usize, size: u32): bool {
   boundSet(page, unit + want);
   boundClear(page, unit + have);
   unitsOccupy(page, unit + have, want - have);
-  pageSoilTo(page, p + (want << L.UNIT_SHIFT));
+  pageWrittenTo(page, p + (want << L.UNIT_SHIFT));
   return true;
 }
 

@@ -59,7 +59,7 @@ function queueDirect(queue: usize): void {
 
 /** What the direct entries of a queue lead to; to no page of its own on malloc's long way. */
 function directWanted(queue: usize): usize {
-  const first: usize = (observing & L.OBSERVE_LONG) === 0 ? load32(queue, L.Q_FIRST) : 0;
+  const first: usize = (observing & L.OBSERVE_SLOW) === 0 ? load32(queue, L.Q_FIRST) : 0;
   return first !== 0 ? first : heapBase + L.H_EMPTY;
 }
 

@@ -38,7 +38,7 @@ import { queueFromFull, queueOf } from "./queue.ts";
 const POLL_PAGES: u32 = 16;
 
 const COUNT_SHIFT: u32 = 14;
-const PLACE_MASK: u32 = 0x3fff;
+const OFFSET_MASK: u32 = 0x3fff;
 
 /** First byte of the first slice of a page. */
 function pageBase(page: usize): usize {
@@ -47,12 +47,12 @@ function pageBase(page: usize): usize {
 
 /** The first block of the list that a word says. */
 function listFirst(base: usize, word: u32): usize {
-  return word === 0 ? 0 : base + ((word & PLACE_MASK) << 3);
+  return word === 0 ? 0 : base + ((word & OFFSET_MASK) << 3);
 }
 
-/** The word with one block more in front, at a place. */
-function listWord(word: u32, place: u32): u32 {
-  return ((((word >>> COUNT_SHIFT) + 1) << COUNT_SHIFT) | place) >>> 0;
+/** The word with one block more in front, at a offset. */
+function listWord(word: u32, offset: u32): u32 {
+  return ((((word >>> COUNT_SHIFT) + 1) << COUNT_SHIFT) | offset) >>> 0;
 }
 
 /** The first block of the list that a word of a page says. */
@@ -75,10 +75,10 @@ function blockNext(page: usize, block: usize): usize {
  */
 export function remotePush(page: usize, block: usize): u32 {
   const base: usize = pageBase(page);
-  const place: u32 = (block - base) >>> 3;
+  const offset: u32 = (block - base) >>> 3;
   let first: u32 = atomicLoad(page, L.D_THREAD);
   blockLink(page, block, listFirst(base, first));
-  while (!atomicCas(page, L.D_THREAD, first, listWord(first, place))) {
+  while (!atomicCas(page, L.D_THREAD, first, listWord(first, offset))) {
     first = atomicLoad(page, L.D_THREAD);
     blockLink(page, block, listFirst(base, first));
   }
@@ -168,7 +168,7 @@ export function remoteTakeMedium(page: usize): bool {
 }
 
 /** Takes what others freed in a full page; the page goes back to its queue or to the state. */
-function fullWake(page: usize): void {
+function fullCollect(page: usize): void {
   if (!remoteTake(page)) return;
   if (load32(page, L.D_USED) === 0) pageRelease(page);
   else queueFromFull(page);
@@ -184,7 +184,7 @@ export function fullPoll(): void {
   }
   for (let left: u32 = POLL_PAGES; left !== 0 && page !== 0; left--) {
     const next: usize = load32(page, L.D_NEXT);
-    fullWake(page);
+    fullCollect(page);
     page = next;
   }
   store32(heapBase, L.H_POLL, page);
@@ -219,7 +219,7 @@ export function remoteTakeAll(): void {
   let full: usize = load32(queueOf(L.BIN_FULL), L.Q_FIRST);
   while (full !== 0) {
     const next: usize = load32(full, L.D_NEXT);
-    fullWake(full);
+    fullCollect(full);
     full = next;
   }
 }

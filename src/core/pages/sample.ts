@@ -39,7 +39,7 @@ let held: bool = false;
 /** Of the allocation that is under way: its alignment and, unless 0, its size without any slack. */
 let alignment: u32 = 1;
 let exact: u32 = 0;
-let answer: u32 = 0;
+let result: u32 = 0;
 
 /** Begins to count; observeBind says how. `each`: 1 to 2^30, for OBSERVE_SOME at least 2. */
 export function sampleBegin(each: u32, seed: u32): void {
@@ -57,7 +57,7 @@ export function sampleAlignment(): u32 {
 
 /** The host's answer to SAMPLE_DUE, a block or 0, and to GUARD_SIZE. */
 export function sampleResult(value: u32): void {
-  answer = value;
+  result = value;
 }
 
 /** Allocations between two samples: 0 to 2 every - 2. */
@@ -100,9 +100,9 @@ export function sampleTake(size: u32): usize {
 
 // @cold
 function hostAsk(code: u32, value: u32): u32 {
-  answer = 0;
+  result = 0;
   errorRaise(code, value);
-  return answer;
+  return result;
 }
 
 /**

@@ -183,10 +183,10 @@ function tablesMissing(from: u32, count: u32): u32 {
 }
 
 function growOnce(count: u32): bool {
-  const answer: u32 = memoryGrow(count);
-  const granted: u32 = answer >>> 16;
+  const grown: u32 = memoryGrow(count);
+  const granted: u32 = grown >>> 16;
   if (granted === 0) return false;
-  const first: u32 = answer & 0xffff;
+  const first: u32 = grown & 0xffff;
   slicesAdd(first, minimum(granted, L.SLICES_MAX - first));
   return true;
 }

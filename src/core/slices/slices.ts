@@ -251,10 +251,10 @@ function tablesMissing(from: u32, count: u32): u32 {
 
 /** Asks the source; returns the first slice it gave, or 0. */
 function growOnce(count: u32): u32 {
-  const answer: u32 = memoryGrow(count);
-  const granted: u32 = answer >>> 16;
+  const grown: u32 = memoryGrow(count);
+  const granted: u32 = grown >>> 16;
   if (granted === 0) return 0;
-  const first: u32 = answer & 0xffff;
+  const first: u32 = grown & 0xffff;
   slicesAdd(first, minimum(granted, L.SLICES_MAX - first));
   return first;
 }

@@ -26,19 +26,19 @@ import { slicesClaim, slicesExtend, slicesRelease } from "./slices.ts";
  * two; 0 = out of memory, or of the heap's. slicesWereZero tells whether it is zero.
  */
 export function slicesAlloc(count: u32, alignment: u32): u32 {
-  const bound: bool = load32(heapBase, L.H_BOUND) !== 0;
-  if (bound && !budgetAllows(count)) return 0;
-  const slice: u32 = bound ? claimBound(count, alignment) : claimAny(count, alignment);
+  const limited: bool = load32(heapBase, L.H_LIMITED) !== 0;
+  if (limited && !budgetAllows(count)) return 0;
+  const slice: u32 = limited ? claimLimited(count, alignment) : claimAny(count, alignment);
   if (slice === 0) return 0;
   if (!slicesTake(slice, count)) {
     slicesRelease(slice, count);
     return 0;
   }
-  if (bound) store32(heapBase, L.H_HELD, load32(heapBase, L.H_HELD) + count);
+  if (limited) store32(heapBase, L.H_HELD, load32(heapBase, L.H_HELD) + count);
   return slice;
 }
 
-function claimBound(count: u32, alignment: u32): u32 {
+function claimLimited(count: u32, alignment: u32): u32 {
   const record: usize = load32(heapBase, L.H_ARENA);
   return record !== 0 ? arenaClaim(record, count, alignment) : claimAny(count, alignment);
 }
@@ -65,30 +65,30 @@ function claimAligned(count: u32, alignment: u32): u32 {
  * heap with a budget or an arena grows only its own pages.
  */
 export function slicesAppend(owner: u32, end: u32, more: u32): bool {
-  const bound: bool = isBound(owner);
-  if (bound && ((owner & ~L.FLAGS) >>> 0 !== heapBase || !budgetAllows(more))) return false;
+  const limited: bool = isLimited(owner);
+  if (limited && ((owner & ~L.FLAGS) >>> 0 !== heapBase || !budgetAllows(more))) return false;
   if (!slicesExtend(end, more)) return false;
   if (!slicesTake(end, more)) {
     slicesRelease(end, more);
     return false;
   }
-  if (bound) store32(heapBase, L.H_HELD, load32(heapBase, L.H_HELD) + more);
+  if (limited) store32(heapBase, L.H_HELD, load32(heapBase, L.H_HELD) + more);
   return true;
 }
 
 /** Gives slices of a page of an owner back, now or later also to the source. */
 export function slicesFree(owner: u32, slice: u32, count: u32): void {
   const purges: bool = load32(stateBase, L.S_PURGE_DELAY) !== 0;
-  if (isBound(owner)) heldDrop((owner & ~L.FLAGS) >>> 0, count);
+  if (isLimited(owner)) heldDrop((owner & ~L.FLAGS) >>> 0, count);
   if (purges) purgeBefore(slice, count);
   slicesRelease(slice, count);
   if (purges) purgeAfter(slice, count);
 }
 
 /** Whether an owner word names a heap with a budget or an arena. */
-function isBound(owner: u32): bool {
+function isLimited(owner: u32): bool {
   const heap: usize = (owner & ~L.FLAGS) >>> 0;
-  return heap > L.OWNER_ABANDONED && load32(heap, L.H_BOUND) !== 0;
+  return heap > L.OWNER_ABANDONED && load32(heap, L.H_LIMITED) !== 0;
 }
 
 function heldDrop(heap: usize, count: u32): void {
@@ -128,7 +128,7 @@ export function heapLimit(heap: usize, most: u32, arena: u32): bool {
   if (arena !== 0 && record === 0) return false;
   store32(heap, L.H_MOST, most);
   store32(heap, L.H_ARENA, record);
-  store32(heap, L.H_BOUND, 1);
+  store32(heap, L.H_LIMITED, 1);
   return true;
 }
 

@@ -114,7 +114,7 @@ export class Watching {
     core.observeBind(watched);
     core.observeSkip(this.#level > 0 ? 0 : (this.#listener?.left ?? 0));
     // A hardened heap has no direct tables, and something else in their place.
-    if (!this.#place.next()) this.#directSet((watched & L.OBSERVE_LONG) !== 0);
+    if (!this.#place.next()) this.#directSet((watched & L.OBSERVE_SLOW) !== 0);
   }
 
   /** Leads the direct tables of this thread's heaps to no page, or to their pages again. */
