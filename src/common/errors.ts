@@ -7,7 +7,6 @@ export type HeapErrorCode =
   | "ERR_FOREIGN_POINTER"
   | "ERR_INTERIOR_POINTER"
   | "ERR_HEAP_DESTROYED"
-  | "ERR_HEAP_DELETED"
   | "ERR_HEAP_DETACHED"
   | "ERR_NO_ARENA"
   | "ERR_NO_THREAD"
@@ -57,10 +56,6 @@ export function interiorPointer(call: string, ptr: number): HeapError {
 
 export function heapDestroyed(): HeapError {
   return new HeapError("ERR_HEAP_DESTROYED", 0, "the heap has been destroyed");
-}
-
-export function heapDeleted(): HeapError {
-  return new HeapError("ERR_HEAP_DELETED", 0, "the heap has been deleted");
 }
 
 export function heapDetached(): HeapError {

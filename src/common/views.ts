@@ -1,6 +1,7 @@
 /**
  * Typed arrays over a heap. Growth of a memory that is not shared detaches every typed array over
- * it, so whoever keeps one across an allocation needs a handle that makes a new one: HeapView.
+ * it, so a program that keeps one across an allocation needs a handle that makes a new one: a
+ * HeapView.
  */
 import { checkPointer, checkSize } from "./checks.ts";
 import { misaligned, outOfMemory, rangeRefuse } from "./errors.ts";
@@ -19,15 +20,21 @@ export type TypedArray =
   | BigInt64Array
   | BigUint64Array;
 
+/** The constructor of a typed array: `Uint8Array`, `Float64Array` and the others. */
 export interface TypedArrayConstructor<T extends TypedArray> {
+  /** Bytes of one element: 1, 2, 4 or 8. */
   readonly BYTES_PER_ELEMENT: number;
+  /** Its name, for messages. */
   readonly name: string;
+  /** An array of `length` elements over a buffer, from byte `offset` on. */
   new (buffer: ArrayBufferLike, offset?: number, length?: number): T;
 }
 
-/** What a view needs of its heap. */
+/** What a view of some elements needs of their heap. */
 export interface ViewHost {
+  /** The memory as it is now. */
   readonly buffer: ArrayBufferLike;
+  /** Frees the block at ptr. */
   free(ptr: number): void;
 }
 
@@ -54,7 +61,10 @@ export class HeapView<T extends TypedArray> {
   #array: T;
 
   /**
-   * @throws RangeError when ptr is no multiple of the element size or the memory ends before.
+   * Use `view`, `allocArray` or `allocString` of a heap.
+   *
+   * @throws RangeError when ptr is not a multiple of the element size, or the memory ends before
+   * the last element.
    */
   constructor(host: ViewHost, type: TypedArrayConstructor<T>, ptr: number, length: number) {
     const size = type.BYTES_PER_ELEMENT;
@@ -76,21 +86,27 @@ export class HeapView<T extends TypedArray> {
     return this.#array;
   }
 
+  /** Bytes of all elements together. */
   get byteLength(): number {
     return this.length * this.#type.BYTES_PER_ELEMENT;
   }
 
-  /** The element at an index; negative ones count from the end. */
+  /** The element at an index; negative ones count from the end. Undefined outside. */
   at(index: number): T[number] | undefined {
     return this.array.at(index);
   }
 
-  /** Copies values to the elements from `offset` on. */
+  /**
+   * Copies values to the elements from index `offset` on. Returns the view.
+   *
+   * @throws RangeError when they do not fit.
+   */
   set(values: ArrayLike<T[number]>, offset = 0): this {
     (this.array as { set(values: ArrayLike<T[number]>, offset: number): void }).set(values, offset);
     return this;
   }
 
+  /** The elements in order, as they are when each is asked for. */
   [Symbol.iterator](): IterableIterator<T[number]> {
     return this.array[Symbol.iterator]() as IterableIterator<T[number]>;
   }
@@ -100,6 +116,7 @@ export class HeapView<T extends TypedArray> {
     this.#host.free(this.ptr);
   }
 
+  /** `free`, at the end of a scope that declares the view with `using`. */
   [Symbol.dispose](): void {
     this.free();
   }
@@ -110,6 +127,7 @@ interface StringHost extends ViewHost {
   readonly u8: Uint8Array;
 }
 
+/** A view of elements that are there; pointer and length are checked. */
 export function viewOf<T extends TypedArray>(
   host: ViewHost,
   type: TypedArrayConstructor<T>,
@@ -160,7 +178,7 @@ export function stringRead(host: StringHost, ptr: number, length: number | undef
   return new TextDecoder().decode(bytes.slice(ptr, end < 0 ? undefined : end));
 }
 
-/** Every kind of view of the whole memory, under the name that Heap has for it. */
+/** Every kind of view of the whole memory, under the name that allocators have for it. */
 export interface WholeViews {
   i8: Int8Array;
   u8: Uint8Array;
@@ -173,6 +191,14 @@ export interface WholeViews {
   f64: Float64Array;
   i64: BigInt64Array;
   u64: BigUint64Array;
+}
+
+/** Where an allocator has the views of its whole memory from. */
+export interface WholeMemory {
+  /** The memory as it is now. */
+  readonly buffer: ArrayBufferLike;
+  /** The whole memory as one kind of typed array. */
+  of<K extends keyof WholeViews>(name: K): WholeViews[K];
 }
 
 const kinds: { [K in keyof WholeViews]: TypedArrayConstructor<WholeViews[K]> } = {
@@ -189,18 +215,22 @@ const kinds: { [K in keyof WholeViews]: TypedArrayConstructor<WholeViews[K]> } =
   u64: BigUint64Array,
 };
 
-/** The whole memory as each kind of typed array, made when asked for and again after a growth. */
-export class MemoryViews {
-  readonly #host: ViewHost;
+/** The views of a memory that tells of its growth: made when asked for, and again after it. */
+export class MemoryViews implements WholeMemory {
+  readonly #host: Pick<WholeMemory, "buffer">;
   #made: Partial<WholeViews> = {};
   /** One word: the size of a shared memory in slices. */
   #top: Uint32Array | undefined;
 
-  constructor(host: ViewHost) {
+  constructor(host: Pick<WholeMemory, "buffer">) {
     this.#host = host;
   }
 
-  /** Bytes that a memory which other threads may grow has at least; 0 = only this one grows it. */
+  get buffer(): ArrayBufferLike {
+    return this.#host.buffer;
+  }
+
+  /** Bytes that a memory has at least which other threads may grow; 0 = only this one grows it. */
   get least(): number {
     return this.#top === undefined ? 0 : this.#top[0]! * 65536;
   }
@@ -216,8 +246,8 @@ export class MemoryViews {
   }
 
   /**
-   * A length of 0 betrays a memory that somebody else has grown. Views of a shared one stay, but
-   * end too early.
+   * A length of 0 betrays a memory that other code has grown. Views of a shared one stay, but end
+   * too early.
    */
   of<K extends keyof WholeViews>(name: K): WholeViews[K] {
     const made = this.#made[name];
@@ -232,5 +262,40 @@ export class MemoryViews {
     const view = new type(buffer, 0, Math.floor(buffer.byteLength / type.BYTES_PER_ELEMENT));
     this.#made[name] = view;
     return view;
+  }
+}
+
+/** The bytes of an allocator or a pool, as they are now, and as words. */
+interface MemoryBelow {
+  bytes(): Uint8Array;
+  u32(): Uint32Array;
+}
+
+/** The views of an allocator that stands on another one, or on a pool, and has its memory. */
+export class ViewsBelow implements WholeMemory {
+  readonly #below: MemoryBelow;
+  #others: MemoryViews | undefined;
+  #buffer: ArrayBufferLike | undefined;
+
+  constructor(below: MemoryBelow) {
+    this.#below = below;
+  }
+
+  get buffer(): ArrayBufferLike {
+    return this.#below.bytes().buffer;
+  }
+
+  of<K extends keyof WholeViews>(name: K): WholeViews[K] {
+    if (name === "u8") return this.#below.bytes() as WholeViews[K];
+    if (name === "u32") return this.#below.u32() as WholeViews[K];
+    return this.#other(name);
+  }
+
+  /** A buffer may be replaced without being detached, so it is asked for each time. */
+  #other<K extends keyof WholeViews>(name: K): WholeViews[K] {
+    const { buffer } = this;
+    if (buffer !== this.#buffer || !this.#others) this.#others = new MemoryViews(this);
+    this.#buffer = buffer;
+    return this.#others.of(name);
   }
 }

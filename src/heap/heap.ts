@@ -1,41 +1,45 @@
-/**
- * The typed door: a heap whose every argument is checked, over any memory, in either back end.
- */
+/** A heap whose every argument is checked, over any memory, in either back end. */
 
-import { checkFunction, checkSize } from "../common/checks.ts";
-import { type HeapError, heapDestroyed, outOfMemory } from "../common/errors.ts";
-import {
-  arrayOf,
-  type HeapView,
-  MemoryViews,
-  stringBytes,
-  stringPut,
-  stringRead,
-  type TypedArray,
-  type TypedArrayConstructor,
-  viewOf,
-} from "../common/views.ts";
-import type { CoreExports, HardCoreExports } from "../core/contract.ts";
-import { NEW_FAILED, S_HARDENING, S_TOP } from "../core/layout/layout.ts";
+import { checkFunction } from "../common/checks.ts";
+import { type HeapError, heapDestroyed } from "../common/errors.ts";
+import { outputWrite } from "../common/log-output.ts";
+import { MemoryViews } from "../common/views.ts";
+import type { CoreExports, GuardsMemory, HardCoreExports, HeapGuards } from "../core/contract.ts";
+import { S_HARDENING, S_TOP, NEW_FAILED } from "../core/layout/layout.ts";
 import type { MemorySource } from "../memory/index.ts";
 import { bufferReaching } from "../memory/source.ts";
-import { heapBudget } from "./arenas.ts";
+import { Arenas } from "./arenas.ts";
 import type { CoreHooks, ErrorHandler } from "./backend.ts";
 import { abiOf, type HeapAbi } from "./calls/abi.ts";
-import type { BackEnd } from "./calls/contract.ts";
+import type {
+  ArenaArea,
+  BackEnd,
+  HugePageOptions,
+  ManageOptions,
+  ReserveOptions,
+} from "./calls/contract.ts";
+import { AllocationFamily } from "./calls/family.ts";
 import { type DeferredFree, Host } from "./core-events.ts";
 import { exitForget, exitWatch } from "./exit.ts";
 import { featuresOf, type HardenedStart, type HardeningState } from "./hardening-features.ts";
-import { HeapMemory } from "./heap-memory.ts";
 import type { PurgeSettings } from "./purge-settings.ts";
+import { Purging } from "./purging.ts";
+import { countsReset } from "./stats/counts.ts";
+import { levelRefuse, type StatsLevel, Watching } from "./stats/observers.ts";
+import { type ProcessInfo, processInfoOf } from "./stats/process-info.ts";
+import { type Sampled, type SamplerOptions, samplerMake } from "./stats/sampler.ts";
+import { statsLines } from "./stats/stats-table.ts";
+import { talliesReset } from "./stats/tally.ts";
 import {
-  type AreaVisitor,
   type BlockNext,
   type BlockVisitor,
   blocksVisit,
   guardsLift,
+  type HeapStats,
+  statsRead,
 } from "./stats/walk.ts";
-import { FirstClassHeap } from "./sub-heap.ts";
+import type { SubHeap, VisitOptions } from "./sub-heap.ts";
+import { type NewHeapOptions, SubHeaps } from "./sub-heaps.ts";
 
 /** What a heap is made of. */
 interface HeapParts {
@@ -46,25 +50,14 @@ interface HeapParts {
   purge?: PurgeSettings;
   /** Other threads may grow the memory. */
   shared?: boolean;
-  hardening: HardenedStart | undefined;
+  hardening: Pick<HardenedStart, "seed"> | undefined;
   start(hooks: CoreHooks): CoreExports;
-}
-
-export interface NewHeapOptions {
-  /** Id of the arena that it allocates from; any memory without one. */
-  arena?: number | undefined;
-  /** The most bytes of slices that its pages may have. */
-  maximum?: number | undefined;
-}
-
-export interface VisitOptions {
-  /** Called for each run of memory that holds blocks, before these. */
-  areas?: AreaVisitor;
 }
 
 /**
  * A heap over one memory, for one thread. Pointers are byte offsets into `buffer`; 0 is null and
- * never a block. Allocation answers 0 when memory is out; mistakes throw and change nothing.
+ * never a block. Calls that allocate return 0 when memory is out; mistakes throw and change
+ * nothing.
  *
  * Algorithm: mimalloc (Leijen, Zorn, de Moura, APLAS 2019) over slices of 64 KiB.
  *
@@ -74,271 +67,383 @@ export interface VisitOptions {
  * heap.u8[ptr] = 1;
  * heap.free(ptr);
  */
-export class Heap extends HeapMemory {
+export class Heap extends AllocationFamily {
   /** Where the bytes come from. */
-  override readonly source: MemorySource;
+  readonly source: MemorySource;
+  /** Which build of the core serves the heap. */
   readonly backend: BackEnd;
-  /** C's allocation functions, unchecked, for the import object of a wasm module. */
-  readonly abi: HeapAbi;
-  readonly #host: Host;
-  readonly #views: MemoryViews;
+  protected declare readonly host: Host;
+  protected declare readonly views: MemoryViews;
+  protected readonly observers: Watching;
+  readonly #arenas: Arenas;
+  readonly #purging: Purging;
+  readonly #subHeaps: SubHeaps;
   readonly #hardened: boolean;
-  /** The heaps beside this one, by their ids. */
-  readonly #heaps = new Map<number, FirstClassHeap>();
+  #abi: HeapAbi | undefined;
 
   /** Use createHeap. */
-  constructor(parts: HeapParts) {
-    const host = new Host(parts.onError);
-    const core = parts.start({
+  constructor({ source, onError, backend, purge, shared, hardening, start }: HeapParts) {
+    const host = new Host(onError);
+    const views: MemoryViews = new MemoryViews({
+      get buffer() {
+        return bufferReaching(source, views.least);
+      },
+    });
+    host.views = views;
+    const core = start({
       onError: (code, size) => host.coreError(code, size),
-      onGrow: () => host.views?.reset(),
+      onGrow: () => views.reset(),
       onReport: (report) => host.coreReport(report),
     });
-    super(core, host);
-    this.#host = host;
-    this.#hardened = parts.hardening !== undefined;
-    host.watching = this.watching;
-    this.backend = parts.backend;
-    this.source = parts.source;
-    this.#views = new MemoryViews(this);
-    host.views = this.#views;
-    if (parts.shared) this.#views.share(this.source.start + S_TOP);
-    this.memoryBegin(parts.purge);
-    this.abi = abiOf(core, this.backend, {
-      newNothrow: (size) => this.newNothrow(size),
-      newAlignedNothrow: (size, alignment) => this.newAlignedNothrow(size, alignment),
-      heapNew: () => core.heapNew(),
-      arenas: this.arenas,
-      realpath: (path, into) => this.realpath(path, into),
-      newFailed: (size) => host.coreError(NEW_FAILED, size),
-      bytes: () => host.bytes(),
-      statsReset: () => this.statsReset(),
-      printStats: () => this.printStats(),
-      processInfo: () => this.processInfo(),
+    super(core, host, views);
+    this.source = source;
+    this.backend = backend;
+    this.#hardened = hardening !== undefined;
+    if (shared) views.share(source.start + S_TOP);
+    const memory = { core: () => this.core, words: () => this.u32 };
+    this.#arenas = new Arenas({ ...memory, source: () => source });
+    this.#purging = new Purging({ ...memory, source }, purge);
+    this.#subHeaps = new SubHeaps({
+      ...memory,
+      root: this,
+      host,
+      views,
+      arenaArea: (id) => this.#arenas.area(id),
     });
+    const heap = this;
+    this.observers = new Watching({
+      get core() {
+        return heap.core;
+      },
+      state: source.start,
+      ticket: () => this.thread,
+      words: () => this.u32,
+      next: () => this.blockNext,
+    });
+    host.watching = this.observers;
+    if (source.numa) core.numaBind(source.numa.node);
     exitWatch(this);
+  }
+
+  /** This thread's id in a memory that threads share; 0 in any other. */
+  protected get thread(): number {
+    return 0;
+  }
+
+  /** The memory for the imports of a wasm module; undefined over an ArrayBuffer. */
+  get memory(): WebAssembly.Memory | undefined {
+    return this.source.memory;
+  }
+
+  /**
+   * C's allocation functions, for the import object of a wasm module. They check nothing that C
+   * would not.
+   *
+   * @example
+   * const heap = createHeap();
+   * new WebAssembly.Instance(module, { env: { memory: heap.memory, ...heap.abi } });
+   */
+  get abi(): HeapAbi {
+    this.#abi ??= abiOf(this.core, this.backend, {
+      heap: this,
+      arenas: this.#arenas,
+      bytes: () => this.host.bytes(),
+      newFailed: (size) => this.host.coreError(NEW_FAILED, size),
+    });
+    return this.#abi;
   }
 
   /**
    * A heap beside this one: with pages of its own, in the same memory, for the same thread. All its
-   * blocks can go at once, and any heap of any thread can free each of them.
+   * blocks can be freed at once, and any heap of any thread can free each of them.
    *
-   * `maximum` is a budget in bytes, at least 64 KiB: its pages never take more slices of 64 KiB
-   * than go into it; beyond that allocation answers 0, and works again after frees. `arena`: it
-   * allocates from this arena only.
+   * With `maximum`, a budget in bytes, calls return 0 once the heap's pages have all slices of
+   * 64 KiB that fit into it, and allocate again after frees. With `arena` the heap allocates from
+   * this arena only.
    *
    * @throws HeapError ERR_OUT_OF_MEMORY, also when 124 heaps share a memory.
-   * @throws RangeError for an arena that is not there, or a budget below a slice.
+   * @throws RangeError for an arena that is not there, or a budget below 64 KiB.
    * @example
    * const scratch = heap.newHeap({ maximum: 2 ** 20 });
    * scratch.malloc(100);
    * scratch.destroy();
    */
-  newHeap(options: NewHeapOptions = {}): FirstClassHeap {
-    const most = heapBudget(options);
-    if (options.arena !== undefined && !this.arenas.area(options.arena)) {
-      throw new RangeError(`newHeap: there is no arena ${options.arena}`);
-    }
-    const id = this.core.heapNew() >>> 0;
-    if (id === 0) throw outOfMemory("newHeap", 2048);
-    if (most !== 0 || options.arena) this.core.heapLimit(id, most, options.arena ?? 0);
-    return this.#heapOf(id);
+  newHeap(options: NewHeapOptions = {}): SubHeap {
+    return this.#subHeaps.create(options);
   }
 
-  /** The heap that takes over the blocks of heaps that are deleted; it ends with this object. */
-  get backingHeap(): FirstClassHeap {
-    return this.#heapOf(this.core.heapBacking() >>> 0);
+  /** The heap that takes over blocks which destroyed heaps keep. It ends with this object. */
+  get backingHeap(): SubHeap {
+    return this.#subHeaps.backing;
   }
 
   /** The heap from which this object's own calls and `abi` allocate: at first the backing heap. */
-  get defaultHeap(): FirstClassHeap {
-    return this.#heapOf(this.core.heapBound() >>> 0);
-  }
-
-  /** Makes a heap of this one's the default heap; answers the one before. */
-  setDefaultHeap(heap: FirstClassHeap): FirstClassHeap {
-    const before = this.defaultHeap;
-    if (!this.knows(heap))
-      throw new TypeError("setDefaultHeap needs a heap that newHeap of this heap made");
-    this.core.heapBind(heap.id);
-    return before;
-  }
-
-  /** Whether a heap is one of this heap's, and has not ended. */
-  knows(heap: FirstClassHeap): boolean {
-    return heap instanceof FirstClassHeap && this.#heaps.get(heap.id) === heap;
-  }
-
-  #heapOf(id: number): FirstClassHeap {
-    const known = this.#heaps.get(id);
-    if (known) return known;
-    const heap = new FirstClassHeap({
-      id,
-      root: this,
-      core: this.core,
-      host: this.host,
-      forget: () => this.#heaps.delete(id),
-    });
-    this.#heaps.set(id, heap);
-    return heap;
+  get defaultHeap(): SubHeap {
+    return this.#subHeaps.default;
   }
 
   /**
-   * Whom to tell of requests that fail, from now on, with an errno and a size: 12 = out of memory,
-   * 75 = too large, 14 = a damaged free list. Undefined: nobody. Takes the place of `onError`.
+   * Makes a heap of this one's the default heap; returns the one before.
    *
-   * A heap with hardening tells of mistakes, with the pointer and a sentence: 11 = double free,
-   * 14 = overflow or a damaged list, 22 = no block. Then it goes on. Without a handler a mistake
-   * throws a HeapError.
+   * @throws TypeError for a heap of another Heap, or one that has ended.
+   */
+  setDefaultHeap(heap: SubHeap): SubHeap {
+    return this.#subHeaps.setDefault(heap);
+  }
+
+  /** Whether a heap is one that this heap made, and has not ended. */
+  knows(heap: SubHeap): boolean {
+    return this.#subHeaps.has(heap);
+  }
+
+  /**
+   * Sets the function that is called when a request fails, in the place of `onError`: with an
+   * errno (12 = out of memory, 75 = request too large, 14 = a damaged free list), the size in bytes
+   * and a sentence. Undefined: none.
+   *
+   * For a heap with hardening it is also called for mistakes, with the pointer in the place of the
+   * size: 11 = double free, 14 = overflow or a damaged list, 22 = not a block. Then the heap goes
+   * on; without a function a mistake throws a HeapError.
    */
   registerError(onError: ErrorHandler | undefined): void {
     checkFunction("onError", onError);
-    this.#host.handler = onError;
+    this.host.handler = onError;
   }
 
   /**
-   * Has a function called at regular intervals, from inside allocations of this thread: a place to
-   * free, a little at a time, what a reference count or a closed file has left. It may call any
+   * Has a function called at regular intervals, from inside allocations of this thread, so that it
+   * can free, a little at a time, what a reference count or a closed file has left. It may call any
    * function of the heap. Undefined: no more.
    */
   registerDeferredFree(free: DeferredFree | undefined): void {
     checkFunction("free", free);
-    this.#host.deferred = free;
+    this.host.deferred = free;
     this.core.deferredFree(free !== undefined);
   }
 
   /**
    * Gives every page without live blocks back to the heap's free slices; with `force` also all
    * free slices back to the memory, as `purge(true)` does.
+   *
+   * A shared heap first takes what other threads have freed; with `force` it adopts all pages of
+   * threads that have ended, and finds the slices that terminated ones have lost if no other thread
+   * is attached.
    */
   collect(force = false): void {
     this.core.heapCollect(force);
     if (force) this.core.purge(true);
   }
 
-  /** The bytes, as they are now; ask again after anything that may allocate. */
-  get buffer(): ArrayBufferLike {
-    return bufferReaching(this.source, this.#views.least);
-  }
-
-  /** The memory for a wasm module's imports; undefined over an ArrayBuffer. */
-  get memory(): WebAssembly.Memory | undefined {
-    return this.source.memory;
-  }
-
-  get i8(): Int8Array {
-    return this.#views.of("i8");
-  }
-  get u8(): Uint8Array {
-    return this.#views.of("u8");
-  }
-  get u8c(): Uint8ClampedArray {
-    return this.#views.of("u8c");
-  }
-  get i16(): Int16Array {
-    return this.#views.of("i16");
-  }
-  get u16(): Uint16Array {
-    return this.#views.of("u16");
-  }
-  get i32(): Int32Array {
-    return this.#views.of("i32");
-  }
-  override get u32(): Uint32Array {
-    return this.#views.of("u32");
-  }
-  get f32(): Float32Array {
-    return this.#views.of("f32");
-  }
-  get f64(): Float64Array {
-    return this.#views.of("f64");
-  }
-  get i64(): BigInt64Array {
-    return this.#views.of("i64");
-  }
-  get u64(): BigUint64Array {
-    return this.#views.of("u64");
-  }
-
-  /** `length` elements at ptr as a view that stays right after growth. */
-  view<T extends TypedArray>(
-    type: TypedArrayConstructor<T>,
-    ptr: number,
-    length: number,
-  ): HeapView<T> {
-    return viewOf(this, type, ptr, length);
-  }
-
   /**
-   * A new block of `length` zero elements as a view.
+   * Sets memory apart, rounded up to 64 KiB, as an arena: for heaps that are made for it or, unless
+   * it is exclusive, for all heaps before the memory grows. Returns its id. It stays set apart.
    *
-   * @throws HeapError ERR_OUT_OF_MEMORY.
+   * @throws HeapError ERR_OUT_OF_MEMORY, or ERR_NO_ARENA when there are 112 arenas.
+   * @example
+   * const arena = heap.reserveMemory(2 ** 20, { exclusive: true });
+   * const heapInIt = heap.newHeap({ arena });
    */
-  allocArray<T extends TypedArray>(type: TypedArrayConstructor<T>, length: number): HeapView<T> {
-    checkSize(length, "length");
-    const bytes = length * type.BYTES_PER_ELEMENT;
-    checkSize(bytes, "size");
-    return arrayOf(this, type, this.zalloc(bytes), length);
+  reserveMemory(bytes: number, options?: ReserveOptions): number {
+    return this.#arenas.reserve(bytes, options);
   }
 
   /**
-   * Text as a new block of UTF-8, with a NUL behind it if `terminate`. The view's length counts
-   * the bytes of the text, not the NUL.
+   * Gives the heap a range of the memory that nothing else uses as an arena: its whole slices of
+   * 64 KiB. Returns the arena's id.
    *
-   * @throws HeapError ERR_OUT_OF_MEMORY.
+   * @throws RangeError when it holds no whole slice, ends behind the memory, or belongs to the heap
+   * in part.
+   * @throws HeapError ERR_OUT_OF_MEMORY, or ERR_NO_ARENA when there are 112 arenas.
    */
-  allocString(text: string, { terminate }: { terminate?: boolean } = {}): HeapView<Uint8Array> {
-    const bytes = stringBytes(text, terminate);
-    return stringPut(this, this.malloc(bytes.length), bytes, terminate);
-  }
-
-  /** The UTF-8 text of `length` bytes at ptr, or up to a NUL when no length is given. */
-  readString(ptr: number, length?: number): string {
-    return stringRead(this, ptr, length);
+  manageMemory(address: number, bytes: number, options?: ManageOptions): number {
+    return this.#arenas.manage(address, bytes, options);
   }
 
   /**
-   * Calls `visit` with address and usable size of every live block, in address order; false from it
-   * stops. It may free the block it was given. Answers whether the walk came to its end.
+   * Reserves up to `pages` huge pages, which follow each other, as an arena that is never purged.
+   * Returns its id and how many pages there were. Only simulated memories have huge pages.
+   *
+   * @throws RangeError where there are none.
+   * @throws HeapError ERR_OUT_OF_MEMORY when not one could be had.
+   */
+  reserveHugePages(pages: number, options?: HugePageOptions): { arena: number; pages: number } {
+    return this.#arenas.hugePages(pages, options);
+  }
+
+  /** Where an arena lies; undefined for an id that no arena has. */
+  arenaArea(id: number): ArenaArea | undefined {
+    return this.#arenas.area(id);
+  }
+
+  /** Which slices of the arenas are in use (x) and free (.), 32 a line, for people. */
+  arenasPicture(): string {
+    return this.#arenas.picture();
+  }
+
+  /**
+   * Counts one tick of the purge clock and gives back the free memory whose delay is over; with
+   * `force` all of it. For a timer: allocation counts ticks too, but an idle program does not
+   * allocate. Does nothing over a memory that can give nothing back: see docs/arenas.md.
+   *
+   * @example
+   * const heap = createHeap();
+   * const timer = setInterval(() => heap.purge(), 100);
+   * clearInterval(timer);
+   */
+  purge(force = false): void {
+    this.core.purge(force);
+  }
+
+  /**
+   * Collects and purges at an interval, as long as this heap lives: memory that is free is given
+   * back `purgeDelay` intervals after it was freed, also while the program is idle. The timer does
+   * not keep the process running. 0 ends it. In a program whose threads share the heap, each calls
+   * it for its own.
+   *
+   * @throws TypeError or RangeError for what is not a number of milliseconds from 0 to 2^31 - 1.
+   */
+  purgeEvery(milliseconds: number): void {
+    this.checkLive();
+    this.#purging.every(this, milliseconds);
+  }
+
+  /** Changes settings of purges, for all threads of the memory; returns those that hold now. */
+  purgeSettings(settings: Partial<PurgeSettings> = {}): PurgeSettings {
+    return this.#purging.settings(settings);
+  }
+
+  /**
+   * Statistics as they are now; costs a walk over the pages.
+   *
+   * @example
+   * const heap = createHeap({ statsLevel: 1 });
+   * heap.malloc(100);
+   * heap.stats().sizes.normal.bytes.current; // 112
+   */
+  stats(): HeapStats {
+    this.checkLive();
+    return statsRead(this.u32, this.source.start, { level: this.statsLevel, shared: false });
+  }
+
+  /**
+   * How much is counted: 0 = what costs nothing; 1 = also bytes and blocks of small, large and huge
+   * sizes; 2 = also each size class, and the bytes that requests asked for. Malloc and free of this
+   * thread take 14 times as long at 1 and 24 times at 2. Set while blocks live it begins with
+   * these.
+   *
+   * @throws TypeError or RangeError for anything but 0, 1 and 2.
+   */
+  get statsLevel(): StatsLevel {
+    return this.observers.level;
+  }
+
+  set statsLevel(level: StatsLevel) {
+    this.checkLive();
+    const error = levelRefuse(level);
+    if (error) throw error;
+    this.observers.levelSet(level, true);
+  }
+
+  /** Forgets what was counted: totals and peaks begin again with what is there now. */
+  statsReset(): void {
+    this.checkLive();
+    talliesReset(this.u32, this.source.start);
+    countsReset(this.u32, this.source.start, this.thread !== 0);
+  }
+
+  /**
+   * Prints the statistics as mimalloc does, a call for each line; by default where messages go.
+   * docs/statistics.md explains the rows.
+   */
+  printStats(write: (text: string) => void = outputWrite): void {
+    checkFunction("write", write);
+    for (const line of statsLines(this.stats(), this.processInfo())) write(`${line}\n`);
+  }
+
+  /** Times, memory and page faults of the process as far as the platform tells; zeros elsewhere. */
+  processInfo(): ProcessInfo {
+    const { committedBytes, committedBytesPeak } = this.stats();
+    return processInfoOf(committedBytes, committedBytesPeak);
+  }
+
+  /**
+   * Calls a function for a sample of this thread's allocations: of the bytes that are asked for
+   * every `everyBytes`-th on average, 1 to 1 GiB, and for the blocks that they lie in. `bytes` is
+   * what the sample stands for: added up, they are what was allocated. The function runs inside the
+   * allocation and sees the stack that led to it; it may call the heap. Takes the place of the
+   * sampler before; undefined: no more. docs/profiling.md makes a profile of it.
+   *
+   * @throws TypeError or RangeError for wrong arguments.
+   * @example
+   * heap.registerSampler(512 * 1024, (ptr, size, bytes) => sites.add(new Error().stack, bytes));
+   * heap.registerSampler(undefined);
+   */
+  registerSampler(everyBytes: undefined): void;
+  registerSampler(everyBytes: number, sampled: Sampled, options?: SamplerOptions): void;
+  registerSampler(
+    everyBytes: number | undefined,
+    sampled?: Sampled,
+    options: SamplerOptions = {},
+  ): void {
+    this.checkLive();
+    if (everyBytes === undefined) this.observers.listen(undefined);
+    else this.observers.listen(samplerMake(everyBytes, sampled as Sampled, options));
+  }
+
+  /**
+   * @internal Offers a sample of this thread's allocations to `guarded` of terrane/debug, which
+   * serves them with blocks of its own, in memory that the heap gives; `free` and the calls like it
+   * know these blocks, in every thread. Undefined for a hardened heap, which has checks of its own,
+   * while there are guards already, and when memory is out.
+   */
+  guardsBegin(guards: HeapGuards): GuardsMemory | undefined {
+    this.checkLive();
+    return this.observers.guard(guards);
+  }
+
+  /**
+   * Calls `areas` for each run of memory that holds blocks, then `visit` with address and usable
+   * size of its live blocks, all in address order; false from either stops. `visit` may free the
+   * block it was given. Returns whether none stopped it.
    */
   visitBlocks(visit: BlockVisitor | undefined, { areas }: VisitOptions = {}): boolean {
-    this.core.goodSize(0);
+    this.checkLive();
     return blocksVisit(this.u32, this.source.start, visit, { areas, next: this.blockNext });
   }
 
-  /** What the hardening of this heap is; undefined without it. */
+  /** Which hardening this heap has; undefined without it. */
   get hardening(): HardeningState | undefined {
     if (!this.#hardened) return undefined;
-    const weak = !!(this.core as HardCoreExports).randomIsWeak();
-    return { features: featuresOf(this.#featureBits()), weak };
+    const bits = this.u32[(this.source.start + S_HARDENING) >>> 2] as number;
+    return { features: featuresOf(bits), weak: !!(this.core as HardCoreExports).randomIsWeak() };
   }
 
-  #featureBits(): number {
-    return this.u32[(this.source.start + S_HARDENING) >>> 2] as number;
-  }
-
-  /** Follows the links of a hardened heap's free lists, which a walk cannot read. */
+  /** @internal Follows the links of a hardened heap's free lists, which a walk cannot read. */
   get blockNext(): BlockNext | undefined {
     if (!this.#hardened) return undefined;
     const core = this.core as HardCoreExports;
     return (page, block) => core.linkLoad(page, block) >>> 0;
   }
 
-  /** Ends the heap: later calls throw. A memory of its own can be collected then. */
+  /**
+   * Ends the heap and the heaps beside it: every later call throws ERR_HEAP_DESTROYED. A memory
+   * that was made for the heap can be collected as garbage then; one of yours stays as it is.
+   */
   destroy(): void {
     if (this.#hardened) guardsLift(this.u32, this.source);
     this.end(heapDestroyed);
   }
 
-  /** Every later call throws, also of the heaps beside this one. */
-  protected override end(error: () => HeapError): void {
-    super.end(error);
-    exitForget(this);
-    for (const heap of [...this.#heaps.values()]) heap.endWith(error);
-    this.#views.reset();
-  }
-
+  /** `destroy`, at the end of a scope that declares the heap with `using`. */
   [Symbol.dispose](): void {
     this.destroy();
+  }
+
+  protected override end(error: () => HeapError): void {
+    this.#purging.stop();
+    super.end(error);
+    exitForget(this);
+    this.#subHeaps.end(error);
+    this.views.reset();
   }
 }

@@ -20,7 +20,7 @@ export type {
 export type { DeferredFree } from "./core-events.ts";
 export { attachHeap, createHeap } from "./create.ts";
 export type { Hardening, HardeningFeature, HardeningState } from "./hardening-features.ts";
-export { Heap, type NewHeapOptions, type VisitOptions } from "./heap.ts";
+export { Heap } from "./heap.ts";
 export type { AttachOptions, HeapOptions } from "./options.ts";
 export type { PurgeSettings } from "./purge-settings.ts";
 export { type HeapHandle, SharedHeap, type SharedVisitOptions } from "./shared-heap.ts";
@@ -30,4 +30,5 @@ export type { ProcessInfo } from "./stats/process-info.ts";
 export type { Sampled, SamplerOptions } from "./stats/sampler.ts";
 export type { CountOf, Kind, KindCount } from "./stats/tally.ts";
 export type { AreaVisitor, BinCount, BlockVisitor, HeapArea, HeapStats } from "./stats/walk.ts";
-export { FirstClassHeap } from "./sub-heap.ts";
+export { type DestroyOptions, SubHeap, type VisitOptions } from "./sub-heap.ts";
+export type { NewHeapOptions } from "./sub-heaps.ts";

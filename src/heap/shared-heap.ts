@@ -7,11 +7,12 @@ import type { CoreHooks, ErrorHandler, ThreadSeat } from "./backend.ts";
 import { sharedModule } from "./backend.ts";
 import type { BackEnd } from "./calls/contract.ts";
 import type { HardenedStart } from "./hardening-features.ts";
-import { Heap, type VisitOptions } from "./heap.ts";
+import { Heap } from "./heap.ts";
 import type { PurgeSettings } from "./purge-settings.ts";
 import type { StatsLevel } from "./stats/observers.ts";
 import type { BlockVisitor, HeapStats } from "./stats/walk.ts";
 import { blocksVisit, ownersOf, statsRead } from "./stats/walk.ts";
+import type { VisitOptions } from "./sub-heap.ts";
 import { type Watch, watchAccept, watchOpen } from "./worker-watch.ts";
 
 /** Changes whenever the layout of the memory does: all threads need the same terrane. */
@@ -19,14 +20,19 @@ export const HANDLE_VERSION = 2;
 
 /** What another thread needs to attach: can be sent with postMessage or as workerData. */
 export interface HeapHandle extends ThreadSeat {
+  /** Version of the memory's layout: only the same version of terrane can attach. */
   readonly terrane: number;
+  /** The back end of the heap, which all its threads use. */
   readonly backend: BackEnd;
+  /** The shared memory, over which wasm runs. */
   readonly memory?: WebAssembly.Memory;
+  /** The shared memory where there is no WebAssembly.Memory. */
   readonly buffer?: SharedArrayBuffer;
+  /** Bytes beyond which the memory does not grow. */
   readonly maximum?: number | undefined;
   /** Whether the heap gives free memory back to the operating system. */
   readonly release: boolean;
-  /** That the core is a hardened one; the features stand in the memory. */
+  /** That the core is a hardened one; the memory says which features it has. */
   readonly hardening?: { readonly seed?: number | undefined } | undefined;
   /** All threads of a memory count alike, or what one allocates and another frees does not fit. */
   readonly statsLevel?: StatsLevel | undefined;
@@ -45,14 +51,18 @@ interface SharedHeapParts {
   start(hooks: CoreHooks): SharedCoreExports;
 }
 
-/** A Worker of Node, or of a browser: that has no `once`. */
+/** A Worker of Node or of a browser, which has no `once`. */
 interface EndingWorker {
   terminate(): unknown;
   once?(event: "exit", listener: () => void): unknown;
 }
 
+/** Options of `visitBlocks` of a shared heap. */
 export interface SharedVisitOptions extends VisitOptions {
-  /** Takes the pages of threads that have ended first, so that their blocks are visited too. */
+  /**
+   * Takes the pages of threads that have ended first, so that their blocks are visited too.
+   * Default: false.
+   */
   abandoned?: boolean;
 }
 
@@ -61,6 +71,9 @@ export interface SharedVisitOptions extends VisitOptions {
  * without a lock; any thread may free, resize and read any block. docs/threads.md tells what may be
  * called from where, and what happens when a thread dies.
  *
+ * It extends Heap because it is one: the same calls on the same memory. What differs is what needs
+ * the pages of other threads, and how it ends.
+ *
  * @example
  * const heap = createHeap({ shared: true });
  * const mine = attachHeap(heap.handle()); // mostly in a Worker
@@ -68,15 +81,15 @@ export interface SharedVisitOptions extends VisitOptions {
  * mine.detach();
  */
 export class SharedHeap extends Heap {
-  /** A number that no other thread of this memory has or will have. */
+  /** A number that no other thread of this memory has or will have, from 1 on. */
   readonly threadId: number;
   /**
    * Settles when the heap that started this thread is sure to learn of its end: true, in Node at
    * once. In a browser that takes some turns of the event loop: await it before a loop that blocks
-   * for long. False if nobody watches, as with a handle of `handle()`.
+   * for long. False if no heap watches, as with a handle of `handle()`.
    */
   readonly watched: Promise<boolean>;
-  readonly #shared: SharedCoreExports;
+  protected declare core: SharedCoreExports;
   readonly #maximum: number | undefined;
   readonly #hardening: HeapHandle["hardening"];
   /** Of wasm: the threads that attach need not compile it again. */
@@ -86,83 +99,86 @@ export class SharedHeap extends Heap {
 
   /** Use createHeap or attachHeap. */
   constructor(parts: SharedHeapParts) {
-    let shared: SharedCoreExports | undefined;
-    const start = (hooks: CoreHooks) => {
-      shared = parts.start(hooks);
-      return shared;
-    };
-    super({ ...parts, start, shared: true });
-    this.#shared = shared as unknown as SharedCoreExports;
+    super({ ...parts, shared: true });
     this.#maximum = parts.maximum;
     this.#hardening = parts.hardening && { seed: parts.hardening.seed };
     const own = () => (this.backend === "wasm" ? sharedModule(parts.hardening) : undefined);
     this.#module = parts.handle?.module ?? own();
-    this.threadId = this.#shared.threadBound() >>> 0;
+    this.threadId = this.core.threadBound() >>> 0;
     this.host.thread = this.threadId === 1 ? 0 : this.threadId;
     this.watched = watchAccept(parts.handle);
     const level = parts.handle?.statsLevel ?? 0;
-    if (level > 0) this.watching.levelSet(level, false);
+    if (level > 0) this.observers.levelSet(level, false);
+  }
+
+  protected override get thread(): number {
+    return this.threadId;
   }
 
   /**
    * What another thread needs for attachHeap; any number of threads may use it. Can be cloned by
    * postMessage among the Workers of one process, or of one cross-origin isolated page.
+   *
+   * @throws HeapError ERR_HEAP_DETACHED.
    */
   handle(): HeapHandle {
     return this.#handle(0);
   }
 
-  #handle(ticket: number, watch?: string): HeapHandle {
-    this.#check();
+  /** @param thread The id of the one thread that it is for; 0 = of any. */
+  #handle(thread: number, watch?: string): HeapHandle {
+    this.checkLive();
     const { memory, buffer, start, capabilities } = this.source;
     const bytes = memory ? { memory, module: this.#module } : { buffer };
     const { backend, statsLevel } = this;
-    const seat = { terrane: HANDLE_VERSION, backend, start, ticket, maximum: this.#maximum };
-    const rest = { release: capabilities.canRelease, hardening: this.#hardening, statsLevel };
-    return { ...seat, ...bytes, ...rest, watch } as HeapHandle;
+    const state = { terrane: HANDLE_VERSION, backend, start, ticket: thread };
+    const settings = {
+      maximum: this.#maximum,
+      release: capabilities.canRelease,
+      hardening: this.#hardening,
+      statsLevel,
+    };
+    return { ...state, ...bytes, ...settings, watch } as HeapHandle;
   }
 
   /**
    * Ends this thread's part: its blocks stay valid, its pages are taken over by threads that need
-   * room or free blocks in them. Every later call of this object throws; detach does nothing then.
+   * space or free blocks in them. Every later call of this object throws ERR_HEAP_DETACHED; detach
+   * does nothing then.
    */
   detach(): void {
     if (!this.#attached) return;
     this.#attached = false;
     exits.delete(this);
     this.#watch?.close();
-    this.#shared.threadDetach();
+    this.core.threadDetach();
     this.end(heapDetached);
   }
 
-  protected override get ticket(): number {
-    return this.threadId;
-  }
-
-  /** detach: the memory and the blocks of other threads live on. */
+  /** `detach`: the memory and the blocks of other threads live on. */
   override destroy(): void {
     this.detach();
   }
 
   /**
-   * Gives the pages of a thread free that ended without detach, terminated for example. It must not
-   * run any more: wait for its Worker's exit event. A Worker of a browser may run for seconds after
-   * terminate(): leave it to startWorker, which knows when it has ended. Answers whether there was
-   * such a thread, so calling twice is harmless.
+   * Frees the pages of a thread for others that ended without detach, terminated for example. It
+   * must not run any more: wait for its Worker's exit event. A Worker of a browser may run for
+   * seconds after terminate(): leave it to startWorker, which knows when it has ended. Returns
+   * whether there was such a thread, so calling twice is harmless.
    *
    * @throws RangeError for the caller's own threadId.
    */
   recover(threadId: number): boolean {
-    this.#check();
+    this.checkLive();
     const good = typeof threadId === "number" && threadId >>> 0 === threadId;
     if (!good || threadId === 0 || threadId > 0x3fffffff) threadRefuse(threadId);
     if (threadId === this.threadId) throw new RangeError("recover: this thread is alive");
-    return !!this.#shared.threadRecover(threadId);
+    return !!this.core.threadRecover(threadId);
   }
 
   /**
    * Starts a Worker whose end this heap watches: `make` gets a handle for exactly one thread and
-   * answers the Worker that it sends it to. When the Worker ends, however it does, what it left is
+   * returns the Worker that it sends it to. When the Worker ends, however it does, what it left is
    * recovered: in Node at its exit event, in a browser by a lock that it holds for its life, which
    * needs this thread's event loop too.
    *
@@ -170,19 +186,19 @@ export class SharedHeap extends Heap {
    * const worker = heap.startWorker((handle) => new Worker(url, { workerData: handle }));
    */
   startWorker<W extends EndingWorker>(make: (handle: HeapHandle) => W): W {
-    this.#check();
-    const ticket = this.#shared.threadIdDraw() >>> 0;
+    this.checkLive();
+    const thread = this.core.ticketDraw() >>> 0;
     this.#watch ??= watchOpen((ended) => this.#recoverEnded(ended));
-    const worker = make(this.#handle(ticket, this.#watch.name));
-    worker.once?.("exit", () => this.#recoverEnded(ticket));
+    const worker = make(this.#handle(thread, this.#watch.name));
+    worker.once?.("exit", () => this.#recoverEnded(thread));
     return worker;
   }
 
-  #recoverEnded(ticket: number): void {
-    if (this.#attached) this.#shared.threadRecover(ticket);
+  #recoverEnded(thread: number): void {
+    if (this.#attached) this.core.threadRecover(thread);
   }
 
-  /** Detaches when the process or Worker ends by itself, where the platform tells. */
+  /** Detaches when the process or Worker ends by itself, where the platform tells. Returns this. */
   detachAtExit(): this {
     exitHook();
     exits.add(this);
@@ -190,42 +206,28 @@ export class SharedHeap extends Heap {
   }
 
   /**
-   * Takes what other threads have freed, and gives every page without live blocks back. With
-   * `force` also adopts all pages of threads that have ended, finds the slices that terminated
-   * ones have lost if no other thread is attached, and gives all free slices back to the memory.
-   */
-  override collect(force = false): void {
-    this.#check();
-    super.collect(force);
-  }
-
-  /**
-   * Figures of the whole memory, all threads together. While others work they are of no single
+   * Statistics of the whole memory, all threads together. While others work they are of no single
    * moment; blocks that were freed by another thread count until the page's owner takes them.
    */
   override stats(): HeapStats {
-    this.#check();
-    this.#shared.remoteTakeAll();
+    this.checkLive();
+    this.core.remoteTakeAll();
     return statsRead(this.u32, this.source.start, { level: this.statsLevel, shared: true });
   }
 
   /**
-   * As Heap.visitBlocks, over the blocks that lie in this thread's pages, whoever uses them. The
+   * As Heap.visitBlocks, over the blocks in this thread's pages, in use by whichever thread. The
    * pages of other threads cannot be read while these work.
    */
   override visitBlocks(
     visit: BlockVisitor | undefined,
     { abandoned = false, areas }: SharedVisitOptions = {},
   ): boolean {
-    this.#check();
-    if (abandoned) this.#shared.abandonedAdoptAll();
-    this.#shared.remoteTakeAll();
+    this.checkLive();
+    if (abandoned) this.core.abandonedAdoptAll();
+    this.core.remoteTakeAll();
     const owner = ownersOf(this.u32, this.threadId, abandoned);
     return blocksVisit(this.u32, this.source.start, visit, { owner, areas, next: this.blockNext });
-  }
-
-  #check(): void {
-    if (!this.#attached) throw heapDetached();
   }
 }
 

@@ -1,55 +1,85 @@
-/** Heaps beside a heap. */
+/** A heap beside a heap. */
 
 import { checkPointer } from "../common/checks.ts";
-import { type HeapError, heapDeleted, heapDestroyed } from "../common/errors.ts";
+import { type HeapError, heapDestroyed } from "../common/errors.ts";
+import type { WholeMemory } from "../common/views.ts";
 import type { CoreExports, SharedCoreExports } from "../core/contract.ts";
+import type { MemorySource } from "../memory/index.ts";
 import type { HeapHost } from "./calls/allocation.ts";
 import { AllocationFamily } from "./calls/family.ts";
-import type { Heap, VisitOptions } from "./heap.ts";
-import { type BlockVisitor, blocksVisit, heldRead } from "./stats/walk.ts";
+import {
+  type AreaVisitor,
+  type BlockNext,
+  type BlockVisitor,
+  blocksVisit,
+  heldRead,
+} from "./stats/walk.ts";
 
-interface FirstClassParts {
+/** Options of `visitBlocks`. */
+export interface VisitOptions {
+  /** Called for each run of memory that holds blocks, before these; false stops the walk. */
+  areas?: AreaVisitor;
+}
+
+/** Options of `SubHeap.destroy`. */
+export interface DestroyOptions {
+  /** The blocks stay valid and belong to the backing heap. Default: false, they end too. */
+  keepBlocks?: boolean | undefined;
+}
+
+/** What a sub-heap needs of the heap that it is beside. */
+export interface HeapRoot {
+  readonly source: MemorySource;
+  /** How a walk follows the free lists of a hardened heap. */
+  readonly blockNext: BlockNext | undefined;
+}
+
+interface SubHeapParts {
   id: number;
-  root: Heap;
+  root: HeapRoot;
   core: CoreExports;
   host: HeapHost;
+  views: WholeMemory;
+  /** Called when it has ended. */
   forget(): void;
 }
 
 /**
- * A heap of mimalloc's kind beside the first one of a thread: the same calls, its own pages. What
- * it allocates can be freed and resized through any heap of the memory; a block that moves goes to
- * the heap that resizes it. It belongs to the thread that made it, and ends with its Heap.
+ * A heap beside the first one of a thread, with the same calls and pages of its own: what mimalloc
+ * calls a first-class heap. What it allocates can be freed and resized through any heap of the
+ * memory; a block that moves goes to the heap that resizes it. It belongs to the thread that made
+ * it, and ends with the Heap that made it.
  *
  * @example
  * const heap = createHeap();
  * using scratch = heap.newHeap(); // destroyed at the end of the scope
  * heap.free(scratch.malloc(100));
  */
-export class FirstClassHeap extends AllocationFamily {
-  /** What the memory and C programs know it by. */
+export class SubHeap extends AllocationFamily {
+  /** The number by which the memory and C programs (`mi_heap_malloc` and others) know it. */
   readonly id: number;
-  /** The heap that made it, which has the views of the memory. */
-  readonly root: Heap;
+  readonly #root: HeapRoot;
+  /** The core as it is; `this.core` works on this heap. */
   readonly #whole: CoreExports;
   readonly #forget: () => void;
+  #ended = false;
 
   /** Use newHeap. */
-  constructor({ id, root, core, host, forget }: FirstClassParts) {
-    super(coreWithin(core, id), host);
+  constructor({ id, root, core, host, views, forget }: SubHeapParts) {
+    super(coreWithin(core, id), host, views);
     this.id = id;
-    this.root = root;
+    this.#root = root;
     this.#whole = core;
     this.#forget = forget;
   }
 
-  /** Bytes of the slices that its pages have: what its `maximum` is about. */
+  /** Bytes of the slices of 64 KiB that its pages have: what its `maximum` limits. */
   get heldBytes(): number {
-    this.core.goodSize(0); // throws if the heap has ended
-    return heldRead(this.root.u32, this.root.source.start, this.id);
+    this.checkLive();
+    return heldRead(this.u32, this.#root.source.start, this.id);
   }
 
-  /** Gives every page without live blocks back. */
+  /** Gives every page without live blocks back to the free slices of the memory. */
   collect(): void {
     this.core.heapCollect(false);
   }
@@ -69,55 +99,51 @@ export class FirstClassHeap extends AllocationFamily {
   }
 
   /**
-   * Calls `areas` for each run of memory that holds blocks of this heap, then `visit` for its live
-   * blocks, all in address order; false from either stops. Answers whether none stopped it.
+   * Calls `areas` for each run of memory that holds blocks of this heap, then `visit` with address
+   * and usable size of its live blocks, all in address order; false from either stops. Returns
+   * whether none stopped it.
+   *
+   * @example
+   * scratch.visitBlocks((ptr, size) => console.log(ptr, size));
    */
   visitBlocks(visit: BlockVisitor | undefined, { areas }: VisitOptions = {}): boolean {
-    this.core.goodSize(0); // throws if the heap has ended
+    this.checkLive();
     (this.core as Partial<SharedCoreExports>).remoteTakeAll?.();
     const owner = (heap: number) => heap === this.id;
-    return blocksVisit(this.root.u32, this.root.source.start, visit, {
-      owner,
-      areas,
-      next: this.root.blockNext,
-    });
+    const { source, blockNext: next } = this.#root;
+    return blocksVisit(this.u32, source.start, visit, { owner, areas, next });
   }
 
   /**
-   * Ends the heap; its blocks stay valid and belong to the backing heap. The backing heap itself
-   * stays. If it was the default heap, the backing heap is that then.
+   * Ends the heap with all its blocks, which no thread may use any more; with `keepBlocks` they
+   * stay valid and belong to the backing heap. If it was the default heap, the backing heap becomes
+   * that. The backing heap itself stays, with its blocks. Every later call throws.
+   *
+   * @throws HeapError ERR_HEAP_DESTROYED when it has ended already.
+   * @example
+   * const scratch = heap.newHeap();
+   * const ptr = scratch.malloc(100);
+   * scratch.destroy({ keepBlocks: true });
+   * heap.free(ptr);
    */
-  delete(): void {
-    this.#end((id) => this.#whole.heapDelete(id), heapDeleted);
+  destroy({ keepBlocks = false }: DestroyOptions = {}): void {
+    this.checkLive();
+    if (this.id === this.#whole.heapBacking() >>> 0) return;
+    if (keepBlocks) this.#whole.heapDelete(this.id);
+    else this.#whole.heapDestroy(this.id);
+    this.end(heapDestroyed);
   }
 
-  /**
-   * Ends the heap with all its blocks, which nobody may use any more, no other thread either. The
-   * backing heap stays, with its blocks.
-   */
-  destroy(): void {
-    this.#end((id) => this.#whole.heapDestroy(id), heapDestroyed);
-  }
-
+  /** `destroy`, at the end of a scope; nothing if it has ended already. */
   [Symbol.dispose](): void {
-    if (this.#alive()) this.destroy();
+    if (!this.#ended) this.destroy();
   }
 
-  /** The heap that it is beside has ended. */
-  endWith(error: () => HeapError): void {
-    this.end(error);
+  /** @internal Also when the heap that it is beside ends. */
+  override end(error: () => HeapError): void {
+    this.#ended = true;
+    super.end(error);
     this.#forget();
-  }
-
-  #end(ending: (id: number) => void, error: () => HeapError): void {
-    this.core.goodSize(0); // throws if the heap has ended
-    if (this.root.backingHeap === this) return;
-    ending(this.id);
-    this.endWith(error);
-  }
-
-  #alive(): boolean {
-    return this.root.knows(this);
   }
 }
 

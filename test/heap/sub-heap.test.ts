@@ -1,7 +1,7 @@
 /** Heaps beside a heap, at the typed door; the core's part is in core/rows-heaps. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { attachHeap, createHeap, type FirstClassHeap, type Heap } from "#src/heap/index.js";
+import { attachHeap, createHeap, type Heap, type SubHeap } from "#src/heap/index.js";
 import { placesOf, testPlaces } from "../support/places.js";
 import { thrownText } from "../support/thrown.js";
 
@@ -58,29 +58,32 @@ everywhere("every call allocates from its heap", (heap) => {
   assert.equal(heap.stats().blocks, 1);
 });
 
-everywhere("delete: the backing heap has the blocks; the heap says that it has ended", (heap) => {
-  const own = heap.newHeap();
-  const view = heap.view(Uint8Array, own.malloc(4), 4);
-  view.set([1, 2, 3, 4]);
-  const large = own.malloc(1e6);
-  own.delete();
-  assert.deepEqual([...view.array], [1, 2, 3, 4]);
-  assert.ok(heap.backingHeap.contains(view.ptr) && heap.backingHeap.contains(large));
-  const ended = "HeapError: the heap has been deleted";
-  const calls = [
-    () => own.malloc(1),
-    () => own.contains(8),
-    () => own.collect(),
-    () => own.visitBlocks(() => true),
-    () => own.delete(),
-    () => own.destroy(),
-  ];
-  for (const call of calls) assert.equal(thrownText(call), ended);
-  own[Symbol.dispose]();
-  heap.free(view.ptr);
-  heap.free(large);
-  assert.equal(heap.stats().blocks, 0);
-});
+everywhere(
+  "destroy with keepBlocks: the backing heap has the blocks, and later calls throw",
+  (heap) => {
+    const own = heap.newHeap();
+    const view = heap.view(Uint8Array, own.malloc(4), 4);
+    view.set([1, 2, 3, 4]);
+    const large = own.malloc(1e6);
+    own.destroy({ keepBlocks: true });
+    assert.deepEqual([...view.array], [1, 2, 3, 4]);
+    assert.ok(heap.backingHeap.contains(view.ptr) && heap.backingHeap.contains(large));
+    const ended = "HeapError: the heap has been destroyed";
+    const calls = [
+      () => own.malloc(1),
+      () => own.contains(8),
+      () => own.collect(),
+      () => own.visitBlocks(() => true),
+      () => own.destroy({ keepBlocks: true }),
+      () => own.destroy(),
+    ];
+    for (const call of calls) assert.equal(thrownText(call), ended);
+    own[Symbol.dispose]();
+    heap.free(view.ptr);
+    heap.free(large);
+    assert.equal(heap.stats().blocks, 0);
+  },
+);
 
 everywhere("destroy: every block is gone at once; a scope does it by itself", (heap) => {
   const kept = heap.malloc(100);
@@ -100,7 +103,7 @@ everywhere("destroy: every block is gone at once; a scope does it by itself", (h
 everywhere("the backing heap cannot end", (heap) => {
   const p = heap.malloc(100);
   heap.backingHeap.destroy();
-  heap.backingHeap.delete();
+  heap.backingHeap.destroy({ keepBlocks: true });
   assert.equal(heap.backingHeap.contains(p), true);
   assert.equal(heap.backingHeap, heap.backingHeap);
   heap.free(p);
@@ -120,7 +123,7 @@ everywhere("the default heap is where the heap's own calls allocate", (heap) => 
   const stranger = createHeap().newHeap();
   for (const not of [own, stranger, heap, undefined]) {
     assert.equal(
-      thrownText(() => heap.setDefaultHeap(not as FirstClassHeap)),
+      thrownText(() => heap.setDefaultHeap(not as SubHeap)),
       wrong,
     );
   }

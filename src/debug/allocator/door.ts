@@ -15,7 +15,7 @@ import { Verbs } from "./calls-c.ts";
 
 const otherNames = [
   ...["freeSized", "reallocarray", "mallocSize", "mallocGoodSize", "allocArray", "allocString"],
-  ...["track", "check", "detectLeaks", "deinit", "collect", "destroy", "delete"],
+  ...["track", "check", "detectLeaks", "deinit", "collect", "destroy"],
 ] as const;
 
 /** The calls that begin a stack. */

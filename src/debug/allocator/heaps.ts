@@ -1,7 +1,8 @@
 /** Heaps beside a debug allocator: blocks that belong together, and can go together. */
 import { checkPointer } from "../../common/checks.ts";
-import { heapDeleted, heapDestroyed } from "../../common/errors.ts";
+import { heapDestroyed } from "../../common/errors.ts";
 import type { BlockVisitor } from "../../heap/stats/walk.ts";
+import type { DestroyOptions } from "../../heap/sub-heap.ts";
 import { MAIN_HEAP } from "../store/block.ts";
 import type { DebugAllocator } from "./allocator.ts";
 import type { Calls } from "./calls.ts";
@@ -60,19 +61,15 @@ export class DebugHeap extends DebugFamily implements Disposable {
     return itemsVisit(items, ({ heap }) => heap === this.id, visit, options);
   }
 
-  /** Ends the heap; its blocks stay, and belong to the backing heap. That one stays. */
-  delete(): void {
-    this.verbs.goodSize(this.at.delete, 0);
-    if (this.id === MAIN_HEAP) return;
-    this.#calls.heapDelete(this.id);
-    this.end(heapDeleted);
-  }
-
-  /** Ends the heap with all its blocks. The backing heap stays, with its blocks. */
-  destroy(): void {
+  /**
+   * Ends the heap with all its blocks; with `keepBlocks` they stay valid and belong to the backing
+   * heap. The backing heap itself stays, with its blocks. Every later call throws.
+   */
+  destroy({ keepBlocks = false }: DestroyOptions = {}): void {
     this.verbs.goodSize(this.at.destroy, 0);
     if (this.id === MAIN_HEAP) return;
-    this.#calls.heapDestroy(this.at.destroy, this.id);
+    if (keepBlocks) this.#calls.heapDelete(this.id);
+    else this.#calls.heapDestroy(this.at.destroy, this.id);
     this.end(heapDestroyed);
   }
 

@@ -12,9 +12,9 @@ const MIMALLOC_VERSION = 212;
  * All threads count together, so that there is nothing to merge.
  */
 export function statsAbi(host: AbiHost): Record<string, AbiFunction> {
-  const print = () => host.printStats();
+  const print = () => host.heap.printStats();
   return {
-    mi_stats_reset: () => host.statsReset(),
+    mi_stats_reset: () => host.heap.statsReset(),
     mi_stats_merge: () => {},
     mi_stats_print: print,
     mi_stats_print_out: print,
@@ -51,7 +51,7 @@ export function processAbi(): Record<string, AbiFunction> {
 
 /** Eight words, in mimalloc's order; a null pointer wants none. */
 function processInfoWrite(host: AbiHost, out: number[]): void {
-  const info = host.processInfo();
+  const info = host.heap.processInfo();
   const { elapsed, user, system, rss, peakRss, committed, peakCommitted, pageFaults } = info;
   const values = [elapsed, user, system, rss, peakRss, committed, peakCommitted, pageFaults];
   const bytes = host.bytes();

@@ -112,8 +112,8 @@ export function abiOf(core: CoreExports, backEnd: BackEnd, host: AbiHost): HeapA
   if (backEnd === "js") Object.assign(abi, hot(core));
   Object.assign(abi, derived(core), news(core, host));
   Object.assign(abi, microsoft(core, abi, host));
-  abi.realpath = (path = 0, into = 0) => host.realpath(path >>> 0, into >>> 0);
-  Object.assign(abi, heaps(core, abi, host));
+  abi.realpath = (path = 0, into = 0) => host.heap.realpath(path >>> 0, into >>> 0);
+  Object.assign(abi, heaps(core, abi));
   const wide = { core, bytes: () => host.bytes() };
   const names: Record<string, AbiFunction> = {
     ...abi,
@@ -238,8 +238,8 @@ function news(core: CoreExports, host: AbiHost): Record<string, AbiFunction> {
 }
 
 function nothrows(host: AbiHost): Record<string, AbiFunction> {
-  const plain = (size = 0) => host.newNothrow(size >>> 0);
-  const aligned = (size = 0, al = 0) => host.newAlignedNothrow(size >>> 0, al >>> 0);
+  const plain = (size = 0) => host.heap.newNothrow(size >>> 0);
+  const aligned = (size = 0, al = 0) => host.heap.newAlignedNothrow(size >>> 0, al >>> 0);
   const abi: Record<string, AbiFunction> = { new_nothrow: plain, new_aligned_nothrow: aligned };
   for (const make of ["_Znwm", "_Znam", "_Znwj", "_Znaj"]) {
     abi[`${make}RKSt9nothrow_t`] = plain;
@@ -249,11 +249,7 @@ function nothrows(host: AbiHost): Record<string, AbiFunction> {
 }
 
 /** mimalloc's first-class heaps; a heap is its id, and ids are what C passes around. */
-function heaps(
-  core: CoreExports,
-  abi: Record<string, AbiFunction>,
-  host: AbiHost,
-): Record<string, AbiFunction> {
+function heaps(core: CoreExports, abi: Record<string, AbiFunction>): Record<string, AbiFunction> {
   const within =
     (call: AbiFunction) =>
     (heap = 0, a = 0, b = 0, c = 0, d = 0) => {
@@ -274,7 +270,7 @@ function heaps(
       if (force !== 0) core.purge(1);
     },
     heap_collect: within((force = 0) => core.heapCollect(force)),
-    heap_new: () => host.heapNew(),
+    heap_new: () => core.heapNew(),
     heap_delete: (heap = 0) => core.heapDelete(heap >>> 0),
     heap_destroy: (heap = 0) => core.heapDestroy(heap >>> 0),
     heap_get_default: () => core.heapBound(),

@@ -2,8 +2,10 @@
  * What allocates, resizes, frees and asks about blocks, with every argument checked; of a heap as
  * of the heaps beside it.
  */
+import { AllocatorBase } from "../../common/allocator-base.ts";
 import { checkPointer, checkSize, pointerError } from "../../common/checks.ts";
 import type { HeapError } from "../../common/errors.ts";
+import type { WholeMemory } from "../../common/views.ts";
 import type { CoreExports } from "../../core/contract.ts";
 
 /** What the heaps of one thread share. */
@@ -19,11 +21,12 @@ export interface HeapHost {
 }
 
 /** The calls that C and mimalloc have for blocks of any alignment. */
-export class Allocation {
+export class Allocation extends AllocatorBase {
   protected core: CoreExports;
   protected readonly host: HeapHost;
 
-  constructor(core: CoreExports, host: HeapHost) {
+  constructor(core: CoreExports, host: HeapHost, views: WholeMemory) {
+    super(views);
     this.core = core;
     this.host = host;
   }
@@ -128,6 +131,11 @@ export class Allocation {
   contains(ptr: number): boolean {
     checkPointer(ptr);
     return !!this.core.contains(ptr);
+  }
+
+  /** @throws HeapError once the heap has ended. */
+  protected checkLive(): void {
+    this.core.goodSize(0);
   }
 
   /** Every later call throws. */

@@ -44,17 +44,19 @@ export interface ArenaCalls {
   picture(): string;
 }
 
-/** What the ABI needs from the typed door besides the core. */
+/** What the C names need besides the core. */
 export interface AbiHost {
-  newNothrow(size: number): number;
-  newAlignedNothrow(size: number, alignment: number): number;
-  heapNew(): number;
-  arenas: ArenaCalls;
-  realpath(path: number, into: number): number;
-  /** Asks the new-handler, or throws when there is none. */
-  newFailed(size: number): void;
+  readonly heap: {
+    newNothrow(size: number): number;
+    newAlignedNothrow(size: number, alignment: number): number;
+    realpath(path: number, into: number): number;
+    statsReset(): void;
+    printStats(): void;
+    processInfo(): ProcessInfo;
+  };
+  readonly arenas: ArenaCalls;
+  /** The memory as it is now. */
   bytes(): Uint8Array;
-  statsReset(): void;
-  printStats(): void;
-  processInfo(): ProcessInfo;
+  /** Calls the new-handler, or throws when there is none. */
+  newFailed(size: number): void;
 }

@@ -30,7 +30,7 @@ function methodsOf(type: { prototype: object }): string[] {
 }
 
 /** For the classes themselves. */
-const INTERNAL = ["constructor", "end", "checkBlock"];
+const INTERNAL = ["constructor", "end", "checkBlock", "checkLive"];
 /** What a heap has besides the calls about blocks; what is about its memory stays its own. */
 const BESIDES = [
   ...["newHeap", "backingHeap", "defaultHeap", "setDefaultHeap", "knows", "registerError"],
@@ -57,7 +57,7 @@ test("every call of a heap is a call of a debug allocator, also under C's names"
     names.filter((name) => !(name in door.abi)),
     [],
   );
-  const side = [...calls, "collect", "contains", "checkOwned", "visitBlocks", "delete", "destroy"];
+  const side = [...calls, "collect", "contains", "checkOwned", "visitBlocks", "destroy"];
   const [scratch, watchedScratch] = [heap.newHeap(), door.newHeap()];
   assert.ok(side.every((name) => name in scratch));
   assert.deepEqual(
@@ -576,7 +576,7 @@ test("a heap beside: its blocks go at once, and are known as freed by that call"
   assert.equal(door.deinit(), "ok");
 });
 
-test("a heap that is deleted leaves its blocks to the backing heap", () => {
+test("a heap that keeps its blocks leaves them to the backing heap", () => {
   const { door, reports } = watched();
   const { backingHeap } = door;
   using scratch = door.newHeap();
@@ -586,13 +586,13 @@ test("a heap that is deleted leaves its blocks to the backing heap", () => {
   assert.ok(scratch.contains(ptr));
   const moved = backingHeap.realloc(scratch.malloc(10), 500);
   assert.ok(backingHeap.contains(moved));
-  scratch.delete();
+  scratch.destroy({ keepBlocks: true });
   assert.equal(door.knows(scratch), false);
-  assert.throws(() => scratch.malloc(1), { code: "ERR_HEAP_DELETED" });
+  assert.throws(() => scratch.malloc(1), { code: "ERR_HEAP_DESTROYED" });
   assert.equal(door.defaultHeap, backingHeap);
   assert.ok(backingHeap.contains(ptr));
   backingHeap.destroy();
-  backingHeap.delete();
+  backingHeap.destroy({ keepBlocks: true });
   assert.equal(door.usableSize(ptr), 10);
   assert.throws(() => door.setDefaultHeap(scratch), TypeError);
   assert.throws(() => door.setDefaultHeap(watched().door.newHeap()), TypeError);

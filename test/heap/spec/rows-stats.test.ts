@@ -8,11 +8,11 @@ import {
   attachHeap,
   type CountOf,
   createHeap,
-  type FirstClassHeap,
   type Heap,
   type HeapStats,
   registerOutput,
   type SharedHeap,
+  type SubHeap,
 } from "#src/heap/index.js";
 import {
   amountText,
@@ -255,13 +255,7 @@ function sizeOf(random: Random): number {
 }
 
 /** One operation of a heap, or of a heap beside it, in the books of the model. */
-function step(
-  heap: Heap,
-  beside: FirstClassHeap,
-  random: Random,
-  live: Live[],
-  model: Model,
-): void {
+function step(heap: Heap, beside: SubHeap, random: Random, live: Live[], model: Model): void {
   const from = random.below(3) === 0 ? beside : heap;
   const roll = live.length > 400 ? 99 : random.below(100);
   const size = sizeOf(random);
