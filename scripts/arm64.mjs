@@ -57,6 +57,10 @@ node --test --test-reporter=tap ${tests.join(" ")} 2>&1 | cat
 poweroff -f
 `;
 
+/** What the tests read: `build` without its cache, the handler's sources, and their assembler. */
+const BUILT = ["build/src", "build/test", "build/wasm", "build/package.json", "dist"];
+const PATHS = [...BUILT, "src/memory", "scripts", "package.json"];
+
 const libraries =
   /^(busybox|ld-linux-aarch64\.so\.1|lib(c|m|dl|pthread|rt|stdc\+\+|gcc_s|atomic)\.so\.\d)$/;
 
@@ -70,7 +74,7 @@ function laid(folder) {
   }
   cpSync(join(folder, "bin/busybox"), join(folder, "bin/sh"));
   cpSync(values.node, join(folder, "bin/node"));
-  for (const path of ["dist", "build", "src/memory", "scripts", "package.json"]) {
+  for (const path of PATHS) {
     cpSync(path, join(folder, "work", path), { recursive: true });
   }
   const modules = join(folder, "work/node_modules");

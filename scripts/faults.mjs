@@ -1,5 +1,5 @@
 /**
- * Assembles src/memory/os-faults-*.S and writes src/memory/os/os-faults-code.ts. Takes GNU as for each
+ * Assembles src/memory/os/faults-*.S and writes src/memory/os/faults-code.ts. Takes GNU as for each
  * processor, or clang, which make the same code; where neither is, the result is kept anyway.
  * `--print PROCESSOR` (x64 or arm64) prints that processor's code and writes nothing.
  */
@@ -30,7 +30,7 @@ function assembled(arch) {
   const triple = TRIPLES[arch];
   const folder = mkdtempSync(join(tmpdir(), "terrane-"));
   const [object, binary] = [join(folder, "faults.o"), join(folder, "faults.bin")];
-  const source = `src/memory/os-faults-${arch}.S`;
+  const source = `src/memory/os/faults-${arch}.S`;
   const copy = ["-O", "binary", "--only-section=.text", object, binary];
   try {
     runAny([
@@ -52,7 +52,7 @@ function source(codes) {
     const lines = code.match(/.{1,88}/g).map((line) => `    "${line}"`);
     return `  ${arch}:\n${lines.join(" +\n")},`;
   });
-  return `/** What scripts/faults.mjs makes of os-faults-*.S: machine code in base64, by processor. */
+  return `/** What scripts/faults.mjs makes of faults-*.S: machine code in base64, by processor. */
 export const faultsCode: Readonly<Record<string, string>> = {
 ${members.join("\n")}
 };
@@ -63,5 +63,5 @@ const [, , flag, arch] = process.argv;
 if (flag === "--print") console.log(assembled(arch));
 else {
   const codes = Object.keys(TRIPLES).map((arch) => [arch, assembled(arch)]);
-  writeFileSync("src/memory/os/os-faults-code.ts", source(codes));
+  writeFileSync("src/memory/os/faults-code.ts", source(codes));
 }

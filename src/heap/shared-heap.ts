@@ -187,7 +187,7 @@ export class SharedHeap extends Heap {
    */
   startWorker<W extends EndingWorker>(make: (handle: HeapHandle) => W): W {
     this.checkLive();
-    const thread = this.core.ticketDraw() >>> 0;
+    const thread = this.core.threadIdDraw() >>> 0;
     this.#watch ??= watchOpen((ended) => this.#recoverEnded(ended));
     const worker = make(this.#handle(thread, this.#watch.name));
     worker.once?.("exit", () => this.#recoverEnded(thread));

@@ -6,11 +6,11 @@ export {
   sharedArrayBuffer,
 } from "./buffers.ts";
 export { type FailingMemory, failingMemory } from "./failing.ts";
-export { type Fault, FaultWatch, watchFaults } from "./os/os-faults.ts";
-export { type OsMemory, type OsMemoryOptions, osMemory } from "./os/os-memory.ts";
-export { type OsPages, type OsPagesMissing, osPages, type ReserveOptions } from "./os/os-pages.ts";
-export type { Residency } from "./os/os-residency.ts";
-export { type Release, withOsPages, withRelease } from "./os/os-source.ts";
+export { type Fault, FaultWatch, watchFaults } from "./os/faults.ts";
+export { type OsMemory, type OsMemoryOptions, osMemory } from "./os/memory.ts";
+export { type OsPages, type OsPagesMissing, osPages, type ReserveOptions } from "./os/pages.ts";
+export type { Residency } from "./os/residency.ts";
+export { type Release, withOsPages, withRelease } from "./os/source-pages.ts";
 export {
   type SimulatedMemory,
   type SimulatedOptions,

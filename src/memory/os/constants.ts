@@ -1,4 +1,4 @@
-/** What Linux calls things, on every architecture that os-native.ts takes. */
+/** What Linux calls things, on every architecture that ffi.ts takes. */
 
 export const PROT_NONE = 0;
 export const PROT_READ = 1;

@@ -57,7 +57,7 @@ interface KoffiLibrary {
   symbol(name: string): bigint;
 }
 
-/** Where the numbers of os-numbers.ts are right. */
+/** Where the numbers of constants.ts are right. */
 const ARCHITECTURES = ["x64", "arm64", "riscv64", "loong64"];
 
 let known: { from: string; found: Native | NativeMissing } | undefined;

@@ -9,8 +9,8 @@ import {
   SLICES_LIMIT,
   slicesFor,
 } from "../source.ts";
-import type { OsPages } from "./os-pages.ts";
-import { requirePages, SourcePages } from "./os-source.ts";
+import type { OsPages } from "./pages.ts";
+import { requirePages, SourcePages } from "./source-pages.ts";
 
 export interface OsMemoryOptions extends GrowthOptions {
   /** Bytes that are there at once. Default: as few as possible. */

@@ -12,7 +12,7 @@ import {
   wasmMemory,
   withOsPages,
 } from "#src/memory/index.js";
-import { sourceWith } from "#src/memory/os/os-source.js";
+import { sourceWith } from "#src/memory/os/source-pages.js";
 import { collect, os, residentOf, skip, skipTraps } from "../../support/os.js";
 import { probe } from "../../support/probe.js";
 import { Random, seedOf } from "../../support/random.js";
@@ -163,8 +163,8 @@ for (const shared of [false, true]) {
 test("where growth undoes guards they are set again, and shared memories have none", {
   skip: skipTraps,
 }, async () => {
-  const { OsPages } = await import("#src/memory/os/os-pages.js");
-  const { ProtectGuards } = await import("#src/memory/os/os-guards.js");
+  const { OsPages } = await import("#src/memory/os/pages.js");
+  const { ProtectGuards } = await import("#src/memory/os/guards.js");
   const { nativeFind } = await import("#src/memory/os/ffi.js");
   const native = nativeFind();
   assert.ok("mmap" in native);

@@ -53,7 +53,7 @@ interface Answer {
 }
 
 function inWorker(handle: HeapHandle, from: number, bytes: number): Promise<Answer> {
-  const url = new URL("./os-worker.js", import.meta.url);
+  const url = new URL("./worker.js", import.meta.url);
   const worker = new Worker(url, { workerData: { handle, from, bytes } });
   return new Promise((resolve, reject) => {
     worker.once("message", resolve).once("error", reject);

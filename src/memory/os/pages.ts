@@ -16,9 +16,9 @@ import {
   SC_PAGESIZE,
 } from "./constants.ts";
 import { type Native, nativeFind, nodeProcess } from "./ffi.ts";
-import { GUARDS_FULL, type Guards, guardsOf } from "./os-guards.ts";
-import { numaBytes, numaNodes } from "./os-numa.ts";
-import { type Residency, residencyRead, residentCount } from "./os-residency.ts";
+import { GUARDS_FULL, type Guards, guardsOf } from "./guards.ts";
+import { numaBytes, numaNodes } from "./numa.ts";
+import { type Residency, residencyRead, residentCount } from "./residency.ts";
 
 /** What is told where there are no OS pages. */
 export interface OsPagesMissing {

@@ -1,7 +1,7 @@
 /**
  * Addresses of faults. V8 turns a fault of WebAssembly code into a RuntimeError that does not say
  * where, and any other fault ends the process. A signal handler of ours in front of Node's notes
- * the address, and opens the page where nothing else can go on: see os-faults-x64.S.
+ * the address, and opens the page where nothing else can go on: see faults-x64.S.
  *
  * A handler belongs to the process: the first thread that wants one installs it, others find it by
  * its code. It is never removed, because handlers that came later may call it.
@@ -17,9 +17,9 @@ import {
   SIG_IGN,
   SIGSEGV,
 } from "./constants.ts";
+import { faultsCode } from "./faults-code.ts";
 import { type Native, nativeFind, nodeProcess } from "./ffi.ts";
-import { faultsCode } from "./os-faults-code.ts";
-import { type OsPages, type OsPagesMissing, osPages } from "./os-pages.ts";
+import { type OsPages, type OsPagesMissing, osPages } from "./pages.ts";
 
 /** An access to a page that was inaccessible. */
 export interface Fault {
@@ -35,7 +35,7 @@ export interface Fault {
 
 /** Where the data begin: the code before them can be closed whatever the size of a page. */
 const DATA = 65536;
-/** Words of the data: see os-faults-x64.S. */
+/** Words of the data: see faults-x64.S. */
 const OLD = 0;
 const TRY = 1;
 const PAGE = 2;

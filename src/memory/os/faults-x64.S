@@ -1,4 +1,4 @@
-# The signal handler of os-faults.ts, for x86-64 Linux. scripts/faults.mjs makes os-faults-code.ts
+# The signal handler of faults.ts, for x86-64 Linux. scripts/faults.mjs makes faults-code.ts
 # of it. Position-independent, without stack frames of its own kind, calls and data but those named
 # here, because a signal handler may interrupt anything.
 #

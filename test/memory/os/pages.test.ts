@@ -7,10 +7,10 @@ import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
 import { osMemory, osPages, wasmMemory, withOsPages } from "#src/memory/index.js";
 import { type Native, nativeFind } from "#src/memory/os/ffi.js";
-import { GUARDS_FULL, GUARDS_LIMIT, ProtectGuards } from "#src/memory/os/os-guards.js";
-import { numaNodes } from "#src/memory/os/os-numa.js";
-import { OsPages } from "#src/memory/os/os-pages.js";
-import { residencyRead } from "#src/memory/os/os-residency.js";
+import { GUARDS_FULL, GUARDS_LIMIT, ProtectGuards } from "#src/memory/os/guards.js";
+import { numaNodes } from "#src/memory/os/numa.js";
+import { OsPages } from "#src/memory/os/pages.js";
+import { residencyRead } from "#src/memory/os/residency.js";
 import { child, os, skip, skipTraps } from "../../support/os.js";
 import { probe } from "../../support/probe.js";
 

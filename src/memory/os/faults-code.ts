@@ -1,4 +1,4 @@
-/** What scripts/faults.mjs makes of os-faults-*.S: machine code in base64, by processor. */
+/** What scripts/faults.mjs makes of faults-*.S: machine code in base64, by processor. */
 export const faultsCode: Readonly<Record<string, string>> = {
   x64:
     "SItGEEyNBfX/AABNjYgAEAAATY2QABABAEk7AXIGSTtBCHIPSYHBAAgAAE050XXpQf8gU1VBVEFVQVZXUkyJxUmJ" +

@@ -1,5 +1,5 @@
-// The signal handler of os-faults.ts, for arm64 Linux. scripts/faults.mjs makes os-faults-code.ts of
-// it. What it is for, what it does and how its data lie is told in os-faults-x64.S; here is only what
+// The signal handler of faults.ts, for arm64 Linux. scripts/faults.mjs makes faults-code.ts of
+// it. What it is for, what it does and how its data lie is told in faults-x64.S; here is only what
 // differs.
 //
 // Pages have 4, 16 or 64 KiB, as the kernel was built, so the data tell their size, and begin where

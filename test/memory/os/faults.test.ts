@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { FaultWatch } from "#src/memory/os/os-faults.js";
-import { faultsCode } from "#src/memory/os/os-faults-code.js";
+import { FaultWatch } from "#src/memory/os/faults.js";
+import { faultsCode } from "#src/memory/os/faults-code.js";
 import { modules } from "../../support/checkout.js";
 import { child, skip, skipFaults, traps } from "../../support/os.js";
 
@@ -25,7 +25,7 @@ const scene = (shared: boolean) => `
 `;
 
 const watching = `
-  const { watchFaults } = await import("${modules}memory/os/os-faults.js");
+  const { watchFaults } = await import("${modules}memory/os/faults.js");
   const watch = watchFaults(base + at, 65536);
   const seen = () => watch.read().map((f) =>
     [f.address - base - at, f.write ? "write" : "read", f.thrown ? "thrown" : "opened"].join(" "));
@@ -139,7 +139,7 @@ test("Workers share the handler, and each sees its own faults", { skip: skipFaul
     (async () => {
       const { probe } = await import("${root}build/test/support/probe.js");
       const { osPages } = await import("${modules}memory/index.js");
-      const { watchFaults } = await import("${modules}memory/os/os-faults.js");
+      const { watchFaults } = await import("${modules}memory/os/faults.js");
       const os = osPages(), { memory, self } = workerData;
       const base = os.addressOf(memory.buffer), at = 65536 * (self + 1);
       const watch = watchFaults(base + at, 65536), wasm = probe(memory);
@@ -170,7 +170,7 @@ test("without V8's trap handler there is nothing to stand in front of", {
   skip: skipFaults,
 }, () => {
   const run = child(
-    `const { watchFaults } = await import("${modules}memory/os/os-faults.js");
+    `const { watchFaults } = await import("${modules}memory/os/faults.js");
      console.log(watchFaults(65536, 65536).missing);`,
     {},
     "--disable-wasm-trap-handler",
@@ -231,7 +231,7 @@ for (const arch of ["x64", "arm64"]) {
 
 test("without koffi the handler says what is missing", () => {
   const run = child(
-    `const { watchFaults } = await import("${modules}memory/os/os-faults.js");
+    `const { watchFaults } = await import("${modules}memory/os/faults.js");
      console.log(JSON.stringify(watchFaults(0, 1)));`,
     { TERRANE_KOFFI: "/nowhere" },
   );

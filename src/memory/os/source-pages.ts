@@ -1,7 +1,7 @@
 /** The pages of any source, through the operating system. */
 
 import type { MemorySource, PageOperations } from "../source.ts";
-import { type OsPages, osPages } from "./os-pages.ts";
+import { type OsPages, osPages } from "./pages.ts";
 
 /** What lib.es2024 will call these members. */
 interface Resizable {
