@@ -1,6 +1,8 @@
 /** The allocators under test, each behind the same few names. */
 import { existsSync, readFileSync } from "node:fs";
-import { createHeap, type HeapOptions } from "#src/heap/index.js";
+import { createHeap, type Heap, type HeapOptions } from "#src/heap/index.js";
+import { javascript } from "#src/heap/javascript.js";
+import { createSharedHeap } from "#src/heap/shared.js";
 import { fromRoot } from "./paths.ts";
 
 export type Mode = "wasm" | "js";
@@ -102,14 +104,16 @@ function mimallocHost(memory: () => WebAssembly.Memory): WebAssembly.Imports {
   return { wasi_snapshot_preview1: host };
 }
 
+type Errors = Pick<HeapOptions, "onError">;
+
 /** C's functions of a heap of ours; its JavaScript build only makes sense from JavaScript. */
-function terrane(name: string, modes: readonly Mode[], options: HeapOptions): Allocator {
+function terrane(name: string, modes: readonly Mode[], create: (on: Errors) => Heap): Allocator {
   return {
     name,
     modes,
     available: true,
     instantiate: async () => {
-      const heap = createHeap({ ...options, onError: unexpected("error") });
+      const heap = create({ onError: unexpected("error") });
       return { memory: heap.memory ?? heap.source, exports: heap.abi };
     },
   };
@@ -155,9 +159,9 @@ async function thingInstance(): Promise<Instance> {
 }
 
 export const allocators: readonly Allocator[] = [
-  terrane("terrane", ["wasm", "js"], {}),
-  terrane("terrane-shared", ["wasm", "js"], { shared: true }),
-  terrane("terrane-js", ["js"], { backend: "js" }),
+  terrane("terrane", ["wasm", "js"], createHeap),
+  terrane("terrane-shared", ["wasm", "js"], createSharedHeap),
+  terrane("terrane-js", ["js"], (on) => createHeap({ ...on, backend: javascript })),
   terraneTyped,
   rival("dlmalloc", "bench/rivals/dlmalloc.wasm"),
   rival("tlsf", "bench/rivals/tlsf.wasm"),

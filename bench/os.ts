@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { type GuardedOptions, guarded } from "#src/debug/index.js";
 import { createHeap } from "#src/heap/index.js";
 import { osPages } from "#src/memory/index.js";
+import { anyHeap } from "../test/support/any-heap.js";
 import type { Allocator, Mode } from "./allocators.ts";
 import { roundsAsked } from "./driver.ts";
 import { programs, programTime } from "./guarded-programs.ts";
@@ -76,7 +77,7 @@ const RELEASES = 7;
 
 /** Milliseconds of a purge of 256 MiB that were written to, over and over. */
 function releaseTimes(shared: boolean, huge: boolean): number[] {
-  const heap = createHeap({ shared, release: true, initial: 2 * REGION } as { shared: true });
+  const heap = anyHeap({ shared, release: true, initial: 2 * REGION } as { shared: true });
   const os = osPages();
   if (huge && os.available) os.hugePages(os.addressOf(heap.buffer), heap.buffer.byteLength);
   return Array.from({ length: RELEASES }, () => {

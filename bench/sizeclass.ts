@@ -3,6 +3,8 @@
  * `npm run bench:sizeclass`. The subjects take turns within each round.
  */
 import { createHeap } from "#src/heap/index.js";
+import { javascript } from "#src/heap/javascript.js";
+import { createSharedHeap } from "#src/heap/shared.js";
 import { osPages } from "#src/memory/index.js";
 import { hardenedMalloc, sizeClass } from "#src/sizeclass/index.js";
 import { engine } from "./report.ts";
@@ -92,9 +94,9 @@ function fastPath(): void {
     "size class (wasm, reserved), abi": () =>
       sizeClass({ releaseInterval: -1, regions: "reserved" }).abi,
     "size class (wasm, default map)": () => sizeClass({ releaseInterval: -1, map: "default" }),
-    "core heap (js)": () => createHeap({ backend: "js" }),
+    "core heap (js)": () => createHeap({ backend: javascript }),
     "size class (js)": () => sizeClass({ releaseInterval: -1, backend: "js" }),
-    "core heap (wasm, shared)": () => createHeap({ shared: true }),
+    "core heap (wasm, shared)": () => createSharedHeap(),
     "size class (wasm, shared)": () => sizeClass({ releaseInterval: -1, shared: true }),
     "hardened malloc": () => hardenedMalloc({ releaseInterval: -1 }),
     "hardened malloc, quarantine of 256 KiB": () =>

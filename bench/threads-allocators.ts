@@ -1,6 +1,6 @@
 /** The allocators that several Workers can use at once over one memory. */
 import { existsSync } from "node:fs";
-import { attachHeap, createHeap, type HeapHandle } from "#src/heap/index.js";
+import { attachHeap, createSharedHeap, type HeapHandle } from "#src/heap/shared.js";
 import { compiled, type HeapExports, type Instance, unexpected } from "./allocators.ts";
 import { fromRoot } from "./paths.ts";
 
@@ -49,7 +49,7 @@ const terrane: SharedAllocator = {
   name: "terrane",
   available: true,
   open() {
-    const heap = createHeap({ shared: true, onError });
+    const heap = createSharedHeap({ onError });
     const leave = () => {
       booksCheck(statsOf(heap));
       heap.detach();

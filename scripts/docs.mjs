@@ -4,15 +4,14 @@ import { optionsMarkdown } from "../build/src/common/option-table.js";
 import { runtimeOptionsMarkdown } from "../build/src/common/runtime-options.js";
 import { guardedOptionsMarkdown } from "../build/src/debug/guarded/options.js";
 import { debugOptionsMarkdown } from "../build/src/debug/store/options.js";
-import { hardeningOptions } from "../build/src/heap/hardening.js";
-import { heapOptions } from "../build/src/heap/options.js";
+import { hardeningOptionTexts, heapOptionTexts } from "../build/src/heap/option-texts.js";
 
 /** Each page with the tables in it, known by how their first line begins. */
 const tables = {
   "debugging.md": [debugOptionsMarkdown()],
   "guarded.md": [guardedOptionsMarkdown()],
-  "hardening.md": [optionsMarkdown(hardeningOptions)],
-  "options.md": [optionsMarkdown(heapOptions), runtimeOptionsMarkdown()],
+  "hardening.md": [optionsMarkdown(hardeningOptionTexts)],
+  "options.md": [optionsMarkdown(heapOptionTexts), runtimeOptionsMarkdown()],
 };
 
 for (const [name, made] of Object.entries(tables)) {

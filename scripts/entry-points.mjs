@@ -4,6 +4,8 @@
 const elsewhere = {
   index: "heap/index",
   hardening: "heap/hardening",
+  javascript: "heap/javascript",
+  shared: "heap/shared",
   "debug/node-reporter": "debug/testing/node-reporter",
   "debug/vitest-reporter": "debug/testing/vitest-reporter",
 };

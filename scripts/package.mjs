@@ -25,6 +25,13 @@ const programs = [
 /** Those that serve without the heap's core, and so must not load it. */
 const heapless = ["memory/index", "sizeclass/index", "wasm/index"];
 
+/** Parts of the heap that only some programs load, and what of src/ is in each. */
+const ofHeap = {
+  hardening: /^(heap\/hardening|core\/embed\/core-.*hard.*)\.js$/,
+  javascript: /^(heap\/javascript|core\/embed\/core(-shared)?-js)\.js$/,
+  shared: /^(heap\/(shared|shared-heap|worker-watch)|core\/embed\/core-shared-wasm)\.js$/,
+};
+
 /** Circles among them: whoever bundles the package would be warned of each. */
 function onwarn(warning) {
   if (warning.code === "THIS_IS_UNDEFINED") return; // tsc's helper for `using` asks for it
@@ -42,7 +49,7 @@ function reach(path, reached) {
 
 /** What common, heap, memory and core have is `base` where it is of use without a heap. */
 function chunkOf(path, base) {
-  if (path === "heap/hardening.js" || /^core\/embed\/core-.*hard/.test(path)) return "hardening";
+  for (const [chunk, pattern] of Object.entries(ofHeap)) if (pattern.test(path)) return chunk;
   if (path.startsWith("sizeclass/embed")) return "sizeclass";
   const [module] = path.split("/");
   // Programs have their code in their own files: it runs when they are loaded.

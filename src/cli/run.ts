@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import { createHeap } from "../heap/create.ts";
 import type { Heap } from "../heap/heap.ts";
+import { javascript } from "../heap/javascript.ts";
 import { allocatorFind } from "../wasm/allocators/finder.ts";
 import type { AllocatorFunction } from "../wasm/allocators/roles.ts";
 import { ModuleError, unsupported } from "../wasm/module/errors.ts";
@@ -141,7 +142,7 @@ class ProgramRun {
   }
 
   #heapCreate(limits: Limits): Heap {
-    const backend = this.#flags.allocator === "terrane-js" ? "js" : "wasm";
+    const backend = this.#flags.allocator === "terrane-js" ? javascript : undefined;
     const maximum = limits.max === undefined ? {} : { maximum: limits.max * PAGE };
     return nameErrors(this.#path, () => createHeap({ memory: this.#memory, backend, ...maximum }));
   }

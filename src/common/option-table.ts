@@ -1,17 +1,25 @@
-/** Options as a table that checks them and makes the one of the documentation. */
+/** Options as a table that checks them, and as a table that the documentation has of them. */
 import { wrongKind } from "./errors.ts";
 
-export interface OptionRow {
+/** What is checked of an option. */
+export interface OptionCheck {
   name: string;
-  type: string;
-  default: string;
-  text: string;
   /** What is wrong with a value, or undefined. */
   refuse(value: unknown): Error | undefined;
 }
 
+/** What the documentation says of an option: apart from its check, which is all a program loads. */
+export interface OptionText {
+  name: string;
+  type: string;
+  default: string;
+  text: string;
+}
+
+export interface OptionRow extends OptionCheck, OptionText {}
+
 /** Throws for the first option that is unknown or has a wrong value; undefined counts as absent. */
-export function optionsCheck(table: OptionRow[], options: object): void {
+export function optionsCheck(table: readonly OptionCheck[], options: object): void {
   if (typeof options !== "object" || options === null) {
     throw wrongKind("options", "an object", options);
   }
@@ -23,12 +31,12 @@ export function optionsCheck(table: OptionRow[], options: object): void {
   }
 }
 
-function names(table: OptionRow[]): string {
+function names(table: readonly OptionCheck[]): string {
   return table.map((row) => row.name).join(", ");
 }
 
 /** A table of options as a table of Markdown. */
-export function optionsMarkdown(table: OptionRow[]): string {
+export function optionsMarkdown(table: readonly OptionText[]): string {
   const cell = (text: string) => text.replaceAll("|", "\\|");
   const rows = table.map(
     (row) => `| ${row.name} | \`${cell(row.type)}\` | ${cell(row.default)} | ${cell(row.text)} |`,

@@ -1,11 +1,10 @@
 /**
  * What every heap knows of hardening, since threads join hardened heaps without terrane/hardening:
- * features by name, what the core reports in words, and where random words come from.
+ * features by name, and what the core reports in words.
  */
 
 import { EAGAIN } from "../common/errno.ts";
 import { type HeapErrorCode, hex } from "../common/errors.ts";
-import type { HardCoreExports, SharedCoreExports } from "../core/contract.ts";
 import * as L from "../core/layout/layout.ts";
 
 const bits = {
@@ -21,34 +20,34 @@ const bits = {
 
 export type HardeningFeature = keyof typeof bits;
 
+/** Every feature, in the order of its bit. */
 export const hardeningFeatures = Object.keys(bits) as HardeningFeature[];
 
-/** The hardened builds of the core, for one thread and for threads, in both back ends. */
-export interface HardenedCores {
-  /** In base64. */
-  readonly wasm: string;
-  readonly sharedWasm: string;
-  /** The host is a HardHost: declared so, its types would ask users for those of the dialect. */
-  js(host: never): HardCoreExports;
-  sharedJs(host: never): SharedCoreExports & HardCoreExports;
+/** What `hardening()` of terrane/hardening returns: a value for the option of createHeap. */
+export interface Hardening {
+  /** The features that are on; undefined: all. */
+  readonly features: readonly HardeningFeature[] | undefined;
+  /** The same seed gives the same keys and orders; undefined: they are random. */
+  readonly seed: number | undefined;
+  /** Its build of the core is WebAssembly. */
+  readonly kind: "wasm";
+  /** Its build of the core is for one thread. */
+  readonly shared: false;
 }
 
-/** What `hardening()` of terrane/hardening answers, for the options of a heap. */
-export interface Hardening {
-  /** Undefined: all. */
-  readonly features: readonly HardeningFeature[] | undefined;
-  /** Undefined: keys and orders are random. */
-  readonly seed: number | undefined;
-  readonly cores: HardenedCores;
+/** What `sharedHardening()` of terrane/hardening returns: for the option of createSharedHeap. */
+export interface SharedHardening extends Omit<Hardening, "shared"> {
+  /** Its build of the core is for threads. */
+  readonly shared: true;
 }
 
 /** What a hardened core starts with. */
 export interface HardenedStart {
   /** Bits HARD_* of layout.ts; undefined in a thread that joins: they stand in the memory. */
   readonly bits?: number;
-  readonly seed: number | undefined;
-  /** Undefined in a thread that joins and was given none. */
-  readonly cores: HardenedCores | undefined;
+  readonly seed?: number | undefined;
+  /** Whether the user has chosen features or a seed. */
+  readonly chosen?: boolean;
 }
 
 /** The features that a heap has, and how good its keys are. */
@@ -59,38 +58,8 @@ export interface HardeningState {
 }
 
 /** The word of the core that these make. */
-function bitsOf(features: readonly HardeningFeature[]): number {
+export function bitsOf(features: readonly HardeningFeature[]): number {
   return features.reduce((sum, name) => sum | bits[name], 0);
-}
-
-/** Undefined = the plain core. */
-export function startOf(option: Hardening | false | undefined): HardenedStart | undefined {
-  if (!option) return undefined;
-  const { features = hardeningFeatures, seed, cores } = option;
-  return { bits: bitsOf(features), seed, cores };
-}
-
-/**
- * Of a thread that joins. Most need no builds of their own: a handle of the wasm back end has the
- * compiled core with it.
- */
-export function startJoining(
-  theirs: { readonly seed?: number | undefined } | undefined,
-  option: Hardening | false | undefined,
-): HardenedStart | undefined {
-  const { features, seed, cores } = option || {};
-  if (features !== undefined || seed !== undefined) {
-    throw new TypeError("features and seed are settled by the thread that made the heap");
-  }
-  return theirs && { seed: theirs.seed, cores };
-}
-
-export function coresNeed({ cores }: HardenedStart): HardenedCores {
-  if (cores) return cores;
-  throw new TypeError(
-    'the heap is hardened: import { hardening } from "terrane/hardening" and attach with ' +
-      "{ hardening: hardening() }",
-  );
 }
 
 export function featuresOf(word: number): HardeningFeature[] {
@@ -164,39 +133,4 @@ export function reportRead(report: CoreReport): {
 } {
   const kind = kinds.get(report.kind) as ReportKind;
   return { errno: kind.errno, code: kind.code, text: kind.text(report) };
-}
-
-/**
- * Fills words with random bits and answers true; without a source, or a seed, with what is hard to
- * guess, and answers false.
- */
-type RandomFill = (words: Uint32Array<ArrayBuffer>) => boolean;
-
-export function randomOf(seed: number | undefined): RandomFill {
-  if (seed === undefined) return randomHost;
-  let state = seed;
-  return (words) => {
-    for (let i = 0; i < words.length; i++) {
-      state = (state + 0x9e3779b9) >>> 0;
-      words[i] = splitMix(state);
-    }
-    return true;
-  };
-}
-
-function splitMix(state: number): number {
-  let x = state >>> 0;
-  x = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
-  x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
-  return (x ^ (x >>> 15)) >>> 0;
-}
-
-function randomHost(words: Uint32Array<ArrayBuffer>): boolean {
-  try {
-    globalThis.crypto.getRandomValues(words);
-    return true;
-  } catch {
-    words[0] = Math.trunc((globalThis.performance?.now() ?? 0) * 1000) ^ Date.now();
-    return false;
-  }
 }

@@ -5,7 +5,7 @@ import { type HeapError, heapDestroyed } from "../common/errors.ts";
 import { outputWrite } from "../common/log-output.ts";
 import { MemoryViews } from "../common/views.ts";
 import type { CoreExports, GuardsMemory, HardCoreExports, HeapGuards } from "../core/contract.ts";
-import { S_HARDENING, S_TOP, NEW_FAILED } from "../core/layout/layout.ts";
+import { NEW_FAILED, S_HARDENING, S_TOP } from "../core/layout/layout.ts";
 import type { MemorySource } from "../memory/index.ts";
 import { bufferReaching } from "../memory/source.ts";
 import { Arenas } from "./arenas.ts";

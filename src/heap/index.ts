@@ -6,7 +6,7 @@ export { options } from "../common/log.ts";
 export { type OutputHandler, registerOutput } from "../common/log-output.ts";
 export type { Environment, RuntimeOption, RuntimeOptions } from "../common/runtime-options.ts";
 export { HeapView, type TypedArray, type TypedArrayConstructor } from "../common/views.ts";
-export type { ErrorHandler, ThreadSeat } from "./backend.ts";
+export type { ErrorHandler } from "./backend.ts";
 export type { HeapAbi } from "./calls/abi.ts";
 export type {
   AbiFunction,
@@ -18,12 +18,11 @@ export type {
   ReserveOptions,
 } from "./calls/contract.ts";
 export type { DeferredFree } from "./core-events.ts";
-export { attachHeap, createHeap } from "./create.ts";
+export { createHeap } from "./create.ts";
 export type { Hardening, HardeningFeature, HardeningState } from "./hardening-features.ts";
 export { Heap } from "./heap.ts";
-export type { AttachOptions, HeapOptions } from "./options.ts";
+export type { HeapOptions, JavaScriptBackEnd, MemoryOptions } from "./options.ts";
 export type { PurgeSettings } from "./purge-settings.ts";
-export { type HeapHandle, SharedHeap, type SharedVisitOptions } from "./shared-heap.ts";
 export type { HeapCounts } from "./stats/counts.ts";
 export type { StatsLevel } from "./stats/observers.ts";
 export type { ProcessInfo } from "./stats/process-info.ts";

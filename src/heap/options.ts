@@ -1,187 +1,239 @@
-/** The options of createHeap and attachHeap. */
+/** The options of createHeap, createSharedHeap and attachHeap, and what is checked of each. */
 
 import { wrongKind } from "../common/errors.ts";
-import type { OptionRow } from "../common/option-table.ts";
+import type { OptionCheck } from "../common/option-table.ts";
 import type { MemorySource, Release } from "../memory/index.ts";
 import type { ErrorHandler } from "./backend.ts";
-import type { BackEnd } from "./calls/contract.ts";
-import type { Hardening } from "./hardening-features.ts";
+import type { Hardening, SharedHardening } from "./hardening-features.ts";
 import { purgeRefuse } from "./purge-settings.ts";
 import { levelRefuse, type StatsLevel } from "./stats/observers.ts";
 
-export interface HeapOptions {
-  backend?: BackEnd | undefined;
+/**
+ * A value for the option `backend` of createHeap: `javascript` of terrane/javascript, or
+ * `hardenedJavascript()` of terrane/hardening.
+ */
+export interface JavaScriptBackEnd {
+  /** What `heap.backend` is. */
+  readonly kind: "js";
+  /** It is for one thread. */
+  readonly shared: false;
+}
+
+/**
+ * A value for the option `backend` of createSharedHeap and attachHeap: `sharedJavascript` of
+ * terrane/javascript, or `sharedHardenedJavascript()` of terrane/hardening.
+ */
+export interface SharedJavaScriptBackEnd {
+  /** What `heap.backend` is. */
+  readonly kind: "js";
+  /** It is for threads. */
+  readonly shared: true;
+}
+
+/** What createHeap and createSharedHeap have in common. */
+export interface MemoryOptions {
+  /**
+   * Where bytes come from: a WebAssembly.Memory of the caller's, of which the heap takes what lies
+   * behind `offset`, or a source of terrane/memory. Default: a new memory.
+   */
   memory?: WebAssembly.Memory | MemorySource | undefined;
+  /**
+   * First byte of the memory that the heap may use: 0 to 4294967296, rounded up to 64 KiB.
+   * Default: the current end of a WebAssembly.Memory that is given; 65536 in a new memory.
+   */
   offset?: number | undefined;
+  /**
+   * Bytes of a new memory that are there at once: 0 to 4294967296, rounded up to 64 KiB. Default:
+   * 131072.
+   */
   initial?: number | undefined;
+  /**
+   * Bytes that the memory grows to at most: 0 to 4294967296, rounded down to 64 KiB. Then
+   * allocation returns 0. Default: 4 GiB less 64 KiB; of a SharedArrayBuffer 64 MiB.
+   */
   maximum?: number | undefined;
-  shared?: boolean | undefined;
+  /**
+   * Gives free memory back to the operating system: `true` throws where that cannot be done,
+   * `"auto"` goes without. docs/os-pages.md tells what it needs. Default: false.
+   */
   release?: Release | undefined;
+  /**
+   * Ticks from a free until the memory is given back, if it can be: 0 to 1000000, 0 = at once;
+   * -1 = never. A tick is 4096 passes of malloc's generic path, or a call of `heap.purge()`.
+   * Default: 10, or what the process option of that name says.
+   */
   purgeDelay?: number | undefined;
+  /**
+   * Ticks by which another free nearby delays that, at most to twice the delay: 0 to 1000000.
+   * Default: 1, or what the process option of that name says.
+   */
   purgeExtendDelay?: number | undefined;
+  /**
+   * By which factor the memory of an arena waits longer: 0 to 1000. Default: 10, or what the
+   * process option of that name says.
+   */
   arenaPurgeMult?: number | undefined;
+  /**
+   * Whether giving back decommits; else the system is only told that the contents do not matter.
+   * Default: true, or what the process option of that name says.
+   */
   purgeDecommits?: boolean | undefined;
+  /**
+   * Fills free memory that cannot be given back with zeros when its delay is over, so that calloc
+   * need not. Default: false.
+   */
   purgeZeroes?: boolean | undefined;
+  /**
+   * How much is counted: 0 = what costs nothing, 1 = also the sizes of blocks, 2 = also size
+   * classes and requests. Above 0 malloc and free take longer: see docs/statistics.md. Default: 0.
+   */
   statsLevel?: StatsLevel | undefined;
+  /**
+   * Called when a request fails, with an errno code, the size and a sentence: 12 = out of memory,
+   * 75 = request too large. With hardening also for mistakes: see docs/hardening.md. Default: none.
+   */
   onError?: ErrorHandler | undefined;
+}
+
+/** The options of createHeap. */
+export interface HeapOptions extends MemoryOptions {
+  /**
+   * `javascript` of terrane/javascript, for places where WebAssembly may not run. Default:
+   * WebAssembly.
+   */
+  backend?: JavaScriptBackEnd | undefined;
+  /**
+   * Finds mistakes and makes attacks harder: `hardening()` of terrane/hardening. A heap of the
+   * JavaScript back end is hardened by `backend: hardenedJavascript()`. Default: false.
+   */
   hardening?: Hardening | false | undefined;
 }
 
-/** Every option of createHeap. */
-export const heapOptions: OptionRow[] = [
-  {
-    name: "backend",
-    type: '"wasm" | "js"',
-    default: '"wasm"',
-    text: "Which build of the core serves the heap. js runs where WebAssembly may not.",
-    refuse: (value) => (value === "wasm" || value === "js" ? undefined : wrongBackEnd(value)),
-  },
-  {
-    name: "memory",
-    type: "WebAssembly.Memory | MemorySource",
-    default: "a new memory",
-    text: "Where bytes come from: a memory of yours, or a source from terrane/memory.",
-    refuse: (value) => (isMemory(value) ? undefined : wrongKind("memory", "a memory", value)),
-  },
-  {
-    name: "offset",
-    type: "number",
-    default: "the end of `memory`",
-    text: "First byte of `memory` that the heap may use, rounded up to 64 KiB.",
-    refuse: (value) => wrongBytes("offset", value),
-  },
-  {
-    name: "initial",
-    type: "number",
-    default: "128 KiB",
-    text: "Bytes of a new memory that are there at once, rounded up to 64 KiB.",
-    refuse: (value) => wrongBytes("initial", value),
-  },
-  {
-    name: "maximum",
-    type: "number",
-    default: "4 GiB less 64 KiB",
-    text: "Bytes beyond which the memory does not grow: then allocation answers 0.",
-    refuse: (value) => wrongBytes("maximum", value),
-  },
-  {
-    name: "shared",
-    type: "boolean",
-    default: "false",
-    text: "Other threads may attach to the heap: see docs/threads.md.",
-    refuse: (value) =>
-      typeof value === "boolean" ? undefined : wrongKind("shared", "a boolean", value),
-  },
-  {
-    name: "release",
-    type: '"auto" | boolean',
-    default: "false",
-    text:
-      "Gives free memory back to the operating system: `true` throws where that cannot be done, " +
-      '`"auto"` goes without. See docs/os-pages.md.',
-    refuse: (value) =>
-      value === "auto" || typeof value === "boolean" ? undefined : wrongRelease(value),
-  },
-  {
-    name: "purgeDelay",
-    type: "number",
-    default: "10",
-    text: "Ticks from a free to giving memory back, if that can be; 0 = at once, -1 = never.",
-    refuse: (value) => purgeRefuse("purgeDelay", value),
-  },
-  {
-    name: "purgeExtendDelay",
-    type: "number",
-    default: "1",
-    text: "Ticks by which another free nearby puts that off.",
-    refuse: (value) => purgeRefuse("purgeExtendDelay", value),
-  },
-  {
-    name: "arenaPurgeMult",
-    type: "number",
-    default: "10",
-    text: "By how much longer the memory of an arena waits.",
-    refuse: (value) => purgeRefuse("arenaPurgeMult", value),
-  },
-  {
-    name: "purgeDecommits",
-    type: "boolean",
-    default: "true",
-    text: "Giving back decommits; else the system is only told that the contents do not matter.",
-    refuse: (value) => purgeRefuse("purgeDecommits", value),
-  },
-  {
-    name: "purgeZeroes",
-    type: "boolean",
-    default: "false",
-    text: "Fills freed memory that cannot be given back with zeros, so that calloc need not.",
-    refuse: (value) => purgeRefuse("purgeZeroes", value),
-  },
-  {
-    name: "statsLevel",
-    type: "0 | 1 | 2",
-    default: "0",
-    text: "How much statistics count; above 0 it costs: see docs/statistics.md.",
-    refuse: levelRefuse,
-  },
-  {
-    name: "onError",
-    type: "(code, value, text) => void",
-    default: "nothing",
-    text:
-      "Called when a request fails: 12 = out of memory, 75 = request too large; with hardening " +
-      "also for mistakes.",
-    refuse: (value) =>
-      typeof value === "function" ? undefined : wrongKind("onError", "a function", value),
-  },
-  {
-    name: "hardening",
-    type: "Hardening | false",
-    default: "false",
-    text:
-      "Finds mistakes and makes attacks harder: what `hardening()` of terrane/hardening answers. " +
-      "See docs/hardening.md.",
-    refuse: (value) => (value === false ? undefined : hardeningRefuse(value)),
-  },
-];
+/** The options of createSharedHeap. */
+export interface SharedHeapOptions extends MemoryOptions {
+  /**
+   * `sharedJavascript` of terrane/javascript, for places where WebAssembly may not run. Default:
+   * WebAssembly.
+   */
+  backend?: SharedJavaScriptBackEnd | undefined;
+  /**
+   * Finds mistakes and makes attacks harder: `sharedHardening()` of terrane/hardening. A heap of
+   * the JavaScript back end is hardened by `backend: sharedHardenedJavascript()`. Default: false.
+   */
+  hardening?: SharedHardening | false | undefined;
+}
 
+/** The options of attachHeap; everything else is settled by the heap that the handle is of. */
 export interface AttachOptions {
-  onError?: ErrorHandler | undefined;
-  /** A source of this thread over the memory of the handle. */
+  /**
+   * `sharedJavascript` of terrane/javascript, or `sharedHardenedJavascript()` of terrane/hardening:
+   * what the heap was created with. A heap of the WebAssembly back end ignores it, since its handle
+   * brings the compiled core. Default: none.
+   */
+  backend?: SharedJavaScriptBackEnd | undefined;
+  /** A source of this thread over the memory of the handle. Default: one that is made for it. */
   memory?: MemorySource | undefined;
-  /** The hardened builds, for a heap of the js back end: `hardening()` without options. */
-  hardening?: Hardening | false | undefined;
+  /** As the option of createHeap, for requests of this thread. Default: none. */
+  onError?: ErrorHandler | undefined;
 }
 
-/** Every option of attachHeap; the rest is settled by the heap that the handle is of. */
-export const attachOptions: OptionRow[] = heapOptions.filter(
-  ({ name }) => name === "onError" || name === "memory" || name === "hardening",
-);
+/** What is checked of the options of createHeap, or of createSharedHeap. */
+export function heapChecks(shared: boolean): OptionCheck[] {
+  return [
+    memoryCheck,
+    ...["offset", "initial", "maximum"].map((name) => ({
+      name,
+      refuse: (value: unknown) => bytesError(name, value),
+    })),
+    { name: "release", refuse: releaseError },
+    ...purgeNames.map((name) => ({ name, refuse: (value: unknown) => purgeRefuse(name, value) })),
+    { name: "statsLevel", refuse: levelRefuse },
+    errorCheck,
+    { name: "backend", refuse: (value) => backendError(value, shared) },
+    { name: "hardening", refuse: (value) => hardeningError(value, shared) },
+  ];
+}
+
+const purgeNames = [
+  "purgeDelay",
+  "purgeExtendDelay",
+  "arenaPurgeMult",
+  "purgeDecommits",
+  "purgeZeroes",
+] as const;
+
+const memoryCheck: OptionCheck = {
+  name: "memory",
+  refuse: (value) => (isMemory(value) ? undefined : wrongKind("memory", "a memory", value)),
+};
+
+const errorCheck: OptionCheck = {
+  name: "onError",
+  refuse: (value) =>
+    typeof value === "function" ? undefined : wrongKind("onError", "a function", value),
+};
+
+/** What is checked of the options of attachHeap. */
+export function attachChecks(): OptionCheck[] {
+  return [
+    { name: "backend", refuse: (value) => backendError(value, true) },
+    memoryCheck,
+    errorCheck,
+  ];
+}
 
 function isMemory(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   return value instanceof WebAssembly.Memory || ("grow" in value && "capabilities" in value);
 }
 
-function wrongBackEnd(value: unknown): Error {
-  if (typeof value !== "string") return wrongKind("backend", '"wasm" or "js"', value);
-  return new RangeError(`backend must be "wasm" or "js", not "${value}"`);
+/** What createHeap was given is a build of the core, for one thread or for threads. */
+interface GivenBuild {
+  readonly kind?: unknown;
+  readonly shared?: unknown;
+  readonly bind?: unknown;
 }
 
-function hardeningRefuse(value: unknown): Error | undefined {
-  if (typeof value === "object" && value !== null && "cores" in value) return undefined;
+function isBuild(value: unknown): value is GivenBuild {
+  return typeof value === "object" && typeof (value as GivenBuild | null)?.bind === "function";
+}
+
+function backendError(value: unknown, shared: boolean): Error | undefined {
+  if (isBuild(value) && value.kind === "js" && value.shared === shared) return undefined;
+  if (value === "wasm") {
+    return new TypeError('backend "wasm" is the default: leave the option out');
+  }
+  const name = shared ? "sharedJavascript" : "javascript";
   return new TypeError(
-    'hardening needs its builds: import { hardening } from "terrane/hardening" and give ' +
-      "hardening(), or hardening({ features })",
+    `backend must be a value that is imported, not ${given(value)}: ` +
+      `import { ${name} } from "terrane/javascript" and give { backend: ${name} }`,
   );
 }
 
-function wrongRelease(value: unknown): Error {
+function hardeningError(value: unknown, shared: boolean): Error | undefined {
+  if (value === false) return undefined;
+  if (isBuild(value) && value.kind === "wasm" && value.shared === shared) return undefined;
+  const name = shared ? "sharedHardening" : "hardening";
+  return new TypeError(
+    `hardening must be a value that is imported, not ${given(value)}: ` +
+      `import { ${name} } from "terrane/hardening" and give { hardening: ${name}() }`,
+  );
+}
+
+/** A wrong value in words. */
+function given(value: unknown): string {
+  if (typeof value === "string") return `"${value}"`;
+  if (isBuild(value)) return value.shared ? "one for threads" : "one for a single thread";
+  return value === null ? "null" : typeof value;
+}
+
+function releaseError(value: unknown): Error | undefined {
+  if (value === "auto" || typeof value === "boolean") return undefined;
   if (typeof value !== "string") return wrongKind("release", '"auto" or a boolean', value);
   return new RangeError(`release must be "auto" or a boolean, not "${value}"`);
 }
 
-function wrongBytes(name: string, value: unknown): Error | undefined {
+function bytesError(name: string, value: unknown): Error | undefined {
   if (typeof value !== "number") return wrongKind(name, "a number of bytes", value);
   if (Number.isInteger(value) && value >= 0 && value <= 2 ** 32) return undefined;
   return new RangeError(`${name} must be a whole number from 0 to 4294967296, not ${value}`);

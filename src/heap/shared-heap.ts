@@ -4,7 +4,6 @@ import { heapDetached, threadRefuse } from "../common/errors.ts";
 import type { SharedCoreExports } from "../core/contract.ts";
 import type { MemorySource } from "../memory/index.ts";
 import type { CoreHooks, ErrorHandler, ThreadSeat } from "./backend.ts";
-import { sharedModule } from "./backend.ts";
 import type { BackEnd } from "./calls/contract.ts";
 import type { HardenedStart } from "./hardening-features.ts";
 import { Heap } from "./heap.ts";
@@ -46,7 +45,9 @@ interface SharedHeapParts {
   onError: ErrorHandler | undefined;
   purge?: PurgeSettings;
   maximum: number | undefined;
-  hardening: HardenedStart | undefined;
+  hardening: Pick<HardenedStart, "seed"> | undefined;
+  /** The compiled core, for the threads that attach. */
+  module?: WebAssembly.Module | undefined;
   handle?: HeapHandle;
   start(hooks: CoreHooks): SharedCoreExports;
 }
@@ -75,7 +76,7 @@ export interface SharedVisitOptions extends VisitOptions {
  * the pages of other threads, and how it ends.
  *
  * @example
- * const heap = createHeap({ shared: true });
+ * const heap = createSharedHeap();
  * const mine = attachHeap(heap.handle()); // mostly in a Worker
  * heap.free(mine.malloc(100));
  * mine.detach();
@@ -97,13 +98,12 @@ export class SharedHeap extends Heap {
   #attached = true;
   #watch: Watch | undefined;
 
-  /** Use createHeap or attachHeap. */
+  /** Use createSharedHeap or attachHeap. */
   constructor(parts: SharedHeapParts) {
     super({ ...parts, shared: true });
     this.#maximum = parts.maximum;
     this.#hardening = parts.hardening && { seed: parts.hardening.seed };
-    const own = () => (this.backend === "wasm" ? sharedModule(parts.hardening) : undefined);
-    this.#module = parts.handle?.module ?? own();
+    this.#module = parts.module;
     this.threadId = this.core.threadBound() >>> 0;
     this.host.thread = this.threadId === 1 ? 0 : this.threadId;
     this.watched = watchAccept(parts.handle);

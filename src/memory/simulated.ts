@@ -46,7 +46,7 @@ export interface SimulatedMemory extends MemorySource {
  * @throws RangeError when pageBytes is no power of two from 16 to 65536.
  * @example
  * const memory = simulatedMemory({ needsCommit: true });
- * const heap = createHeap({ backend: "js", memory });
+ * const heap = createHeap({ backend: javascript, memory });
  * heap.free(heap.malloc(300000));
  * heap.purge(true);
  */

@@ -39,14 +39,19 @@ export function heapSubject(heap: Heap, aligned: boolean): Subject {
 async function terraneSubject(backend: "wasm" | "js", aligned: boolean): Promise<Subject> {
   // Only now: `terrane --help` has no use for a heap.
   const { createHeap } = await import("../heap/index.ts");
-  return heapSubject(createHeap({ backend }), aligned);
+  if (backend === "wasm") return heapSubject(createHeap(), aligned);
+  const { javascript } = await import("../heap/javascript.ts");
+  return heapSubject(createHeap({ backend: javascript }), aligned);
 }
 
 /** Over a memory that can grow in either back end. */
 async function sharedHeap(backend: "wasm" | "js"): Promise<SharedHeap> {
-  const { createHeap } = await import("../heap/index.ts");
+  const { createSharedHeap } = await import("../heap/shared.ts");
   const { wasmMemory } = await import("../memory/index.ts");
-  return createHeap({ shared: true, backend, memory: wasmMemory({ shared: true }) });
+  const memory = wasmMemory({ shared: true });
+  if (backend === "wasm") return createSharedHeap({ memory });
+  const { sharedJavascript } = await import("../heap/javascript.ts");
+  return createSharedHeap({ memory, backend: sharedJavascript });
 }
 
 /*

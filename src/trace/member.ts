@@ -1,6 +1,7 @@
 /** The Worker that plays one thread of a trace; memberRun in team.ts starts it. */
 import { parentPort, workerData } from "node:worker_threads";
-import { attachHeap } from "../heap/index.ts";
+import { sharedJavascript } from "../heap/javascript.ts";
+import { attachHeap } from "../heap/shared.ts";
 import { heapSubject } from "./allocators.ts";
 import { booksOver } from "./books.ts";
 import { MeasureRun } from "./measure.ts";
@@ -50,7 +51,7 @@ function roundPlay(subject: Subject): MemberAnswer {
 }
 
 function orderRun(): MemberAnswer {
-  const heap = attachHeap(order.handle);
+  const heap = attachHeap(order.handle, { backend: sharedJavascript });
   const subject = heapSubject(heap, order.aligned);
   const answer = order.kind === "measure" ? measurePlay(subject) : roundPlay(subject);
   heap.detach();

@@ -1,5 +1,5 @@
 /** Threads that hand each other blocks through a table of words in their heap; runs in browsers. */
-import type { SharedHeap } from "#src/heap/index.js";
+import type { SharedHeap } from "#src/heap/shared.js";
 import { Random } from "../support/random.js";
 
 export const TABLE_WORDS = 128;

@@ -1,18 +1,19 @@
 /** The page's part of the browser test: runs on the main thread, which may not wait. */
-import { createHeap, type HeapHandle, type HeapStats, type SharedHeap } from "#src/heap/index.js";
+import type { HeapStats } from "#src/heap/index.js";
+import { sharedJavascript } from "#src/heap/javascript.js";
+import { createSharedHeap, type HeapHandle, type SharedHeap } from "#src/heap/shared.js";
 import { blockCheck, Exchange, TABLE_WORDS } from "./exchange.js";
 import type { Calls } from "./worker.js";
 
 /** What a shared heap can stand on. */
 const heaps = {
-  wasm: () => createHeap({ shared: true }),
+  wasm: () => createSharedHeap(),
   "js over WebAssembly.Memory": () =>
-    createHeap({
-      shared: true,
-      backend: "js",
+    createSharedHeap({
+      backend: sharedJavascript,
       memory: new WebAssembly.Memory({ initial: 8, maximum: 4096, shared: true }),
     }),
-  "js over SharedArrayBuffer": () => createHeap({ shared: true, backend: "js" }),
+  "js over SharedArrayBuffer": () => createSharedHeap({ backend: sharedJavascript }),
 };
 
 export type HeapKind = keyof typeof heaps;

@@ -1,5 +1,6 @@
 /** A Worker of a browser that does on a heap what the page asks. */
-import { attachHeap, type HeapHandle, type SharedHeap } from "#src/heap/index.js";
+import type { HeapHandle, SharedHeap } from "#src/heap/shared.js";
+import { attachAny } from "../support/any-heap.js";
 import { blockCreate, Exchange } from "./exchange.js";
 
 let heap: SharedHeap;
@@ -9,7 +10,7 @@ const calls = {
   /** The script has been loaded. */
   ready() {},
   attach(handle: HeapHandle) {
-    heap = attachHeap(handle);
+    heap = attachAny(handle);
     return heap.threadId;
   },
   watched: () => heap.watched,
@@ -45,7 +46,7 @@ const calls = {
   free: (ptr: number) => heap.free(ptr),
   /** Attaches and works in one turn of the event loop: its lock cannot come before the end. */
   attachBusy(handle: HeapHandle, table: number, seed: number, turns: number) {
-    heap = attachHeap(handle);
+    heap = attachAny(handle);
     new Exchange(heap, table, seed).turns(turns);
   },
   detach: () => heap.detach(),

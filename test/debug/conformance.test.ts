@@ -6,6 +6,7 @@ import { type DebugAllocator, type DebugOptions, debug, failRandomly } from "#sr
 import type { BackEnd } from "#src/heap/calls/contract.js";
 import { createHeap } from "#src/heap/index.js";
 import { createAllocator, limit, pipe, std } from "#src/layers/index.js";
+import { anyHeap } from "../support/any-heap.js";
 import { type Profile, profiles, Shadow, step, typedVerbs, type Verbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
 import { backings } from "./report/scenes.js";
@@ -66,9 +67,9 @@ const poor: [
   string,
   (backend: BackEnd, seed: number) => NonNullable<DebugOptions["backingAllocator"]>,
 ][] = [
-  ["that fails now and then", (backend, seed) => failRandomly(createHeap({ backend }), 0.2, seed)],
-  ["with little memory", (backend) => createHeap({ backend, maximum: 2 ** 20 })],
-  ["on a budget", (backend) => createAllocator(pipe(std(createHeap({ backend })), limit(200_000)))],
+  ["that fails now and then", (backend, seed) => failRandomly(anyHeap({ backend }), 0.2, seed)],
+  ["with little memory", (backend) => anyHeap({ backend, maximum: 2 ** 20 })],
+  ["on a budget", (backend) => createAllocator(pipe(std(anyHeap({ backend })), limit(200_000)))],
 ];
 
 for (const [name, create] of poor) {

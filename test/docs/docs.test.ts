@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 import { optionsMarkdown } from "#src/common/option-table.js";
 import { runtimeOptionsMarkdown } from "#src/common/runtime-options.js";
 import { guardedOptionsMarkdown } from "#src/debug/guarded/options.js";
-import { hardeningOptions } from "#src/heap/hardening.js";
-import { heapOptions } from "#src/heap/options.js";
+import { hardeningOptionTexts, heapOptionTexts } from "#src/heap/option-texts.js";
+import { heapChecks } from "#src/heap/options.js";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const read = (path: string) => readFileSync(root + path, "utf8");
@@ -19,26 +19,34 @@ const pages = [
 ];
 
 test("docs/options.md is what the tables say", () => {
-  assert.ok(read("docs/options.md").includes(`\n\n${optionsMarkdown(heapOptions)}\n`));
+  assert.ok(read("docs/options.md").includes(`\n\n${optionsMarkdown(heapOptionTexts)}\n`));
   assert.ok(read("docs/options.md").includes(`\n\n${runtimeOptionsMarkdown()}`));
 });
 
 test("docs/hardening.md has the table of options", () => {
-  assert.ok(read("docs/hardening.md").includes(`\n\n${optionsMarkdown(hardeningOptions)}\n`));
+  assert.ok(read("docs/hardening.md").includes(`\n\n${optionsMarkdown(hardeningOptionTexts)}\n`));
 });
 
 test("docs/guarded.md has the table of options", () => {
   assert.ok(read("docs/guarded.md").includes(`\n\n${guardedOptionsMarkdown()}\n`));
 });
 
-test("the type of createHeap's options and their table have the same names", () => {
-  const type =
-    /export interface HeapOptions \{([^}]*)\}/.exec(read("src/heap/options.ts"))?.[1] ?? "";
-  const typed = [...type.matchAll(/^ {2}(\w+)\?:/gm)].map((match) => match[1]);
-  assert.deepEqual(
-    heapOptions.map((row) => row.name),
-    typed,
-  );
+test("the types of createHeap's options, their checks and their table have the same names", () => {
+  const source = read("src/heap/options.ts");
+  const fields = (type: string) => {
+    const body =
+      new RegExp(`export interface ${type} [^{]*\\{([\\s\\S]*?)\\n\\}`).exec(source)?.[1] ?? "";
+    return [...body.matchAll(/^ {2}(\w+)\?:/gm)].map((match) => match[1]);
+  };
+  const named = heapOptionTexts.map((row) => row.name);
+  assert.deepEqual(named, [...fields("MemoryOptions"), ...fields("HeapOptions")]);
+  assert.deepEqual(named, [...fields("MemoryOptions"), ...fields("SharedHeapOptions")]);
+  for (const shared of [false, true]) {
+    assert.deepEqual(
+      heapChecks(shared).map((row) => row.name),
+      named,
+    );
+  }
 });
 
 for (const page of pages) {

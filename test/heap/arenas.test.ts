@@ -1,8 +1,10 @@
 /** The typed door to arenas and budgets, and mimalloc's C names for them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap, type Heap, HeapError, type HeapOptions } from "#src/heap/index.js";
+import { createHeap, type Heap, HeapError } from "#src/heap/index.js";
+import { javascript } from "#src/heap/javascript.js";
 import { arrayBuffer, growExactly, simulatedMemory, wasmMemory } from "#src/memory/index.js";
+import { anyHeap } from "../support/any-heap.js";
 
 const SLICE = 65536;
 
@@ -16,7 +18,7 @@ const subjects: [string, () => Heap][] = [
     "js",
     () =>
       createHeap({
-        backend: "js",
+        backend: javascript,
         memory: arrayBuffer({ initial: 24 * SLICE, offset: 20 * SLICE }),
       }),
   ],
@@ -27,7 +29,7 @@ const subjects: [string, () => Heap][] = [
 function shared(backend: "wasm" | "js"): Heap {
   const memory = new WebAssembly.Memory({ initial: 28, maximum: 4096, shared: true });
   const source = wasmMemory({ memory, offset: 20 * SLICE, growth: growExactly });
-  return createHeap({ backend, shared: true, memory: source } as HeapOptions);
+  return anyHeap({ backend, shared: true, memory: source });
 }
 
 function thrown(act: () => unknown): string {
@@ -251,7 +253,7 @@ test("row 91: huge OS pages - simulated: contiguous, as many as there are, until
   const bytes = 4 * SLICE;
   const make = (count: number, milliseconds = 0) => {
     const memory = simulatedMemory({ hugePages: { bytes, count, milliseconds } });
-    return createHeap({ backend: "js", memory });
+    return createHeap({ backend: javascript, memory });
   };
   const heap = make(5);
   assert.deepEqual(heap.reserveHugePages(3), { arena: 1, pages: 3 });
@@ -277,7 +279,7 @@ test("row 91: huge OS pages - interleaved over nodes, each an arena of its node"
     hugePages: { bytes: SLICE, count: 7 },
     numa: { nodes: 3, node: 2 },
   });
-  const heap = createHeap({ backend: "js", memory });
+  const heap = createHeap({ backend: javascript, memory });
   const call = heap.abi.mi_reserve_huge_os_pages_interleave as (...args: number[]) => number;
   assert.equal(call(7, 3, 0), 0);
   const pages = [1, 2, 3].map((id) => (heap.arenaArea(id)?.bytes ?? 0) / SLICE);
@@ -291,7 +293,7 @@ test("row 91: huge OS pages - interleaved over nodes, each an arena of its node"
 
 test("arenas where memory must be committed: the books are the pages'", () => {
   const memory = simulatedMemory({ needsCommit: true });
-  const heap = createHeap({ backend: "js", memory, purgeDelay: 0, arenaPurgeMult: 0 });
+  const heap = createHeap({ backend: javascript, memory, purgeDelay: 0, arenaPurgeMult: 0 });
   const before = memory.committedBytes;
   heap.reserveMemory(8 * SLICE, { exclusive: true });
   heap.reserveMemory(8 * SLICE, { exclusive: true, commit: true });

@@ -8,7 +8,9 @@ import {
   type TypedArray,
   type TypedArrayConstructor,
 } from "#src/heap/index.js";
+import { sharedJavascript } from "#src/heap/javascript.js";
 import { arrayBuffer, failingMemory, wasmMemory } from "#src/memory/index.js";
+import { anyHeap } from "../support/any-heap.js";
 import { errorText, thrownText } from "../support/thrown.js";
 
 const backends = ["wasm", "js"] as const;
@@ -33,7 +35,7 @@ function pointerCalls(heap: Heap, ptr: number): Record<string, () => unknown> {
 
 for (const backend of backends) {
   test(`${backend}: wrong sizes are refused by every call`, () => {
-    const heap = createHeap({ backend });
+    const heap = anyHeap({ backend });
     const calls: [string, (size: number) => unknown][] = [
       ["size", (size) => heap.malloc(size)],
       ["size", (size) => heap.zalloc(size)],
@@ -75,7 +77,7 @@ for (const backend of backends) {
   });
 
   test(`${backend}: wrong alignments are refused`, () => {
-    const heap = createHeap({ backend });
+    const heap = anyHeap({ backend });
     for (const bad of [0, 3, 24, -16, 2.5, Number.NaN, 2 ** 31]) {
       const message = `alignment must be a power of two up to 1073741824, not ${bad}`;
       assert.equal(
@@ -98,7 +100,7 @@ for (const backend of backends) {
   });
 
   test(`${backend}: foreign, interior and malformed pointers change nothing`, () => {
-    const heap = createHeap({ backend });
+    const heap = anyHeap({ backend });
     const small = heap.malloc(100);
     const medium = heap.malloc(40000);
     const large = heap.malloc(300000);
@@ -135,7 +137,7 @@ for (const backend of backends) {
   });
 
   test(`${backend}: the C ABI answers 0 where the typed door throws`, () => {
-    const heap = createHeap({ backend });
+    const heap = anyHeap({ backend });
     const { abi } = heap;
     const scratch = heap.malloc(16);
     heap.u32[scratch / 4] = 77;
@@ -164,7 +166,7 @@ for (const backend of backends) {
 
   test(`${backend}: row 36: new family`, () => {
     const codes: number[] = [];
-    const heap = createHeap({ backend, maximum: 2 ** 21, onError: (code) => codes.push(code) });
+    const heap = anyHeap({ backend, maximum: 2 ** 21, onError: (code) => codes.push(code) });
     assert.equal(heap.newNothrow(2 ** 31), 0);
     assert.deepEqual(codes, [75, 75, 12, 12]);
     assert.equal(
@@ -189,7 +191,7 @@ for (const backend of backends) {
 
   test(`${backend}: onError hears what failed, and the heap goes on`, () => {
     const heard: [number, number][] = [];
-    const heap = createHeap({
+    const heap = anyHeap({
       backend,
       maximum: 2 ** 20,
       onError: (code, size) => heard.push([code, size]),
@@ -200,7 +202,7 @@ for (const backend of backends) {
   });
 
   test(`${backend}: views stay right when the memory grows`, () => {
-    const heap = createHeap({ backend });
+    const heap = anyHeap({ backend });
     const kinds: TypedArrayConstructor<TypedArray>[] = [
       Int8Array,
       Uint8Array,
@@ -237,7 +239,7 @@ for (const backend of backends) {
 
   test(`${backend}: the whole-memory views follow growth, also somebody else's`, () => {
     const memory = new WebAssembly.Memory({ initial: 1 });
-    const heap = createHeap({ backend, memory });
+    const heap = anyHeap({ backend, memory });
     const names = ["i8", "u8", "u8c", "i16", "u16", "i32", "u32", "f32", "f64", "i64", "u64"];
     const lengths = () => names.map((name) => (heap[name as "u8"] as Uint8Array).byteLength);
     const whole = () => names.map(() => memory.buffer.byteLength);
@@ -260,7 +262,7 @@ for (const backend of backends) {
   });
 
   test(`${backend}: a view outside the memory or off its alignment is refused`, () => {
-    const heap = createHeap({ backend });
+    const heap = anyHeap({ backend });
     const p = heap.malloc(64);
     const end = heap.buffer.byteLength;
     assert.equal(
@@ -274,7 +276,7 @@ for (const backend of backends) {
   });
 
   test(`${backend}: strings in and out, with and without NUL`, () => {
-    const heap = createHeap({ backend });
+    const heap = anyHeap({ backend });
     for (const sample of ["", "plain", "żółć 漢字 🦊", "a\0b"]) {
       const view = heap.allocString(sample);
       assert.equal(heap.readString(view.ptr, view.length), sample);
@@ -291,7 +293,7 @@ for (const backend of backends) {
   });
 
   test(`${backend}: out of memory in allocArray and allocString throws`, () => {
-    const heap = createHeap({ backend, maximum: 2 ** 18 });
+    const heap = anyHeap({ backend, maximum: 2 ** 18 });
     const code = (call: () => unknown) => {
       try {
         call();
@@ -311,7 +313,7 @@ for (const backend of backends) {
   });
 
   test(`${backend}: stats count blocks and bytes, visitBlocks shows them in order`, () => {
-    const heap = createHeap({ backend });
+    const heap = anyHeap({ backend });
     const sizes = [10, 48, 48, 1000, 40000, 40000, 500000];
     const live = sizes.map((size) => heap.malloc(size));
     heap.free(live.splice(2, 1)[0] as number);
@@ -347,7 +349,7 @@ for (const backend of backends) {
   test(`${backend}: a destroyed heap says so at every call`, () => {
     let heap: Heap;
     {
-      using scoped = createHeap({ backend });
+      using scoped = anyHeap({ backend });
       heap = scoped;
       heap.malloc(10);
     }
@@ -365,7 +367,7 @@ for (const backend of backends) {
   });
 
   test(`${backend}: at most 256 KiB of memory are there after the first malloc(16)`, () => {
-    const heap = createHeap({ backend });
+    const heap = anyHeap({ backend });
     heap.malloc(16);
     assert.ok(heap.buffer.byteLength <= 256 * 1024, `${heap.buffer.byteLength}`);
   });
@@ -373,12 +375,24 @@ for (const backend of backends) {
 
 test("options: unknown names, wrong kinds and wrong values are refused", () => {
   const known =
-    "backend, memory, offset, initial, maximum, shared, release, purgeDelay, purgeExtendDelay, " +
-    "arenaPurgeMult, purgeDecommits, purgeZeroes, statsLevel, onError, hardening";
+    "memory, offset, initial, maximum, release, purgeDelay, purgeExtendDelay, " +
+    "arenaPurgeMult, purgeDecommits, purgeZeroes, statsLevel, onError, backend, hardening";
+  const imported = (given: string) =>
+    `TypeError: backend must be a value that is imported, not ${given}: ` +
+    'import { javascript } from "terrane/javascript" and give { backend: javascript }';
   const cases: [object, string][] = [
     [{ size: 1 }, `TypeError: unknown option size; known: ${known}`],
-    [{ backend: "native" }, 'RangeError: backend must be "wasm" or "js", not "native"'],
-    [{ backend: 1 }, 'TypeError: backend must be "wasm" or "js", not number'],
+    [{ backend: "js" }, imported('"js"')],
+    [{ backend: "native" }, imported('"native"')],
+    [{ backend: 1 }, imported("number")],
+    [{ backend: null }, imported("null")],
+    [{ backend: sharedJavascript }, imported("one for threads")],
+    [{ backend: "wasm" }, 'TypeError: backend "wasm" is the default: leave the option out'],
+    [
+      { shared: true },
+      "TypeError: createHeap makes heaps for one thread, without the option shared: " +
+        'import { createSharedHeap } from "terrane/shared"',
+    ],
     [{ memory: null }, "TypeError: memory must be a memory, not null"],
     [{ memory: new ArrayBuffer(8) }, "TypeError: memory must be a memory, not object"],
     [{ offset: "1" }, "TypeError: offset must be a number of bytes, not string"],
@@ -399,7 +413,8 @@ test("options: unknown names, wrong kinds and wrong values are refused", () => {
     ],
     [
       { memory: new WebAssembly.Memory({ initial: 1, maximum: 9, shared: true }) },
-      "RangeError: a shared memory needs shared: true",
+      "RangeError: a shared memory needs a heap for threads: " +
+        'import { createSharedHeap } from "terrane/shared"',
     ],
     [
       { memory: failingMemory(wasmMemory({ memory: new WebAssembly.Memory({ initial: 1 }) }), 1) },

@@ -4,8 +4,9 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type HardeningFeature, hardening, hardeningFeatures } from "#src/heap/hardening.js";
-import { createHeap, type Heap, type HeapOptions } from "#src/heap/index.js";
+import { type HardeningFeature, hardeningFeatures } from "#src/heap/hardening.js";
+import type { Heap } from "#src/heap/index.js";
+import { type AnyHeapOptions, anyHeap } from "../support/any-heap.js";
 import { type HeapSubject, heapSubjects, missingSubjects } from "../support/heaps.js";
 import { abiVerbs, profiles, Shadow, step, typedVerbs, type Verbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
@@ -85,7 +86,7 @@ function hardenings(): [name: string, features: readonly HardeningFeature[]][] {
 }
 
 /** The other places of the core are compared with this one in lockstep, feature by feature. */
-const everywhere: HeapOptions[] = [{}, { backend: "js" }, { shared: true }];
+const everywhere: AnyHeapOptions[] = [{}, { backend: "js" }, { shared: true }];
 
 for (const [what, features] of hardenings()) {
   for (const place of what === "all" ? everywhere : [{}]) {
@@ -95,9 +96,9 @@ for (const [what, features] of hardenings()) {
         const seed = seedOf(2100 + number);
         t.diagnostic(`${profile.name}: TERRANE_SEED=${seed}`);
         const random = new Random(seed);
-        const heap = createHeap({
+        const heap = anyHeap({
           ...place,
-          hardening: hardening({ features }),
+          hardened: { features },
           onError: (...what) => assert.fail(`${what}`),
         });
         const shadow = new Shadow(number % 2 === 0 ? typedVerbs(heap) : abiVerbs(heap));

@@ -1,16 +1,18 @@
 /** Hardening through the typed door: options, reports in words, exceptions, threads. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type HardeningOptions, hardening, hardeningFeatures } from "#src/heap/hardening.js";
 import {
-  attachHeap,
-  createHeap,
-  type Heap,
-  HeapError,
-  type HeapOptions,
-  type SharedHeap,
-} from "#src/heap/index.js";
+  type HardeningOptions,
+  hardening,
+  hardeningFeatures,
+  sharedHardenedJavascript,
+  sharedHardening,
+} from "#src/heap/hardening.js";
+import { createHeap, type Heap, HeapError, type HeapOptions } from "#src/heap/index.js";
+import { javascript, sharedJavascript } from "#src/heap/javascript.js";
+import { attachHeap, createSharedHeap, type SharedHeap } from "#src/heap/shared.js";
 import { type MemorySource, type PageOperations, wasmMemory } from "#src/memory/index.js";
+import { type AnyHeapOptions, anyHeap, attachAny } from "../support/any-heap.js";
 import { backEnds } from "../support/core.js";
 
 type Told = [code: number, ptr: number, text: string | undefined];
@@ -20,10 +22,10 @@ interface Watched {
   told: Told[];
 }
 
-function watched(options: HeapOptions): Watched {
+function watched(options: AnyHeapOptions): Watched {
   const told: Told[] = [];
   const onError = (code: number, ptr: number, text?: string) => told.push([code, ptr, text]);
-  return { heap: createHeap({ ...options, onError }), told };
+  return { heap: anyHeap({ ...options, onError }), told };
 }
 
 const hex = (ptr: number) => `0x${ptr.toString(16)}`;
@@ -31,7 +33,7 @@ const hex = (ptr: number) => `0x${ptr.toString(16)}`;
 for (const backend of backEnds) {
   for (const shared of [false, true]) {
     const name = `${backend}${shared ? ", shared" : ""}`;
-    const base = { backend, shared, hardening: hardening() } as const;
+    const base = { backend, shared, hardened: {} } as const;
 
     test(`${name}: rows 44 and 47: the handler gets code, pointer and sentence`, () => {
       const { heap, told } = watched(base);
@@ -75,7 +77,7 @@ for (const backend of backEnds) {
     });
 
     test(`${name}: row 49: a damaged list`, () => {
-      const { heap, told } = watched({ ...base, hardening: hardening({ features: ["encode"] }) });
+      const { heap, told } = watched({ ...base, hardened: { features: ["encode"] } });
       const blocks = Array.from({ length: 64 }, () => heap.malloc(64));
       for (const p of blocks) heap.free(p);
       for (const p of blocks.slice(8, 40)) heap.u32[p >>> 2] = 0x12345678;
@@ -89,7 +91,7 @@ for (const backend of backEnds) {
     });
 
     test(`${name}: without a handler a mistake throws, and nothing has changed`, () => {
-      const heap = createHeap(base);
+      const heap = anyHeap(base);
       const p = heap.malloc(13);
       heap.u8[p + 13] = 0;
       const overflow = { name: "HeapError", code: "ERR_BUFFER_OVERFLOW", ptr: p };
@@ -136,7 +138,7 @@ for (const backend of backEnds) {
     test(`${name}: a walk ends where a list was written into`, () => {
       const { heap } = watched({
         ...base,
-        hardening: hardening({ features: ["encode", "shuffle"] }),
+        hardened: { features: ["encode", "shuffle"] },
       });
       const p = heap.malloc(48);
       for (let i = 0; i < 4096; i += 4) heap.u32[(p & ~4095 & 0xfffffffc) / 4 + i / 4] = i * 77777;
@@ -165,15 +167,15 @@ for (const backend of backEnds) {
 
   test(`${backend}: features stand in the heap, and its seed makes its orders`, () => {
     const order = (options: HardeningOptions) => {
-      const heap = createHeap({ backend, hardening: hardening(options) });
+      const heap = anyHeap({ backend, hardened: options });
       return Array.from({ length: 64 }, () => heap.malloc(64));
     };
     const features = ["shuffle"] as const;
     assert.deepEqual(order({ features, seed: 3 }), order({ features, seed: 3 }));
     assert.notDeepEqual(order({ features, seed: 3 }), order({ features, seed: 4 }));
     assert.notDeepEqual(order({ features }), order({ features }));
-    const state = (options?: HardeningOptions) =>
-      createHeap({ backend, hardening: hardening(options) }).hardening;
+    const state = (options: HardeningOptions = {}) =>
+      anyHeap({ backend, hardened: options }).hardening;
     assert.deepEqual(state({ features: ["fill", "encode"] }), {
       features: ["encode", "fill"],
       weak: false,
@@ -181,13 +183,13 @@ for (const backend of backEnds) {
     assert.deepEqual(state()?.features, hardeningFeatures);
     assert.equal(hardeningFeatures.length, 8);
     assert.deepEqual(state({ features: [] })?.features, []);
-    assert.equal(createHeap({ backend, hardening: false }).hardening, undefined);
-    assert.equal(createHeap({ backend }).hardening, undefined);
+    assert.equal(anyHeap({ backend, hardened: undefined }).hardening, undefined);
+    assert.equal(anyHeap({ backend }).hardening, undefined);
   });
 
   test(`${backend}: statistics do not touch the random words`, () => {
     const run = (statsLevel: 0 | 2) => {
-      const { heap, told } = watched({ backend, hardening: hardening({ seed: 11 }), statsLevel });
+      const { heap, told } = watched({ backend, hardened: { seed: 11 }, statsLevel });
       const blocks = Array.from({ length: 4000 }, (_, i) => heap.malloc(i % 900));
       for (const p of blocks) heap.free(p);
       assert.deepEqual(told, []);
@@ -200,9 +202,9 @@ for (const backend of backEnds) {
     const from = globalThis.crypto;
     t.after(() => Object.defineProperty(globalThis, "crypto", { value: from, configurable: true }));
     Object.defineProperty(globalThis, "crypto", { value: undefined, configurable: true });
-    const heap = createHeap({ backend, hardening: hardening() });
+    const heap = anyHeap({ backend, hardened: {} });
     assert.equal(heap.hardening?.weak, true);
-    const seeded = createHeap({ backend, hardening: hardening({ seed: 1 }) });
+    const seeded = anyHeap({ backend, hardened: { seed: 1 } });
     assert.equal(seeded.hardening?.weak, false);
     heap.free(heap.malloc(100));
     Object.defineProperty(globalThis, "crypto", { value: from, configurable: true });
@@ -211,12 +213,11 @@ for (const backend of backEnds) {
   });
 
   test(`${backend}: a thread that attaches is hardened as the memory is`, () => {
-    const { heap, told } = watched({ backend, shared: true, hardening: hardening({ seed: 9 }) });
+    const { heap, told } = watched({ backend, shared: true, hardened: { seed: 9 } });
     const handle = structuredClone((heap as SharedHeap).handle());
     const there: Told[] = [];
-    const other = attachHeap(handle, {
+    const other = attachAny(handle, {
       onError: (...what) => void there.push(what as Told),
-      hardening: backend === "js" && hardening(),
     });
     assert.deepEqual(other.hardening, heap.hardening);
     const p = heap.malloc(13);
@@ -269,10 +270,10 @@ function guardedSource(): { source: MemorySource; guards: Map<number, number> } 
 for (const backend of backEnds) {
   test(`${backend}: guard pages stand behind large blocks and go with them`, () => {
     const { source, guards } = guardedSource();
-    const heap = createHeap({
+    const heap = anyHeap({
       backend,
       memory: source,
-      hardening: hardening({ features: ["guardPages"] }),
+      hardened: { features: ["guardPages"] },
     });
     const p = heap.malloc(100000);
     const size = heap.usableSize(p);
@@ -291,7 +292,7 @@ for (const backend of backEnds) {
   });
 
   test(`${backend}: a source that cannot protect has no guards`, () => {
-    const heap = createHeap({ backend, hardening: hardening({ features: ["guardPages"] }) });
+    const heap = anyHeap({ backend, hardened: { features: ["guardPages"] } });
     assert.equal(heap.usableSize(heap.malloc(100000)), 131072);
   });
 }
@@ -316,34 +317,68 @@ test("options that are wrong", () => {
   );
 });
 
-test("without terrane/hardening one line says which import is missing", () => {
-  const message =
-    'hardening needs its builds: import { hardening } from "terrane/hardening" and give ' +
-    "hardening(), or hardening({ features })";
-  for (const wrong of [true, "all", ["padding"], 1, null, hardening]) {
-    const options = { hardening: wrong } as unknown as HeapOptions;
-    assert.throws(() => createHeap(options), { name: "TypeError", message });
+test("what is not a hardening is refused by a line that says what to import", () => {
+  const cases: [value: unknown, given: string][] = [
+    [true, "boolean"],
+    ["all", '"all"'],
+    [["padding"], "object"],
+    [1, "number"],
+    [null, "null"],
+    [hardening, "function"],
+    [sharedHardening(), "one for threads"],
+  ];
+  for (const [value, given] of cases) {
+    assert.throws(() => createHeap({ hardening: value } as HeapOptions), {
+      name: "TypeError",
+      message:
+        `hardening must be a value that is imported, not ${given}: ` +
+        'import { hardening } from "terrane/hardening" and give { hardening: hardening() }',
+    });
   }
-});
-
-test("a thread that attaches brings builds where the handle has none, and no settings", () => {
-  const options = { shared: true, hardening: hardening() } as const;
-  const js = createHeap({ ...options, backend: "js" }).handle();
-  assert.throws(() => attachHeap(js), {
+  assert.throws(() => createSharedHeap({ hardening: hardening() as never }), {
     name: "TypeError",
     message:
-      'the heap is hardened: import { hardening } from "terrane/hardening" and attach with ' +
-      "{ hardening: hardening() }",
+      "hardening must be a value that is imported, not one for a single thread: " +
+      'import { sharedHardening } from "terrane/hardening" and give ' +
+      "{ hardening: sharedHardening() }",
   });
+});
+
+test("hardening is for the back end that it brings", () => {
+  const both = () => createHeap({ backend: javascript, hardening: hardening() });
+  assert.throws(both, {
+    name: "TypeError",
+    message:
+      "hardening is for the WebAssembly back end: give { backend: hardenedJavascript() } " +
+      'from "terrane/hardening" alone',
+  });
+  assert.equal(createHeap({ hardening: false }).hardening, undefined);
+});
+
+test("a thread that attaches brings the build where the handle has none, and no settings", () => {
+  const js = createSharedHeap({ backend: sharedHardenedJavascript() }).handle();
+  for (const options of [{}, { backend: sharedJavascript }]) {
+    assert.throws(() => attachHeap(js, options), {
+      name: "TypeError",
+      message:
+        "the heap runs on the hardened JavaScript back end: import { sharedHardenedJavascript } " +
+        'from "terrane/hardening" and attach with { backend: sharedHardenedJavascript() }',
+    });
+  }
   for (const more of [{ seed: 1 }, { features: [] }]) {
-    assert.throws(() => attachHeap(js, { hardening: hardening(more) }), {
+    assert.throws(() => attachHeap(js, { backend: sharedHardenedJavascript(more) }), {
       name: "TypeError",
       message: "features and seed are settled by the thread that made the heap",
     });
   }
-  const wasm = attachHeap(createHeap(options).handle());
+  const wasm = attachHeap(createSharedHeap({ hardening: sharedHardening() }).handle());
   const third = attachHeap(wasm.handle());
   assert.deepEqual(third.hardening?.features, hardeningFeatures, "the core came with the handle");
-  const plain = createHeap({ shared: true, backend: "js" }).handle();
-  assert.equal(attachHeap(plain, { hardening: hardening() }).hardening, undefined);
+  const plain = createSharedHeap({ backend: sharedJavascript }).handle();
+  assert.throws(() => attachHeap(plain, { backend: sharedHardenedJavascript() }), {
+    name: "TypeError",
+    message:
+      'the heap runs on the JavaScript back end: import { sharedJavascript } from "terrane/javascript" ' +
+      "and attach with { backend: sharedJavascript }",
+  });
 });

@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap, type Heap } from "#src/heap/index.js";
+import { javascript } from "#src/heap/javascript.js";
+import { createSharedHeap } from "#src/heap/shared.js";
 import { simulatedMemory } from "#src/memory/index.js";
 import { child, collect } from "../support/os.js";
 
@@ -13,7 +15,7 @@ async function purged(heap: Heap): Promise<boolean> {
 }
 
 test("purgeEvery gives free memory back without a call", async () => {
-  const heap = createHeap({ backend: "js", memory: simulatedMemory() });
+  const heap = createHeap({ backend: javascript, memory: simulatedMemory() });
   heap.free(heap.malloc(10 * 2 ** 20));
   assert.equal(heap.stats().purges, 0);
   heap.purgeEvery(1);
@@ -22,7 +24,7 @@ test("purgeEvery gives free memory back without a call", async () => {
 });
 
 test("purgeEvery(0) ends it, and so does the end of the heap", async () => {
-  const heap = createHeap({ backend: "js", memory: simulatedMemory() });
+  const heap = createHeap({ backend: javascript, memory: simulatedMemory() });
   heap.purgeEvery(1);
   heap.purgeEvery(0);
   heap.free(heap.malloc(10 * 2 ** 20));
@@ -32,7 +34,7 @@ test("purgeEvery(0) ends it, and so does the end of the heap", async () => {
   heap.destroy();
   await wait(10); // a tick would throw
   assert.throws(() => heap.purgeEvery(1), { code: "ERR_HEAP_DESTROYED" });
-  const shared = createHeap({ shared: true });
+  const shared = createSharedHeap();
   shared.purgeEvery(1);
   shared.detach();
   await wait(10);

@@ -1,8 +1,11 @@
 /** The typed door to purges: settings, timers, stats. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { attachHeap, createHeap, type HeapOptions, type PurgeSettings } from "#src/heap/index.js";
+import { createHeap, type HeapOptions, type PurgeSettings } from "#src/heap/index.js";
+import { javascript } from "#src/heap/javascript.js";
+import { attachHeap, createSharedHeap } from "#src/heap/shared.js";
 import { simulatedMemory, wasmMemory } from "#src/memory/index.js";
+import { anyHeap } from "../support/any-heap.js";
 
 const defaults: PurgeSettings = {
   purgeDelay: 10,
@@ -22,7 +25,7 @@ function thrown(act: () => unknown): string {
 }
 
 test("the settings are mimalloc's where the memory can give pages back", () => {
-  const heap = createHeap({ backend: "js", memory: simulatedMemory() });
+  const heap = createHeap({ backend: javascript, memory: simulatedMemory() });
   assert.deepEqual(heap.purgeSettings(), defaults);
   const changed = { ...defaults, purgeDelay: 0, purgeDecommits: false };
   assert.deepEqual(heap.purgeSettings({ purgeDelay: 0, purgeDecommits: false }), changed);
@@ -31,7 +34,7 @@ test("the settings are mimalloc's where the memory can give pages back", () => {
 
 test("a plain memory purges nothing unless it is asked to fill with zeros", () => {
   for (const backend of ["wasm", "js"] as const) {
-    const heap = createHeap({ backend, purgeDelay: 5 });
+    const heap = anyHeap({ backend, purgeDelay: 5 });
     assert.equal(heap.purgeSettings().purgeDelay, -1);
     const p = heap.malloc(300000);
     heap.u8.fill(7, p, p + 300000);
@@ -49,7 +52,7 @@ test("a plain memory purges nothing unless it is asked to fill with zeros", () =
 
 test("a host's timer is a clock too: each call of purge is a tick", () => {
   const memory = simulatedMemory();
-  const heap = createHeap({ backend: "js", memory, purgeDelay: 3 });
+  const heap = createHeap({ backend: javascript, memory, purgeDelay: 3 });
   heap.free(heap.malloc(300000));
   for (const purges of [0, 0, 1, 1]) {
     heap.purge();
@@ -60,7 +63,7 @@ test("a host's timer is a clock too: each call of purge is a tick", () => {
 test("collect(true) gives all free slices back, collect() none; mi_collect as well", () => {
   for (const force of [(heap: ReturnType<typeof createHeap>) => heap.collect(true), abiCollect]) {
     const memory = simulatedMemory({ needsCommit: true });
-    const heap = createHeap({ backend: "js", memory });
+    const heap = createHeap({ backend: javascript, memory });
     for (let i = 0; i < 1000; i++) heap.malloc(100);
     const p = heap.malloc(300000);
     const before = memory.committedBytes;
@@ -80,7 +83,7 @@ function abiCollect(heap: ReturnType<typeof createHeap>): void {
 test("threads share the settings; a thread needs a source that commits where that is needed", () => {
   const source = wasmMemory({ shared: true, maximum: 2 ** 26 });
   const memory = simulatedMemory({ needsCommit: true, source });
-  const heap = createHeap({ shared: true, memory, purgeDelay: 4 });
+  const heap = createSharedHeap({ memory, purgeDelay: 4 });
   const handle = heap.handle();
   const text = "the memory's pages must be committed: attach with a source that can";
   assert.equal(

@@ -3,8 +3,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { attachHeap, createHeap, HeapError, type HeapHandle, SharedHeap } from "#src/heap/index.js";
+import { createHeap, HeapError } from "#src/heap/index.js";
+import { javascript, sharedJavascript } from "#src/heap/javascript.js";
+import { attachHeap, createSharedHeap, type HeapHandle, SharedHeap } from "#src/heap/shared.js";
 import { arrayBuffer, sharedArrayBuffer, wasmMemory } from "#src/memory/index.js";
+import { attachAny } from "../support/any-heap.js";
 
 interface Kind {
   name: string;
@@ -14,12 +17,13 @@ interface Kind {
 }
 
 const kinds: Kind[] = [
-  { name: "wasm", grows: true, make: () => createHeap({ shared: true }) },
-  { name: "js", grows: false, make: () => createHeap({ shared: true, backend: "js" }) },
+  { name: "wasm", grows: true, make: () => createSharedHeap() },
+  { name: "js", grows: false, make: () => createSharedHeap({ backend: sharedJavascript }) },
   {
     name: "js over WebAssembly.Memory",
     grows: true,
-    make: () => createHeap({ shared: true, backend: "js", memory: wasmMemory({ shared: true }) }),
+    make: () =>
+      createSharedHeap({ backend: sharedJavascript, memory: wasmMemory({ shared: true }) }),
   },
 ];
 
@@ -43,7 +47,7 @@ function sent(handle: HeapHandle): HeapHandle {
 for (const { name, make, grows } of kinds) {
   test(`${name}: any thread reads, resizes and frees any block`, () => {
     const heap = make();
-    const mine = attachHeap(sent(heap.handle()));
+    const mine = attachAny(sent(heap.handle()));
     assert.ok(mine instanceof SharedHeap);
     assert.notEqual(mine.threadId, heap.threadId);
     const text = heap.allocString("grüße", { terminate: true });
@@ -64,7 +68,7 @@ for (const { name, make, grows } of kinds) {
   if (grows) {
     test(`${name}: views that were made before another thread grew the memory stay right`, () => {
       const heap = make();
-      const mine = attachHeap(heap.handle());
+      const mine = attachAny(heap.handle());
       const before = heap.allocArray(Uint32Array, 10).set([1, 2, 3]);
       const whole = heap.u8;
       const far = mine.malloc(5e6);
@@ -84,7 +88,7 @@ for (const { name, make, grows } of kinds) {
 
   test(`${name}: detach leaves the blocks, and ends the object`, () => {
     const heap = make();
-    const mine = attachHeap(heap.handle());
+    const mine = attachAny(heap.handle());
     const ptr = mine.malloc(100);
     mine.u8[ptr] = 42;
     assert.equal(heap.stats().threads, 2);
@@ -116,7 +120,7 @@ for (const { name, make, grows } of kinds) {
 
   test(`${name}: visitBlocks sees this thread's pages, and abandoned ones on request`, () => {
     const heap = make();
-    const mine = attachHeap(heap.handle());
+    const mine = attachAny(heap.handle());
     const own = [heap.malloc(100), heap.malloc(20000), heap.malloc(200000)];
     const others = [mine.malloc(100), mine.malloc(20000), mine.malloc(200000)];
     const visited = (abandoned: boolean) => {
@@ -136,14 +140,14 @@ for (const { name, make, grows } of kinds) {
   test(`${name}: statistics are added up, also of threads that have ended`, () => {
     const heap = make();
     const beats = () => heap.stats().heartbeat;
-    const mine = attachHeap(heap.handle());
+    const mine = attachAny(heap.handle());
     const before = beats();
     for (let i = 0; i < 100; i++) mine.free(mine.malloc(100000));
     const after = beats();
     assert.ok(after >= before + 100);
     mine.detach();
     assert.equal(beats(), after);
-    const other = attachHeap(heap.handle());
+    const other = attachAny(heap.handle());
     assert.equal(beats(), after, "the area is used again, what it counted is not lost");
     const ptr = other.malloc(1000);
     const { blocks, blockBytes, pages, pageBytes } = heap.stats();
@@ -154,7 +158,7 @@ for (const { name, make, grows } of kinds) {
 
   test(`${name}: recover takes what a thread left that ended without a word`, () => {
     const heap = make();
-    const dead = attachHeap(heap.handle());
+    const dead = attachAny(heap.handle());
     const ptr = dead.malloc(100);
     assert.equal(heap.recover(dead.threadId), true);
     assert.equal(heap.recover(dead.threadId), false);
@@ -167,10 +171,10 @@ for (const { name, make, grows } of kinds) {
   test(`${name}: destroy and using detach`, () => {
     const heap = make();
     {
-      using mine = attachHeap(heap.handle());
+      using mine = attachAny(heap.handle());
       mine.malloc(1);
     }
-    const mine = attachHeap(heap.handle());
+    const mine = attachAny(heap.handle());
     mine.destroy();
     assert.equal(heap.stats().threads, 1);
   });
@@ -200,27 +204,24 @@ function attachWorker(workerData: { handle: HeapHandle; stay: boolean }): Worker
 }
 
 test("what cannot be shared, or is no handle, is refused", () => {
-  const heap = createHeap({ shared: true });
+  const heap = createSharedHeap();
   const handle = heap.handle();
   const cases: [() => unknown, string][] = [
     [
-      () => createHeap({ shared: 1 as unknown as boolean }),
-      "TypeError: shared must be a boolean, not number",
+      () => createSharedHeap({ memory: wasmMemory() }),
+      "RangeError: createSharedHeap needs a shared memory: this WebAssembly.Memory is not shared",
     ],
     [
-      () => createHeap({ shared: true, memory: wasmMemory() }),
-      "RangeError: shared: true needs a shared memory, not WebAssembly.Memory that is not shared",
-    ],
-    [
-      () => createHeap({ shared: true, backend: "js", memory: arrayBuffer() }),
-      "RangeError: shared: true needs a shared memory, not ArrayBuffer that is not shared",
+      () => createSharedHeap({ backend: sharedJavascript, memory: arrayBuffer() }),
+      "RangeError: createSharedHeap needs a shared memory: this ArrayBuffer is not shared",
     ],
     [
       () => createHeap({ memory: wasmMemory({ shared: true }) }),
-      "RangeError: a shared memory needs shared: true",
+      "RangeError: a shared memory needs a heap for threads: " +
+        'import { createSharedHeap } from "terrane/shared"',
     ],
     [
-      () => createHeap({ shared: true, memory: sharedArrayBuffer() }),
+      () => createSharedHeap({ memory: sharedArrayBuffer() }),
       "RangeError: the wasm back end needs a WebAssembly.Memory, not SharedArrayBuffer",
     ],
     [() => attachHeap(undefined as never), "TypeError: handle must come from heap.handle()"],
@@ -230,8 +231,25 @@ test("what cannot be shared, or is no handle, is refused", () => {
       "RangeError: handle of version 99, not 2: all threads need one terrane",
     ],
     [
+      () => attachHeap(handle, { hardening: false } as never),
+      "TypeError: unknown option hardening; known: backend, memory, onError",
+    ],
+    [
       () => attachHeap(handle, { backend: "js" } as never),
-      "TypeError: unknown option backend; known: memory, onError, hardening",
+      'TypeError: backend must be a value that is imported, not "js": ' +
+        'import { sharedJavascript } from "terrane/javascript" and give ' +
+        "{ backend: sharedJavascript }",
+    ],
+    [
+      () => createSharedHeap({ backend: javascript as never }),
+      "TypeError: backend must be a value that is imported, not one for a single thread: " +
+        'import { sharedJavascript } from "terrane/javascript" and give ' +
+        "{ backend: sharedJavascript }",
+    ],
+    [
+      () => attachHeap(createSharedHeap({ backend: sharedJavascript }).handle()),
+      "TypeError: the heap runs on the JavaScript back end: import { sharedJavascript } from " +
+        '"terrane/javascript" and attach with { backend: sharedJavascript }',
     ],
     [() => heap.recover(heap.threadId), "RangeError: recover: this thread is alive"],
     [() => heap.recover("1" as never), "TypeError: threadId must be a number, not string"],
@@ -244,29 +262,29 @@ test("what cannot be shared, or is no handle, is refused", () => {
   if ("growable" in SharedArrayBuffer.prototype) {
     const memory = sharedArrayBuffer({ growable: true });
     assert.equal(
-      thrown(() => createHeap({ shared: true, backend: "js", memory })),
+      thrown(() => createSharedHeap({ backend: sharedJavascript, memory })),
       "RangeError: threads need a SharedArrayBuffer of a fixed size",
     );
   }
 });
 
 test("a handle of startWorker is for one thread, and 124 threads have room", () => {
-  const heap = createHeap({ shared: true });
+  const heap = createSharedHeap();
   let handle: HeapHandle | undefined;
   heap.startWorker((given) => {
     handle = given;
     return { terminate() {} };
   });
-  const first = attachHeap(handle as HeapHandle);
+  const first = attachAny(handle as HeapHandle);
   assert.equal(first.threadId, handle?.ticket);
   assert.equal(
-    thrown(() => attachHeap(handle as HeapHandle)),
+    thrown(() => attachAny(handle as HeapHandle)),
     `ERR_NO_THREAD: attachHeap: thread ${first.threadId} is attached already`,
   );
-  const threads = Array.from({ length: 122 }, () => attachHeap(heap.handle()));
+  const threads = Array.from({ length: 122 }, () => attachAny(heap.handle()));
   assert.equal(heap.stats().threads, 124);
   assert.equal(
-    thrown(() => attachHeap(heap.handle())),
+    thrown(() => attachAny(heap.handle())),
     "ERR_NO_THREAD: attachHeap: 124 threads and heaps are attached",
   );
   for (const thread of [first, ...threads]) thread.detach();
@@ -274,9 +292,9 @@ test("a handle of startWorker is for one thread, and 124 threads have room", () 
 });
 
 test("out of memory: one thread's full memory is another's 0, and the heap goes on", () => {
-  const heap = createHeap({ shared: true, maximum: 2 ** 21 });
+  const heap = createSharedHeap({ maximum: 2 ** 21 });
   const errors: number[] = [];
-  const mine = attachHeap(heap.handle(), { onError: (code) => errors.push(code) });
+  const mine = attachAny(heap.handle(), { onError: (code) => errors.push(code) });
   const ptr = heap.malloc(1500000);
   assert.notEqual(ptr, 0);
   assert.equal(mine.malloc(1000000), 0);

@@ -1,7 +1,9 @@
 /** Heaps beside a heap, at the typed door; the core's part is in core/rows-heaps. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { attachHeap, createHeap, type Heap, type SubHeap } from "#src/heap/index.js";
+import { createHeap, type Heap, type SubHeap } from "#src/heap/index.js";
+import { attachHeap, createSharedHeap } from "#src/heap/shared.js";
 import { placesOf, testPlaces } from "../support/places.js";
 import { thrownText } from "../support/thrown.js";
 
@@ -200,7 +202,7 @@ test("newHeap: out of memory, or of areas", () => {
     thrownText(() => tight.newHeap()),
     "HeapError: newHeap: no memory for 2048 bytes",
   );
-  const heap = createHeap({ shared: true });
+  const heap = createSharedHeap();
   for (let i = 0; i < 123; i++) heap.newHeap();
   assert.equal(
     thrownText(() => heap.newHeap()),
@@ -210,7 +212,7 @@ test("newHeap: out of memory, or of areas", () => {
 });
 
 test("another thread may free the blocks of a heap, and takes over when its thread ends", () => {
-  const heap = createHeap({ shared: true });
+  const heap = createSharedHeap();
   const other = attachHeap(heap.handle());
   const own = other.newHeap();
   const blocks = Array.from({ length: 500 }, (_, i) => own.malloc(i * 100));

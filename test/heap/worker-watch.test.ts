@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { attachHeap, createHeap, type SharedHeap } from "#src/heap/index.js";
+import { attachHeap, createSharedHeap, type SharedHeap } from "#src/heap/shared.js";
 
 const before = Object.getOwnPropertyDescriptors(globalThis);
 
@@ -21,7 +21,7 @@ afterEach(() => {
 
 /** A thread that startWorker has made a handle for; this one plays it. */
 function started(): { owner: SharedHeap; mine: SharedHeap; exit(): void } {
-  const owner = createHeap({ shared: true });
+  const owner = createSharedHeap();
   let mine: SharedHeap | undefined;
   let exit = () => {};
   owner.startWorker((handle) => {
@@ -45,7 +45,7 @@ test("where Workers have an exit event, it is enough", async () => {
 });
 
 test("nobody watches who made the heap, or came with a handle for everybody", async () => {
-  const heap = createHeap({ shared: true });
+  const heap = createSharedHeap();
   assert.equal(await heap.watched, false);
   const mine = attachHeap(heap.handle());
   assert.equal(await mine.watched, false);

@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
+import { javascript, sharedJavascript } from "#src/heap/javascript.js";
+import { createSharedHeap } from "#src/heap/shared.js";
 import { sharedArrayBuffer, wasmMemory } from "#src/memory/index.js";
 
 const message =
@@ -12,13 +14,13 @@ test("without SharedArrayBuffer all ways to a shared heap say what is missing", 
   const memory = new WebAssembly.Memory({ initial: 8, maximum: 100, shared: true });
   Reflect.deleteProperty(globalThis, "SharedArrayBuffer");
   const refused: (() => unknown)[] = [
-    () => createHeap({ shared: true }),
-    () => createHeap({ shared: true, backend: "js" }),
-    () => createHeap({ shared: true, memory }),
+    () => createSharedHeap(),
+    () => createSharedHeap({ backend: sharedJavascript }),
+    () => createSharedHeap({ memory }),
     () => wasmMemory({ shared: true }),
     () => sharedArrayBuffer(),
   ];
   for (const attempt of refused) assert.throws(attempt, { name: "RangeError", message });
   assert.notEqual(createHeap().malloc(8), 0);
-  assert.notEqual(createHeap({ backend: "js" }).malloc(8), 0);
+  assert.notEqual(createHeap({ backend: javascript }).malloc(8), 0);
 });

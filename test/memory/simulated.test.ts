@@ -1,7 +1,8 @@
 /** The simulated memory against its own contract, and heaps that live in it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap, type Heap, type HeapOptions } from "#src/heap/index.js";
+import { createHeap, type Heap } from "#src/heap/index.js";
+import { javascript } from "#src/heap/javascript.js";
 import {
   arrayBuffer,
   type SimulatedMemory,
@@ -9,6 +10,7 @@ import {
   simulatedMemory,
   wasmMemory,
 } from "#src/memory/index.js";
+import { type AnyHeapOptions, anyHeap } from "../support/any-heap.js";
 import { Random, seedOf } from "../support/random.js";
 
 const SLICE = 65536;
@@ -133,7 +135,7 @@ test("pages of every size, and refusals", () => {
   }
 });
 
-type Make = (needsCommit: boolean) => [SimulatedMemory, HeapOptions];
+type Make = (needsCommit: boolean) => [SimulatedMemory, AnyHeapOptions];
 
 const places: [string, Make][] = [
   ["js", (needsCommit) => place({ needsCommit }, { backend: "js" })],
@@ -156,8 +158,8 @@ const places: [string, Make][] = [
 
 function place(
   options: Parameters<typeof simulatedMemory>[0],
-  heap: HeapOptions,
-): [SimulatedMemory, HeapOptions] {
+  heap: AnyHeapOptions,
+): [SimulatedMemory, AnyHeapOptions] {
   const memory = simulatedMemory(options);
   return [memory, { ...heap, memory }];
 }
@@ -191,7 +193,7 @@ for (const [name, make] of places) {
     t.diagnostic(`TERRANE_SEED=${seed}`);
     const random = new Random(seed);
     const [memory, options] = make(true);
-    const heap = createHeap({ ...options, purgeDelay: 3 });
+    const heap = anyHeap({ ...options, purgeDelay: 3 });
     const live: [number, number][] = [];
     for (let i = 0; i < 10000; i++) {
       cycle(heap, live, random);
@@ -213,7 +215,7 @@ for (const [name, make] of places) {
     t.diagnostic(`TERRANE_SEED=${seed}`);
     const random = new Random(seed);
     const [memory, options] = make(false);
-    const heap = createHeap({ ...options, purgeDelay: 3 });
+    const heap = anyHeap({ ...options, purgeDelay: 3 });
     const live: [number, number][] = [];
     for (let i = 0; i < 3000; i++) {
       cycle(heap, live, random);
@@ -233,7 +235,7 @@ for (const [name, make] of places) {
     for (let call = 2; call < 12; call++) {
       const [memory, options] = make(true);
       const errors: number[] = [];
-      const heap = createHeap({ ...options, onError: (code) => errors.push(code) });
+      const heap = anyHeap({ ...options, onError: (code) => errors.push(code) });
       memory.failAt("commit", call - 1);
       const blocks = [100, 3000, 20000, 200000, 300000, 9000, 70000].map((n) => heap.malloc(n));
       const p = blocks.find((each) => each !== 0) ?? 0;
@@ -251,7 +253,7 @@ for (const [name, make] of places) {
 
   test(`a reset range is not taken for zero: ${name}`, () => {
     const [memory, options] = make(false);
-    const heap = createHeap({ ...options, purgeDecommits: false });
+    const heap = anyHeap({ ...options, purgeDecommits: false });
     const p = heap.malloc(500000);
     heap.u8.fill(1, p, p + 500000);
     heap.free(p);
@@ -266,7 +268,7 @@ for (const [name, make] of places) {
 test("a first commit that fails refuses the heap", () => {
   const memory = simulatedMemory({ needsCommit: true });
   memory.failAt("commit", 1);
-  assert.throws(() => createHeap({ backend: "js", memory }), {
+  assert.throws(() => createHeap({ backend: javascript, memory }), {
     name: "RangeError",
     message: "simulated ArrayBuffer cannot commit the first 65536 bytes",
   });

@@ -1,8 +1,8 @@
 /** Attaches, sends a block, and ends by itself, or stays until it is terminated. */
 import { parentPort, workerData } from "node:worker_threads";
-import { attachHeap } from "#src/heap/index.js";
+import { attachAny } from "./any-heap.js";
 
-const heap = attachHeap(workerData.handle);
+const heap = attachAny(workerData.handle);
 const ptr = heap.malloc(100);
 heap.u8[ptr] = 77;
 parentPort?.postMessage(ptr);

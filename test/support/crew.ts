@@ -5,7 +5,7 @@
  */
 import { writeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
-import type { SharedHeap } from "#src/heap/index.js";
+import type { SharedHeap } from "#src/heap/shared.js";
 import type { Random } from "./random.js";
 import * as S from "./stress.js";
 

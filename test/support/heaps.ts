@@ -1,5 +1,5 @@
 /** The table of subjects: every kind of memory that a heap can stand on, in every back end. */
-import { createHeap, type Heap, type HeapOptions } from "#src/heap/index.js";
+import type { Heap } from "#src/heap/index.js";
 import {
   arrayBuffer,
   failingMemory,
@@ -7,16 +7,17 @@ import {
   sharedArrayBuffer,
   wasmMemory,
 } from "#src/memory/index.js";
+import { type AnyHeapOptions, anyHeap } from "./any-heap.js";
 
 export interface HeapSubject {
   name: string;
-  create(options?: Pick<HeapOptions, "onError">): Heap;
+  create(options?: Pick<AnyHeapOptions, "onError">): Heap;
 }
 
 const GIB = 2 ** 30;
 
-function subject(name: string, options: () => HeapOptions): HeapSubject {
-  return { name, create: (more = {}) => createHeap({ ...options(), ...more }) };
+function subject(name: string, options: () => AnyHeapOptions): HeapSubject {
+  return { name, create: (more = {}) => anyHeap({ ...options(), ...more }) };
 }
 
 /** Resizable buffers are younger than Node 20's floor promises; where they are missing, say so. */

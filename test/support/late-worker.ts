@@ -1,6 +1,6 @@
 /** Attaches again and again, each time while another thread grows the memory: see late.test.ts. */
 import { type MessagePort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { attachHeap } from "#src/heap/index.js";
+import { attachAny } from "./any-heap.js";
 import * as L from "./late.js";
 
 const { port, words, attaches } = workerData as {
@@ -12,7 +12,7 @@ const { port, words, attaches } = workerData as {
 for (let i = 1; i <= attaches; i++) {
   L.hear(words, L.SENT, i);
   Atomics.store(words, L.RECEIVES, i);
-  const heap = attachHeap(receiveMessageOnPort(port)?.message);
+  const heap = attachAny(receiveMessageOnPort(port)?.message);
   L.hear(words, L.GROWN, i);
   const p = Atomics.load(words, L.BLOCK) >>> 0;
   Atomics.store(words, L.VALUE, heap.u32[p >>> 2] as number);

@@ -1,6 +1,6 @@
 /** Allocates, resizes, frees and hands blocks on, at random; see stress.ts. */
 import { parentPort, workerData } from "node:worker_threads";
-import { attachHeap } from "#src/heap/index.js";
+import { attachAny } from "./any-heap.js";
 import { Random } from "./random.js";
 import * as S from "./stress.js";
 
@@ -8,7 +8,7 @@ const task = workerData as S.StressTask;
 const words = new Int32Array(task.words);
 const base = S.WORD_TABLES + task.table * S.SLOTS;
 const random = new Random(task.seed);
-const heap = attachHeap(task.handle);
+const heap = attachAny(task.handle);
 
 function sizeNext(): number {
   const dice = random.below(1000);

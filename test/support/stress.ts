@@ -1,5 +1,5 @@
 /** What the stress Workers and their test agree on. */
-import type { HeapHandle } from "#src/heap/index.js";
+import type { HeapHandle } from "#src/heap/shared.js";
 
 /** Blocks that a Worker has at a time; their addresses stand in shared words, even after its death. */
 export const SLOTS = 512;

@@ -6,8 +6,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { MessageChannel, Worker } from "node:worker_threads";
-import { attachHeap, createHeap, type SharedHeap } from "#src/heap/index.js";
+import { createSharedHeap, type SharedHeap } from "#src/heap/shared.js";
 import { growExactly, wasmMemory } from "#src/memory/index.js";
+import { anyHeap, attachAny } from "../support/any-heap.js";
 import { backEnds } from "../support/core.js";
 import * as L from "../support/late.js";
 import { Random, seedOf } from "../support/random.js";
@@ -39,8 +40,8 @@ function lateMemory(): LateMemory {
 /** Two threads' heaps in one: the second one's engine is late. */
 function twoHeaps(backend: "wasm" | "js"): [SharedHeap, SharedHeap, LateMemory] {
   const memory = lateMemory();
-  const first = createHeap({ shared: true, backend, memory: structuredClone(memory) });
-  const second = attachHeap({ ...first.handle(), memory });
+  const first = anyHeap({ shared: true, backend, memory: structuredClone(memory) });
+  const second = attachAny({ ...first.handle(), memory });
   return [first, second, memory];
 }
 
@@ -90,8 +91,7 @@ test(`${ATTACHES} attaches while another thread grows the memory`, async (t) => 
   const seed = seedOf(6200);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const random = new Random(seed);
-  const heap = createHeap({
-    shared: true,
+  const heap = createSharedHeap({
     memory: wasmMemory({ shared: true, growth: growExactly }),
   });
   const words = new Int32Array(new SharedArrayBuffer(4 * L.WORDS));

@@ -5,8 +5,9 @@ import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { Worker } from "node:worker_threads";
 import type { BackEnd } from "#src/heap/calls/contract.js";
-import { hardening } from "#src/heap/hardening.js";
-import { createHeap, type SharedHeap } from "#src/heap/index.js";
+
+import type { SharedHeap } from "#src/heap/shared.js";
+import { anyHeap } from "../support/any-heap.js";
 import { backEnds, coreOn } from "../support/core.js";
 import { Crew } from "../support/crew.js";
 import { ALL } from "../support/hard.js";
@@ -26,11 +27,11 @@ interface Stress {
 }
 
 function stressOf(backend: "wasm" | "js", seed: number, hardened = false): Stress {
-  const heap = createHeap({
+  const heap = anyHeap({
     shared: true,
     backend,
     maximum: 2 ** 29,
-    hardening: hardened && hardening(),
+    hardened: hardened ? {} : undefined,
   });
   return { heap, words: S.stressWords(WORKERS), random: new Random(seed) };
 }

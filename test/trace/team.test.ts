@@ -1,7 +1,7 @@
 /** Traces whose threads run at the same time, each in a Worker of its own. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap } from "#src/heap/index.js";
+import { createSharedHeap } from "#src/heap/shared.js";
 import { allocatorFind, ReplayError, replayRun, traceRead } from "#src/trace/index.js";
 import { heapCheck } from "#src/trace/team.js";
 import { parse } from "./traces.js";
@@ -46,7 +46,7 @@ test("an allocator that threads cannot share is refused", async () => {
 });
 
 test("what is left after a replay is told", () => {
-  const heap = createHeap({ shared: true });
+  const heap = createSharedHeap();
   heapCheck(heap, "x.trace: terrane-shared");
   const block = heap.malloc(100);
   assert.throws(

@@ -3,7 +3,8 @@
 import { checkFunction, checkPointer, checkSize } from "../../common/checks.ts";
 import { heapDestroyed, outOfMemory } from "../../common/errors.ts";
 import type { ErrorHandler } from "../../heap/backend.ts";
-import { attachHeap } from "../../heap/create.ts";
+import type { AttachOptions } from "../../heap/options.ts";
+import { attachHeap } from "../../heap/shared.ts";
 import type { SharedHeap } from "../../heap/shared-heap.ts";
 import type { BlockVisitor } from "../../heap/stats/walk.ts";
 import { type MemorySource, wasmMemory } from "../../memory/index.ts";
@@ -310,7 +311,8 @@ export function debug(allocator?: BackingAllocator, options: DebugOptions = {}):
 export type AttachDebugOptions = Pick<
   DebugOptions,
   "onReport" | "verboseLog" | "reportAtExit" | "seed" | "threadId"
->;
+> &
+  Pick<AttachOptions, "backend">;
 
 /**
  * This thread's part of a debug allocator with `threadSafe`, over the same heap: `handle` is what
@@ -319,15 +321,16 @@ export type AttachDebugOptions = Pick<
  *
  * @throws TypeError or RangeError for what is no such handle, HeapError as attachHeap does.
  * @example
- * const heap = debug(createHeap({ shared: true }), { threadSafe: true });
+ * const heap = debug(createSharedHeap(), { threadSafe: true });
  * const mine = attachDebug(heap.handle()); // mostly in a Worker, with the handle that it was sent
  * heap.free(mine.malloc(100));
  * mine.destroy();
  */
 export function attachDebug(handle: DebugHandle, options: AttachDebugOptions = {}): DebugAllocator {
   handleCheck(handle);
-  const together = { ...options, ...handle.options, threadSafe: true };
+  const { backend, ...own } = options;
+  const together = { ...own, ...handle.options, threadSafe: true };
   const settings = settingsOf(together, MEMORY_PAGE);
-  const backing = backingOf(attachHeap(handle.heap));
+  const backing = backingOf(attachHeap(handle.heap, { backend }));
   return new DebugAllocator(backing, settings, attachDebug, new SharedState(handle.state));
 }

@@ -44,5 +44,5 @@ export function sharedNeed(allocator: AllocatorLike): SharedHeap {
   if (typeof handle === "function" && allocator.source?.capabilities.shared) {
     return allocator as unknown as SharedHeap;
   }
-  throw new TypeError("threadSafe needs a heap that threads share: createHeap({ shared: true })");
+  throw new TypeError("threadSafe needs a heap that threads share: createSharedHeap()");
 }

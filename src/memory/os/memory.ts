@@ -41,7 +41,7 @@ const spaces = new FinalizationRegistry((space: Space) => {
 });
 
 /**
- * Memory that the system maps for us, as a source for `backend: "js"`. Its address space, up to
+ * Memory that the system maps, as a source for `backend: javascript`. Its address space, up to
  * `maximum`, is reserved at once and costs nothing; it grows in place, so no byte is ever copied
  * and old views stay valid, but short. It goes back to the system once the source and all views
  * were collected. For one thread: it is no SharedArrayBuffer.
@@ -53,7 +53,7 @@ const spaces = new FinalizationRegistry((space: Space) => {
  * the system refuses.
  * @example
  * if (osPages().available) {
- *   const heap = createHeap({ backend: "js", memory: osMemory() });
+ *   const heap = createHeap({ backend: javascript, memory: osMemory() });
  *   heap.free(heap.malloc(100));
  * }
  */

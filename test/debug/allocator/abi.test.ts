@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { debug, type Report } from "#src/debug/index.js";
 import { createHeap } from "#src/heap/index.js";
+import { anyHeap } from "../../support/any-heap.js";
 
 function bytesOf(text: string): number[] {
   return [text.length, ...new TextEncoder().encode(text)];
@@ -40,7 +41,7 @@ function moduleBytes(): Uint8Array<ArrayBuffer> {
 for (const backend of ["wasm", "js"] as const) {
   test(`${backend}: frames of a wasm module have the names of its functions`, () => {
     const reports: Report[] = [];
-    const door = debug(createHeap({ backend }), {
+    const door = debug(anyHeap({ backend }), {
       reportAtExit: false,
       onReport: (report) => reports.push(report),
     });

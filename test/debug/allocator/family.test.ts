@@ -1,9 +1,11 @@
 /** Every call that a heap has, watched: answers, contents, places, and what is said of mistakes. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type DebugAllocator, type DebugOptions, debug, type Report } from "#src/debug/index.js";
 import { AllocationFamily } from "#src/heap/calls/family.js";
 import { createHeap, HeapError } from "#src/heap/index.js";
+import { javascript } from "#src/heap/javascript.js";
 import { createAllocator, pipe, segregated, std } from "#src/layers/index.js";
 import { Random, seedOf } from "../../support/random.js";
 
@@ -206,7 +208,7 @@ function resizers(door: DebugAllocator) {
 
 const backings: [string, () => DebugOptions["backingAllocator"], DebugOptions][] = [
   ["a heap", () => createHeap(), {}],
-  ["a JavaScript heap", () => createHeap({ backend: "js" }), { pageSize: 4096 }],
+  ["a JavaScript heap", () => createHeap({ backend: javascript }), { pageSize: 4096 }],
   ["a composition", () => createAllocator(pipe(std(createHeap()), segregated())), {}],
   ["a pool", () => pipe(std(createHeap()), segregated()), {}],
 ];

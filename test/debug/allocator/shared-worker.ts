@@ -1,6 +1,7 @@
 /** A Worker with a part in a debug allocator: does what it is told, tells what was reported. */
 import { parentPort, workerData } from "node:worker_threads";
 import { attachDebug, type DebugHandle } from "#src/debug/index.js";
+import { sharedJavascript } from "#src/heap/javascript.js";
 import { Random } from "../../support/random.js";
 
 interface Data {
@@ -10,7 +11,10 @@ interface Data {
 
 const { handle, meeting } = workerData as Data;
 const reports: string[] = [];
-const door = attachDebug(handle, { onReport: (report) => reports.push(String(report)) });
+const door = attachDebug(handle, {
+  backend: sharedJavascript,
+  onReport: (report) => reports.push(String(report)),
+});
 
 /** The stack of a block of this thread begins here. */
 function allocateHere(size: number): number {

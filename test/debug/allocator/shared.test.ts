@@ -11,6 +11,7 @@ import {
   type Report,
 } from "#src/debug/index.js";
 import { createHeap } from "#src/heap/index.js";
+import { anyHeap } from "../../support/any-heap.js";
 import { type Profile, profiles, Shadow, step, typedVerbs } from "../../support/model.js";
 import { Random, seedOf } from "../../support/random.js";
 
@@ -18,7 +19,7 @@ const TRADES = Number(process.env.TERRANE_OPERATIONS ?? 800);
 
 function shared(backend: "wasm" | "js", options: DebugOptions = {}) {
   const reports: Report[] = [];
-  const heap = createHeap({ shared: true, backend, maximum: 2 ** 28 });
+  const heap = anyHeap({ shared: true, backend, maximum: 2 ** 28 });
   const door = debug(heap, {
     threadSafe: true,
     reportAtExit: false,
@@ -265,7 +266,7 @@ test("heaps beside, limits, samples and collect work for threads too", () => {
 test("what cannot be shared is refused", () => {
   assert.throws(() => debug(createHeap(), { threadSafe: true }), {
     name: "TypeError",
-    message: "threadSafe needs a heap that threads share: createHeap({ shared: true })",
+    message: "threadSafe needs a heap that threads share: createSharedHeap()",
   });
   assert.throws(() => debug(createHeap()).handle(), {
     name: "TypeError",

@@ -2,9 +2,10 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { debug } from "#src/debug/index.js";
 import { createHeap } from "#src/heap/index.js";
+import { javascript } from "#src/heap/javascript.js";
 
 const messages: string[] = [];
-const door = debug(createHeap({ backend: "js" }), {
+const door = debug(createHeap({ backend: javascript }), {
   threadState: new Int32Array(workerData as SharedArrayBuffer),
   reportAtExit: false,
   onReport: (report) => messages.push(report.message),

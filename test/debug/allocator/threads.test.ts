@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { debug } from "#src/debug/index.js";
 import { createHeap } from "#src/heap/index.js";
+import { javascript } from "#src/heap/javascript.js";
 
 async function stranger(state: SharedArrayBuffer): Promise<{ ptr: number; messages: string[] }> {
   const worker = new Worker(new URL("./stranger.js", import.meta.url), { workerData: state });
@@ -15,7 +16,7 @@ async function stranger(state: SharedArrayBuffer): Promise<{ ptr: number; messag
 
 test("a Worker that uses the state of another thread is reported, and answered with nothing", async () => {
   const state = new SharedArrayBuffer(4);
-  const door = debug(createHeap({ backend: "js" }), {
+  const door = debug(createHeap({ backend: javascript }), {
     threadState: new Int32Array(state),
     reportAtExit: false,
     onReport: (report) => assert.fail(report.message),

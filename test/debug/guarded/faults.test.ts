@@ -212,7 +212,7 @@ test("without the handler an access of JavaScript ends the process", { skip }, (
 test("in a Worker the same", { skip: skipTrapFaults }, (t) => {
   if (os.guardKind === "mprotect") return t.skip("guards by mprotect cannot be shared");
   const worker = `
-    import("terrane").then(async ({ attachHeap }) => {
+    import("terrane/shared").then(async ({ attachHeap }) => {
       const { workerData, parentPort } = process.getBuiltinModule("node:worker_threads");
       const { guarded } = await import("terrane/debug");
       const { probe } = await import("${root}build/test/support/probe.js");
@@ -229,9 +229,9 @@ test("in a Worker the same", { skip: skipTrapFaults }, (t) => {
       parentPort.postMessage([...codes].join());
     });`;
   const run = child(
-    `import { createHeap } from "terrane";
+    `import { createSharedHeap } from "terrane/shared";
      import { Worker } from "node:worker_threads";
-     const heap = createHeap({ shared: true, release: true });
+     const heap = createSharedHeap({ release: true });
      for (let i = 0; i < 2; i++) {
        new Worker(${JSON.stringify(worker)}, { eval: true, workerData: heap.handle() })
          .on("message", (text) => console.log(text)).on("error", (e) => console.log(e));
@@ -243,7 +243,7 @@ test("in a Worker the same", { skip: skipTrapFaults }, (t) => {
 
 test("other threads free guarded blocks, and know their sizes", { skip }, () => {
   const worker = `
-    import("terrane").then(({ attachHeap }) => {
+    import("terrane/shared").then(({ attachHeap }) => {
       const { workerData, parentPort } = process.getBuiltinModule("node:worker_threads");
       const heap = attachHeap(workerData.handle);
       const [first, second] = workerData.ptrs;
@@ -254,10 +254,10 @@ test("other threads free guarded blocks, and know their sizes", { skip }, () => 
       parentPort.postMessage([...sizes, heap.u8[moved], heap.usableSize(first)]);
     });`;
   const run = child(
-    `import { createHeap } from "terrane";
+    `import { createSharedHeap } from "terrane/shared";
      import { guarded } from "terrane/debug";
      import { Worker } from "node:worker_threads";
-     const heap = createHeap({ shared: true, release: true });
+     const heap = createSharedHeap({ release: true });
      const reports = [];
      const door = guarded(heap, { every: 1, onReport: (r) => reports.push(r.code) });
      const ptrs = [heap.malloc(100), heap.malloc(50)];

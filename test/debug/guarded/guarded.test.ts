@@ -1,10 +1,13 @@
 /** Blocks beside guard pages: where they lie, what traps, and what is said of it. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type GuardedOptions, guarded, type Report } from "#src/debug/index.js";
 import { createHeap, type Heap } from "#src/heap/index.js";
+import { javascript } from "#src/heap/javascript.js";
 import { createAllocator, pipe, segregated, std } from "#src/layers/index.js";
 import { arrayBuffer, osMemory, sharedArrayBuffer, wasmMemory } from "#src/memory/index.js";
+import { anyHeap } from "../../support/any-heap.js";
 import { os, skip, skipTraps } from "../../support/os.js";
 import { probe } from "../../support/probe.js";
 import { Random, seedOf } from "../../support/random.js";
@@ -27,7 +30,7 @@ for (const shared of [false, true]) {
   test(`${kind}: an access behind a block that ends at its guard traps`, {
     skip: skipTraps,
   }, (t) => {
-    const heap = createHeap({ shared, release: true } as { shared: true });
+    const heap = anyHeap({ shared, release: true } as { shared: true });
     if (!heap.source.capabilities.canProtect) return t.skip("guards by mprotect cannot be shared");
     const { door, wasm } = watched({ place: "end" }, heap);
     for (const size of [1, 16, 32, 100, 4000, os.pageBytes]) {
@@ -47,7 +50,7 @@ for (const shared of [false, true]) {
   test(`${kind}: an access to a freed block traps, until its slot is used again`, {
     skip: skipTraps,
   }, (t) => {
-    const heap = createHeap({ shared, release: true } as { shared: true });
+    const heap = anyHeap({ shared, release: true } as { shared: true });
     if (!heap.source.capabilities.canProtect) return t.skip("guards by mprotect cannot be shared");
     const { door, wasm } = watched({ place: "end", slots: 4 }, heap);
     const first = door.malloc(64);
@@ -305,7 +308,7 @@ test("a heap that does not release, and a composition, can be guarded too", {
     door.free(ptr);
     door.deinit();
   }
-  const other = createHeap({ backend: "js", memory: osMemory() });
+  const other = createHeap({ backend: javascript, memory: osMemory() });
   const door = guarded(other, { every: 1 });
   other.u8[door.malloc(16)] = 1;
   door.deinit();
@@ -313,7 +316,7 @@ test("a heap that does not release, and a composition, can be guarded too", {
 
 const backs: [string, () => Heap][] = [
   ["wasm", () => createHeap({ release: true })],
-  ["js", () => createHeap({ release: true, backend: "js", memory: wasmMemory() })],
+  ["js", () => createHeap({ release: true, backend: javascript, memory: wasmMemory() })],
 ];
 
 for (const [name, create] of backs) {
@@ -504,7 +507,7 @@ test("where growth undoes guards, the heap must see to them", { skip }, (t) => {
 test("memories whose pages stay accessible are refused", { skip }, () => {
   for (const memory of [arrayBuffer(), sharedArrayBuffer()]) {
     const shared = memory.capabilities.shared as true;
-    const heap = createHeap({ backend: "js", memory, shared, release: true });
+    const heap = anyHeap({ backend: "js", memory, shared, release: true });
     assert.throws(() => guarded(heap), {
       name: "RangeError",
       message: `guarded: pages of this ${memory.kind} cannot be made inaccessible`,

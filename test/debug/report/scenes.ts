@@ -8,9 +8,9 @@ import { hex } from "#src/common/errors.js";
 import { type DebugAllocator, type DebugOptions, debug, type Report } from "#src/debug/index.js";
 import type { detectors } from "#src/debug/store/switches.js";
 import type { BackEnd } from "#src/heap/calls/contract.js";
-import { createHeap } from "#src/heap/index.js";
 import { chunk, createAllocator, pipe, segregated, std } from "#src/layers/index.js";
 import { arrayBuffer, wasmMemory } from "#src/memory/index.js";
+import { anyHeap } from "../../support/any-heap.js";
 import { root } from "../../support/checkout.js";
 
 type Backing = NonNullable<DebugOptions["backingAllocator"]>;
@@ -22,15 +22,15 @@ export interface BackingRow {
 
 /** What a debug allocator can stand on; each in both back ends. */
 export const backings: BackingRow[] = [
-  { name: "a heap", create: (backend) => createHeap({ backend }) },
+  { name: "a heap", create: (backend) => anyHeap({ backend }) },
   {
     name: "a composition",
-    create: (backend) => createAllocator(pipe(std(createHeap({ backend })), chunk(), segregated())),
+    create: (backend) => createAllocator(pipe(std(anyHeap({ backend })), chunk(), segregated())),
   },
-  { name: "a pool", create: (backend) => pipe(std(createHeap({ backend })), segregated()) },
+  { name: "a pool", create: (backend) => pipe(std(anyHeap({ backend })), segregated()) },
   {
     name: "a debug allocator",
-    create: (backend) => debug(createHeap({ backend }), { reportAtExit: false, onReport: "throw" }),
+    create: (backend) => debug(anyHeap({ backend }), { reportAtExit: false, onReport: "throw" }),
   },
   { name: "a memory", create: (backend) => (backend === "wasm" ? wasmMemory() : arrayBuffer()) },
 ];

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type DebugOptions, debug, type Report } from "#src/debug/index.js";
 import { createHeap } from "#src/heap/index.js";
+import { javascript } from "#src/heap/javascript.js";
 import {
   arrayBuffer,
   type MemorySource,
@@ -115,7 +116,7 @@ const abilities: [string, Abilities][] = [
 
 function watched(source: MemorySource, options: DebugOptions = {}) {
   const reports: Report[] = [];
-  const door = debug(createHeap({ backend: "js", memory: source }), {
+  const door = debug(createHeap({ backend: javascript, memory: source }), {
     stackTraceFrames: 1,
     reportAtExit: false,
     onReport: (report) => reports.push(report),
@@ -132,7 +133,8 @@ for (const [name, able] of abilities) {
         const seed = seedOf(9800);
         t.diagnostic(`TERRANE_SEED=${seed}`);
         const { source } = pagedSource(able);
-        const backing = below === "heap" ? createHeap({ backend: "js", memory: source }) : source;
+        const backing =
+          below === "heap" ? createHeap({ backend: javascript, memory: source }) : source;
         const door = debug(backing, {
           stackTraceFrames: 1,
           reportAtExit: false,
@@ -244,7 +246,7 @@ test("a large block gives whole pages back when it shrinks, and has them again w
 test("what the system will not make usable again stays out of use, and a freed slot serves", () => {
   const able = { canRelease: true, canProtect: false, needsCommit: true };
   const { source, refuse } = pagedSource(able);
-  const heap = createHeap({ backend: "js", memory: source });
+  const heap = createHeap({ backend: javascript, memory: source });
   let full = false;
   const below = {
     malloc: (size: number) => (full ? 0 : heap.malloc(size)),

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import asc from "assemblyscript/asc";
 import { createHeap, type HeapOptions } from "#src/heap/index.js";
+import { javascript } from "#src/heap/javascript.js";
 
 const source = `
 @external("env", "_Znwm") declare function operatorNew(n: u32): u32;
@@ -64,7 +65,7 @@ before(async () => {
 const memory = () => new WebAssembly.Memory({ initial: 4, maximum: 1000 });
 const places: [string, () => HeapOptions][] = [
   ["wasm", () => ({})],
-  ["js", () => ({ backend: "js", memory: memory() })],
+  ["js", () => ({ backend: javascript, memory: memory() })],
 ];
 
 for (const [place, options] of places) {

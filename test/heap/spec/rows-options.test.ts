@@ -10,7 +10,9 @@ import {
   snakeCase,
 } from "#src/common/runtime-options.js";
 import { createHeap, type Environment, options } from "#src/heap/index.js";
+import { javascript } from "#src/heap/javascript.js";
 import { simulatedMemory } from "#src/memory/index.js";
+import { anyHeap } from "../../support/any-heap.js";
 import { seedOf } from "../../support/random.js";
 
 /** Options over an environment, and what they warn of. */
@@ -291,7 +293,7 @@ test("unknown names and values that are no whole numbers are refused", () => {
 
 for (const backend of ["wasm", "js"] as const) {
   test(`${backend}: C programs have the options under mimalloc's numbers`, () => {
-    const { abi } = createHeap({ backend });
+    const { abi } = anyHeap({ backend });
     const call = (name: string, ...args: number[]) => abi[`mi_${name}`]?.(...args);
     assert.equal(call("option_get", 15), 10);
     call("option_set", 15, 44);
@@ -326,7 +328,7 @@ for (const backend of ["wasm", "js"] as const) {
     // A SharedArrayBuffer has all its bytes from the start.
     for (const shared of backend === "js" ? [false] : [false, true]) {
       const errors: number[] = [];
-      const heap = createHeap({ backend, shared: shared as true, onError: (c) => errors.push(c) });
+      const heap = anyHeap({ backend, shared: shared as true, onError: (c) => errors.push(c) });
       const bytes = heap.buffer.byteLength;
       options.enable("limitOsAlloc");
       try {
@@ -347,7 +349,7 @@ for (const backend of ["wasm", "js"] as const) {
       for (const [i, name] of names.entries()) options.set(name, values[i] as number);
     };
     const made = (more = {}) =>
-      createHeap({ backend: "js", memory: simulatedMemory(), ...more }).purgeSettings();
+      createHeap({ backend: javascript, memory: simulatedMemory(), ...more }).purgeSettings();
     set(3, 4, 5, 0);
     const settings = { purgeDelay: 3, purgeExtendDelay: 4, arenaPurgeMult: 5 };
     assert.deepEqual(made(), { ...settings, purgeDecommits: false, purgeZeroes: false });
@@ -361,7 +363,7 @@ for (const backend of ["wasm", "js"] as const) {
 
   test(`${backend}: reserveOsMemory - a new heap has it at once`, () => {
     options.set("reserveOsMemory", 8192);
-    const heap = createHeap({ backend });
+    const heap = anyHeap({ backend });
     options.set("reserveOsMemory", 0);
     assert.ok(heap.buffer.byteLength >= 2 ** 23);
     options.enable("limitOsAlloc");

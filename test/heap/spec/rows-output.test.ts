@@ -4,6 +4,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { outputWrite } from "#src/common/log-output.js";
 import { createHeap, options, registerOutput } from "#src/heap/index.js";
+import { anyHeap } from "../../support/any-heap.js";
 import { built, modules } from "../../support/checkout.js";
 import { placesOf } from "../../support/places.js";
 
@@ -54,14 +55,14 @@ test("row 98: output buffering - 32 KiB are kept, the rest is only said", () => 
 test("row 98: output buffering - a Worker's messages name its thread, and reach stderr", () => {
   const { stderr } = program(
     `import { Worker } from "node:worker_threads";
-    import { createHeap } from "terrane";
-    const heap = createHeap({ shared: true, maximum: 2 ** 22 });
+    import { createSharedHeap } from "terrane/shared";
+    const heap = createSharedHeap({ maximum: 2 ** 22 });
     const source = \`
       import { workerData } from "node:worker_threads";
-      import { attachHeap } from "terrane";
+      import { attachHeap } from "terrane/shared";
       attachHeap(workerData).malloc(2 ** 24);\`;
     heap.startWorker((handle) => new Worker(
-      new URL("data:text/javascript," + encodeURIComponent(source.replace(/"terrane"/, JSON.stringify(import.meta.resolve("terrane"))))),
+      new URL("data:text/javascript," + encodeURIComponent(source.replace(/"terrane.shared"/, JSON.stringify(import.meta.resolve("terrane/shared"))))),
       { workerData: handle },
     ));`,
     { MIMALLOC_SHOW_ERRORS: "1" },
@@ -86,9 +87,9 @@ function listening(set: [Parameters<typeof options.set>[0], number][], body: () 
 for (const [place, parts] of places) {
   test(`${place}: row 99: max_errors - 30 errors: 16 are printed, the handler hears of all`, () => {
     const { stdout, stderr } = program(
-      `import { createHeap } from "terrane";
+      `import { anyHeap } from "${built}test/support/any-heap.js";
       let heard = 0;
-      const heap = createHeap({ ...${JSON.stringify(parts)}, onError: () => { heard += 1; } });
+      const heap = anyHeap({ ...${JSON.stringify(parts)}, onError: () => { heard += 1; } });
       for (let i = 0; i < 30; i++) heap.malloc(2 ** 24);
       console.log(heard);`,
       { TERRANE_SHOW_ERRORS: "1" },
@@ -101,7 +102,7 @@ for (const [place, parts] of places) {
   });
 
   test(`${place}: nothing is printed unless errors are shown; verbose has no limit`, () => {
-    const heap = createHeap(parts);
+    const heap = anyHeap(parts);
     const fails = () => {
       for (let i = 0; i < 20; i++) assert.equal(heap.malloc(2 ** 24), 0);
     };
@@ -113,7 +114,7 @@ for (const [place, parts] of places) {
   });
 
   test(`${place}: what each error says`, () => {
-    const heap = createHeap(parts);
+    const heap = anyHeap(parts);
     const calls = listening([["verbose", 1]], () => {
       heap.malloc(2 ** 24);
       heap.abi.malloc?.(0xfffffff0 | 0);
@@ -138,7 +139,7 @@ for (const [place, parts] of places) {
   });
 
   test(`${place}: row 100: recursion guard - what a handler causes to be said is dropped`, () => {
-    const heap = createHeap(parts);
+    const heap = anyHeap(parts);
     let calls = 0;
     options.enable("verbose");
     registerOutput(() => {

@@ -1,19 +1,17 @@
 /** Rows 102 to 104: statistics, their text, and what threads count together. */
+
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { hardening } from "#src/heap/hardening.js";
 import {
-  attachHeap,
   type CountOf,
-  createHeap,
   type Heap,
   type HeapStats,
   registerOutput,
-  type SharedHeap,
   type SubHeap,
 } from "#src/heap/index.js";
+import type { SharedHeap } from "#src/heap/shared.js";
 import {
   amountText,
   averageLine,
@@ -22,6 +20,7 @@ import {
   secondsText,
 } from "#src/heap/stats/stats-text.js";
 import { binBytes, binOfBlock } from "#src/heap/stats/tally.js";
+import { anyHeap, attachAny } from "../../support/any-heap.js";
 import { backEnds, coreSubject } from "../../support/core.js";
 import { type HeapMake, placesOf, testPlaces } from "../../support/places.js";
 import { Random, seedOf } from "../../support/random.js";
@@ -129,8 +128,8 @@ everywhere("row 103: stats table - without a level only what costs nothing", (ma
 
 test("row 104: stats merge - what a thread counted stays when it has ended", () => {
   for (const backend of backEnds) {
-    const heap = createHeap({ shared: true, backend, maximum: 2 ** 26, statsLevel: 2 });
-    const mine = attachHeap(heap.handle());
+    const heap = anyHeap({ shared: true, backend, maximum: 2 ** 26, statsLevel: 2 });
+    const mine = attachAny(heap.handle());
     assert.equal(mine.statsLevel, 2);
     const blocks = Array.from({ length: 2000 }, () => mine.malloc(100));
     const before = heap.stats();
@@ -155,10 +154,10 @@ test("row 104: stats merge - what a thread counted stays when it has ended", () 
 
 test("row 104: stats merge - the next thread in a place counts on; heaps beside count too", () => {
   for (const backend of backEnds) {
-    const heap = createHeap({ shared: true, backend, maximum: 2 ** 26 });
+    const heap = anyHeap({ shared: true, backend, maximum: 2 ** 26 });
     let extended = 0;
     for (let i = 1; i <= 5; i++) {
-      const mine = attachHeap(heap.handle());
+      const mine = attachAny(heap.handle());
       mine.free(mine.malloc(64));
       mine.newHeap().malloc(64);
       mine.detach();
@@ -388,10 +387,10 @@ everywhere("counting changes no address; it can begin and end at any time", (mak
 test("a hardened heap counts its blocks too, in the sizes that they really have", () => {
   for (const backend of backEnds) {
     for (const shared of [false, true]) {
-      const heap = createHeap({
+      const heap = anyHeap({
         backend,
         shared: shared as true,
-        hardening: hardening(),
+        hardened: {},
         statsLevel: 2,
       });
       const own = heap.newHeap();
@@ -413,8 +412,8 @@ test("a hardened heap counts its blocks too, in the sizes that they really have"
 
 test("blocks that another thread frees are counted once", () => {
   for (const backend of backEnds) {
-    const heap = createHeap({ shared: true, backend, maximum: 2 ** 26, statsLevel: 1 });
-    const other: SharedHeap = attachHeap(heap.handle());
+    const heap = anyHeap({ shared: true, backend, maximum: 2 ** 26, statsLevel: 1 });
+    const other: SharedHeap = attachAny(heap.handle());
     const blocks = Array.from({ length: 3000 }, (_, i) => heap.malloc((i * 37) % 20_000));
     for (const p of blocks) other.free(p);
     heap.collect();
@@ -482,7 +481,9 @@ everywhere("wrong levels and writers are refused", (make) => {
 test("showStats and destroyOnExit: what the end of the process does", () => {
   const program = `
     import { createHeap } from "terrane";
-    const [a, b] = [createHeap(), createHeap({ shared: true, backend: "js" })];
+    import { sharedJavascript } from "terrane/javascript";
+    import { createSharedHeap } from "terrane/shared";
+    const [a, b] = [createHeap(), createSharedHeap({ backend: sharedJavascript })];
     b.destroy();
     const c = createHeap({ statsLevel: 1 });
     a.malloc(1);

@@ -1,18 +1,15 @@
 /** registerSampler: the right share of bytes, at the right pointers, in every kind of heap. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hardening } from "#src/heap/hardening.js";
-import { attachHeap, createHeap, type Heap, type HeapOptions } from "#src/heap/index.js";
+import type { Heap } from "#src/heap/index.js";
+import { type AnyHeapOptions, anyHeap, attachAny } from "../../support/any-heap.js";
 import { type HeapMake, placesOf, testPlaces } from "../../support/places.js";
 import { Random, seedOf } from "../../support/random.js";
 
-const places: [string, HeapOptions][] = [
+const places: [string, AnyHeapOptions][] = [
   ...placesOf(2 ** 27),
-  ["wasm, hardened", { hardening: hardening({ seed: 1 }), maximum: 2 ** 27 }],
-  [
-    "js, hardened, shared",
-    { hardening: hardening(), shared: true, backend: "js", maximum: 2 ** 27 },
-  ],
+  ["wasm, hardened", { hardened: { seed: 1 }, maximum: 2 ** 27 }],
+  ["js, hardened, shared", { hardened: {}, shared: true, backend: "js", maximum: 2 ** 27 }],
 ];
 
 function everywhere(name: string, body: (make: HeapMake) => void): void {
@@ -205,8 +202,8 @@ everywhere("the same seed makes the same samples; another one others", (make) =>
 
 test("each thread samples for itself", () => {
   for (const backend of ["wasm", "js"] as const) {
-    const heap = createHeap({ shared: true, backend, maximum: 2 ** 26 });
-    const other = attachHeap(heap.handle());
+    const heap = anyHeap({ shared: true, backend, maximum: 2 ** 26 });
+    const other = attachAny(heap.handle());
     let calls = 0;
     heap.registerSampler(1, () => (calls += 1), { fixed: true, freed: () => (calls += 100) });
     other.free(other.malloc(100));

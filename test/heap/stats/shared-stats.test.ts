@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { D_BOUNDS_HIGH, D_BOUNDS_LOW } from "#src/core/layout/layout.js";
-import { createHeap } from "#src/heap/index.js";
+import { sharedJavascript } from "#src/heap/javascript.js";
+import { createSharedHeap } from "#src/heap/shared.js";
 import { pages } from "#src/heap/stats/walk.js";
 
 test("stats count a medium page whose bounds and free units do not fit together", () => {
-  const heap = createHeap({ shared: true, backend: "js" });
+  const heap = createSharedHeap({ backend: sharedJavascript });
   const block = heap.malloc(100_000);
   const before = heap.stats();
   assert.equal(before.blockBytes, heap.usableSize(block));

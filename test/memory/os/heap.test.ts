@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import type { BackEnd } from "#src/heap/calls/contract.js";
-import { createHeap, type HeapHandle } from "#src/heap/index.js";
+import { createHeap } from "#src/heap/index.js";
+import type { HeapHandle } from "#src/heap/shared.js";
 import { osPages, wasmMemory, withOsPages } from "#src/memory/index.js";
+import { anyHeap } from "../../support/any-heap.js";
 import { os, skip } from "../../support/os.js";
 
 const MIB = 2 ** 20;
@@ -15,7 +17,7 @@ test("release: what a heap's source can do then", () => {
   for (const backend of ["wasm", "js"] as BackEnd[]) {
     for (const shared of [false, true]) {
       const can = (release?: "auto" | boolean) =>
-        createHeap({ backend, shared, release } as { shared: true }).source.capabilities.canRelease;
+        anyHeap({ backend, shared, release } as { shared: true }).source.capabilities.canRelease;
       assert.deepEqual([can(), can(undefined), can(false)], [false, false, false]);
       assert.equal(can("auto"), available);
       if (available) assert.equal(can(true), true);
@@ -64,7 +66,7 @@ for (const backend of ["wasm", "js"] as BackEnd[]) {
   test(`${backend}: a Worker's heap releases where the heap that it joined does`, {
     skip,
   }, async () => {
-    const heap = createHeap({ backend, shared: true, maximum: 64 * MIB, release: true });
+    const heap = anyHeap({ backend, shared: true, maximum: 64 * MIB, release: true });
     const ptr = heap.memalign(MIB, 16 * MIB);
     heap.u8.fill(1, ptr, ptr + 16 * MIB);
     assert.equal(heap.source.pages?.resident?.(ptr, 16 * MIB), 16 * MIB);
@@ -74,7 +76,7 @@ for (const backend of ["wasm", "js"] as BackEnd[]) {
     assert.deepEqual([heap.u8[ptr + MIB - 1], heap.u8[ptr + MIB]], [1, 0]);
     const left = heap.source.pages?.resident?.(ptr, 16 * MIB) as number;
     assert.ok(left <= 8 * MIB + 2 * os.pageBytes, `${left} bytes are left`);
-    const plain = createHeap({ backend, shared: true, maximum: 64 * MIB });
+    const plain = anyHeap({ backend, shared: true, maximum: 64 * MIB });
     assert.equal((await inWorker(plain.handle(), MIB, MIB)).released, false);
   });
 }

@@ -76,11 +76,12 @@ for (const pageBytes of [16384, 65536]) {
     const run = child(
       `import { createHeap } from "terrane";
        import { debug, guarded } from "terrane/debug";
+       import { javascript } from "terrane/javascript";
        import { osMemory, osPages, simulatedMemory } from "terrane/memory";
        import { osSpace, sizeClass } from "terrane/sizeclass";
        const os = osPages(), page = os.pageBytes, say = (...values) => console.log(...values);
        say(page);
-       const heap = createHeap({ backend: "js", memory: osMemory() });
+       const heap = createHeap({ backend: javascript, memory: osMemory() });
        const ptrs = Array.from({ length: 3000 }, (_, i) => heap.malloc(16 + i * 7));
        for (const [i, ptr] of ptrs.entries()) heap.u8.fill(1, ptr, ptr + 16 + i * 7);
        const { pages } = heap.source;
@@ -106,7 +107,7 @@ for (const pageBytes of [16384, 65536]) {
        const next = classes.malloc(10 * page + 5000);
        say((next - large) % page, next - large >= 10 * page + 5000);
        classes.destroy();
-       const mine = debug(createHeap({ backend: "js", memory: osMemory() }), { neverUnmap: true });
+       const mine = debug(createHeap({ backend: javascript, memory: osMemory() }), { neverUnmap: true });
        for (let i = 0; i < 50; i++) mine.free(mine.malloc(70000));
        mine.collect();
        say(mine.stats().blocks);`,

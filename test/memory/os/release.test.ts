@@ -31,6 +31,8 @@ const fillSource = `
  */
 const scene = (create: string, end: string, bytes: number) => `
   const { createHeap } = await import("terrane");
+  const { javascript, sharedJavascript } = await import("terrane/javascript");
+  const { createSharedHeap } = await import("terrane/shared");
   const { osMemory } = await import("terrane/memory");
   ${figuresSource}
   const heap = ${create};
@@ -63,7 +65,7 @@ function assertGone(t: TestContext, lines: Figures[], bytes = BYTES): void {
 
 const heaps: [string, string][] = [
   ["wasm", "createHeap({ release: true })"],
-  ["wasm, shared", "createHeap({ release: true, shared: true })"],
+  ["wasm, shared", "createSharedHeap({ release: true })"],
 ];
 
 for (const [name, create] of heaps) {
@@ -73,8 +75,11 @@ for (const [name, create] of heaps) {
 }
 
 const others: [string, string][] = [
-  ["js over OS memory", 'createHeap({ backend: "js", memory: osMemory() })'],
-  ["js, shared", 'createHeap({ backend: "js", shared: true, maximum: 2 ** 28, release: true })'],
+  ["js over OS memory", "createHeap({ backend: javascript, memory: osMemory() })"],
+  [
+    "js, shared",
+    "createSharedHeap({ backend: sharedJavascript, maximum: 2 ** 28, release: true })",
+  ],
 ];
 
 for (const [name, create] of others) {
@@ -100,7 +105,7 @@ test("without release the memory stays", { skip }, () => {
 
 test("memory that Workers freed goes back, from their own heaps", { skip }, (t) => {
   const worker = `
-    import("terrane").then(({ attachHeap }) => {
+    import("terrane/shared").then(({ attachHeap }) => {
       const { workerData, parentPort } = process.getBuiltinModule("node:worker_threads");
       const heap = attachHeap(workerData);
       ${fillSource}
@@ -114,11 +119,11 @@ test("memory that Workers freed goes back, from their own heaps", { skip }, (t) 
       });
     });`;
   const { stdout, stderr } = child(`
-    import { createHeap } from "terrane";
+    import { createSharedHeap } from "terrane/shared";
     import { osPages } from "terrane/memory";
     import { Worker } from "node:worker_threads";
     const os = osPages();
-    const heap = createHeap({ shared: true, release: true });
+    const heap = createSharedHeap({ release: true });
     os.hugePages(os.addressOf(heap.buffer), 2 ** 30, false);
     const resident = () =>
       os.residency(os.addressOf(heap.buffer), heap.buffer.byteLength).residentBytes;

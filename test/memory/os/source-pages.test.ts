@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
+import { javascript } from "#src/heap/javascript.js";
 import {
   arrayBuffer,
   growEighth,
@@ -201,8 +202,8 @@ test("a heap over OS memory gives the addresses that it gives elsewhere", { skip
   const seed = seedOf(7402);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const random = new Random(seed);
-  const mine = createHeap({ backend: "js", memory: osMemory({ growth: growEighth }) });
-  const other = createHeap({ backend: "js" });
+  const mine = createHeap({ backend: javascript, memory: osMemory({ growth: growEighth }) });
+  const other = createHeap({ backend: javascript });
   const live: number[] = [];
   for (let step = 0; step < 3000; step++) {
     if (live.length > 0 && random.chance(40)) {

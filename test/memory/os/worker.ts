@@ -1,9 +1,9 @@
 /** Attaches to a heap and gives a range of its memory back to the system. */
 import { parentPort, workerData } from "node:worker_threads";
-import { attachHeap } from "#src/heap/index.js";
+import { attachAny } from "../../support/any-heap.js";
 import { os } from "../../support/os.js";
 
-const heap = attachHeap(workerData.handle);
+const heap = attachAny(workerData.handle);
 const { pages } = heap.source;
 const { from, bytes } = workerData;
 parentPort?.postMessage({

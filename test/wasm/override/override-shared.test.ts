@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { createHeap } from "#src/heap/index.js";
+import { createSharedHeap } from "#src/heap/shared.js";
 import { ModuleEditor, override, overrideImports, readModule } from "#src/wasm/index.js";
 import { seedOf } from "../../support/random.js";
 import { fixture, type Numbers, other } from "../support/fixtures.js";
@@ -42,7 +43,7 @@ function imported(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 test("threads: a module with a shared memory on one heap, without its lock", async () => {
   const { bytes } = override(other("bench/rivals/dlmalloc-lock.wasm"), { form: "import" });
   const module = new WebAssembly.Module(bytes);
-  const heap = createHeap({ shared: true, offset: 65536, maximum: 2 ** 28 });
+  const heap = createSharedHeap({ offset: 65536, maximum: 2 ** 28 });
   const table = new SharedArrayBuffer(64 * 4);
   const workers = [1, 2, 3].map((seed) => {
     const shared = { handle: heap.handle(), module, table };

@@ -1,6 +1,6 @@
 /** A thread with an instance of an overridden module: allocates, hands blocks on, frees others'. */
 import { parentPort, workerData } from "node:worker_threads";
-import { attachHeap } from "#src/heap/index.js";
+import { attachHeap } from "#src/heap/shared.js";
 import { overrideImports } from "#src/wasm/index.js";
 import { Random } from "../../support/random.js";
 

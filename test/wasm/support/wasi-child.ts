@@ -5,6 +5,7 @@
  */
 import { readFileSync, writeSync } from "node:fs";
 import { createHeap } from "#src/heap/index.js";
+import { javascript } from "#src/heap/javascript.js";
 import { override, overrideImports } from "#src/wasm/index.js";
 
 process.removeAllListeners("warning");
@@ -18,7 +19,7 @@ function ready(form: string): { bytes: Uint8Array<ArrayBuffer>; imports: WebAsse
   if (form === "merge") return { bytes: override(file, { guess: true }).bytes, imports: {} };
   const { bytes, report } = override(file, { form: "import", guess: true });
   const memory = new WebAssembly.Memory({ initial: report.memory.min });
-  const heap = createHeap({ memory, backend: form === "import" ? "wasm" : "js" });
+  const heap = createHeap({ memory, backend: form === "import" ? undefined : javascript });
   return { bytes, imports: overrideImports(heap) };
 }
 
