@@ -1,56 +1,56 @@
 /**
- * What an instance of the core offers, in whichever back end. Sizes and pointers are u32; from
- * WebAssembly pointers above 2 GiB arrive as negative numbers, which `>>> 0` mends.
+ * The exports of an instance of the core, of either back end. Sizes and pointers are u32; from
+ * WebAssembly, pointers above 2 GiB arrive as negative numbers, which `>>> 0` corrects.
  */
 export interface CoreExports {
-  /** flags: INIT_* of layout.ts; true is INIT_ZEROED. */
+  /** Makes a heap at `base`. flags: INIT_* of layout.ts; true is INIT_ZEROED. */
   heapInit(base: number, flags: number): void;
   heapAttach(base: number): void;
   heapCollect(force?: boolean | number): void;
-  /** Works on another heap of this thread from now on; answers the one before. */
+  /** Works on another heap of this thread from now on; returns the heap that was bound before. */
   heapBind(heap: number): number;
   heapBound(): number;
   heapBacking(): number;
-  /** Id of a new heap of this thread; 0 = out of memory, or all areas are taken. */
+  /** Returns the id of a new heap of this thread; 0 = out of memory, or all areas are taken. */
   heapNew(): number;
-  /** Ends a heap that heapNew made; its pages go to the backing heap. */
+  /** Destroys a heap that heapNew made; its pages and their blocks move to the backing heap. */
   heapDelete(heap: number): void;
-  /** Ends a heap that heapNew made, with all its blocks. */
+  /** Destroys a heap that heapNew made, with all its blocks. */
   heapDestroy(heap: number): void;
   /** Delays in ticks, 0xffffffff = never; `how`: PAGES_* of layout.ts. */
   purgeSet(delay: number, extend: number, mult: number, how: number): void;
-  /** Lets a tick go by and purges what is due; with `force` all that is free. */
+  /** Counts a tick and purges what is due; with `force` all that is free. */
   purge(force: boolean | number): void;
-  /** Id of an arena of free or new slices, or 0; flags: ARENA_* of layout.ts. */
+  /** Makes an arena of free or new slices. Returns its id, or 0. flags: ARENA_* of layout.ts. */
   arenaMake(count: number, flags: number, node: number): number;
-  /** Id of an arena of slices that are nobody's, or 0. */
+  /** Makes an arena of slices that belong to no heap. Returns its id, or 0. */
   arenaGive(first: number, count: number, flags: number, node: number): number;
-  /** Gives a new heap a budget in slices and an arena; false: there is no such arena. */
+  /** Gives a new heap a budget in slices and an arena; false: the arena does not exist. */
   heapLimit(heap: number, most: number, arena: number): boolean | number;
-  /** The NUMA node that this thread runs on. */
+  /** Sets the NUMA node that this thread runs on. */
   numaBind(node: number): void;
-  /** Whether the host is called with DEFERRED_FREE now and then. */
+  /** Whether the core calls the host with DEFERRED_FREE at intervals. */
   deferredFree(wanted: boolean | number): void;
-  /** Id of the heap in whose blocks p lies, or 0. */
+  /** Returns the id of the heap whose block contains p, or 0. */
   heapOf(p: number): number;
   /**
-   * Tells of the mallocs and frees of this thread from now on: bits OBSERVE_*. The caller makes the
-   * direct tables fit: see src/heap/stats/observers.ts.
+   * Reports the mallocs and frees of this thread to the host from now on: bits OBSERVE_*. The
+   * caller updates the direct tables: see src/heap/stats/observers.ts.
    */
   observeBind(what: number): void;
-  /** The next malloc is told of when so many bytes have been asked for. */
+  /** The next malloc that is reported comes after so many requested bytes. */
   observeSkip(bytes: number): void;
-  /** Bytes that were left of these at the malloc that is told of. */
+  /** Bytes that were left of these at the malloc that is being reported. */
   observeLeft(): number;
-  /** Bytes that the malloc which is told of was asked for, or a resized block had before. */
+  /** Bytes that the reported malloc requested, or that a reported resized block had before. */
   observeSize(): number;
-  /** Draws the first sample, of one allocation in `every`; observeBind begins to count. */
+  /** Draws the first sample, of one allocation in `every`; counting begins with observeBind. */
   sampleBegin(every: number, seed: number): void;
-  /** Alignment of the allocation that SAMPLE_DUE asks about. */
+  /** Alignment of the allocation that SAMPLE_DUE reports. */
   sampleAlignment(): number;
-  /** The answer to SAMPLE_DUE and GUARD_SIZE. */
+  /** Sets the result of SAMPLE_DUE or GUARD_SIZE. */
   sampleResult(value: number): void;
-  /** Only of use in JavaScript, after somebody else grew a memory that detaches. */
+  /** Binds the views of the memory again. JavaScript only, for a buffer that detaches on growth. */
   memoryRefresh(): void;
   malloc(size: number): number;
   mallocn(count: number, size: number): number;
@@ -87,64 +87,67 @@ export interface CoreExports {
   strndup(p: number, max: number): number;
 }
 
-/** What the shared build offers besides. Tickets are numbers of threads, from 1 on. */
+/** Exports of the shared build only. Thread ids are numbers from 1 on. */
 export interface SharedCoreExports extends CoreExports {
-  /** A number for a thread that is to come; 0 = there are none left. */
+  /** Returns an id for a thread that will attach; 0 = all ids are used. */
   threadIdDraw(): number;
-  /** Binds this instance to the state at `base`; answers the thread, or 0. */
+  /** Binds this instance to the state at `base`; returns the thread's id, or 0. */
   threadAttach(base: number, thread: number): number;
   threadBound(): number;
   threadCount(): number;
-  /** The id of this thread's heap, which stands in the descriptors of its pages. */
+  /** Returns the id of this thread's heap, which is in the descriptors of its pages. */
   threadHeap(): number;
   threadDetach(): void;
   threadRecover(thread: number): boolean | number;
-  /** Takes what other threads have freed in this heap's pages. */
+  /** Takes the blocks that other threads have freed in this heap's pages. */
   remoteTakeAll(): void;
   /** Takes every abandoned page into this heap. */
   abandonedAdoptAll(): void;
-  /** Only of use in JavaScript, before each call, after another thread grew the memory. */
+  /** Binds the views again. JavaScript only, before each call, after another thread's growth. */
   stateReach(): void;
 }
 
-/** What a hardened build offers besides. */
+/** Exports of the hardened builds only. */
 export interface HardCoreExports extends CoreExports {
   /** Turns features on (bits HARD_*), before the first block. `guard`: bytes of a guard page. */
   hardeningBegin(bits: number, guard: number): void;
-  /** The free block that a free block of a page leads to. */
+  /** Returns the block that the link in a free block of a page points to. */
   linkLoad(page: number, block: number): number;
-  /** Whether the bound heap has found no randomness, and its keys could be guessed. */
+  /** Whether the bound heap found no source of randomness, so that its keys could be guessed. */
   randomIsWeak(): boolean | number;
   /** Asks the host for a new key, if the heap is weak. */
   randomRenew(): void;
 }
 
-/** Who serves a sample of a heap's allocations. */
+/** Serves a sample of a heap's allocations. */
 export interface HeapGuards {
-  /** One allocation in so many is offered, on average; asked again after each. 1 to 2^30. */
+  /** Offers one allocation in so many on average, read again after each offer; 1 to 2^30. */
   readonly every: number;
-  /** Makes the same offers to the same allocations. */
+  /** Equal seeds give offers at the same allocations. */
   readonly seed: number;
-  /** Room for the blocks, a multiple of 4; pages of it may be inaccessible until `destroy`. */
+  /**
+   * Bytes of memory for the blocks, a multiple of 4. Pages of it may be inaccessible until
+   * `destroy`.
+   */
   readonly bytes: number;
-  /** The most blocks at a time. */
+  /** Highest number of blocks at a time. */
   readonly count: number;
-  /** A block in that room, or 0: then the heap serves the allocation itself. */
+  /** Returns a block in that memory, or 0: then the heap serves the allocation itself. */
   take(size: number, alignment: number): number;
-  /** A block at ptr is freed, or what somebody took for one. */
+  /** The program frees ptr, which lies in that memory. */
   freed(ptr: number): void;
-  /** Somebody resizes ptr, which is in no live block. */
+  /** The program resizes ptr, which is not in a live block. */
   misused(ptr: number): void;
-  /** Bytes from ptr to the end of its block, 0 = it is in none. */
+  /** Returns the bytes from ptr to the end of its block; 0 = ptr is not in a block. */
   sizeAt(ptr: number): number;
 }
 
-/** Where the blocks are. */
+/** The memory of the guarded blocks. */
 export interface GuardsMemory {
-  /** Of the room, a multiple of 64 KiB. */
+  /** First byte of that memory, a multiple of 64 KiB. */
   readonly address: number;
-  /** The table that tells other threads of the blocks: layout-counts.ts draws it. */
+  /** The table that shows the blocks to other threads: layout-counts.ts draws it. */
   readonly table: number;
-  /** No more offers; the room goes back to the heap, all of it accessible. */
+  /** Ends the offers and returns the memory to the heap. All of it must be accessible. */
   destroy(): void;
 }

@@ -1,4 +1,4 @@
-/** The core with its validity walks, for tests; the product has none of them. */
+/** The core with validity checks, for tests. The product has none of them. */
 
 export { heapIsValid } from "./heap/heap.ts";
 export * from "./index.ts";

@@ -1,4 +1,4 @@
-/** The hardened build with its validity walks and its arithmetic, for tests. */
+/** The hardened build with its validity checks and its arithmetic, for tests. */
 
 export {
   chachaBlock,

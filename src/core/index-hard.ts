@@ -1,4 +1,4 @@
-/** What a hardened build exports besides. */
+/** The exports of the hardened build. */
 
 export { hardeningBegin } from "./hard/features.ts";
 export { linkLoad } from "./hard/links.ts";

@@ -1,4 +1,4 @@
-/** The shared build with its validity walks, for tests. */
+/** The shared build with validity checks, for tests. */
 
 export { heapIsValid } from "./heap/heap.ts";
 export { lostCollect } from "./heap/threads.ts";

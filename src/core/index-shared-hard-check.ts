@@ -1,4 +1,4 @@
-/** The hardened build for threads with its validity walks, for tests. */
+/** The hardened build for threads with validity checks, for tests. */
 
 export { hardeningBegin } from "./hard/features.ts";
 export { linkLoad } from "./hard/links.ts";

@@ -1,4 +1,4 @@
-/** What the hardened build for threads exports. */
+/** The exports of the hardened build for threads. */
 
 export { hardeningBegin } from "./hard/features.ts";
 export { linkLoad } from "./hard/links.ts";

@@ -1,4 +1,4 @@
-/** What the shared build exports: the same, and how threads come and go. */
+/** The exports of the shared build: those of the core, and how threads attach and detach. */
 
 export { abandonedAdoptAll } from "./heap/abandon.ts";
 export {

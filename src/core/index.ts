@@ -1,4 +1,4 @@
-/** What the core exports: C's names first, then ours. */
+/** The exports of the core: C's names first, then ours. */
 
 export {
   memalign,

@@ -54,7 +54,7 @@ function doubleRound(at: usize): void {
   quarterRound(at, 3, 4, 9, 14);
 }
 
-/** The next 16 words, and the counter one further, with its carry into the nonce. */
+/** Makes the next 16 words and increments the counter, with its carry into the nonce. */
 export function chachaBlock(context: usize): void {
   const output: usize = context + CHACHA_OUTPUT;
   memoryCopy(output, context, BLOCK_SIZE);
@@ -67,7 +67,7 @@ export function chachaBlock(context: usize): void {
   if (countUp(context, CHACHA_COUNTER_HIGH)) countUp(context, CHACHA_NONCE);
 }
 
-/** Adds 1 to a word; whether it began anew. */
+/** Adds 1 to a word; returns whether it wrapped to 0. */
 function countUp(context: usize, offset: u32): bool {
   const next: u32 = (load32(context + offset, 0) + 1) >>> 0;
   store32(context + offset, 0, next);
@@ -80,7 +80,7 @@ export function chachaInit(context: usize, key: usize, nonce: u32, nonceHigh: u3
   chachaBegin(context, nonce, nonceHigh);
 }
 
-/** The words beside the key; nothing is left to hand out. */
+/** Sets the words beside the key; no word is left to hand out. */
 function chachaBegin(context: usize, nonce: u32, nonceHigh: u32): void {
   store32(context, 0, 0x61707865);
   store32(context, 4, 0x3320646e);
@@ -94,14 +94,14 @@ function chachaBegin(context: usize, nonce: u32, nonceHigh: u32): void {
   store32(context, CHACHA_LEFT, 0);
 }
 
-/** Another stream of the same key at `to`, told apart by its nonce; its first block is made. */
+/** Begins another stream of the same key at `to`, with another nonce, and makes its first block. */
 export function chachaSplit(context: usize, to: usize, nonce: u32, nonceHigh: u32): void {
   chachaInit(to, context + CHACHA_KEY, nonce, nonceHigh);
   store32(to, CHACHA_WEAK, load32(context, CHACHA_WEAK));
   chachaBlock(to);
 }
 
-/** 32 random bits. */
+/** Returns 32 random bits. */
 export function chachaNext(context: usize): u32 {
   if (load32(context, CHACHA_LEFT) === 0) chachaBlock(context);
   const left: u32 = load32(context, CHACHA_LEFT);
@@ -112,7 +112,7 @@ export function chachaNext(context: usize): u32 {
   return word;
 }
 
-/** The equation above. */
+/** Checks the equation above. */
 export function chachaIsValid(context: usize): bool {
   const left: u32 = load32(context, CHACHA_LEFT);
   if (left > BLOCK_WORDS) return false;

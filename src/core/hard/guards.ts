@@ -1,7 +1,6 @@
 /**
- * Guard pages: a large block ends with pages that nobody can touch, so that a write far behind it
- * stops there. The slices of a run are ours, so its tail is; the price is up to a slice for a
- * block.
+ * Guard pages: a large block ends with inaccessible pages, so that a write far behind it traps.
+ * They lie in the slices of the block's own run; the cost is up to a slice for each block.
  *
  *   | the block, with its record | guard: at least one page |
  *   start                        page end                   start + slices
@@ -37,7 +36,7 @@ export function guardRaise(page: usize): void {
   if (guardBytes() !== 0) guardSet(page, true);
 }
 
-/** Before the slices of a page of any kind are given back. */
+/** Makes the guard accessible before the slices of a page, of any kind, are given back. */
 export function guardLift(page: usize): void {
   if (guardBytes() !== 0 && (load32(page, L.D_OWNER) & L.FLAG_LARGE) !== 0) guardSet(page, false);
 }

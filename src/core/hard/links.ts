@@ -1,11 +1,12 @@
 /**
- * Words in blocks that a stray or hostile write cannot make: links of free lists, and canaries.
- * Lists stay lists; only the word in a free block is another, and who follows it looks where it
- * leads.
+ * Sealed words in blocks: links of free lists, and canaries. A stray or hostile write cannot
+ * produce a valid one. The lists are those of the unhardened build; only the encoding of the link
+ * differs, and code that follows a link checks where it leads.
  *
- * Each small page has a random word of its own, and both keys are made of that word and the state's
- * secret. Medium pages and large blocks have no lists of their own; what is in their blocks, links
- * on a remote list and canaries, is sealed with keys made of the secret and the descriptor's place.
+ * Each small page has a random word of its own, and both keys are derived from that word and the
+ * state's secret. Medium pages and large blocks have no lists of their own; the words in their
+ * blocks, links on a remote list and canaries, are sealed with keys derived from the secret and the
+ * address of the descriptor.
  */
 
 import { stateBase } from "../layout/globals.ts";
@@ -23,7 +24,7 @@ function keySecond(key: u32): u32 {
   return shuffle32((key ^ load32(stateBase, L.S_SECRET_2)) >>> 0);
 }
 
-/** An address as it may stand in a block of a page. */
+/** Seals an address for a block of a page. */
 export function pageSeal(page: usize, p: usize): u32 {
   const key: u32 = keyOf(page);
   return encode(page, p, key, keySecond(key));
@@ -34,7 +35,7 @@ export function pageUnseal(page: usize, word: u32): usize {
   return decode(page, word, key, keySecond(key));
 }
 
-/** The block that a free block leads to, or whatever the word there says. */
+/** The block that the link in a free block points to, unchecked. */
 export function linkLoad(page: usize, block: usize): usize {
   const word: u32 = load32(block, 0);
   return featureOn(L.HARD_ENCODE) ? pageUnseal(page, word) : word;

@@ -1,8 +1,8 @@
 /**
  * Random words of a heap, for keys and orders. Each heap has a context of its own, so threads share
- * none; a heap beside another splits its context off. Without randomness from the host the key
- * comes from what is hard to guess, the context counts as weak, and every 16 words it asks the host
- * again.
+ * none; a sub-heap splits its context from that of its backing heap. If the host has no source of
+ * randomness, the key comes from values that are hard to guess, the context is marked weak, and the
+ * heap asks the host again every 16 words.
  */
 
 import { heapBase } from "../layout/globals.ts";
@@ -21,7 +21,7 @@ import { shuffle32 } from "./encode.ts";
 
 const KEY_WORDS: u32 = 8;
 
-/** The context of the heap that is bound, which is new. */
+/** Begins the context of the bound heap, which is new. */
 export function randomBegin(): void {
   const context: usize = heapBase + L.H_RANDOM;
   const parent: usize = load32(heapBase, L.H_OF);
@@ -29,7 +29,7 @@ export function randomBegin(): void {
   else randomSeed(context);
 }
 
-/** A key from the host; the context's address is the nonce. */
+/** Takes a key from the host; the context's address is the nonce. */
 function randomSeed(context: usize): void {
   const key: usize = context + CHACHA_OUTPUT;
   const strong: bool = hostRandom(key, KEY_WORDS);
@@ -38,7 +38,7 @@ function randomSeed(context: usize): void {
   store32(context, CHACHA_WEAK, strong ? 0 : 1);
 }
 
-/** A key from one word that the host wrote, say the time, and the place of the heap. */
+/** Derives a key from one word that the host wrote, such as the time, and the heap's address. */
 function keyWeak(key: usize): void {
   let x: u32 = (load32(key, 0) ^ key) >>> 0;
   const rounds: u32 = (((x ^ (x >>> 17)) & 15) >>> 0) + 1;
@@ -55,12 +55,12 @@ export function randomNext(): u32 {
   return chachaNext(context);
 }
 
-/** A weak context takes a new key, if the host has one now. */
+/** Gives a weak context a new key, if the host has one now. */
 export function randomRenew(): void {
   if (randomIsWeak()) randomSeed(heapBase + L.H_RANDOM);
 }
 
-/** Whether the keys of the heap that is bound could be guessed. */
+/** Whether the keys of the bound heap could be guessed. */
 export function randomIsWeak(): bool {
   return load32(heapBase + L.H_RANDOM, CHACHA_WEAK) !== 0;
 }

@@ -1,8 +1,8 @@
 /**
- * Random order of fresh blocks (specification 18.2). An extension is cut in up to 64 runs of
- * blocks; the list takes its next block from a random run, within a run in order of addresses. The
- * plain heap hands fresh blocks out from a mark; here they are linked, so an extension is written
- * at once.
+ * Random order of fresh blocks (specification 18.2). An extension is divided into up to 64 runs of
+ * blocks; the list takes its next block from a random run, within a run by ascending address. The
+ * unhardened build hands fresh blocks out from a mark; here they are linked, so an extension is
+ * written at once.
  */
 
 import { heapBase } from "../layout/globals.ts";
@@ -20,12 +20,12 @@ function runsFor(count: u32): u32 {
   return runs;
 }
 
-/** Where the next block of a run is. */
+/** Address of the word that holds the next block of a run. */
 function cursor(run: u32): usize {
   return heapBase + L.H_SHUFFLE + (run << 2);
 }
 
-/** As pageExtend, of at least SHUFFLE_MIN blocks, which come in front of `free` in random order. */
+/** As pageExtend, for at least SHUFFLE_MIN blocks, which are put before `free` in random order. */
 export function pageExtendShuffled(page: usize): void {
   const block: u32 = load32(page, L.D_BLOCK);
   const start: usize = load32(page, L.D_FRESH_END);
@@ -36,7 +36,7 @@ export function pageExtendShuffled(page: usize): void {
   const end: usize = start + count * block;
   const head: usize = count === 1 ? start : blocksShuffle(page, start, count);
   if (count === 1) linkStore(page, start, load32(page, L.D_FREE));
-  // Who frees a block that nobody has had yet is told.
+  // Marked as freed, so that a free of a block that was never allocated is reported.
   if (featureOn(L.HARD_RECORD) && featureOn(L.HARD_DOUBLE_FREE)) {
     for (let p: usize = start; p < end; p += block) {
       store32(p + block - L.RECORD_SIZE, L.R_CANARY, ~pageSeal(page, p) >>> 0);
@@ -47,7 +47,7 @@ export function pageExtendShuffled(page: usize): void {
   store32(page, L.D_FREE, head);
 }
 
-/** Links `count` blocks from `start` on in random order in front of `free`; answers the first. */
+/** Links `count` blocks from `start` on in random order before `free`; returns the first. */
 function blocksShuffle(page: usize, start: usize, count: u32): usize {
   const block: u32 = load32(page, L.D_BLOCK);
   const runs: u32 = runsFor(count);
@@ -78,7 +78,7 @@ function runTake(run: u32, block: u32): usize {
   return p;
 }
 
-/** The first run from `wish` on, in a circle, that has a block left; the last run ends at `end`. */
+/** The first run from `wish` on, cyclically, that has a block left; the last run ends at `end`. */
 function runWithBlock(wish: u32, runs: u32, start: usize, bytes: u32, end: usize): u32 {
   let run: u32 = wish;
   while (load32(cursor(run), 0) === (run === runs - 1 ? end : start + (run + 1) * bytes)) {

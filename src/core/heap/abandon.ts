@@ -1,18 +1,19 @@
 /**
  * Pages whose thread has ended (shared build only).
  *
- * The owner word says who owns a page at every instant: a heap, or OWNER_ABANDONED. A thread that
- * wants an abandoned page swaps its own id in; one wins, and from then on the page is its own like
- * any other. A bitmap tells where abandoned pages begin; a bit is set before the page is given up
- * and cleared after it was taken, so every abandoned page has its bit.
+ * The owner word names the owner of a page at every instant: a heap, or OWNER_ABANDONED. A thread
+ * that wants an abandoned page swaps its own heap's id in; one thread succeeds, and from then on
+ * owns the page like any other. A bitmap marks where abandoned pages begin. A bit is set before the
+ * page is given up and cleared after it was taken, so every abandoned page has its bit.
  *
- *        detach, recover                     adopt: for room, by a free, by collect
+ *        detach, recover                     adopt: to allocate, by a free, by collect
  *   owner: a heap  ------------------>  owner: OWNER_ABANDONED  ------------------>  owner: a heap
  *          ^                                                                              |
  *          +------------------------------------------------------------------------------+
  *
- * Who pushes a freed block looks at the owner word afterwards, who gives a page up looks at the
- * list afterwards: one of both sees the other, so no block stays behind unseen.
+ * A thread that pushes a freed block reads the owner word after the push; a thread that gives a
+ * page up reads the list afterwards. At least one of the two sees the other's write, so no block is
+ * missed.
  */
 
 import { backingBind, heapBind, heapIsBacking } from "../layout/bound-heap.ts";
@@ -44,7 +45,7 @@ function abandonedUnmark(page: usize): void {
   atomicAnd(abandonedWord(slice >>> 5), 0, ~(1 << (slice & 31)) >>> 0);
 }
 
-/** Gives up a page that is ours, in no queue, and has blocks in use. */
+/** Gives up a page of ours that is in no queue and has blocks in use. */
 export function pageAbandon(page: usize): void {
   countAdd(L.COUNT_ABANDONED, 1);
   store32(page, L.D_RETIRE, 0);
@@ -53,12 +54,14 @@ export function pageAbandon(page: usize): void {
   atomicStore(page, L.D_OWNER, (L.OWNER_ABANDONED | kept) >>> 0);
 }
 
-/** Whether others freed blocks of a page while it was given up: then somebody must take it. */
+/** Whether other threads freed blocks of a page while it was given up: then it must be adopted. */
 export function pageWasFreedIn(page: usize): bool {
   return atomicLoad(page, L.D_THREAD) !== 0;
 }
 
-/** Makes an abandoned page ours; false when it is none (any more). It is in no queue yet. */
+/**
+ * Makes an abandoned page ours, in no queue yet; false when the page is not abandoned (any more).
+ */
 function pageSeize(page: usize): bool {
   const owner: u32 = atomicLoad(page, L.D_OWNER);
   if ((owner & ~L.FLAGS) >>> 0 !== L.OWNER_ABANDONED || (owner & L.FLAG_LARGE) !== 0) return false;
@@ -68,8 +71,8 @@ function pageSeize(page: usize): bool {
 }
 
 /**
- * Takes an abandoned page into this heap, with what others have freed in it; one without blocks in
- * use goes to the state. Whether the page was abandoned.
+ * Takes an abandoned page into this heap, with the blocks that other threads have freed in it. A
+ * page without blocks in use is given back. Returns whether the page was abandoned.
  */
 export function pageAdopt(page: usize): bool {
   if (!pageSeize(page)) return false;
@@ -89,13 +92,16 @@ export function pageAdopt(page: usize): bool {
   return true;
 }
 
-/** Whether a small page has a block to give. Of a page of others: a guess. */
+/** Whether a small page has a block to give. For a page of another thread the result is a guess. */
 function pageHasBlock(page: usize): bool {
   if ((load32(page, L.D_FREE) | load32(page, L.D_LOCAL)) !== 0) return true;
   return load32(page, L.D_FRESH) !== pageEnd(page);
 }
 
-/** Whether an abandoned page looks as if it could serve a bin; medium ones from a bound on. */
+/**
+ * Whether an abandoned page seems to serve a bin; a medium page serves its own bound and lower
+ * ones.
+ */
 function pageServes(page: usize, bin: u32): bool {
   const have: u32 = load32(page, L.D_BIN);
   if (bin > L.BIN_MEDIUM) return have >= bin && (load32(page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
@@ -103,8 +109,8 @@ function pageServes(page: usize, bin: u32): bool {
 }
 
 /**
- * Adopts an abandoned page that serves a bin, for medium blocks BIN_MEDIUM + units; whether there
- * was one. Looks at some pages, beginning where the last search ended.
+ * Adopts an abandoned page that serves a bin (BIN_MEDIUM + units for medium blocks). Returns
+ * whether one was found. Looks at a limited number of pages, from where the last search ended.
  */
 export function abandonedAdopt(bin: u32): bool {
   if (!heapIsBacking()) return false;

@@ -28,11 +28,11 @@ function isPowerOfTwo(x: u32): bool {
   return x !== 0 && (x & (x - 1)) === 0;
 }
 
-/** A block whose address is a multiple of `alignment`, a power of two; else 0. */
+/** Returns a block whose address is a multiple of `alignment`, a power of two; else 0. */
 export function memalign(alignment: usize, size: usize): usize {
   if (!isPowerOfTwo(alignment) || size > L.SIZE_MAX) return 0;
   if (HARDENED) return hardMemalign(alignment, size);
-  // Whoever serves samples must know what malloc is asked for, and for what.
+  // The host needs the requested size and alignment if this allocation is a sample.
   sampleWithin(alignment, size);
   const p: usize = memalignUnhardened(alignment, size);
   sampleWithin(1, 0);
@@ -47,7 +47,7 @@ function memalignUnhardened(alignment: usize, size: usize): usize {
   return mallocInside(alignment, size, 0);
 }
 
-/** As memalign, with room for a record behind the size. */
+/** As memalign, with space for a record behind the size. */
 function hardMemalign(alignment: usize, size: usize): usize {
   if (alignment > L.SLICE_SIZE) return hardMallocLarge(size, alignment >>> L.SLICE_SHIFT);
   const full: usize = sizeFull(size);
@@ -65,8 +65,8 @@ function isNatural(alignment: usize, size: usize): bool {
 }
 
 /**
- * A block p with (p + offset) a multiple of `alignment`. An alignment above ALIGNMENT_MAX cannot
- * have an offset.
+ * Returns a block p with (p + offset) a multiple of `alignment`. An alignment above ALIGNMENT_MAX
+ * cannot have an offset.
  */
 export function memalignAt(alignment: usize, size: usize, offset: usize): usize {
   if (offset === 0) return memalign(alignment, size);
@@ -74,7 +74,9 @@ export function memalignAt(alignment: usize, size: usize, offset: usize): usize 
   return mallocInside(alignment, size, offset);
 }
 
-/** Allocates with room to spare and answers an address inside; the page remembers that it did. */
+/**
+ * Allocates more than needed and returns an address inside the block; a flag in the page says so.
+ */
 function mallocInside(alignment: usize, size: usize, offset: usize): usize {
   if (observing !== 0) return observedInside(alignment, size, offset);
   return insideTake(alignment, size, offset);
@@ -92,7 +94,7 @@ function insideTake(alignment: usize, size: usize, offset: usize): usize {
   return block + (alignment - over);
 }
 
-/** Who watches hears of the address that the user gets. */
+/** Observers get the address that the program gets, not that of the block. */
 function observedInside(alignment: usize, size: usize, offset: usize): usize {
   const was: bool = sampleHold(offset !== 0);
   observeHold(true);
@@ -113,7 +115,7 @@ export function operatorNewAligned(size: usize, alignment: usize): usize {
   return p;
 }
 
-/** Stores an aligned block at `out`; answers 0, EINVAL or ENOMEM. `out` is untouched on error. */
+/** Stores an aligned block at `out`. Returns 0, EINVAL or ENOMEM; on error `out` is unchanged. */
 export function posixMemalign(out: usize, alignment: usize, size: usize): u32 {
   if (out === 0 || alignment < L.POINTER_SIZE || !isPowerOfTwo(alignment)) return L.EINVAL;
   const p: usize = memalign(alignment, size);
@@ -122,7 +124,7 @@ export function posixMemalign(out: usize, alignment: usize, size: usize): u32 {
   return 0;
 }
 
-/** Resizes the block whose address stands at `at`. Answers 0, EINVAL or ENOMEM. */
+/** Resizes the block whose address is stored at `at`. Returns 0, EINVAL or ENOMEM. */
 export function reallocarr(at: usize, count: usize, size: usize): u32 {
   if (at === 0) return L.EINVAL;
   const p: usize = reallocn(load32(at, 0), count, size);
@@ -131,7 +133,7 @@ export function reallocarr(at: usize, count: usize, size: usize): u32 {
   return 0;
 }
 
-/** memalignAt, the whole block zero. */
+/** As memalignAt; the whole block is zero. */
 export function zallocAlignedAt(size: usize, alignment: usize, offset: usize): usize {
   const p: usize = memalignAt(alignment, size, offset);
   if (p !== 0) memoryZero(p, usableSize(p));
@@ -143,7 +145,7 @@ export function reallocAlignedAt(p: usize, size: usize, alignment: usize, offset
   return reallocAlignedAny(p, size, alignment, offset, false);
 }
 
-/** reallocAlignedAt that clears what grows, as rezalloc does. */
+/** As reallocAlignedAt; clears the bytes that are added, as rezalloc does. */
 export function rezallocAlignedAt(p: usize, size: usize, alignment: usize, offset: usize): usize {
   return reallocAlignedAny(p, size, alignment, offset, true);
 }
@@ -172,7 +174,10 @@ function reallocAlignedAny(
   return q;
 }
 
-/** Takes p's own offset: with alignment 64 a p at 16 modulo 64 gets a q at 48, as in mimalloc. */
+/**
+ * As reallocAlignedAt with p's own offset: with alignment 64, a p at 16 modulo 64 gives a q at 48
+ * modulo 64, as in mimalloc.
+ */
 export function reallocAligned(p: usize, size: usize, alignment: usize): usize {
   if (!isPowerOfTwo(alignment)) return 0;
   return reallocAlignedAt(p, size, alignment, (p & (alignment - 1)) >>> 0);

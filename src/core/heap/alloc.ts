@@ -1,6 +1,4 @@
-/**
- * malloc, free and their close kin. The fast paths stand first and call nothing.
- */
+/** malloc, free and the calls close to them. The fast paths stand first and call nothing. */
 
 import { binOf, goodSize } from "../layout/bins.ts";
 import { heapBind } from "../layout/bound-heap.ts";
@@ -34,7 +32,7 @@ import {
 import { mallocGeneric } from "./heap.ts";
 import { observeFree, observeMalloc } from "./observe.ts";
 
-/** A block of at least `size` bytes, 16-byte aligned above 8 bytes; 0 = out of memory. */
+/** Returns a block of at least `size` bytes, 16-byte aligned above 8 bytes; 0 = out of memory. */
 export function malloc(size: usize): usize {
   if (HARDENED) return hardMalloc(size);
   if (size <= L.DIRECT_MAX) {
@@ -56,13 +54,15 @@ function mallocFresh(page: usize, size: u32): usize {
   return block !== 0 ? block : mallocSlow(size);
 }
 
-/** Sizes above 1 024 bytes, which the direct table does not know. */
+/** Sizes above 1 024 bytes, which are not in the direct table. */
 function mallocByBin(size: u32): usize {
   const block: usize = size > L.SMALL_MAX ? mallocMedium(size) : mallocOfQueue(size);
   return observing !== 0 && block !== 0 ? mallocObserved(block, size) : block;
 }
 
-/** Counts and tells of an allocation; the block goes back if the host serves it, as a sample. */
+/**
+ * Reports an allocation and counts it. If it is a sample and the host serves it, frees the block.
+ */
 // @cold
 function mallocObserved(block: usize, size: u32): usize {
   observeMalloc(block, size);
@@ -80,7 +80,7 @@ function mallocOfQueue(size: u32): usize {
   return block !== 0 ? block : mallocGeneric(size);
 }
 
-/** The generic path, and every malloc of a small size while it takes its long way. */
+/** The generic path, and every malloc of a small size while observers need the slow path. */
 // @cold
 function mallocSlow(size: u32): usize {
   if ((observing & L.OBSERVE_SLOW) === 0) return mallocGeneric(size);
@@ -104,8 +104,8 @@ function mallocSmall(size: u32): usize {
 }
 
 /**
- * Frees a block, in a shared state of whichever thread; null is ignored. Anything else that is no
- * block: undefined.
+ * Frees a block, of any thread if the heap is shared; null is ignored. The behaviour is undefined
+ * for any other pointer.
  */
 export function free(p: usize): void {
   if (HARDENED) {
@@ -128,7 +128,7 @@ export function free(p: usize): void {
   store32(page, L.D_USED, used);
 }
 
-/** free by who knows the size, or the alignment; neither is looked at. */
+/** free with the block's size, or with size and alignment. Both are ignored. */
 export function freeSize(p: usize, _size: usize): void {
   free(p);
 }
@@ -138,8 +138,8 @@ export function freeSizeAligned(p: usize, _size: usize, _alignment: usize): void
 }
 
 /**
- * C++'s operator new: while memory is out the host is told, and either frees something, so that the
- * next try succeeds, or throws; a host that only returns is asked for ever.
+ * C++'s operator new: while there is no memory, calls the host, which either frees something, so
+ * that the next try succeeds, or throws. If the host does neither, this loops forever.
  */
 export function operatorNew(size: usize): usize {
   let p: usize = malloc(size);
@@ -150,7 +150,7 @@ export function operatorNew(size: usize): usize {
   return p;
 }
 
-/** Full, aligned, medium, large pages, blocks behind the first slice, other threads' pages. */
+/** Full, aligned, medium and large pages, blocks behind the first slice, other threads' pages. */
 // @cold
 function freeSlow(p: usize, desc: usize): void {
   const first: bool = SHARED
@@ -174,7 +174,7 @@ function freeSlow(p: usize, desc: usize): void {
   else freeElsewhere(p, page, block, owner);
 }
 
-/** Frees a block of another heap: of this thread by working on that heap, else from outside. */
+/** Frees a block of another heap. If the heap is this thread's, binds it for the call. */
 function freeElsewhere(p: usize, page: usize, block: usize, owner: u32): void {
   if (freeOutside(page, block, owner)) return;
   const was: usize = heapBind((owner & ~L.FLAGS) >>> 0);
@@ -183,9 +183,9 @@ function freeElsewhere(p: usize, page: usize, block: usize, owner: u32): void {
 }
 
 /**
- * What p is: PTR_BLOCK, or PTR_FOREIGN when no block of this heap covers it, or PTR_INTERIOR when
- * it points into one. A block that is free already passes: only debugging heaps know it; and
- * whatever lies among guards: the host knows when it is freed.
+ * What p is: PTR_BLOCK; PTR_FOREIGN when no block of this heap contains it; PTR_INTERIOR when it
+ * points inside a block. Freed blocks pass as blocks, since only debug heaps track them, and so
+ * does any pointer into guarded memory, which the host checks on free.
  */
 export function pointerCheck(p: usize): u32 {
   if (HARDENED) return hardPointerCheck(p);
@@ -199,7 +199,7 @@ export function pointerCheck(p: usize): u32 {
   return block === p ? L.PTR_BLOCK : L.PTR_INTERIOR;
 }
 
-/** Frees p if it is a block or null; else answers as pointerCheck and changes nothing. */
+/** Frees p if it is a block or null; else returns what pointerCheck returns and changes nothing. */
 export function freeChecked(p: usize): u32 {
   if (HARDENED) return hardFreeChecked(p);
   if (p === 0) return L.PTR_BLOCK;
@@ -208,7 +208,7 @@ export function freeChecked(p: usize): u32 {
   return what;
 }
 
-/** Bytes from p to the end of its block; 0 for null and for what is no block. */
+/** Bytes from p to the end of its block; 0 for null and for a pointer that is not in a block. */
 export function usableSize(p: usize): usize {
   if (HARDENED) return hardUsableSize(p);
   const page: usize = pageOf(p);
@@ -221,14 +221,14 @@ export function usableSize(p: usize): usize {
   return block + (medium ? mediumSize(page, block) : load32(page, L.D_BLOCK)) - p;
 }
 
-/** Whether p lies inside a block, in use or free, of this heap. */
+/** Whether p lies inside a block of this heap, in use or free. */
 export function contains(p: usize): bool {
   return HARDENED ? hardContains(p) : usableSize(p) !== 0;
 }
 
 /**
- * A block of zeros. Fresh blocks of zero pages are not written; only the first of each extension
- * is, since it comes through the generic path, which does not tell where it found a block.
+ * Returns a block of zeros. Fresh blocks of zero pages need no clearing. The first block of each
+ * extension is cleared, since the generic path does not report where it found a block.
  */
 export function zalloc(size: usize): usize {
   if (HARDENED) return hardZalloc(size);

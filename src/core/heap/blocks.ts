@@ -1,6 +1,6 @@
 /**
- * Blocks of any page, with nothing in front of them: what alloc.ts does when its fast paths end,
- * and what stands behind the checks of hardened.ts.
+ * Allocation and freeing in pages of any kind: the slow part of alloc.ts, and what hardened.ts
+ * calls after its checks.
  */
 
 import { backingBind, heapBind } from "../layout/bound-heap.ts";
@@ -20,7 +20,7 @@ export function mallocMedium(size: u32): usize {
   return block !== 0 ? block : mallocGeneric(size);
 }
 
-/** Start of the block that holds p, an address inside the blocks of a page; 0 = free units. */
+/** Start of the block that contains p, an address inside the blocks of a page; 0 = free units. */
 export function blockOf(page: usize, p: usize): usize {
   const medium: bool = (load32(page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
   return medium ? mediumBlockOf(page, p) : pageBlockOf(page, p);
@@ -32,7 +32,9 @@ export function freeLocal(page: usize, block: usize): void {
   else pageFreeBlock(page, block);
 }
 
-/** Frees a block of a page that no heap of this thread owns; false = one does: nothing happened. */
+/**
+ * Frees a block of a page that no heap of this thread owns. If one owns it: false, nothing is done.
+ */
 export function freeOutside(page: usize, block: usize, owner: u32): bool {
   if (!SHARED) return false;
   if (heapsMade) {
@@ -47,8 +49,8 @@ export function freeOutside(page: usize, block: usize, owner: u32): bool {
 }
 
 /**
- * Frees a block of a page that is not ours. Whoever frees in a page that nobody owns makes it his
- * own; also if it was given up while he pushed the block.
+ * Frees a block of a page that is not ours. If the page has no owner, also if it lost its owner
+ * during the push, this heap adopts it.
  */
 function freeRemote(page: usize, block: usize, owner: u32): void {
   if ((owner & ~L.FLAGS) >>> 0 === L.OWNER_ABANDONED && pageAdopt(page)) {

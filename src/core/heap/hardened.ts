@@ -1,6 +1,6 @@
 /**
- * malloc, free and their kin of a hardened heap: what stands in alloc.ts, behind the checks. A
- * block is dressed before its user gets it, and everything about it is looked at before it is
+ * malloc, free and the calls close to them of a hardened heap: those of alloc.ts, with checks. A
+ * block is prepared (filled, given a record) before the program gets it, and checked before it is
  * freed.
  */
 
@@ -36,7 +36,7 @@ function pageAt(p: usize): usize {
   return load32(page, L.D_OWNER) !== 0 ? page : pageOf(p);
 }
 
-/** A block of `full` bytes as the pages have it. No direct table: the checks cost more than it. */
+/** Takes a block of `full` bytes. Without the direct table: the checks cost more than it saves. */
 function blockTake(full: u32): usize {
   if (full > L.SMALL_MAX) return mallocMedium(full);
   const page: usize = load32(queueOf(binOf(full)), L.Q_FIRST);
@@ -45,7 +45,7 @@ function blockTake(full: u32): usize {
   return block !== 0 ? block : mallocGeneric(full);
 }
 
-/** Makes a block ready for its user, who gets p. */
+/** Prepares a block for the program, which gets p. */
 export function blockPrepare(block: usize, p: usize, size: usize, zero: bool): void {
   const page: usize = pageAt(block);
   const kept: usize = sizeKept(size);
@@ -57,13 +57,13 @@ export function blockPrepare(block: usize, p: usize, size: usize, zero: bool): v
   if (featureOn(L.HARD_RECORD)) recordWrite(page, block, p, kept);
 }
 
-/** Only large blocks are worth knowing zero: all others are small beside the checks. */
+/** Skips the clearing of large blocks that are known to be zero; for others it is cheap. */
 function blockZero(page: usize, p: usize, bytes: usize): void {
   const large: bool = (load32(page, L.D_OWNER) & L.FLAG_LARGE) !== 0;
   if (!large || load32(page, L.D_ZERO) === L.ZERO_UNKNOWN) memoryZero(p, bytes);
 }
 
-/** A block whose beginning its user gets. */
+/** Prepares and reports a block of which the program gets the first byte. */
 function blockGive(block: usize, size: usize, zero: bool): void {
   blockPrepare(block, block, size, zero);
   if (observing !== 0) observeMalloc(block, size);
@@ -83,12 +83,12 @@ export function hardZalloc(size: usize): usize {
   return allocate(size, sizeFull(size), true);
 }
 
-/** A block for `size` bytes of a page for `full` ones. */
+/** Returns a block for `size` bytes from a page for `full` bytes. */
 export function hardMallocOf(size: usize, full: usize): usize {
   return allocate(size, full, false);
 }
 
-/** A block of `full` bytes that is not dressed yet. */
+/** Returns a block of `full` bytes that is not prepared yet. */
 export function hardMallocRaw(full: usize): usize {
   return blockTake(full);
 }
@@ -99,7 +99,7 @@ export function hardMallocLarge(size: usize, alignment: u32): usize {
   return block;
 }
 
-/** As pointerCheck, PTR_FREED where a medium page says so. */
+/** As pointerCheck; PTR_FREED where a medium page says that the block is free. */
 function pointerKind(p: usize): u32 {
   const page: usize = pageOf(p);
   if (page === 0 || !pageHolds(page, p)) return L.PTR_FOREIGN;
@@ -127,7 +127,7 @@ function pointerReport(kind: u32, p: usize, call: u32): void {
   hostReport((p & (L.WORD - 1)) !== 0 ? L.REPORT_UNALIGNED : aligned, p, call, 0);
 }
 
-/** Whether a call may go on with p: it is a block, as far as is checked; reports if not. */
+/** Whether a call may proceed with p, as far as checks are on; reports p if not. */
 function pointerAdmit(p: usize, call: u32): bool {
   if (!featureOn(L.HARD_CHECKED_FREE)) return true;
   const kind: u32 = pointerKind(p);
@@ -153,7 +153,7 @@ export function hardFreeChecked(p: usize): u32 {
   return L.PTR_BLOCK;
 }
 
-/** Start of the block that p was given for. */
+/** Start of the block for which the program got p. */
 function blockAt(page: usize, p: usize): usize {
   return (load32(page, L.D_OWNER) & L.FLAG_ALIGNED) !== 0 ? blockOf(page, p) : p;
 }
@@ -169,7 +169,7 @@ function blockFree(p: usize): void {
   else blockRelease(page, block);
 }
 
-/** Gives a block of a small or medium page back to it, whosever the page is. */
+/** Gives a block of a small or medium page back to its page, of any owner. */
 function blockRelease(page: usize, block: usize): void {
   const owner: u32 = load32(page, L.D_OWNER);
   const heap: usize = (owner & ~L.FLAGS) >>> 0;
@@ -179,12 +179,12 @@ function blockRelease(page: usize, block: usize): void {
   heapBind(was);
 }
 
-/** One past the last byte that is the user's. */
+/** One past the last byte that the program may use. */
 function blockEnd(page: usize, block: usize): usize {
   return featureOn(L.HARD_RECORD) ? recordEnd(page, block) : block + blockBytes(page, block);
 }
 
-/** False, after a report, where p lies in free units of a medium page. */
+/** False, after a report, if p lies in free units of a medium page. */
 function mediumIsUsed(page: usize, p: usize): bool {
   if ((load32(page, L.D_OWNER) & L.FLAG_MEDIUM) === 0 || !featureOn(L.HARD_DOUBLE_FREE))
     return true;
@@ -193,7 +193,7 @@ function mediumIsUsed(page: usize, p: usize): bool {
   return false;
 }
 
-/** The last look at a block; false, after a report, if it was freed before. */
+/** The last check of a block. False, after a report, if it was freed before. */
 function blockClose(page: usize, block: usize, p: usize): bool {
   if (featureOn(L.HARD_RECORD)) return recordClose(page, block, p);
   if (!featureOn(L.HARD_DOUBLE_FREE) || !blockIsListed(page, block)) return true;
@@ -206,7 +206,7 @@ function twiceReport(page: usize, block: usize): void {
   hostReport(L.REPORT_DOUBLE_FREE, block, blockBytes(page, block) - record, 0);
 }
 
-/** Whether p may be resized: reports what is no block, and what was freed. */
+/** Whether p may be resized. Reports pointers that are not blocks, and freed blocks. */
 export function hardAdmits(p: usize): bool {
   if (!pointerAdmit(p, L.CALL_REALLOC)) return false;
   const page: usize = pageAt(p);
@@ -237,7 +237,7 @@ export function hardContains(p: usize): bool {
   return page !== 0 && pageHolds(page, p) && blockOf(page, p) !== 0;
 }
 
-/** p keeps its block for a new size that fits: the record says so from now on. */
+/** Keeps the block of p for a new size that fits, and updates the record. */
 export function hardRefit(p: usize, size: usize): usize {
   if (!featureOn(L.HARD_RECORD)) return p;
   const page: usize = pageAt(p);
@@ -247,7 +247,7 @@ export function hardRefit(p: usize, size: usize): usize {
   return p;
 }
 
-/** Whether blocks may grow and shrink where they are: not with something behind their end. */
+/** Whether blocks may be resized in place: not with a record or a guard behind their end. */
 export function hardResizes(): bool {
   return !featureOn(L.HARD_RECORD | L.HARD_GUARD_PAGES);
 }

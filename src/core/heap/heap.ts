@@ -1,5 +1,5 @@
 /**
- * The heap: its birth, the generic path of malloc, the search of a queue, sweeps and collection.
+ * The heap: initialisation, the generic path of malloc, the search of a queue, sweeps, collection.
  */
 
 import { featureOn, sizeAsked } from "../hard/features.ts";
@@ -36,10 +36,10 @@ import { observeMalloc } from "./observe.ts";
 import { heapBegin, leftoversCollect, threadAttach } from "./threads.ts";
 
 /**
- * Makes [base, base + 64 KiB) a state with one heap and takes all memory behind it.
- * base is a multiple of 64 KiB, and the memory reaches to the end of the state. `flags`:
- * INIT_ZEROED tells that everything from base on is zero; otherwise the state is cleared and the
- * rest counts as written. INIT_COMMITS: the host must commit what is behind the state.
+ * Makes a state with one heap at `base` and takes all memory behind it. `base` is a multiple of 64
+ * KiB, and the memory contains the whole state. `flags`: INIT_ZEROED = everything from `base` on is
+ * zero; otherwise the state is cleared and the memory behind it counts as written. INIT_COMMITS =
+ * the host must commit the memory behind the state.
  */
 export function heapInit(base: usize, flags: u32): void {
   const first: u32 = base >>> L.SLICE_SHIFT;
@@ -59,16 +59,16 @@ export function heapInit(base: usize, flags: u32): void {
 }
 
 /**
- * Binds this instance to the heap that another instance made, so that they work on it in turns.
- * Threads that work at the same time use threadAttach.
+ * Binds this instance to a heap that another instance made, so that they can use it by turns.
+ * Threads that run at the same time use threadAttach.
  */
 export function heapAttach(base: usize): void {
   stateBind(base, base + L.STATE_HEAP);
 }
 
 /**
- * Everything that malloc does not find at the head of a page, in the order of specification 7.1.
- * Returns 0 after the error has been reported.
+ * All that malloc does when the first page of a queue has no block, in the order of specification
+ * 7.1. Returns 0 after reporting the error.
  */
 export function mallocGeneric(size: u32): usize {
   heapBeat();
@@ -82,7 +82,7 @@ export function mallocGeneric(size: u32): usize {
   return block;
 }
 
-/** A block for a size; for a medium one the caller has searched the pages that are there. */
+/** Finds a block. For a medium size the caller has searched the existing pages already. */
 function blockFind(size: u32): usize {
   if (size > L.MEDIUM_MAX) {
     const large: usize = pageFindLarge(size, 1);
@@ -105,14 +105,14 @@ function blockFind(size: u32): usize {
   return page !== 0 ? pageTake(page, false) : 0;
 }
 
-/** A block of a page in which other threads have freed some, or that nobody owns. */
+/** A block of a page in which other threads have freed blocks, or of an abandoned page. */
 function mediumFromOthers(size: u32): usize {
   const block: usize = mediumPoll() ? mediumAlloc(size) : 0;
   if (block !== 0) return block;
   return abandonedAdopt(L.BIN_MEDIUM + unitsFor(size)) ? mediumAlloc(size) : 0;
 }
 
-/** As mallocGeneric for a block of its own whose run is aligned to `alignment` slices. */
+/** As mallocGeneric, for a large block whose run is aligned to `alignment` slices. */
 export function mallocLargeAligned(size: u32, alignment: u32): usize {
   let page: usize = pageFindLarge(size, alignment);
   if (page === 0) {
@@ -128,7 +128,7 @@ export function mallocLargeAligned(size: u32, alignment: u32): usize {
   return block;
 }
 
-/** A page of a bin with a free block, most likely the first one; 0 = none. */
+/** Returns a page of a bin with a free block, most likely the first page; 0 = none. */
 function pageFind(bin: u32, page: usize): usize {
   if (HARDENED && page !== 0) pageExtendAtRandom(page);
   if (page !== 0 && pageCollect(page)) {
@@ -138,7 +138,9 @@ function pageFind(bin: u32, page: usize): usize {
   return queueSearch(bin);
 }
 
-/** Half of the times fresh blocks come before those that were freed: who can tell which. */
+/**
+ * Takes fresh blocks before freed ones in half of the calls, so that the order is unpredictable.
+ */
 function pageExtendAtRandom(page: usize): void {
   if (featureOn(L.HARD_SHUFFLE) && (randomNext() & 1) !== 0) pageExtendSome(page);
 }
@@ -153,8 +155,8 @@ function pageFindLarge(size: u32, alignment: u32): usize {
 }
 
 /**
- * Next fit: the first page of the queue that has or can take a block into use comes to front;
- * pages passed on the way are full and leave the queue, so that no later search meets them.
+ * Next fit: moves the first page of the queue that has a free block, or can take one into use, to
+ * the front. Full pages that are passed leave the queue, so that no later search visits them.
  */
 function queueSearch(bin: u32): usize {
   countAdd(L.COUNT_SEARCHES, 1);
@@ -172,7 +174,9 @@ function queueSearch(bin: u32): usize {
   return pageFresh(bin);
 }
 
-/** Makes the freed blocks available when `free` has run empty; whether there is a block to take. */
+/**
+ * Makes the freed blocks available when `free` is empty. Returns whether there is a block to take.
+ */
 function pageCollect(page: usize): bool {
   if (load32(page, L.D_FREE) !== 0) return true;
   if (load32(page, L.D_FRESH) !== load32(page, L.D_FRESH_END)) return true;
@@ -200,9 +204,9 @@ function queueWalk(bin: u32): usize {
 
 /**
  * Gives idle retired pages back before `count` slices of untouched memory are taken into use: an
- * empty page of another size is worth less than memory that nobody has needed yet. Not those that
- * were used a few sweeps ago: a program that uses many sizes in turns would drop and make a page
- * with every malloc (8x slower on pairs of mixed sizes).
+ * empty page of another size is worth less than untouched memory. Pages that were used within the
+ * last sweeps stay: a program that uses many sizes by turns would drop and make a page with every
+ * malloc (8x slower on pairs of mixed sizes).
  */
 function retiredRelease(count: u32): void {
   if (load32(stateBase, L.S_PAGE_SLICES) < L.RETIRE_SLICES) return;
@@ -216,8 +220,8 @@ function pageExtendSome(page: usize): bool {
 }
 
 /**
- * Counts down the empty pages that were kept and gives back those whose time is up, or all. Runs
- * when a fresh page is needed, so the clock is demand, not time.
+ * Counts down the retired pages and gives back those whose count reaches 0, or all. Runs when a
+ * fresh page is needed, so time is measured by demand.
  */
 function sweepRetired(all: bool): void {
   let min: u32 = L.BIN_FULL;
@@ -248,8 +252,8 @@ function pageStaysRetired(page: usize, all: bool): bool {
 }
 
 /**
- * Gives every empty page back, retired ones too. In a shared state takes what others have freed
- * first, and with `force` also the pages of threads that have ended.
+ * Gives back every empty page, retired ones too. In a shared heap, takes what other threads have
+ * freed before that, and with `force` also the pages of threads that have ended.
  */
 export function heapCollect(force: bool): void {
   if (deferredWanted) errorRaise(L.DEFERRED_FREE, force ? 1 : 0);
@@ -267,7 +271,7 @@ export function heapCollect(force: bool): void {
   }
 }
 
-/** Whether state, queues and every page hold what layout.ts says. O(blocks). */
+/** Checks state, queues and every page against the equations of layout.ts. O(blocks). */
 export function heapIsValid(): bool {
   if (!stateIsValid()) return false;
   let pages: u32 = 0;

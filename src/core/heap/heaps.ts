@@ -1,15 +1,15 @@
 /**
- * Heaps beside the first one of a thread: pages of their own, so that all their blocks can go at
- * once, in the same state, so that any block can be freed from anywhere.
+ * Sub-heaps, beside the first heap of a thread: with pages of their own, so that all their blocks
+ * can be freed at once, and in the same state, so that any block can be freed from any heap.
  *
- * An instance works on one heap at a time, the one that globals.ts names; another heap is served by
- * naming it for the length of a call. That costs the fast paths nothing, and a heap needs no more
- * than its area: of 2 KiB, in a shared state among those of the threads, else in slices that count
- * as tables and are kept.
+ * An instance works on one heap at a time, the bound one (globals.ts); a call on another heap binds
+ * it while the call runs. The fast paths have no extra work, and a heap needs only its area of 2
+ * KiB: in a shared state one of the areas of the threads, else one in slices that count as tables
+ * and are kept.
  *
- * The first heap of a thread is its backing heap: it takes over what others leave, and is never
- * destroyed. The others adopt no pages of threads that have ended: destroying them would free
- * blocks of strangers.
+ * The first heap of a thread is its backing heap: it takes over the pages of deleted heaps, and is
+ * never destroyed. Sub-heaps adopt no abandoned pages: destroying them would free blocks of other
+ * threads.
  */
 
 import { backingBind, heapBind, heapIsBacking } from "../layout/bound-heap.ts";
@@ -25,7 +25,7 @@ import { load32, memoryZero, store32 } from "../target/glue.ts";
 import { observePageGone } from "./observe.ts";
 import { areaGive, areaTakeOwn, heapBegin } from "./threads.ts";
 
-/** A new heap of this thread, which is its id; 0 = no memory, or no area. */
+/** Returns the id of a new heap of this thread; 0 = no memory, or no area. */
 export function heapNew(): usize {
   const area: usize = SHARED ? areaTakeOwn() : slotTake();
   if (area === 0) return 0;
@@ -38,7 +38,7 @@ export function heapNew(): usize {
   return area;
 }
 
-/** An area of zeros in a slice of areas; 0 = out of memory. */
+/** Returns an area of zeros in a slice of areas; 0 = out of memory. */
 function slotTake(): usize {
   for (
     let slice: usize = load32(stateBase, L.S_AREAS);
@@ -52,7 +52,7 @@ function slotTake(): usize {
   return slotsAdd();
 }
 
-/** 32 more areas; the newest slice leads to the older ones. */
+/** Makes 32 more areas; the newest slice links to the older ones. */
 function slotsAdd(): usize {
   const area: usize = tableSliceAlloc();
   if (area === 0) return 0;
@@ -61,7 +61,7 @@ function slotsAdd(): usize {
   return area;
 }
 
-/** The counters stay: see counts.ts. */
+/** Frees an area. Its counters stay: see counts.ts. */
 function slotGive(area: usize): void {
   const older: usize = load32(area, L.H_AREAS);
   memoryZero(area, L.H_COUNTS);
@@ -69,7 +69,7 @@ function slotGive(area: usize): void {
   store32(area, L.H_AREAS, older);
 }
 
-/** Ends a heap that has no pages; its heartbeat stays in the books. */
+/** Ends a heap that has no pages; its heartbeat is added to that of the state. */
 function heapEnd(heap: usize): void {
   if (SHARED) {
     areaGive(heap);
@@ -80,7 +80,7 @@ function heapEnd(heap: usize): void {
   slotGive(heap);
 }
 
-/** The backing heap takes over all pages, so every block stays valid. */
+/** Ends a heap; the backing heap takes over all its pages, so every block stays valid. */
 export function heapDelete(heap: usize): void {
   if (!heapCanEnd(heap)) return;
   const was: usize = heapBind(heap);
@@ -97,10 +97,10 @@ export function heapDelete(heap: usize): void {
     atomicStore(backing, L.H_REMOTE, 1);
     atomicStore(backing, L.H_REMOTE_MEDIUM, 1);
   }
-  heapLeaveFor(was, heap, backing);
+  heapEndRestore(was, heap, backing);
 }
 
-/** Gives every page of a heap back, whatever lives in it. No thread may use its blocks any more. */
+/** Ends a heap and gives back all its pages, with all blocks. No thread may use them any more. */
 export function heapDestroy(heap: usize): void {
   if (!heapCanEnd(heap)) return;
   const was: usize = heapBind(heap);
@@ -114,25 +114,25 @@ export function heapDestroy(heap: usize): void {
     }
   }
   largeSettle(heap, 0);
-  heapLeaveFor(was, heap, load32(heap, L.H_OF));
+  heapEndRestore(was, heap, load32(heap, L.H_OF));
 }
 
-/** Not a backing heap, nor one that has ended. */
+/** Whether a heap is a sub-heap that has not ended. */
 function heapCanEnd(heap: usize): bool {
   return heap !== 0 && load32(heap, L.H_OF) !== 0;
 }
 
-/** Binds the heap that was bound before; the backing heap if that is the one that ends. */
+/** Binds the heap that was bound before, or the backing heap if that heap is ending. */
 // @cold
-function heapLeaveFor(was: usize, heap: usize, backing: usize): void {
+function heapEndRestore(was: usize, heap: usize, backing: usize): void {
   heapBind(was === heap ? backing : was);
   heapEnd(heap);
 }
 
 /**
- * Files a page of the heap that is bound with its backing heap. Who pushed a block on its list and
- * saw the old owner did so before the owner changed; who comes later sees the new one: the backing
- * heap looks once at all pages, and misses none.
+ * Moves a page of the bound heap to its backing heap. A thread that pushed a block and read the old
+ * owner did so before the owner changed; a later one reads the new owner. So the backing heap
+ * misses no block if it looks at all pages once.
  */
 function pageMove(page: usize, heap: usize): void {
   if (load32(page, L.D_USED) === 0) {
@@ -149,7 +149,7 @@ function pageMove(page: usize, heap: usize): void {
   heapBind(heap);
 }
 
-/** Large pages are in no queue: the walk finds them. They become another heap's, or go. */
+/** Gives a heap's large pages, which are in no queue, to another heap, or drops them. */
 function largeSettle(heap: usize, to: usize): void {
   const top: u32 = load32(stateBase, L.S_TOP);
   for (let slice: u32 = 0; slice < top; slice++) {
@@ -161,13 +161,13 @@ function largeSettle(heap: usize, to: usize): void {
       observePageGone(page);
       pageDrop(page);
     } else {
-      // Another thread may be freeing the block: then the page is nobody's and must stay so.
+      // Another thread may be freeing the block: then the page has no owner and must stay so.
       atomicCas(page, L.D_OWNER, owner, (to | (owner & L.FLAGS)) >>> 0);
     }
   }
 }
 
-/** The id of the heap in whose blocks, in use or free, p lies; 0 = in none. */
+/** The id of the heap with the block, in use or free, that contains p; 0 = there is none. */
 export function heapOf(p: usize): usize {
   const page: usize = pageOf(p);
   if (page === 0 || !pageHolds(page, p)) return 0;
@@ -179,7 +179,7 @@ export function heapBacking(): usize {
   return heapIsBacking() ? heapBase : load32(heapBase, L.H_OF);
 }
 
-/** The id of the heap that is bound. */
+/** The id of the bound heap. */
 export function heapBound(): usize {
   return heapBase;
 }

@@ -1,4 +1,4 @@
-/** Whether a block of a hardened heap is free already, from the lists of its page. */
+/** Whether a block of a hardened heap is free already, according to the lists of its page. */
 
 import { linkLoad } from "../hard/links.ts";
 import { pageCapacity } from "../layout/desc.ts";
@@ -21,9 +21,9 @@ function listHolds(page: usize, head: usize, block: usize): bool {
 }
 
 /**
- * Whether a block of a small page is on one of its lists, if the page is this heap's: the lists of
- * others change under the walk. They are walked only if the block's first word reads as a link: of
- * data, with encoding on, that is practically never true.
+ * Whether a block of a small page is on one of its lists, if this heap owns the page: lists of
+ * other heaps change during the walk. The lists are walked only if the block's first word decodes
+ * to a link, which with encoding almost never happens for data.
  */
 export function blockIsListed(page: usize, block: usize): bool {
   const owner: u32 = load32(page, L.D_OWNER);

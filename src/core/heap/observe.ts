@@ -1,13 +1,12 @@
 /**
- * Telling the host of every malloc, and if wanted of every free, at no price for who does not ask:
- * while somebody watches, all entries of the direct tables lead to the empty page (the host writes
- * them when it begins), so that malloc takes its long way, and `freeId` is no heap's id, so that
- * free does. There both tell the host.
- * Blocks come from the same places as without.
+ * Reports every malloc, and if wanted every free, to the host, without cost while nothing observes
+ * them. While something does, all entries of the direct tables point to the empty page (the host
+ * writes them when it begins), so malloc takes its slow path, and `freeId` is not the id of any
+ * heap, so free does. The slow paths report. Blocks come from the same pages as otherwise.
  *
- * What is made of it, statistics of sizes or samples, is the host's: here stands only the count of
- * bytes that pass before the host wants to hear of the next malloc, so that a sampler costs a call
- * for each sample and not for each block.
+ * Statistics and samples are made by the host. The core only counts the bytes that pass before the
+ * host needs the next malloc, so that a sampler costs a call for each sample and not for each
+ * block.
  */
 
 import { freeId, heapId, heapsMade, observing } from "../layout/globals.ts";
@@ -16,29 +15,29 @@ import { SHARED } from "../target/atomics.ts";
 import { errorRaise } from "../target/glue.ts";
 import { heapIsOurs } from "./threads.ts";
 
-/** Bytes that pass before the host is told of a malloc. */
+/** Bytes that pass before the next malloc is reported. */
 let left: u32 = 0;
-/** What the event that is told now is about: see observeSize. */
+/** The size that belongs to the event that is being reported: see observeSize. */
 let eventSize: u32 = 0;
-/** An aligned block is not yet where its user sees it. */
+/** Set while an aligned block is made: it is reported later, with the address that is returned. */
 let held: bool = false;
 
-/** The host hears of the next malloc when so many bytes have been asked for. */
+/** The next malloc is reported when so many bytes have been requested. */
 export function observeSkip(bytes: u32): void {
   left = bytes;
 }
 
-/** Bytes that were left to go at the malloc that the host is told of. */
+/** Bytes that were left at the malloc that is being reported. */
 export function observeLeft(): u32 {
   return left;
 }
 
-/** Bytes that the malloc which the host is told of was asked for, or a resized block had. */
+/** Bytes that the reported malloc requested, or that the reported resized block had before. */
 export function observeSize(): u32 {
   return eventSize;
 }
 
-/** A block that its user gets at p, of a request for `size` bytes. */
+/** Reports a block that the program gets at p, for a request of `size` bytes. */
 // @cold
 export function observeMalloc(p: usize, size: u32): void {
   if (held || (observing & L.OBSERVE_MALLOCS) === 0) return;
@@ -55,8 +54,8 @@ export function observeHold(hold: bool): void {
 }
 
 /**
- * A free that takes its long way, of p in a page of an owner. One of another heap of this thread
- * comes again, with that heap bound.
+ * Reports a free on the slow path, of p in a page of `owner`. For another heap of this thread, free
+ * runs again with that heap bound, and reports then.
  */
 // @cold
 export function observeFree(p: usize, owner: u32): void {
@@ -70,14 +69,14 @@ export function observeFreed(p: usize): void {
   if (freeId !== heapId) errorRaise(L.FREED, p);
 }
 
-/** A block at p that was resized where it stands, from so many bytes. */
+/** Reports a block at p that was resized in place, from `from` bytes. */
 // @cold
 export function observeResize(p: usize, from: u32): void {
   eventSize = from;
   if ((observing & L.OBSERVE_EVENTS) !== 0) errorRaise(L.RESIZED, p);
 }
 
-/** A page that goes with all its blocks. */
+/** Reports a page that is given back with all its blocks. */
 // @cold
 export function observePageGone(page: usize): void {
   if ((observing & L.OBSERVE_EVENTS) !== 0) errorRaise(L.PAGE_GONE, page);

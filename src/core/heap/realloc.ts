@@ -1,6 +1,6 @@
 /**
- * The realloc family (specification 5.6). A block stays where it is while the new size fills at
- * least half of it; large blocks also grow and shrink in place, slice by slice.
+ * The calls of realloc (specification 5.6). A block stays in place if the new size fills at least
+ * half of it; large blocks also grow and shrink in place, slice by slice.
  */
 
 import { goodSize } from "../layout/bins.ts";
@@ -28,7 +28,7 @@ import { free, malloc, usableSize } from "./alloc.ts";
 import { hardAdmits, hardRefit, hardResizes } from "./hardened.ts";
 import { observeResize } from "./observe.ts";
 
-/** usableSize without proof, for a pointer that is a block or nothing at all. */
+/** As usableSize without the checks, for a pointer that is a block or in no page. */
 function blockSize(p: usize): usize {
   if (HARDENED) return usableSize(p);
   const page: usize = descAt(p);
@@ -36,22 +36,22 @@ function blockSize(p: usize): usize {
   return usableSize(p);
 }
 
-/** Whether a block of `old` bytes may keep a new size: not too small, not too large. */
+/** Whether a block of `old` bytes keeps a new size: it fits and fills half of the block. */
 function sizeFits(old: usize, size: usize): bool {
   return size <= old && size >= old >>> 1 && size !== 0;
 }
 
 /**
- * Resizes p; a null p allocates, size 0 gives another minimal block. Returns 0 when memory is out
- * or p is no block; p is as it was then.
+ * Resizes p. A null p allocates; size 0 gives another minimal block. Returns 0 when there is no
+ * memory or p is not a block; p is unchanged then.
  */
 export function realloc(p: usize, size: usize): usize {
   return reallocAny(p, size, false);
 }
 
 /**
- * realloc that clears what grows, right for blocks that were zero-allocated and only resized by
- * this function. Bytes given up by shrinking in place come back as they were.
+ * realloc that clears the bytes that are added. Only for blocks that were allocated as zeros and
+ * resized only by this function. Bytes that are given up by shrinking in place keep their contents.
  */
 export function rezalloc(p: usize, size: usize): usize {
   return reallocAny(p, size, true);
@@ -84,7 +84,7 @@ function reallocMove(p: usize, old: usize, size: usize, zero: bool): usize {
   return q;
 }
 
-/** The last word of the old size may hold bytes that were never the user's. */
+/** Clears from the last word of the old size on, which may hold bytes behind the requested size. */
 // @cold
 export function clearFrom(q: usize, old: usize, size: usize): void {
   const from: usize = old >= L.WORD ? old - L.WORD : 0;
@@ -92,8 +92,8 @@ export function clearFrom(q: usize, old: usize, size: usize): void {
 }
 
 /**
- * Below some hundred bytes the call behind memory.copy costs more than a loop over words. It writes
- * up to 3 bytes more than it should, which only hardened and guarded blocks notice.
+ * Below some hundred bytes the call behind memory.copy costs more than a loop over words. The loop
+ * writes up to 3 bytes too many, which matters only for hardened and guarded blocks.
  */
 const COPY_LOOP_MAX: u32 = 128;
 
@@ -105,7 +105,7 @@ function blockCopy(to: usize, from: usize, size: u32): void {
   for (let i: u32 = 0; i < size; i += 4) store32(to + i, 0, load32(from + i, 0));
 }
 
-/** Medium and large blocks of which p is the beginning. */
+/** Resizes medium and large blocks that begin at p. */
 function resizeInPlace(p: usize, old: usize, size: usize, zero: bool): bool {
   if (HARDENED && !hardResizes()) return false;
   const page: usize = pageOf(p);
@@ -118,16 +118,16 @@ function resizeInPlace(p: usize, old: usize, size: usize, zero: bool): bool {
   return true;
 }
 
-/** Says where the one block of a large page ends. */
+/** Sets the end of the one block of a large page. */
 function largeBound(page: usize, p: usize, slices: u32): void {
   store32(page, L.D_BLOCK, (slices << L.SLICE_SHIFT) >>> 0);
   pageLargeEnd(page, p + ((slices << L.SLICE_SHIFT) >>> 0));
 }
 
 /**
- * Gives a large block more or fewer slices where it stands. The block is never longer than its
- * page, and the page never has a slice that is free: a thread that dies in between leaves a block
- * that others may free.
+ * Gives a large block more or fewer slices in place. At every instant the block ends within its
+ * page, and the page has no free slice: a thread that dies in between leaves a block that others
+ * may free.
  */
 function largeResize(p: usize, size: usize, zero: bool): bool {
   const page: usize = pageOf(p);
@@ -166,7 +166,7 @@ export function recalloc(p: usize, count: usize, size: usize): usize {
   return mulOverflows(count, size) ? 0 : rezalloc(p, mul32(count, size));
 }
 
-/** p when it can hold `size` bytes as it is, else 0. Never moves. */
+/** Returns p when its block can hold `size` bytes, else 0. Never moves. */
 export function expand(p: usize, size: usize): usize {
   if (HARDENED && !hardResizes()) return 0;
   return p !== 0 && size <= usableSize(p) ? p : 0;

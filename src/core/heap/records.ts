@@ -1,10 +1,10 @@
 /**
  * The record at the end of each block of a heap with padding or canary; layout.ts has the drawing.
  *
- *   size asked for + slack + 8 == bytes from the user's pointer to the end of the block
+ *   requested bytes + slack + 8 == bytes from the returned pointer to the end of the block
  *
- * The canary seals the user's pointer and not the block's address, as mimalloc has it: so a record
- * also tells an interior pointer where alignment has moved the user's one into the block.
+ * The canary seals the returned pointer and not, as in mimalloc, the block's address: so a record
+ * also identifies interior pointers of blocks where alignment has moved the returned pointer.
  */
 
 import { featureOn } from "../hard/features.ts";
@@ -16,7 +16,7 @@ import { load8, load32, mul32, store8, store32 } from "../target/glue.ts";
 import { hostReport, memoryFill } from "../target/glue-hard.ts";
 import { blockIsListed } from "./lists.ts";
 
-/** Bytes of the block that begins at `block`, with its record. */
+/** Bytes of the block that begins at `block`, including its record. */
 export function blockBytes(page: usize, block: usize): usize {
   const medium: bool = (load32(page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
   return medium ? mediumSize(page, block) : load32(page, L.D_BLOCK);
@@ -29,7 +29,7 @@ function recordOf(page: usize, block: usize): usize {
 /** Below some hundred bytes the call behind memory.fill costs more than a loop. */
 const FILL_LOOP_MAX: u32 = 128;
 
-/** Fills from a block's beginning, or from where a user's bytes end. */
+/** Fills `size` bytes from the start of a block, or from the end of the requested bytes. */
 export function bytesFill(from: usize, value: u32, size: usize): void {
   if (size > FILL_LOOP_MAX) {
     memoryFill(from, value, size);
@@ -56,7 +56,7 @@ function slackSeen(delta: u32): u32 {
   return delta < L.SLACK_MAX ? delta : L.SLACK_MAX;
 }
 
-/** Says that `size` bytes from p on are the user's. */
+/** Writes the record of a block: the program owns `size` bytes from p on. */
 export function recordWrite(page: usize, block: usize, p: usize, size: usize): void {
   const record: usize = recordOf(page, block);
   const delta: u32 = record - p - size;
@@ -65,14 +65,14 @@ export function recordWrite(page: usize, block: usize, p: usize, size: usize): v
   if (featureOn(L.HARD_PADDING)) bytesFill(p + size, L.FILL_SLACK, slackSeen(delta));
 }
 
-/** One past the user's last byte; if the record is destroyed, the record's place. */
+/** One past the program's last byte; if the record is destroyed, the address of the record. */
 export function recordEnd(page: usize, block: usize): usize {
   const record: usize = recordOf(page, block);
   const delta: u32 = load32(record, L.R_DELTA);
   return delta <= record - block ? record - delta : record;
 }
 
-/** What p is in a block whose page has aligned ones: PTR_BLOCK or PTR_INTERIOR. */
+/** Whether p, in a block of a page with FLAG_ALIGNED, is the block: PTR_BLOCK or PTR_INTERIOR. */
 export function recordPointer(page: usize, block: usize, p: usize): u32 {
   const record: usize = recordOf(page, block);
   const word: u32 = load32(record, L.R_CANARY);
@@ -91,7 +91,7 @@ export function recordIsFreed(page: usize, block: usize, p: usize): bool {
 
 const INTACT: u32 = 0xffffffff;
 
-/** Offset from p of the first byte behind the user's that was written, if it can be seen. */
+/** Offset from p of the first byte behind the program's that was overwritten, if that shows. */
 function recordFault(record: usize, p: usize, word: u32, seal: u32): u32 {
   const most: usize = record - p;
   const delta: u32 = load32(record, L.R_DELTA);
@@ -104,14 +104,14 @@ function recordFault(record: usize, p: usize, word: u32, seal: u32): u32 {
   return INTACT;
 }
 
-/** Where the record itself is wrong, nobody knows how many bytes were the user's. */
+/** If the record itself is damaged, the size of the block is unknown. */
 function faultReport(record: usize, p: usize, fault: u32): void {
   const most: usize = record - p;
   const size: usize = fault === most ? most : most - load32(record, L.R_DELTA);
   hostReport(L.REPORT_OVERFLOW, p, size, fault);
 }
 
-/** Reports what was written behind the user's bytes of a block that stays in use. */
+/** Reports overwritten bytes behind a block that stays in use. */
 export function recordCheck(page: usize, block: usize, p: usize): void {
   const record: usize = recordOf(page, block);
   const fault: u32 = recordFault(record, p, atomicLoad(record, L.R_CANARY), pageSeal(page, p));
@@ -119,11 +119,11 @@ export function recordCheck(page: usize, block: usize, p: usize): void {
 }
 
 /**
- * Checks the record of a block that is being freed and marks it; false if the mark was there, after
- * a report. The mark is set by compare-and-swap, so of two threads that free one block one is told,
- * also where neither owns the page. Where it was written over, the lists are asked. Who sees a
- * fault in a record that another is just marking has seen the other's free. Everything is reported
- * before anything changes.
+ * Checks the record of a block that is being freed and marks it. Returns false, after a report, if
+ * it was marked before. The mark is set by compare-and-swap, so of two threads that free one block
+ * one gets the report, even if neither owns the page. If the mark was overwritten, the lists are
+ * searched. A fault in a record that another thread is marking means that the other thread has
+ * freed the block. Everything is reported before anything changes.
  */
 export function recordClose(page: usize, block: usize, p: usize): bool {
   const record: usize = recordOf(page, block);

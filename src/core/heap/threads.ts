@@ -1,16 +1,16 @@
 /**
- * Threads that come, go and die (shared build only).
+ * How threads attach, detach and die (shared build only).
  *
- * A thread has an area for its heap, and a thread: a number that no other thread ever gets. The
- * area's state word holds both thread and state, so one compare-and-swap makes an area somebody's
- * and says whose it is. What a thread owns is found without its help, however it ended: pages by
- * their owner word, the turn to grow by S_GROWER, areas under recovery by H_RECOVERER.
+ * A thread has an area for its heap, and an id, a number that is given only once. The area's state
+ * word holds both the thread's id and the state, so one compare-and-swap takes an area and names
+ * its owner. What a thread owns is found without its help, however it ended: pages by their owner
+ * word, the right to grow by S_GROWER, areas under recovery by H_RECOVERER.
  *
  *             attach                    recover
  *   FREE  ------------->  LIVE  ------------------->  RECOVERING
  *     ^                     |                             |
- *     +----- detach --------+         (pages are free     |
- *     +---------------------------------- to be taken) ---+
+ *     +----- detach --------+      (pages are abandoned)  |
+ *     +---------------------------------------------------+
  */
 
 import { randomBegin } from "../hard/random.ts";
@@ -26,8 +26,8 @@ import {
   threadId,
 } from "../layout/globals.ts";
 import * as L from "../layout/layout.ts";
-import { mediumMend } from "../pages/medium.ts";
-import { pageDrop, pageMend } from "../pages/page.ts";
+import { mediumRepair } from "../pages/medium.ts";
+import { pageDrop, pageRepair } from "../pages/page.ts";
 import { queueOf, queueRemove, queuesInit } from "../pages/queue.ts";
 import { pagesAsk } from "../slices/commit.ts";
 import {
@@ -50,7 +50,7 @@ function areaState(thread: u32, state: u32): u32 {
   return ((thread << 2) | state) >>> 0;
 }
 
-/** A number for a thread that is to come, from 1 on; 0 = there are none left. */
+/** Returns an id for a thread that will attach, from 1 on; 0 = all ids are used. */
 export function threadIdDraw(): u32 {
   const thread: u32 = atomicAdd(stateBase, L.S_THREAD_IDS, 1) + 1;
   return thread <= L.THREAD_ID_MAX ? thread : 0;
@@ -65,7 +65,7 @@ function areaOf(thread: u32): usize {
   return 0;
 }
 
-/** Makes a free area the thread's, or answers 0. */
+/** Takes a free area for a thread, or returns 0. */
 // @cold
 function areaTake(thread: u32): usize {
   for (let i: u32 = L.AREA_FIRST; i < L.AREA_COUNT; i++) {
@@ -77,9 +77,9 @@ function areaTake(thread: u32): usize {
 }
 
 /**
- * Binds this instance to the state at `base` with a fresh heap of its own. `thread` is one that
- * threadIdDraw gave to nobody else, or 0 for a new one. Answers the thread; 0 = all areas are taken,
- * or the thread is in use.
+ * Binds this instance to the state at `base`, with a new heap. `thread` is an id from threadIdDraw
+ * that no other thread has, or 0 for a new one. Returns the id; 0 = all areas are taken, or the id
+ * is in use.
  */
 export function threadAttach(base: usize, thread: u32): u32 {
   stateBind(base, 0);
@@ -96,14 +96,14 @@ export function threadAttach(base: usize, thread: u32): u32 {
   return mine;
 }
 
-/** But for its state, and for the counters: see counts.ts. */
+/** Clears an area but for its state and its counters: see counts.ts. */
 function areaZero(area: usize): void {
   memoryZero(area, L.H_STATE);
   memoryZero(area + L.H_STATE + 4, L.H_COUNTS - L.H_STATE - 4);
   memoryZero(area + L.H_QUEUES, L.AREA_SIZE - L.H_QUEUES);
 }
 
-/** Another area of this thread, zero; 0 = all are taken. */
+/** Takes another area for this thread and clears it; 0 = all are taken. */
 export function areaTakeOwn(): usize {
   const area: usize = areaTake(threadId);
   if (area !== 0) areaZero(area);
@@ -115,7 +115,7 @@ export function heapIsOurs(heap: usize): bool {
   return heap > L.OWNER_ABANDONED && load32(heap, L.H_STATE) === areaState(threadId, L.AREA_LIVE);
 }
 
-/** The words of a heap that are not zero at first; the area is zero. */
+/** Writes the words of a new heap that are not zero. */
 export function heapBegin(): void {
   store32(heapBase, L.H_ID, heapId);
   store32(heapBase, L.H_RETIRE_MIN, L.BIN_FULL);
@@ -124,7 +124,7 @@ export function heapBegin(): void {
   if (HARDENED) randomBegin();
 }
 
-/** The thread of the thread that this instance is. */
+/** The id of the thread that this instance is bound to. */
 export function threadBound(): u32 {
   return threadId;
 }
@@ -135,8 +135,8 @@ export function threadHeap(): u32 {
 }
 
 /**
- * Ends this thread's heaps: their blocks stay valid, their pages are free to be taken by others.
- * Does nothing for a thread that others have recovered already.
+ * Ends this thread's heaps: their blocks stay valid, other threads may take their pages. Does
+ * nothing for a thread that others have recovered already.
  */
 export function threadDetach(): void {
   let area: usize = areaOf(threadId);
@@ -155,13 +155,13 @@ function heapDetach(): void {
   areaGive(heapBase);
 }
 
-/** Makes an area of this thread a free one; its heap has no pages. */
+/** Frees an area of this thread; its heap has no pages. */
 export function areaGive(area: usize): void {
   heartbeatKeep(area);
   areaFree(area, threadId);
 }
 
-/** H_OF goes first: who takes the area is a thread from the first moment. */
+/** H_OF is cleared first: a thread may take the area as soon as its state says that it is free. */
 function areaFree(area: usize, thread: u32): void {
   atomicStore(area, L.H_OF, 0);
   atomicStore(area, L.H_STATE, areaState(thread, L.AREA_FREE));
@@ -178,7 +178,7 @@ function queuesAbandon(): void {
   }
 }
 
-/** Gives up a page of ours that is in no queue, or gives it back when nothing lives in it. */
+/** Abandons a page of ours that is in no queue, or gives it back if no block is in use. */
 function pageGiveUp(page: usize): void {
   if (load32(page, L.D_USED) === 0) {
     pageDrop(page);
@@ -188,12 +188,12 @@ function pageGiveUp(page: usize): void {
   if (pageWasFreedIn(page)) pageAdopt(page);
 }
 
-/** Adds what an area has counted to the books of the state, before it is used again. */
+/** Adds an area's heartbeat to that of the state, before the area is used again. */
 function heartbeatKeep(area: usize): void {
   atomicAdd(stateBase, L.S_HEARTBEAT, load32(area, L.H_HEARTBEAT));
 }
 
-/** The next slice from `slice` on where a page begins, or the top. */
+/** The next slice from `slice` on at which a page begins, or the top. */
 // @cold
 function pageNext(slice: u32): u32 {
   const top: u32 = atomicLoad(stateBase, L.S_TOP);
@@ -202,7 +202,7 @@ function pageNext(slice: u32): u32 {
   return next;
 }
 
-/** Large pages need no owner; their word only tells walks whose blocks they are. */
+/** Large pages need no owner; the word only tells walks which heap the block belongs to. */
 function largeDisown(heap: u32): void {
   for (let i: u32 = pageNext(0); i < atomicLoad(stateBase, L.S_TOP); i = pageNext(i + 1)) {
     const page: usize = descOf(i);
@@ -213,8 +213,8 @@ function largeDisown(heap: u32): void {
 }
 
 /**
- * Recovers what a thread left that ended without threadDetach. It must not run any more. Whether
- * there was such a thread; a second call does nothing.
+ * Recovers what a thread left that ended without threadDetach and does not run any more. Returns
+ * whether there was such a thread; a second call does nothing.
  */
 export function threadRecover(thread: u32): bool {
   if (thread === threadId) return false;
@@ -241,7 +241,7 @@ export function threadRecover(thread: u32): bool {
   return found;
 }
 
-/** Ends the recoveries in whose middle the thread with a thread died. */
+/** Completes the recoveries during which a thread died. */
 function recoveriesTakeOver(thread: u32): void {
   for (let i: u32 = L.AREA_FIRST; i < L.AREA_COUNT; i++) {
     const area: usize = areaAt(i);
@@ -266,20 +266,21 @@ function areaRecover(area: usize, thread: u32): void {
   areaFree(area, thread);
 }
 
-/** Mends a page of a dead thread, whose last operation may be half done, and gives it up. */
+/** Repairs a page of a dead thread, whose last operation may be incomplete, and gives it up. */
 function pageRecover(page: usize, owner: u32): void {
   atomicStore(page, L.D_OWNER, (heapId | (owner & L.FLAGS & ~L.FLAG_FULL)) >>> 0);
   const medium: bool = (owner & L.FLAG_MEDIUM) !== 0;
-  if (medium) mediumMend(page);
-  else pageMend(page);
+  if (medium) mediumRepair(page);
+  else pageRepair(page);
   pageGiveUp(page);
 }
 
 /**
- * Gives back slices that terminated threads were just claiming, freeing or adding: they are ours,
- * not free and in no page. Only while no other thread is there, since a living one may be doing
- * the same: a thread that comes says so in S_ATTACHES before it claims anything, so what was seen
- * before a look at a count that has not changed is true. Answers the number of slices.
+ * Gives back slices that terminated threads were claiming, freeing or adding: they belong to the
+ * state, are not free and are in no page. Works only while no other thread is attached, since a
+ * living thread may be in the middle of the same operations: a thread increments S_ATTACHES before
+ * it claims anything, so what was read before the count was found unchanged is true. Returns the
+ * number of slices.
  */
 export function lostCollect(): u32 {
   const attaches: u32 = atomicLoad(stateBase, L.S_ATTACHES);
@@ -299,7 +300,7 @@ export function lostCollect(): u32 {
   return lost;
 }
 
-/** Makes a lost slice a free one; its thread may have died between a purge and its books. */
+/** Frees a lost slice; its thread may have died between a purge and the update of the counters. */
 function sliceFind(slice: u32): void {
   bitClear(stateBase + L.STATE_STARTS, slice);
   store32(descOf(slice), L.D_OWNER, 0);
@@ -309,8 +310,8 @@ function sliceFind(slice: u32): void {
 }
 
 /**
- * Counts the slices anew, also after a death between two words of the books. What was counted
- * before a thread came is true; one that comes then wins over a count that it makes wrong.
+ * Counts the slices again, also after a death between two updates of the counters. Counts made
+ * before a thread attaches are right; if one attaches meanwhile, its updates win over the recount.
  */
 function slicesRecount(attaches: u32): void {
   const before: u32 = atomicLoad(stateBase, L.S_PAGE_SLICES);
@@ -331,8 +332,8 @@ function slicesRecount(attaches: u32): void {
 }
 
 /**
- * Threads that are attached, dead ones too until they are recovered; not their heaps beside the
- * first.
+ * Threads that are attached, including dead ones that are not recovered yet; further heaps of a
+ * thread do not count.
  */
 // @cold
 export function threadCount(): u32 {
@@ -344,7 +345,9 @@ export function threadCount(): u32 {
   return count;
 }
 
-/** Slices from `slice` on that are free, a page, a table or not ours; 0 = this one is lost. */
+/**
+ * Slices from `slice` on that are free, a page, a table or not the state's; 0 = this one is lost.
+ */
 function slicesCovered(slice: u32): u32 {
   if (sliceIsFreeAnywhere(slice) || chunkTable(slice) === 0) return 1;
   const desc: usize = descOf(slice);
@@ -354,7 +357,9 @@ function slicesCovered(slice: u32): u32 {
   return bin === L.BIN_NONE || bin === L.BIN_TABLE ? 1 : 0;
 }
 
-/** Takes all abandoned pages, and what terminated threads have lost, if this thread is alone. */
+/**
+ * Takes all abandoned pages, and what terminated threads have lost if no other thread is attached.
+ */
 export function leftoversCollect(): void {
   abandonedAdoptAll();
   lostCollect();

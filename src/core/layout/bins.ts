@@ -1,8 +1,9 @@
 /**
- * Size classes: 8 and 16 bytes, multiples of 16 up to 64, then four classes a doubling up to 1 KiB,
- * as mimalloc has them on 64 bits (specification 4.1; the bins 3, 5 and 7 do not occur, so that
- * blocks above 8 bytes are aligned to 16). From there to 8 KiB there are eight a doubling: with
- * four, the slack of sqlite's pages of 4 KiB and a header costs a sixth of all its memory.
+ * Size classes: 8 and 16 bytes, multiples of 16 up to 64, then four classes for each doubling up to
+ * 1 KiB, as mimalloc has them on 64 bits (specification 4.1; the bins 3, 5 and 7 do not occur, so
+ * that blocks above 8 bytes are aligned to 16). From there to 8 KiB there are eight classes for
+ * each doubling: with four, sqlite's pages of 4 KiB and a header lose a sixth of all its memory to
+ * slack.
  */
 import { leadingZeros } from "../target/glue.ts";
 import * as L from "./layout.ts";
@@ -29,7 +30,7 @@ export function binSize(bin: u32): u32 {
   return ((e & 7) + 9) << ((e >>> 3) + 7);
 }
 
-/** Usable bytes of a fresh block for a request; SIZE_MAX is the largest sensible one. */
+/** Usable bytes of a fresh block for a request of at most SIZE_MAX bytes. */
 export function goodSize(size: u32): u32 {
   if (size <= L.SMALL_MAX) return binSize(binOf(size));
   if (size <= L.MEDIUM_MAX) return ((size + (L.UNIT_SIZE - 1)) & ~(L.UNIT_SIZE - 1)) >>> 0;

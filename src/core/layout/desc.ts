@@ -1,15 +1,15 @@
 /**
  * From an address to its page descriptor, and the two bitmaps over slices.
  *
- * One load leads to the table of the chunk, arithmetic to the descriptor in it: no flat page map,
- * which would take 256 KiB, and no load that misses, since a table entry serves 32 MiB.
+ * One load gets the table of the chunk, arithmetic gives the descriptor in it. A flat page map
+ * would take 256 KiB. The load seldom misses the cache, since a table entry serves 32 MiB.
  */
 import { atomicAnd, atomicOr } from "../target/atomics.ts";
 import { bitsCount, leadingZeros, load32, trailingZeros } from "../target/glue.ts";
 import { stateBase } from "./globals.ts";
 import * as L from "./layout.ts";
 
-/** Descriptor of the slice that holds p; garbage when no table covers it: see chunkTable. */
+/** Descriptor of the slice that contains p; undefined when no table covers it: see chunkTable. */
 export function descAt(p: usize): usize {
   return load32(stateBase + ((p >>> 23) & 0x1fc), L.S_CHUNKS) + ((p >>> 10) & 0x7fc0);
 }
@@ -43,8 +43,8 @@ export function bitClear(bitmap: usize, index: u32): void {
 }
 
 /**
- * Sets the bits [from, from + count) and tells how many of them were 0. Shared bitmaps: these bits
- * must be the caller's, their neighbours may be others'.
+ * Sets the bits [from, from + count) and returns how many of them were 0. In a shared bitmap these
+ * bits must belong to the caller; bits beside them may belong to other threads.
  */
 // @cold
 export function bitsSet(bitmap: usize, from: u32, count: u32): u32 {
@@ -64,7 +64,7 @@ export function bitsSet(bitmap: usize, from: u32, count: u32): u32 {
   return changed;
 }
 
-/** Clears the bits [from, from + count), which are the caller's. */
+/** Clears the bits [from, from + count), which belong to the caller. */
 // @cold
 export function bitsClear(bitmap: usize, from: u32, count: u32): void {
   let i: u32 = from;
@@ -111,8 +111,8 @@ export function bitsBefore(bitmap: usize, from: u32): u32 {
 }
 
 /**
- * Descriptor of the page that holds p, for any address: also for interior ones and foreign ones.
- * 0 when no page covers it.
+ * Descriptor of the page that contains p, for any address, also inside a block or outside the heap;
+ * 0 when no page contains it.
  */
 export function pageOf(p: usize): usize {
   const slice: u32 = p >>> L.SLICE_SHIFT;

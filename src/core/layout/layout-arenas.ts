@@ -1,4 +1,4 @@
-/** The part of layout.ts that is about arenas. */
+/** The part of layout.ts about arenas. */
 
 /*
  * ---- arenas ------------------------------------------------------------------------------------
@@ -16,8 +16,8 @@
  *   |count|first|flags|node|plan|limit|    count is written last: 0 = no arena (yet)
  *   +-----+-----+-----+----+----+-----+
  *
- * The bitmap goes over all slices; those of no arena are 0 in it, so an arena need not begin or
- * end with a word.
+ * The bitmap covers all slices; slices outside arenas are 0 in it, so an arena need not begin or
+ * end at a word.
  */
 export const ARENAS_MAX: u32 = 112;
 export const ARENA_RECORDS: u32 = 0x2000;
@@ -26,13 +26,13 @@ export const A_COUNT: u32 = 0;
 export const A_FIRST: u32 = 4;
 export const A_FLAGS: u32 = 8;
 export const A_NODE: u32 = 12;
-/** As STATE_PURGE has it for a chunk. */
+/** As a chunk's entry in STATE_PURGE. */
 export const A_PLAN: u32 = 16;
-/** Only heaps that are bound to it allocate from it. */
+/** Only heaps that were made for the arena allocate from it. */
 export const ARENA_EXCLUSIVE: u32 = 1;
-/** Is never purged. */
+/** The arena is never purged. */
 export const ARENA_PINNED: u32 = 2;
-/** Flags of a call only: the memory is committed, or is to be; it is zero. */
+/** Flags of a call, not of a record: the memory is committed, or shall be; the memory is zero. */
 export const ARENA_COMMITTED: u32 = 4;
 export const ARENA_ZEROED: u32 = 8;
 export const NODE_ANY: u32 = 0xffffffff;

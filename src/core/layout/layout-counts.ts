@@ -1,21 +1,21 @@
-/** Part of layout.ts: what statistics count, who watches, and who serves samples. */
+/** The part of layout.ts about statistics, observers and samples. */
 
 /*
  * ---- counters (offsets from H_COUNTS and S_COUNTS) ----------------------------------------------
  *
- * Each wraps at 2^32. Added up over all areas, pages made - gone == pages that there are; in one
- * area the difference may be negative, of a heap that gives back the pages of another.
+ * Each wraps at 2^32. Summed over all areas, pages made - pages gone == pages that exist. In one
+ * area the difference may be negative, if its heap gives back pages that another heap made.
  */
 export const COUNT_PAGES: u32 = 0;
 export const COUNT_PAGES_GONE: u32 = 4;
 export const COUNT_PAGES_PEAK: u32 = 8;
-/** Slices of the pages that are gone, and those that large blocks gave up in place. */
+/** Slices of pages that were given back, and slices that large blocks gave up in place. */
 export const COUNT_SLICES_GONE: u32 = 12;
-/** How often a page has taken more of its blocks into use. */
+/** How often a page took more of its blocks into use. */
 export const COUNT_EXTENDS: u32 = 16;
-/** Empty pages that were given back and not kept. */
+/** Empty pages that were given back at once instead of being retired. */
 export const COUNT_NO_RETIRE: u32 = 20;
-/** Searches of a queue, and the pages that they looked at. */
+/** Searches of a queue, and the pages that they visited. */
 export const COUNT_SEARCHES: u32 = 24;
 export const COUNT_SEARCHED: u32 = 28;
 export const COUNT_ABANDONED: u32 = 32;
@@ -36,31 +36,32 @@ export const T_TOTAL: u32 = 0;
 export const T_HIGH: u32 = 4;
 export const T_NOW: u32 = 8;
 export const T_PEAK: u32 = 12;
-/** Bytes of blocks up to MEDIUM_MAX, up to KIND_LARGE_MAX, and larger; then how many they are. */
+/** Bytes of blocks up to MEDIUM_MAX, up to KIND_LARGE_MAX, and larger; then the numbers of them. */
 export const TALLY_BYTES: u32 = 80;
 export const TALLY_BLOCKS: u32 = 83;
-/** Bytes that were asked for: only its total counts. */
+/** Requested bytes: only the total is counted. */
 export const TALLY_ASKED: u32 = 86;
 export const TALLIES: u32 = 87;
 /** mimalloc calls larger blocks huge. */
 export const KIND_LARGE_MAX: u32 = 16777216;
 
-/** What observeBind is told: to tell of allocations, and of frees; … */
+/** Bits of observeBind: report mallocs; report frees. */
 export const OBSERVE_MALLOCS: u32 = 1;
 export const OBSERVE_FREES: u32 = 2;
-/** … to count every allocation up to the next sample, or those of small pages by batches. */
+/** Count each allocation up to the next sample; count those of small pages by batches. */
 export const OBSERVE_EACH: u32 = 4;
 export const OBSERVE_SOME: u32 = 8;
-/** Either of these two. */
+/** Both modes of counting samples. */
 export const OBSERVE_SAMPLES: u32 = 12;
-/** Those for which malloc takes its long way. */
+/** Bits that send malloc to its slow path. */
 export const OBSERVE_SLOW: u32 = 5;
-/** Those that tell the host. */
+/** Bits that report events to the host. */
 export const OBSERVE_EVENTS: u32 = 3;
 
 /**
- * No errno: the host may serve so many bytes, one if none; a guarded block is freed; its size is
- * asked for; what is resized is no live block.
+ * Not errno numbers: the host may serve an allocation of so many bytes (1 for 0); a guarded block
+ * is freed; the size of a guarded block is requested; a pointer that is not a live block is
+ * resized.
  */
 export const SAMPLE_DUE: u32 = 4116;
 export const GUARD_FREED: u32 = 4117;
@@ -75,9 +76,9 @@ export const GUARD_MISUSED: u32 = 4119;
  *   |count |frees |entry 0|entry 1|       +----+-----+------+   ptr: 0 = there never was a block
  *   +------+------+-------+-------+---    |ptr |size |frees |   size: 0xffffffff = it is free
  *                                         +----+-----+------+
- *   frees == frees of all entries         frees: by threads whose guards these are not
+ *   frees == frees of all entries         frees: by threads that do not own the guards
  *
- * Only the thread whose guards they are writes to it, but for the frees, which it takes from there.
+ * Only the thread that owns the guards writes to the table, except for the two counts of frees.
  */
 export const GUARDS_COUNT: u32 = 0;
 export const GUARDS_FREES: u32 = 4;

@@ -1,22 +1,22 @@
 /**
  * Medium pages: 128 KiB in 64 units of 2 KiB. A block of more than 8 KiB takes a run of units; two
- * bitmaps say which units are free and where blocks begin.
+ * bitmaps mark the free units and the units at which blocks begin.
  *
- * Not pages of equal blocks as mimalloc has them: between 8 and 64 KiB programs use many sizes and
- * few blocks of each, so pages of one size stand mostly empty, and a buffer that comes and goes
- * keeps memory from all other sizes: on the git trace the peak was 1.46 bytes a live one, now 1.25.
- * The price is a search in a bitmap, 10 to 20 ns.
+ * mimalloc has pages of equal blocks instead. But between 8 and 64 KiB programs use many sizes and
+ * few blocks of each, so pages of one size would stand mostly empty, and a buffer that is allocated
+ * and freed repeatedly would keep memory from all other sizes: on the git trace the peak was 1.46
+ * bytes for each live byte, now 1.25. The cost is a search in a bitmap, 10 to 20 ns.
  *
  *   free units   1110000000000111...   (64 bits: low word, high word)
- *   bounds       1001000010000100...   here begins a block or a run of free units
+ *   bounds       1001000010000100...   a block or a run of free units begins here
  *
  *   units of blocks + free units == 64;  |bounds of units in use| == used
  *
- * A block reaches to the next bound. While it lives neither its two bounds nor the zeros between
- * them change, whatever becomes of its neighbours, so that any thread may ask for its size.
+ * A block reaches to the next bound. While it lives, neither its two bounds nor the zeros between
+ * them change, whatever happens to the blocks beside it, so any thread may read its size.
  *
- * A page stands in the queue of an upper bound of its longest free run (4 to 32 units), which a
- * failed search lowers and a free raises: so a search looks at a page at most once too often.
+ * A page is in the queue of an upper bound of its longest free run (4 to 32 units). A failed search
+ * lowers the bound and a free raises it, so searches visit a page at most once in vain.
  */
 
 import * as L from "../layout/layout.ts";
@@ -26,7 +26,9 @@ import { leadingZeros, load32, store32, trailingZeros } from "../target/glue.ts"
 import { pageClaim, pagePublish, pageRelease, pageRetire } from "./page.ts";
 import { queueMove, queueOf, queuePush } from "./queue.ts";
 
-/** Whether the block that was taken last had never been written: zalloc asks right after. */
+/**
+ * Whether the block that was taken last has never been written; for zalloc, which reads it at once.
+ */
 export let mediumTookZero: bool = false;
 
 export function unitsFor(size: u32): u32 {
@@ -48,7 +50,7 @@ function runFind(low: u32, high: u32, count: u32): u32 {
   return hi !== 0 ? 32 + trailingZeros(hi) : L.MEDIUM_UNITS;
 }
 
-/** First unit behind `unit` whose bit is set, or MEDIUM_UNITS. */
+/** The first unit behind `unit` whose bit is set, or MEDIUM_UNITS. */
 function unitAfter(low: u32, high: u32, unit: u32): u32 {
   if (unit < 31) {
     const rest: u32 = low >>> (unit + 1);
@@ -59,7 +61,7 @@ function unitAfter(low: u32, high: u32, unit: u32): u32 {
   return rest !== 0 ? unit + 1 + trailingZeros(rest) : L.MEDIUM_UNITS;
 }
 
-/** One more than the last unit up to `unit` whose bit is set, or 0. */
+/** One more than the last unit at or below `unit` whose bit is set, or 0. */
 function unitUpTo(low: u32, high: u32, unit: u32): u32 {
   if (unit >= 32) {
     const head: u32 = (high & (0xffffffff >>> (63 - unit))) >>> 0;
@@ -70,7 +72,7 @@ function unitUpTo(low: u32, high: u32, unit: u32): u32 {
   return head !== 0 ? 32 - leadingZeros(head) : 0;
 }
 
-/** As bitsMask, which is not inlined: every medium malloc and free passes here. */
+/** As bitsMask, but inlined: every medium malloc and free calls it. */
 function unitsMask(unit: u32, count: u32): u32 {
   const left: u32 = 32 - unit;
   if (count >= left) return (0xffffffff << unit) >>> 0;
@@ -98,7 +100,7 @@ function unitsRelease(page: usize, unit: u32, count: u32): void {
   store32(page, L.D_FREE_HIGH, (load32(page, L.D_FREE_HIGH) | maskHigh(unit, count)) >>> 0);
 }
 
-/** Marks that a block or a free run begins at a unit; the end of the page needs no mark. */
+/** Marks that a block or a free run begins at a unit. The end of the page needs no mark. */
 function boundSet(page: usize, unit: u32): void {
   if (unit === L.MEDIUM_UNITS) return;
   const field: u32 = unit < 32 ? L.D_BOUNDS_LOW : L.D_BOUNDS_HIGH;
@@ -120,7 +122,7 @@ function unitIsFree(page: usize, unit: u32): bool {
   return ((load32(page, field) >>> (unit & 31)) & 1) !== 0;
 }
 
-/** Units that have just become free join a free run behind them. */
+/** Joins units that have just become free with a free run behind them. */
 function boundJoin(page: usize, unit: u32): void {
   if (unit < L.MEDIUM_UNITS && unitIsFree(page, unit)) boundClear(page, unit);
 }
@@ -134,7 +136,7 @@ function unitsAt(page: usize, unit: u32): u32 {
   return unitAfter(load32(page, L.D_BOUNDS_LOW), load32(page, L.D_BOUNDS_HIGH), unit) - unit;
 }
 
-/** A block of more than SMALL_MAX bytes from a page that is there; 0 when none has room. */
+/** Returns a block of more than SMALL_MAX bytes from an existing page; 0 when none has space. */
 // @cold
 export function mediumAlloc(size: u32): usize {
   const units: u32 = unitsFor(size);
@@ -179,7 +181,7 @@ function mediumTake(page: usize, unit: u32, units: u32): usize {
   return p;
 }
 
-/** Memory below `end` counts as written; a page that never was zero says 0xffffffff already. */
+/** Marks the memory below `end` as written. No effect on a page that was not zero (0xffffffff). */
 function pageWrittenTo(page: usize, end: usize): void {
   if (load32(page, L.D_ZERO) < end) store32(page, L.D_ZERO, end);
 }
@@ -198,8 +200,8 @@ export function mediumFree(page: usize, p: usize): void {
 }
 
 /**
- * One empty page is kept for a while: a buffer in turns would make and drop it, and leave its
- * traces in ever new slices.
+ * One empty page is kept for a while: else a buffer that is allocated and freed repeatedly would
+ * make and drop a page each time, and dirty new slices each time.
  */
 function mediumEmptied(page: usize): void {
   const first: usize = load32(queueOf(L.BIN_MEDIUM + L.MEDIUM_RUN_MAX), L.Q_FIRST);
@@ -214,7 +216,9 @@ function mediumEmptied(page: usize): void {
   pageRetire(page);
 }
 
-/** Files a page by the free run that holds a unit, if that is longer than its bound. */
+/**
+ * Moves a page to the queue of the free run that contains a unit, if that is longer than its bound.
+ */
 function boundRaise(page: usize, unit: u32): void {
   const low: u32 = ~load32(page, L.D_FREE_LOW) >>> 0;
   const high: u32 = ~load32(page, L.D_FREE_HIGH) >>> 0;
@@ -223,7 +227,7 @@ function boundRaise(page: usize, unit: u32): void {
   if (bin > load32(page, L.D_BIN)) queueMove(page, bin);
 }
 
-/** Start of the block that holds p; 0 when the unit is free. */
+/** Start of the block that contains p; 0 when the unit is free. */
 export function mediumBlockOf(page: usize, p: usize): usize {
   const unit: u32 = unitOf(page, p);
   if (unitIsFree(page, unit)) return 0;
@@ -237,7 +241,7 @@ export function mediumSize(page: usize, p: usize): usize {
   return unitsAt(page, unitOf(page, p)) << L.UNIT_SHIFT;
 }
 
-/** Gives the block at p room for `size` bytes where it stands, if that can be. */
+/** Resizes the block at p in place to hold `size` bytes, if possible. */
 export function mediumResize(page: usize, p: usize, size: u32): bool {
   const unit: u32 = unitOf(page, p);
   const have: u32 = unitsAt(page, unit);
@@ -262,10 +266,10 @@ export function mediumResize(page: usize, p: usize, size: u32): bool {
 }
 
 /**
- * Makes the books of a page right whose owner was terminated in the middle of an operation. Units
- * that were half taken or half freed become blocks of nobody.
+ * Repairs the bitmaps and counters of a page whose owner was terminated during an operation. Units
+ * that were only partly taken or freed become blocks that are never freed.
  */
-export function mediumMend(page: usize): void {
+export function mediumRepair(page: usize): void {
   let used: u32 = 0;
   for (let unit: u32 = 0; unit < L.MEDIUM_UNITS; unit++) {
     const free: bool = unitIsFree(page, unit);
@@ -278,7 +282,9 @@ export function mediumMend(page: usize): void {
   store32(page, L.D_ZERO, L.ZERO_UNKNOWN);
 }
 
-/** The equations above, bounds where they must be, and no free run longer than its queue says. */
+/**
+ * Checks the equations above, the bounds, and that no free run is longer than the queue's bound.
+ */
 export function mediumIsValid(page: usize): bool {
   let used: u32 = 0;
   for (let unit: u32 = 0; unit < L.MEDIUM_UNITS; unit++) {

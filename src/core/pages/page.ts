@@ -1,10 +1,10 @@
 /**
- * Pages: runs of slices cut in blocks of one size, or one large block.
+ * Pages: runs of slices that are divided into blocks of one size, or hold one large block.
  *
  * A page takes its blocks into use a few at a time (pageExtend) and writes to none of them; a block
- * carries a link only after it was freed. `free` feeds malloc, `local free` takes what is freed:
- * since they are apart, `free` runs empty at regular intervals, and everything that must happen now
- * and then happens there. After mimalloc (Leijen, Zorn, de Moura 2019).
+ * holds a link only after it was freed. malloc takes blocks from `free`, and free puts them on
+ * `local free`. Since the lists are separate, `free` runs empty at regular intervals, and malloc
+ * does all periodic work then. After mimalloc (Leijen, Zorn, de Moura 2019).
  */
 
 import { featureOn } from "../hard/features.ts";
@@ -35,8 +35,8 @@ import {
 } from "./sample.ts";
 
 /**
- * Fills the descriptor of a run that was just allocated for a page with blocks of one size from
- * `start`. The caller fills in what depends on the kind of page, then calls pagePublish.
+ * Fills in the descriptor of a run that was just allocated for a page with blocks of one size from
+ * `start` on. The caller fills in what depends on the kind of page, then calls pagePublish.
  */
 // @cold
 export function pageClaim(slice: u32, count: u32, block: u32, start: usize): usize {
@@ -58,8 +58,8 @@ export function pageClaim(slice: u32, count: u32, block: u32, start: usize): usi
 }
 
 /**
- * Makes a page ours and known. Last, so that a thread that dies before leaves slices that are in no
- * page, and never a page that is half made.
+ * Makes a page ours and visible. Called last, so that a thread that dies before this leaves slices
+ * that are in no page, never an incomplete page.
  */
 export function pagePublish(page: usize, flags: u32): void {
   countPage();
@@ -67,7 +67,7 @@ export function pagePublish(page: usize, flags: u32): void {
   bitSet(stateBase + L.STATE_STARTS, load32(page, L.D_START) >>> L.SLICE_SHIFT);
 }
 
-/** Gives the slices of a page back; it is in no queue. */
+/** Gives the slices of a page back. The page must be in no queue. */
 export function pageDrop(page: usize): void {
   countPageGone(load32(page, L.D_SLICES));
   if (HARDENED) guardLift(page);
@@ -80,21 +80,21 @@ export function pageDrop(page: usize): void {
 }
 
 /**
- * Offset of the first block: small pages start their blocks a little later, so that the first
- * blocks of many pages do not share a cache set.
+ * Offset of the first block in a small page. Without it the first blocks of all pages would share a
+ * cache set.
  */
 function pageColour(block: u32): u32 {
   if (block <= 64) return block * 3;
   return block <= 512 ? block : 0;
 }
 
-/** Slices of a page for a size. */
+/** Slices of a page for blocks of a size. */
 export function pageSlices(size: u32): u32 {
   if (size > L.MEDIUM_MAX) return (size + (L.SLICE_SIZE - 1)) >>> L.SLICE_SHIFT;
   return size <= L.SMALL_MAX ? 1 : L.MEDIUM_SLICES;
 }
 
-/** A page for a bin in front of its queue, with fresh blocks; 0 = out of memory. */
+/** Makes a page for a bin, with fresh blocks, at the front of its queue; 0 = out of memory. */
 export function pageFresh(bin: u32): usize {
   const block: u32 = binSize(bin);
   const slice: u32 = slicesAlloc(1, 1);
@@ -113,8 +113,9 @@ export function pageFresh(bin: u32): usize {
 }
 
 /**
- * Takes the next blocks into use: 4 KiB of them, at least 4. Not all at once, so that malloc passes
- * the generic path at regular intervals and freed blocks are used again before untouched memory.
+ * Takes the next blocks into use: 4 KiB of them, at least 4 blocks. Not all at once, so that malloc
+ * takes the generic path at regular intervals, and freed blocks are used again before untouched
+ * memory.
  */
 // @cold
 export function pageExtend(page: usize): void {
@@ -129,9 +130,9 @@ export function pageExtend(page: usize): void {
     block * L.EXTEND_MIN > L.EXTEND_SIZE ? L.EXTEND_MIN : (L.EXTEND_SIZE / block) >>> 0;
   const left: usize = pageEnd(page) - end;
   const more: usize = few * block;
-  const room: usize = more < left ? more : left;
+  const space: usize = more < left ? more : left;
   const some: bool = !HARDENED && (observing & L.OBSERVE_SOME) !== 0;
-  const take: usize = some ? sampleBatch(page, (room / block) >>> 0) * block : room;
+  const take: usize = some ? sampleBatch(page, (space / block) >>> 0) * block : space;
   store32(page, L.D_FRESH_END, end + take);
 }
 
@@ -140,12 +141,12 @@ export function pageEnd(page: usize): usize {
   return (load32(page, L.D_END) & ~L.END_SAMPLE) >>> 0;
 }
 
-/** Whether the next block that a page gives is a fresh one, if it gives any. */
+/** Whether the next block that a page gives, if it gives one, is a fresh one. */
 export function pageOnlyFresh(page: usize): bool {
   return (load32(page, L.D_FREE) | load32(page, L.D_LOCAL)) === 0;
 }
 
-/** The freed blocks become the free list. */
+/** Makes the freed blocks the free list. */
 export function pageSwap(page: usize): void {
   store32(page, L.D_FREE, load32(page, L.D_LOCAL));
   store32(page, L.D_LOCAL, 0);
@@ -153,10 +154,10 @@ export function pageSwap(page: usize): void {
 }
 
 /**
- * A block of a page, 0 when it has none. Freed blocks come before fresh ones here: this serves the
- * sizes above 1 KiB, where a block of untouched memory costs more than the regular heartbeat that
- * the small sizes get from the other order (64 KiB buffers in turns touched 256 KiB, now 128).
- * `stops`: none where a sample is, so that the generic path is taken.
+ * Takes a block of a page, 0 when it has none. Freed blocks come before fresh ones here: above 1
+ * KiB, a block of untouched memory costs more than the regular heartbeat, which small sizes get
+ * from the other order (64 KiB buffers by turns touched 256 KiB, now 128). `stops`: takes none if a
+ * sample is due, so that malloc takes the generic path.
  */
 export function pageTake(page: usize, stops: bool): usize {
   if (load32(page, L.D_FREE) === 0) {
@@ -171,12 +172,12 @@ export function pageTake(page: usize, stops: bool): usize {
   return block;
 }
 
-/** Whether a block of a page can be where a link leads. */
+/** Whether an address from a link can be a block of a page. */
 export function linkIsGood(page: usize, next: usize): bool {
   return pageHolds(page, next) && (next & 7) === 0;
 }
 
-/** The first block of `free`, which is not empty, of a hardened heap. */
+/** Takes the first block of `free`, which is not empty, in a hardened heap. */
 export function pagePop(page: usize): usize {
   const block: usize = load32(page, L.D_FREE);
   const next: usize = linkLoad(page, block);
@@ -186,10 +187,10 @@ export function pagePop(page: usize): usize {
   return block;
 }
 
-/** The blocks behind a link that leads nowhere stay in use for ever. */
+/** Cuts a list at a damaged link. The blocks behind it stay in use for ever. */
 function listCut(page: usize, block: usize, next: usize): void {
   store32(page, L.D_FREE, 0);
-  pageMend(page);
+  pageRepair(page);
   hostReport(L.REPORT_FREE_LIST, block, load32(page, L.D_BLOCK), next);
 }
 
@@ -201,7 +202,7 @@ export function pageTakeFresh(page: usize): usize {
   return block;
 }
 
-/** Gives an empty page back to the state. */
+/** Gives an empty page of a queue back. */
 export function pageRelease(page: usize): void {
   if (!HARDENED && (observing & L.OBSERVE_SOME) !== 0) sampleGone(page);
   queueRemove(page);
@@ -209,13 +210,13 @@ export function pageRelease(page: usize): void {
 }
 
 /**
- * The last block in use of an unflagged page is freed. The only page of its queue is kept for a
- * while; any other is given back at once.
+ * Frees the last block in use of a page without flags. The only page of its queue is retired: kept
+ * for a while. Any other page is given back at once.
  *
- * The block goes on `free` and not on `local free`: programs that allocate and free in pairs get
- * the block back that is warm in the cache, and the free list does not wander through the page
- * (1.2x on pairs of mixed sizes). The price is that malloc never takes the generic path in such a
- * program, so every WARM_MAX such frees stand in for it.
+ * The block goes on `free` and not on `local free`: a program that allocates and frees in pairs
+ * gets the block again that is warm in the cache, and allocation does not move through the page
+ * (1.2x on pairs of mixed sizes). But then malloc never takes the generic path in such a program,
+ * so every WARM_MAX such frees do the periodic work instead.
  */
 export function pageEmptied(page: usize, block: usize): void {
   if ((load32(page, L.D_NEXT) | load32(page, L.D_PREV)) !== 0) {
@@ -237,20 +238,20 @@ export function pageEmptied(page: usize, block: usize): void {
   if (warm === 1) warmBeat(page);
 }
 
-/** A beat of a program that allocates and frees in pairs, between whose calls its page is empty. */
+/** A heartbeat of a program that allocates and frees in pairs; its page is empty at this point. */
 // @cold
 function warmBeat(page: usize): void {
   heapBeat();
   if (!HARDENED && (observing & L.OBSERVE_SOME) !== 0) sampleRenew(page);
 }
 
-/** A hardened heap does not hand out at once what was freed last. */
+/** In a hardened heap the block that was freed last is not allocated next. */
 function localPush(page: usize, block: usize): void {
   linkStore(page, block, load32(page, L.D_LOCAL));
   store32(page, L.D_LOCAL, block);
 }
 
-/** What must happen at regular intervals: counts them, and every so often a tick goes by. */
+/** Counts a heartbeat and does the periodic work; every TICK_BEATS heartbeats are a tick. */
 export function heapBeat(): void {
   const beat: u32 = load32(heapBase, L.H_HEARTBEAT) + 1;
   store32(heapBase, L.H_HEARTBEAT, beat);
@@ -260,7 +261,7 @@ export function heapBeat(): void {
   if ((beat & (L.TICK_BEATS - 1)) === 0) purgeTick();
 }
 
-/** Widens the range of bins that the sweep looks at. */
+/** Extends the range of bins that sweeps visit. */
 // @cold
 export function pageRetire(page: usize): void {
   const bin: u32 = load32(page, L.D_BIN);
@@ -268,7 +269,7 @@ export function pageRetire(page: usize): void {
   if (bin > load32(heapBase, L.H_RETIRE_MAX)) store32(heapBase, L.H_RETIRE_MAX, bin);
 }
 
-/** Frees a block of a page of ours that may be full; the block begins at its beginning. */
+/** Frees a block of a page of ours that may be full. `block` is the first byte of the block. */
 export function pageFreeBlock(page: usize, block: usize): void {
   const used: u32 = load32(page, L.D_USED) - 1;
   if (used === 0) {
@@ -287,7 +288,7 @@ export function pageFreeBlock(page: usize, block: usize): void {
   if ((load32(page, L.D_OWNER) & L.FLAG_FULL) !== 0) queueFromFull(page);
 }
 
-/** A page that is one block, its run aligned to `alignment` slices; 0 = out of memory. */
+/** Makes a page of one block, its run aligned to `alignment` slices; 0 = out of memory. */
 export function pageLarge(size: u32, alignment: u32): usize {
   const bytes: u32 = HARDENED ? size + guardBytes() : size;
   const count: u32 = bytes === 0 ? 1 : (bytes + (L.SLICE_SIZE - 1)) >>> L.SLICE_SHIFT;
@@ -304,28 +305,31 @@ export function pageLarge(size: u32, alignment: u32): usize {
   return page;
 }
 
-/** The one block of a large page reaches to `end`. */
+/** Sets the end of the one block of a large page. */
 export function pageLargeEnd(page: usize, end: usize): void {
   store32(page, L.D_FRESH, end);
   store32(page, L.D_FRESH_END, end);
   store32(page, L.D_END, end);
 }
 
-/** Start of the block that holds p, an address inside the blocks of a small or large page. */
+/** Start of the block that contains p, an address inside the blocks of a small or large page. */
 export function pageBlockOf(page: usize, p: usize): usize {
   const start: usize = load32(page, L.D_START);
   const block: u32 = load32(page, L.D_BLOCK);
   return start + (((p - start) / block) >>> 0) * block;
 }
 
-/** Whether p lies in the blocks that a page has taken into use so far. */
+/** Whether p lies in the blocks that a page has taken into use. */
 export function pageHolds(page: usize, p: usize): bool {
   return p >= load32(page, L.D_START) && p < load32(page, L.D_FRESH_END);
 }
 
 const LIST_DAMAGED: u32 = 0xffffffff;
 
-/** Blocks on a list, all inside the page; more than `limit` means a cycle. O(blocks). */
+/**
+ * Number of blocks on a list; LIST_DAMAGED for a block outside the page or a cycle (more than
+ * `limit` blocks). O(blocks).
+ */
 // @cold
 function listLength(page: usize, head: usize, limit: u32): u32 {
   let count: u32 = 0;
@@ -341,11 +345,11 @@ function listLength(page: usize, head: usize, limit: u32): u32 {
 }
 
 /**
- * Makes the books of a small page right whose owner was terminated in the middle of an operation:
- * a block that was on no list at that moment stays in use for ever, so do blocks behind a link
- * that leads out of the page.
+ * Repairs the lists and counters of a small page whose owner was terminated during an operation. A
+ * block that was on no list at that moment stays in use for ever, as do blocks behind a link that
+ * leads out of the page.
  */
-export function pageMend(page: usize): void {
+export function pageRepair(page: usize): void {
   const capacity: u32 = pageCapacity(page);
   if (load32(page, L.D_FREE) === load32(page, L.D_LOCAL)) store32(page, L.D_LOCAL, 0);
   let free: u32 = listLength(page, load32(page, L.D_FREE), capacity);
@@ -362,7 +366,9 @@ function listForget(page: usize, list: u32): u32 {
   return 0;
 }
 
-/** The counting equation of layout.ts, and every list stays inside the page. O(blocks). */
+/**
+ * Checks the counting equation of layout.ts, and that every list stays inside the page. O(blocks).
+ */
 export function pageIsValid(page: usize): bool {
   const capacity: u32 = pageCapacity(page);
   const used: u32 = load32(page, L.D_USED);

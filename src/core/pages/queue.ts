@@ -1,9 +1,10 @@
 /**
- * Page queues: one doubly linked list of pages a bin, the page to allocate from in front, and the
- * direct table that leads from a small size to that page without computing the bin.
+ * Page queues, and the direct table. Each bin has a doubly linked list of pages, with the page to
+ * allocate from at the front. The direct table leads from a small size to that page without
+ * computing the bin.
  *
- * The direct table has an entry for 8 bytes and knows every size up to 1 KiB: programs mix sizes
- * on both sides of any earlier end, and the branch that tells them apart is mispredicted.
+ * The direct table covers all sizes up to 1 KiB, with an entry for 8 bytes. If it ended earlier,
+ * programs would mix sizes on both sides of the end and mispredict the branch.
  */
 
 import { binOf, binSize } from "../layout/bins.ts";
@@ -13,7 +14,7 @@ import { SHARED } from "../target/atomics.ts";
 import { load32, store32 } from "../target/glue.ts";
 import { HARDENED } from "../target/hardened-on.ts";
 
-/** Q_DIRECT of a queue that the direct table does not know. */
+/** Q_DIRECT of a queue that has no entries in the direct table. */
 const DIRECT_NONE: u32 = 0xffffffff;
 
 export function queueOf(bin: u32): usize {
@@ -44,7 +45,7 @@ export function queuesInit(): void {
   }
 }
 
-/** Writes the direct entries that a queue serves, after its first page changed. */
+/** Writes the direct entries of a queue after its first page changed. */
 // @cold
 function queueDirect(queue: usize): void {
   let offset: u32 = load32(queue, L.Q_DIRECT);
@@ -57,7 +58,9 @@ function queueDirect(queue: usize): void {
   }
 }
 
-/** What the direct entries of a queue lead to; to no page of its own on malloc's long way. */
+/**
+ * The page for the direct entries of a queue: the empty page while malloc must take the slow path.
+ */
 function directWanted(queue: usize): usize {
   const first: usize = (observing & L.OBSERVE_SLOW) === 0 ? load32(queue, L.Q_FIRST) : 0;
   return first !== 0 ? first : heapBase + L.H_EMPTY;
@@ -103,13 +106,13 @@ function queueLinkBack(queue: usize, page: usize): void {
   queueDirect(queue);
 }
 
-/** Puts a new page in front of its queue. */
+/** Puts a new page at the front of its queue. */
 export function queuePush(page: usize): void {
   queueLinkFront(queueOf(load32(page, L.D_BIN)), page);
   store32(heapBase, L.H_PAGES, load32(heapBase, L.H_PAGES) + 1);
 }
 
-/** Takes a page out of the queue that it is in: its own or the full queue. */
+/** Removes a page from its queue, or from the full queue. */
 export function queueRemove(page: usize): void {
   queueUnlink(queueNow(page), page);
   store32(heapBase, L.H_PAGES, load32(heapBase, L.H_PAGES) - 1);
@@ -120,7 +123,7 @@ function queueNow(page: usize): usize {
   return queueOf(full ? L.BIN_FULL : load32(page, L.D_BIN));
 }
 
-/** Parks a page that has no free block, and so is not retired any more. */
+/** Moves a page without free blocks to the full queue; it is not retired any more. */
 export function queueToFull(page: usize): void {
   queueUnlink(queueOf(load32(page, L.D_BIN)), page);
   store32(page, L.D_RETIRE, 0);
@@ -128,21 +131,21 @@ export function queueToFull(page: usize): void {
   queueLinkBack(queueOf(L.BIN_FULL), page);
 }
 
-/** Brings a parked page back, behind the others: it has one free block, they may have more. */
+/** Moves a full page back to the end of its queue: pages before it may have more free blocks. */
 export function queueFromFull(page: usize): void {
   queueUnlink(queueOf(L.BIN_FULL), page);
   store32(page, L.D_OWNER, (load32(page, L.D_OWNER) & ~L.FLAG_FULL) >>> 0);
   queueLinkBack(queueOf(load32(page, L.D_BIN)), page);
 }
 
-/** Files a page under another bin, in front of its queue. */
+/** Moves a page to the front of another bin's queue. */
 export function queueMove(page: usize, bin: u32): void {
   queueUnlink(queueOf(load32(page, L.D_BIN)), page);
   store32(page, L.D_BIN, bin);
   queueLinkFront(queueOf(bin), page);
 }
 
-/** Moves a page of a queue to its front. */
+/** Moves a page to the front of its queue. */
 export function queueToFront(queue: usize, page: usize): void {
   if (load32(queue, L.Q_FIRST) === page) return;
   queueUnlink(queue, page);
@@ -150,8 +153,8 @@ export function queueToFront(queue: usize, page: usize): void {
 }
 
 /**
- * Whether a queue is a chain of its own pages with both ends right, and its direct entries lead
- * to its first page. O(pages).
+ * Checks the links of a queue, both its ends, the bins of its pages, and its direct entries.
+ * O(pages).
  */
 export function queueIsValid(bin: u32): bool {
   const queue: usize = queueOf(bin);

@@ -1,27 +1,28 @@
 /**
  * Blocks that one thread frees in another thread's page (shared build only).
  *
- * Each page has one atomic word, `thread free`: a list of blocks that other threads push by
- * compare-and-swap and the owner takes as a whole. The word holds their number and the first one's
- * place, so that the owner need not walk the list, whose every link lies in a line that another
- * core wrote last (1.6x on blocks that one thread allocates and another frees):
+ * Each page has one atomic word, `thread free`: a list to which other threads push blocks by
+ * compare-and-swap, and which the owner takes as a whole. The word holds the number of blocks and
+ * the first one's offset, so the owner need not walk the list, whose links lie in cache lines that
+ * other processors wrote last (1.6x on blocks that one thread allocates and another frees):
  *
  *   31                       14 13                            0
  *   +--------------------------+-------------------------------+
  *   | number of blocks         | (first - first slice) / 8     |      0: the list is empty
  *   +--------------------------+-------------------------------+
  *
- * A word that comes back while a thread is about to push (ABA) is the same list as far as the push
- * goes: the same first block, the same number.
+ * If the word changes and comes back while a thread is about to push (ABA), the push is still
+ * right: the first block and the number are the same.
  *
- * The owner looks at the word when the page has nothing else to give. Full pages are in no queue
- * that malloc searches, so the first block that is pushed on an empty list also sets a word of the
- * owner's heap, `remote`: while it is 0 the owner looks at no full page, else at a few in turn each
- * time it needs a fresh one.
+ * The owner reads the word when the page has no other block to give. Full pages are in no queue
+ * that malloc searches, so the first block that is pushed to an empty list also sets a word of the
+ * owner's heap, `remote`. While that is 0 the owner polls no full pages, else a few of them by
+ * turns each time it needs a fresh page.
  *
- * mimalloc 2 queues such blocks at the owner's heap instead, in a protocol of four states of which
- * one is waited for; a thread that is terminated in it would hold the owner up for ever. Here
- * nobody waits: who stops between the push and the word leaves blocks that are found with the next.
+ * mimalloc 2 queues such blocks at the owner's heap instead, with a protocol of four states, one of
+ * which is waited for; a thread that is terminated in it would block the owner for ever. Here no
+ * thread waits: if one stops between the push and the write of the heap's word, its blocks are
+ * found at the next push.
  */
 
 import { linkLoad, linkStore } from "../hard/links.ts";
@@ -34,7 +35,7 @@ import { mediumFree } from "./medium.ts";
 import { linkIsGood, pageHolds, pageRelease } from "./page.ts";
 import { queueFromFull, queueOf } from "./queue.ts";
 
-/** Full pages that one poll looks at: of 17 pages at most one waits for more than its turn. */
+/** Full pages that one poll visits. Of 17 pages, at most one waits for more than one poll. */
 const POLL_PAGES: u32 = 16;
 
 const COUNT_SHIFT: u32 = 14;
@@ -45,17 +46,17 @@ function pageBase(page: usize): usize {
   return (load32(page, L.D_START) & ~(L.SLICE_SIZE - 1)) >>> 0;
 }
 
-/** The first block of the list that a word says. */
+/** The first block of the list that a word describes. */
 function listFirst(base: usize, word: u32): usize {
   return word === 0 ? 0 : base + ((word & OFFSET_MASK) << 3);
 }
 
-/** The word with one block more in front, at a offset. */
+/** The word for the list with one more block at the front, at an offset. */
 function listWord(word: u32, offset: u32): u32 {
   return ((((word >>> COUNT_SHIFT) + 1) << COUNT_SHIFT) | offset) >>> 0;
 }
 
-/** The first block of the list that a word of a page says. */
+/** The first block of the list that a page's word describes. */
 export function remoteFirst(page: usize, word: u32): usize {
   return listFirst(pageBase(page), word);
 }
@@ -70,8 +71,8 @@ function blockNext(page: usize, block: usize): usize {
 }
 
 /**
- * Pushes a block on the list of a page of another heap, or of none. Afterwards the page may be
- * gone, so the answer is what its descriptor says now: its owner, with flags.
+ * Pushes a block to the list of a page of another heap, or of an abandoned page. Afterwards the
+ * page may be gone, so this returns what its descriptor holds now: its owner, with flags.
  */
 export function remotePush(page: usize, block: usize): u32 {
   const base: usize = pageBase(page);
@@ -83,22 +84,22 @@ export function remotePush(page: usize, block: usize): u32 {
     blockLink(page, block, listFirst(base, first));
   }
   const owner: u32 = atomicLoad(page, L.D_OWNER);
-  if (first === 0) remoteTell(owner);
+  if (first === 0) remoteNotify(owner);
   return owner;
 }
 
 /**
- * Tells the heap that its owner word names; a heap that is gone is told in vain, at no harm. A word
- * that is set already is left: its owner clears it before it looks at pages.
+ * Sets the word of the heap that an owner word names. If that heap is gone, the write is harmless.
+ * A word that is set already needs no write: its owner clears it before it visits pages.
  */
-function remoteTell(owner: u32): void {
+function remoteNotify(owner: u32): void {
   const heap: usize = (owner & ~L.FLAGS) >>> 0;
   if (heap <= L.OWNER_ABANDONED) return;
   const word: u32 = (owner & L.FLAG_MEDIUM) !== 0 ? L.H_REMOTE_MEDIUM : L.H_REMOTE;
   if (atomicLoad(heap + word, 0) === 0) atomicStore(heap + word, 0, 1);
 }
 
-/** Blocks of the list from `first` on; more than `most` or out of the page: 0xffffffff. */
+/** Number of blocks from `first` on; 0xffffffff if they are more than `most` or leave the page. */
 function remoteCount(page: usize, first: usize, most: u32): u32 {
   let count: u32 = 0;
   for (let block: usize = first; block !== 0; block = blockNext(page, block)) {
@@ -109,8 +110,8 @@ function remoteCount(page: usize, first: usize, most: u32): u32 {
 }
 
 /**
- * The last of `count` blocks from `first` on, or 0 when the list is not what its word says: a block
- * that was freed twice can make it a ring, on which a walk without end would never come back.
+ * The last of `count` blocks from `first` on, or 0 when the list does not match its word: a block
+ * that was freed twice can make it a ring, which must not be walked without a limit.
  */
 function listEnd(page: usize, first: usize, count: u32): usize {
   let block: usize = first;
@@ -124,9 +125,9 @@ function listEnd(page: usize, first: usize, count: u32): usize {
 }
 
 /**
- * Moves what others freed in a small page of ours to `local free`; whether there was anything.
- * More blocks than are in use, or a ring of them, after a double free, are reported and dropped:
- * they stay lost. A stray write into a freed block is noticed here as little as in the other lists.
+ * Moves the blocks that others freed in a small page of ours to `local free`. Returns whether there
+ * were any. More blocks than are in use, or a ring of them, after a double free, are reported and
+ * dropped: they stay lost. As in the other lists, a stray write into a freed block is not detected.
  */
 export function remoteTake(page: usize): bool {
   if (atomicLoad(page, L.D_THREAD) === 0) return false;
@@ -151,7 +152,7 @@ export function remoteTake(page: usize): bool {
   return true;
 }
 
-/** Frees what others freed in a medium page of ours, which may be given back by that. */
+/** Frees the blocks that others freed in a medium page of ours. This may give back the page. */
 export function remoteTakeMedium(page: usize): bool {
   if (atomicLoad(page, L.D_THREAD) === 0) return false;
   let block: usize = listFirst(pageBase(page), atomicSwap(page, L.D_THREAD, 0));
@@ -167,14 +168,16 @@ export function remoteTakeMedium(page: usize): bool {
   return true;
 }
 
-/** Takes what others freed in a full page; the page goes back to its queue or to the state. */
+/**
+ * Takes the blocks that others freed in a full page, and moves the page to its queue or drops it.
+ */
 function fullCollect(page: usize): void {
   if (!remoteTake(page)) return;
   if (load32(page, L.D_USED) === 0) pageRelease(page);
   else queueFromFull(page);
 }
 
-/** Looks at the next full pages, if other threads have freed blocks since the last round began. */
+/** Polls the next full pages, if other threads have freed blocks since the last round began. */
 export function fullPoll(): void {
   let page: usize = load32(heapBase, L.H_POLL);
   if (page === 0) {
@@ -190,7 +193,7 @@ export function fullPoll(): void {
   store32(heapBase, L.H_POLL, page);
 }
 
-/** Looks at all medium pages, if other threads have freed blocks in some. */
+/** Visits all medium pages, if other threads have freed blocks in some of them. */
 export function mediumPoll(): bool {
   if (atomicLoad(heapBase, L.H_REMOTE_MEDIUM) === 0) return false;
   atomicStore(heapBase, L.H_REMOTE_MEDIUM, 0);
@@ -205,7 +208,7 @@ export function mediumPoll(): bool {
   return true;
 }
 
-/** Takes what others freed in any page of this heap. */
+/** Takes the blocks that others freed in all pages of this heap. */
 export function remoteTakeAll(): void {
   for (let bin: u32 = 1; bin < L.BIN_FULL; bin++) {
     let page: usize = load32(queueOf(bin), L.Q_FIRST);

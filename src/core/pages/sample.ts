@@ -1,47 +1,48 @@
 /**
- * One allocation in so many that the host may serve itself: with a block that lies beside guard
- * pages. malloc's fast path gains no instruction by it. Where blocks of small pages are given out
- * in batches, on the generic path, the batch is counted as a whole; one that holds the next sample
- * is cut in front of it, so that the page runs empty there and comes to the generic path again:
+ * Samples: one allocation in `every` is offered to the host, which may serve it with a block beside
+ * guard pages. malloc's fast path gets no additional instruction. When a small page gets blocks in
+ * a batch, on the generic path, the whole batch is counted at once. A batch that contains the next
+ * sample is cut before it, so that the page runs empty there and malloc takes the generic path
+ * again:
  *
- *   left: allocations before the next sample that no page has been given blocks for yet
+ *   left: allocations before the next sample for which no page has been given a block yet
  *
- *   batch of 12, left 4   | 4 blocks | . . . . . . . . |  the rest goes back where it came from;
+ *   batch of 12, left 4   | 4 blocks | . . . . . . . . |  the rest goes back to its list;
  *                                    ^ sample             the page is marked: END_SAMPLE in D_END
  *
- * A block that is freed and given again without the generic path is counted at a heartbeat, and one
- * that was given to a page and goes with it was none: blocks given + blocks again == allocations +
- * blocks that pages still have. So as many are samples as should, whatever the program does; but
- * not always those that a count one by one would choose.
+ * A block that is freed and allocated again without the generic path is counted at a heartbeat. A
+ * block that was given to a page and disappears with it is subtracted: blocks given + blocks again
+ * == allocations + blocks that pages still have. So the number of samples is right, whatever the
+ * program does; but they are not always those that a count one by one would choose.
  *
- * Medium and large sizes are counted one by one, and so is everything in the mode OBSERVE_EACH, in
+ * Medium and large sizes are counted one by one, and so is every size in the mode OBSERVE_EACH, in
  * which no allocation takes the fast path. Gaps are uniform from 1 to 2 every - 1, as in GWP-ASan
- * (LLVM): a pattern of the program does not hide from them.
+ * (LLVM), so that a periodic program does not avoid the samples.
  *
- * Guarded blocks lie in a large page whose descriptor leads to a table of them, so that the slow
- * path of every thread's free tells them from others.
+ * Guarded blocks lie in a large page whose descriptor points to a table of them, by which the slow
+ * path of any thread's free recognises them.
  */
 import { heapIsBacking } from "../layout/bound-heap.ts";
 import { pageCapacity } from "../layout/desc.ts";
 import * as L from "../layout/layout.ts";
 import { errorRaise, load32, mul32, store32 } from "../target/glue.ts";
 
-/** The block that the host gave last: its contents are the host's, and its size is exact. */
+/** The last block that the host served: the host has filled it, and its size is exact. */
 export let sampled: usize = 0;
 let every: u32 = 1;
 /** State of the generator of gaps: linear congruential (Numerical Recipes). */
 let random: u32 = 1;
-/** Negative: the sample is late by so many. */
+/** Allocations up to the next sample. Negative: the sample is late by so many. */
 let left: i32 = 0;
-/** Samples that waited in pages which are gone. */
+/** Samples that were pending in pages that are gone. */
 let due: u32 = 0;
 let held: bool = false;
-/** Of the allocation that is under way: its alignment and, unless 0, its size without any slack. */
+/** Of the current allocation: its alignment and, unless 0, its size without slack. */
 let alignment: u32 = 1;
 let exact: u32 = 0;
 let result: u32 = 0;
 
-/** Begins to count; observeBind says how. `each`: 1 to 2^30, for OBSERVE_SOME at least 2. */
+/** Begins to count, as observeBind sets. `each`: 1 to 2^30, for OBSERVE_SOME at least 2. */
 export function sampleBegin(each: u32, seed: u32): void {
   every = each;
   random = seed;
@@ -50,12 +51,12 @@ export function sampleBegin(each: u32, seed: u32): void {
   left = gapDraw();
 }
 
-/** The alignment that the allocation needs which the host is asked about; 1 = only malloc's. */
+/** The alignment of the allocation that is offered to the host; 1 = as malloc aligns. */
 export function sampleAlignment(): u32 {
   return alignment;
 }
 
-/** The host's answer to SAMPLE_DUE, a block or 0, and to GUARD_SIZE. */
+/** Sets the result of SAMPLE_DUE, a block or 0, or of GUARD_SIZE. */
 export function sampleResult(value: u32): void {
   result = value;
 }
@@ -66,20 +67,20 @@ function gapDraw(): i32 {
   return random % (2 * every - 1);
 }
 
-/** No allocation is a sample, nor counted; answers whether that was so before. */
+/** Switches sampling and counting off or on again; returns whether it was off. */
 export function sampleHold(hold: bool): bool {
   const was: bool = held;
   held = hold;
   return was;
 }
 
-/** What malloc is asked for now is a part of: so many bytes at an alignment; 1, 0: of nothing. */
+/** Sets the size and alignment of the request that the next malloc serves; 1, 0: its own. */
 export function sampleWithin(to: u32, size: u32): void {
   alignment = to;
   exact = size;
 }
 
-/** Counts an allocation; whether it is the sample. */
+/** Counts an allocation; returns whether it is a sample. */
 export function sampleCount(): bool {
   if (held) return false;
   if (left > 0) {
@@ -90,7 +91,7 @@ export function sampleCount(): bool {
   return true;
 }
 
-/** The host's block for an allocation that is a sample; 0 = it has none. */
+/** Offers an allocation that is a sample to the host; returns its block, 0 = none. */
 // @cold
 export function sampleTake(size: u32): usize {
   if (!heapIsBacking()) return 0;
@@ -106,8 +107,8 @@ function hostAsk(code: u32, value: u32): u32 {
 }
 
 /**
- * On the generic path, since the first page of the queue has nothing to give: the host's block, if
- * this allocation is a sample.
+ * Called on the generic path, when the first page of the queue has no block: returns the host's
+ * block if this allocation is a sample, else 0.
  */
 // @cold
 export function sampleGeneric(first: usize, size: u32): usize {
@@ -116,7 +117,7 @@ export function sampleGeneric(first: usize, size: u32): usize {
   return block;
 }
 
-/** Takes what is due off the count: after a time without the generic path it may be several. */
+/** Takes a due sample off the count. After a time without the generic path several may be due. */
 function sampleIsDue(first: usize): bool {
   if (left > 0 && due === 0) return pageMarkTake(first);
   if (left <= 0) left = left + gapDraw();
@@ -125,8 +126,8 @@ function sampleIsDue(first: usize): bool {
 }
 
 /**
- * Whether a page is empty up to its mark, which is gone then. Sizes that get fresh blocks last have
- * it behind the free list.
+ * Whether a page is empty up to its mark, which is removed then. For sizes that use fresh blocks
+ * last, the mark is behind the free list.
  */
 function pageMarkTake(page: usize): bool {
   if (page === 0 || !sampleIsIn(page) || load32(page, L.D_FREE) !== 0) return false;
@@ -136,7 +137,7 @@ function pageMarkTake(page: usize): bool {
   return true;
 }
 
-/** Whether a sample waits behind the blocks that a page has to give. */
+/** Whether a sample is pending behind the blocks that a page has to give. */
 export function sampleIsIn(page: usize): bool {
   return (load32(page, L.D_END) & L.END_SAMPLE) !== 0;
 }
@@ -155,7 +156,9 @@ export function sampleBatch(page: usize, count: i32): u32 {
   return before;
 }
 
-/** The free list, which has just been taken from the freed blocks, gives what sampleBatch says. */
+/**
+ * Cuts the free list, which has just been taken from the freed blocks, to what sampleBatch returns.
+ */
 // @cold
 export function sampleCutFree(page: usize): void {
   const given: u32 = load32(page, L.D_FRESH) - load32(page, L.D_START);
@@ -178,7 +181,7 @@ function unspent(page: usize): i32 {
   return count;
 }
 
-/** A page goes: what it was given is not, and a sample that waits in it comes next. */
+/** Uncounts the blocks of a page that is going. A sample that is pending in it comes next. */
 // @cold
 export function sampleGone(page: usize): void {
   if ((load32(page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0) return;
@@ -191,7 +194,7 @@ export function sampleWarm(count: u32): void {
   left = left - count;
 }
 
-/** Sends an empty page to the generic path if a sample is late: as if it had just been made. */
+/** Makes an empty page look new if a sample is late, so that malloc takes the generic path. */
 // @cold
 export function sampleRenew(page: usize): void {
   if (left > 0) return;
@@ -206,13 +209,13 @@ export function sampleRenew(page: usize): void {
   store32(page, L.D_ZERO, L.ZERO_UNKNOWN);
 }
 
-/** A block among guards is freed: the host knows which. */
+/** Reports the free of a block in guarded memory. */
 // @cold
 export function guardFree(p: usize): void {
   errorRaise(L.GUARD_FREED, p);
 }
 
-/** Bytes from p to the end of its block among guards; 0 when it is in none. */
+/** Bytes from p to the end of its guarded block; 0 when it is not in one. */
 // @cold
 export function guardSize(p: usize): usize {
   return hostAsk(L.GUARD_SIZE, p);

@@ -1,4 +1,4 @@
-/** How arenas come into being: of free slices and growth, or of memory that a caller gives. */
+/** How arenas are made: of free slices and growth, or of memory that a caller gives. */
 
 import { bitsSet, descOf } from "../layout/desc.ts";
 import { stateBase } from "../layout/globals.ts";
@@ -19,9 +19,9 @@ import { slicesClaim, slicesRelease } from "./slices.ts";
 import { tableSliceAlloc } from "./supply.ts";
 
 /**
- * Sets `count` slices apart that are free now, or that the memory grows by. `flags` are those of a
- * record, and ARENA_COMMITTED: commits all of it at once. Answers the arena's id, or 0 = out of
- * memory, or ARENAS_MAX are there.
+ * Makes an arena of `count` slices that are free or that the memory grows by. `flags` are those of
+ * a record, and ARENA_COMMITTED: commits all of it at once. Returns the arena's id, or 0 = out of
+ * memory, or ARENAS_MAX arenas exist.
  */
 export function arenaMake(count: u32, flags: u32, node: u32): u32 {
   if (!arenasBegin()) return 0;
@@ -34,15 +34,15 @@ export function arenaMake(count: u32, flags: u32, node: u32): u32 {
     slicesRelease(first, count);
     return 0;
   }
-  // First: slices that are free and counted as pages would stay so after a death in between.
+  // Before the record: else a death in between would leave free slices counted as pages.
   pageSlicesAdd((0 - count) >>> 0);
   recordFill(id, first, count, flags, node);
   return id;
 }
 
 /**
- * Takes the slices [first, first + count) of the memory, which are nobody's, under management as a
- * arena. Slice 0 cannot be among them. Answers as arenaMake.
+ * Makes an arena of the slices [first, first + count), which belong to no heap. Slice 0 cannot be
+ * among them. Returns as arenaMake.
  */
 export function arenaGive(first: u32, count: u32, flags: u32, node: u32): u32 {
   if (!arenasBegin() || !tablesEnsure(first, first + count)) return 0;
@@ -56,23 +56,26 @@ export function arenaGive(first: u32, count: u32, flags: u32, node: u32): u32 {
   return id;
 }
 
-/** Whether given slices count as dirty: committed where that is needed, else not zero. */
+/**
+ * Whether given slices count as dirty: if commits are needed, the committed ones; else those that
+ * are not zero.
+ */
 function isWritten(flags: u32): bool {
   if (load32(stateBase, L.S_COMMIT_NEEDED) !== 0) return (flags & L.ARENA_COMMITTED) !== 0;
   return (flags & L.ARENA_ZEROED) === 0;
 }
 
-/** The slice of all arenas is there, or cannot be had. */
+/** Takes the slice for the arenas' records, if there is none yet; false = out of memory. */
 function arenasBegin(): bool {
   if (arenaBits() !== 0) return true;
   const at: usize = tableSliceAlloc();
   if (at === 0) return false;
-  // A thread that was quicker has made one too: ours stays unused.
+  // If another thread was faster, its slice is used and ours stays unused.
   atomicCas(stateBase, L.S_ARENAS, 0, at);
   return true;
 }
 
-/** An id for a new arena, from 1 on; 0 = all are given. */
+/** Returns an id for a new arena, from 1 on; 0 = all are used. */
 // @cold
 function idDraw(): u32 {
   let count: u32 = atomicLoad(stateBase, L.S_ARENA_COUNT);
@@ -92,7 +95,7 @@ function recordFill(id: u32, first: u32, count: u32, flags: u32, node: u32): voi
   runPut(arenaBits(), first, count);
 }
 
-/** Tables for all chunks that [first, end) enters. */
+/** Makes tables for all chunks that overlap [first, end). */
 function tablesEnsure(first: u32, end: u32): bool {
   const last: u32 = (end - 1) >>> L.CHUNK_SHIFT;
   for (let chunk: u32 = first >>> L.CHUNK_SHIFT; chunk <= last; chunk++) {
@@ -105,7 +108,7 @@ function tablesEnsure(first: u32, end: u32): bool {
   return true;
 }
 
-/** Half a slice of zeros, or 0; in a heap for one thread the spare may be a whole one. */
+/** Half a slice of zeros, or 0. In a single-thread heap the spare may be a whole slice. */
 function tableTake(): usize {
   const spare: usize = atomicSwap(stateBase, L.S_TABLE_SPARE, 0);
   const table: usize = spare !== 0 ? spare : tableSliceAlloc();

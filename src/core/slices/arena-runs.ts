@@ -1,4 +1,6 @@
-/** Runs of slices in arenas: claimed by threads that may, given back by anybody. */
+/**
+ * Runs of slices in arenas. Threads that may use the arena claim them; any thread gives them back.
+ */
 
 import { numaNode, stateBase } from "../layout/globals.ts";
 import * as L from "../layout/layout.ts";
@@ -7,7 +9,7 @@ import { arenaAt, arenaBits, arenaCount, arenaRecord } from "./arenas.ts";
 import { pageSlicesAdd } from "./commit.ts";
 import { runClaim, runFind, runIsFree, runPut } from "./runs.ts";
 
-/** A run of an arena, its first slice a multiple of `alignment`; 0 = there is none. */
+/** Claims a run of an arena, its first slice a multiple of `alignment`; 0 = there is none. */
 export function arenaClaim(record: usize, count: u32, alignment: u32): u32 {
   const first: u32 = load32(record, L.A_FIRST);
   const end: u32 = first + load32(record, L.A_COUNT);
@@ -25,7 +27,7 @@ export function arenaClaim(record: usize, count: u32, alignment: u32): u32 {
   return 0;
 }
 
-/** A run of an arena that is everybody's: of this thread's NUMA node, else of another; or 0. */
+/** Claims a run of an arena that is not exclusive, of this thread's NUMA node if possible; or 0. */
 export function arenasClaim(count: u32): u32 {
   const near: u32 = claimFrom(count, true);
   return near !== 0 || numaNode === L.NODE_ANY ? near : claimFrom(count, false);
@@ -50,8 +52,8 @@ function arenaIsNear(record: usize): bool {
 }
 
 /**
- * Makes slices free if they are of an arena; whether they are. Slices that are free already are
- * reported, and change nothing.
+ * Frees slices if they are in an arena; returns whether they are. Slices that are free already are
+ * reported and do not change.
  */
 export function arenaPut(slice: u32, count: u32): bool {
   if (arenaAt(slice) === 0) return false;
@@ -61,7 +63,7 @@ export function arenaPut(slice: u32, count: u32): bool {
   return true;
 }
 
-/** Appends `more` slices to a run that ends at `end` in an arena. */
+/** Appends `more` slices to a run of an arena that ends at `end`. */
 export function arenaExtend(record: usize, end: u32, more: u32): bool {
   if (end + more > load32(record, L.A_FIRST) + load32(record, L.A_COUNT)) return false;
   if (!runClaim(arenaBits(), end, more)) return false;

@@ -1,16 +1,16 @@
-/** Which arenas there are, and which one a slice is in: see layout.ts. */
+/** The arenas, and the one that a slice is in: see layout-arenas.ts. */
 
 import { stateBase } from "../layout/globals.ts";
 import * as L from "../layout/layout.ts";
 import { atomicLoad } from "../target/atomics.ts";
 import { load32 } from "../target/glue.ts";
 
-/** Which of their slices are free; only where there are arenas. */
+/** The bitmap of the arenas' free slices; 0 = there are no arenas. */
 export function arenaBits(): usize {
   return atomicLoad(stateBase, L.S_ARENAS);
 }
 
-/** How many records there are. */
+/** Number of records. */
 export function arenaCount(): u32 {
   return atomicLoad(stateBase, L.S_ARENA_COUNT);
 }
@@ -20,7 +20,7 @@ export function arenaRecord(index: u32): usize {
   return arenaBits() + L.ARENA_RECORDS + (index << L.ARENA_RECORD_SHIFT);
 }
 
-/** Record of the arena with an id, which is its index plus 1, or 0. */
+/** Record of the arena with an id, which is its index plus 1; or 0. */
 export function arenaOf(id: u32): usize {
   if ((id - 1) >>> 0 >= arenaCount()) return 0;
   const record: usize = arenaRecord(id - 1);

@@ -1,19 +1,19 @@
 /**
- * Slices that come into use and go out of it: commit, purge, and the books of both.
+ * How slices come into use and go out of use: commit, purge, and the counters of both.
  *
- * A slice is dirty from the moment it is taken until it is purged; only dirty ones can hold
+ * A slice is dirty from the moment it is taken until it is purged. Only dirty slices can hold
  * anything but zeros, and only they count as committed:
  *
- *            slicesTake (asks the host to commit, if it wants that)
+ *            slicesTake (asks the host to commit, if needed)
  *   clean  --------------------------------------------------------->  dirty
  *     ^                                                                  |
  *     +------------- rangePurge (asks the host to decommit) -------------+
  *
  *   committed == dirty bits that are set
  *
- * So no bitmap of its own is needed for what is committed, nor for what is to be purged: that is
- * what is free and dirty. mimalloc counts a purge that needs no commit afterwards once more with
- * every purge (defect 3 of the specification); here the books follow the bits.
+ * So no further bitmap is needed for committed slices, nor for slices to purge: those are the free
+ * and dirty ones. mimalloc counts a purge that needs no commit afterwards again with every purge
+ * (defect 3 of the specification); here the counters follow the bits.
  */
 
 import { bitFind, bitIsSet, bitsClear, bitsSet } from "../layout/desc.ts";
@@ -23,16 +23,16 @@ import { atomicAdd, atomicCas, atomicLoad } from "../target/atomics.ts";
 import { load32, memoryPages } from "../target/glue.ts";
 import { purgeRearm } from "./purge-schedule.ts";
 
-/** What bitFind looks for. */
+/** Values of bitFind's `flip`. */
 const SET: u32 = 0;
 const CLEAR: u32 = 0xffffffff;
 
-/** Whether all slices that slicesTake took last are zero: its callers ask right after. */
+/** Whether all slices that slicesTake took last are zero; callers read it at once. */
 export let slicesWereZero: bool = false;
 
 /**
- * Makes a run that was just claimed usable; false when the host cannot commit all of it. What it
- * could is dirty then: the books are right, and the caller gives the run back.
+ * Makes a run usable that was just claimed. False when the host cannot commit all of it: the
+ * committed part is dirty then, the counters are right, and the caller gives the run back.
  */
 export function slicesTake(slice: u32, count: u32): bool {
   const asks: bool = load32(stateBase, L.S_COMMIT_NEEDED) !== 0;
@@ -44,7 +44,7 @@ export function slicesTake(slice: u32, count: u32): bool {
   return !asks || bitFind(dirty, slice, slice + count, CLEAR) === slice + count;
 }
 
-/** Commits the clean parts of a run, up to one that fails; answers how many slices. */
+/** Commits the clean parts of a run, up to one that fails; returns the number of slices. */
 function runsCommit(slice: u32, count: u32): u32 {
   const dirty: usize = stateBase + L.STATE_DIRTY;
   const end: u32 = slice + count;
@@ -60,33 +60,33 @@ function runsCommit(slice: u32, count: u32): u32 {
   return fresh;
 }
 
-/** Asks the host for an operation on whole slices; whether it happened. */
+/** Requests an operation on whole slices from the host; returns whether it happened. */
 export function pagesAsk(operation: u32, slice: u32, count: u32): bool {
   return memoryPages(operation, (slice << L.SLICE_SHIFT) >>> 0, (count << L.SLICE_SHIFT) >>> 0);
 }
 
-/** Slices become committed. */
+/** Counts slices that become committed. */
 // @cold
 export function committedAdd(count: u32): void {
   const total: u32 = atomicAdd(stateBase, L.S_COMMITTED, count) + count;
   wordRaise(stateBase + L.S_COMMITTED_PEAK, total);
 }
 
-/** Slices become pages', or, with a negative number as a u32, stop being it. */
+/** Counts slices that become part of pages, or, with a negative number as a u32, leave them. */
 // @cold
 export function pageSlicesAdd(count: u32): void {
   const total: u32 = (atomicAdd(stateBase, L.S_PAGE_SLICES, count) + count) >>> 0;
   wordRaise(stateBase + L.S_PAGE_SLICES_PEAK, total);
 }
 
-/** Makes a word at least `value`. */
+/** Raises a word to at least `value`. */
 // @cold
 export function wordRaise(word: usize, value: u32): void {
   let old: u32 = atomicLoad(word, 0);
   while (old < value && !atomicCas(word, 0, old, value)) old = atomicLoad(word, 0);
 }
 
-/** Purges what is dirty in a range of slices that are the caller's, or nobody's. */
+/** Purges the dirty slices of a range that the caller has claimed or that belongs to no page. */
 export function rangePurge(slice: u32, count: u32): void {
   const dirty: usize = stateBase + L.STATE_DIRTY;
   const end: u32 = slice + count;
@@ -98,7 +98,7 @@ export function rangePurge(slice: u32, count: u32): void {
   }
 }
 
-/** A run that was reset stays dirty: nobody knows what it holds. */
+/** A run that was reset stays dirty: its contents are unknown. */
 function runPurge(slice: u32, count: u32): void {
   const how: u32 = load32(stateBase, L.S_PURGE_HOW);
   if (!pagesAsk(how, slice, count)) return;
@@ -113,7 +113,7 @@ function runPurge(slice: u32, count: u32): void {
   atomicAdd(stateBase, L.S_PURGED, count);
 }
 
-/** Whether the books say how many dirty bits are set. O(slices). */
+/** Checks the counter against the dirty bits. O(slices). */
 export function committedIsValid(): bool {
   const top: u32 = atomicLoad(stateBase, L.S_TOP);
   let count: u32 = 0;

@@ -1,21 +1,21 @@
 /**
- * Counters for statistics: of what happens seldom, so that they can always run. Each heap counts in
- * its own area with plain stores. A heap or thread that ends leaves its counts there, and the next
- * one in that area counts on: whoever reads adds up all areas, free ones too, and nobody's counts
- * need be moved when he dies.
+ * Counters for statistics. They count rare events, so they are always on. Each heap counts in its
+ * own area with plain stores. A heap or thread that ends leaves its counts there, and the next one
+ * in that area continues them. Readers sum all areas, including free ones, so no counts need to be
+ * moved when a thread dies.
  */
 
 import { heapBase } from "../layout/globals.ts";
 import * as L from "../layout/layout.ts";
 import { load32, store32 } from "../target/glue.ts";
 
-/** Adds to a counter of the heap that is bound. */
+/** Adds to a counter of the bound heap. */
 export function countAdd(counter: u32, n: u32): void {
   const at: usize = heapBase + counter;
   store32(at, L.H_COUNTS, load32(at, L.H_COUNTS) + n);
 }
 
-/** A heap that drops pages of others has a negative number of its own: no peak. */
+/** A heap that drops pages of others may have a negative number of pages: that is not a peak. */
 // @cold
 export function countPage(): void {
   countAdd(L.COUNT_PAGES, 1);

@@ -1,17 +1,17 @@
 /**
- * The plan of purges: at which tick the free slices of a chunk are to be given back (purge.ts).
+ * The schedule of purges: the tick at which the free slices of a chunk are given back (purge.ts).
  *
- * Each chunk of 512 slices (32 MiB, as a segment of mimalloc) has a tick of its own at which all
- * that is free and dirty in it is purged:
+ * Each chunk of 512 slices (32 MiB, as a segment of mimalloc) has a tick at which all its free and
+ * dirty slices are purged:
  *
  *   first free            now + delay
  *   another free          `extend` ticks later, and at most 2 * delay after the first one
  *   reuse of such slices  now + delay, with the same bound
  *
- * The bound is not mimalloc's: there a program that frees often enough is never purged at all.
+ * The bound differs from mimalloc, where a program that frees often enough is never purged.
  *
- * An arena has a plan like a chunk, with S_PURGE_MULT times the delay, of which another free adds
- * a tenth.
+ * An arena has a plan like a chunk, with S_PURGE_MULT times the delay, of which another free adds a
+ * tenth.
  *
  *   next <= the earliest tick of all plans, or 0 when none is planned
  */
@@ -24,17 +24,17 @@ import { arenaAt } from "./arenas.ts";
 
 export const DELAY_NEVER: u32 = 0xffffffff;
 
-/** Whether a tick has come, also after the clock has passed 2^32. */
+/** Whether a tick has passed, also after the tick counter has wrapped at 2^32. */
 export function tickCame(tick: u32): bool {
   return (load32(stateBase, L.S_TICK) - tick) >>> 0 < 0x80000000;
 }
 
-/** Where the plan of a chunk stands. */
+/** Address of the plan of a chunk. */
 export function planOf(chunk: u32): usize {
   return stateBase + L.STATE_PURGE + (chunk << L.PURGE_SHIFT);
 }
 
-/** Ticks that slices wait for their purge: those of an arena longer, pinned ones for ever. */
+/** Ticks until the purge of free slices: longer in an arena, DELAY_NEVER in a pinned one. */
 // @cold
 export function delayOf(record: usize): u32 {
   const delay: u32 = load32(stateBase, L.S_PURGE_DELAY) - 1;
@@ -49,7 +49,7 @@ export function arenaOfSlice(slice: u32): usize {
   return load32(stateBase, L.S_ARENAS) !== 0 ? arenaAt(slice) : 0;
 }
 
-/** After slices became free: plans their purge. Only while purges are on. */
+/** Plans the purge of slices that have become free. Only while purges are on. */
 export function purgeAfter(slice: u32, count: u32): void {
   const record: usize = arenaOfSlice(slice);
   const delay: u32 = delayOf(record);
@@ -64,7 +64,7 @@ export function purgeAfter(slice: u32, count: u32): void {
   }
 }
 
-/** Slices that were to be purged are in use again. */
+/** Postpones a purge, since slices that were to be purged are in use again. */
 export function purgeRearm(slice: u32): void {
   const record: usize = arenaOfSlice(slice);
   const plan: usize = record !== 0 ? record + L.A_PLAN : planOf(slice >>> L.CHUNK_SHIFT);
@@ -83,7 +83,7 @@ function planExtend(plan: usize, delay: u32, extend: u32): void {
   planMove(plan, now + delay);
 }
 
-/** Plans a purge for a tick, or for the limit if that comes before it. */
+/** Plans a purge for a tick, or for the limit if that is earlier. */
 // @cold
 function planMove(plan: usize, tick: u32): void {
   const limit: u32 = atomicLoad(plan, L.PURGE_LIMIT);
@@ -92,7 +92,7 @@ function planMove(plan: usize, tick: u32): void {
   nextLower(at);
 }
 
-/** No purge is due before `tick`, or before what was said already. */
+/** Sets the next tick at which a purge may be due, unless an earlier one is set. */
 // @cold
 function nextLower(tick: u32): void {
   let next: u32 = atomicLoad(stateBase, L.S_PURGE_NEXT);
@@ -102,7 +102,7 @@ function nextLower(tick: u32): void {
   }
 }
 
-/** Whether what a plan is for shall be purged now; it is planned no more then. */
+/** Whether the slices of a plan are purged now; if so, clears the plan. */
 export function planTake(plan: usize, all: bool): bool {
   const tick: u32 = atomicLoad(plan, 0);
   if (tick !== 0 && (all || tickCame(tick))) {

@@ -1,11 +1,11 @@
 /**
- * When free slices are given back: after a delay, counted in ticks and not in time. mimalloc reads
- * a clock in malloc and free, which costs it half of its time on large blocks in wasm. Here a tick
- * is TICK_BEATS passes of the generic path, or a call of the host's timer.
+ * When free slices are given back: after a delay that is counted in ticks, not in time. mimalloc
+ * reads a clock in malloc and free, which takes half of the time for large blocks in wasm. Here a
+ * tick is TICK_BEATS passes of the generic path, or a call of the host's timer.
  *
- * One thread purges at a time, the one that took `next` of the plan; should it be terminated
- * meanwhile, the next free plans anew. Slices that are just being purged are claimed like those of
- * a page, so nobody can take them.
+ * One thread purges at a time, the one that took S_PURGE_NEXT; if it is terminated meanwhile, the
+ * next free plans again. Slices that are being purged are claimed like those of a page, so no other
+ * thread takes them.
  */
 
 import { stateBase } from "../layout/globals.ts";
@@ -26,8 +26,8 @@ import { runsPurge } from "./runs.ts";
 import { slicesPurge } from "./slices.ts";
 
 /**
- * Settles when and how free slices are purged: delays in ticks, 0 = at once, 0xffffffff = never;
- * `how` is one of PAGES_*.
+ * Sets when and how free slices are purged: delays in ticks, 0 = at once, 0xffffffff = never; `how`
+ * is one of PAGES_*.
  */
 export function purgeSet(delay: u32, extend: u32, mult: u32, how: u32): void {
   atomicStore(stateBase, L.S_PURGE_HOW, how);
@@ -36,12 +36,12 @@ export function purgeSet(delay: u32, extend: u32, mult: u32, how: u32): void {
   atomicStore(stateBase, L.S_PURGE_DELAY, (delay + 1) >>> 0);
 }
 
-/** Before slices become free: purges them if purges do not wait. */
+/** Purges slices that are about to become free, if purges are not delayed. */
 export function purgeBefore(slice: u32, count: u32): void {
   if (delayOf(arenaOfSlice(slice)) === 0) rangePurge(slice, count);
 }
 
-/** A tick goes by; what is due now is purged. */
+/** Counts a tick and purges what is due. */
 export function purgeTick(): void {
   atomicAdd(stateBase, L.S_TICK, 1);
   const next: u32 = atomicLoad(stateBase, L.S_PURGE_NEXT);
@@ -49,13 +49,13 @@ export function purgeTick(): void {
   if (atomicCas(stateBase, L.S_PURGE_NEXT, next, 0)) purgePass(false);
 }
 
-/** A tick of the host's timer; with `force` everything that is free is purged, unless never. */
+/** A tick of the host's timer. With `force` all free slices are purged, unless purging is off. */
 export function purge(force: bool): void {
   purgeTick();
   if (force && load32(stateBase, L.S_PURGE_DELAY) !== 0) purgePass(true);
 }
 
-/** Purges the chunks and arenas whose tick has come, or all. */
+/** Purges the chunks and arenas whose tick has passed, or all. */
 // @cold
 function purgePass(all: bool): void {
   const last: u32 = (atomicLoad(stateBase, L.S_TOP) - 1) >>> L.CHUNK_SHIFT;

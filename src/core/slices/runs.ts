@@ -1,9 +1,10 @@
 /**
- * Runs of slices in a bitmap, one bit a slice, 1 = free: claimed and given back by any thread.
+ * Runs of slices in a bitmap, one bit for each slice, 1 = free, claimed and given back by any
+ * thread.
  *
- * Words change by compare-and-swap, so whoever stops in the middle holds nobody up. A run that
- * crosses words is claimed word by word and given back when a later word fails. Whoever reads a bit
- * without claiming it has a guess.
+ * Words change by compare-and-swap, so a thread that stops in the middle blocks no other. A run
+ * that crosses words is claimed word by word and given back when a later word fails. A bit that is
+ * read without claiming it is a guess.
  */
 
 import { bitsMask } from "../layout/desc.ts";
@@ -13,7 +14,7 @@ import { atomicCas, atomicLoad, atomicOr } from "../target/atomics.ts";
 import { bitsCount, leadingZeros, load32, trailingZeros } from "../target/glue.ts";
 import { rangePurge } from "./commit.ts";
 
-/** First bit of `count` ones in a word, at most 31; 32 = there are none. */
+/** Index of the first run of `count` ones in a word, at most 31; 32 = there is none. */
 function bitsRun(bits: u32, count: u32): u32 {
   let rest: u32 = bits;
   let length: u32 = 1;
@@ -34,7 +35,9 @@ export function runIsFree(bitmap: usize, slice: u32): bool {
   return ((load32(wordOf(bitmap, slice), 0) >>> (slice & 31)) & 1) !== 0;
 }
 
-/** First of `count` free slices in [from, end), or 0. Others may take them meanwhile. */
+/**
+ * The first of `count` free slices in [from, end), or 0. Other threads may claim them meanwhile.
+ */
 export function runFind(bitmap: usize, from: u32, end: u32, count: u32): u32 {
   let run: u32 = 0;
   let mask: u32 = (0xffffffff << (from & 31)) >>> 0;
@@ -58,7 +61,9 @@ export function runFind(bitmap: usize, from: u32, end: u32, count: u32): u32 {
   return 0;
 }
 
-/** A run that was found, unless it goes on behind the end, where slices are somebody else's. */
+/**
+ * Returns a run that was found unless it reaches behind the end, where slices have other owners.
+ */
 function runWithin(slice: u32, count: u32, end: u32): u32 {
   return slice + count <= end ? slice : 0;
 }
@@ -86,7 +91,7 @@ function wordClaim(word: usize, mask: u32): bool {
   return false;
 }
 
-/** Makes slices free; answers how many of them were not. */
+/** Makes slices free; returns how many of them were not. */
 // @cold
 export function runPut(bitmap: usize, slice: u32, count: u32): u32 {
   const end: u32 = slice + count;
@@ -101,8 +106,8 @@ export function runPut(bitmap: usize, slice: u32, count: u32): u32 {
 }
 
 /**
- * Purges what is free and dirty in [from, end). Runs within a word at a time, 2 MiB: so threads
- * that look for memory meanwhile miss little of it, and do not grow.
+ * Purges the free and dirty slices in [from, end). At most a word's run, 2 MiB, is claimed at a
+ * time, so that threads that look for memory meanwhile miss little of it and do not grow.
  */
 export function runsPurge(bitmap: usize, from: u32, end: u32): void {
   let slice: u32 = from;
@@ -122,7 +127,7 @@ export function runsPurge(bitmap: usize, from: u32, end: u32): void {
   }
 }
 
-/** How many ones a word begins with, at bit 0. */
+/** Number of ones at the low end of a word. */
 function onesLength(bits: u32): u32 {
   return bits === 0xffffffff ? 32 : trailingZeros(~bits >>> 0);
 }

@@ -1,14 +1,14 @@
 /**
- * Runs of slices for threads that share a state: takes the place of slices.ts in the shared build.
+ * Runs of slices for threads that share a state: replaces slices.ts in the shared build.
  *
- * A bitmap says which slices are free: see runs.ts. Not spans as in slices.ts: their lists would
- * need a lock, which a thread that is terminated would keep. The price is a scan: some 30 words for
- * 64 MiB.
+ * A bitmap marks the free slices: see runs.ts. The spans of slices.ts would need a lock for their
+ * lists, which a terminated thread would never release. The cost is a scan: some 30 words for 64
+ * MiB.
  *
- *   free slices + slices of pages + slices of tables + 5 == slices that the state was given
+ *   free slices + slices of pages + slices of tables + 5 == slices of the state
  *
- * What a terminated thread was claiming, giving back or adding is in none of these; it comes back
- * through lostCollect in threads.ts.
+ * Slices that a terminated thread was claiming, giving back or adding are in none of these sums;
+ * lostCollect in threads.ts recovers them.
  */
 
 import { bitIsSet, chunkTable, descOf } from "../layout/desc.ts";
@@ -29,17 +29,17 @@ import { arenaAt, arenaBits } from "./arenas.ts";
 import { pageSlicesAdd, slicesTake, slicesWereZero, wordRaise } from "./commit.ts";
 import { runClaim, runFind, runIsFree, runPut, runsPurge } from "./runs.ts";
 
-/** Looks at another thread's growth, some microseconds, before this one grows by itself. */
+/** Reads of the grower's word, some microseconds, before this thread grows without its turn. */
 const GROW_LOOKS: u32 = 2000;
-/** Growths by others that an allocation waits for. */
+/** Growths by other threads that an allocation waits for. */
 const GROW_TURNS: u32 = 4;
 
-/** Which slices are free, of those that are in no arena. */
+/** The bitmap of free slices outside arenas. */
 function freeSlices(): usize {
   return stateBase + L.STATE_FREE;
 }
 
-/** As runFind from where this heap looks first, then from the beginning. */
+/** As runFind from this heap's hint on, then from the beginning. */
 function runFindNear(count: u32): u32 {
   const hint: u32 = load32(heapBase, L.H_HINT);
   const top: u32 = atomicLoad(stateBase, L.S_TOP);
@@ -47,7 +47,7 @@ function runFindNear(count: u32): u32 {
   return slice !== 0 || hint === 0 ? slice : runFind(freeSlices(), 0, top, count);
 }
 
-/** Claims a run that is there, or answers 0. A claim that fails is another thread's success. */
+/** Claims a run that exists, or returns 0. A claim fails only if another thread has claimed. */
 function runTake(count: u32): u32 {
   let slice: u32 = runFindNear(count);
   while (slice !== 0 && !runClaim(freeSlices(), slice, count)) slice = runFindNear(count);
@@ -59,8 +59,8 @@ function runTake(count: u32): u32 {
 }
 
 /**
- * A run of `count` slices, or 0; with `arenas` also from those that are everybody's. It must be
- * taken (slicesTake) before anybody touches it.
+ * Claims a run of `count` slices, or returns 0; with `arenas` also of arenas that are not
+ * exclusive. The caller must take it (slicesTake) before use.
  */
 export function slicesClaim(count: u32, arenas: bool): u32 {
   for (let turn: u32 = 0; turn < GROW_TURNS; turn++) {
@@ -72,7 +72,7 @@ export function slicesClaim(count: u32, arenas: bool): u32 {
   return runTake(count);
 }
 
-/** Whether a run of `count` slices would have to come from memory that was never used. */
+/** Whether a run of `count` slices would need memory that was never used. */
 export function slicesWouldTouch(count: u32): bool {
   const slice: u32 = runFindNear(count);
   return slice === 0 || !bitIsSet(stateBase + L.STATE_DIRTY, slice);
@@ -109,28 +109,28 @@ export function sliceIsFree(slice: u32): bool {
   return runIsFree(freeSlices(), slice);
 }
 
-/** Purges what is free and dirty in [from, end). */
+/** Purges the free and dirty slices in [from, end). */
 export function slicesPurge(from: u32, end: u32): void {
   runsPurge(freeSlices(), from, end);
 }
 
-/** Makes a slice free that a terminated thread had claimed. */
+/** Frees a slice that a terminated thread had claimed. */
 export function slicePut(slice: u32): void {
   const kept: bool = arenaBits() !== 0 && arenaAt(slice) !== 0;
   runPut(kept ? arenaBits() : freeSlices(), slice, 1);
 }
 
-/** Whether a slice is free, in an arena or in none. */
+/** Whether a slice is free, in an arena or outside. */
 // @cold
 export function sliceIsFreeAnywhere(slice: u32): bool {
   return sliceIsFree(slice) || arenaIsFree(slice);
 }
 
 /**
- * Grows, or lets another thread grow, so that a search is worth another try. One grows at a time,
- * so that the memory does not grow once for each thread. But no thread must wait: growth is right
- * without the turn too, so after some looks a thread takes no turn and grows, be the other one
- * slow, dead, or ahead of a main thread that may not sleep.
+ * Grows, or waits for another thread's growth; true = another search may succeed. One thread grows
+ * at a time, so that the memory does not grow once for each thread. But no thread must wait: growth
+ * is also right without the turn. So after GROW_LOOKS reads a thread grows without it, whether the
+ * other thread is slow, dead, or a main thread that cannot wait.
  */
 function slicesGrow(count: u32, turn: u32): bool {
   const mine: bool = atomicCas(stateBase, L.S_GROWER, 0, heapId);
@@ -140,7 +140,7 @@ function slicesGrow(count: u32, turn: u32): bool {
   return grown;
 }
 
-/** Whether a growth by another thread came to its end while we looked. */
+/** Whether a growth by another thread ended while this thread waited. */
 function growAwait(): bool {
   const grower: u32 = atomicLoad(stateBase, L.S_GROWER);
   for (let look: u32 = 0; look < GROW_LOOKS; look++) {
@@ -149,7 +149,7 @@ function growAwait(): bool {
   return false;
 }
 
-/** Grows by what a run of `count` slices lacks; the free slices below the top count. */
+/** Grows by what is missing for a run of `count` slices after the free slices at the top. */
 function growFor(count: u32): bool {
   const top: u32 = atomicLoad(stateBase, L.S_TOP);
   if (count > L.SLICES_MAX) return false;
@@ -171,7 +171,7 @@ function minimum(a: u32, b: u32): u32 {
   return a < b ? a : b;
 }
 
-/** Slices needed for tables of the chunks that [from, from + count) enters. */
+/** Slices needed for tables of the chunks that overlap [from, from + count). */
 // @cold
 function tablesMissing(from: u32, count: u32): u32 {
   let tables: u32 = 0;
@@ -192,9 +192,9 @@ function growOnce(count: u32): bool {
 }
 
 /**
- * Takes new slices under management; their memory is zero unless the dirty bits say otherwise. The
- * top comes first and the free bits last: nobody finds a slice whose descriptor is not there, and
- * what was marked as ours by a thread that dies here is found again.
+ * Adds new slices to the state; their memory is zero unless the dirty bits say otherwise. The top
+ * is set first and the free bits last: no thread finds a slice without a descriptor, and slices
+ * that were marked by a thread that dies here are found again.
  */
 export function slicesAdd(first: u32, count: u32): void {
   const end: u32 = first + count;
@@ -209,9 +209,9 @@ export function slicesAdd(first: u32, count: u32): void {
 }
 
 /**
- * Tables for the chunks that [first, end) enters, from its end; answers where they begin, or 0 when
- * one cannot be committed: then all of the range is nobody's. Another thread may be quicker with a
- * table; then ours is kept for the next chunk.
+ * Makes tables for the chunks that overlap [first, end), at its end. Returns where they begin, or 0
+ * when one cannot be committed: then the whole range belongs to no heap. If another thread makes a
+ * table first, ours is kept for the next chunk.
  */
 function tablesAdd(first: u32, end: u32): u32 {
   let rest: u32 = end;
@@ -231,7 +231,7 @@ function tablesAdd(first: u32, end: u32): u32 {
   return rest;
 }
 
-/** Half a slice of zeros for a table, or 0; the other half is for the next one. */
+/** Half a slice of zeros for a table, or 0; the other half is for the next table. */
 function tableSlice(slice: u32): usize {
   const table: usize = (slice << L.SLICE_SHIFT) >>> 0;
   if (!slicesTake(slice, 1)) return 0;
@@ -240,7 +240,7 @@ function tableSlice(slice: u32): usize {
   return table;
 }
 
-/** Gives a state that is zero the slices that the memory has behind it. */
+/** Begins a state that is zero, with the slices that the memory has behind it. */
 export function stateInit(): void {
   const state: u32 = stateBase >>> L.SLICE_SHIFT;
   const first: u32 = state + L.SHARED_STATE_SLICES;
@@ -256,7 +256,7 @@ export function stateReach(): void {
   memoryReach(load32(stateBase, L.S_TOP));
 }
 
-/** Slices that are free. O(slices). */
+/** Number of free slices. O(slices). */
 export function slicesFreeCount(): u32 {
   let count: u32 = 0;
   const top: u32 = atomicLoad(stateBase, L.S_TOP);
@@ -265,8 +265,8 @@ export function slicesFreeCount(): u32 {
 }
 
 /**
- * Whether free slices are nobody's page and the state's equation holds, which it does while no
- * thread is at work and none was terminated. O(slices).
+ * Checks that free slices are in no page, and the state's equation. Both hold while no thread is in
+ * a call and none was terminated. O(slices).
  */
 export function stateIsValid(): bool {
   const top: u32 = atomicLoad(stateBase, L.S_TOP);
@@ -278,7 +278,7 @@ export function stateIsValid(): bool {
   return slicesAddUp();
 }
 
-/** The equation above, while no thread is at work. O(slices). */
+/** Checks the equation above. It holds while no thread is in a call. O(slices). */
 // @cold
 export function slicesAddUp(): bool {
   const used: u32 = load32(stateBase, L.S_PAGE_SLICES) + load32(stateBase, L.S_TABLE_SLICES);

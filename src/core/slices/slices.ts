@@ -1,10 +1,10 @@
 /**
  * Runs of slices: spans (free runs) in bins by length, split and coalesced, and growth.
  *
- * Spans and not the scan of a bitmap, whose cost grows with the memory. Both edges of a span carry
- * its length, so neighbours are joined without a search; inner slices carry nothing. This file is
- * the single-thread variant; a shared state will claim slices from a bitmap with atomics behind the
- * same functions.
+ * Spans are found in constant time, while the scan of a bitmap takes longer in a larger memory.
+ * Both edges of a span hold its length, so neighbours are joined without a search; inner slices
+ * hold nothing. This file is for a single thread; slices-shared.ts has the same functions for
+ * threads.
  */
 
 import { bitIsSet, chunkTable, descOf } from "../layout/desc.ts";
@@ -23,7 +23,7 @@ import { arenaExtend, arenaIsFree, arenaPut, arenasClaim } from "./arena-runs.ts
 import { arenaAt, arenaBits } from "./arenas.ts";
 import { pageSlicesAdd, rangePurge, slicesTake, slicesWereZero } from "./commit.ts";
 
-/** Bin of a span: exact up to 8 slices, then four a doubling (specification 9.2). */
+/** Bin of a span: exact up to 8 slices, then four bins for each doubling (specification 9.2). */
 export function spanBin(count: u32): u32 {
   if (count <= 8) return count;
   const m: u32 = count - 1;
@@ -40,8 +40,8 @@ function spanMaskWord(bin: u32): usize {
 }
 
 /**
- * Makes the `count` slices from descriptor `span` on, which begin at slice `slice`, a span. The
- * caller has coalesced it and counts it.
+ * Makes a span of the `count` slices from descriptor `span` on, which begin at slice `slice`. The
+ * caller has coalesced and counted it.
  */
 function spanPush(span: usize, slice: u32, count: u32): void {
   const bin: u32 = spanBin(count);
@@ -58,7 +58,7 @@ function spanPush(span: usize, slice: u32, count: u32): void {
   else store32(spanMaskWord(bin), 0, (load32(spanMaskWord(bin), 0) | (1 << (bin & 31))) >>> 0);
 }
 
-/** Takes a span out of its bin and wipes the mark at its start; the one at its end is left. */
+/** Removes a span from its bin and clears the mark at its start; the one at its end stays. */
 function spanUnlink(span: usize): void {
   const next: usize = load32(span, L.D_NEXT);
   const prev: usize = load32(span, L.D_PREV);
@@ -75,7 +75,7 @@ function spanHeadSet(bin: u32, span: usize): void {
   store32(word, 0, (load32(word, 0) & ~(1 << (bin & 31))) >>> 0);
 }
 
-/** Descriptor of slice + count, given that of `slice`; mostly in the same table. */
+/** Descriptor of slice + count, given that of `slice`; usually in the same table. */
 function descBehind(desc: usize, slice: u32, count: u32): usize {
   const index: u32 = slice & (L.CHUNK_SLICES - 1);
   return index + count < L.CHUNK_SLICES ? desc + (count << L.DESC_SHIFT) : descOf(slice + count);
@@ -87,14 +87,14 @@ function descBefore(desc: usize, slice: u32, count: u32): usize {
   return index >= count ? desc - (count << L.DESC_SHIFT) : descOf(slice - count);
 }
 
-/** Length of the span at whose edge a slice stands, or 0; a table must cover the slice. */
+/** Length of the span whose edge a slice is, or 0; a table must cover the slice. */
 // @cold
 function spanLength(desc: usize): u32 {
   const mark: u32 = load32(desc, L.D_BIN);
   return mark > L.BIN_SPAN ? mark - L.BIN_SPAN : 0;
 }
 
-/** First bin from `bin` on that has a span, or SPAN_BINS. */
+/** The first bin from `bin` on that has a span, or SPAN_BINS. */
 function spanBinNext(bin: u32): u32 {
   if (bin < 32) {
     const low: u32 = (load32(stateBase, L.S_SPAN_MASK) & (0xffffffff << bin)) >>> 0;
@@ -120,7 +120,7 @@ function spanFind(count: u32): usize {
   return 0;
 }
 
-/** Joins a run that just became free with free neighbours and files it. */
+/** Joins a run that just became free with free neighbours and puts it in its bin. */
 function runRelease(slice: u32, count: u32): void {
   let from: u32 = slice;
   let desc: usize = descOf(slice);
@@ -161,9 +161,9 @@ function spanTake(span: usize, count: u32): u32 {
 }
 
 /**
- * A run of `count` slices, or 0; with `arenas` also from those that are everybody's. Slice 0 is
- * never handed out: at its earliest it is the state's. The run must be taken (slicesTake) before
- * anybody touches it.
+ * Claims a run of `count` slices, or returns 0; with `arenas` also of arenas that are not
+ * exclusive. Slice 0 is never given: the state begins there at the earliest. The caller must take
+ * the run (slicesTake) before use.
  */
 export function slicesClaim(count: u32, arenas: bool): u32 {
   let span: usize = spanFind(count);
@@ -178,7 +178,7 @@ export function slicesClaim(count: u32, arenas: bool): u32 {
   return spanTake(span, count);
 }
 
-/** Whether a run of `count` slices would have to come from memory that was never used. */
+/** Whether a run of `count` slices would need memory that was never used. */
 export function slicesWouldTouch(count: u32): bool {
   const span: usize = spanFind(count);
   if (span === 0) return true;
@@ -220,8 +220,8 @@ function spanAtTop(): u32 {
 }
 
 /**
- * Grows until a run of `count` slices can be had. When somebody else has grown the memory since,
- * the new slices do not continue ours and the whole count is asked for again.
+ * Grows until there is a run of `count` slices. When other code has grown the memory, the new
+ * slices do not continue ours, and all `count` slices are requested again.
  */
 function slicesGrow(count: u32): bool {
   const top: u32 = load32(stateBase, L.S_TOP);
@@ -237,7 +237,7 @@ function minimum(a: u32, b: u32): u32 {
   return a < b ? a : b;
 }
 
-/** Slices needed for tables of the chunks that [from, from + count) enters. */
+/** Slices needed for tables of the chunks that overlap [from, from + count). */
 // @cold
 function tablesMissing(from: u32, count: u32): u32 {
   let tables: u32 = 0;
@@ -249,7 +249,7 @@ function tablesMissing(from: u32, count: u32): u32 {
   return (tables + 1) >>> 1;
 }
 
-/** Asks the source; returns the first slice it gave, or 0. */
+/** Grows the memory; returns the first new slice, or 0. */
 function growOnce(count: u32): u32 {
   const grown: u32 = memoryGrow(count);
   const granted: u32 = grown >>> 16;
@@ -274,9 +274,9 @@ export function slicesPurge(from: u32, end: u32): void {
 }
 
 /**
- * Takes new slices under management; their memory is zero unless the dirty bits say otherwise.
- * Tables come from the end, so that the rest still continues a span at the old top. Slices without
- * a table, since it cannot be committed, are nobody's.
+ * Adds new slices to the state; their memory is zero unless the dirty bits say otherwise. Tables
+ * are made at the end, so that the rest still continues a span at the old top. If a table cannot be
+ * committed, the slices without a table belong to no heap.
  */
 export function slicesAdd(first: u32, count: u32): void {
   let end: u32 = first + count;
@@ -299,7 +299,7 @@ export function slicesAdd(first: u32, count: u32): void {
   runRelease(first, end - first);
 }
 
-/** Half a slice for a chunk table, from the spare. */
+/** Takes half a slice for a chunk table from the spare. */
 function tableTake(): usize {
   const table: usize = load32(stateBase, L.S_TABLE_SPARE);
   const rest: bool = (table & (L.SLICE_SIZE - 1)) === 0;
@@ -307,7 +307,7 @@ function tableTake(): usize {
   return table;
 }
 
-/** False: the host cannot commit the slice. */
+/** Makes a slice the spare for tables; false: the host cannot commit it. */
 function tableSliceAdd(slice: u32): bool {
   const table: usize = (slice << L.SLICE_SHIFT) >>> 0;
   if (!slicesTake(slice, 1)) return false;
@@ -317,7 +317,7 @@ function tableSliceAdd(slice: u32): bool {
   return true;
 }
 
-/** Gives a state whose first slice is zero the slices that the memory has behind that slice. */
+/** Begins a state whose first slice is zero, with the slices that the memory has behind that. */
 export function stateInit(): void {
   const state: u32 = stateBase >>> L.SLICE_SHIFT;
   const end: u32 = minimum(memorySlices(), L.SLICES_MAX);
@@ -328,8 +328,8 @@ export function stateInit(): void {
 }
 
 /**
- * Whether every span stands in its bin with both edges marked and no free neighbour, and the
- * state's equation holds. O(slices).
+ * Checks that every span is in its bin, with both edges marked and no free neighbour, and the
+ * state's equation. O(slices).
  */
 export function stateIsValid(): bool {
   let free: u32 = 0;

@@ -1,12 +1,12 @@
 /**
- * Where pages get their slices from and where they give them back: slices.ts or slices-shared.ts,
- * with a heap's budget and arena before that, commit in between and purge after it.
+ * Where pages get slices and give them back: slices.ts or slices-shared.ts, with the heap's budget
+ * and arena before that, commit in between and purge after it.
  *
- *   slices of the pages of a bounded heap == held <= most
+ *   slices of the pages of a heap with H_LIMITED == held <= most
  *
  * Where threads share the state, a large page that another thread frees stays in `held` until the
- * heap runs into its budget and counts its pages anew: so no thread writes to another's heap, which
- * may have ended and begun again as another one meanwhile.
+ * heap reaches its budget and counts its pages again. So no thread writes to another thread's heap,
+ * which may have ended and been replaced by a new one.
  */
 
 import { bitIsSet, descOf } from "../layout/desc.ts";
@@ -22,8 +22,8 @@ import { purgeAfter } from "./purge-schedule.ts";
 import { slicesClaim, slicesExtend, slicesRelease } from "./slices.ts";
 
 /**
- * A run of `count` slices for the bound heap whose first is a multiple of `alignment`, a power of
- * two; 0 = out of memory, or of the heap's. slicesWereZero tells whether it is zero.
+ * Allocates a run of `count` slices for the bound heap, its first slice a multiple of `alignment`,
+ * a power of two. 0 = out of memory, or over budget. slicesWereZero: whether the run is zero.
  */
 export function slicesAlloc(count: u32, alignment: u32): u32 {
   const limited: bool = load32(heapBase, L.H_LIMITED) !== 0;
@@ -48,7 +48,7 @@ function claimAny(count: u32, alignment: u32): u32 {
   return alignment > 1 ? claimAligned(count, alignment) : slicesClaim(count, true);
 }
 
-/** Claims more than needed and gives head and tail back, which were never touched. */
+/** Claims more slices than needed and gives head and tail back, untouched. */
 function claimAligned(count: u32, alignment: u32): u32 {
   const extra: u32 = alignment - 1;
   const from: u32 = slicesClaim(count + extra, true);
@@ -61,8 +61,8 @@ function claimAligned(count: u32, alignment: u32): u32 {
 }
 
 /**
- * Appends `more` slices to a page of an owner that ends at `end`; slicesWereZero tells of these. A
- * heap with a budget or an arena grows only its own pages.
+ * Appends `more` slices to a page that ends at `end`; slicesWereZero: whether they are zero. If the
+ * page's heap has a budget or an arena, only that heap may append.
  */
 export function slicesAppend(owner: u32, end: u32, more: u32): bool {
   const limited: bool = isLimited(owner);
@@ -76,7 +76,7 @@ export function slicesAppend(owner: u32, end: u32, more: u32): bool {
   return true;
 }
 
-/** Gives slices of a page of an owner back, now or later also to the source. */
+/** Gives slices of a page back; purges them now or later. */
 export function slicesFree(owner: u32, slice: u32, count: u32): void {
   const purges: bool = load32(stateBase, L.S_PURGE_DELAY) !== 0;
   if (isLimited(owner)) heldDrop((owner & ~L.FLAGS) >>> 0, count);
@@ -106,7 +106,7 @@ function budgetAllows(count: u32): bool {
   return load32(heapBase, L.H_HELD) + count <= most;
 }
 
-/** Slices of the bound heap's pages. O(slices). */
+/** Number of slices of the bound heap's pages. O(slices). */
 function heldCount(): u32 {
   const top: u32 = load32(stateBase, L.S_TOP);
   let held: u32 = 0;
@@ -120,8 +120,8 @@ function heldCount(): u32 {
 }
 
 /**
- * Gives a heap that heapNew has just made a budget of `most` slices (0 = none) and an arena to
- * allocate from (0 = none); false when there is no arena with this id.
+ * Gives a new heap a budget of `most` slices (0 = none) and an arena to allocate from (0 = none);
+ * false when no arena has this id.
  */
 export function heapLimit(heap: usize, most: u32, arena: u32): bool {
   const record: usize = arena !== 0 ? arenaOf(arena) : 0;
@@ -132,7 +132,7 @@ export function heapLimit(heap: usize, most: u32, arena: u32): bool {
   return true;
 }
 
-/** A slice of zeros for tables, which is never given back; 0 = out of memory. */
+/** Returns a slice of zeros for tables, which is never given back; 0 = out of memory. */
 // @cold
 export function tableSliceAlloc(): usize {
   const slice: u32 = slicesClaim(1, false);

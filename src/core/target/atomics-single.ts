@@ -1,6 +1,4 @@
-/**
- * What atomics.ts is for the build that one thread uses: plain reads and writes, in both targets.
- */
+/** atomics.ts for the single-thread builds: plain loads and stores, in both targets. */
 import { load32, store32 } from "./glue.ts";
 
 export const SHARED: bool = false;

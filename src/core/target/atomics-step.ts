@@ -1,22 +1,22 @@
 /**
- * The atomic intrinsics under a scheduler, for tests: each first asks the host, who may let another
- * thread go on here, or end this one for good by throwing.
+ * The atomic intrinsics under a scheduler, for tests: each first calls the host, which may let
+ * another thread run, or end this thread by throwing.
  */
 import { words } from "./glue.ts";
 
 export const SHARED: bool = true;
 
-/** What the stepped build asks of its host besides. */
+/** Imports of the stepped build. */
 export interface StepHost {
-  /** Before an atomic access to a word; loads say so, since looking twice tells nothing new. */
+  /** Before an atomic access to a word. `load`: repeated loads need no other order of threads. */
   step(index: number, load: boolean): void;
   /** Before a plain store. */
   stepStore(): void;
   /** Before a plain load. */
   stepLoad(): void;
-  /** Whether compare-and-swap is to be broken on purpose: a load, then a store. */
+  /** Whether compare-and-swap is deliberately broken: a load, then a store. */
   readonly torn: boolean;
-  /** What the memory has at first; it grows by grow(). */
+  /** Slices of the memory at first; it grows by grow(). */
   readonly slices: number;
 }
 

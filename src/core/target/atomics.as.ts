@@ -1,4 +1,4 @@
-/** The atomic intrinsics, AssemblyScript side; atomics.ts has the words that explain them. */
+/** The atomic intrinsics, AssemblyScript side; atomics.ts has the explanations. */
 
 export const SHARED: bool = true;
 

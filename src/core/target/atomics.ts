@@ -1,12 +1,14 @@
 /**
- * Atomic intrinsics of the shared build, JavaScript side; atomics.as.ts is the AssemblyScript side.
- * The single-thread build takes atomics-single.ts instead. All are sequentially consistent, which
- * is what both targets offer. On x86 an atomic load costs as much as a plain one, everything else
- * about 5 ns: hence no store where a plain one will do.
+ * Atomic intrinsics of the shared builds, JavaScript side; atomics.as.ts is the AssemblyScript
+ * side. The single-thread builds use atomics-single.ts instead. All are sequentially consistent, as
+ * in both targets. On x86 an atomic load costs as much as a plain one, every other operation about
+ * 5 ns: so plain stores are used where possible.
  */
 import { words } from "./glue.ts";
 
-/** Whether other threads may work on the same memory. A constant: compilers drop the dead side. */
+/**
+ * Whether other threads may use the same memory. A constant, so compilers drop the dead branches.
+ */
 export const SHARED: bool = true;
 
 export function atomicLoad(p: usize, offset: u32): u32 {
@@ -17,12 +19,12 @@ export function atomicStore(p: usize, offset: u32, value: u32): void {
   Atomics.store(words, (p + offset) >>> 2, value);
 }
 
-/** Stores `value` if the word is `expected`; whether it was. */
+/** Stores `value` if the word is `expected`; returns whether it was. */
 export function atomicCas(p: usize, offset: u32, expected: u32, value: u32): bool {
   return Atomics.compareExchange(words, (p + offset) >>> 2, expected, value) === expected;
 }
 
-/** All that follow answer the word as it was before. */
+/** Like the following functions, returns the word before the change. */
 export function atomicSwap(p: usize, offset: u32, value: u32): u32 {
   return Atomics.exchange(words, (p + offset) >>> 2, value);
 }

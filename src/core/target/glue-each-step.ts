@@ -1,12 +1,12 @@
 /**
- * The glue under a scheduler that looks at every plain access too, for tests: word by word, so that
- * a thread may end in the middle of a copy.
+ * The glue under a scheduler that sees every plain access too, for tests. Copies go word by word,
+ * so that a thread may end during a copy.
  */
 import { memoryCopy as copyPlain, load32 as loadPlain, store32 as storePlain } from "./glue.ts";
 
 export * from "./glue.ts";
 
-/** What the stepped build asks of its host besides. */
+/** Imports of this build. */
 export interface EachStepHost {
   /** Before a plain access to a word. */
   plain(index: number, load: boolean): void;
@@ -24,7 +24,9 @@ export function store32(p: usize, offset: u32, value: u32): void {
   storePlain(p, offset, value);
 }
 
-/** Of ranges that do not overlap, from a word on; the last bytes that make no word come last. */
+/**
+ * For ranges that do not overlap and begin at a word; the last bytes, less than a word, come last.
+ */
 export function memoryCopy(to: usize, from: usize, size: u32): void {
   const whole: u32 = (size & ~3) >>> 0;
   for (let at: u32 = 0; at < whole; at += 4) store32(to + at, 0, load32(from + at, 0));

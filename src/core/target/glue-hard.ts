@@ -1,14 +1,14 @@
-/** What only the hardened core asks of its place, JavaScript side; glue-hard.as.ts is the other. */
+/** Imports of the hardened builds only, JavaScript side; glue-hard.as.ts is the other side. */
 import type { CoreHost } from "./glue.ts";
 import { bytes } from "./glue.ts";
 
 export interface HardHost extends CoreHost {
   /**
-   * Fills `words` words of the memory at an address with random bits; false = there is no source of
-   * them, and what was written is only hard to guess.
+   * Fills `words` words of the memory at an address with random bits. False = there is no source of
+   * random bits, and the words are only hard to guess.
    */
   random(at: number, words: number): boolean | number;
-  /** Reports a mistake: REPORT_* of layout.ts, with the numbers that stand there. */
+  /** Reports a mistake: REPORT_* of layout.ts, with the numbers that layout.ts lists. */
   report(kind: number, p: number, a: number, b: number): void;
   /** Makes whole pages inaccessible, or accessible again. */
   protect(p: number, size: number, on: boolean | number): void;

@@ -1,7 +1,7 @@
 /**
- * The glue under a scheduler, for tests: plain stores ask the host too, who may end the thread,
- * plain loads are counted, so that a loop ends that turns for ever, and the memory has as many
- * slices as the host says.
+ * The glue under a scheduler, for tests. Plain stores call the host, which may end the thread;
+ * plain loads are counted, so that endless loops end; the memory has as many slices as the host
+ * says.
  */
 import type { StepHost } from "./atomics-step.ts";
 import { load32 as loadPlain, store32 as storePlain } from "./glue.ts";

@@ -1,7 +1,7 @@
 /**
- * The intrinsics of the core, AssemblyScript side; glue.ts has the words that explain them.
- * `load<u32>(p + offset)` and not `load<u32>(p, offset)`: the latter wants a literal, and binaryen
- * folds the sum into the instruction as long as the offset is below 1024.
+ * The intrinsics of the core, AssemblyScript side; glue.ts has the explanations. `load<u32>(p +
+ * offset)` is used since `load<u32>(p, offset)` needs a literal; binaryen folds the sum into the
+ * instruction while the offset is below 1 024.
  */
 
 // @ts-expect-error: decorator

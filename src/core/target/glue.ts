@@ -1,36 +1,36 @@
 /**
- * The intrinsics of the core, JavaScript side. The build wraps the bundled core in a factory whose
- * parameter is `host`; glue.as.ts is the AssemblyScript side with the same names and types.
+ * {open}The intrinsics of the core, JavaScript side. The build wraps the bundled core in a factory
+ * with the parameter `host`; glue.as.ts is the AssemblyScript side, with the same names and types.
  *
- * `words` and `bytes` are bound anew when the host's buffer changed: no caller may keep a view of
- * its own across a call that can grow.
+ * `words` and `bytes` are bound again when the host's buffer changes, so no caller may keep a view
+ * across a call that can grow.
  */
 
-/** What the core asks of the place where it runs. */
+/** The host of a core: the imports of `env`, and the memory. */
 export interface CoreHost {
   /** The memory; after a growth it may be another object. */
   readonly buffer: ArrayBufferLike;
   /**
-   * Grows by at least `slices` slices of 64 KiB. Answers `granted << 16 | previous size in slices`,
-   * or 0 when it refuses.
+   * Grows by at least `slices` slices of 64 KiB. Returns `granted << 16 | previous size in slices`,
+   * or 0 when the memory cannot grow.
    */
   grow(slices: number): number;
   /**
-   * Commits, decommits, resets or zeroes a range of whole slices: PAGES_* of layout.ts. Answers 1
-   * if it did, else 0. Asked to commit only if heapInit was told so, and for the others only after
-   * purgeSet: a host that does neither answers 0.
+   * Commits, decommits, resets or zeroes a range of whole slices: PAGES_* of layout.ts. Returns 1
+   * if it did, else 0. Called to commit only after heapInit with INIT_COMMITS, and for the others
+   * only after purgeSet. A host that does none of these returns 0.
    */
   pages(operation: number, address: number, bytes: number): number;
-  /** Reports an error code of layout.ts and the size that was asked for. */
+  /** Receives an error code of layout.ts and the requested size. */
   error(code: number, size: number): void;
 }
 
 declare const host: CoreHost;
 
 let buffer: ArrayBufferLike = host.buffer;
-/** For atomics.ts only. */
+/** Only for atomics.ts. */
 export let words = new Uint32Array(buffer);
-/** For glue-hard.ts only. */
+/** Only for glue-hard.ts. */
 export let bytes = new Uint8Array(buffer);
 
 export function load32(p: usize, offset: u32): u32 {
@@ -58,15 +58,15 @@ export function memoryZero(p: usize, size: u32): void {
   bytes.fill(0, p, p + size);
 }
 
-/** Size of the memory in slices; a division, since 4 GiB is no u32. */
+/** Size of the memory in slices; by division, since 4 GiB is not a u32. */
 export function memorySlices(): u32 {
   return (buffer.byteLength / 65536) >>> 0;
 }
 
 export function memoryGrow(slices: u32): u32 {
-  const answer = host.grow(slices) >>> 0;
+  const grown = host.grow(slices) >>> 0;
   memoryRefresh();
-  return answer;
+  return grown;
 }
 
 export function memoryPages(operation: u32, address: usize, size: u32): bool {
@@ -74,8 +74,9 @@ export function memoryPages(operation: u32, address: usize, size: u32): bool {
 }
 
 /**
- * Binds the views again if the host's buffer was replaced. Where others can grow the memory, the
- * host calls this before each entry: the core asking itself costs every malloc a half more.
+ * Binds the views again if the host's buffer was replaced. Where other code can grow the memory,
+ * the host calls this before each call: a check in the core would make every malloc 1.5 times as
+ * slow.
  */
 export function memoryRefresh(): void {
   if (host.buffer === buffer) return;
@@ -85,8 +86,8 @@ export function memoryRefresh(): void {
 }
 
 /**
- * Called where another thread may have grown a shared memory to `top` slices: views of it are
- * never detached, but stay short, and what is written behind their end vanishes.
+ * Called where another thread may have grown a shared memory to `top` slices. Views of a shared
+ * memory are never detached, but keep their length, and writes behind their end are ignored.
  */
 export function memoryReach(top: u32): void {
   if (words.length < top * 16384) memoryRefresh();

@@ -1,2 +1,2 @@
-/** What hardening.ts is for the plain builds. */
+/** hardened-on.ts for the unhardened builds. */
 export const HARDENED: bool = false;
