@@ -1,4 +1,4 @@
-/** The threads of interleavings.test.ts over the hardened core, and mistakes that race. */
+/** The programs of interleavings.test.ts with the hardened core, and mistakes that race. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { exploreAll } from "../support/explorer.js";

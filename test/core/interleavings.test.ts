@@ -1,11 +1,11 @@
-/** Deterministic exploration: threads under a scheduler that stops them before any atomic access. */
+/** Deterministic exploration: a scheduler can switch threads before any atomic access. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { exploreAll, findsTear, replay, type Schedule } from "../support/explorer.js";
 import { CoreExplorer } from "../support/explorer-core.js";
 import { Random, seedOf } from "../support/random.js";
 import { allPrograms, burials, deaths, programs, ring } from "../support/step-programs.js";
-import { NOBODY, type Program } from "../support/steps.js";
+import { NO_THREAD, type Program } from "../support/steps.js";
 
 const RANDOM_RUNS = Number(process.env.TERRANE_SCHEDULES ?? 20000);
 const PREEMPTIONS = Number(process.env.TERRANE_PREEMPTIONS ?? 2);
@@ -70,7 +70,7 @@ test("random schedules of all programs in which each thread may die, while other
   const counts = [0, 0, 0, 0];
   for (let i = 0; i < RANDOM_RUNS / 4; i++) {
     const program = list[i % list.length]!;
-    const mortal = program.roles.map(() => (random.chance(60) ? random.below(120) : NOBODY));
+    const mortal = program.roles.map(() => (random.chance(60) ? random.below(120) : NO_THREAD));
     const { dead } = explorer.run(program, scheduleNext(random, program), false, mortal);
     counts[[0, 1, 1, 2, 1, 2, 2, 3][dead]!]! += 1;
   }
@@ -78,25 +78,25 @@ test("random schedules of all programs in which each thread may die, while other
   assert.ok(Math.min(...counts.slice(0, 3)) > RANDOM_RUNS / 200);
 });
 
-test("a list of remote frees that a double free has made a ring is not walked for ever", () => {
+test("a list of remote frees that a double free has made a ring does not cause an endless walk", () => {
   explorer.run(ring, { first: 0, plan: [] });
 });
 
-test("a loop that turns for ever is a failure with its schedule", () => {
+test("an endless loop is a failure with its schedule", () => {
   const program = allPrograms.find(({ name }) => name === "a thread that never ends")!;
   const run = () => explorer.run(program, { first: 0, plan: [] });
   assert.throws(
     run,
-    /thread 0 turns for ever(.|\n)*TERRANE_SCHEDULE='\{"program":"a thread that never/,
+    /thread 0 is in an endless loop(.|\n)*TERRANE_SCHEDULE='\{"program":"a thread that never/,
   );
 });
 
-test("a compare-and-swap that is broken on purpose is found", (t) => {
+test("a deliberately broken compare-and-swap is found", (t) => {
   for (const program of programs.slice(0, 4)) {
     const found = findsTear(explorer, program, 1);
-    assert.ok(found, `${program.name} shows it`);
+    assert.ok(found, `${program.name} reveals it`);
     const recording = /TERRANE_SCHEDULE='(.*)'/.exec(found)?.[1] ?? "";
     t.diagnostic(recording);
-    assert.throws(() => replay(explorer, recording), "the printed schedule shows it again");
+    assert.throws(() => replay(explorer, recording), "the printed schedule reveals it again");
   }
 });

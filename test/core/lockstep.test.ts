@@ -1,6 +1,6 @@
 /**
- * Lockstep: the two builds of the one source answer the same operations with the same addresses,
- * and leave the same bytes behind.
+ * Lockstep: the two builds of the one source return the same addresses for the same operations and
+ * leave the same bytes.
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
@@ -17,7 +17,7 @@ import { Random, seedOf } from "../support/random.js";
 import { traceNames, traceOperations } from "../support/traces.js";
 import { HIGH_BASE } from "../support/variants.js";
 
-/** One operation; our subjects answer 0 where there is no answer. */
+/** One operation; subjects return 0 for a call without a result. */
 type Call = (s: CoreSubject) => number | boolean | void;
 
 interface Pair {
@@ -34,18 +34,18 @@ function pair(maximum: number, base = 0, build: Build = "single", hard?: HardSet
   };
 }
 
-/** One operation on both; its answer when they agree. */
+/** Runs one operation on both sides; returns its result if they agree. */
 function both(pair: Pair, name: string, call: Call): number {
   const expected = Number(call(pair.wasm));
-  const answer = Number(call(pair.js));
-  if (answer !== expected) {
-    assert.fail(`operation ${pair.operations}, ${name}: wasm ${expected}, js ${answer}`);
+  const result = Number(call(pair.js));
+  if (result !== expected) {
+    assert.fail(`operation ${pair.operations}, ${name}: wasm ${expected}, js ${result}`);
   }
   pair.operations++;
-  return answer;
+  return result;
 }
 
-/** Writes the same few bytes into a block on both sides. */
+/** Writes the same bytes into a block on both sides. */
 function mark(pair: Pair, p: number, size: number): void {
   if (p === 0) return;
   for (const s of [pair.wasm, pair.js]) {
@@ -197,7 +197,7 @@ for (const build of builds) {
   }
 }
 
-/** Arenas, heaps that are bound to one or to a budget, purges: one of these, now and then. */
+/** One operation on arenas, on heaps with an arena or a budget, or on purges, at random. */
 function stepMemory(pair: Pair, r: Random, heaps: number[]): void {
   const [dice, count] = [r.below(10), r.between(1, 40)];
   if (dice < 4) {
@@ -256,7 +256,7 @@ for (const build of builds) {
   }
 }
 
-/** Mistakes that these features notice, made on both sides; what is reported is compared. */
+/** Mistakes that these features detect, made on both sides; the reports are compared. */
 function stepMistake(pair: Pair, r: Random, live: Live[], bits: number): void {
   const block = live[r.below(live.length)]!;
   const on = (bit: number) => (bits & bit) !== 0;
@@ -270,14 +270,15 @@ function stepMistake(pair: Pair, r: Random, live: Live[], bits: number): void {
     both(pair, `free(${block.p})`, (s) => s.core.free(block.p));
   }
   if (on(FEATURES.checkedFree)) {
-    // In a page with aligned blocks only records tell what is no block, and lists if those are lost.
+    // In a page with aligned blocks only records show whether p is a block, and lists if those are
+    // lost.
     const records = on(FEATURES.padding | FEATURES.canary) && on(FEATURES.doubleFree);
     const wild = records ? block.p + r.between(1, 40) : r.below(pair.wasm.base + 60000);
     both(pair, `free(${wild})`, (s) => s.core.free(wild));
   }
 }
 
-/** Operations of a run of one profile: each of 42 runs has its own memory. */
+/** Operations of each of the 42 runs of a profile; each run has its own memory. */
 const HARD_OPERATIONS = 2000;
 
 for (const build of builds) {
@@ -303,7 +304,7 @@ for (const build of builds) {
   }
 }
 
-/** A new block of a trace's operation, on both sides. */
+/** Allocates a block for an operation of a trace, on both sides. */
 function traceAllocate(pair: Pair, letter: string, numbers: number[]): number {
   const [, a = 0, b = 0] = numbers;
   if (letter === "m") return both(pair, `malloc(${a})`, (s) => s.core.malloc(a));

@@ -1,7 +1,7 @@
 /**
- * Out of memory at every possible growth: the n-th growth is refused for n = 1, 2, 3 … until the
- * scenario does not get that far. 0 comes back, blocks stay intact, the books balance, the heap
- * goes on.
+ * Out of memory at every possible growth: the n-th growth is refused, for n = 1, 2, 3 … until the
+ * scenario does not reach it. The call returns 0, blocks stay intact, the counters are right, and
+ * the heap works on.
  */
 
 import assert from "node:assert/strict";
@@ -15,7 +15,7 @@ import { Random, seedOf } from "../support/random.js";
 
 const MIB = 1 << 20;
 
-/** Each takes memory again and again, so that growths can be refused at every kind of place. */
+/** Each allocates again and again, so that growth can be refused in every state. */
 const scenarios: Record<string, (shadow: Shadow) => void> = {
   small(shadow) {
     for (let i = 0; i < 900; i++) shadow.malloc([16, 40, 300, 1000, 5000][i % 5]!);
@@ -53,24 +53,24 @@ function shadowOf(s: CoreSubject): Shadow {
   return new Shadow({ ...s.core, bytes: s.bytes });
 }
 
-/** Every request that was refused was reported, once, as ENOMEM. */
+/** Every request that was refused was reported once, as ENOMEM. */
 function assertReported(s: CoreSubject, shadow: Shadow): void {
   assert.equal(s.errors.length, shadow.refused, "one error for each refusal");
   assert.ok(s.errors.every(([code]) => code === L.ENOMEM));
 }
 
 /**
- * Frees every other block and takes as much again, while growth is still refused. Left out are
- * blocks that need more room to find than they give back.
+ * Frees every other block and allocates as much again, while growth is still refused. Skips blocks
+ * that need more space to be found than they give back.
  */
 function goOnAfterFrees(s: CoreSubject, shadow: Shadow): void {
   let again = 0;
   for (let i = shadow.live.length - 1; i >= 0; i -= 2) {
     const { alignment, usable, size } = shadow.live[i]!;
-    const plain = alignment <= 16 && s.core.goodSize(usable) === usable;
-    if (alignment > L.SLICE_SIZE || (alignment <= 16 && !plain)) continue;
+    const unaligned = alignment <= 16 && s.core.goodSize(usable) === usable;
+    if (alignment > L.SLICE_SIZE || (alignment <= 16 && !unaligned)) continue;
     shadow.free(i);
-    const p = plain ? shadow.malloc(usable) : shadow.memalign(alignment, size);
+    const p = unaligned ? shadow.malloc(usable) : shadow.memalign(alignment, size);
     assert.notEqual(p, 0, `${usable} bytes that were just freed`);
     again++;
   }
@@ -78,7 +78,9 @@ function goOnAfterFrees(s: CoreSubject, shadow: Shadow): void {
   assertValid(s);
 }
 
-/** One run with the growths from n on (to `last`) refused; whether the scenario got that far. */
+/**
+ * One run in which the growths from n on (to `last`) are refused. Returns whether n was reached.
+ */
 function runRefused(backEnd: BackEnd, name: string, n: number, last: number) {
   const s = coreSubject(backEnd, 8192);
   s.refuseFrom = n;
@@ -116,7 +118,7 @@ function everyGrowth(t: TestContext, backEnd: BackEnd, name: string): void {
   }
 }
 
-/** The heap asks twice for what it needs, so one refusal on its own is never seen. */
+/** The heap requests growth twice, so a single refusal never shows. */
 function everySingleGrowth(backEnd: BackEnd, name: string): void {
   for (let n = 1; ; n++) {
     const { s, shadow, refusing } = runRefused(backEnd, name, n, n);
@@ -142,20 +144,20 @@ for (const backEnd of backEnds) {
     s.core.free(s.core.malloc(L.MEDIUM_MAX));
     assert.equal(s.state(L.S_FREE_SLICES), 0, "the empty page is kept");
     const q = s.core.malloc(L.MEDIUM_SLICES * L.SLICE_SIZE);
-    assert.notEqual(q, 0, "until somebody needs its slices");
+    assert.notEqual(q, 0, "until its slices are needed");
     assert.deepEqual(s.errors, []);
     s.core.free(q);
     assertEmpty(s);
   });
 
-  test(`${backEnd}: others grow the memory between our growths`, (t) => {
+  test(`${backEnd}: other code grows the memory between the heap's growths`, (t) => {
     const seed = seedOf(6000);
     t.diagnostic(`TERRANE_SEED=${seed}`);
     foreignGrowth(coreSubject(backEnd, 8192), new Random(seed));
   });
 }
 
-/** Random operations while somebody else grows the memory and uses what he gets. */
+/** Random operations while other code grows the memory and uses what it gets. */
 function foreignGrowth(s: CoreSubject, random: Random): void {
   const shadow = shadowOf(s);
   const foreign: [number, number][] = [];

@@ -1,4 +1,4 @@
-/** Random runs beside a shadow model, over a million operations, in both back ends of both builds. */
+/** Random runs beside a shadow model: over a million operations, both back ends of both builds. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { backEnds, builds, type CoreSubject, coreSubject } from "../support/core.js";
@@ -8,7 +8,7 @@ import { Random, seedOf } from "../support/random.js";
 import { HIGH_BASE } from "../support/variants.js";
 
 const WALK_EVERY = 4000;
-/** Per profile and back end; their sum is above a million. */
+/** For each profile and back end; their sum is above a million. */
 const OPERATIONS: Record<string, number> = {
   small: 200000,
   mixed: 120000,
@@ -30,7 +30,7 @@ function run(s: CoreSubject, profile: Profile, random: Random, operations: numbe
   return shadow;
 }
 
-/** Everything is freed: the books are back to zero, and the heap still works. */
+/** Everything is freed: the counters are 0 again, and the heap still works. */
 function finish(s: CoreSubject, shadow: Shadow): void {
   shadow.checkAll();
   shadow.freeAll();

@@ -1,4 +1,4 @@
-/** Cores for tests: both back ends, with validity walks, over a memory the test can look into. */
+/** Cores for tests: both back ends, with validity checks, over a memory that tests can read. */
 import { readFileSync } from "node:fs";
 import type { HardCoreExports, SharedCoreExports } from "#src/core/contract.js";
 import * as L from "#src/core/layout/layout.js";
@@ -6,7 +6,7 @@ import type { CoreHost } from "#src/core/target/glue.js";
 import type { HardHost } from "#src/core/target/glue-hard.js";
 import type { MemorySource } from "#src/memory/index.js";
 
-/** The check builds also export their walks and some insides; all answer numbers or booleans. */
+/** The check builds also export checks and internals; all of them return numbers or booleans. */
 export interface CheckedCore extends SharedCoreExports, HardCoreExports {
   heapIsValid(): boolean | number;
   stateIsValid(): boolean | number;
@@ -19,12 +19,12 @@ export interface CheckedCore extends SharedCoreExports, HardCoreExports {
   spanBin(slices: number): number;
   slicesAlloc(count: number, alignment: number): number;
   slicesFree(owner: number, slice: number, count: number): void;
-  /** Of the shared build only. */
+  /** Only in the shared build. */
   purgeTick(): void;
   committedIsValid(): boolean | number;
   slicesFreeCount(): number;
   lostCollect(): number;
-  /** Of the hardened build for one thread only. */
+  /** Only in the hardened build for one thread. */
   quarterRound(at: number, a: number, b: number, c: number, d: number): void;
   chachaInit(context: number, key: number, nonce: number, nonceHigh: number): void;
   chachaBlock(context: number): void;
@@ -37,7 +37,7 @@ export interface CheckedCore extends SharedCoreExports, HardCoreExports {
   randomNext(): number;
 }
 
-/** The features of a hardened core, and what its random words begin with. */
+/** The features of a hardened core, and the seed of its random words. */
 export interface HardSetting {
   bits: number;
   seed?: number;
@@ -55,15 +55,15 @@ export const builds: Build[] = ["single", "shared"];
 export interface CoreSubject {
   backEnd: BackEnd;
   build: Build;
-  /** Undefined: the plain core. */
+  /** Undefined: the unhardened core. */
   hard: HardSetting | undefined;
-  /** What a hardened core has reported: [kind, pointer, a, b]. */
+  /** The reports of a hardened core: [kind, pointer, a, b]. */
   reports: [number, number, number, number][];
-  /** Guards that are up, by their beginnings: bytes. */
+  /** Inaccessible guards: first byte and number of bytes. */
   guards: Map<number, number>;
   /** Whether the host has random words. */
   random: boolean;
-  /** Every answer is an unsigned number: addresses above 2 GiB are not negative, true is 1. */
+  /** Results are unsigned: addresses above 2 GiB are not negative, true is 1. */
   core: CheckedCore;
   /** Where the state begins. */
   base: number;
@@ -71,19 +71,21 @@ export interface CoreSubject {
   /** Current words of the memory, indexed by address / 4. */
   words(): Uint32Array;
   bytes(): Uint8Array;
-  /** The word at an address plus an offset: of a page, say, D_RETIRE. */
+  /** The word at an address plus an offset, for example D_RETIRE of a page. */
   word(address: number, offset?: number): number;
   /** A word of the state, or of the heap that the first instance made. */
   state(offset: number): number;
   heap(offset: number): number;
   /** Every error that was raised: [code, size]. */
   errors: [number, number][];
-  /** What hears of an error first; true: then it is not counted among them. */
+  /** Gets each error first; if it returns true, the error is not added to `errors`. */
   errorCall(code: number, value: number): boolean;
-  /** Every call for pages: [operation, address, bytes], and what answers it: at first true. */
+  /**
+   * Every call of the host's `pages`: [operation, address, bytes]; pageCall returns the results.
+   */
   pages: [number, number, number][];
   pageCall(operation: number, address: number, bytes: number): boolean;
-  /** Number of growths asked for; those from refuseFrom to refuseTo (1-based) are refused. */
+  /** Number of requested growths; those from refuseFrom to refuseTo (1-based) are refused. */
   growths: number;
   refuseFrom: number;
   refuseTo: number;
@@ -95,7 +97,7 @@ function checkedModule(name: string): WebAssembly.Module {
   return new WebAssembly.Module(readFileSync(new URL(name, checked)));
 }
 
-/** The factories are built by rollup and have no declaration: the address is kept from tsc. */
+/** The factories are built by rollup and have no declarations; tsc does not resolve a variable. */
 async function checkedFactory(name: string): Promise<(host: CoreHost) => CheckedCore> {
   return (await import(new URL(name, checked).href)).createCore;
 }
@@ -137,7 +139,7 @@ export function coreSubject(
   return coreOver(backEnd, memory, base, true, build, hard);
 }
 
-/** A core over a memory that exists; `zeroed` as heapInit takes it. */
+/** A core over an existing memory; `zeroed` as in heapInit. */
 export function coreOver(
   backEnd: BackEnd,
   memory: WebAssembly.Memory,
@@ -154,7 +156,7 @@ export function coreOver(
   return subject;
 }
 
-/** Another instance, of any back end, over the state that a first one made. */
+/** Another instance, of any back end, over the state that another instance made. */
 export function coreAttached(backEnd: BackEnd, to: CoreSubject): CoreSubject {
   const { memory, base, build, hard } = to;
   const about = { backEnd, build, hard, base, memory };
@@ -165,7 +167,7 @@ export function coreAttached(backEnd: BackEnd, to: CoreSubject): CoreSubject {
   return subject;
 }
 
-/** A core with walks, as one more thread of a shared heap that the product has made. */
+/** A check build, as one more thread of a shared heap that the package has made. */
 export function coreOn(backEnd: BackEnd, source: MemorySource, hard?: HardSetting): CheckedCore {
   const memory = source.memory as WebAssembly.Memory;
   const of = { backEnd, memory, base: source.start, build: "shared", hard } as CoreSubject;
@@ -186,7 +188,7 @@ function coreStart(subject: CoreSubject): void {
   subject.core = unsigned(instantiate(subject), subject.memory);
 }
 
-/** Where the heap that the first instance made has its words, from the state on. */
+/** Offset from the state of the words of the heap that the first instance made. */
 export function heapOffset(build: Build): number {
   return build === "single" ? L.STATE_HEAP : L.STATE_AREAS + L.AREA_FIRST * L.AREA_SIZE;
 }
@@ -277,15 +279,15 @@ function instantiate(subject: CoreSubject): CheckedCore {
 }
 
 /**
- * WebAssembly answers in i32, JavaScript sometimes in booleans: here both answer in u32. The typed
- * door's duty to look for a buffer that was replaced is done here too.
+ * WebAssembly returns i32, JavaScript sometimes booleans: here all results are u32. As the checked
+ * API does, this also looks for a buffer that was replaced.
  */
 function unsigned(core: CheckedCore, memory: WebAssembly.Memory): CheckedCore {
-  const answers: Record<string, unknown> = {};
+  const calls: Record<string, unknown> = {};
   let { buffer } = memory;
   for (const [name, value] of Object.entries(core)) {
     if (typeof value !== "function") continue;
-    answers[name] = (a = 0, b = 0, c = 0, d = 0, e = 0) => {
+    calls[name] = (a = 0, b = 0, c = 0, d = 0, e = 0) => {
       if (memory.buffer !== buffer) {
         buffer = memory.buffer;
         core.memoryRefresh();
@@ -293,5 +295,5 @@ function unsigned(core: CheckedCore, memory: WebAssembly.Memory): CheckedCore {
       return value(a, b, c, d, e) >>> 0;
     };
   }
-  return answers as unknown as CheckedCore;
+  return calls as unknown as CheckedCore;
 }

@@ -1,7 +1,7 @@
 /**
- * Workers at work on one heap, as stress.ts describes, that are terminated and replaced. Whoever
- * ends without being told to is an error at once: the others work on for ever, and a test that only
- * awaits the end of one that is gone would look like a hang of theirs.
+ * Workers that use one heap, as stress.ts describes, and are terminated and replaced. A Worker that
+ * ends without being asked to is an error at once: the others would work on for ever, and a test
+ * that only waits for one that is gone would seem to hang.
  */
 import { writeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
@@ -11,14 +11,14 @@ import * as S from "./stress.js";
 
 const url = new URL("stress-worker.js", import.meta.url);
 
-/** How long a Worker may take to end: far more than any machine needs. */
+/** Milliseconds that a Worker may take to end: far more than any machine needs. */
 const PATIENCE = Number(process.env.TERRANE_PATIENCE ?? 60) * 1000;
 
 interface Member {
   worker: Worker;
   ended: Promise<void>;
-  /** It was told to end. */
-  dismissed: boolean;
+  /** It may end now. */
+  mayEnd: boolean;
 }
 
 export interface CrewParts {
@@ -40,21 +40,21 @@ export class Crew {
     this.#failure = new Promise((_, reject) => {
       this.#reject = reject;
     });
-    // It may come while nobody waits for it.
+    // The failure may come while nothing awaits it.
     this.#failure.catch(() => {});
     for (let table = 0; table < size; table++) this.#begin(table, parts.fault ?? 0);
   }
 
-  /** Terminates the Worker of a table, wherever it is, and starts another in its place. */
+  /** Terminates the Worker of a table, at whatever point, and starts another one. */
   async replace(table: number): Promise<void> {
     const member = this.#members[table] as Member;
-    member.dismissed = true;
+    member.mayEnd = true;
     await this.#within(member.worker.terminate(), table);
     await this.#within(member.ended, table);
     this.#begin(table, 0);
   }
 
-  /** Waits, unless somebody fails meanwhile. */
+  /** Waits, unless a Worker fails meanwhile. */
   async rest(milliseconds: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const pause = new Promise((resolve) => {
@@ -63,16 +63,16 @@ export class Crew {
     await Promise.race([pause, this.#failure]).finally(() => clearTimeout(timer));
   }
 
-  /** Lets all of them end by themselves. */
+  /** Lets all Workers end by themselves. */
   async finish(): Promise<void> {
-    for (const member of this.#members) member.dismissed = true;
+    for (const member of this.#members) member.mayEnd = true;
     Atomics.store(this.#parts.words, S.WORD_STOP, 1);
     for (const [table, { ended }] of this.#members.entries()) await this.#within(ended, table);
   }
 
-  /** After a failure: nobody works on. */
-  async disband(): Promise<void> {
-    for (const member of this.#members) member.dismissed = true;
+  /** After a failure: stops all Workers. */
+  async stop(): Promise<void> {
+    for (const member of this.#members) member.mayEnd = true;
     await Promise.all(this.#members.map(({ worker }) => worker.terminate()));
   }
 
@@ -86,11 +86,11 @@ export class Crew {
     worker.on("error", (error) => this.#fail(table, (error as Error)?.stack ?? String(error)));
     const ended = new Promise<void>((resolve) => {
       worker.on("exit", (code) => {
-        if (!member.dismissed) this.#fail(table, `it ended by itself with ${code}`);
+        if (!member.mayEnd) this.#fail(table, `it ended by itself with ${code}`);
         resolve();
       });
     });
-    const member = { worker, ended, dismissed: false };
+    const member = { worker, ended, mayEnd: false };
     this.#members[table] = member;
   }
 
@@ -103,7 +103,7 @@ export class Crew {
     return Promise.race([promise, this.#failure]).finally(() => clearTimeout(timer));
   }
 
-  /** A thread that does not end keeps the process alive: only an abort lets anybody read why. */
+  /** A thread that does not end keeps the process alive: only an abort prints the reason. */
   async #giveUp(table: number): Promise<void> {
     writeSync(2, `Worker ${table} does not end.\n${await this.picture()}\n`);
     process.abort();
@@ -114,7 +114,7 @@ export class Crew {
     return { count: word >>> 3, what: S.DOING[word & 7] ?? "?" };
   }
 
-  /** What each Worker is at, and whether it still comes forward. */
+  /** What each Worker is doing, and whether it still makes progress. */
   async picture(): Promise<string> {
     const before = this.#members.map((_, table) => this.#doing(table));
     await new Promise((resolve) => setTimeout(resolve, 1000));

@@ -1,4 +1,4 @@
-/** The core under the explorer: see steps.ts. */
+/** The explorer of the core: see steps.ts. */
 import assert from "node:assert/strict";
 import * as L from "#src/core/layout/layout.js";
 import { Explorer } from "./explorer.js";
@@ -7,7 +7,7 @@ import { allPrograms } from "./step-programs.js";
 import * as S from "./steps.js";
 
 const MEMORY_SLICES = 128;
-/** Slices that a death leaves in use at most, where a program does not know better. */
+/** Slices that a death leaves in use at most, unless the program says otherwise. */
 const LEAK = 8;
 
 export class CoreExplorer extends Explorer<S.Program> {
@@ -17,7 +17,7 @@ export class CoreExplorer extends Explorer<S.Program> {
   readonly #hard: number | undefined;
   #slices = 0;
 
-  /** `hard`: the features of a hardened core; else the plain one. */
+  /** `hard`: the features of a hardened core; undefined: the unhardened one. */
   constructor(hard?: number) {
     const cells = new Int32Array(new SharedArrayBuffer(S.CELLS * 4));
     const words = new Uint32Array(new SharedArrayBuffer(MEMORY_SLICES * L.SLICE_SIZE));
@@ -63,25 +63,25 @@ export class CoreExplorer extends Explorer<S.Program> {
     const roles = program.roles.map((_, role) => role);
     const victims = roles.filter((role) => ((dead >>> role) & 1) !== 0);
     this.#core.threadAttach(S.BASE, 0);
-    for (const role of victims) this.#bury(role);
+    for (const role of victims) this.#recoverVictim(role);
     if (dead === 0) program.check?.(me);
     for (const role of roles) if (!victims.includes(role)) this.endRole(role);
     for (const role of victims) dropAll(me, role);
-    if (dead === 0) assert.equal(this.#core.lostCollect(), 0, "slices that nobody has");
+    if (dead === 0) assert.equal(this.#core.lostCollect(), 0, "slices without an owner");
     if (hard) this.#assertReports(program, dead);
     this.#core.heapCollect(true);
     this.#core.heapCollect(true);
     const left = victims.length * (program.leak ?? LEAK) + (program.lost ?? 0);
-    this.#assertBooks(left);
+    this.#assertCounters(left);
     if (dead !== 0) this.#fill(me, left);
     this.#core.threadDetach();
   }
 
-  /** Recovers a victim, unless it died behind its end, or before it was one. */
-  #bury(role: number): void {
-    const ticket = this.#cells[S.CELL_THREADS + role] as number;
-    this.#core.threadRecover(ticket);
-    assert.equal(this.#core.threadRecover(ticket), false, "twice");
+  /** Recovers a victim, unless it died after its end or before it attached. */
+  #recoverVictim(role: number): void {
+    const thread = this.#cells[S.CELL_THREADS + role] as number;
+    this.#core.threadRecover(thread);
+    assert.equal(this.#core.threadRecover(thread), false, "twice");
   }
 
   #assertReports(program: S.Program, dead: number): void {
@@ -90,21 +90,21 @@ export class CoreExplorer extends Explorer<S.Program> {
     assert.ok(reports === most || (dead !== 0 && reports < most), `${reports} reports`);
   }
 
-  #assertBooks(left: number): void {
+  #assertCounters(left: number): void {
     assert.ok(this.#core.stateIsValid(), "stateIsValid");
     assert.ok(this.#core.heapIsValid(), "heapIsValid");
     const used = this.#words[(S.BASE + L.S_PAGE_SLICES) >>> 2] as number;
     assert.ok(used <= left, `${used} slices in use, at most ${left} expected`);
     assert.equal(this.#core.threadCount(), 1, "threads");
-    assert.equal(this.#words[(S.BASE + L.S_GROWER) >>> 2], 0, "nobody grows");
+    assert.equal(this.#words[(S.BASE + L.S_GROWER) >>> 2], 0, "no thread grows the memory");
   }
 
-  /** Everything that is free can be had, and no two blocks share a byte. */
+  /** All free memory can be allocated, and no two blocks overlap. */
   #fill(me: S.Thread, left: number): void {
     let slot = 0;
     while (slot < S.CELLS_EACH - 1 && keep(me, slot, 8000) !== 0) slot++;
     dropAll(me);
     this.#core.heapCollect(true);
-    this.#assertBooks(left);
+    this.#assertCounters(left);
   }
 }

@@ -6,17 +6,17 @@ import * as S from "./schedule.js";
 
 const THREADS_MAX = 3;
 
-/** Preemptions of a run: at a step, the turn passes to a thread. */
+/** Preemptions of a run: at a step, another thread becomes the running one. */
 export type Plan = readonly (readonly [step: number, thread: number])[];
 
 export interface Schedule {
-  /** Who begins. */
+  /** The thread that runs first. */
   first: number;
   plan: Plan;
-  /** A random plan instead: preempts one in `oneIn` steps. */
+  /** Use a random plan: preempt at one in `oneIn` steps. */
   seed?: number;
   oneIn?: number;
-  /** What happens where a lock is held: S.WAITS, HURRIES, EITHER. Default: waits. */
+  /** What a thread does that finds a lock held: S.WAITS, HURRIES, EITHER. Default: waits. */
   haste?: number;
 }
 
@@ -24,24 +24,24 @@ export interface Outcome {
   steps: number;
   /** The thread of each step, with MATTERS. */
   history: Int32Array;
-  /** Whether a thread reached its death; bit of each that did. */
+  /** Whether a thread reached its death; `dead` has one bit for each that did. */
   died: boolean;
   dead: number;
 }
 
-/** Before which of its steps each thread dies; undefined or NOBODY: it lives. */
+/** Before which of its steps each thread dies; undefined or NO_THREAD: it does not die. */
 export type Deaths = readonly number[];
 
-interface Places {
-  /** The Worker's module, and what it is given beside the schedule. */
+interface ExplorerSetting {
+  /** The Worker's module, and its data beside the schedule. */
   worker: URL;
   workerData: object;
-  /** Words of the memory; whether races are looked for there. */
+  /** Words of the memory; whether races are searched there. */
   words: number;
   races: boolean;
 }
 
-/** One kind of subject: how a run begins and what must hold behind it stand with it. */
+/** A kind of subject: how a run begins, and the checks after it. */
 export abstract class Explorer<P extends S.ProgramOf<never>> {
   protected readonly ctl = new Int32Array(new SharedArrayBuffer(S.CONTROL_WORDS * 4));
   readonly programs: readonly P[];
@@ -52,7 +52,10 @@ export abstract class Explorer<P extends S.ProgramOf<never>> {
   #sequence = 0;
   runs = 0;
 
-  constructor(programs: readonly P[], { worker: url, workerData: more, words, races }: Places) {
+  constructor(
+    programs: readonly P[],
+    { worker: url, workerData: more, words, races }: ExplorerSetting,
+  ) {
     this.programs = programs;
     this.#access = new Uint8Array(new SharedArrayBuffer(words));
     if (races) this.#clocks = new SharedArrayBuffer(Races.bytes(words));
@@ -67,26 +70,26 @@ export abstract class Explorer<P extends S.ProgramOf<never>> {
     }
   }
 
-  /** Everything as a run finds it. */
+  /** Sets everything to the state in which a run begins. */
   protected abstract begin(program: P, torn: boolean): void;
-  /** The living end in order; then nothing is left but what a death may leave. */
+  /** Lets the living threads end, in order, and checks that only what a death may leave is left. */
   protected abstract end(program: P, died: boolean): void;
-  /** What a word is, for the message of a race. */
+  /** The name of a word, for the message about a race. */
   protected wordName(index: number): string {
     return `word ${index}`;
   }
 
-  /** Bit of each thread that has died in this run. */
+  /** The threads that have died in this run, one bit each. */
   protected get dead(): number {
     return Atomics.load(this.ctl, S.DEAD);
   }
 
-  /** What was learnt of a program's words is forgotten. */
+  /** Forgets what was learnt of a program's words. */
   forget(): void {
     this.#access.fill(0);
   }
 
-  /** How many words are known to be in conflict. */
+  /** Number of words that are known to be in conflict. */
   get conflicts(): number {
     return Atomics.load(this.ctl, S.CONFLICTS);
   }
@@ -100,7 +103,7 @@ export abstract class Explorer<P extends S.ProgramOf<never>> {
     for (const port of this.#ports) port.close();
   }
 
-  /** One run from a fresh memory; throws what went wrong, with the schedule. */
+  /** One run with a fresh memory; throws what failed, with the schedule. */
   run(program: P, schedule: Schedule, torn = false, death: number | Deaths = []): Outcome {
     const deaths = typeof death === "number" ? [death] : death;
     this.runs += 1;
@@ -113,7 +116,7 @@ export abstract class Explorer<P extends S.ProgramOf<never>> {
       this.#set(S.TURN, schedule.first);
       this.#command(S.RUN, S.ALL, threads);
       const outcome = this.#outcome();
-      this.#judge();
+      this.#checkRun();
       this.end(program, outcome.died);
       return outcome;
     } catch (error) {
@@ -130,7 +133,7 @@ export abstract class Explorer<P extends S.ProgramOf<never>> {
     this.#set(S.PROGRAM, this.programs.indexOf(program));
     this.#set(S.THREADS, program.roles.length);
     this.#set(S.TORN, torn ? 1 : 0);
-    for (let i = 0; i < THREADS_MAX; i++) this.#set(S.DEATH + i, deaths[i] ?? S.NOBODY);
+    for (let i = 0; i < THREADS_MAX; i++) this.#set(S.DEATH + i, deaths[i] ?? S.NO_THREAD);
     this.#set(S.SEED, schedule.seed ?? 0);
     this.#set(S.ONE_IN, schedule.oneIn ?? 0);
     this.#set(S.HASTE, schedule.haste ?? S.WAITS);
@@ -141,36 +144,36 @@ export abstract class Explorer<P extends S.ProgramOf<never>> {
     Atomics.store(this.ctl, word, value);
   }
 
-  /** Has a role run its end. */
+  /** Runs the end of a role. */
   protected endRole(role: number): void {
     this.#command(S.END, role, 1);
   }
 
-  #command(phase: number, role: number, answers: number): void {
-    this.#set(S.ANSWERS, 0);
+  #command(phase: number, role: number, replies: number): void {
+    this.#set(S.REPLIES, 0);
     this.#sequence = (this.#sequence + 1) & 0xfffff;
     const threads = Atomics.load(this.ctl, S.THREADS);
     this.#set(S.COMMAND, (this.#sequence << 11) | (threads << 8) | (phase << 4) | role);
     Atomics.notify(this.ctl, S.COMMAND);
-    for (let have = 0; have < answers; have = Atomics.load(this.ctl, S.ANSWERS)) {
-      const waited = Atomics.wait(this.ctl, S.ANSWERS, have, 60000);
-      if (waited === "timed-out") throw new Error("the threads do not come to an end");
+    for (let have = 0; have < replies; have = Atomics.load(this.ctl, S.REPLIES)) {
+      const waited = Atomics.wait(this.ctl, S.REPLIES, have, 60000);
+      if (waited === "timed-out") throw new Error("the threads do not end");
     }
     if (Atomics.load(this.ctl, S.FAILED) !== 0) throw new Error(this.#failure());
   }
 
   #failure(): string {
     for (const port of this.#ports) {
-      const answer = receiveMessageOnPort(port);
-      if (answer) return String(answer.message);
+      const message = receiveMessageOnPort(port);
+      if (message) return String(message.message);
     }
-    return "a thread failed without a word";
+    return "a thread failed without a message";
   }
 
-  #judge(): void {
+  #checkRun(): void {
     const race = Atomics.load(this.ctl, S.RACE);
     if (race !== 0) throw new Error(`a race at ${this.wordName(race - 1)}`);
-    if (Atomics.load(this.ctl, S.STARVED) !== 0) throw new Error("a lock is never left");
+    if (Atomics.load(this.ctl, S.STARVED) !== 0) throw new Error("a lock is never released");
   }
 
   #outcome(): Outcome {
@@ -180,7 +183,7 @@ export abstract class Explorer<P extends S.ProgramOf<never>> {
   }
 }
 
-/** A run that can be made again: TERRANE_SCHEDULE takes what a failure prints. */
+/** A run that can be repeated: TERRANE_SCHEDULE takes what a failure prints. */
 interface Recording extends Schedule {
   program: string;
   torn?: boolean;
@@ -191,7 +194,7 @@ function recordingText(recording: Recording): string {
   return `again: TERRANE_SCHEDULE='${JSON.stringify(recording)}'`;
 }
 
-/** Makes the run of a recording again. */
+/** Repeats the run of a recording. */
 export function replay<P extends S.ProgramOf<never>>(explorer: Explorer<P>, text: string): Outcome {
   const { program: name, torn, deaths, ...schedule } = JSON.parse(text) as Recording;
   const program = explorer.programs.find((each) => each.name === name);
@@ -201,16 +204,16 @@ export function replay<P extends S.ProgramOf<never>>(explorer: Explorer<P>, text
 
 /** What is the same in every schedule of an exploration. */
 export interface Ways {
-  /** Compare-and-swap is broken. */
+  /** Break compare-and-swap. */
   torn?: boolean;
   haste?: number;
-  /** The first thread dies before this step of its own. */
+  /** The first thread dies before this one of its steps. */
   death?: number;
 }
 
 /**
- * Every schedule of a program with at most `most` preemptions, depth first. Answers whether somebody
- * died in any.
+ * Runs every schedule of a program with at most `most` preemptions, depth first. Returns whether a
+ * thread died in any of them.
  */
 export function exploreAll<P extends S.ProgramOf<never>>(
   explorer: Explorer<P>,
@@ -242,10 +245,10 @@ function explorePlan<P extends S.ProgramOf<never>>(
   let later = false;
   const from = (schedule.plan.at(-1)?.[0] ?? -1) + 1;
   for (let step = from; step < steps; step++) {
-    const who = history[step] as number;
-    if ((who & S.MATTERS) === 0) continue;
+    const access = history[step] as number;
+    if ((access & S.MATTERS) === 0) continue;
     for (let thread = 0; thread < program.roles.length; thread++) {
-      if (thread === (who & 7)) continue;
+      if (thread === (access & 7)) continue;
       const plan = [...schedule.plan, [step, thread] as const];
       if (explorePlan(explorer, program, { ...schedule, plan }, most, ways)) later = true;
     }
@@ -253,7 +256,9 @@ function explorePlan<P extends S.ProgramOf<never>>(
   return died || later;
 }
 
-/** Whether some schedule with at most `most` preemptions shows that compare-and-swap is broken. */
+/**
+ * Whether some schedule with at most `most` preemptions reveals that compare-and-swap is broken.
+ */
 export function findsTear<P extends S.ProgramOf<never>>(
   explorer: Explorer<P>,
   program: P,

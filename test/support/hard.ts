@@ -1,4 +1,4 @@
-/** What tests of hardened cores share: features by name, and a row in all places at once. */
+/** For tests of hardened cores: features by name, and a row in all variants. */
 import { test } from "node:test";
 import * as L from "#src/core/layout/layout.js";
 import { backEnds, builds, type CoreSubject, coreSubject, type HardSetting } from "./core.js";
@@ -17,7 +17,7 @@ export const FEATURES = {
 export const ALL = Object.values(FEATURES).reduce((sum, bit) => sum | bit, 0);
 export const SECURE = L.HARD_PADDING | L.HARD_CANARY | L.HARD_ENCODE | L.HARD_DOUBLE_FREE;
 
-/** Each feature alone, without each feature, all and none: bits and a name. */
+/** Bits and a name of: each feature alone, all without each feature, all, none. */
 export const hardProfiles: [name: string, bits: number][] = [
   ["no feature", 0],
   ...Object.entries(FEATURES),
@@ -30,7 +30,7 @@ export const hardProfiles: [name: string, bits: number][] = [
   ["all", ALL],
 ];
 
-/** A test in both back ends and builds, with these features; for one thread also above 2 GiB. */
+/** A test in both back ends and builds with these features; for one thread also above 2 GiB. */
 export function hardRow(
   name: string,
   setting: HardSetting,

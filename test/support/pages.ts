@@ -1,4 +1,4 @@
-/** Questions about pages, spans and their books, asked by address or descriptor. */
+/** Pages, spans and their counters, by address or descriptor. */
 
 import assert from "node:assert/strict";
 import * as L from "#src/core/layout/layout.js";
@@ -42,21 +42,21 @@ export function spans(s: CoreSubject): [number, number][] {
   return found.sort((a, b) => a[0] - b[0]);
 }
 
-/** Every walk passes. */
+/** Every validity check passes. */
 export function assertValid(s: CoreSubject): void {
   assert.equal(s.core.heapIsValid(), 1, "heapIsValid");
   assert.equal(s.core.committedIsValid(), 1, "committedIsValid");
 }
 
-/** Slices that are free: in the build for threads the bitmap says it. */
+/** Free slices; in the build for threads the bitmap has them. */
 export function freeSlices(s: CoreSubject): number {
   return s.build === "single" ? s.state(L.S_FREE_SLICES) : s.core.slicesFreeCount();
 }
 
-/** Nothing is allocated any more, and the books know it. */
+/** Nothing is allocated any more, and the counters say so. */
 export function assertEmpty(s: CoreSubject): void {
   s.core.heapCollect();
   assertValid(s);
-  const books = { pageSlices: s.state(L.S_PAGE_SLICES), pages: s.heap(L.H_PAGES) };
-  assert.deepEqual(books, { pageSlices: 0, pages: 0 });
+  const counters = { pageSlices: s.state(L.S_PAGE_SLICES), pages: s.heap(L.H_PAGES) };
+  assert.deepEqual(counters, { pageSlices: 0, pages: 0 });
 }

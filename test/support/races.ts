@@ -1,20 +1,22 @@
 /**
- * Finds races: two plain accesses to a word, one of them a store, of which nothing says who is
- * first. Each thread has a clock, and knows of the clocks of the others what it learnt at the words
- * that are accessed atomically; an access that a thread cannot know of is no earlier than its own.
+ * Finds races: two plain accesses to a word, one of them a store, without an order between them.
+ * Each thread has a clock. It learns of the other threads' clocks at the words that are accessed
+ * atomically; an access that a thread cannot know of is not earlier than its own.
  *
- * Programs without races do the same whenever their plain accesses happen between two atomic ones:
- * that is why an explorer need not stop anybody there.
+ * A program without races behaves the same wherever its plain accesses happen between two atomic
+ * ones, so an explorer need not stop threads there.
  *
  * Source: vector clocks (Fidge, Mattern), per access as in Djit (Itzkovitz, Schuster and others).
  */
 const THREADS = 3;
-/** Of a word, by thread: the last store, the last load, and what an atomic access left there. */
+/**
+ * Of a word, by thread: the last store, the last load, and what an atomic access recorded there.
+ */
 const STORES = 0;
 const LOADS = THREADS;
 const LEFT = 2 * THREADS;
 const EACH = 3 * THREADS;
-/** First what each thread knows. */
+/** At the beginning: what each thread knows. */
 const HEAD = THREADS * THREADS;
 
 export class Races {
@@ -32,7 +34,7 @@ export class Races {
     return 4 * (HEAD + words * EACH);
   }
 
-  /** All that was is before all that comes. */
+  /** Everything before this call is earlier than everything after it. */
   static begin(buffer: SharedArrayBuffer): void {
     const known = new Int32Array(buffer, 0, HEAD);
     const last = Math.max(...known);
@@ -40,7 +42,7 @@ export class Races {
     for (let thread = 0; thread < THREADS; thread++) known[thread * THREADS + thread] = last + 1;
   }
 
-  /** A plain access to a word; whether it is one of a race. */
+  /** A plain access to a word; returns whether it is part of a race. */
   plain(word: number, load: boolean): boolean {
     const at = HEAD + word * EACH;
     const race = this.#unknown(at + STORES) || (!load && this.#unknown(at + LOADS));
@@ -49,7 +51,7 @@ export class Races {
     return race;
   }
 
-  /** An atomic access to a word: it orders. Whether it races with a plain one. */
+  /** An atomic access to a word, which orders. Returns whether it races with a plain one. */
   atomic(word: number, load: boolean): boolean {
     const at = HEAD + word * EACH;
     const race = this.#unknown(at + STORES) || (!load && this.#unknown(at + LOADS));
@@ -62,7 +64,7 @@ export class Races {
     return race;
   }
 
-  /** Whether another thread did something there that this one cannot know of. */
+  /** Whether another thread accessed it in a way that this thread cannot know of. */
   #unknown(at: number): boolean {
     for (let i = 0; i < THREADS; i++) {
       if (i === this.#number) continue;

@@ -1,13 +1,15 @@
-/** What the programs of virtual threads do with blocks: each is marked, and stands in a cell. */
+/**
+ * How the programs of virtual threads use blocks: each has a cookie, and a cell holds its address.
+ */
 import assert from "node:assert/strict";
 import { CELLS_EACH, type Thread } from "./steps.js";
 
-/** Eight of them fill a page. */
+/** Eight of these fill a page. */
 export const BIG = 8000;
 export const MEDIUM = 20000;
 export const LARGE = 300000;
 
-/** Allocates, writes a cookie, and puts the block in a cell of the thread; 0 = out of memory. */
+/** Allocates, writes a cookie, and stores the block in a cell of the thread; 0 = out of memory. */
 export function keep({ core, words, cells, number }: Thread, slot: number, size: number): number {
   const p = core.malloc(size) >>> 0;
   if (p === 0) return 0;
@@ -22,7 +24,7 @@ function cookie(p: number, cell: number): number {
   return (p ^ (cell * 0x9e3779b9)) >>> 0;
 }
 
-/** Takes the block of any thread out of its cell and frees it; its cookie must still be there. */
+/** Takes a block, of any thread, out of its cell and frees it; its cookie must be intact. */
 export function drop({ core, words, cells }: Thread, owner: number, slot: number): boolean {
   const cell = owner * CELLS_EACH + slot;
   const p = Atomics.exchange(cells, cell, 0) >>> 0;
@@ -38,5 +40,5 @@ export function dropAll(thread: Thread, owner = thread.number): void {
 }
 
 export function keepMany(thread: Thread, count: number, size: number, from = 0): void {
-  for (let i = 0; i < count; i++) assert.ok(keep(thread, from + i, size), "room for the program");
+  for (let i = 0; i < count; i++) assert.ok(keep(thread, from + i, size), "memory for the program");
 }

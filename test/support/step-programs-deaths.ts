@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { BIG, drop, dropAll, keep, keepMany, LARGE, MEDIUM } from "./step-blocks.js";
 import { CELL_THREADS, CELLS_EACH, type Program, type Thread } from "./steps.js";
 
-/** Recovers whoever has died so far, the last one first: it may have been recovering another. */
+/** Recovers all threads that have died, the last first: it may have been recovering another. */
 function recoverAll({ core, cells, dead }: Thread): void {
   for (let role = 2; role >= 0; role--) {
     if (((dead() >>> role) & 1) !== 0) core.threadRecover(cells[CELL_THREADS + role] as number);
   }
 }
 
-/** Resizes the block of a cell where it stands, so that others may free it at any time. */
+/** Resizes the block of a cell in place, so that others may free it at any time. */
 function resize({ core, cells, number }: Thread, slot: number, size: number): void {
   const p = (cells[number * CELLS_EACH + slot] as number) >>> 0;
   assert.equal(core.realloc(p, size) >>> 0, p, "in place");
@@ -65,7 +65,7 @@ export const burials: Program[] = [
     ],
   },
   {
-    name: "a recovery of one that was leaving",
+    name: "a recovery of a thread that was detaching",
     roles: [
       { begin: worksOnSmall.begin, run: (t) => t.core.threadDetach() },
       { run: recoverAll },
@@ -73,7 +73,7 @@ export const burials: Program[] = [
     ],
   },
   {
-    name: "a recovery of one that was taking what others freed",
+    name: "a recovery of a thread that was taking remote frees",
     roles: [
       { begin: worksOnSmall.begin, run: (t) => t.core.heapCollect(true) },
       { run: (t) => [0, 1, 2, 8].map((i) => drop(t, 0, i)) },
@@ -81,7 +81,7 @@ export const burials: Program[] = [
     ],
   },
   {
-    name: "a recovery of one that was growing the memory",
+    name: "a recovery of a thread that was growing the memory",
     slices: 8,
     maximum: 60,
     roles: [
@@ -91,7 +91,7 @@ export const burials: Program[] = [
     ],
   },
   {
-    name: "large blocks that shrink and grow where they stand",
+    name: "large blocks that shrink and grow in place",
     roles: [
       {
         begin: (t) => keepMany(t, 1, LARGE),
@@ -104,7 +104,7 @@ export const burials: Program[] = [
     ],
   },
   {
-    name: "medium blocks that shrink and grow where they stand",
+    name: "medium blocks that shrink and grow in place",
     roles: [
       {
         begin: (t) => {
@@ -122,7 +122,9 @@ export const burials: Program[] = [
   },
 ];
 
-/** A mistake of the program that makes a list of remote frees a ring; a plain core drops the list. */
+/**
+ * A mistake of the program that makes a list of remote frees a ring. The unhardened core drops it.
+ */
 export const ring: Program = {
   name: "a block that another thread has freed twice",
   lost: 1,

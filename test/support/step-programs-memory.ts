@@ -1,17 +1,17 @@
-/** Programs of virtual threads about memory as a whole: purges, arenas, heaps that come and go. */
+/** Programs of virtual threads about memory: purges, arenas, heaps that are made and ended. */
 import assert from "node:assert/strict";
 import * as L from "#src/core/layout/layout.js";
 import { BIG, drop, dropAll, keep, keepMany, LARGE, MEDIUM } from "./step-blocks.js";
 import { BASE, CELL_FREE, type Program, type Thread } from "./steps.js";
 
-/** Committed is what is dirty, and what is purged is what left it. */
-function booksCheck({ core, words }: Thread): void {
+/** Dirty slices count as committed, and purged slices do not. */
+function countersCheck({ core, words }: Thread): void {
   assert.ok(core.committedIsValid(), "committedIsValid");
   const word = (offset: number) => words[(BASE + offset) >>> 2] as number;
   assert.ok(word(L.S_COMMITTED_PEAK) >= word(L.S_COMMITTED));
 }
 
-/** Works on a new heap of this thread, bound to an arena or to so many slices. */
+/** Works on a new heap of this thread with an arena, or with a budget of so many slices. */
 function heapBegin({ core }: Thread, arena: number, most = 0): void {
   const heap = core.heapNew();
   assert.notEqual(heap, 0);
@@ -31,7 +31,7 @@ function dropRun({ core, cells, number }: Thread): void {
 
 export const memoryPrograms: Program[] = [
   {
-    name: "row 85: a purge against reuse of what it purges",
+    name: "row 85: a purge against reuse of the slices",
     slices: 30,
     maximum: 30,
     roles: [
@@ -46,7 +46,7 @@ export const memoryPrograms: Program[] = [
       },
       { run: (t) => void keep(t, 0, LARGE) },
     ],
-    check: booksCheck,
+    check: countersCheck,
   },
   {
     name: "row 85: a purge against a free that plans one, and a purge by force",
@@ -69,8 +69,8 @@ export const memoryPrograms: Program[] = [
       },
     ],
     check: (t) => {
-      booksCheck(t);
-      assert.ok(t.words[(BASE + L.S_PURGED) >>> 2]! >= 5, "what waited is purged");
+      countersCheck(t);
+      assert.ok(t.words[(BASE + L.S_PURGED) >>> 2]! >= 5, "waiting slices are purged");
     },
   },
   {
@@ -100,8 +100,8 @@ export const memoryPrograms: Program[] = [
       const runs = [0, 1].map((i) => [CELL_FREE + 2 * i, CELL_FREE + 2 * i + 1]);
       const taken = runs.map(([slice, count]) => [t.cells[slice!]!, t.cells[count!]!]);
       const [a, b] = taken as [[number, number], [number, number]];
-      assert.ok(a[0] !== 0 || b[0] !== 0, "one has its run");
-      assert.ok(a[0] === 0 || b[0] === 0, "73 slices do not go into 70");
+      assert.ok(a[0] !== 0 || b[0] !== 0, "one thread has its run");
+      assert.ok(a[0] === 0 || b[0] === 0, "73 slices do not fit into 70");
     },
   },
   {
@@ -114,11 +114,11 @@ export const memoryPrograms: Program[] = [
         assert.ok(id === 1 || id === 2);
       },
     })),
-    // The slower one's slice for arenas stays a table.
+    // The slice of the slower thread stays counted as a table.
     check: ({ words }) => assert.equal(words[(BASE + L.S_ARENA_COUNT) >>> 2], 2),
   },
   {
-    name: "row 79: the last slices of an arena that is everybody's, and its purge",
+    name: "row 79: the last slices of an arena that is not exclusive, and its purge",
     slices: 24,
     maximum: 24,
     roles: [
@@ -133,7 +133,7 @@ export const memoryPrograms: Program[] = [
       },
       { run: (t) => void keep(t, 0, LARGE) },
     ],
-    check: booksCheck,
+    check: countersCheck,
   },
   {
     name: "heapDelete against frees of its blocks",
@@ -201,7 +201,7 @@ export const memoryPrograms: Program[] = [
   },
 ];
 
-/** What a thread does that dies on the way. */
+/** What the thread does that dies. */
 export const memoryDeaths: Program[] = [
   {
     name: "a purge",

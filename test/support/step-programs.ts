@@ -1,4 +1,4 @@
-/** Small programs of two or three threads, in which everything that threads can do meets. */
+/** Small programs of two or three threads, which combine all operations of threads. */
 import assert from "node:assert/strict";
 import { BIG, drop, dropAll, keep, keepMany, LARGE, MEDIUM } from "./step-blocks.js";
 import { burials, ring } from "./step-programs-deaths.js";
@@ -143,7 +143,7 @@ export const programs: Program[] = [
     ],
   },
   {
-    name: "the size of a medium block while its neighbours come and go",
+    name: "the size of a medium block while its neighbours are allocated and freed",
     stores: true,
     roles: [
       {
@@ -163,7 +163,7 @@ export const programs: Program[] = [
     ],
   },
   {
-    name: "row 79: two claimers of a run across words",
+    name: "row 79: two threads claim a run across words",
     slices: 96,
     maximum: 96,
     roles: [40, 20, 33].map((count) => ({
@@ -186,11 +186,11 @@ export const programs: Program[] = [
           taken.add(at);
         }
       }
-      assert.ok(taken.size >= 20, "somebody has a run");
+      assert.ok(taken.size >= 20, "at least one thread has a run");
     },
   },
   {
-    name: "row 79: a claimer of a run, one of single slices, one that frees",
+    name: "row 79: threads claim a run, claim single slices, and free",
     slices: 58,
     maximum: 58,
     roles: [
@@ -207,7 +207,7 @@ export const programs: Program[] = [
     ],
   },
   {
-    name: "two claimers of the last run",
+    name: "two threads claim the last run",
     slices: 17,
     maximum: 17,
     roles: [0, 1].map(() => ({
@@ -237,7 +237,7 @@ export const programs: Program[] = [
     ],
   },
   {
-    name: "threads that come and go",
+    name: "threads that attach and detach",
     roles: [
       {
         run: (t) => {
@@ -251,9 +251,9 @@ export const programs: Program[] = [
           detach(t);
         },
         run: (t) => {
-          const ticket = t.core.threadIdDraw();
-          t.cells[CELL_THREADS + t.number] = ticket;
-          assert.equal(t.core.threadAttach(BASE, ticket), ticket);
+          const thread = t.core.threadIdDraw();
+          t.cells[CELL_THREADS + t.number] = thread;
+          assert.equal(t.core.threadAttach(BASE, thread), thread);
           drop(t, 0, 0);
           keep(t, 1, 100);
         },
@@ -263,7 +263,7 @@ export const programs: Program[] = [
   ...memoryPrograms,
 ];
 
-/** What a thread does that dies on the way; the others work on. */
+/** What the thread does that dies; the others work on. */
 export const deaths: Program[] = [
   {
     name: "small blocks",
@@ -375,12 +375,14 @@ function release({ core, cells }: Thread, owner: number, slot: number): void {
   core.free((cells[owner * CELLS_EACH + slot] as number) >>> 0);
 }
 
-/** The blocks that were freed are no longer in cells. */
+/** Empties the cells of blocks that were freed. */
 function forget({ cells }: Thread, owner: number, slot: number): void {
   cells[owner * CELLS_EACH + slot] = 0;
 }
 
-/** Mistakes of which exactly one thread is told, whoever comes first; for a hardened core. */
+/**
+ * Mistakes that are reported to exactly one thread, in any order of events; for a hardened core.
+ */
 export const mistakes: Program[] = [
   {
     name: "two threads free a block of a third",

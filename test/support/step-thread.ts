@@ -1,14 +1,14 @@
-/** A virtual thread in its Worker: runs while it has the turn, and passes it on as planned. */
+/** A virtual thread in its Worker: runs during its turns, and ends them as planned. */
 import type { MessagePort } from "node:worker_threads";
 import { Races } from "./races.js";
 import * as S from "./schedule.js";
 
-/** What every Worker of an explorer is given. */
+/** The data of every Worker of an explorer. */
 export interface ThreadStart {
   number: number;
   control: SharedArrayBuffer;
   access: SharedArrayBuffer;
-  /** For Races; without it plain accesses are not looked at. */
+  /** For Races; without it plain accesses are not recorded. */
   clocks?: SharedArrayBuffer;
   port: MessagePort;
 }
@@ -24,7 +24,7 @@ export class Death extends Error {}
 const ROUNDS = 4096;
 /** The same after a death: the lock may be that of the dead thread. */
 const ROUNDS_AFTER_DEATH = 8;
-/** In random plans, plain accesses pass the turn on so much more rarely. */
+/** In random plans, plain accesses preempt so much more rarely. */
 const RARER = 16;
 
 export class VirtualThread {
@@ -33,7 +33,7 @@ export class VirtualThread {
   readonly #access: Uint8Array;
   readonly #races: Races | undefined;
   readonly #port: MessagePort;
-  /** Whether a race at a word is meant to be. */
+  /** Whether a race at a word is intended. */
   readonly #allowed: (index: number) => boolean;
   #scheduled = false;
   #dead = false;
@@ -59,7 +59,7 @@ export class VirtualThread {
     return Atomics.load(this.#ctl, word);
   }
 
-  /** Before an atomic access. Looking twice at a word that nobody can have changed is one step. */
+  /** Before an atomic access. Repeated loads of a word that cannot have changed are one step. */
   step(index: number, load: boolean): void {
     if (!this.#scheduled) return;
     this.#count();
@@ -70,7 +70,7 @@ export class VirtualThread {
     if (this.#races?.atomic(index, load)) this.#raced(index);
   }
 
-  /** Before a plain access, where races are looked for. */
+  /** Before a plain access, where races are searched. */
   plain(index: number, load: boolean): void {
     if (!this.#scheduled) return;
     if (!load) this.#dieAtDeath();
@@ -78,7 +78,7 @@ export class VirtualThread {
     if (this.#races?.plain(index, load)) this.#raced(index);
   }
 
-  /** Before a plain store, where they are not. */
+  /** Before a plain store, where they are not searched. */
   store(matters: boolean): void {
     if (!this.#scheduled) return;
     this.#count();
@@ -86,18 +86,20 @@ export class VirtualThread {
     if (matters) this.#turnPoint(true, 1);
   }
 
-  /** Before a plain load, where they are not. */
+  /** Before a plain load, where they are not searched. */
   load(): void {
     if (this.#scheduled) this.#count();
   }
 
-  /** A loop that nothing ends is a failure like any other. */
+  /** An endless loop is a failure like any other. */
   #count(): void {
     if (this.#accesses++ < S.ACCESSES_MAX) return;
-    throw new Error(`thread ${this.number} turns for ever: ${S.ACCESSES_MAX} accesses to memory`);
+    throw new Error(
+      `thread ${this.number} is in an endless loop: ${S.ACCESSES_MAX} accesses to memory`,
+    );
   }
 
-  /** A lock is held: lets the others go on, or says that it was long enough. */
+  /** A lock is held: lets the others run; returns false when this was often enough. */
   pause(rounds: number): boolean {
     if (this.#dead) throw new Death();
     if (!this.#scheduled || this.#hurries()) return false;
@@ -114,7 +116,7 @@ export class VirtualThread {
     return false;
   }
 
-  /** Runs a body as the plan says; other phases run without one. */
+  /** Runs a body as planned; other phases run without a plan. */
   run(body: () => void): void {
     this.#awaitTurn();
     this.#ownSteps = 0;
@@ -130,19 +132,19 @@ export class VirtualThread {
     }
   }
 
-  /** Obeys the explorer until it says QUIT. */
+  /** Follows the explorer's commands until QUIT. */
   serve(obey: (phase: number) => void): void {
     for (let command = 0; ; ) {
       this.#awaitChange(S.COMMAND, command);
       command = this.get(S.COMMAND);
       if (command === S.QUIT) return;
       const role = command & 15;
-      // Not S.THREADS: who comes late to a command of others must not read the next run's.
+      // Not S.THREADS: a thread that is late for a command to others must not read the next run's.
       const threads = (command >>> 8) & 7;
       if (role !== this.number && !(role === S.ALL && this.number < threads)) continue;
       this.#guarded(obey, (command >>> 4) & 15);
-      Atomics.add(this.#ctl, S.ANSWERS, 1);
-      Atomics.notify(this.#ctl, S.ANSWERS);
+      Atomics.add(this.#ctl, S.REPLIES, 1);
+      Atomics.notify(this.#ctl, S.REPLIES);
     }
   }
 
@@ -158,7 +160,7 @@ export class VirtualThread {
     }
   }
 
-  /** Waits until a word is something else, some microseconds without sleep. */
+  /** Waits for some microseconds, without sleep, until a word changes. */
   #awaitChange(word: number, value: number): void {
     for (let i = 0; i < 300; i++) if (this.get(word) !== value) return;
     while (this.get(word) === value) Atomics.wait(this.#ctl, word, value);
@@ -175,7 +177,7 @@ export class VirtualThread {
     Atomics.notify(this.#ctl, S.TURN);
   }
 
-  /** What runs while a death unwinds the stack touches nothing either. */
+  /** What runs while a death unwinds the stack accesses no memory either. */
   #dieAtDeath(): void {
     if (this.#dead) throw new Death();
     if (this.#ownSteps++ !== this.#ctl[S.DEATH + this.number]) return;
@@ -184,7 +186,7 @@ export class VirtualThread {
     throw new Death();
   }
 
-  /** Notes an access to a word; whether it matters who comes first there. */
+  /** Records an access to a word; returns whether the order of threads matters there. */
   #touch(index: number, load: boolean): boolean {
     return this.#note(index, (load ? 1 : 8) << this.number);
   }
@@ -200,7 +202,7 @@ export class VirtualThread {
     return S.inConflict(after);
   }
 
-  /** From now on an access there is a step to stop at; at the first one that is not meant to be. */
+  /** From now on an access there is a step. Called at the first race that is not intended. */
   #raced(index: number): void {
     this.#note(index, S.RACY);
     if (!this.#allowed(index)) Atomics.compareExchange(this.#ctl, S.RACE, 0, index + 1);
@@ -211,7 +213,7 @@ export class VirtualThread {
     this.#ctl[S.STEPS] = now + 1;
     if (now < S.HISTORY_MAX) this.#ctl[S.HISTORY + now] = this.number | (matters ? S.MATTERS : 0);
     const next = this.#planned(now, rarer);
-    if (next === this.number || next === S.NOBODY) return;
+    if (next === this.number || next === S.NO_THREAD) return;
     this.#lastLoad = -1;
     this.#passTo(next);
     this.#awaitTurn();
@@ -221,26 +223,28 @@ export class VirtualThread {
     return thread < this.get(S.THREADS) && ((this.get(S.DONE) >>> thread) & 1) === 0;
   }
 
-  /** Who goes on after a step; NOBODY = no change. Only who has the turn reads these words. */
+  /**
+   * The next thread after a step; NO_THREAD = no change. Only the running thread reads these words.
+   */
   #planned(now: number, rarer: number): number {
     const ctl = this.#ctl;
     if (ctl[S.ONE_IN] !== 0) return this.#random(rarer);
     for (let i = S.PLAN; (ctl[i] as number) >= 0; i += 2) {
       if (ctl[i] !== now) continue;
       const next = ctl[i + 1] as number;
-      return this.#lives(next) ? next : S.NOBODY;
+      return this.#lives(next) ? next : S.NO_THREAD;
     }
-    return S.NOBODY;
+    return S.NO_THREAD;
   }
 
   #random(rarer: number): number {
     const x = this.#draw();
-    if (x % ((this.#ctl[S.ONE_IN] as number) * rarer) !== 0) return S.NOBODY;
+    if (x % ((this.#ctl[S.ONE_IN] as number) * rarer) !== 0) return S.NO_THREAD;
     const thread = (x >>> 16) % (this.#ctl[S.THREADS] as number);
-    return this.#lives(thread) ? thread : S.NOBODY;
+    return this.#lives(thread) ? thread : S.NO_THREAD;
   }
 
-  /** A round of xorshift (Marsaglia). */
+  /** A step of xorshift (Marsaglia). */
   #draw(): number {
     let x = this.#ctl[S.SEED] as number;
     x ^= x << 13;
@@ -255,16 +259,16 @@ export class VirtualThread {
     return haste === S.EITHER ? (this.#draw() & 64) !== 0 : haste === S.HURRIES;
   }
 
-  /** The first thread that lives from a number on, round and round. */
+  /** The first living thread from a number on, cyclically. */
   #next(from: number): number {
     const threads = this.get(S.THREADS);
     for (let i = 0; i < threads; i++) {
       if (this.#lives((from + i) % threads)) return (from + i) % threads;
     }
-    return S.NOBODY;
+    return S.NO_THREAD;
   }
 
-  /** This thread has ended: the next one that lives goes on. */
+  /** This thread has ended: the next living one runs. */
   #leave(): void {
     Atomics.or(this.#ctl, S.DONE, 1 << this.number);
     this.#passTo(this.#next(0));

@@ -24,7 +24,7 @@ function grow(slices: number): number {
   return 0;
 }
 
-/** A purge that hits a block in use takes its cookie. */
+/** A purge that hits a block in use destroys its cookie. */
 function purged(_operation: number, address: number, bytes: number): number {
   words.fill(0, address >>> 2, (address + bytes) >>> 2);
   return 1;
@@ -56,12 +56,12 @@ const dead = () => virtual.get(S.DEAD);
 const thread: S.Thread = { number, core, words, cells, hard, dead };
 
 function attach(): void {
-  const ticket = core.threadAttach(S.BASE, 0);
-  if (ticket === 0) throw new Error("no place for a thread");
-  cells[S.CELL_THREADS + number] = ticket;
+  const thread = core.threadAttach(S.BASE, 0);
+  if (thread === 0) throw new Error("no area for a thread");
+  cells[S.CELL_THREADS + number] = thread;
 }
 
-/** A thread that has detached attaches again for what is left to do. */
+/** Attaches a thread again that has detached, for what is left to do. */
 function end(role: S.Program["roles"][number]): void {
   if (core.threadHeap() === 0) attach();
   if (virtual.get(S.DEAD) === 0 && !core.heapIsValid()) throw new Error("heapIsValid");

@@ -1,11 +1,11 @@
-/** What the core's explorer and its Workers agree on, beside the schedule. */
+/** What the core's explorer and its Workers share, beside the schedule. */
 import type { HardCoreExports, SharedCoreExports } from "#src/core/contract.js";
 import type { HardHost } from "#src/core/target/glue-hard.js";
 import type { ProgramOf } from "./schedule.js";
 
 export * from "./schedule.js";
 
-/** The check build that asks before each step. */
+/** The stepped check build, which calls the host before each step. */
 export interface SteppedCore extends SharedCoreExports, HardCoreExports {
   heapIsValid(): boolean;
   stateIsValid(): boolean;
@@ -31,15 +31,15 @@ async function built(name: string): Promise<CreateStepped> {
   return (await import(new URL(`../../check/${name}`, import.meta.url).href)).createCore;
 }
 
-const createPlain = await built("core-stepped.js");
+const createUnhardened = await built("core-stepped.js");
 const createHard = await built("core-stepped-hard.js");
 
-/** The plain core, or the hardened one. */
+/** The stepped core, unhardened or hardened. */
 export function createStepped(hard: boolean, host: SteppedHost): SteppedCore {
-  return hard ? createHard(host) : createPlain(host);
+  return hard ? createHard(host) : createUnhardened(host);
 }
 
-/** What a hardened core asks for: random words that are the same in each run. */
+/** The imports of a hardened core: random words that are the same in each run. */
 export function hardHost(words: Uint32Array, report: () => void) {
   return {
     random: (at: number, count: number) => {
@@ -51,46 +51,46 @@ export function hardHost(words: Uint32Array, report: () => void) {
   };
 }
 
-/** Where a program's state begins, so that null is no block. */
+/** Address of a program's state, not 0, so that null is not a block. */
 export const BASE = 65536;
 
 /** The cells that the threads of a program share. */
 export const CELLS = 512;
-/** A thread's blocks stand in the cells from its number times CELLS_EACH on. */
+/** The cells of a thread begin at its number times CELLS_EACH and hold its blocks. */
 export const CELLS_EACH = 64;
-/** How many slices the memory has: what grow() adds to. */
+/** Number of slices of the memory, which grow() increases. */
 export const CELL_SLICES = 510;
-/** Tickets of the threads. */
+/** Ids of the threads. */
 export const CELL_THREADS = 496;
 /** Reports of hardened cores. */
 export const CELL_REPORTS = 494;
 /** For a program's own use. */
 export const CELL_FREE = 448;
 
-/** What a thread's body works with. */
+/** What the body of a thread uses. */
 export interface Thread {
   readonly number: number;
   readonly core: SteppedCore;
   readonly words: Uint32Array;
   readonly cells: Int32Array;
-  /** Whether the core is a hardened one, with records. */
+  /** Whether the core is hardened, with records. */
   readonly hard: boolean;
-  /** Bit of each thread that has died. */
+  /** The threads that have died, one bit each. */
   dead(): number;
 }
 
 export interface Program extends ProgramOf<Thread> {
-  /** Slices of the memory, behind the first; those from `maximum` on are refused. */
+  /** Slices of the memory behind the first; growth from `maximum` on is refused. */
   slices?: number;
   maximum?: number;
   /** Plain stores are steps too. */
   stores?: boolean;
   /** Slices that a death may leave in use: a page, or a large block that was just made. */
   leak?: number;
-  /** Slices that its own mistake leaves in use. */
+  /** Slices that the program's own mistake leaves in use. */
   lost?: number;
-  /** Its ends count on what a death may lose: nobody dies in it. */
+  /** Its ends rely on what a death may lose, so no thread dies in it. */
   immortal?: boolean;
-  /** Reports of a hardened core that there must be; else none. */
+  /** Number of reports that a hardened core must make. Default: none. */
   reports?: number;
 }

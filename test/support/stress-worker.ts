@@ -1,4 +1,4 @@
-/** Allocates, resizes, frees and hands blocks on, at random; see stress.ts. */
+/** Allocates, resizes, frees and passes blocks on, at random; see stress.ts. */
 import { parentPort, workerData } from "node:worker_threads";
 import { attachAny } from "./any-heap.js";
 import { Random } from "./random.js";
@@ -21,7 +21,7 @@ function take(word: number): number {
   return Atomics.exchange(words, word, 0) >>> 0;
 }
 
-/** A block may only be in one word: it leaves its word before it is freed or moved. */
+/** A block may be in only one word: it leaves its word before it is freed or moved. */
 function put(word: number, p: number): void {
   const other = Atomics.exchange(words, word, p | 0) >>> 0;
   if (other !== 0) drop(other);
@@ -89,7 +89,7 @@ function finish(): void {
 }
 
 for (let i = 0; task.operations === 0 || i < task.operations; i++) {
-  if (task.fault !== 0 && i === task.fault) throw new Error("a fault on purpose");
+  if (task.fault !== 0 && i === task.fault) throw new Error("a deliberate fault");
   operate();
   if ((i & 1023) !== 1023) continue;
   Atomics.add(words, S.WORD_DONE, 1024);

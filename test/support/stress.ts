@@ -1,30 +1,32 @@
-/** What the stress Workers and their test agree on. */
+/** What the stress Workers and their test share. */
 import type { HeapHandle } from "#src/heap/shared.js";
 
-/** Blocks that a Worker has at a time; their addresses stand in shared words, even after its death. */
+/** Blocks that a Worker has at a time. Shared words hold their addresses, also after its death. */
 export const SLOTS = 512;
-/** Blocks on their way from one Worker to another. */
+/** Blocks that are passed from one Worker to another. */
 export const EXCHANGE = 64;
-/** Words before the exchange: operations done by all, and 1 = stop. */
+/** Words before the exchange: number of operations of all Workers, and 1 = stop. */
 export const WORD_DONE = 0;
 export const WORD_STOP = 1;
-/** From here on for each table: operations that its Worker has begun, times 8, plus which one. */
+/**
+ * From here on for each table: operations that its Worker has begun, times 8, plus the current one.
+ */
 export const WORD_DOING = 2;
 export const WORD_EXCHANGE = 16;
 export const WORD_TABLES = WORD_EXCHANGE + EXCHANGE;
 
-/** What a Worker may be at: three bits of its word. */
+/** What a Worker may be doing: three bits of its word. */
 export const DOING = ["nothing", "grab", "handOn", "resize", "drop", "collect", "finish"] as const;
 
 export interface StressTask {
   handle: HeapHandle;
   words: SharedArrayBuffer;
-  /** Which table of slots is this Worker's. */
+  /** The table of slots that this Worker uses. */
   table: number;
   seed: number;
-  /** Operations, then it ends; 0 = until it is told to, or terminated. */
+  /** Operations until it ends; 0 = it ends when it is asked to, or is terminated. */
   operations: number;
-  /** The operation at which it throws, for the test of those who watch; 0 = none. */
+  /** The operation at which it throws, to test the crew; 0 = none. */
   fault: number;
 }
 
@@ -32,20 +34,24 @@ export function stressWords(tables: number): Int32Array {
   return new Int32Array(new SharedArrayBuffer((WORD_TABLES + tables * SLOTS) * 4));
 }
 
-/** Says what the Worker of a table begins. A plain store: only who asks why it hangs reads it. */
+/**
+ * Records what the Worker of a table begins. A plain store: it is read only when a Worker hangs.
+ */
 export function doing(words: Int32Array, table: number, what: (typeof DOING)[number]): void {
   const word = WORD_DOING + table;
   words[word] = ((((words[word] as number) >>> 3) + 1) << 3) | DOING.indexOf(what);
 }
 
-/** Every block carries its size and a cookie made of both, at its beginning and at its end. */
+/**
+ * Writes the size, and a cookie made of size and address, at the beginning and the end of a block.
+ */
 export function mark(u32: Uint32Array, p: number, size: number): void {
   u32[p >>> 2] = size;
   u32[(p >>> 2) + 1] = cookie(p, size);
   u32[(p + size - 4) >>> 2] = cookie(p, size);
 }
 
-/** The size of a marked block; throws when somebody wrote into it. */
+/** The size of a marked block; throws when its marks were overwritten. */
 export function marked(u32: Uint32Array, p: number): number {
   const size = u32[p >>> 2] as number;
   const last = u32[(p + size - 4) >>> 2];

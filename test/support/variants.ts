@@ -1,6 +1,6 @@
 /**
- * Every row of the checklist runs in four places: both back ends, with the state at address 0 and
- * above 2 GiB, which is where signed arithmetic on addresses shows (row 110).
+ * Every row of the checklist runs in four variants: both back ends, with the state at address 0 and
+ * above 2 GiB, where signed arithmetic on addresses would show (row 110).
  */
 import { test } from "node:test";
 import * as L from "#src/core/layout/layout.js";
@@ -16,7 +16,7 @@ export function row(name: string, body: (make: MakeSubject) => void): void {
   rowIn(["single"], name, body);
 }
 
-/** As row, also in the build for threads, with one of them. */
+/** As row, also with the build for threads, used by one thread. */
 export function rowInBoth(name: string, body: (make: MakeSubject) => void): void {
   rowIn(builds, name, body);
 }

@@ -1,6 +1,6 @@
 /**
- * Threads that the engine has not told of another's growth yet: V8 does it by an interrupt, and not
- * at all for a memory that is just being received. See docs/threads.md.
+ * Threads whose engine does not know of another thread's growth yet: V8 tells them by an interrupt,
+ * and not at all for a memory that is just being received. See docs/threads.md.
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -15,7 +15,7 @@ import { Random, seedOf } from "../support/random.js";
 
 const ATTACHES = Number(process.env.TERRANE_ATTACHES ?? 100);
 
-/** A memory that stays as long as it was for whoever reads its buffer, until it is grown. */
+/** A memory whose buffer keeps its old length for readers, until it is grown. */
 class LateMemory extends WebAssembly.Memory {
   #late: ArrayBuffer | undefined;
 
@@ -37,7 +37,7 @@ function lateMemory(): LateMemory {
   return new LateMemory({ initial: 2, maximum: 4096, shared: true });
 }
 
-/** Two threads' heaps in one: the second one's engine is late. */
+/** Two threads' heaps in one memory: the second one's engine is late. */
 function twoHeaps(backend: "wasm" | "js"): [SharedHeap, SharedHeap, LateMemory] {
   const memory = lateMemory();
   const first = anyHeap({ shared: true, backend, memory: structuredClone(memory) });
@@ -46,7 +46,7 @@ function twoHeaps(backend: "wasm" | "js"): [SharedHeap, SharedHeap, LateMemory] 
 }
 
 for (const backend of backEnds) {
-  test(`${backend}: what another thread put in memory that the engine is late to show is there`, () => {
+  test(`${backend}: another thread's blocks in memory that the engine shows late are found`, () => {
     const [first, second, memory] = twoHeaps(backend);
     const length = memory.buffer.byteLength;
     memory.hold();
@@ -64,13 +64,13 @@ for (const backend of backEnds) {
     first.detach();
   });
 
-  test(`${backend}: realloc copies a block from memory that the engine is late to show`, () => {
+  test(`${backend}: realloc copies a block from memory that the engine shows late`, () => {
     const [first, second, memory] = twoHeaps(backend);
     memory.hold();
-    const room = first.malloc(8e6);
+    const extra = first.malloc(8e6);
     const [p = 0] = [first.malloc(1e6), first.malloc(1e6)];
     first.u8.fill(7, p, p + 1e6);
-    first.free(room);
+    first.free(extra);
     const q = second.realloc(p, 3e6);
     assert.ok(q < p, "without growth of its own");
     assert.ok(first.u8.subarray(q, q + 1e6).every((byte) => byte === 7));
@@ -80,7 +80,7 @@ for (const backend of backEnds) {
   });
 }
 
-test("a source looks how long a shared memory is that it is given", () => {
+test("a source reads the current length of the shared memory it gets", () => {
   const memory = lateMemory();
   memory.hold();
   (structuredClone(memory) as WebAssembly.Memory).grow(5);
@@ -110,7 +110,7 @@ test(`${ATTACHES} attaches while another thread grows the memory`, async (t) => 
     Atomics.store(words, L.BLOCK, p);
     L.say(words, L.GROWN, i);
     L.hear(words, L.SEEN, i);
-    assert.equal(Atomics.load(words, L.VALUE), i, "the thread that came sees the block");
+    assert.equal(Atomics.load(words, L.VALUE), i, "the attached thread sees the block");
   }
   port1.close();
   assert.deepEqual(await exit, [0]);

@@ -42,7 +42,7 @@ function start({ heap, words, random }: Stress, table: number, operations: numbe
   return heap.startWorker((handle) => new Worker(url, { workerData: { handle, ...rest } }));
 }
 
-/** Frees what the dead have left in the words, and what nobody took out of the exchange. */
+/** Frees what dead Workers have left in the words, and what was not taken out of the exchange. */
 function sweep({ heap, words }: Stress): void {
   for (let word = S.WORD_EXCHANGE; word < words.length; word++) {
     const p = Atomics.exchange(words, word, 0) >>> 0;
@@ -95,7 +95,7 @@ for (const { name, backend, operations, hardened } of runs) {
   });
 }
 
-/** What a death may cost: the block on its way to its word, and the list that was being taken. */
+/** What a death may lose: the block on its way to its word, and the list that was being taken. */
 const LOST_BYTES = 600000 + 65536;
 
 async function killMany(t: TestContext, kills: number, hardened: boolean): Promise<void> {
@@ -110,7 +110,7 @@ async function killMany(t: TestContext, kills: number, hardened: boolean): Promi
     }
     await crew.finish();
   } finally {
-    await crew.disband();
+    await crew.stop();
   }
   sweep(stress);
   stress.heap.collect(true);
@@ -120,23 +120,23 @@ async function killMany(t: TestContext, kills: number, hardened: boolean): Promi
   t.diagnostic(
     `${done} operations, ${blocks} blocks of ${blockBytes} bytes lost by ${kills} kills`,
   );
-  assert.ok(done > 20000, "they were at work");
+  assert.ok(done > 20000, "the Workers were at work");
   assert.ok(blockBytes <= kills * LOST_BYTES, `${blockBytes} bytes lost`);
   assertValid(stress);
   stress.heap.detach();
 }
 
-test("a Worker that fails among others that work on ends the test with its error", async () => {
+test("a Worker that fails ends the test with its error while others work on", async () => {
   const crew = new Crew({ ...stressOf("wasm", 1), fault: 5000 }, 2);
-  await assert.rejects(crew.rest(60000), /Worker 0, at .*: Error: a fault on purpose/);
+  await assert.rejects(crew.rest(60000), /Worker 0, at .*: Error: a deliberate fault/);
   assert.match(await crew.picture(), /Worker 0: stands.*\n.*Worker 1: goes on/);
-  await crew.disband();
+  await crew.stop();
 });
 
 for (const [name, kills, hardened] of [
   ["", KILLS, false],
   ["hardened: ", Math.ceil(KILLS / 8), true],
 ] as const) {
-  test(`${name}${kills} Workers are terminated at random instants, and the others' books are right`, (t) =>
+  test(`${name}${kills} Workers are terminated at random instants, and the others' counters are right`, (t) =>
     killMany(t, kills, hardened));
 }

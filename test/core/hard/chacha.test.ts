@@ -6,8 +6,8 @@ import { ALL, hardRow } from "../../support/hard.js";
 
 const CHACHA = 64 * 1024;
 
-/** A place in memory that the heap does not use: a block of its own. */
-function room(s: CoreSubject): number {
+/** Address of a block, as memory that the heap does not use. */
+function scratch(s: CoreSubject): number {
   return s.core.malloc(CHACHA);
 }
 
@@ -31,7 +31,7 @@ const ONLY_ONE = { bits: 0 };
 
 hardRow("105: quarter rounds", ONLY_ONE, (s) => {
   if (s.build !== "single") return;
-  const at = room(s);
+  const at = scratch(s);
   put(s, at, "11111111 01020304 9b8d6f43 01234567");
   s.core.quarterRound(at, 0, 1, 2, 3);
   assert.equal(words(s, at, 4), "ea2a92f4 cb1cf8ce 4581472e 5881c4bb");
@@ -49,7 +49,7 @@ hardRow("105: quarter rounds", ONLY_ONE, (s) => {
 
 hardRow("105: blocks", ONLY_ONE, (s) => {
   if (s.build !== "single") return;
-  const at = room(s);
+  const at = scratch(s);
   put(s, at + 512, KEY);
   s.core.chachaInit(at, at + 512, 0, 0);
   put(s, at + 48, "00000001 09000000 4a000000 00000000");
@@ -70,7 +70,7 @@ hardRow("105: blocks", ONLY_ONE, (s) => {
 
 hardRow("105: init, the words in their order, split", ONLY_ONE, (s) => {
   if (s.build !== "single") return;
-  const at = room(s);
+  const at = scratch(s);
   put(s, at + 512, KEY);
   s.core.chachaInit(at, at + 512, 0x89abcdef, 0x01234567);
   assert.equal(words(s, at + 56, 2), "89abcdef 01234567");
@@ -78,7 +78,7 @@ hardRow("105: init, the words in their order, split", ONLY_ONE, (s) => {
   assert.deepEqual(got.slice(0, 4), ["c141f42e", "930922f0", "c8563029", "5390c59f"]);
   assert.deepEqual(got.slice(16), ["0763a16a", "96611ee9"]);
   assert.deepEqual([s.word(at, 48), s.word(at, 128)], [2, 14], "counter and words left");
-  assert.ok(s.core.chachaIsValid(at), "what was handed out is gone");
+  assert.ok(s.core.chachaIsValid(at), "words that were handed out are cleared");
   s.core.chachaSplit(at, at + 1024, 0x55667788, 0x11223344);
   assert.deepEqual([s.word(at + 1024, 48), s.word(at + 1024, 128)], [1, 16]);
   assert.equal(hexOf(s.core.chachaNext(at + 1024)), "d0bbe3c6");
@@ -87,7 +87,7 @@ hardRow("105: init, the words in their order, split", ONLY_ONE, (s) => {
 
 hardRow("105: the counter carries into its high word, then into the nonce", ONLY_ONE, (s) => {
   if (s.build !== "single") return;
-  const at = room(s);
+  const at = scratch(s);
   put(s, at + 512, KEY);
   s.core.chachaInit(at, at + 512, 7, 9);
   put(s, at + 48, "ffffffff 00000003");
@@ -118,7 +118,7 @@ hardRow("53: encode and decode", ONLY_ONE, ({ build, core }) => {
 });
 
 hardRow(
-  "106: without randomness a heap works, is weak, and is strong again later",
+  "106: a heap without randomness works, is weak, and becomes strong later",
   { bits: ALL },
   (s) => {
     assert.equal(s.core.randomIsWeak(), 0);
@@ -133,12 +133,12 @@ hardRow(
     assert.equal(s.core.randomIsWeak(), 1, "the host still has none");
     s.random = true;
     for (let i = 0; i < 3000; i++) s.core.malloc(i % 300);
-    assert.equal(s.core.randomIsWeak(), 0, "asked again on its own");
+    assert.equal(s.core.randomIsWeak(), 0, "asks again by itself");
     assert.ok(s.core.heapIsValid());
   },
 );
 
-hardRow("106: a heap beside another has words of its own", { bits: 0 }, (s) => {
+hardRow("106: a sub-heap has random words of its own", { bits: 0 }, (s) => {
   const beside = s.core.heapNew();
   const was = s.core.heapBind(beside);
   const context = (heap: number) => words(s, heap + L.H_RANDOM + 16, 8);

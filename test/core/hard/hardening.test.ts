@@ -1,4 +1,4 @@
-/** Rows 33, 34, 43 to 55 and 74 of the checklist: mistakes made on purpose, and what is said. */
+/** Rows 33, 34, 43 to 55 and 74 of the checklist: deliberate mistakes, and their reports. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as L from "#src/core/layout/layout.js";
@@ -13,7 +13,7 @@ import { ALL, hardRow, SECURE } from "../../support/hard.js";
 
 const PADDED = { bits: L.HARD_PADDING | L.HARD_CANARY };
 
-/** Small, medium and large: bytes. */
+/** Sizes in bytes: small, medium and large. */
 const SIZES = [1, 13, 24, 100, 513, 1025, 8000, 8193, 20000, 65528, 65529, 300000];
 
 function assertQuiet(s: CoreSubject): void {
@@ -21,7 +21,7 @@ function assertQuiet(s: CoreSubject): void {
   assert.deepEqual(s.errors, []);
 }
 
-hardRow("43: usable size is what was asked for", PADDED, (s) => {
+hardRow("43: the usable size is the requested size", PADDED, (s) => {
   for (const size of SIZES) assert.equal(s.core.usableSize(s.core.malloc(size)), size);
   assert.equal(s.core.usableSize(s.core.malloc(0)), 8);
   assert.equal(s.core.usableSize(s.core.calloc(3, 7)), 21);
@@ -62,7 +62,7 @@ hardRow("44: a write behind a block is reported to the byte", { bits: L.HARD_PAD
     s.core.free(p);
     assertQuiet(s);
   }
-  assert.ok(s.core.heapIsValid(), "each free went on after its report");
+  assert.ok(s.core.heapIsValid(), "each free completes after its report");
 });
 
 hardRow(
@@ -78,7 +78,11 @@ hardRow(
     assert.equal(s.core.usableSize(q), 60);
     s.bytes()[q + 61] = 0;
     assert.equal(s.core.realloc(q, 50), q);
-    assert.deepEqual(s.reports[1], [L.REPORT_OVERFLOW, q, 60, 61], "before its traces are gone");
+    assert.deepEqual(
+      s.reports[1],
+      [L.REPORT_OVERFLOW, q, 60, 61],
+      "before the traces are overwritten",
+    );
   },
 );
 
@@ -106,7 +110,7 @@ hardRow("45: a record whose delta is impossible", { bits: L.HARD_PADDING }, (s) 
   assert.deepEqual(s.reports, [[L.REPORT_OVERFLOW, p, 24, 24]]);
 });
 
-hardRow("46: only the first 16 bytes of slack are looked at", PADDED, (s) => {
+hardRow("46: only the first 16 bytes of slack are checked", PADDED, (s) => {
   const p = s.core.malloc(513);
   s.bytes()[p + 513 + 15] = 1;
   s.core.free(p);
@@ -117,13 +121,13 @@ hardRow("46: only the first 16 bytes of slack are looked at", PADDED, (s) => {
   assert.equal(s.reports.length, 1);
 });
 
-/** A double free of a block whose page has another one in use. */
+/** Frees a block twice; its page has another block in use. */
 function freeTwice(s: CoreSubject, size: number): void {
   const other = s.core.malloc(size);
   const p = s.core.malloc(size);
   s.core.free(p);
   s.core.free(p);
-  assert.ok(s.core.heapIsValid(), "lists and books are as after one free");
+  assert.ok(s.core.heapIsValid(), "lists and counters are as after one free");
   const found = s.reports.map(([kind, ptr]) => [kind, ptr]);
   assert.deepEqual(found, [[L.REPORT_DOUBLE_FREE, p]]);
   s.core.free(other);
@@ -145,21 +149,21 @@ for (const [name, bits] of [
     freeTwice(s, 20000);
     s.reports.length = 0;
     s.core.free(s.core.malloc(20000));
-    assert.deepEqual(s.reports, [], "the block is of use again");
+    assert.deepEqual(s.reports, [], "the block can be allocated again");
   });
 }
 
-hardRow("47: a free block whose record was written over", { bits: ALL & ~L.HARD_FILL }, (s) => {
+hardRow("47: a free block whose record was overwritten", { bits: ALL & ~L.HARD_FILL }, (s) => {
   const [keep, p] = [s.core.malloc(24), s.core.malloc(24)];
   s.core.free(p);
   s.bytes().fill(0x41, p + 8, p + 32);
   s.core.free(p);
-  assert.deepEqual(s.reports, [[L.REPORT_DOUBLE_FREE, p, 24, 0]], "the lists know it");
+  assert.deepEqual(s.reports, [[L.REPORT_DOUBLE_FREE, p, 24, 0]], "the lists contain it");
   s.core.free(keep);
   assert.ok(s.core.heapIsValid());
 });
 
-hardRow("47: a block that nobody has had yet", { bits: SECURE | L.HARD_SHUFFLE }, (s) => {
+hardRow("47: a block that was never allocated", { bits: SECURE | L.HARD_SHUFFLE }, (s) => {
   const p = s.core.malloc(48);
   const fresh = p + 64 < s.word(s.core.pageOf(p), L.D_FRESH_END) ? p + 64 : p - 64;
   s.core.free(fresh);
@@ -183,14 +187,14 @@ hardRow(
   },
 );
 
-/** Two instances on one memory, as two threads. */
+/** Two instances over one memory, as two threads. */
 function twoThreads(backEnd: "wasm" | "js", bits: number): [CoreSubject, CoreSubject] {
   const mine = coreSubject(backEnd, 4096, 0, "shared", { bits });
   return [mine, coreAttached(backEnd, mine)];
 }
 
 for (const backEnd of backEnds) {
-  test(`${backEnd}: row 48: of two threads that free one block, the second is told`, () => {
+  test(`${backEnd}: row 48: if two threads free one block, the second gets the report`, () => {
     const [mine, other] = twoThreads(backEnd, SECURE);
     for (const size of [40, 20000, 300000]) {
       const keep = mine.core.malloc(size);
@@ -214,7 +218,7 @@ for (const backEnd of backEnds) {
     assert.ok(mine.core.heapIsValid());
   });
 
-  test(`${backEnd}: row 48: another thread frees a block that nobody has had yet`, () => {
+  test(`${backEnd}: row 48: another thread frees a block that was never allocated`, () => {
     const [mine, other] = twoThreads(backEnd, SECURE | L.HARD_SHUFFLE);
     const p = mine.core.malloc(48);
     const page = mine.core.pageOf(p);
@@ -235,11 +239,15 @@ for (const backEnd of backEnds) {
     const q = mine.core.malloc(40);
     other.core.free(q);
     other.core.free(q);
-    assert.deepEqual(other.reports, [], "who owns nothing cannot walk the lists");
+    assert.deepEqual(
+      other.reports,
+      [],
+      "a thread that does not own the page cannot walk its lists",
+    );
     assert.notEqual(keep, 0);
   });
 
-  test(`${backEnd}: rows 44 and 52: a remote free looks at a block before it gives it away`, () => {
+  test(`${backEnd}: rows 44 and 52: a remote free checks a block before it pushes it`, () => {
     const [mine, other] = twoThreads(backEnd, PADDED.bits | L.HARD_FILL);
     for (const size of [13, 20000 - 8 - 5, 300000]) {
       const p = mine.core.malloc(size);
@@ -253,7 +261,7 @@ for (const backEnd of backEnds) {
     assert.ok(mine.core.heapIsValid());
   });
 
-  test(`${backEnd}: row 49: a remote list that was written into is dropped`, () => {
+  test(`${backEnd}: row 49: a damaged remote list is dropped`, () => {
     const [mine, other] = twoThreads(backEnd, L.HARD_ENCODE);
     const blocks = Array.from({ length: 8 }, () => mine.core.malloc(64));
     mine.core.free(blocks[0]!);
@@ -271,8 +279,8 @@ function isInPage(block: number, next: number): boolean {
 }
 
 /**
- * Flips a bit of a link so that it leads out of the page: 16 bits or more do. The others lead to
- * another place in it, which nobody can tell from a right one.
+ * Flips a bit of a link so that it leads out of the page, which 16 bits or more do. With the others
+ * it leads to another address in the page, which cannot be told from a valid one.
  */
 function flipOut(s: CoreSubject, page: number, block: number): void {
   const inside = (bit: number) => {
@@ -286,7 +294,7 @@ function flipOut(s: CoreSubject, page: number, block: number): void {
   s.words()[block / 4]! ^= 1 << (out[7] as number);
 }
 
-hardRow("49: a free list entry that was written into", { bits: L.HARD_ENCODE }, (s) => {
+hardRow("49: a damaged link of a free list", { bits: L.HARD_ENCODE }, (s) => {
   const blocks = Array.from({ length: 64 }, () => s.core.malloc(64));
   const page = s.core.pageOf(blocks[0]!);
   for (const p of blocks.slice(0, 32)) s.core.free(p);
@@ -295,18 +303,18 @@ hardRow("49: a free list entry that was written into", { bits: L.HARD_ENCODE }, 
   const live = new Set(blocks.slice(32));
   for (let i = 0; i < 3000; i++) {
     const p = s.core.malloc(64);
-    assert.ok(p !== 0 && !live.has(p), "allocation goes on, with blocks of nobody else");
+    assert.ok(p !== 0 && !live.has(p), "allocation goes on, with blocks that are not in use");
     live.add(p);
   }
   assert.deepEqual(s.reports.length, 1);
   const [kind, ptr, size, value] = s.reports[0]!;
   assert.deepEqual([kind, ptr, size], [L.REPORT_FREE_LIST, victim, 64]);
-  assert.ok(!isInPage(victim, value), "the value leads nowhere");
-  assert.ok(s.core.heapIsValid(), "what was behind it stays in use");
+  assert.ok(!isInPage(victim, value), "the link leads out of the page");
+  assert.ok(s.core.heapIsValid(), "blocks behind it stay in use");
 });
 
 hardRow(
-  "50: a foreign pointer is refused, and memory is as it was",
+  "50: a foreign pointer is refused, and memory does not change",
   { bits: L.HARD_CHECKED_FREE },
   (s) => {
     const p = s.core.malloc(100);
@@ -347,7 +355,7 @@ hardRow("51: an unaligned pointer, and one into a block", { bits: L.HARD_CHECKED
 });
 
 hardRow(
-  "51: a record tells interior pointers of aligned blocks",
+  "51: a record identifies interior pointers of aligned blocks",
   { bits: L.HARD_CHECKED_FREE | L.HARD_CANARY | L.HARD_DOUBLE_FREE },
   (s) => {
     s.core.malloc(340); // keeps the page and its mark
@@ -400,7 +408,7 @@ function order(s: CoreSubject, size: number, count: number): number[] {
 const isAscending = (list: number[]) => list.every((p, i) => i === 0 || p > list[i - 1]!);
 
 hardRow(
-  "54: the order of fresh blocks is random, and the seed's",
+  "54: the order of fresh blocks is random and depends on the seed",
   { bits: L.HARD_SHUFFLE, seed: 5 },
   (s, make) => {
     const first = order(s, 64, 64);
@@ -492,24 +500,20 @@ hardRow("34: expand without a record", { bits: L.HARD_ENCODE | L.HARD_FILL }, (s
   assert.equal(s.core.expand(p, s.core.usableSize(p) + 1), 0);
 });
 
-hardRow(
-  "18: what was linked is no longer in a block that malloc answers",
-  { bits: L.HARD_ENCODE },
-  (s) => {
-    const blocks = order(s, 64, 64).map((p) => p + s.base);
-    for (const p of blocks) s.bytes().fill(0xee, p, p + 64);
-    for (const p of blocks) s.core.free(p);
-    let seen = 0;
-    for (let i = 0; i < 200; i++) {
-      const p = s.core.malloc(64);
-      if (s.bytes()[p + 4] === 0xee) {
-        seen++;
-        assert.equal(s.word(p), 0);
-      }
+hardRow("18: a block that malloc returns contains no link", { bits: L.HARD_ENCODE }, (s) => {
+  const blocks = order(s, 64, 64).map((p) => p + s.base);
+  for (const p of blocks) s.bytes().fill(0xee, p, p + 64);
+  for (const p of blocks) s.core.free(p);
+  let seen = 0;
+  for (let i = 0; i < 200; i++) {
+    const p = s.core.malloc(64);
+    if (s.bytes()[p + 4] === 0xee) {
+      seen++;
+      assert.equal(s.word(p), 0);
     }
-    assert.ok(seen > 30, "freed blocks came back");
-  },
-);
+  }
+  assert.ok(seen > 30, "freed blocks are allocated again");
+});
 
 hardRow(
   "18: links are encoded, and each page has keys of its own",
@@ -523,8 +527,8 @@ hardRow(
     assert.ok(freed.length > 40);
     for (const p of freed) {
       const next = s.core.linkLoad(first!, p);
-      assert.equal(s.core.pageOf(next), first, "the page's keys lead on");
-      assert.notEqual(s.word(p), next, "the word does not");
+      assert.equal(s.core.pageOf(next), first, "the page's keys decode it");
+      assert.notEqual(s.word(p), next, "the word itself is not an address");
       assert.notEqual(s.core.linkLoad(other!, p), next, "nor do another page's keys");
     }
   },
@@ -549,7 +553,7 @@ hardRow(
       const bytes = s.guards.get(end)!;
       assert.ok(bytes >= GUARD && (end + bytes) % 65536 === 0);
       assert.equal(s.core.usableSize(p), size);
-      assert.equal(s.core.contains(end), 0, "the guard is no part of the block");
+      assert.equal(s.core.contains(end), 0, "the guard is not part of the block");
     }
     s.core.free(a);
     assert.equal(s.guards.size, 1);
@@ -563,7 +567,7 @@ hardRow(
 );
 
 hardRow(
-  "guard pages: destroying a heap takes its guards down",
+  "guard pages: destroying a heap removes its guards",
   { bits: L.HARD_GUARD_PAGES, guard: 65536 },
   (s) => {
     const was = s.core.heapBind(s.core.heapNew());
@@ -581,7 +585,7 @@ hardRow("guard pages: none where the source cannot protect", { bits: L.HARD_GUAR
   assert.equal(s.guards.size, 0);
 });
 
-hardRow("6, 7: errors tell the size that was asked for", PADDED, (s) => {
+hardRow("6, 7: errors have the requested size", PADDED, (s) => {
   assert.equal(s.core.malloc(0x80000000), 0);
   assert.deepEqual(s.errors, [
     [75, 0x80000000],
@@ -596,7 +600,7 @@ hardRow("6, 7: errors tell the size that was asked for", PADDED, (s) => {
 });
 
 for (const build of builds) {
-  test(`${build}: books are those of a page without damage, whatever was reported`, () => {
+  test(`${build}: counters are those of a page without damage, whatever was reported`, () => {
     const s = coreSubject("wasm", 4096, 0, build, { bits: ALL });
     const blocks = Array.from({ length: 500 }, (_, i) => s.core.malloc(i));
     for (const [i, p] of blocks.entries()) {

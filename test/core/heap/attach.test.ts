@@ -1,4 +1,4 @@
-/** All state is in the memory: instances of both back ends can take turns on one heap. */
+/** All state is in the memory: instances of both back ends can use one heap by turns. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { backEnds, coreAttached, coreSubject } from "../../support/core.js";
@@ -6,7 +6,7 @@ import { profiles, Shadow, step, type Verbs } from "../../support/model.js";
 import { assertEmpty, assertValid } from "../../support/pages.js";
 import { Random, seedOf } from "../../support/random.js";
 
-/** Each call goes to the instance whose turn it is, picked at random. */
+/** Each call goes to an instance that is picked at random. */
 function inTurns(cores: Verbs[], random: Random): Verbs {
   const turn = () => cores[random.below(cores.length)]!;
   return {

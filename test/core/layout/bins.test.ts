@@ -1,12 +1,14 @@
-/** Size classes, for every size, against a table that is built by counting and not by bits. */
+/**
+ * Size classes: every size is compared with a table that is built by counting, without bit tricks.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as L from "#src/core/layout/layout.js";
 import { backEnds, coreSubject } from "../../support/core.js";
 
 /**
- * [bin, block size]: 8, multiples of 16 to 64, then quarters of each doubling to 1 KiB, as in
- * mimalloc, and eighths from there to 8 KiB, which is ours.
+ * [bin, block size]: 8, multiples of 16 to 64, then quarters of each doubling to 1 KiB as in
+ * mimalloc, and eighths from there to 8 KiB.
  */
 function classTable(): [number, number][] {
   const table: [number, number][] = [
@@ -99,7 +101,7 @@ for (const backEnd of backEnds) {
     }
   });
 
-  test(`${backEnd}: row 107: bin formula - spanBin is exact to 7 slices, then four bins a doubling`, () => {
+  test(`${backEnd}: row 107: bin formula - spanBin is exact to 7 slices, then four bins for each doubling`, () => {
     const { core } = coreSubject(backEnd);
     // The longest run of each bin from 1 on (specification 9.2).
     const longest = [1, 2, 3, 4, 5, 6, 7, 10, 12, 14, 16, 20, 24, 28, 32, 40];

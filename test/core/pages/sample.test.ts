@@ -1,4 +1,4 @@
-/** Allocations that the host is offered, one in so many: src/core/pages/sample.ts. */
+/** Samples: allocations that are offered to the host (src/core/pages/sample.ts). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as L from "#src/core/layout/layout.js";
@@ -6,14 +6,14 @@ import { backEnds, builds, type CoreSubject, coreSubject } from "../../support/c
 import { assertValid } from "../../support/pages.js";
 import { Random, seedOf } from "../../support/random.js";
 
-const ROOM = 2 ** 20;
+const BYTES = 2 ** 20;
 const SLOT = 16_384;
 
-/** A core whose host serves samples from a room of its own, a slot each, as often as it is asked. */
+/** A core whose host serves every sample it is offered from memory of its own, one slot each. */
 class Guarded {
   readonly s: CoreSubject;
-  readonly room: number;
-  /** Live blocks of the room, and their sizes. */
+  readonly memory: number;
+  /** Live blocks in that memory, and their sizes. */
   readonly live = new Map<number, number>();
   /** The sizes and alignments that were offered. */
   readonly offers: [number, number][] = [];
@@ -24,11 +24,12 @@ class Guarded {
 
   constructor(s: CoreSubject) {
     this.s = s;
-    this.room = s.core.malloc(ROOM);
-    s.words()[(s.core.pageOf(this.room) + L.D_GUARDS) >>> 2] = 1;
+    this.memory = s.core.malloc(BYTES);
+    s.words()[(s.core.pageOf(this.memory) + L.D_GUARDS) >>> 2] = 1;
     s.errorCall = (code, value) => {
       if (code === L.SAMPLE_DUE) s.core.sampleResult(this.#take(Math.max(value, 1)));
-      else if (code === L.GUARD_FREED) assert.ok(this.live.delete(value), `${value} is no block`);
+      else if (code === L.GUARD_FREED)
+        assert.ok(this.live.delete(value), `${value} is not a block`);
       else if (code === L.GUARD_SIZE) s.core.sampleResult(this.#sizeAt(value));
       else if (code === L.GUARD_MISUSED) this.misused.push(value);
       else return false;
@@ -36,19 +37,19 @@ class Guarded {
     };
   }
 
-  /** Blocks end at the ends of slots, and 0xa5 stands behind them and before. */
+  /** Blocks end at the ends of slots, with bytes 0xa5 before and behind them. */
   #take(size: number): number {
     const { core } = this.s;
     this.offers.push([size, core.sampleAlignment()]);
-    const room = Math.ceil(size / 16) * 16;
-    if (!this.serves || room > SLOT || core.sampleAlignment() > 16) return 0;
-    for (let tries = 0; tries < ROOM / SLOT; tries++) {
-      this.#next = (this.#next + SLOT) % ROOM;
-      const end = this.room + this.#next + SLOT;
+    const space = Math.ceil(size / 16) * 16;
+    if (!this.serves || space > SLOT || core.sampleAlignment() > 16) return 0;
+    for (let tries = 0; tries < BYTES / SLOT; tries++) {
+      this.#next = (this.#next + SLOT) % BYTES;
+      const end = this.memory + this.#next + SLOT;
       if ([...this.live.keys()].some((p) => p >= end - SLOT && p < end)) continue;
       this.s.bytes().fill(0xa5, end - SLOT, end);
-      this.live.set(end - room, size);
-      return end - room;
+      this.live.set(end - space, size);
+      return end - space;
     }
     return 0;
   }
@@ -64,7 +65,7 @@ class Guarded {
   }
 
   has(p: number): boolean {
-    return p >= this.room && p < this.room + ROOM;
+    return p >= this.memory && p < this.memory + BYTES;
   }
 }
 
@@ -105,7 +106,7 @@ const patterns: Record<string, Pattern> = {
     }
     for (const p of ptrs) s.core.free(p);
   },
-  "blocks that take each other's place": (s, count, random) => {
+  "blocks that replace each other": (s, count, random) => {
     const ptrs = new Array(500).fill(0);
     for (let step = 0; step < count; step++) {
       const at = random.below(ptrs.length);
@@ -117,13 +118,13 @@ const patterns: Record<string, Pattern> = {
 };
 
 for (const [name, pattern] of Object.entries(patterns)) {
-  each(`as many are offered as should: ${name}`, (make) => {
+  each(`the number of offers is right: ${name}`, (make) => {
     const guarded = make();
     const count = 250_000;
     guarded.begin(L.OBSERVE_SOME, 512, 12345);
     pattern(guarded.s, count, new Random(1));
     const offers = guarded.offers.length;
-    // 488 on average; gaps are uniform, so in two of three runs it is off by less than 13.
+    // The mean is 488; gaps are uniform, so in two of three runs it is off by less than 13.
     assert.ok(offers > 415 && offers < 560, `${offers} of ${count}`);
     assert.equal(guarded.live.size, 0);
     guarded.s.core.observeBind(0);
@@ -131,7 +132,7 @@ for (const [name, pattern] of Object.entries(patterns)) {
   });
 }
 
-each("whichever allocation of a small program may be the sample", (make) => {
+each("any allocation of a small program may be the sample", (make) => {
   const guarded = make();
   const { core } = guarded.s;
   guarded.serves = false;
@@ -147,7 +148,7 @@ each("whichever allocation of a small program may be the sample", (make) => {
     for (const p of ptrs) core.free(p);
     core.heapCollect(true);
   }
-  // The first one of 3000 runs is the sample in 24 on average, later ones in some more.
+  // The first allocation is the sample in 24 of 3 000 runs on average, later ones in some more.
   for (const [index, count] of seen.entries()) {
     assert.ok(count > 5 && count < 110, `allocation ${index}: ${count} times`);
   }
@@ -168,7 +169,7 @@ each("with OBSERVE_EACH the n-th allocation is offered, by exact count", (make) 
 });
 
 each(
-  "a block of the host is its size, zero if wanted, and nothing beside it is written",
+  "a block of the host has the requested size, is zero if wanted, and writes stay inside it",
   (make) => {
     const guarded = make();
     const { s } = guarded;
@@ -176,7 +177,7 @@ each(
     guarded.begin(L.OBSERVE_EACH, 1, 7);
     for (const size of [0, 1, 5, 20, 100, 500, 3000, 8000]) {
       const beside = (p: number): number | undefined => {
-        const slot = guarded.room + Math.floor((p - guarded.room) / SLOT) * SLOT;
+        const slot = guarded.memory + Math.floor((p - guarded.memory) / SLOT) * SLOT;
         const bytes = s.bytes();
         for (let at = slot; at < slot + SLOT; at++) {
           if ((at < p || at >= p + Math.max(size, 1)) && bytes[at] !== 0xa5) return at - p;
@@ -196,10 +197,10 @@ each(
       assert.equal(core.pointerCheck(zero), L.PTR_BLOCK);
       core.free(zero);
       guarded.serves = false;
-      const plain = core.malloc(2 * size + 100);
-      s.bytes().fill(7, plain, plain + 2 * size + 100);
+      const block = core.malloc(2 * size + 100);
+      s.bytes().fill(7, block, block + 2 * size + 100);
       guarded.serves = true;
-      const moved = core.realloc(plain, size);
+      const moved = core.realloc(block, size);
       assert.ok(guarded.has(moved), `realloc ${size}`);
       assert.ok(
         s
@@ -218,14 +219,14 @@ each(
   },
 );
 
-each("an alignment is told, and kept where the host has no block for it", (make) => {
+each("an alignment is offered, and is kept if the host has no block for it", (make) => {
   const guarded = make();
   const { core } = guarded.s;
   guarded.begin(L.OBSERVE_EACH, 1, 7);
   for (const alignment of [8, 16, 64, 4096, 65536, 131072]) {
     const p = core.memalign(alignment, 100);
     assert.equal(p % alignment, 0);
-    // Those that are whole slices in a row are too large to be offered.
+    // Alignments above a slice are not offered.
     if (alignment <= 65536) assert.deepEqual(guarded.offers.pop(), [100, alignment]);
     core.free(p);
   }
@@ -236,7 +237,7 @@ each("an alignment is told, and kept where the host has no block for it", (make)
   core.free(p);
 });
 
-each("what is resized and is no live block is told", (make) => {
+each("resizing a pointer that is not a live block is reported", (make) => {
   const guarded = make();
   const { core } = guarded.s;
   guarded.begin(L.OBSERVE_EACH, 1, 7);
@@ -246,7 +247,7 @@ each("what is resized and is no live block is told", (make) => {
   assert.deepEqual(guarded.misused, [p]);
 });
 
-each("heaps beside the first get no block of the host", (make) => {
+each("sub-heaps get no block of the host", (make) => {
   const guarded = make();
   const { core } = guarded.s;
   guarded.begin(L.OBSERVE_EACH, 1, 7);
@@ -258,7 +259,7 @@ each("heaps beside the first get no block of the host", (make) => {
   assert.deepEqual(guarded.offers, []);
 });
 
-each("random operations: contents stay, and the books are right at any moment", (make) => {
+each("random operations: contents stay, and the counters are right at any moment", (make) => {
   const seed = seedOf(9210);
   const random = new Random(seed);
   const guarded = make();
@@ -286,7 +287,7 @@ each("random operations: contents stay, and the books are right at any moment", 
       live[index] = { p, size, fill };
     } else {
       const p = random.chance(30) ? core.calloc(1, size) : core.malloc(size);
-      assert.ok(!live.some((other) => other.p === p), "a block is given twice");
+      assert.ok(!live.some((other) => other.p === p), "a block is returned twice");
       s.bytes().fill(fill, p, p + size);
       live.push({ p, size, fill });
     }

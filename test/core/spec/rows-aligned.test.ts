@@ -144,7 +144,7 @@ function sixteenOff(s: CoreSubject): number {
   }
 }
 
-row("40: bad alignment - the realloc family refuses it too, also in place", (make) => {
+row("40: bad alignment - the calls of realloc refuse it too, also in place", (make) => {
   const s = make();
   const p = s.core.memalign(64, 100);
   for (const size of [100, 1000]) {
@@ -152,7 +152,7 @@ row("40: bad alignment - the realloc family refuses it too, also in place", (mak
     assert.equal(s.core.reallocAlignedAt(p, size, 24, 0), 0);
     assert.equal(s.core.reallocAlignedAt(p, size, 48, 16), 0);
   }
-  assert.equal(s.core.freeChecked(p), 0, "p is as it was");
+  assert.equal(s.core.freeChecked(p), 0, "p is unchanged");
   assertEmpty(s);
 });
 
@@ -190,8 +190,8 @@ row("42: realloc_aligned quirk - aligned blocks stay aligned, in place while the
   assertEmpty(s);
 });
 
-/** The copy of realloc must not take words where the block begins at an odd address. */
-row("42: realloc_aligned quirk - plain realloc of a block at an odd address", (make) => {
+/** The copy of realloc must not take words if the block begins at an odd address. */
+row("42: realloc_aligned quirk - realloc of a block at an odd address", (make) => {
   const s = make();
   const p = s.core.memalignAt(32, 20, 3);
   assert.equal((p + 3) % 32, 0);

@@ -5,7 +5,7 @@ import type { CoreSubject } from "../../support/core.js";
 import { assertValid } from "../../support/pages.js";
 import { rowInBoth } from "../../support/variants.js";
 
-/** First byte and bytes of an arena. */
+/** First byte of an arena, and its bytes. */
 function areaOf(s: CoreSubject, id: number): [number, number] {
   const record = s.state(L.S_ARENAS) + L.ARENA_RECORDS + ((id - 1) << L.ARENA_RECORD_SHIFT);
   return [s.word(record, L.A_FIRST) * L.SLICE_SIZE, s.word(record, L.A_COUNT) * L.SLICE_SIZE];
@@ -16,7 +16,7 @@ function within(s: CoreSubject, id: number, p: number): boolean {
   return p >= from && p < from + bytes;
 }
 
-/** A heap of its own, bound to an arena or to a budget. */
+/** A new heap with an arena or a budget. */
 function heapFor(s: CoreSubject, arena: number, most = 0): number {
   const heap = s.core.heapNew();
   assert.notEqual(heap, 0);
@@ -34,7 +34,7 @@ function on<T>(s: CoreSubject, heap: number, act: () => T): T {
 }
 
 rowInBoth(
-  "75: heap in arena - exclusive: what it has, then 0 and error 12, and frees help",
+  "75: heap in arena - exclusive: all its memory, then 0 and error 12 until a free",
   (make) => {
     const s = make();
     const id = s.core.arenaMake(4, L.ARENA_EXCLUSIVE, L.NODE_ANY);
@@ -44,7 +44,7 @@ rowInBoth(
     assert.equal(held.pop(), 0);
     assert.equal(s.errors.at(-1)?.[0], 12);
     assert.ok(held.every((p) => within(s, id, p)));
-    assert.notEqual(s.core.malloc(L.SLICE_SIZE), 0, "everybody else goes on");
+    assert.notEqual(s.core.malloc(L.SLICE_SIZE), 0, "other heaps go on");
     assertValid(s);
     for (const p of held) s.core.free(p);
     on(s, heap, () => s.core.heapCollect(true));
@@ -54,7 +54,7 @@ rowInBoth(
   },
 );
 
-rowInBoth("75: heap in arena - nobody else allocates from an exclusive one", (make) => {
+rowInBoth("75: heap in arena - other heaps do not allocate from an exclusive one", (make) => {
   const s = make(60);
   const id = s.core.arenaMake(8, L.ARENA_EXCLUSIVE, L.NODE_ANY);
   const heap = heapFor(s, id);
@@ -71,7 +71,7 @@ rowInBoth("75: heap in arena - nobody else allocates from an exclusive one", (ma
 });
 
 rowInBoth(
-  "75: heap in arena - one that is not exclusive serves all before the memory grows",
+  "75: heap in arena - one that is not exclusive serves all heaps before the memory grows",
   (make) => {
     const s = make();
     const id = s.core.arenaMake(6, 0, L.NODE_ANY);
@@ -125,7 +125,7 @@ rowInBoth("76: reserve - an area that begins with a slice; another id has none",
   assert.equal(bytes, 100 * L.SLICE_SIZE);
   assert.equal(from % L.SLICE_SIZE, 0);
   assert.ok(s.state(L.S_OWN_SLICES) >= own + 100);
-  assert.equal(s.state(L.S_PAGE_SLICES), 0, "nobody uses it yet");
+  assert.equal(s.state(L.S_PAGE_SLICES), 0, "it is not used yet");
   assert.equal(s.core.heapLimit(s.core.heapNew(), 0, 2), 0, "no arena 2");
   assertValid(s);
 });
@@ -137,7 +137,7 @@ rowInBoth("76: reserve - out of memory changes nothing", (make) => {
   assert.equal(s.core.arenaMake(8, 0, L.NODE_ANY), 1);
 });
 
-rowInBoth("77: manage - memory that somebody else grew is an arena, with its tables", (make) => {
+rowInBoth("77: manage - memory that other code grew becomes an arena, with its tables", (make) => {
   for (const gap of [10, 700]) {
     const s = make();
     s.core.malloc(100);
@@ -156,27 +156,30 @@ rowInBoth("77: manage - memory that somebody else grew is an arena, with its tab
   }
 });
 
-rowInBoth("77: manage - given memory is written unless it is said to be zero", (make) => {
-  for (const flags of [0, L.ARENA_ZEROED]) {
-    const s = make();
-    s.core.malloc(100);
-    const first = s.memory.grow(4);
-    const p = first * L.SLICE_SIZE;
-    s.bytes().fill(0x55, p, p + 4 * L.SLICE_SIZE);
-    const heap = heapFor(s, s.core.arenaGive(first, 4, flags, L.NODE_ANY));
-    assert.equal(
-      on(s, heap, () => s.core.zalloc(4 * L.SLICE_SIZE)),
-      p,
-    );
-    const expected = flags === 0 ? 0 : 0x55;
-    assert.ok(
-      s
-        .bytes()
-        .subarray(p, p + 4 * L.SLICE_SIZE)
-        .every((byte) => byte === expected),
-    );
-  }
-});
+rowInBoth(
+  "77: manage - given memory counts as written unless the flag says that it is zero",
+  (make) => {
+    for (const flags of [0, L.ARENA_ZEROED]) {
+      const s = make();
+      s.core.malloc(100);
+      const first = s.memory.grow(4);
+      const p = first * L.SLICE_SIZE;
+      s.bytes().fill(0x55, p, p + 4 * L.SLICE_SIZE);
+      const heap = heapFor(s, s.core.arenaGive(first, 4, flags, L.NODE_ANY));
+      assert.equal(
+        on(s, heap, () => s.core.zalloc(4 * L.SLICE_SIZE)),
+        p,
+      );
+      const expected = flags === 0 ? 0 : 0x55;
+      assert.ok(
+        s
+          .bytes()
+          .subarray(p, p + 4 * L.SLICE_SIZE)
+          .every((byte) => byte === expected),
+      );
+    }
+  },
+);
 
 rowInBoth("78: arena claim - 28, 10, 2, 2, 3 slices are at 0, 28, 38, 40, 42", (make) => {
   const s = make();
@@ -194,7 +197,7 @@ rowInBoth("78: arena claim - 28, 10, 2, 2, 3 slices are at 0, 28, 38, 40, 42", (
   });
 });
 
-rowInBoth("80: arena double free - error 11, and the books stay right", (make) => {
+rowInBoth("80: arena double free - error 11, and the counters stay right", (make) => {
   const s = make();
   const id = s.core.arenaMake(8, L.ARENA_EXCLUSIVE, L.NODE_ANY);
   const slice = on(s, heapFor(s, id), () => s.core.slicesAlloc(3, 1));
@@ -278,7 +281,7 @@ rowInBoth("92: numa pass order - the own node's arena first, then the other", (m
   assert.deepEqual(places, [2, 2, 1, 1]);
 });
 
-rowInBoth("92: numa pass order - an arena of no node is everybody's first choice", (make) => {
+rowInBoth("92: numa pass order - an arena of no node is every thread's first choice", (make) => {
   const s = make();
   const ids = [3, L.NODE_ANY].map((node) => s.core.arenaMake(2, 0, node));
   s.core.numaBind(1);
@@ -287,7 +290,7 @@ rowInBoth("92: numa pass order - an arena of no node is everybody's first choice
   assert.ok(within(s, ids[0]!, s.core.malloc(2 * L.SLICE_SIZE)));
 });
 
-rowInBoth("maximum: exactly so many slices, error 12, and frees make room again", (make) => {
+rowInBoth("maximum: exactly so many slices, then error 12 until a free", (make) => {
   const s = make();
   const heap = heapFor(s, 0, 5);
   const blocks = on(s, heap, () => [131072, 131072, 100, 65536].map((n) => s.core.malloc(n)));
@@ -297,7 +300,7 @@ rowInBoth("maximum: exactly so many slices, error 12, and frees make room again"
   assert.notEqual(
     on(s, heap, () => s.core.malloc(100)),
     0,
-    "room in a page is no new slice",
+    "a block of an existing page needs no new slice",
   );
   s.core.free(blocks[0]!);
   assert.notEqual(
@@ -313,7 +316,7 @@ rowInBoth("maximum: exactly so many slices, error 12, and frees make room again"
   assertValid(s);
 });
 
-rowInBoth("maximum: growth in place counts, of whom it belongs to", (make) => {
+rowInBoth("maximum: growth in place counts for the heap that owns the block", (make) => {
   const s = make();
   const heap = heapFor(s, 0, 8);
   const p = on(s, heap, () => s.core.malloc(2 * L.SLICE_SIZE));
@@ -337,7 +340,7 @@ rowInBoth("maximum: growth in place counts, of whom it belongs to", (make) => {
   assert.notEqual(
     on(s, heap, () => s.core.malloc(100)),
     0,
-    "what shrinks makes room",
+    "shrinking frees budget",
   );
   const q = s.core.realloc(p, 40 * L.SLICE_SIZE);
   assert.notEqual(q, p, "a heap without a budget cannot spend another's");
@@ -366,7 +369,7 @@ rowInBoth(
 );
 
 rowInBoth(
-  "93: is_in_heap_region - blocks and their insides, also in arenas; nothing else",
+  "93: is_in_heap_region - blocks and addresses inside, also in arenas; nothing else",
   (make) => {
     const s = make();
     const id = s.core.arenaMake(8, L.ARENA_EXCLUSIVE, L.NODE_ANY);

@@ -1,4 +1,4 @@
-/** Rows 68-74 of the checklist: first-class heaps, in both builds. */
+/** Rows 68-74 of the checklist: sub-heaps, in both builds. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as L from "#src/core/layout/layout.js";
@@ -26,15 +26,15 @@ function row(name: string, body: (s: CoreSubject) => void, of: Build[] = builds)
   }
 }
 
-/** What `call` answers while the core works on a heap. */
+/** Returns what `call` returns while the core works on a heap. */
 function within<T>(s: CoreSubject, heap: number, call: () => T): T {
   const was = s.core.heapBind(heap);
-  const answer = call();
+  const result = call();
   assert.equal(s.core.heapBind(was), heap);
-  return answer;
+  return result;
 }
 
-/** Sizes of every kind of page: small ones, medium ones, large ones. */
+/** Sizes for every kind of page: small, medium, large. */
 const kinds = [1, 48, 1000, 5000, 9000, 30000, L.MEDIUM_MAX, 100_000, 400_000];
 
 function blocksOf(s: CoreSubject, heap: number, rounds: number): number[] {
@@ -46,7 +46,7 @@ function blocksOf(s: CoreSubject, heap: number, rounds: number): number[] {
   });
 }
 
-/** The validity walk of each heap; the state's comes with it. */
+/** Checks each heap, and with it the state. */
 function assertValid(s: CoreSubject, ...heaps: number[]): void {
   for (const heap of [s.core.heapBacking(), ...heaps]) {
     assert.equal(
@@ -87,7 +87,7 @@ row("68: heap_new/destroy - all its pages are free, others keep theirs", (s) => 
   assertEmpty(s);
 });
 
-row("69: heap_delete - blocks stay valid and are the backing heap's", (s) => {
+row("69: heap_delete - blocks stay valid and move to the backing heap", (s) => {
   const heap = s.core.heapNew();
   const blocks = blocksOf(s, heap, 30);
   blocks.forEach((p, i) => {
@@ -108,7 +108,7 @@ row("69: heap_delete - blocks stay valid and are the backing heap's", (s) => {
   assertEmpty(s);
 });
 
-row("69: heap_delete - full pages wait where full pages wait", (s) => {
+row("69: heap_delete - full pages move to the full queue", (s) => {
   const heap = s.core.heapNew();
   const blocks = within(s, heap, () => Array.from({ length: 5000 }, () => s.core.malloc(64)));
   s.core.heapDelete(heap);
@@ -131,7 +131,7 @@ row("70: delete or destroy of the bound heap - the backing heap is bound", (s) =
   assertValid(s);
 });
 
-row("71: destroy and delete of the backing heap, of none, of one that has ended - nothing", (s) => {
+row("71: destroy and delete of the backing heap, of 0, of one that has ended - nothing", (s) => {
   const blocks = blocksOf(s, s.core.heapBacking(), 2);
   const heap = s.core.heapNew();
   s.core.heapDestroy(heap);
@@ -156,7 +156,7 @@ row("72: contains_block - of blocks, freed blocks and addresses inside; no other
   assert.equal(keep.length, kinds.length);
 });
 
-/** Every area, each with the blocks that were shown after it. */
+/** Every area, with the blocks that the walk visits after it. */
 function walk(s: CoreSubject, heap: number): { areas: HeapArea[]; blocks: [number, number][] } {
   const areas: HeapArea[] = [];
   const blocks: [number, number][] = [];
@@ -267,7 +267,7 @@ test("wasm and js: no memory for the area of a heap - 0, and the heap goes on", 
 });
 
 row(
-  "a thread's heaps beside the first: at most 124 areas; its end gives up their pages too",
+  "a thread's sub-heaps: at most 124 areas; detaching gives up their pages too",
   (s) => {
     const other = coreAttached(s.backEnd, s);
     const heaps: number[] = [];
@@ -302,7 +302,7 @@ row(
 );
 
 row(
-  "another thread's frees: into a heap's pages from outside, also while it is deleted",
+  "another thread's frees in a heap's pages, also while the heap is deleted",
   (s) => {
     const other = coreAttached(s.backEnd, s);
     const heap = s.core.heapNew();
@@ -324,7 +324,7 @@ row(
 );
 
 row(
-  "a heap beside the first adopts nothing: destroying it takes no stranger's block along",
+  "a sub-heap adopts no pages: destroying it frees no block of other threads",
   (s) => {
     const other = coreAttached(s.backEnd, s);
     const strangers = blocksOf(other, other.core.heapBacking(), 10);
@@ -346,7 +346,9 @@ row(
   ["shared"],
 );
 
-/** Random work on several heaps that come and go: every block keeps its bytes and its heap. */
+/**
+ * Random work on several heaps that are made and ended: every block keeps its bytes and its heap.
+ */
 function heapsExercise(s: CoreSubject, random: Random, steps: number): number[] {
   const trace: number[] = [];
   const heaps = [s.core.heapBacking()];
@@ -416,7 +418,7 @@ function heapsExercise(s: CoreSubject, random: Random, steps: number): number[] 
 
 for (const build of builds) {
   for (const seed of [seedOf(40), seedOf(40) + 1]) {
-    test(`${build}: random work on many heaps, seed ${seed}; both back ends answer the same`, () => {
+    test(`${build}: random work on many heaps, seed ${seed}; both back ends return the same`, () => {
       const traces = backEnds.map((backEnd) => {
         return heapsExercise(coreSubject(backEnd, 1500, 0, build), new Random(seed), 6000);
       });

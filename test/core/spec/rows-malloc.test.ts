@@ -1,4 +1,4 @@
-/** Rows 1-11 of the checklist (specification 26): what malloc and calloc answer. */
+/** Rows 1-11 of the checklist (specification 26): the results of malloc and calloc. */
 import assert from "node:assert/strict";
 import * as L from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
@@ -16,8 +16,8 @@ row("1: malloc(0) - a block of 8 bytes, two calls differ", (make) => {
 });
 
 /**
- * To 1 KiB the 64-bit column of the specification; above we have eight classes a doubling where
- * mimalloc has four, so 1025 gives 1152 and not 1280. bins.test.ts has every size.
+ * Up to 1 KiB as the 64-bit column of the specification. Above, the heap has eight classes for each
+ * doubling where mimalloc has four, so 1025 gives 1152 and not 1280. bins.test.ts has every size.
  */
 row("2: small size classes - usable sizes of the 64-bit column, finer above 1 KiB", (make) => {
   const { core } = make();
@@ -47,7 +47,7 @@ row("2: small size classes - usable sizes of the 64-bit column, finer above 1 Ki
 row("3: monotone good_size - at least n; above a medium block whole slices", (make) => {
   const { core } = make();
   assert.equal(core.goodSize(17), 32);
-  // 135168 in mimalloc, which rounds to OS pages of 4 KiB and so understates the block (spec 4.2).
+  // 135168 in mimalloc, which rounds to OS pages of 4 KiB and so reports too little (spec 4.2).
   assert.equal(core.goodSize(131073), 196608);
   let last = 0;
   for (let n = 0; n <= 4 * L.MEDIUM_MAX; n += 3) {
@@ -113,13 +113,13 @@ row("7: out of memory - one 12, usable after frees", (make) => {
 row("8: calloc zero - also where the block held FF before", (make) => {
   const s = make();
   for (const size of [8, 64, 1000, 1024, 5000, 16384, 40000, 65536, 65537, 200000]) {
-    // Two blocks, so that the page and with it the block are used again.
+    // Two blocks, so that the page, and with it the block, is used again.
     const other = s.core.malloc(size);
     const p = s.core.malloc(size);
     s.bytes().fill(0xff, p, p + s.core.usableSize(p));
     s.core.free(p);
     const seen = callocUntil(s, size, p);
-    assert.ok(seen, `calloc(${size}) comes back to the block`);
+    assert.ok(seen, `calloc(${size}) uses the block again`);
     s.core.free(other);
     s.core.heapCollect();
   }
@@ -127,7 +127,7 @@ row("8: calloc zero - also where the block held FF before", (make) => {
   assert.ok(none !== 0 && s.core.usableSize(none) <= 16);
 });
 
-/** Allocates zeros until the block at p is used again; every one must be zero. */
+/** Allocates zeros until the block at p is used again; every block must be zero. */
 function callocUntil(s: CoreSubject, size: number, p: number): boolean {
   for (let i = 0; i < 9000; i++) {
     const q = s.core.calloc(1, size);
@@ -153,7 +153,7 @@ row("9: calloc overflow - 0 without an error", (make) => {
   assert.equal(s.core.usableSize(s.core.calloc(65535, 1)), 65536);
 });
 
-row("10: mallocn(1, max) - is no overflow of the product: 75, 75, 12", (make) => {
+row("10: mallocn(1, max) - the product does not overflow: 75, 75, 12", (make) => {
   const s = make();
   assert.equal(s.core.mallocn(1, 0xffffffff), 0);
   assert.deepEqual(

@@ -1,4 +1,4 @@
-/** Rows 108-110 of the checklist: what the heap knows of zeros, growth, and high addresses. */
+/** Rows 108-110 of the checklist: knowledge of zeros, growth, and high addresses. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as L from "#src/core/layout/layout.js";
@@ -8,7 +8,7 @@ import { row } from "../../support/variants.js";
 
 const POISON = 0xab;
 
-/** The heap cannot know of the poison: a block that comes back with it was not written. */
+/** The heap cannot know of the poison: a block that still contains it was not written. */
 row("108: zero knowledge - zalloc does not write blocks of fresh memory", (make) => {
   const s = make();
   for (const size of [16, 64, 1000, 1025, 8192]) {
@@ -35,7 +35,7 @@ row("108: zero knowledge - nor large blocks and pages over fresh slices", (make)
     s.memory.grow(20);
     s.bytes().fill(POISON, end);
     const p = s.core.zalloc(size);
-    // The poisoned slices are foreign: the heap grew behind them, where everything is zero.
+    // The poisoned slices are not the heap's: it has grown behind them, where everything is zero.
     assert.ok(p >= end + 20 * L.SLICE_SIZE);
     assert.equal(s.bytes()[end], POISON);
     assert.ok(
@@ -70,7 +70,7 @@ row("108: zero knowledge - blocks that were used before are cleared", (make) => 
   }
 });
 
-row("108: zero knowledge - a page over slices that were used knows nothing", (make) => {
+row("108: zero knowledge - a page over slices that were used is not known to be zero", (make) => {
   const s = make();
   const large = s.core.malloc(8 * L.SLICE_SIZE);
   s.bytes().fill(0xff, large, large + 8 * L.SLICE_SIZE);
@@ -131,7 +131,7 @@ for (const backEnd of backEnds) {
     assertValid(s);
   });
 
-  test(`${backEnd}: row 110: pointers above 2 GiB - others took all but the last slice`, () => {
+  test(`${backEnd}: row 110: pointers above 2 GiB - other code took all but the last slice`, () => {
     const s = coreSubject(backEnd, 8, 0xfff80000);
     s.memory.grow(6);
     assert.equal(s.core.malloc(64), 0);
@@ -157,13 +157,13 @@ row("109: memory growth views - old pointers readable after every growth", (make
   assertValid(s);
 });
 
-row("109: memory growth views - growth by somebody else detaches nothing of ours", (make) => {
+row("109: memory growth views - growth by other code does not detach the core's views", (make) => {
   const s = make();
   const p = s.core.malloc(100);
   s.words()[p / 4] = 0x12345678;
   s.memory.grow(3);
   assert.equal(s.word(p), 0x12345678);
-  // No growth of ours between: the core must see that its view is gone.
+  // No growth of the heap between: the core must notice that its view is detached.
   const q = s.core.malloc(100);
   assert.equal(q, p + 112);
   s.core.free(p);

@@ -1,4 +1,6 @@
-/** Rows 12-19 of the checklist: how a page is filled, extended, used again and parked. */
+/**
+ * Rows 12-19 of the checklist: how pages are filled, extended, reused and moved to the full queue.
+ */
 import assert from "node:assert/strict";
 import * as L from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
@@ -114,7 +116,7 @@ row("16: no immediate reuse - the 61st malloc(64) after 4 live, 3 freed", (make)
   assert.equal(s.core.malloc(64), c);
 });
 
-row("17: LIFO after collect - the freed blocks come back as c, b, a", (make) => {
+row("17: LIFO after collect - the freed blocks are allocated as c, b, a", (make) => {
   const s = make();
   const [, a, b, c] = mallocMany(s, 4, 64);
   for (const p of [a!, b!, c!]) s.core.free(p);
@@ -160,7 +162,7 @@ row("19: unfull on local free - freeing all of many full pages empties the heap"
   assertEmpty(s);
 });
 
-row("19: unfull on local free - the books of the page count the block", (make) => {
+row("19: unfull on local free - the counters of the page include the block", (make) => {
   const s = make();
   const blocks = mallocMany(s, 9, 8192);
   const page = s.core.pageOf(blocks[0]!);

@@ -1,4 +1,4 @@
-/** Rows 84 to 88 and 108: when free slices are given back, what that costs, what is known then. */
+/** Rows 84 to 88 and 108: when free slices are purged, at which cost, and what is known of them. */
 import assert from "node:assert/strict";
 import * as L from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
@@ -66,7 +66,7 @@ row("84: purge delay - never, not even by force", (make) => {
   assert.equal(s.state(L.S_PURGE_NEXT), 0, "nothing was planned");
 });
 
-row("84: a forced purge waits for nothing", (make) => {
+row("84: a forced purge does not wait", (make) => {
   const s = make();
   const p = s.core.malloc(LARGE);
   s.core.free(p);
@@ -83,7 +83,7 @@ row("84: the clock is the generic path: 4096 passes are a tick", (make) => {
   assert.ok(purged(s).length > 0);
 });
 
-row("85: purge skips reused - memory that is in use again stays", (make) => {
+row("85: purge skips reused - memory that is in use again is not purged", (make) => {
   const s = make();
   const p = s.core.malloc(LARGE);
   const q = s.core.malloc(LARGE);
@@ -95,7 +95,7 @@ row("85: purge skips reused - memory that is in use again stays", (make) => {
   assert.equal(s.core.heapIsValid(), 1);
 });
 
-row("86: segment purge timing - another free puts it off, but not for ever", (make) => {
+row("86: segment purge timing - another free postpones it, up to a limit", (make) => {
   const s = make();
   const blocks = Array.from({ length: 40 }, () => s.core.malloc(LARGE));
   const [first, second, ...rest] = blocks as [number, number, ...number[]];
@@ -107,7 +107,7 @@ row("86: segment purge timing - another free puts it off, but not for ever", (ma
   assert.equal(planOf(s, first), 2 * DELAY, "mimalloc would wait for 50 ticks");
 });
 
-row("86: segment purge timing - reuse of what waits arms it again", (make) => {
+row("86: segment purge timing - reuse of waiting slices plans it again", (make) => {
   const s = make();
   const p = s.core.malloc(LARGE);
   const q = s.core.malloc(LARGE);
@@ -136,7 +136,7 @@ row("86: each 32 MiB have a plan of their own", (make) => {
   assert.deepEqual(purged(s)[1], [far, LARGE]);
 });
 
-row("87: commit accounting - committed is what is dirty", (make) => {
+row("87: commit accounting - dirty slices are committed", (make) => {
   const s = make();
   const state = s.build === "shared" ? L.SHARED_STATE_SLICES : 1;
   assert.equal(s.state(L.S_COMMITTED), state);
@@ -152,7 +152,7 @@ row("87: commit accounting - committed is what is dirty", (make) => {
   assert.equal(s.state(L.S_PURGED), 250);
 });
 
-row("87: a reset changes no book but its own", (make) => {
+row("87: a reset changes only its own counters", (make) => {
   const s = make(DELAY, L.PAGES_RESET);
   const p = s.core.malloc(LARGE);
   const before = s.state(L.S_COMMITTED);
@@ -162,7 +162,7 @@ row("87: a reset changes no book but its own", (make) => {
   assert.equal(s.state(L.S_COMMITTED), before);
 });
 
-row("87: a host that refuses changes no book at all", (make) => {
+row("87: a refusal by the host changes no counter", (make) => {
   const s = make();
   s.pageCall = () => false;
   s.core.free(s.core.malloc(LARGE));
@@ -172,7 +172,7 @@ row("87: a host that refuses changes no book at all", (make) => {
   assert.equal(s.state(L.S_PURGES), 0);
 });
 
-/** The host zeroes nothing here, so what calloc writes and leaves shows. */
+/** The host zeroes nothing here, so the memory shows whether calloc wrote. */
 row("108: zero knowledge - a purged range is known to be zero, a reset one is not", (make) => {
   for (const how of [L.PAGES_DECOMMIT, L.PAGES_RESET]) {
     const s = make(DELAY, how);

@@ -1,4 +1,4 @@
-/** Rows 29-35 of the checklist: the realloc family and the string duplicators. */
+/** Rows 29-35 of the checklist: the calls of realloc and the string duplicators. */
 import assert from "node:assert/strict";
 import * as L from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
@@ -24,7 +24,7 @@ function assertZero(s: CoreSubject, p: number, from: number, to: number): void {
   assert.equal(at, -1, `byte ${from + at} of ${from} .. ${to}`);
 }
 
-/** Leaves blocks of FF behind in the page of a size, all free and about to be used again. */
+/** Leaves freed blocks of FF in the page of a size, which are used again next. */
 function soil(s: CoreSubject, size: number): void {
   const keep = s.core.malloc(size);
   const blocks = Array.from({ length: 2000 }, () => s.core.malloc(size));
@@ -83,7 +83,7 @@ row("30: realloc in place - content survives every change of class", (make) => {
   assertEmpty(s);
 });
 
-/** Beyond the row, by design: a run of slices grows and shrinks where it stands. */
+/** More than the row requires: large blocks grow and shrink in place, slice by slice. */
 row("30: realloc in place - large blocks, slice by slice, while neighbours are free", (make) => {
   const s = make();
   const p = s.core.malloc(3 * L.SLICE_SIZE);
@@ -91,7 +91,7 @@ row("30: realloc in place - large blocks, slice by slice, while neighbours are f
   assert.equal(s.core.realloc(p, 40 * L.SLICE_SIZE), p);
   assert.equal(s.core.realloc(p, 2 * L.SLICE_SIZE), p);
   const q = s.core.malloc(2 * L.SLICE_SIZE);
-  assert.equal(q, p + 2 * L.SLICE_SIZE, "what p gave back");
+  assert.equal(q, p + 2 * L.SLICE_SIZE, "the slices that p gave back");
   const moved = s.core.realloc(p, 3 * L.SLICE_SIZE);
   assert.notEqual(moved, p);
   assertFilled(s, moved, 2 * L.SLICE_SIZE);
@@ -147,7 +147,7 @@ row("32: rezalloc growth - zalloc(100) all FF in 0..99, then 1000: 100..999 zero
   }
 });
 
-/** The second growth stays in the block of the first, whose slack must be zero for that. */
+/** The second growth stays in the block of the first, whose slack must be zero then. */
 row("32: rezalloc growth - 100, 1000, 1024: 100..1023 zero", (make) => {
   const s = make();
   soil(s, 1000);

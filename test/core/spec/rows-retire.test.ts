@@ -1,11 +1,13 @@
-/** Rows 20-22 of the checklist: empty pages that are kept for a while. */
+/** Rows 20-22 of the checklist: retired pages, which are empty and kept for a while. */
 import assert from "node:assert/strict";
 import * as L from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
 import { assertEmpty, assertValid, queuePages, retireOf, usedOf } from "../../support/pages.js";
 import { rowInBoth as row } from "../../support/variants.js";
 
-/** Sizes of one fresh page each, all of different classes and none of 64 B, 1 KiB or 20 KiB. */
+/**
+ * Sizes that need a fresh page each, all of different classes and none of 64 B, 1 KiB or 20 KiB.
+ */
 function* otherClasses(): Generator<number> {
   for (const from of [80, 160, 320, 640, 1280, 2560, 5120]) {
     for (let i = 0; i < 4; i++) yield from + (i * from) / 5;
@@ -77,10 +79,10 @@ row("21: retire expiry - large blocks do not sweep", (make) => {
 });
 
 /**
- * The page of the largest blocks was retired once, filled and parked before a sweep saw it in use.
- * When it empties for the second time the sweeps must find it again.
+ * The page of the largest blocks was retired, filled and moved to the full queue before a sweep saw
+ * it in use. When it is empty again, the sweeps must find it again.
  */
-row("21: retire expiry - also of a page that was parked in between", (make) => {
+row("21: retire expiry - also of a page that was full in between", (make) => {
   const s = make();
   const page = emptyPage(s, L.SMALL_MAX);
   const bin = s.word(page, L.D_BIN);
@@ -100,7 +102,7 @@ row("21: retire expiry - also of a page that was parked in between", (make) => {
   assert.deepEqual(queuePages(s, bin), []);
 });
 
-/** The fast path does not know of retirement: the sweep that sees the page in use clears it. */
+/** The fast path does not clear the retirement; the sweep that finds the page in use does. */
 row("22: retire cancelled - allocated again: same page, 0 after the next sweep", (make) => {
   const s = make();
   const page = emptyPage(s, 64);
@@ -125,12 +127,12 @@ row("22: retire cancelled - the generic path clears it at once", (make) => {
   s.core.free(a!);
   s.core.free(b!);
   assert.equal(retireOf(s, page), 17);
-  // b and the 62 fresh blocks, then the collection of a.
+  // First b and the 62 fresh blocks, then the collection of a.
   for (let i = 0; i < 64; i++) assert.equal(s.core.pageOf(s.core.malloc(64)), page);
   assert.equal(retireOf(s, page), 0);
 });
 
-row("22: retire cancelled - collection gives a retired page back", (make) => {
+row("22: retire cancelled - heapCollect gives a retired page back", (make) => {
   const s = make();
   emptyPage(s, 64);
   emptyPage(s, L.SMALL_MAX + 1);
@@ -138,7 +140,7 @@ row("22: retire cancelled - collection gives a retired page back", (make) => {
   assertEmpty(s);
 });
 
-/** Warm frees never let malloc come to the generic path: they beat in its place. */
+/** If frees always empty the page, malloc never takes the generic path: the frees count instead. */
 row("22: retire cancelled - pairs of malloc and free still have a heartbeat", (make) => {
   const s = make();
   const p = s.core.malloc(64);

@@ -1,11 +1,11 @@
-/** Rows 23-28 of the checklist: the state below the pages, and addresses back to blocks. */
+/** Rows 23-28 of the checklist: slices below the pages, and the way from addresses to blocks. */
 import assert from "node:assert/strict";
 import * as L from "#src/core/layout/layout.js";
 import type { CoreSubject } from "../../support/core.js";
 import { assertEmpty, assertValid, queuePages, spans } from "../../support/pages.js";
 import { row } from "../../support/variants.js";
 
-/** One block a run of at least 2 slices, all neighbours. */
+/** One block for each run of at least 2 slices, all adjacent. */
 function runs(s: CoreSubject, lengths: number[]): number[] {
   const blocks = lengths.map((length) => s.core.malloc(length * L.SLICE_SIZE));
   for (let i = 1; i < blocks.length; i++) {
@@ -18,13 +18,17 @@ function sliceOf(p: number): number {
   return p / L.SLICE_SIZE;
 }
 
-row("23: not-only page freed - at once, its slice goes back to the state", (make) => {
+row("23: not-only page freed - its slice is given back at once", (make) => {
   const s = make();
   const blocks = Array.from({ length: 9 }, () => s.core.malloc(8192));
   const page = s.core.pageOf(blocks[0]!);
   assert.equal(s.state(L.S_PAGE_SLICES), 2);
   s.core.free(blocks[8]!);
-  assert.equal(s.state(L.S_PAGE_SLICES), 2, "the other page is parked: this one is the only one");
+  assert.equal(
+    s.state(L.S_PAGE_SLICES),
+    2,
+    "the other page is full: this one is the only one in the queue",
+  );
   s.core.free(blocks[0]!);
   const again = s.core.malloc(8192);
   s.core.free(again);
@@ -59,13 +63,13 @@ row("25: coalescing - freed in any order, neighbours are one span", (make) => {
     const { growths } = s;
     for (const i of order) s.core.free([a, b, c][i]!);
     assert.deepEqual(spans(s), [[sliceOf(a!), 9]], `order ${order}`);
-    assert.equal(s.core.malloc(9 * L.SLICE_SIZE), a, "what fits only the merged span");
+    assert.equal(s.core.malloc(9 * L.SLICE_SIZE), a, "a run that fits only the merged span");
     assert.equal(s.growths, growths);
     assertValid(s);
   }
 });
 
-row("25: coalescing - with the span at the top, so that growth asks for the rest", (make) => {
+row("25: coalescing - with the span at the top, so that growth requests the rest", (make) => {
   const s = make();
   const [, b] = runs(s, [3, 4]);
   s.core.free(b!);
@@ -95,12 +99,12 @@ row("26: span best fit - of free spans of 3 and 10 slices, 3 slices take the 3",
     s.core.free(blocks[2]!);
     const [three, ten] = lengths[0] === 3 ? [blocks[0], blocks[2]] : [blocks[2], blocks[0]];
     assert.equal(s.core.malloc(3 * L.SLICE_SIZE), three);
-    assert.equal(s.core.malloc(2 * L.SLICE_SIZE), ten, "the front of what is left");
+    assert.equal(s.core.malloc(2 * L.SLICE_SIZE), ten, "the front of the rest");
     assert.deepEqual(spans(s), [[sliceOf(ten!) + 2, 8]]);
   }
 });
 
-/** 9 and 10 slices share a span bin: the first that is long enough is taken, not the first. */
+/** Spans of 9 and 10 slices share a bin: the first that is long enough is taken. */
 row("26: span best fit - a bin holds spans that are too short", (make) => {
   const s = make();
   const blocks = runs(s, [10, 2, 9, 2]);
@@ -146,7 +150,7 @@ row("27: interior pointer lookup - blocks of every slice of a medium page", (mak
     }
   }
   const end = blocks.at(-1)! + 20480;
-  assert.equal(s.core.contains(end), 0, "the rest behind the last block is no block");
+  assert.equal(s.core.contains(end), 0, "the rest behind the last block is not a block");
 });
 
 row("28: free(null), usable(null) - no effect; 0", (make) => {
@@ -161,26 +165,29 @@ row("28: free(null), usable(null) - no effect; 0", (make) => {
   assert.deepEqual(s.errors, []);
 });
 
-row("28: free of what is no block - freeChecked refuses it and changes nothing", (make) => {
-  const s = make();
-  const small = s.core.malloc(64);
-  const large = s.core.malloc(5 * L.SLICE_SIZE);
-  const medium = s.core.malloc(20480);
-  const before = s.bytes().slice(s.base);
-  for (const p of [small, large, medium]) {
-    for (const at of [1, 8, 63]) assert.equal(s.core.freeChecked(p + at), L.PTR_INTERIOR);
-  }
-  assert.equal(s.core.freeChecked(large + 3 * L.SLICE_SIZE), L.PTR_INTERIOR);
-  for (const p of [
-    s.base + 64,
-    s.base + 0x8000,
-    large + 5 * L.SLICE_SIZE + 0x80000,
-    12,
-    0xfffffff0,
-  ]) {
-    assert.equal(s.core.freeChecked(p), L.PTR_FOREIGN, `address ${p}`);
-  }
-  assert.deepEqual(s.bytes().slice(s.base), before);
-  for (const p of [small, large, medium]) assert.equal(s.core.freeChecked(p), L.PTR_BLOCK);
-  assertEmpty(s);
-});
+row(
+  "28: free of a pointer that is not a block - freeChecked refuses it and changes nothing",
+  (make) => {
+    const s = make();
+    const small = s.core.malloc(64);
+    const large = s.core.malloc(5 * L.SLICE_SIZE);
+    const medium = s.core.malloc(20480);
+    const before = s.bytes().slice(s.base);
+    for (const p of [small, large, medium]) {
+      for (const at of [1, 8, 63]) assert.equal(s.core.freeChecked(p + at), L.PTR_INTERIOR);
+    }
+    assert.equal(s.core.freeChecked(large + 3 * L.SLICE_SIZE), L.PTR_INTERIOR);
+    for (const p of [
+      s.base + 64,
+      s.base + 0x8000,
+      large + 5 * L.SLICE_SIZE + 0x80000,
+      12,
+      0xfffffff0,
+    ]) {
+      assert.equal(s.core.freeChecked(p), L.PTR_FOREIGN, `address ${p}`);
+    }
+    assert.deepEqual(s.bytes().slice(s.base), before);
+    for (const p of [small, large, medium]) assert.equal(s.core.freeChecked(p), L.PTR_BLOCK);
+    assertEmpty(s);
+  },
+);

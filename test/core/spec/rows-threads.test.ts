@@ -1,7 +1,8 @@
 /**
  * Rows 56 to 67 of the checklist, step by step: two or more heaps of one shared state take turns in
- * one thread. Where our protocol is not mimalloc's, the row tests what ours promises; see
- * docs/differences.md. Real threads: test/threads; every order of events: interleavings.test.ts.
+ * one thread. Where the protocol differs from mimalloc's, the test of the row checks what this one
+ * promises; see docs/differences.md. test/threads has real threads, interleavings.test.ts every
+ * order of events.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -40,7 +41,9 @@ function ownerOf(s: CoreSubject, page: number): number {
   return (s.word(page, L.D_OWNER) & ~L.FLAGS) >>> 0;
 }
 
-/** The blocks of a page that others have freed, last to first, as the word and the links say. */
+/**
+ * The blocks of a page that others have freed, last to first, according to the word and the links.
+ */
 function remoteList(s: CoreSubject, page: number): number[] {
   const word = s.word(page, L.D_THREAD);
   const base = Math.floor(s.word(page, L.D_START) / L.SLICE_SIZE) * L.SLICE_SIZE;
@@ -58,7 +61,7 @@ function assertEmpty(s: CoreSubject): void {
 }
 
 row(
-  "56: remote free, first - the page's list has it, the owner is told, used is unchanged",
+  "56: remote free, first - the page's list has it, the owner's word is set, used is unchanged",
   (s) => {
     const other = join(s);
     const [p, q] = fill(s, 2, 64) as [number, number];
@@ -95,25 +98,25 @@ row(
     other.core.free(blocks[1]!);
     fill(s, 7, 8000);
     const ninth = s.core.malloc(8000);
-    assert.ok(ninth === blocks[0] || ninth === blocks[1], "a block that came back");
+    assert.ok(ninth === blocks[0] || ninth === blocks[1], "a freed block");
     assert.equal(s.word(page, L.D_THREAD), 0);
     assert.equal(s.word(page, L.D_USED), 7);
     assert.equal(s.word(page, L.D_OWNER) & L.FLAG_FULL, 0);
   },
 );
 
-row("59: a freer that stops between its push and telling the owner holds nobody up", (s) => {
+row("59: a thread that stops between its push and the owner's word blocks no other", (s) => {
   const other = join(s);
   const blocks = fill(s, 9, 8000);
   other.core.free(blocks[0]!);
-  // As if the other had been terminated before it told us.
+  // As if the other thread had been terminated before it set the word.
   s.words()[(s.base + 0x12000 + L.H_REMOTE) / 4] = 0;
   fill(s, 7, 8000);
   const fresh = s.core.malloc(8000);
-  assert.notEqual(fresh, blocks[0], "nobody looks at full pages");
+  assert.notEqual(fresh, blocks[0], "full pages are not polled");
   other.core.free(blocks[1]!);
   const page = s.core.pageOf(blocks[0]!);
-  assert.equal(s.heap(L.H_REMOTE), 0, "the list was not empty, so the second freer tells nobody");
+  assert.equal(s.heap(L.H_REMOTE), 0, "the list was not empty, so the second free sets no word");
   s.core.heapCollect(false);
   assert.equal(s.word(page, L.D_USED), 6, "collect finds both");
 });
@@ -135,7 +138,7 @@ row("61: thread exit abandons - pages with live blocks have no owner, others go"
 });
 
 row(
-  "62: free into abandoned - whoever frees takes the page, and the block is free at once",
+  "62: free into abandoned - the freeing thread takes the page, and the block is free at once",
   (s) => {
     const other = join(s);
     const [p, q] = fill(other, 2, 64) as [number, number];
@@ -184,7 +187,7 @@ row("65: abandoned, all freed - the page is given back", (s) => {
   assertEmpty(s);
 });
 
-row("66: ABA - a page that was taken and abandoned again in between is taken once", (s) => {
+row("66: ABA - a page that was adopted and abandoned again in between is adopted once", (s) => {
   const [first, second] = [join(s), join(s)];
   const [p] = fill(first, 1, 64) as [number];
   const page = s.core.pageOf(p);
@@ -193,7 +196,7 @@ row("66: ABA - a page that was taken and abandoned again in between is taken onc
     assert.equal(ownerOf(s, page), L.OWNER_ABANDONED);
     second.core.abandonedAdoptAll();
     s.core.abandonedAdoptAll();
-    assert.equal(ownerOf(s, page), second.core.threadHeap(), "the first to look has it");
+    assert.equal(ownerOf(s, page), second.core.threadHeap(), "the first thread that looks has it");
     second.core.threadDetach();
     second.core.threadAttach(s.base, 0);
     first.core.threadAttach(s.base, 0);
@@ -207,7 +210,7 @@ row("66: ABA - a page that was taken and abandoned again in between is taken onc
 });
 
 row(
-  "67: thread metadata reuse - threads in turns use one area, and 124 have room at a time",
+  "67: thread metadata reuse - threads one after the other use one area, and 124 fit at a time",
   (s) => {
     const areas = new Set<number>();
     for (let i = 0; i < 20; i++) {
@@ -227,14 +230,14 @@ row(
   },
 );
 
-row("recover: what a thread had is abandoned, and a second call finds nothing", (s) => {
+row("recover: a thread's pages are abandoned, and a second call finds nothing", (s) => {
   const dead = join(s);
   const blocks = [100, 8000, 30000, 200000].map((size) => dead.core.malloc(size));
-  const ticket = dead.core.threadBound();
-  assert.equal(s.core.threadRecover(ticket), 1);
-  assert.equal(s.core.threadRecover(ticket), 0);
-  assert.equal(s.core.threadRecover(ticket + 1000), 0);
-  assert.equal(s.core.threadRecover(s.core.threadBound()), 0, "not oneself");
+  const thread = dead.core.threadBound();
+  assert.equal(s.core.threadRecover(thread), 1);
+  assert.equal(s.core.threadRecover(thread), 0);
+  assert.equal(s.core.threadRecover(thread + 1000), 0);
+  assert.equal(s.core.threadRecover(s.core.threadBound()), 0, "not the calling thread itself");
   assert.equal(s.core.threadCount(), 1);
   for (const p of blocks) assert.equal(ownerOf(s, s.core.pageOf(p)), L.OWNER_ABANDONED);
   for (const p of blocks) s.core.free(p);
@@ -254,7 +257,7 @@ row("a block that others free twice is reported, and its list dropped", (s) => {
   assert.equal(s.core.heapIsValid(), 1);
 });
 
-row("blocks of other threads: sizes, resizing and questions", (s) => {
+row("blocks of other threads: sizes, resizing and checks", (s) => {
   const other = join(s);
   for (const size of [8, 100, 1500, 8000, 20000, 100000]) {
     const p = s.core.malloc(size);
