@@ -1,15 +1,17 @@
-/** Frames as people read them: through source maps, with the line of source where it can be had. */
+/** Frames as users read them: through source maps, with the line of source if it can be read. */
+import { frameText } from "../../common/frame-text.ts";
 import { nodeModule } from "./node.ts";
 import type { Frame } from "./stack-table.ts";
 
-/** A frame of a report: where the author of the code wrote it. */
+/** A frame of a report, at its position in the code that its author wrote. */
 export interface SourcePosition {
-  /** The function, as stack reportStacks name it; empty at the top of a module. */
+  /** The function, as stack traces name it; empty at the top level of a module. */
   readonly call: string;
-  /** A path, or a url that is no file. */
+  /** A path, or a URL that is not of a file. */
   readonly file: string;
   /** From 1; 0 where there are no lines, as in wasm. */
   readonly line: number;
+  /** From 1; 0 where there are no lines. */
   readonly column: number;
 }
 
@@ -21,7 +23,7 @@ interface Mapped {
 const maps = new Map<string, Mapped>();
 const texts = new Map<string, string[] | undefined>();
 
-/** Where a frame stands in what its author wrote; as the engine says it, if there is no map. */
+/** Maps a frame to the code that its author wrote; without a source map it stays as it is. */
 export function sourcePositionOf(frame: Frame): SourcePosition {
   const { call, line, column } = frame;
   const map = line === 0 ? undefined : mapOf(frame.url);
@@ -31,7 +33,7 @@ export function sourcePositionOf(frame: Frame): SourcePosition {
   }
   return {
     call,
-    file: pathOf(urlJoin(entry.originalSource, frame.url)),
+    file: pathOf(joinUrl(entry.originalSource, frame.url)),
     line: entry.originalLine + 1,
     column: (entry.originalColumn ?? 0) + 1,
   };
@@ -43,52 +45,51 @@ interface Entry {
   originalColumn: number;
 }
 
-/** The line of source at a place, if its file can be read. */
+/** The line of source at a position, if its file can be read. */
 export function sourceLineOf({ file, line }: SourcePosition): string | undefined {
   if (line === 0) return undefined;
-  if (!texts.has(file)) texts.set(file, fileRead(file)?.split("\n"));
+  if (!texts.has(file)) texts.set(file, readFile(file)?.split("\n"));
   return texts.get(file)?.[line - 1];
 }
 
 export function positionText({ call, file, line, column }: SourcePosition): string {
-  const place = line === 0 ? file : `${file}:${line}:${column}`;
-  return call === "" ? `at ${place}` : `at ${call} (${place})`;
+  return `at ${frameText(call, file, line, column)}`;
 }
 
 function mapOf(url: string): Mapped["map"] {
-  const known = maps.get(url) ?? { map: mapFind(url) };
+  const known = maps.get(url) ?? { map: findMap(url) };
   maps.set(url, known);
   return known.map;
 }
 
 /**
- * Node knows the maps of what it loaded only with --enable-source-maps, so the comment at the end
- * of the file is read as well. Maps that are no files of this machine are left to the debugger.
+ * Node knows the maps of the files it loaded only with --enable-source-maps, so the comment at the
+ * end of a file is read as well. Only maps in files of this machine and in data URLs are read.
  */
-function mapFind(url: string): Mapped["map"] {
+function findMap(url: string): Mapped["map"] {
   const module = nodeModule("node:module");
   const found = module?.findSourceMap?.(url);
   if (found || !module) return found;
-  const text = fileRead(pathOf(url));
+  const text = readFile(pathOf(url));
   const link = text && /\n\/\/[#@] sourceMappingURL=(\S+)\s*$/.exec(text)?.[1];
-  const json = link && mapRead(link, url);
+  const json = link && readMap(link, url);
   if (!json) return undefined;
   try {
     return new module.SourceMap(JSON.parse(json));
   } catch {
-    return undefined; // a damaged map is as good as none
+    return undefined; // a damaged map counts as none
   }
 }
 
-function mapRead(link: string, url: string): string | undefined {
+function readMap(link: string, url: string): string | undefined {
   const data = /^data:application\/json[^,]*?(;base64)?,(.*)$/.exec(link);
-  if (!data) return fileRead(pathOf(urlJoin(link, url)));
+  if (!data) return readFile(pathOf(joinUrl(link, url)));
   const [, base64, body = ""] = data;
   if (!base64) return decodeURIComponent(body);
   return new TextDecoder().decode(Uint8Array.from(atob(body), (c) => c.charCodeAt(0)));
 }
 
-function urlJoin(relative: string, base: string): string {
+function joinUrl(relative: string, base: string): string {
   try {
     return new URL(relative, base.startsWith("/") ? `file://${base}` : base).href;
   } catch {
@@ -96,13 +97,13 @@ function urlJoin(relative: string, base: string): string {
   }
 }
 
-/** file:///a/b.js as /a/b.js; anything else as it is. */
+/** Returns /a/b.js for file:///a/b.js, and anything else as it is. */
 function pathOf(url: string): string {
   if (!url.startsWith("file://")) return url;
   return decodeURIComponent(url.slice("file://".length)).replace(/^\/([A-Za-z]:)/, "$1");
 }
 
-function fileRead(path: string): string | undefined {
+function readFile(path: string): string | undefined {
   try {
     return nodeModule("node:fs")?.readFileSync(path, "utf8");
   } catch {
