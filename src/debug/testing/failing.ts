@@ -1,11 +1,11 @@
-/** Allocators that run out of memory when a test wants them to. */
+/** Allocators that are out of memory when a test wants it. */
 import { ENOMEM } from "../../common/errno.ts";
 import { outOfMemory } from "../../common/errors.ts";
 import { checkWhole } from "../../layers/pool/errors.ts";
 import type { AllocatorLike } from "../store/backing.ts";
 import { randomOf } from "../store/sample.ts";
 
-/** What a request answers when it is refused, by the name of the function. */
+/** What a refused request returns, or throws, by the name of the method. */
 const refusals = new Map<string, (target: Freeing, args: unknown[]) => unknown>();
 
 interface Freeing {
@@ -35,8 +35,8 @@ refusals.set("reallocf", (target, [ptr]) => {
   return 0;
 });
 
-/** The typed door's name of one of C's functions: mi_heap_malloc_aligned is mallocAligned. */
-function typedName(name: string): string {
+/** The method for one of C's functions: mallocAligned for mi_heap_malloc_aligned. */
+function methodName(name: string): string {
   if (name.startsWith("_Zn")) return name.includes("nothrow") ? "newNothrow" : "new";
   const bare = name
     .replace(/^mi_/, "")
@@ -55,17 +55,19 @@ function refuse(call: string): never {
 type Call = (...args: unknown[]) => unknown;
 
 /**
- * The same allocator, but requests for which `refused` answers true find no memory: they answer 0,
- * or throw ERR_OUT_OF_MEMORY where the function does so. `abi` too.
+ * Returns the same allocator, but requests for which `refused` returns true find no memory: they
+ * return 0, or throw where the method does that when memory is out. Functions of `abi` as well.
  *
+ * @param refused Called at each request.
  * @example
- * const heap = failing(createHeap(), () => isBadDay);
+ * let full = false;
+ * const heap = failing(createHeap(), () => full);
  */
 export function failing<A extends object>(allocator: A, refused: () => boolean): A {
   const made = new Map<PropertyKey, unknown>();
   return new Proxy(allocator, {
     get(target, name) {
-      // Not the proxy as receiver: private fields are the target's own.
+      // The target as receiver, because the proxy has no private fields.
       const value: unknown = Reflect.get(target, name, target);
       if (name === "abi") return cached(made, name, () => failing(value as object, refused));
       if (typeof value !== "function" || name === "constructor") return value;
@@ -80,15 +82,15 @@ function cached(made: Map<PropertyKey, unknown>, name: PropertyKey, make: () => 
 }
 
 function wrap(call: Call, name: PropertyKey, target: object, refused: () => boolean): Call {
-  const refusal = typeof name === "string" ? refusals.get(typedName(name)) : undefined;
+  const refusal = typeof name === "string" ? refusals.get(methodName(name)) : undefined;
   if (!refusal) return call;
   return (...args) => (refused() ? refusal(target as Freeing, args) : call(...args));
 }
 
 /**
- * The first `n` requests are served, all later ones find no memory.
+ * Returns the same allocator, but only the first `n` requests find memory.
  *
- * @throws RangeError unless n is a whole number.
+ * @throws RangeError unless n is a whole number from 0 to 2147483647.
  * @example
  * const heap = failAfter(createHeap(), 1);
  * heap.malloc(10); // a block
@@ -101,9 +103,12 @@ export function failAfter<A extends AllocatorLike>(allocator: A, n: number): A {
 }
 
 /**
- * Each request finds no memory with the same chance, in the same places for the same seed.
+ * Returns the same allocator, but each request finds no memory with the given chance. The same seed
+ * refuses the same requests.
  *
- * @throws RangeError unless chance is from 0 to 1 and seed a 32-bit number.
+ * @param chance From 0 (none) to 1 (all).
+ * @param seed From 0 to 2^32 - 1.
+ * @throws RangeError for other values.
  * @example
  * const heap = failRandomly(createHeap(), 0.1, 42);
  */

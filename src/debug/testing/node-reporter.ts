@@ -1,13 +1,13 @@
 /**
- * A reporter for node:test that prints the reports of mistakes with memory, each under its test,
- * and a count at the end. Beside the usual one:
+ * A reporter for node:test that prints the reports of mistakes with memory, each under its test, and
+ * a count at the end. It is used beside the usual one:
  *
  *   node --test --test-reporter=spec --test-reporter-destination=stdout \
  *     --test-reporter=terrane/debug/node-reporter --test-reporter-destination=stderr
  */
 import { reportsOf, Tally } from "./tally.ts";
 
-/** What node:test tells, as far as it is asked here. */
+/** An event of node:test, with the fields that the reporter reads. */
 interface TestEvent {
   readonly type: string;
   readonly data: {
@@ -18,6 +18,7 @@ interface TestEvent {
   };
 }
 
+/** Yields the text of the reports, as node:test expects of a reporter. */
 export default async function* nodeReporter(
   events: AsyncIterable<TestEvent>,
 ): AsyncGenerator<string> {

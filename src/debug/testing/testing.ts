@@ -1,5 +1,4 @@
-/** For tests, under any runner: a body of code that must not make a mistake with memory. */
-
+/** Checks for tests, under any runner: code that must not make a mistake with memory. */
 import { type DebugAllocator, debug } from "../allocator/allocator.ts";
 import { MemoryMistake, type Report } from "../report/report.ts";
 import type { BackingAllocator } from "../store/backing.ts";
@@ -9,10 +8,12 @@ import { failing } from "./failing.ts";
 type Body<R> = (heap: DebugAllocator) => R;
 
 /**
- * Runs a body with a debug allocator over `allocator`, and throws when it leaks or makes another
- * mistake: one MemoryMistake with all reports. An error of the body's own goes first. Answers what
- * the body answers; waits if that is a promise.
+ * Runs `body` with a debug allocator over `allocator`, and throws if it leaks a block or makes another
+ * mistake: one MemoryMistake with all reports. Returns what the body returns; if that is a promise,
+ * waits for it. An error that the body throws comes first, and its blocks are given back.
  *
+ * @param allocator Stays usable afterwards.
+ * @param options Of the debug allocator; `onReport` has no effect.
  * @throws MemoryMistake
  * @example
  * test("parse frees what it allocates", () => expectNoLeaks(createHeap(), (heap) => parse(heap)));
@@ -39,7 +40,7 @@ export function expectNoLeaks<R>(
   );
 }
 
-/** Runs `done` after a body, also one that answers a promise; `failed` when it has thrown. */
+/** Runs `done` after a body, also one that returns a promise, or `failed` if it has thrown. */
 function settle<R>(body: () => R, done: () => void, failed: () => void): R {
   let result: R;
   try {
@@ -63,11 +64,13 @@ async function settleLater<T>(result: Promise<T>, done: () => void, failed: () =
 }
 
 /**
- * Runs a body again and again, each time with memory out at another request: at the first, at the
- * second, until a run needs no more. No run may leak or make another mistake, also one that throws
- * ERR_OUT_OF_MEMORY. Answers how many runs there were.
+ * Runs `body` again and again, each time without memory from another request on: from the first, from
+ * the second, until a run needs no more. No run may leak or make another mistake, even if it throws
+ * ERR_OUT_OF_MEMORY. Returns the number of runs.
  *
- * @throws MemoryMistake, or what else the body throws.
+ * @param allocator Stays usable afterwards.
+ * @param options Of the debug allocators; `onReport` has no effect.
+ * @throws MemoryMistake, or any other error that the body throws.
  * @example
  * await expectNoLeaksWhenFull(createHeap(), (heap) => parse(heap));
  */
@@ -81,12 +84,12 @@ export async function expectNoLeaksWhenFull(
     const run = async (heap: DebugAllocator) => {
       await body(failing(heap, () => ++requests >= runs));
     };
-    await expectNoLeaks(allocator, (heap) => run(heap).catch(memoryOut), options);
+    await expectNoLeaks(allocator, (heap) => run(heap).catch(ignoreOutOfMemory), options);
     if (requests < runs) return runs;
   }
 }
 
-/** Lets an error pass that says that memory is out, as the body was to find. */
-function memoryOut(error: unknown): void {
+/** Ignores ERR_OUT_OF_MEMORY, which the body was given. */
+function ignoreOutOfMemory(error: unknown): void {
   if ((error as { code?: unknown } | undefined)?.code !== "ERR_OUT_OF_MEMORY") throw error;
 }

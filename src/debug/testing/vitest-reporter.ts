@@ -6,7 +6,7 @@ import { nodeModule } from "../report/node.ts";
 import type { Frame } from "../report/stack-table.ts";
 import { reportsOf, Tally } from "./tally.ts";
 
-/** What vitest tells of a test, as far as it is asked here. */
+/** A test of vitest, with the fields that the reporter reads. */
 interface TestCase {
   readonly fullName: string;
   readonly module: { readonly moduleId: string };
@@ -14,7 +14,7 @@ interface TestCase {
   result(): { readonly errors?: readonly unknown[] | undefined };
 }
 
-/** The server that has transformed the code, and knows the maps. */
+/** The server that has transformed the code, and has the maps. */
 interface Project {
   readonly vite?: {
     readonly moduleGraph?: {
@@ -27,23 +27,26 @@ interface Transformed {
   readonly ssrTransformResult?: { readonly map?: object | null } | null;
 }
 
+/** The reporter. vitest makes it and calls its methods. */
 export default class VitestReporter {
   readonly #tally = new Tally();
 
+  /** Prints the reports of a test that failed. */
   onTestCaseResult(test: TestCase): void {
-    const map = (frame: Frame) => frameMap(frame, test.project);
+    const map = (frame: Frame) => mapFrame(frame, test.project);
     const reports = (test.result().errors ?? []).flatMap((error) => reportsOf(error, map));
     const text = this.#tally.failed(`${test.fullName} (${test.module.moduleId})`, reports);
     if (text !== "") console.log(text.trimEnd());
   }
 
+  /** Prints the counts of mistakes. */
   onTestRunEnd(): void {
     console.log(this.#tally.summary().trimEnd());
   }
 }
 
-/** vitest runs transformed code without telling Node of the map: the server is asked for it. */
-function frameMap(frame: Frame, project: Project | undefined): Frame {
+/** vitest runs transformed code whose map Node does not have: the server has it. */
+function mapFrame(frame: Frame, project: Project | undefined): Frame {
   const found = project?.vite?.moduleGraph?.getModuleById(frame.url)?.ssrTransformResult?.map;
   const SourceMap = nodeModule("node:module")?.SourceMap;
   if (!found || !SourceMap || frame.line === 0) return frame;
