@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { optionsMarkdown } from "../build/src/common/option-table.js";
 import { runtimeOptionsMarkdown } from "../build/src/common/runtime-options.js";
 import { guardedOptionsMarkdown } from "../build/src/debug/guarded/options.js";
-import { debugOptionsMarkdown } from "../build/src/debug/store/options.js";
+import { debugOptionsMarkdown } from "../build/src/debug/store/option-rows.js";
 import { hardeningOptionTexts, heapOptionTexts } from "../build/src/heap/option-texts.js";
 
 /** Each page with the tables in it, known by how their first line begins. */

@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-/** An allocator that finds mistakes: `terrane/debug`. */
+/** Allocators that find mistakes with memory: `terrane/debug`. */
 export type { DebugAbi } from "./allocator/abi.ts";
 export {
   type AttachDebugOptions,
@@ -13,14 +13,15 @@ export type { DeferredFree } from "./allocator/deferred.ts";
 export { DebugHeap } from "./allocator/heaps.ts";
 export type { DebugVisitOptions } from "./allocator/visit.ts";
 export type { GuardedBelow } from "./guarded/below.ts";
-export { type GuardedAllocator, type GuardedStats, guarded } from "./guarded/guarded.ts";
+export type { GuardedStats } from "./guarded/blocks.ts";
+export { type GuardedAllocator, guarded } from "./guarded/guarded.ts";
 export type { GuardedAbi } from "./guarded/guarded-abi.ts";
 export type { GuardedOptions } from "./guarded/options.ts";
 export type { SourcePosition } from "./report/frames.ts";
 export {
   MemoryMistake,
-  type MistakeCode,
   Report,
+  type ReportCode,
   type ReportJson,
   type ReportSink,
   type ReportStack,

@@ -1,5 +1,4 @@
-/** One suite, every backing allocator: correct programs, about which nothing may be said. */
-
+/** One suite for every backing allocator: correct programs, of which nothing may be reported. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type DebugAllocator, type DebugOptions, debug, failRandomly } from "#src/debug/index.js";
@@ -9,14 +8,14 @@ import { createAllocator, limit, pipe, std } from "#src/layers/index.js";
 import { anyHeap } from "../support/any-heap.js";
 import { type Profile, profiles, Shadow, step, typedVerbs, type Verbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
-import { backings } from "./report/scenes.js";
+import { backings } from "./report/backings.js";
 
 const OPERATIONS = Number(process.env.TERRANE_OPERATIONS ?? 800);
-/** Of the one long run, whose only question is whether anything is reported. */
+/** Operations of the one long run, which only checks that nothing is reported. */
 const CORRECT = Number(process.env.TERRANE_CORRECT_OPERATIONS ?? 300_000);
 
-function abiVerbs(door: DebugAllocator): Verbs {
-  const { abi } = door;
+function abiVerbs(heap: DebugAllocator): Verbs {
+  const { abi } = heap;
   return {
     malloc: (size) => abi.malloc(size),
     calloc: (count, size) => abi.calloc(count, size),
@@ -24,25 +23,25 @@ function abiVerbs(door: DebugAllocator): Verbs {
     realloc: (p, size) => abi.realloc(p, size),
     free: (p) => abi.free(p),
     usableSize: (p) => abi.malloc_usable_size(p),
-    bytes: () => door.u8,
+    bytes: () => heap.u8,
   };
 }
 
 const quiet: DebugOptions = { stackTraceFrames: 2, reportAtExit: false, onReport: "throw" };
 
-/** Random operations; at the end the books are closed and the backing allocator has all back. */
-function run(door: DebugAllocator, verbs: Verbs, profile: Profile, seed: number, count: number) {
+/** Random operations; at the end the counts agree and the backing allocator has everything back. */
+function run(heap: DebugAllocator, verbs: Verbs, profile: Profile, seed: number, count: number) {
   const random = new Random(seed);
   const shadow = new Shadow(verbs);
   for (let i = 0; i < count; i++) step(shadow, profile, random);
-  door.check();
+  heap.check();
   shadow.checkAll();
   const requested = shadow.live.reduce((sum, { size }) => sum + size, 0);
-  const { blocks, requestedBytes } = door.stats();
+  const { blocks, requestedBytes } = heap.stats();
   assert.deepEqual([blocks, requestedBytes], [shadow.live.length, requested]);
   shadow.freeAll();
-  assert.equal(door.deinit(), "ok");
-  const { residentBytes } = door.stats();
+  assert.equal(heap.deinit(), "ok");
+  const { residentBytes } = heap.stats();
   assert.equal(residentBytes, 0);
   return shadow;
 }
@@ -53,9 +52,9 @@ for (const [row, backing] of backings.entries()) {
       for (const [number, profile] of profiles.entries()) {
         const seed = seedOf(9200 + 10 * row + number);
         t.diagnostic(`${profile.name}: TERRANE_SEED=${seed}`);
-        const door = debug(backing.create(backend), quiet);
-        const verbs = number % 2 === 0 ? typedVerbs(door) : abiVerbs(door);
-        const shadow = run(door, verbs, profile, seed, OPERATIONS);
+        const heap = debug(backing.create(backend), quiet);
+        const verbs = number % 2 === 0 ? typedVerbs(heap) : abiVerbs(heap);
+        const shadow = run(heap, verbs, profile, seed, OPERATIONS);
         assert.equal(shadow.refused, 0);
       }
     });
@@ -76,13 +75,13 @@ for (const [name, create] of poor) {
   for (const backend of ["wasm", "js"] as const) {
     for (const neverUnmap of [false, true]) {
       const how = neverUnmap ? ", never unmapping" : "";
-      test(`over a ${backend} heap ${name}${how}: what there is serves, and nothing is reported`, (t) => {
+      test(`over a ${backend} heap ${name}${how}: requests that can be met are, and nothing is reported`, (t) => {
         let refused = 0;
         for (const [number, profile] of profiles.entries()) {
           const seed = seedOf(9300 + number);
           t.diagnostic(`${profile.name}: TERRANE_SEED=${seed}`);
-          const door = debug(create(backend, seed), { ...quiet, neverUnmap, retainMetadata: true });
-          refused += run(door, typedVerbs(door), profile, seed, OPERATIONS).refused;
+          const heap = debug(create(backend, seed), { ...quiet, neverUnmap, retainMetadata: true });
+          refused += run(heap, typedVerbs(heap), profile, seed, OPERATIONS).refused;
         }
         assert.ok(refused > 0);
       });
@@ -90,7 +89,7 @@ for (const [name, create] of poor) {
   }
 }
 
-test("options that change where blocks go change no answer", (t) => {
+test("options that change where blocks lie change no result", (t) => {
   const seed = seedOf(9400);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const variants: DebugOptions[] = [
@@ -105,8 +104,8 @@ test("options that change where blocks go change no answer", (t) => {
     { verboseLog: () => {} },
   ];
   for (const variant of variants) {
-    const door = debug(createHeap(), { ...quiet, ...variant });
-    run(door, typedVerbs(door), profiles[1] as Profile, seed, OPERATIONS);
+    const heap = debug(createHeap(), { ...quiet, ...variant });
+    run(heap, typedVerbs(heap), profiles[1] as Profile, seed, OPERATIONS);
   }
 });
 
@@ -114,24 +113,24 @@ test(`nothing is reported on ${CORRECT} correct operations`, (t) => {
   const seed = seedOf(9500);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const random = new Random(seed);
-  const door = debug(createHeap(), quiet);
+  const heap = debug(createHeap(), quiet);
   const live = new Uint32Array(2000);
   const sizes = new Uint32Array(live.length);
   for (let i = 0; i < CORRECT; i++) {
     const at = random.below(live.length);
     const [ptr, size] = [live[at] as number, random.skewed(1, random.chance(2) ? 20_000 : 600)];
     if (ptr !== 0 && random.chance(80)) {
-      if (random.chance(50)) door.freeSized(ptr, sizes[at] as number, 16);
-      else door.free(ptr);
+      if (random.chance(50)) heap.freeSized(ptr, sizes[at] as number, 16);
+      else heap.free(ptr);
       live[at] = 0;
       continue;
     }
-    const to = ptr === 0 ? door.malloc(size) : door.realloc(ptr, size);
-    door.u8.fill(i & 255, to, to + size);
+    const to = ptr === 0 ? heap.malloc(size) : heap.realloc(ptr, size);
+    heap.u8.fill(i & 255, to, to + size);
     live[at] = to;
     sizes[at] = size;
-    if (i % 100_000 === 0) door.check();
+    if (i % 100_000 === 0) heap.check();
   }
-  for (const ptr of live) door.free(ptr);
-  assert.equal(door.deinit(), "ok");
+  for (const ptr of live) heap.free(ptr);
+  assert.equal(heap.deinit(), "ok");
 });

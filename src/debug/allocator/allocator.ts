@@ -245,7 +245,7 @@ export class DebugAllocator extends DebugFamily implements AllocatorLike, Dispos
 
   /** Forgets what retainMetadata has kept of memory that was given back. */
   flushRetainedMetadata(): void {
-    this.#calls.blocks.retired.forget();
+    this.#calls.blocks.history.forget();
   }
 
   /** Changes requestedMemoryLimit. What is live stays, also if it is more. */

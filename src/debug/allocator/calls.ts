@@ -18,14 +18,14 @@ import { type Report, sendReports, sendReportsUncaught } from "../report/report.
 import { type Entry, type Stacks, StackTable } from "../report/stack-table.ts";
 import type { Backing } from "../store/backing.ts";
 import { alignmentOf, type Block, MAIN_HEAP, NATURAL } from "../store/block.ts";
-import { type BlockStore, Blocks } from "../store/blocks.ts";
+import type { BlockStore } from "../store/block-store.ts";
+import { Blocks } from "../store/blocks.ts";
 import { ownThreadId, type Settings } from "../store/options.ts";
 import type { Change, Given, Request } from "../store/request.ts";
 import { gapsOf } from "../store/sample.ts";
 import { SharedBlocks } from "../store/shared-blocks.ts";
 import { SharedStacks } from "../store/shared-stacks.ts";
 import type { SharedState } from "../store/shared-state.ts";
-import { detectors } from "../store/switches.ts";
 import { Unsampled } from "../store/unsampled.ts";
 import { Deferred } from "./deferred.ts";
 import { exitAdd, exitRemove } from "./exit.ts";
@@ -143,7 +143,7 @@ export class Calls {
     const { ptr } = block;
     this.#compare(site.call, block, given, stack);
     if (this.blocks.free(block, stack)) return;
-    this.blocks.checks.rejectPointer(site.call, ptr, stack, this.blocks.table, this.blocks.retired);
+    this.blocks.checks.rejectPointer(site.call, ptr, stack, this.blocks.table, this.blocks.history);
   }
 
   /** Where the block is afterwards; 0, and it is as it was, when that cannot be. */
@@ -260,7 +260,7 @@ export class Calls {
   /** A handle was collected: its block should have been freed. */
   #forgotten({ ptr, order }: Held): void {
     const block = this.blocks.table.at(ptr);
-    if (!detectors.forgottenHandle || !block?.live || block.order !== order) return;
+    if (!this.#settings.detectors.forgottenHandle || !block?.live || block.order !== order) return;
     sendReportsUncaught(this.#settings.onReport, [forgottenHandle(this.stacks, block)]);
   }
 
@@ -279,7 +279,7 @@ export class Calls {
   /** The stack of a call, or REFUSED for one by a thread that may not. */
   #enter({ call, entry }: Site, taken?: number): number {
     const stack = taken ?? this.stacks.capture(entry);
-    const stranger = detectors.wrongThread ? this.#owner?.stranger() : undefined;
+    const stranger = this.#settings.detectors.wrongThread ? this.#owner?.stranger() : undefined;
     if (!stranger) return stack;
     const report = wrongThread(this.stacks, call, stranger, this.#created, stack);
     sendReports(this.#settings.onReport, [report]);
@@ -350,10 +350,10 @@ export class Calls {
 
   /** The live block at ptr; complains if there is none. */
   #block(call: string, ptr: number, stack: number): Block | undefined {
-    const { table, retired, checks } = this.blocks;
+    const { table, history, checks } = this.blocks;
     const block = table.at(ptr);
     if (block?.live && block.ptr === ptr) return block;
-    checks.rejectPointer(call, ptr, stack, table, retired);
+    checks.rejectPointer(call, ptr, stack, table, history);
     return undefined;
   }
 
@@ -362,6 +362,7 @@ export class Calls {
     if (!given) return;
     const { size, alignment } = given;
     const { reports } = this.blocks.checks;
+    const { detectors } = this.#settings;
     if (size !== undefined && size !== block.size && detectors.sizeMismatch) {
       reports.push(sizeMismatch(this.stacks, call, block, size, stack));
     }

@@ -1,31 +1,39 @@
 /** What stands below guarded blocks: an allocator, and a memory whose pages can be guarded. */
-
 import { SIZE_LIMIT } from "../../common/errors.ts";
 import type { GuardsMemory, HeapGuards } from "../../core/contract.ts";
 import { type MemorySource, osPages, withOsPages } from "../../memory/index.ts";
 import type { AllocatorLike } from "../store/backing.ts";
 import { GuardTable } from "./table.ts";
 
-/** What can be guarded: a heap, or anything with C's verbs whose memory is told as `source`. */
+/** What `guarded` takes: a heap, or any allocator with C's calls and a `source`. */
 export interface GuardedBelow extends AllocatorLike {
+  /** The memory that its blocks lie in; without it `guarded` needs the option `source`. */
   readonly source?: MemorySource;
   /** C's functions, of a heap that has them in WebAssembly. */
   readonly abi?: object;
-  /** Of a heap, which chooses the sample itself; undefined if it cannot. */
+  /**
+   * Lets a heap choose the allocations that are guarded; heaps of this package have it. Returns
+   * undefined if the heap cannot.
+   */
   guardsBegin?(guards: HeapGuards): GuardsMemory | undefined;
 }
 
-/** What malloc aligns to. */
+/** The alignment of malloc. */
 export const NATURAL = 16;
 
-export function alignedBelow(below: GuardedBelow, alignment: number, size: number): number {
+export function allocateAligned(below: GuardedBelow, alignment: number, size: number): number {
   if (below.memalign) return below.memalign(alignment, size);
   if (alignment <= NATURAL) return below.malloc(size);
-  throw new TypeError("guarded: the allocator has no memalign");
+  throw new TypeError(`guarded: alignment ${alignment} needs an allocator with memalign`);
 }
 
-/** Growth that this module does not see would undo guards made by mprotect. */
-export function sourceGuarding(source: MemorySource): MemorySource {
+/**
+ * The source with pages that can be protected.
+ *
+ * @throws RangeError if the system cannot guard them. Guards made by mprotect are undone by growth
+ * of the memory that this module does not see.
+ */
+export function protectableSource(source: MemorySource): MemorySource {
   const os = osPages();
   const own = source.pages !== undefined;
   if (!own && os.available && os.guardKind === "mprotect") {
@@ -33,32 +41,40 @@ export function sourceGuarding(source: MemorySource): MemorySource {
   }
   const able = withOsPages(source);
   if (able.capabilities.canProtect) return able;
-  throw new RangeError(`guarded: pages of this ${source.kind} cannot be made inaccessible`);
+  throw new RangeError(
+    `guarded: pages of this ${source.kind} cannot be made inaccessible; use wasmMemory or osMemory`,
+  );
 }
 
-/** Where guarded blocks lie. */
-export interface GuardRoom {
+/** The range of memory for guarded blocks. */
+export interface GuardRange {
   /** A multiple of a page. */
   readonly from: number;
-  /** Of a heap that chooses the sample itself. */
+  /** The table of a heap that chooses the allocations itself. */
   readonly table: GuardTable | undefined;
-  /** Gives the memory back, all of it accessible again. */
-  give(): void;
+  /** Gives the memory back. All of it must be accessible again. */
+  release(): void;
 }
 
-/** @throws RangeError when memory is out, or no memory can have so much. */
-export function roomTake(below: GuardedBelow, guards: HeapGuards, pageBytes: number): GuardRoom {
+/** @throws RangeError when memory is out, or the range is larger than any memory. */
+export function takeRange(below: GuardedBelow, guards: HeapGuards, pageBytes: number): GuardRange {
   const { bytes } = guards;
   if (bytes + pageBytes > SIZE_LIMIT) {
-    throw new RangeError(`guarded: slots and guards would take ${bytes} bytes, more than 2 GiB`);
+    throw new RangeError(
+      `guarded: slots and guards would take ${bytes} bytes, more than 2 GiB; lower slots or slotBytes`,
+    );
   }
-  const seat = below.guardsBegin?.(guards);
-  if (seat) {
-    const table = new GuardTable(() => below.u32, seat.table);
-    return { from: seat.address, table, give: () => seat.destroy() };
+  const taken = below.guardsBegin?.(guards);
+  if (taken) {
+    const table = new GuardTable(() => below.u32, taken.table);
+    return { from: taken.address, table, release: () => taken.destroy() };
   }
   const raw = below.malloc(bytes + pageBytes);
-  if (raw === 0) throw new RangeError(`guarded: no memory for ${bytes} bytes of slots`);
+  if (raw === 0) {
+    throw new RangeError(
+      `guarded: no memory for ${bytes} bytes of slots; lower slots or slotBytes`,
+    );
+  }
   const from = Math.ceil(raw / pageBytes) * pageBytes;
-  return { from, table: undefined, give: () => below.free(raw) };
+  return { from, table: undefined, release: () => below.free(raw) };
 }

@@ -1,11 +1,14 @@
 /**
- * The question whether a call concerns a guarded block, in WebAssembly: a few instructions in front
- * of the core's own functions. Through JavaScript a call from wasm would take three times as long,
- * for the 999 that need nothing of it.
+ * A gate in front of the core's own functions, in WebAssembly: a few instructions decide whether a
+ * call concerns a guarded block. Through JavaScript each call from wasm would take three times as
+ * long, for the 999 of 1000 that need no JavaScript.
  */
 
-/** C's functions in wasm, with what goes before them; counts of parameters, and of results. */
-const calls: [name: string, question: "turn" | "range", parameters: number, results: number][] = [
+/**
+ * C's functions in wasm. `turn`: an allocation is guarded when the countdown is over. `range`: a call
+ * concerns a guarded block if its pointer is in the range. With the numbers of parameters and results.
+ */
+const calls: [name: string, test: "turn" | "range", parameters: number, results: number][] = [
   ["malloc", "turn", 1, 1],
   ["calloc", "turn", 2, 1],
   ["memalign", "turn", 2, 1],
@@ -21,9 +24,9 @@ type Functions = Record<string, (...values: number[]) => number | undefined | vo
 
 export interface Gate {
   readonly functions: Functions;
-  /** Allocations until the next that is guarded, itself included. */
+  /** Sets the number of allocations up to and including the next that is guarded. */
   turn(value: number): void;
-  /** Where guarded blocks lie. */
+  /** Sets the range of the guarded blocks. */
   range(from: number, bytes: number): void;
 }
 
@@ -37,11 +40,11 @@ const globalGet = 0x23;
 const globalSet = 0x24;
 
 /**
- * An instance of the gate: `plain` is asked for what is no concern of the guards, `guarded` for the
- * rest. Both have all names.
+ * Makes a gate: calls that concern a guarded block go to `guarded`, all others to `unguarded`. Both
+ * have all names.
  */
-export function gateOpen(plain: Functions, guarded: Functions): Gate {
-  const { exports } = new WebAssembly.Instance(gateModule(), { plain, guarded });
+export function openGate(unguarded: Functions, guarded: Functions): Gate {
+  const { exports } = new WebAssembly.Instance(gateModule(), { unguarded, guarded });
   const globals = exports as unknown as Record<string, WebAssembly.Global>;
   const set = (name: string, value: number) => {
     (globals[name] as WebAssembly.Global).value = value;
@@ -65,11 +68,11 @@ function gateModule(): WebAssembly.Module {
   return compiled;
 }
 
-/** One type a function: name `i` has type i, imports 2 i (plain) and 2 i + 1 (guarded). */
+/** Call i has type i and the imports 2 i (unguarded) and 2 i + 1 (guarded). */
 function gateBytes(): Uint8Array<ArrayBuffer> {
   const imported = calls.length * 2;
   const imports = calls.flatMap(([name], type) => [
-    [...text("plain"), ...text(name), 0, type],
+    [...text("unguarded"), ...text(name), 0, type],
     [...text("guarded"), ...text(name), 0, type],
   ]);
   const variable = [I32, 1, 0x41, 0, 0x0b]; // mutable, at first 0
@@ -93,12 +96,12 @@ function gateBytes(): Uint8Array<ArrayBuffer> {
   ]);
 }
 
-function codeOf([, question, parameters, results]: (typeof calls)[0], index: number): number[] {
+function codeOf([, test, parameters, results]: (typeof calls)[0], index: number): number[] {
   const values = Array.from({ length: parameters }, (_, local) => [localGet, local]).flat();
   const code = [
     0, // no locals
-    ...(question === "turn" ? turnIsFar : isElsewhere),
-    ...[0x04, results === 0 ? 0x40 : I32], // if, with the result of both sides
+    ...(test === "turn" ? isNotTurn : isOutside),
+    ...[0x04, results === 0 ? 0x40 : I32], // if, with the results of both sides
     ...[...values, 0x10, 2 * index],
     0x05, // else
     ...[...values, 0x10, 2 * index + 1],
@@ -108,15 +111,15 @@ function codeOf([, question, parameters, results]: (typeof calls)[0], index: num
 }
 
 /** --turn > 0 */
-const turnIsFar = [
+const isNotTurn = [
   ...[globalGet, TURN, 0x41, 1, 0x6b, globalSet, TURN],
   ...[globalGet, TURN, 0x41, 0, 0x4a],
 ];
 
 /** p - from >= bytes, unsigned */
-const isElsewhere = [localGet, 0, globalGet, FROM, 0x6b, globalGet, BYTES, 0x4f];
+const isOutside = [localGet, 0, globalGet, FROM, 0x6b, globalGet, BYTES, 0x4f];
 
-/** Stacks leave the gate out by this name: see sites.ts. */
+/** stack-table.ts leaves the gate out of stacks by this name. */
 const GATE_NAME = "terrane-gate";
 
 function moduleName(name: string): number[] {

@@ -1,7 +1,7 @@
 /** A guarded allocator under C's names, for the import object of a wasm module. */
 import { EINVAL, ENOMEM } from "../../common/errno.ts";
 import { SIZE_LIMIT } from "../../common/errors.ts";
-import { type Gate, gateOpen } from "./gate.ts";
+import { type Gate, openGate } from "./gate.ts";
 
 /** Numbers arrive signed from WebAssembly; a request that cannot be met answers 0. */
 export interface GuardedAbi {
@@ -57,10 +57,10 @@ export function guardedAbi(door: GuardedCalls): GuardedAbi {
 
 /** The functions of a wasm heap behind a gate; undefined where there are none. */
 export function gateOf(plain: object | undefined, guarded: GuardedAbi): Gate | undefined {
-  const functions = plain as Parameters<typeof gateOpen>[0] | undefined;
+  const functions = plain as Parameters<typeof openGate>[0] | undefined;
   if (!functions || !Object.keys(guarded).every((name) => isWasm(functions[name])))
     return undefined;
-  return gateOpen(functions, guarded as unknown as Parameters<typeof gateOpen>[1]);
+  return openGate(functions, guarded as unknown as Parameters<typeof openGate>[1]);
 }
 
 /** Functions of an instance have numbers for names. */

@@ -1,11 +1,21 @@
-/** What is said of an access to a guard page. */
+/** The reports of accesses to guard pages, and of calls with pointers among the guarded blocks. */
 import { hex } from "../../common/errors.ts";
-import { blockText, reportStacks } from "../report/mistakes.ts";
-import { Report } from "../report/report.ts";
+import {
+  blockText,
+  type Damage,
+  doubleFree,
+  heapOverflow,
+  heapUnderflow,
+  interiorPointer,
+  notABlock,
+  reportStacks,
+  useAfterFree,
+} from "../report/mistakes.ts";
+import { Report, type ReportCode } from "../report/report.ts";
 import type { StackTable } from "../report/stack-table.ts";
 import type { GuardSlot } from "./slots.ts";
 
-/** An access at an address that is known. */
+/** An access at a known address. */
 export interface Access {
   readonly address: number;
   readonly write: boolean;
@@ -22,15 +32,20 @@ export function guardHit(stacks: StackTable, block: GuardSlot, access: Access): 
   const titled: [string, number][] = [["allocated", block.allocated]];
   if (!block.live) titled.push(["freed", block.freed]);
   return new Report(
-    block.live ? "ERR_OUT_OF_BOUNDS" : "ERR_USE_AFTER_FREE",
-    `${verb} ${place(block, offset)}: at offset ${offset}`,
+    hitCode(block, offset),
+    `${verb} ${hitText(block, offset)}: at offset ${offset}`,
     block.ptr,
     block.size,
     reportStacks(stacks, ...titled, [found, stack]),
   );
 }
 
-function place(block: GuardSlot, offset: number): string {
+function hitCode(block: GuardSlot, offset: number): ReportCode {
+  if (!block.live) return "ERR_USE_AFTER_FREE";
+  return offset < 0 ? "ERR_HEAP_UNDERFLOW" : "ERR_HEAP_OVERFLOW";
+}
+
+function hitText(block: GuardSlot, offset: number): string {
   if (!block.live && offset >= 0 && offset < block.size) {
     return `of ${blockText(block)} after it was freed`;
   }
@@ -39,32 +54,32 @@ function place(block: GuardSlot, offset: number): string {
   return `${side} ${blockText(block)}${state}`;
 }
 
-/** An access to a guard that has no block on either side yet: a wild pointer. */
+/** An access to a guard that has had no block on either side: a wild pointer. */
 export function guardWild(stacks: StackTable, access: Access): Report {
   const verb = access.write ? "write" : "read";
   return new Report(
-    "ERR_OUT_OF_BOUNDS",
-    `${verb} at ${hex(access.address)}, near no block`,
+    "ERR_WILD_ACCESS",
+    `${verb} at ${hex(access.address)}, which is not near a guarded block`,
     access.address,
     0,
     reportStacks(stacks, [access.found, access.stack]),
   );
 }
 
-/** How many blocks are named when nobody knows which it was. */
-const NAMED = 4;
+/** The most blocks that the text names when the address is not known. */
+const BLOCKS_SHOWN = 4;
 
 /**
- * A trap whose address is not known. It may be at a guard page, or behind the end of the memory; of
- * the guarded blocks the last ones are the likeliest, and one of one is a guess all the same.
+ * A trap at an address that is not known: at a guard page, or past the end of the memory. The guarded
+ * blocks that were used last are the likeliest.
  */
 export function guardSomewhere(
   stacks: StackTable,
   recent: readonly GuardSlot[],
   stack: number,
 ): Report {
-  const named = recent.slice(0, NAMED);
-  const titled: [string, number][] = named.flatMap((block) => {
+  const shown = recent.slice(0, BLOCKS_SHOWN);
+  const titled: [string, number][] = shown.flatMap((block) => {
     const title = `perhaps ${blockText(block)}, allocated`;
     const allocated: [string, number] = [title, block.allocated];
     return block.live ? [allocated] : [allocated, ["freed", block.freed] as [string, number]];
@@ -77,4 +92,34 @@ export function guardSomewhere(
     0,
     reportStacks(stacks, ...titled, ["accessed", stack]),
   );
+}
+
+/** A call with a pointer among the guarded blocks that is not a live block. */
+export function wrongPointer(
+  stacks: StackTable,
+  call: string,
+  ptr: number,
+  slot: GuardSlot | undefined,
+  nearest: GuardSlot | undefined,
+  stack: number,
+): Report {
+  if (!slot?.ptr) return notABlock(stacks, call, ptr, nearest, stack);
+  const offset = ptr - slot.ptr;
+  if (offset < 0 || offset >= Math.max(slot.size, 1)) {
+    return notABlock(stacks, call, ptr, slot, stack);
+  }
+  if (offset > 0) return interiorPointer(stacks, call, ptr, slot, stack);
+  if (call !== "free") return useAfterFree(stacks, call, slot, stack);
+  return doubleFree(stacks, slot, stack);
+}
+
+/** Bytes beside a block that were changed where no guard could see it. */
+export function damagedBlock(
+  stacks: StackTable,
+  slot: GuardSlot,
+  damage: Damage,
+  stack: number,
+): Report {
+  const mistake = damage.at < slot.ptr ? heapUnderflow : heapOverflow;
+  return mistake(stacks, slot, damage, stack);
 }

@@ -4,10 +4,10 @@
 const RARER_LOG = 6;
 
 /**
- * Which of the allocations that are offered, one in `every`, may be guarded. An offer that comes
- * too soon after another costs some microseconds for nothing, so in a program that allocates fast
- * the offers become rarer, as far as they would all be declined, and up to 64 times: more would
- * leave it without any for long when it slows down.
+ * Decides which of the allocations that are offered, one in `every`, may be guarded. An offer that
+ * comes too soon after another costs some microseconds for nothing. So in a program that allocates
+ * fast the offers become rarer, as long as all of them would be declined, and up to 64 times: with
+ * more, a program that slows down would be without guards for too long.
  */
 export class Pace {
   readonly #least: number;
@@ -22,7 +22,7 @@ export class Pace {
     this.#interval = mostPerSecond === 0 ? 0 : 1000 / mostPerSecond;
   }
 
-  /** One allocation in so many shall be offered from now on. */
+  /** From now on one allocation in so many should be offered. */
   get every(): number {
     return this.#least * 2 ** this.#rarer;
   }
@@ -33,7 +33,7 @@ export class Pace {
     const now = performance.now();
     const due = now >= this.#due;
     if (due) this.#due = now + this.#interval;
-    // Milliseconds between offers that are not made rarer; 0 if the clock has no finer step.
+    // Milliseconds between offers if they were not rarer; 0 if the clock has no finer step.
     const between = (now - this.#last) / 2 ** this.#rarer;
     const wanted = Math.floor(Math.log2((this.#due - now) / between));
     this.#rarer = Math.max(0, Math.min(wanted, RARER_LOG));

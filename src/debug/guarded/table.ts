@@ -1,7 +1,7 @@
 /**
- * What the memory says of guarded blocks, for threads that have other guards or none: they free
- * such a block by counting in its entry, and ask there for its size.
- * src/core/layout/layout-counts.ts draws it.
+ * The table of guarded blocks in the memory itself, for threads that have other guards or none: they
+ * free such a block by counting in its entry, and read its size there.
+ * src/core/layout/layout-counts.ts has the layout.
  */
 import * as L from "../../core/layout/layout.ts";
 
@@ -9,23 +9,25 @@ export class GuardTable {
   readonly #words: () => Uint32Array;
   readonly #address: number;
 
-  /** @param words The memory as it is now. */
+  /** @param words Returns the memory as it is now. */
   constructor(words: () => Uint32Array, address: number) {
     this.#words = words;
     this.#address = address;
   }
 
-  came(index: number, ptr: number, size: number): void {
+  /** Enters a new block. */
+  add(index: number, ptr: number, size: number): void {
     const at = this.#entry(index);
     this.#words().set([ptr, size, 0], at);
   }
 
-  went(index: number): void {
+  /** Marks the block of an entry as free. */
+  remove(index: number): void {
     this.#words()[this.#entry(index) + L.G_SIZE / 4] = L.GUARD_IS_FREE;
   }
 
-  /** Entries whose blocks others have freed since the last call, each as often as they did. */
-  *freedAfar(): Generator<number> {
+  /** Entries whose blocks other threads have freed since the last call, once for each free. */
+  *takeRemoteFrees(): Generator<number> {
     const words = this.#words();
     const total = (this.#address + L.GUARDS_FREES) >>> 2;
     if (Atomics.load(words, total) === 0) return;

@@ -1,12 +1,12 @@
-/** What a program can do wrong with its blocks: one function a mistake. */
+/** The reports of mistakes with blocks: one function for each. */
 import { hex } from "../../common/errors.ts";
-import { type MistakeCode, Report, type ReportStack } from "./report.ts";
+import { Report, type ReportCode, type ReportStack } from "./report.ts";
 import type { Stacks } from "./stack-table.ts";
 
-/** What is known of a block; stacks by number, 0 for none. */
+/** What is known of a block. Stacks are numbers, 0 if there is none. */
 export interface BlockFacts {
   readonly ptr: number;
-  /** Bytes that were asked for. */
+  /** Bytes that were requested. */
   readonly size: number;
   readonly alignment: number;
   readonly live: boolean;
@@ -15,7 +15,7 @@ export interface BlockFacts {
   readonly freed: number;
 }
 
-/** Blocks from one place that were not freed. */
+/** Blocks with the same stacks that were not freed. */
 export interface LeakGroup {
   readonly allocated: number;
   readonly resized: number;
@@ -23,7 +23,7 @@ export interface LeakGroup {
   readonly bytes: number;
 }
 
-/** Bytes that somebody has changed: how many, and the address of the first. */
+/** Bytes that were changed: the address of the first, and how many there are. */
 export interface Damage {
   readonly at: number;
   readonly count: number;
@@ -41,7 +41,7 @@ export function blockText({ size, ptr }: BlockFacts): string {
   return `the block of ${bytes(size)} at ${hex(ptr)}`;
 }
 
-/** Stacks under their titles; those that nobody took are left out, all but the last. */
+/** Stacks with titles. Leaves out those that were not taken, except the last. */
 export function reportStacks(
   stacks: Stacks,
   ...titled: [title: string, stack: number][]
@@ -54,51 +54,54 @@ export function reportStacks(
     }));
 }
 
-/** Where several threads use an allocator, each stack is one thread's. */
+/** The thread of a stack, where several threads use an allocator. */
 function threadText(stacks: Stacks, stack: number): string {
   const thread = stacks.threadOf?.(stack);
   return thread === undefined ? "" : ` by thread ${thread}`;
 }
 
-function story(block: BlockFacts, last: [string, number]): [string, number][] {
+function history(block: BlockFacts, last: [string, number]): [string, number][] {
   return [["allocated", block.allocated], ["resized", block.resized], last];
 }
 
-/** A free of a block that is free, and was not given out again since. */
+/** A free of a block that is free, and was not allocated again since. */
 export function doubleFree(stacks: Stacks, block: BlockFacts, now: number): Report {
   return new Report(
     "ERR_DOUBLE_FREE",
     `double free of ${blockText(block)}`,
     block.ptr,
     block.size,
-    reportStacks(stacks, ...story(block, ["freed first", block.freed]), ["freed again", now]),
+    reportStacks(stacks, ...history(block, ["freed first", block.freed]), ["freed again", now]),
   );
 }
 
-/** A call about a block that is free: a realloc after free, mostly. */
+/** Calls that resize, under the names of JavaScript and of C. */
+const isResize = /re[cz]?alloc|expand/i;
+
+/** A call with a block that is free: mostly a realloc. */
 export function useAfterFree(stacks: Stacks, call: string, block: BlockFacts, now: number): Report {
   return new Report(
-    "ERR_USE_AFTER_FREE",
+    isResize.test(call) ? "ERR_REALLOC_AFTER_FREE" : "ERR_USE_AFTER_FREE",
     `${call} of ${blockText(block)} after it was freed`,
     block.ptr,
     block.size,
-    reportStacks(stacks, ...story(block, ["freed", block.freed]), ["used", now]),
+    reportStacks(stacks, ...history(block, ["freed", block.freed]), ["used", now]),
   );
 }
 
-/** A pointer from elsewhere, or one that was computed wrong. */
-export function invalidFree(
+/** A pointer that another allocator returned, or that was computed wrong. */
+export function notABlock(
   stacks: Stacks,
   call: string,
   ptr: number,
   nearest: BlockFacts | undefined,
   now: number,
 ): Report {
-  const message = `${call} of ${hex(ptr)}, which is no block`;
-  if (!nearest)
-    return new Report("ERR_INVALID_FREE", message, ptr, 0, reportStacks(stacks, [call, now]));
+  const code = "ERR_NOT_A_BLOCK";
+  const message = `${call} of ${hex(ptr)}, which is not a block`;
+  if (!nearest) return new Report(code, message, ptr, 0, reportStacks(stacks, [call, now]));
   return new Report(
-    "ERR_INVALID_FREE",
+    code,
     `${message}; ${distance(ptr, nearest)} ${blockText(nearest)}`,
     ptr,
     0,
@@ -113,7 +116,7 @@ export function invalidFree(
 
 function distance(ptr: number, { ptr: start, size }: BlockFacts): string {
   if (ptr < start) return `${bytes(start - ptr)} before`;
-  return ptr < start + size ? "inside" : `${bytes(ptr - start - size)} behind the end of`;
+  return ptr < start + size ? "inside" : `${bytes(ptr - start - size)} past the end of`;
 }
 
 /** A pointer into a block: after pointer arithmetic, or to a member that is not the first. */
@@ -130,11 +133,11 @@ export function interiorPointer(
     `${call} of ${hex(ptr)}, ${bytes(ptr - block.ptr)} into ${blockText(block)}${state}`,
     ptr,
     block.size,
-    reportStacks(stacks, ...story(block, ["freed", block.freed]), [call, now]),
+    reportStacks(stacks, ...history(block, ["freed", block.freed]), [call, now]),
   );
 }
 
-/** A free or resize that says another size than the block was asked for with. */
+/** A free or resize with another size than was requested. */
 export function sizeMismatch(
   stacks: Stacks,
   call: string,
@@ -147,11 +150,11 @@ export function sizeMismatch(
     `${call} of ${blockText(block)} with a size of ${given}`,
     block.ptr,
     block.size,
-    reportStacks(stacks, ...story(block, [call, now])),
+    reportStacks(stacks, ...history(block, [call, now])),
   );
 }
 
-/** A free or resize that says another alignment than the block was asked for with. */
+/** A free or resize with another alignment than was requested. */
 export function alignmentMismatch(
   stacks: Stacks,
   call: string,
@@ -164,43 +167,43 @@ export function alignmentMismatch(
     `${call} of ${blockText(block)}, aligned to ${block.alignment}, with an alignment of ${given}`,
     block.ptr,
     block.size,
-    reportStacks(stacks, ...story(block, [call, now])),
+    reportStacks(stacks, ...history(block, [call, now])),
   );
 }
 
 function damaged(
-  code: MistakeCode,
+  code: ReportCode,
   what: string,
   { ptr, size }: BlockFacts,
   { at, count }: Damage,
-  found: ReportStack[],
+  stacks: ReportStack[],
 ): Report {
   const text = `${what}: ${bytes(count)} changed, the first at offset ${at - ptr}`;
-  return new Report(code, text, ptr, size, found);
+  return new Report(code, text, ptr, size, stacks);
 }
 
-/** A loop that goes one too far, a string without room for its NUL. */
-export function writePastEnd(
+/** A loop that goes one too far, or a string without space for its NUL. */
+export function heapOverflow(
   stacks: Stacks,
   block: BlockFacts,
   damage: Damage,
   now: number,
 ): Report {
   const what = `write past the end of ${blockText(block)}`;
-  const found = reportStacks(stacks, ...story(block, ["found", now]));
-  return damaged("ERR_WRITE_PAST_END", what, block, damage, found);
+  const shown = reportStacks(stacks, ...history(block, ["found", now]));
+  return damaged("ERR_HEAP_OVERFLOW", what, block, damage, shown);
 }
 
 /** An index below zero. */
-export function writeBeforeStart(
+export function heapUnderflow(
   stacks: Stacks,
   block: BlockFacts,
   damage: Damage,
   now: number,
 ): Report {
   const what = `write before the start of ${blockText(block)}`;
-  const found = reportStacks(stacks, ...story(block, ["found", now]));
-  return damaged("ERR_WRITE_BEFORE_START", what, block, damage, found);
+  const shown = reportStacks(stacks, ...history(block, ["found", now]));
+  return damaged("ERR_HEAP_UNDERFLOW", what, block, damage, shown);
 }
 
 /** A write through a pointer that was kept too long. */
@@ -211,11 +214,11 @@ export function writeAfterFree(
   now: number,
 ): Report {
   const what = `write to ${blockText(block)} after it was freed`;
-  const found = reportStacks(stacks, ...story(block, ["freed", block.freed]), ["found", now]);
-  return damaged("ERR_WRITE_AFTER_FREE", what, block, damage, found);
+  const shown = reportStacks(stacks, ...history(block, ["freed", block.freed]), ["found", now]);
+  return damaged("ERR_WRITE_AFTER_FREE", what, block, damage, shown);
 }
 
-/** A call by another thread than the one that made an allocator which is not thread-safe. */
+/** A call by another thread than the owner of an allocator that is not thread-safe. */
 export function wrongThread(
   stacks: Stacks,
   call: string,
@@ -232,7 +235,7 @@ export function wrongThread(
   );
 }
 
-/** A request beyond requestedMemoryLimit. It is answered with 0, as if memory were out. */
+/** A request beyond requestedMemoryLimit. The call returns 0, as if memory were out. */
 export function memoryLimit(
   stacks: Stacks,
   request: { size: number; total: number; limit: number },
@@ -248,10 +251,10 @@ export function memoryLimit(
   );
 }
 
-/** How many blocks of a leaking place the text names. */
-const PTRS_NAMED = 4;
+/** The most blocks of a group whose addresses the text shows. */
+const PTRS_SHOWN = 4;
 
-/** Blocks that are live when none should be: one report, the places with most bytes first. */
+/** Blocks that are live when none should be: one report, the groups with most bytes first. */
 export function leak(stacks: Stacks, groups: readonly LeakGroup[]): Report {
   const sorted = [...groups].sort((a, b) => b.bytes - a.bytes);
   const total = sorted.reduce((sum, group) => sum + group.bytes, 0);
@@ -261,23 +264,23 @@ export function leak(stacks: Stacks, groups: readonly LeakGroup[]): Report {
     `leak: ${blocks(count)} of ${bytes(total)} never freed`,
     sorted[0]?.ptrs[0] ?? 0,
     total,
-    sorted.flatMap((group) => leakTraces(stacks, group)),
+    sorted.flatMap((group) => leakStacks(stacks, group)),
   );
 }
 
-function leakTraces(stacks: Stacks, { allocated, resized, ptrs, bytes: sum }: LeakGroup) {
-  const named = ptrs.slice(0, PTRS_NAMED).map(hex);
-  if (ptrs.length > PTRS_NAMED) named.push("…");
-  const title = `${blocks(ptrs.length)} of ${bytes(sum)} (${named.join(", ")}) allocated`;
+function leakStacks(stacks: Stacks, { allocated, resized, ptrs, bytes: sum }: LeakGroup) {
+  const shown = ptrs.slice(0, PTRS_SHOWN).map(hex);
+  if (ptrs.length > PTRS_SHOWN) shown.push("…");
+  const title = `${blocks(ptrs.length)} of ${bytes(sum)} (${shown.join(", ")}) allocated`;
   const more: [string, number][] = resized === 0 ? [] : [["resized", resized]];
   return reportStacks(stacks, [title, allocated], ...more);
 }
 
-/** The garbage collector took the view, and the block that only it led to is still there. */
+/** A view was collected as garbage, and its block is still live: nothing can free it any more. */
 export function forgottenHandle(stacks: Stacks, block: BlockFacts): Report {
   return new Report(
     "ERR_FORGOTTEN_HANDLE",
-    `forgotten handle: ${blockText(block)} is still allocated, but what held it was collected`,
+    `forgotten handle: ${blockText(block)} is still allocated, but its handle was collected`,
     block.ptr,
     block.size,
     reportStacks(stacks, ["allocated", block.allocated]),

@@ -1,6 +1,6 @@
 /**
- * What Node has and a browser has not, asked for without an import, so that bundles for browsers
- * carry no trace of it. Undefined where there is no Node, or one older than 20.16.
+ * What Node has and a browser does not, without an import, so that bundles for browsers do not
+ * contain one. Undefined where there is no Node, or one older than 20.16.
  */
 
 interface Modules {

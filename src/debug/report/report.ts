@@ -1,42 +1,54 @@
-/** What is told of a mistake: for people, for machines, and as an error. */
+/** What is reported of a mistake: as text, as JSON and as an error. */
 import { MemoryError } from "../../common/errors.ts";
+import type { MistakeCode } from "../../common/mistakes.ts";
 import { positionText, type SourcePosition, sourceLineOf, sourcePositionOf } from "./frames.ts";
 import { nodeProcess } from "./node.ts";
 import type { Frame } from "./stack-table.ts";
 
-export type MistakeCode =
-  | "ERR_LEAK"
-  | "ERR_DOUBLE_FREE"
-  | "ERR_USE_AFTER_FREE"
-  | "ERR_INVALID_FREE"
-  | "ERR_INTERIOR_POINTER"
-  | "ERR_SIZE_MISMATCH"
+/** The codes of the mistakes that the debug allocator and guarded blocks find. */
+export type ReportCode = Extract<
+  MistakeCode,
   | "ERR_ALIGNMENT_MISMATCH"
+  | "ERR_DOUBLE_FREE"
+  | "ERR_FORGOTTEN_HANDLE"
+  | "ERR_HEAP_OVERFLOW"
+  | "ERR_HEAP_UNDERFLOW"
+  | "ERR_INTERIOR_POINTER"
+  | "ERR_LEAK"
+  | "ERR_MEMORY_LIMIT"
+  | "ERR_NOT_A_BLOCK"
   | "ERR_OUT_OF_BOUNDS"
-  | "ERR_WRITE_PAST_END"
-  | "ERR_WRITE_BEFORE_START"
+  | "ERR_REALLOC_AFTER_FREE"
+  | "ERR_SIZE_MISMATCH"
+  | "ERR_USE_AFTER_FREE"
+  | "ERR_WILD_ACCESS"
   | "ERR_WRITE_AFTER_FREE"
   | "ERR_WRONG_THREAD"
-  | "ERR_MEMORY_LIMIT"
-  | "ERR_FORGOTTEN_HANDLE";
+>;
 
-/** A stack of a report, with what it is the stack of. */
+/** A call stack in a report. */
 export interface ReportStack {
+  /** What happened there, such as "allocated" or "freed first". */
   readonly title: string;
-  /** Innermost first. */
+  /** Innermost first; empty if no stack was taken. */
   readonly frames: readonly Frame[];
 }
 
 /** A report as JSON. */
 export interface ReportJson {
-  code: MistakeCode;
+  /** The kind of mistake. */
+  code: ReportCode;
+  /** One line, without stacks. */
   message: string;
+  /** The pointer that the report is about, or 0. */
   ptr: number;
+  /** Bytes that the report is about, or 0. */
   size: number;
+  /** The stacks with source maps applied, each innermost frame first. */
   stacks: { title: string; frames: SourcePosition[] }[];
 }
 
-/** Only leaks have so many: a program without any free must not fill the screen. */
+/** The most stacks in a text. Only a report of leaks has more. */
 const STACKS_SHOWN = 20;
 
 const RED = "\u001b[31;1m";
@@ -45,21 +57,27 @@ const DIM = "\u001b[2m";
 const PLAIN = "\u001b[0m";
 
 /**
- * One mistake. Source maps and lines of source are looked up when it is turned into text or JSON,
- * not before.
+ * A report of one mistake. Source maps and lines of source are read when it is turned into text or
+ * JSON, not before.
+ *
+ * @example
+ * const heap = debug(createHeap(), { onReport: (report) => log(report.code, String(report)) });
  */
 export class Report {
-  readonly code: MistakeCode;
+  /** The kind of mistake. */
+  readonly code: ReportCode;
   /** One line, without stacks. */
   readonly message: string;
-  /** The pointer that it is about: the first block of a leak; 0 where there is none. */
+  /** The pointer that the report is about: of leaks the first block's; 0 if there is none. */
   readonly ptr: number;
-  /** Bytes that it is about: of the block, of all leaked blocks, of the request. */
+  /** Bytes: of the block, of all leaked blocks, or of the request; 0 if there are none. */
   readonly size: number;
+  /** The stacks of what happened to the block, in order of time; the last found the mistake. */
   readonly stacks: readonly ReportStack[];
 
+  /** Made by the allocators; a reporter of a test runner makes one from what it was sent. */
   constructor(
-    code: MistakeCode,
+    code: ReportCode,
     message: string,
     ptr: number,
     size: number,
@@ -72,7 +90,10 @@ export class Report {
     this.stacks = stacks;
   }
 
-  /** The report for people, with colours if wanted. No line break at the end. */
+  /**
+   * Returns the report as text of several lines, without a line break at the end. With `colours` it
+   * has ANSI colours.
+   */
   format(options: { colours?: boolean } = {}): string {
     const paint = options.colours
       ? (colour: string, text: string) => `${colour}${text}${PLAIN}`
@@ -86,10 +107,12 @@ export class Report {
     return lines.join("\n");
   }
 
+  /** Returns the text without colours, as `format` does. */
   toString(): string {
     return this.format();
   }
 
+  /** Returns what JSON.stringify writes: plain values, with all stacks. */
   toJSON(): ReportJson {
     const { code, message, ptr, size } = this;
     const stacks = this.stacks.map(({ title, frames }) => ({
@@ -100,37 +123,47 @@ export class Report {
   }
 }
 
-/** The first frame also shows its line of source, with a mark under the column. */
+/** The innermost frame also shows its line of source, with a mark under the column. */
 function framesLines(
   frames: readonly Frame[],
   paint: (colour: string, text: string) => string,
 ): string[] {
   if (frames.length === 0) return ["    (no stack was taken)"];
   return frames.flatMap((frame, index) => {
-    const place = sourcePositionOf(frame);
-    const line = `    ${paint(index === 0 ? PLAIN : DIM, positionText(place))}`;
-    return index === 0 ? [line, ...sourceLines(place)] : [line];
+    const position = sourcePositionOf(frame);
+    const line = `    ${paint(index === 0 ? PLAIN : DIM, positionText(position))}`;
+    return index === 0 ? [line, ...sourceLines(position)] : [line];
   });
 }
 
-function sourceLines(place: SourcePosition): string[] {
-  const source = sourceLineOf(place);
+function sourceLines(position: SourcePosition): string[] {
+  const source = sourceLineOf(position);
   if (source === undefined || source.length > 200) return [];
   const indent = source.length - source.trimStart().length;
-  const mark = " ".repeat(Math.max(0, place.column - 1 - indent));
+  const mark = " ".repeat(Math.max(0, position.column - 1 - indent));
   return [`      ${source.trim()}`, `      ${mark}^`];
 }
 
 /**
- * A mistake as an error. The allocator was right before the call and is right after it: what could
- * be done of the call is done.
+ * A mistake as an error, thrown with `onReport: "throw"` and by `expectNoLeaks`. It is thrown when the
+ * work of the call is done, so the allocator can still be used.
+ *
+ * @example
+ * try {
+ *   heap.free(ptr);
+ * } catch (error) {
+ *   if (error instanceof MemoryMistake && error.code === "ERR_DOUBLE_FREE") console.log(error.report);
+ * }
  */
-export class MemoryMistake extends MemoryError<MistakeCode> {
+export class MemoryMistake extends MemoryError<ReportCode> {
+  /** Always "MemoryMistake". */
   override readonly name = "MemoryMistake";
+  /** The first mistake that the call found; `code` and `ptr` are of it. */
   readonly report: Report;
-  /** What else the same call has found. */
+  /** The other mistakes that the same call found. */
   readonly others: readonly Report[];
 
+  /** The message is the text of all reports. */
   constructor(report: Report, others: readonly Report[] = []) {
     const text = [report, ...others].map((each) => each.format()).join("\n");
     super(report.code, report.ptr, text);
@@ -139,16 +172,20 @@ export class MemoryMistake extends MemoryError<MistakeCode> {
   }
 }
 
-/** Prints a report to stderr; in colours on a terminal, unless NO_COLOR is set. */
+/** Prints to stderr; in colours on a terminal, unless NO_COLOR is set. */
 function printReport(report: Report): void {
   const process = nodeProcess();
   const colours = process?.stderr?.isTTY === true && !process.env.NO_COLOR;
   console.error(report.format({ colours }));
 }
 
-/** What becomes of reports: printed, thrown, or handed to a function. */
+/**
+ * What happens to reports: `"print"` writes text to stderr, `"throw"` throws a MemoryMistake, a
+ * function is called with each.
+ */
 export type ReportSink = "print" | "throw" | ((report: Report) => void);
 
+/** @throws MemoryMistake if the sink is "throw" and there is a report. */
 export function sendReports(sink: ReportSink, reports: readonly Report[]): void {
   const [first, ...others] = reports;
   if (first === undefined) return;
@@ -156,7 +193,7 @@ export function sendReports(sink: ReportSink, reports: readonly Report[]): void 
   for (const report of reports) (sink === "print" ? printReport : sink)(report);
 }
 
-/** sendReports where nobody could catch: at the exit of the process, after a collection. */
+/** sendReports where no caller can catch: at the exit of the process, after a collection. */
 export function sendReportsUncaught(sink: ReportSink, reports: readonly Report[]): void {
   sendReports(sink === "throw" ? "print" : sink, reports);
 }

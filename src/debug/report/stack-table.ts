@@ -1,17 +1,17 @@
 /**
  * Call stacks as numbers. A stack is a path in a trie whose edges are call sites, so that the same
- * stack is the same number, and a million blocks from one place share a few nodes.
+ * stack is the same number, and a million blocks with the same stack share a few nodes.
  *
- * No Error object is kept: one that is not read holds every receiver of its frames, so a leak
- * detector that kept them would leak. Reading `stack` at once lets go of them, and the sites go
- * with the call of prepareStackTrace.
+ * No Error object is kept: until its `stack` is read, it holds every receiver of its frames, so a
+ * leak detector that kept Errors would leak. `stack` is read at once, and the call sites are gone
+ * when prepareStackTrace returns.
  */
 
-/** A place in a program, as the engine tells it: before source maps. */
+/** A call site as the engine reports it, before source maps. */
 export interface Frame {
-  /** What is called, as stack reportStacks name it; empty at the top of a module. */
+  /** The function, as stack traces name it; empty at the top level of a module. */
   readonly call: string;
-  /** Where it stands: a url, or what the engine says for code that has none. */
+  /** A URL, or what the engine reports for code that has none. */
   readonly url: string;
   /** From 1; 0 where there are no lines. */
   readonly line: number;
@@ -19,35 +19,35 @@ export interface Frame {
   readonly column: number;
 }
 
-/** The function whose frame, and every one above it, is left out of a stack. */
+/** The function whose frame, and every frame inside it, is left out of a stack. */
 export type Entry = (...args: never[]) => unknown;
 
-/** Call stacks by number, as whoever reports needs them. */
+/** Call stacks by number, as reports need them. */
 export interface Stacks {
-  /** The stack that called `entry`; 0 where there is none. */
+  /** Returns the stack that called `entry`, or 0 where there is none. */
   capture(entry: Entry): number;
   /** The frames of a stack, innermost first. */
   frames(id: number): Frame[];
   /** The thread that took a stack, where there can be several. */
   threadOf?(id: number): number | undefined;
-  /** What they take. */
+  /** Bytes of all stacks. */
   readonly bytes: number;
 }
 
 interface Url {
   readonly index: number;
-  /** A file of this package or of Node: its frames tell the user nothing. */
+  /** A file of this package or of Node: its frames are of no use to the user. */
   readonly hidden: boolean;
   readonly frames: Map<number, Frame>;
 }
 
 const FIRST_NODES = 1024;
-/** How V8 names modules of this package that stand in the way of calls. */
+/** How V8 names the wasm modules of this package that calls go through. */
 const OWN_WASM = "wasm://wasm/terrane-";
 
 /**
- * A stack that may never be read. Until it is, it keeps the receivers of its frames alive: for
- * those who hold few of them.
+ * A stack that becomes a number only when it is read. Until then it keeps the receivers of its
+ * frames alive, so it is for callers that hold few of them.
  */
 export class LazyStack {
   #id: number | (() => number);
@@ -62,7 +62,7 @@ export class LazyStack {
   }
 }
 
-/** Nodes of the trie in words, found by an open-addressed table of parent, file and position. */
+/** The trie: nodes in arrays of words, in a hash table by parent, file and position. */
 export class StackTable implements Stacks {
   readonly #limit: number;
   readonly #reach: number;
@@ -70,24 +70,23 @@ export class StackTable implements Stacks {
   #parents = new Uint32Array(FIRST_NODES);
   #urlOf = new Uint32Array(FIRST_NODES);
   #positions = new Int32Array(FIRST_NODES);
-  /** The frame of each node; frames are shared by the nodes of a site. */
+  /** The frame of each node. All nodes of a call site share one. */
   readonly #frames: (Frame | undefined)[] = [undefined];
   #index = new Uint32Array(2 * FIRST_NODES);
   #prepare: NonNullable<typeof Error.prepareStackTrace>;
-  /** Only ever one: defining `stack` on a new object costs an eighth of a capture. */
+  /** One for all captures: to define `stack` on a new object costs an eighth of a capture. */
   readonly #holder: { stack?: number } = {};
 
   /**
    * @param limit The most frames that a stack keeps; 0 keeps none and costs nothing.
-   * @param between Frames of this package that may lie between an entry and its caller.
+   * @param between The most frames of this package between an entry and its caller.
    */
   constructor(limit: number, between = 0) {
     this.#limit = limit;
     this.#reach = limit + between;
-    this.#prepare = (_, sites) => this.#intern(sites);
+    this.#prepare = (_, callSites) => this.#intern(callSites);
   }
 
-  /** The stack that called `entry`, as a number; 0 where there is none. */
   capture(entry: Entry): number {
     if (this.#limit === 0) return 0;
     if (ownFolder === null) return this.internText(new Error().stack ?? "", entry.name);
@@ -101,7 +100,7 @@ export class StackTable implements Stacks {
     return id;
   }
 
-  /** As capture, at half the cost: the frames become a number when somebody asks for it. */
+  /** capture at half the cost: the frames become a number only when the stack is read. */
   take(entry: Entry): LazyStack {
     if (this.#limit === 0 || ownFolder === null) return new LazyStack(this.capture(entry));
     const { stackTraceLimit } = Error;
@@ -120,7 +119,6 @@ export class StackTable implements Stacks {
     return id;
   }
 
-  /** The frames of a stack, innermost first. */
   frames(id: number): Frame[] {
     const found: Frame[] = [];
     for (let node = id; node !== 0; node = this.#parents[node] as number) {
@@ -129,33 +127,33 @@ export class StackTable implements Stacks {
     return found.reverse();
   }
 
-  /** A node: its frame, and the node of the frame that is farther in. */
+  /** A node: its frame, and the node of the next frame inwards. */
   node(id: number): { parent: number; frame: Frame } {
     return { parent: this.#parents[id] as number, frame: this.#frames[id] as Frame };
   }
 
-  /** Bytes that all stacks together take, frames by estimate. */
+  /** Frames by estimate. */
   get bytes(): number {
-    let sites = 0;
-    for (const url of this.#urls.values()) sites += url.frames.size;
-    return this.#parents.byteLength * 3 + this.#index.byteLength + sites * 120;
+    let frames = 0;
+    for (const url of this.#urls.values()) frames += url.frames.size;
+    return this.#parents.byteLength * 3 + this.#index.byteLength + frames * 120;
   }
 
-  #intern(sites: NodeJS.CallSite[]): number {
+  #intern(callSites: NodeJS.CallSite[]): number {
     let node = 0;
     let left = this.#limit;
-    for (const site of sites) {
-      const url = this.#url(site.getScriptNameOrSourceURL() ?? siteName(site));
+    for (const callSite of callSites) {
+      const url = this.#url(callSite.getScriptNameOrSourceURL() ?? nameWithoutUrl(callSite));
       if (url.hidden) continue;
-      node = this.#child(node, url, site.getPosition(), site);
+      node = this.#child(node, url, callSite.getPosition(), callSite);
       if (--left === 0) break;
     }
     return node;
   }
 
   /**
-   * For engines that have no call sites (SpiderMonkey, JavaScriptCore): a line of the text is a
-   * site. Several times slower. The first lines are this package's, and go.
+   * For engines without call sites (SpiderMonkey, JavaScriptCore): each line of the text is a frame.
+   * Several times slower. The first lines are this package's, and are left out.
    */
   internText(text: string, entry: string): number {
     const lines = text.split("\n").map((line) => line.trim());
@@ -178,12 +176,17 @@ export class StackTable implements Stacks {
     return url;
   }
 
-  #child(parent: number, url: Url, position: number, site: NodeJS.CallSite | undefined): number {
+  #child(
+    parent: number,
+    url: Url,
+    position: number,
+    callSite: NodeJS.CallSite | undefined,
+  ): number {
     const mask = this.#index.length - 1;
     let at = hash(parent, url.index, position) & mask;
     for (;;) {
       const node = this.#index[at] as number;
-      if (node === 0) return this.#add(at, parent, url, position, site);
+      if (node === 0) return this.#add(at, parent, url, position, callSite);
       if (
         this.#parents[node] === parent &&
         this.#positions[node] === position &&
@@ -200,14 +203,14 @@ export class StackTable implements Stacks {
     parent: number,
     url: Url,
     position: number,
-    site: NodeJS.CallSite | undefined,
+    callSite: NodeJS.CallSite | undefined,
   ): number {
     const node = this.#frames.length;
     if (node === this.#parents.length) this.#grow();
     this.#parents[node] = parent;
     this.#urlOf[node] = url.index;
     this.#positions[node] = position;
-    this.#frames.push(frameOf(url, position, site, this.#urls));
+    this.#frames.push(frameOf(url, position, callSite, this.#urls));
     if (this.#index.length === 2 * this.#parents.length) this.#index[at] = node;
     else this.#reindex();
     return node;
@@ -248,47 +251,56 @@ function hash(parent: number, url: number, position: number): number {
 function frameOf(
   url: Url,
   position: number,
-  site: NodeJS.CallSite | undefined,
+  callSite: NodeJS.CallSite | undefined,
   urls: Map<string, Url>,
 ): Frame {
   const known = url.frames.get(position);
   if (known) return known;
-  const frame = site ? siteFrame(site) : lineFrame([...urls.keys()][url.index] as string);
+  const frame = callSite
+    ? callSiteFrame(callSite)
+    : lineFrame([...urls.keys()][url.index] as string);
   url.frames.set(position, frame);
   return frame;
 }
 
-/** Natives and code from strings have no url; what they are called tells them apart. */
-function siteName(site: NodeJS.CallSite): string {
-  return site.getEvalOrigin() ?? `native ${site.getFunctionName()}`;
+/** Native functions and code from strings have no URL; their names tell them apart. */
+function nameWithoutUrl(callSite: NodeJS.CallSite): string {
+  return callSite.getEvalOrigin() ?? `native ${callSite.getFunctionName()}`;
 }
 
-/** The text of a call site is `call (place)`, or the place alone. */
-function siteFrame(site: NodeJS.CallSite): Frame {
-  const text = String(site);
-  const [call, place] = placeSplit(text);
-  const url = site.getScriptNameOrSourceURL();
-  // The place of a wasm frame has no line but the function's number and the offset in the module.
-  if (!url || url.startsWith("wasm:")) return { call, url: place, line: 0, column: 0 };
-  return { call, url, line: site.getLineNumber() ?? 0, column: site.getColumnNumber() ?? 0 };
+/** The text of a call site is `call (position)`, or the position alone. */
+function callSiteFrame(callSite: NodeJS.CallSite): Frame {
+  const [call, position] = splitText(String(callSite));
+  const url = callSite.getScriptNameOrSourceURL();
+  // The position of a wasm frame is the function's number and the offset in the module.
+  if (!url || url.startsWith("wasm:")) return { call, url: position, line: 0, column: 0 };
+  return {
+    call,
+    url,
+    line: callSite.getLineNumber() ?? 0,
+    column: callSite.getColumnNumber() ?? 0,
+  };
 }
 
-function placeSplit(text: string): [string, string] {
+function splitText(text: string): [string, string] {
   const open = text.lastIndexOf(" (");
   if (open < 0 || !text.endsWith(")")) return ["", text];
   return [text.slice(0, open), text.slice(open + 2, -1)];
 }
 
-/** `call@url:line:column` of other engines, or V8's `at call (url:line:column)`. */
+/** `call@url:line:column` of other engines, or `at call (url:line:column)` of V8. */
 function lineFrame(line: string): Frame {
-  const place = /^at /.test(line) ? placeSplit(line.slice(3))[1] : line.replace(/^.*?@/, "");
-  const found = /^(.*):(\d+):(\d+)$/.exec(place);
+  const position = /^at /.test(line) ? splitText(line.slice(3))[1] : line.replace(/^.*?@/, "");
+  const found = /^(.*):(\d+):(\d+)$/.exec(position);
   const call = lineCall(line);
-  if (!found) return { call, url: place, line: 0, column: 0 };
+  if (!found) return { call, url: position, line: 0, column: 0 };
   return { call, url: found[1] as string, line: Number(found[2]), column: Number(found[3]) };
 }
 
-/** By file where this module is a file of its own, else by the name of the entry. */
+/**
+ * The lines outside this package: by file, or by the name of the entry where a bundler has put this
+ * package into the program's own file.
+ */
 function linesBelow(lines: readonly string[], entry: string): readonly string[] {
   const own = lines
     .map((line) => /[(@](.*\/)(?:lib\/debug|debug\/report\/stack-table)\.js:/.exec(line)?.[1])
@@ -298,21 +310,21 @@ function linesBelow(lines: readonly string[], entry: string): readonly string[] 
 }
 
 function lineCall(line: string): string {
-  if (/^at /.test(line)) return placeSplit(line.slice(3))[0];
+  if (/^at /.test(line)) return splitText(line.slice(3))[0];
   return line.includes("@") ? line.slice(0, line.indexOf("@")) : "";
 }
 
 /**
- * Where this package's files stand, from the place of this file (scripts/package.mjs): frames in
- * them are left out. Empty when a bundler has put them into the program's own file, where only
- * frames above the entry can be told; null when the engine has no call sites.
+ * The folder of this package's files, found from the path of this file (scripts/package.mjs): frames
+ * in them are left out. Empty when a bundler has put them into the program's own file, where only
+ * frames inside the entry can be left out; null when the engine has no call sites.
  */
-const ownFolder = ownFolderFind();
+const ownFolder = findOwnFolder();
 
-function ownFolderFind(): string | null {
+function findOwnFolder(): string | null {
   if (typeof Error.captureStackTrace !== "function") return null;
   const { prepareStackTrace } = Error;
-  Error.prepareStackTrace = (_, sites) => sites[0]?.getScriptNameOrSourceURL() ?? "";
+  Error.prepareStackTrace = (_, callSites) => callSites[0]?.getScriptNameOrSourceURL() ?? "";
   const url = new Error().stack as unknown;
   Error.prepareStackTrace = prepareStackTrace;
   if (typeof url !== "string" || url.includes("\n")) return null;

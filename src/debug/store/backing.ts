@@ -1,49 +1,53 @@
-/** What the debug allocator stands on: runs of bytes from any allocator, pool or memory. */
+/** What a debug allocator stands on: runs of bytes from any allocator, pool or memory. */
 import { SIZE_LIMIT } from "../../common/errors.ts";
 import { createAllocator, type HeapLike, type Pool, slices } from "../../layers/index.ts";
 import type { MemorySource } from "../../memory/index.ts";
+import type { Run } from "./block.ts";
 import type { PagesBelow } from "./freed-memory.ts";
 
-/** C's verbs; createHeap's Heap, `allocator(pool)` and another debug allocator have them. */
+/**
+ * An allocator with C's calls: a heap of `createHeap`, an allocator made of layers, another debug
+ * allocator, or one of your own. Sizes and alignments are in bytes, pointers are addresses in the
+ * memory that `u8` shows. Calls that fail return 0.
+ */
 export interface AllocatorLike extends HeapLike {
+  /** Returns a block of `count * size` zero bytes, or 0. */
   calloc(count: number, size: number): number;
+  /** Resizes the block at ptr, which may move it. Returns its address, or 0 and leaves it as it is. */
   realloc(ptr: number, size: number): number;
+  /** Returns a block at a multiple of `alignment`, a power of two, or 0. */
   memalign?(alignment: number, size: number): number;
+  /** Returns a block for which address plus `offset` is a multiple of `alignment`, or 0. */
   memalignAt?(alignment: number, size: number, offset: number): number;
+  /** Whether an address belongs to the allocator. */
   contains?(ptr: number): boolean;
+  /** Gives back the memory that no block needs. */
   collect?(): void;
+  /** Ends the allocator and gives its memory back. */
   destroy?(): void;
+  /** Where the memory comes from. Needed for pages that can be released or protected. */
   readonly source?: MemorySource | undefined;
+  /** The memory for the imports of a wasm module. */
   readonly memory?: WebAssembly.Memory | undefined;
 }
 
-/** What can stand under a debug allocator; a memory serves in whole pages, as mmap does. */
+/** What a debug allocator can stand on. A memory serves in whole pages, as mmap does. */
 export type BackingAllocator = AllocatorLike | Pool | MemorySource;
-
-/** Bytes from `base` on, a part of what the source gave as `raw`. */
-export interface Run {
-  readonly raw: number;
-  readonly base: number;
-  /** From base on. */
-  readonly bytes: number;
-  /** What was asked of the source. */
-  readonly asked: number;
-}
 
 export interface Backing {
   readonly kind: "allocator" | "pool" | "memory";
-  /** C's verbs over the same source, for blocks that are not guarded. */
+  /** Serves the blocks that are not sampled, from the same source. */
   readonly allocator: AllocatorLike;
-  /** What can be done with pages of the memory below. */
+  /** Operations on the pages of the memory below, if it has them. */
   readonly pages: PagesBelow | undefined;
   readonly u8: Uint8Array;
   readonly u32: Uint32Array;
-  /** `bytes` bytes at a multiple of `alignment`; undefined when memory is out. */
+  /** Returns `bytes` bytes at a multiple of `alignment`; undefined when memory is out. */
   acquire(alignment: number, bytes: number): Run | undefined;
   release(run: Run): void;
 }
 
-/** @throws TypeError when it is none of the three. */
+/** @throws TypeError if `source` is none of the three. */
 export function backingOf(source: BackingAllocator): Backing {
   if (typeof source === "object" && source !== null) {
     if ("malloc" in source) return allocatorBacking(source);
@@ -107,7 +111,7 @@ function pagesOf(source: MemorySource | undefined): PagesBelow | undefined {
   return { operations: source.pages, canRelease, canProtect };
 }
 
-/** Asks for so much that an aligned run fits, wherever the source begins. */
+/** Requests enough bytes for an aligned run, at whatever address the source returns. */
 function runAligned(
   get: (size: number) => number,
   natural: number,

@@ -1,7 +1,8 @@
 /**
- * Sizes of slots: four to a doubling, so that zones and rounding together waste less than powers of
- * two would (Zig's classes double: with zones, a block of 64 bytes would take 256).
+ * Sizes of slots: four to a doubling, so that zones and rounding waste less than with powers of two
+ * (Zig's classes double: with zones, a block of 64 bytes would take 256).
  */
+import { type AlignmentRequest, frontZoneBytes, REAR } from "./block.ts";
 
 const SLOTS_LEAST = 16;
 const GRANULE = 16;
@@ -9,12 +10,12 @@ const GRANULE = 16;
 export class SizeClasses {
   /** Bytes of the slots of each class, ascending, multiples of 16. */
   readonly slots: readonly number[];
-  /** What a page must be aligned to, for slots at multiples of their size to be aligned. */
+  /** The alignment of a page that slots at multiples of their size need. */
   readonly alignment: number;
-  /** The class for so many granules of 16 bytes. */
+  /** Classes by size in granules of 16 bytes. */
   readonly #class: Uint8Array;
 
-  /** @param least Slots of a page, at least. */
+  /** @param least The fewest slots that a page may have. */
   constructor(pageSize: number, least = SLOTS_LEAST) {
     this.slots = slotSizes(Math.floor(pageSize / least));
     const largest = this.slots.at(-1) as number;
@@ -26,13 +27,16 @@ export class SizeClasses {
     }
   }
 
-  /** The class for `bytes`, zones included; -1 when only a block of its own will do. */
-  find(bytes: number, alignment: number): number {
+  /** The class for a block; -1 if it needs a run of its own, as one with an offset does. */
+  find(size: number, align: AlignmentRequest): number {
+    const { alignment, offset } = align;
+    if (offset % alignment !== 0) return -1;
+    const bytes = frontZoneBytes(align) + size + REAR;
     const kind = this.#class[Math.ceil(bytes / GRANULE)] ?? -1;
     return alignment <= GRANULE || kind < 0 ? kind : this.#findAligned(kind, alignment);
   }
 
-  /** Slots lie at multiples of their size from an aligned page on. */
+  /** Slots lie at multiples of their size, counted from an aligned page. */
   #findAligned(least: number, alignment: number): number {
     for (let kind = least; kind < this.slots.length; kind++) {
       if ((this.slots[kind] as number) % alignment === 0) return kind;

@@ -1,17 +1,11 @@
 /**
- * What becomes of memory whose blocks are all freed, by what the memory below can do:
- *
- *   poisoned   holds 0xdd; the only way where pages cannot be given back
- *   zeroed     its physical memory is given back, and it reads as zero
- *   closed     nobody may touch it: WebAssembly traps, JavaScript may end the process. Only with
- *              neverUnmap, because no report can be made of such an access
- *
- * A change of a poisoned or zeroed byte is a write after free, and found by a look.
+ * Gives physical memory back while freed blocks are in quarantine, or makes it inaccessible, as far
+ * as the memory below can. A change of a poisoned or zeroed byte is a write after free, which a
+ * check finds. Memory is protected only with `neverUnmap`, because an access to it cannot be
+ * reported.
  */
 import type { PageOperations } from "../../memory/index.ts";
-import type { Run } from "./backing.ts";
-
-export type FreedState = "poisoned" | "zeroed" | "protected";
+import type { FreedState, Run } from "./block.ts";
 
 /** A page or large block, as far as its memory is concerned. */
 interface Reclaimable {
@@ -44,19 +38,20 @@ export class FreedMemory {
     return this.#below?.operations.pageBytes ?? 1;
   }
 
-  /** Whether memory that is at rest can be anything but poisoned. */
+  /** Whether `retire` can lose contents. */
   get discards(): boolean {
     return this.#protects || this.#below?.canRelease === true;
   }
 
-  /** An item is free: its contents are lost, unless it stays poisoned. */
+  /** The blocks of an item are all free. Its contents are lost unless it stays poisoned. */
   retire(item: Reclaimable): void {
     const { base, bytes } = item.run;
     const released = this.#release(item, bytes);
-    if (this.#protects && this.#below?.operations.protect(base, bytes))
+    if (this.#protects && this.#below?.operations.protect(base, bytes)) {
       item.freedState = "protected";
-    else if (released)
+    } else if (released) {
       item.freedState = this.#below?.operations.needsCommit ? "protected" : "zeroed";
+    }
   }
 
   /** Gives back the end of an item, from a multiple of `unit` on. */
@@ -65,24 +60,24 @@ export class FreedMemory {
     return this.#release(item, base + bytes - from);
   }
 
-  /** Makes an item's memory usable, all of it; false when the system refuses. */
+  /** Makes all memory of an item usable; returns false if the system refuses. */
   reuse(item: Reclaimable): boolean {
     if (item.freedState === "poisoned" && item.released === 0) return true;
-    if (!this.#open(item.run)) return false;
+    if (!this.#makeUsable(item.run)) return false;
     this.released -= item.released;
     item.released = 0;
     item.freedState = "poisoned";
     return true;
   }
 
-  #open({ base, bytes }: Run): boolean {
+  #makeUsable({ base, bytes }: Run): boolean {
     if (!this.#below) return true;
     const { operations } = this.#below;
     if (this.#protects && !operations.unprotect(base, bytes)) return false;
     return !operations.needsCommit || operations.commit(base, bytes);
   }
 
-  /** The last `bytes` of an item. */
+  /** Gives back the last `bytes` of an item. */
   #release(item: Reclaimable, bytes: number): boolean {
     if (!this.#below?.canRelease || bytes <= item.released) return false;
     const { base, bytes: all } = item.run;

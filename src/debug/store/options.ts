@@ -1,206 +1,128 @@
-/** The options of debug: one table that checks them and makes the one in docs/debugging.md. */
-import { wrongKind } from "../../common/errors.ts";
-import { type OptionRow, optionsCheck, optionsMarkdown } from "../../common/option-table.ts";
+/** The options of `debug`, and their values with defaults. */
+import { optionsCheck } from "../../common/option-table.ts";
 import { nodeModule } from "../report/node.ts";
 import type { ReportSink } from "../report/report.ts";
 import type { BackingAllocator } from "./backing.ts";
+import { allDetectors, type Detectors } from "./detectors.ts";
+import { debugOptions } from "./option-rows.ts";
 
+/**
+ * The options of `debug`. All are optional, and `undefined` counts as absent. Sizes are in bytes.
+ *
+ * @example
+ * const heap = debug(createHeap(), { stackTraceFrames: 16, onReport: "throw" });
+ */
 export interface DebugOptions {
+  /**
+   * Frames of each stack, 0 to 64. 0 takes no stacks, which makes a call ten times faster. Default:
+   * 8.
+   */
   stackTraceFrames?: number | undefined;
+  /** Refuses requests beyond `requestedMemoryLimit`, and reports them. Default: false. */
   enableMemoryLimit?: boolean | undefined;
+  /**
+   * The most bytes that all live blocks together may have requested, from 0 to 2^53 - 1. Has an
+   * effect only with `enableMemoryLimit`. Default: no limit.
+   */
   requestedMemoryLimit?: number | undefined;
+  /**
+   * Writes canaries around blocks and poison into freed ones, and checks them. Without it stray
+   * writes are not found. Default: true.
+   */
   safety?: boolean | undefined;
+  /**
+   * For a heap that threads share: any thread frees and resizes any block. Without it the allocator
+   * belongs to one thread, and `threadId` or `threadState` let it report use by others. Default:
+   * false.
+   */
   threadSafe?: boolean | undefined;
+  /**
+   * Keeps freed memory, protected where pages can be, else poisoned, until memory is out. An access
+   * of JavaScript to a protected page ends the process. Default: false.
+   */
   neverUnmap?: boolean | undefined;
+  /**
+   * Keeps sizes and stacks of memory that was given back, so that a double free of it is found. Grows
+   * with every block; `flushRetainedMetadata` drops it. Default: false.
+   */
   retainMetadata?: boolean | undefined;
+  /** Writes a line for each call: to stderr if true, else to the function. Default: false. */
   verboseLog?: boolean | ((line: string) => void) | undefined;
+  /**
+   * Keeps the stack of the first allocation across reallocs, and that of the last realloc. Without it
+   * a block that moves has the stack of the realloc as its allocation. Default: false.
+   */
   resizeStackTraces?: boolean | undefined;
+  /** The 32-bit word that fills the zones around blocks. Default: 0x85dff10f. */
   canary?: number | undefined;
+  /**
+   * Bytes of a page of small blocks: a power of two from 4096 to 1048576. Pages of the system below
+   * are the least. Default: 16384, or 65536 over a memory.
+   */
   pageSize?: number | undefined;
+  /**
+   * What the allocator stands on, instead of the first argument of `debug`: an allocator with C's
+   * calls, a pool of layers, or a memory. Default: a new memory.
+   */
   backingAllocator?: BackingAllocator | undefined;
+  /**
+   * Bytes of freed memory that are held back and checked before they are given back, from 0 to
+   * 2^32 - 1. Default: 1 MiB, or 128 KiB when sampling.
+   */
   quarantine?: number | undefined;
+  /**
+   * What happens to a report: `"print"` writes text to stderr, `"throw"` throws a MemoryMistake, a
+   * function is called with it. Default: `"print"`.
+   */
   onReport?: ReportSink | undefined;
+  /**
+   * In Node, looks for leaks when the process exits. The allocator cannot be collected as garbage
+   * while it has blocks. Default: true.
+   */
   reportAtExit?: boolean | undefined;
+  /**
+   * Samples one allocation in so many, at random, from 1 to 2^30. The others go straight to the
+   * allocator below, and mistakes with them are not found. Default: 1.
+   */
   sampleEvery?: number | undefined;
+  /** Makes the same choice of samples every time; 0 to 2^32 - 1. Default: random. */
   seed?: number | undefined;
+  /** Returns the number of the calling thread. Default: the Worker's threadId, 0 in a browser. */
   threadId?: (() => number) | undefined;
+  /**
+   * Shared memory whose first word, at first 0, names the thread that owns the allocator. For a memory
+   * that threads pass around. Not with `threadSafe`. Default: none.
+   */
   threadState?: Int32Array | undefined;
 }
 
-/** Every option with its value, but the backing allocator. */
-export type Settings = Readonly<
-  Required<{
-    [K in Exclude<keyof DebugOptions, "backingAllocator" | "threadState" | "verboseLog">]: Exclude<
-      DebugOptions[K],
-      undefined
-    >;
-  }>
-> & {
+/** Options that have a setting of the same name and type. */
+type PlainOption = Exclude<keyof DebugOptions, "backingAllocator" | "threadState" | "verboseLog">;
+
+/** The values of all options but the backing allocator, and the detectors, which only tests set. */
+export type Settings = Readonly<{
+  [K in PlainOption]-?: Exclude<DebugOptions[K], undefined>;
+}> & {
   readonly threadState: Int32Array | undefined;
   readonly log: ((line: string) => void) | undefined;
+  readonly detectors: Detectors;
 };
 
-const FRAMES_LIMIT = 64;
-const WORD_LIMIT = 0xffffffff;
-
-/** Every option of debug. */
-export const debugOptions: OptionRow[] = [
-  {
-    name: "stackTraceFrames",
-    type: "number",
-    default: "8",
-    text: "Frames of each stack, 0 to 64. 0 takes no stacks: a call is ten times faster then.",
-    refuse: (value) => wrongWhole("stackTraceFrames", value, 0, FRAMES_LIMIT),
-  },
-  {
-    name: "enableMemoryLimit",
-    type: "boolean",
-    default: "false",
-    text: "Refuses and reports requests beyond `requestedMemoryLimit`.",
-    refuse: (value) => wrongFlag("enableMemoryLimit", value),
-  },
-  {
-    name: "requestedMemoryLimit",
-    type: "number",
-    default: "none",
-    text: "The most bytes that live blocks may have been asked for with, all together.",
-    refuse: (value) => wrongWhole("requestedMemoryLimit", value, 0, Number.MAX_SAFE_INTEGER),
-  },
-  {
-    name: "safety",
-    type: "boolean",
-    default: "true",
-    text: "Writes and looks at canaries and poison. Without it, stray writes go unseen.",
-    refuse: (value) => wrongFlag("safety", value),
-  },
-  {
-    name: "threadSafe",
-    type: "boolean",
-    default: "false",
-    text: "For a heap that threads share. Else it is one thread's, and says who else uses it.",
-    refuse: (value) => wrongFlag("threadSafe", value),
-  },
-  {
-    name: "neverUnmap",
-    type: "boolean",
-    default: "false",
-    text: "Keeps freed memory, closed or poisoned, until memory is out: see below.",
-    refuse: (value) => wrongFlag("neverUnmap", value),
-  },
-  {
-    name: "retainMetadata",
-    type: "boolean",
-    default: "false",
-    text: "Keeps sizes and stacks of memory that was given back, so that a double free is known.",
-    refuse: (value) => wrongFlag("retainMetadata", value),
-  },
-  {
-    name: "verboseLog",
-    type: "boolean | (line) => void",
-    default: "false",
-    text: "A line for each call, on stderr or to a function.",
-    refuse: (value) =>
-      typeof value === "function" ? undefined : wrongFlag("verboseLog", value, " or a function"),
-  },
-  {
-    name: "resizeStackTraces",
-    type: "boolean",
-    default: "false",
-    text: "Keeps the stack of the first allocation over reallocs, and that of the last realloc.",
-    refuse: (value) => wrongFlag("resizeStackTraces", value),
-  },
-  {
-    name: "canary",
-    type: "number",
-    default: "0x85dff10f",
-    text: "The 32-bit word that fills the zones around blocks.",
-    refuse: (value) => wrongWhole("canary", value, 0, WORD_LIMIT),
-  },
-  {
-    name: "pageSize",
-    type: "number",
-    default: "16384; 65536 over a memory",
-    text: "Bytes of a page of small blocks: a power of two from 4096 to 1048576.",
-    refuse: (value) => wrongPageSize(value),
-  },
-  {
-    name: "backingAllocator",
-    type: "allocator, Pool or MemorySource",
-    default: "the first argument, or a new memory",
-    text: "What it stands on: anything with C's verbs, a pool of layers, or memory in whole pages.",
-    refuse: () => undefined, // backingOf looks at it, wherever it comes from
-  },
-  {
-    name: "quarantine",
-    type: "number",
-    default: "1 MiB; 128 KiB when sampling",
-    text: "Bytes of freed memory that are held back and watched before they are given back.",
-    refuse: (value) => wrongWhole("quarantine", value, 0, WORD_LIMIT),
-  },
-  {
-    name: "onReport",
-    type: '"print" | "throw" | (report) => void',
-    default: '"print"',
-    text: "What becomes of a report: text on stderr, a MemoryMistake, or a call of yours.",
-    refuse: (value) => wrongSink(value),
-  },
-  {
-    name: "reportAtExit",
-    type: "boolean",
-    default: "true",
-    text: "In Node, looks for leaks when the process exits. Holds the allocator until `deinit`.",
-    refuse: (value) => wrongFlag("reportAtExit", value),
-  },
-  {
-    name: "sampleEvery",
-    type: "number",
-    default: "1",
-    text: "Guards one allocation in so many, at random; the others go straight to what is below.",
-    refuse: (value) => wrongWhole("sampleEvery", value, 1, 2 ** 30),
-  },
-  {
-    name: "seed",
-    type: "number",
-    default: "random",
-    text: "Makes the same choice of samples every time.",
-    refuse: (value) => wrongWhole("seed", value, 0, WORD_LIMIT),
-  },
-  {
-    name: "threadId",
-    type: "() => number",
-    default: "the Worker's threadId",
-    text: "Who is calling, as a whole number.",
-    refuse: (value) =>
-      typeof value === "function" ? undefined : wrongKind("threadId", "a function", value),
-  },
-  {
-    name: "threadState",
-    type: "Int32Array",
-    default: "none",
-    text: "A word of shared memory, at first 0, that goes with a memory which threads pass around.",
-    refuse: (value) =>
-      value instanceof Int32Array && value.length > 0
-        ? undefined
-        : wrongKind("threadState", "an Int32Array with a word", value),
-  },
-];
-
-/** @throws TypeError or RangeError for what the table refuses, and for options that clash. */
+/** @throws TypeError or RangeError for wrong options, and for options that exclude each other. */
 export function settingsOf(options: DebugOptions, pageSize: number): Settings {
   optionsCheck(debugOptions, options);
-  const settings = settingsFill(options, pageSize);
+  const settings = withDefaults(options, pageSize);
   if (settings.sampleEvery > 1 && settings.enableMemoryLimit) {
-    throw new TypeError("enableMemoryLimit needs every allocation to be guarded, not a sample");
+    throw new TypeError("enableMemoryLimit counts every allocation: it needs sampleEvery: 1");
   }
   if (settings.threadSafe && settings.threadState) {
-    throw new TypeError("threadState is for an allocator of one thread: threadSafe needs none");
+    throw new TypeError("threadState is for an allocator of one thread: use it without threadSafe");
   }
   return settings;
 }
 
-function settingsFill(options: DebugOptions, pageSize: number): Settings {
+function withDefaults(options: DebugOptions, pageSize: number): Settings {
   const { verboseLog, sampleEvery = 1 } = options;
-  const sampling = sampleEvery > 1;
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   return {
     stackTraceFrames: 8,
@@ -213,59 +135,26 @@ function settingsFill(options: DebugOptions, pageSize: number): Settings {
     resizeStackTraces: false,
     canary: 0x85dff10f,
     pageSize,
-    quarantine: sampling ? 2 ** 17 : 2 ** 20,
+    quarantine: sampleEvery > 1 ? 2 ** 17 : 2 ** 20,
     onReport: "print",
     reportAtExit: true,
     sampleEvery: 1,
     seed: Math.floor(Math.random() * 2 ** 32),
     threadId: ownThreadId,
     threadState: undefined,
-    log: typeof verboseLog === "function" ? verboseLog : verboseLog ? logPrint : undefined,
+    log: typeof verboseLog === "function" ? verboseLog : verboseLog ? printLine : undefined,
     ...Object.fromEntries(given),
+    detectors: allDetectors,
   };
 }
 
-function logPrint(line: string): void {
+function printLine(line: string): void {
   console.error(line);
 }
 
 const ownThread = nodeModule("node:worker_threads")?.threadId ?? 0;
 
-/** A Worker's number in Node; in a browser 0, where each Worker must say who it is. */
+/** A Worker's number in Node. In a browser 0: there each Worker needs the option `threadId`. */
 export function ownThreadId(): number {
   return ownThread;
-}
-
-/** The table as it stands in docs/debugging.md. */
-export function debugOptionsMarkdown(): string {
-  return optionsMarkdown(debugOptions);
-}
-
-export function wrongWhole(
-  name: string,
-  value: unknown,
-  from: number,
-  to: number,
-): Error | undefined {
-  if (typeof value !== "number") return wrongKind(name, "a number", value);
-  if (Number.isInteger(value) && value >= from && value <= to) return undefined;
-  return new RangeError(`${name} must be a whole number from ${from} to ${to}, not ${value}`);
-}
-
-export function wrongFlag(name: string, value: unknown, or = ""): Error | undefined {
-  return typeof value === "boolean" ? undefined : wrongKind(name, `true or false${or}`, value);
-}
-
-function wrongPageSize(value: unknown): Error | undefined {
-  const wrong = wrongWhole("pageSize", value, 4096, 2 ** 20);
-  if (wrong || Number.isInteger(Math.log2(value as number))) return wrong;
-  return new RangeError(`pageSize must be a power of two, not ${value}`);
-}
-
-export function wrongSink(value: unknown): Error | undefined {
-  if (typeof value === "function" || value === "print" || value === "throw") return undefined;
-  if (typeof value !== "string") {
-    return wrongKind("onReport", '"print", "throw" or a function', value);
-  }
-  return new RangeError(`onReport must be "print", "throw" or a function, not "${value}"`);
 }

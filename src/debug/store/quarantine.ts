@@ -1,26 +1,27 @@
 /**
- * Memory that nobody uses any more, oldest first: pages whose slots are all freed, and freed large
- * blocks. It is held back for a while, so that a late write or a second free still finds something
- * to be seen by; rest.ts says in which state.
+ * Holds retired pages and freed large blocks back for a while, so that a late write or a second free
+ * is still found. freed-memory.ts has the states of their memory.
  */
-import type { Block, Large, Page } from "./block.ts";
+import type { Block } from "./block.ts";
+import type { FreedHistory } from "./contract.ts";
+import type { Large } from "./large.ts";
+import type { Page } from "./page.ts";
 
+/** A queue, oldest first. */
 export class Quarantine {
   #queue: (Page | Large)[] = [];
-  /** Items before this one have left. */
+  /** Items before this one were taken. */
   #first = 0;
-  /** What has left, when its metadata is kept. */
-  #past: (Page | Large)[] = [];
   /** Bytes of memory held. */
   bytes = 0;
 
-  push(item: Page | Large): void {
+  add(item: Page | Large): void {
     this.#queue.push(item);
     this.bytes += item.run.asked;
   }
 
-  /** The oldest leaves; undefined when there is none. */
-  shift(): Page | Large | undefined {
+  /** Removes the oldest item; undefined when there is none. */
+  takeOldest(): Page | Large | undefined {
     const item = this.#queue[this.#first];
     if (item === undefined) return undefined;
     this.bytes -= item.run.asked;
@@ -29,14 +30,29 @@ export class Quarantine {
     return item;
   }
 
-  remember(item: Page | Large): void {
-    this.#past.push(item);
+  clear(): void {
+    this.#queue = [];
+    this.#first = 0;
+    this.bytes = 0;
   }
 
-  /** The block that began at ptr and whose memory is given back, if metadata is kept. */
+  #compact(): void {
+    this.#queue = this.#queue.slice(this.#first);
+    this.#first = 0;
+  }
+}
+
+/** The metadata of memory that has left quarantine, kept with `retainMetadata`. */
+export class GivenBack implements FreedHistory {
+  #items: (Page | Large)[] = [];
+
+  add(item: Page | Large): void {
+    this.#items.push(item);
+  }
+
   findFreed(ptr: number): Block | undefined {
-    for (let index = this.#past.length - 1; index >= 0; index--) {
-      for (const block of (this.#past[index] as Page | Large).blocks()) {
+    for (let index = this.#items.length - 1; index >= 0; index--) {
+      for (const block of (this.#items[index] as Page | Large).blocks()) {
         if (block.ptr === ptr) return block;
       }
     }
@@ -44,28 +60,10 @@ export class Quarantine {
   }
 
   forget(): void {
-    this.#past = [];
+    this.#items = [];
   }
 
-  get historyBytes(): number {
-    return this.#past.reduce((sum, item) => sum + item.metadataBytes, 0);
-  }
-
-  *items(): Generator<Page | Large> {
-    for (let index = this.#first; index < this.#queue.length; index++) {
-      yield this.#queue[index] as Page | Large;
-    }
-  }
-
-  clear(): void {
-    this.#queue = [];
-    this.#first = 0;
-    this.bytes = 0;
-    this.#past = [];
-  }
-
-  #compact(): void {
-    this.#queue = this.#queue.slice(this.#first);
-    this.#first = 0;
+  get bytes(): number {
+    return this.#items.reduce((sum, item) => sum + item.metadataBytes, 0);
   }
 }

@@ -1,24 +1,24 @@
-/** What callers ask of the debug allocator: a block, and what shall become of one. */
+/** Requests for a block, and for a change of one. */
 import type { AlignmentRequest } from "./block.ts";
 
-/** What a caller says of a block that it gives back. */
+/** What a caller claims of a block that it frees or resizes. */
 export interface Given {
   readonly size?: number;
   readonly alignment?: number;
 }
 
-/** A block that is asked for. */
+/** A request for a block. */
 export interface Request {
   readonly size: number;
-  /** Undefined: aligned as malloc aligns. */
+  /** Undefined: the alignment of malloc. */
   readonly align?: AlignmentRequest | undefined;
-  /** All of it is zero, or when resizing what it grows by. */
+  /** All of the block is zero; of one that is resized, the bytes that it gains. */
   readonly zero?: boolean;
 }
 
-/** What shall become of a block. */
+/** A request for a change of a block. */
 export interface Change extends Request {
   readonly given?: Given | undefined;
-  /** It must not move. */
+  /** The block must not move. */
   readonly stay?: boolean;
 }

@@ -1,8 +1,8 @@
-/** Which allocations are guarded: each with the same chance, from a seed. */
+/** The choice of the allocations that are sampled: each with the same chance, from a seed. */
 
 /**
- * Answers how many allocations go by before the next one that is guarded, on average
- * `every - 1`. Gaps are geometric, so that no pattern of a program hides from them.
+ * Returns a function that draws how many allocations pass before the next sample, on average
+ * `every - 1`. Gaps are geometric, so that a sample follows no pattern of the program.
  */
 export function gapsOf(every: number, seed: number): () => number {
   if (every === 1) return () => 0;

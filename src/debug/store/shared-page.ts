@@ -1,22 +1,22 @@
 /**
- * Pages and blocks of threads that share a heap, as looks into the shared state.
+ * Pages and blocks of threads that share a heap, as views of the shared state.
  *
- *   page  | next page | base | bytes | raw | asked | slot | count | handed out | holds | state |
+ *   page  | next page | base | bytes | raw | asked | slot | count | handed out | holds | stage |
  *         | thread | class | a row of 8 words for each slot |
  *   row   | size | state | allocated | resized | freed | order | address | heap |
  *
- * holds = live slots + 1 while its thread hands out slots + 1 for each thread that looks at it. Who
- * takes the last hold retires the page: 0 <= live <= handed out <= count.
+ * holds = live slots + 1 while its thread hands out slots + 1 for each thread that checks it. The
+ * thread that releases the last hold retires the page: 0 <= live <= handed out <= count.
  */
-import type { Run } from "./backing.ts";
 import {
   type AlignmentRequest,
   type Block,
+  type FreedState,
   frontZoneBytes,
   type Item,
   type NewBlock,
+  type Run,
 } from "./block.ts";
-import type { FreedState } from "./freed-memory.ts";
 import type { SharedState } from "./shared-state.ts";
 
 const BASE = 1;
@@ -27,28 +27,29 @@ const SLOT = 5;
 const COUNT = 6;
 const NEXT = 7;
 const HOLDS = 8;
-const STATE = 9;
+const STAGE = 9;
 const THREAD = 10;
 const KIND = 11;
 const ROWS = 12;
 const ROW = 8;
 
-/** The memory went back; in use; or free and held back. */
-type PageState = 0 | 1 | 2;
+/** The memory was given back. */
 export const GONE = 0;
 const USED = 1;
+/** No slot is in use or will be; the memory is in quarantine. */
 export const RETIRED = 2;
+type PageStage = typeof GONE | typeof USED | typeof RETIRED;
 
 export function pageWords(count: number): number {
   return ROWS + count * ROW;
 }
 
-/** How often a thread looks whether another one is done with a block, before it gives up. */
-const PATIENCE = 2 ** 22;
+/** How often a thread checks whether another one has released a block, before it gives up. */
+const ATTEMPTS = 2 ** 22;
 
 export class SharedPage implements Item {
   readonly state: SharedState;
-  /** Its first word. */
+  /** The index of its first word. */
   readonly at: number;
 
   constructor(state: SharedState, at: number) {
@@ -56,7 +57,7 @@ export class SharedPage implements Item {
     this.at = at;
   }
 
-  /** A record for a new run, held by the thread that will hand out its slots. */
+  /** Fills the record of a new run, held by the thread that will hand out its slots. */
   init(run: Run, facts: { slot: number; count: number; kind: number; thread: number }): void {
     const { words } = this.state;
     const { slot, count, kind, thread } = facts;
@@ -97,11 +98,11 @@ export class SharedPage implements Item {
   get kind(): number {
     return this.#get(KIND) | 0;
   }
-  get stage(): PageState {
-    return this.#get(STATE) as PageState;
+  get stage(): PageStage {
+    return this.#get(STAGE) as PageStage;
   }
-  set stage(stage: PageState) {
-    Atomics.store(this.state.words, this.at + STATE, stage);
+  set stage(stage: PageStage) {
+    Atomics.store(this.state.words, this.at + STAGE, stage);
   }
   get isIdle(): boolean {
     return this.#get(HOLDS) === 1;
@@ -111,14 +112,14 @@ export class SharedPage implements Item {
     return { reserved: count * slot, committed: end - base, blockSize: slot };
   }
 
-  /** The next slot, held; only for the page's own thread. */
-  slotNext(): SharedSlot {
+  /** Hands out the next slot, with a hold. Only for the page's own thread. */
+  nextSlot(): SharedSlot {
     const { words } = this.state;
     Atomics.add(words, this.at + HOLDS, 1);
     return new SharedSlot(this, Atomics.add(words, this.at + NEXT, 1));
   }
 
-  /** Keeps the page from being retired; false if it is already. */
+  /** Keeps the page from being retired; returns false if it is retired already. */
   hold(): boolean {
     const { words } = this.state;
     for (;;) {
@@ -128,8 +129,8 @@ export class SharedPage implements Item {
     }
   }
 
-  /** Whether that was the last hold. */
-  letGo(): boolean {
+  /** Returns whether that was the last hold. */
+  releaseHold(): boolean {
     return Atomics.sub(this.state.words, this.at + HOLDS, 1) === 1;
   }
 
@@ -164,7 +165,7 @@ const ORDER = 5;
 const PTR = 6;
 const HEAP = 7;
 
-/** What becomes of a slot: in this order, and from BUSY back to LIVE. The alignment lies above. */
+/** States of a slot, in this order, or from BUSY back to LIVE. The alignment is in higher bits. */
 const LIVE = 1;
 const BUSY = 2;
 const FREE = 3;
@@ -204,7 +205,7 @@ export class SharedSlot implements Block {
   get isMade(): boolean {
     return this.#get(SLOT_STATE) !== 0;
   }
-  /** Also while a thread works on it. */
+  /** True also while a thread has claimed the block. */
   get live(): boolean {
     const stage = this.#get(SLOT_STATE) & 3;
     return stage === LIVE || stage === BUSY;
@@ -228,12 +229,12 @@ export class SharedSlot implements Block {
     this.#set(HEAP, heap);
   }
 
-  /** Where the block will be, before there is one. */
-  place(align: AlignmentRequest): void {
+  /** Sets the address of the block before the block exists. */
+  setPtr(align: AlignmentRequest): void {
     this.#set(PTR, this.from + frontZoneBytes(align));
   }
 
-  /** All but the word that makes it a block: that is `publish`. */
+  /** Fills all words but the one that makes it a block, which `publish` writes. */
   allocate({ size, allocated, resized, order, heap }: NewBlock): void {
     this.#set(SIZE, size);
     this.#set(ALLOCATED, allocated);
@@ -258,19 +259,22 @@ export class SharedSlot implements Block {
     this.#set(ORDER, order);
   }
 
-  /** Makes a live block this thread's alone; false when it is free. Waits for who has it. */
+  /**
+   * Claims a live block for this thread; returns false if it is free. Spins while another thread has
+   * claimed it.
+   */
   claim(): boolean {
-    for (let looks = 0; looks < PATIENCE; looks++) {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const word = this.#get(SLOT_STATE);
       const stage = word & 3;
       if (stage === FREE || stage === 0) return false;
       if (stage === BUSY) continue;
       if (this.#swap(word, word - LIVE + BUSY)) return true;
     }
-    return false; // its thread has ended in the middle
+    return false; // the thread that claimed it has ended
   }
 
-  /** After claim. */
+  /** Ends a claim; `isFree` if the block was freed. */
   release(isFree: boolean): void {
     const word = this.#get(SLOT_STATE);
     this.#set(SLOT_STATE, word - BUSY + (isFree ? FREE : LIVE));

@@ -1,13 +1,12 @@
 /**
- * Call stacks of threads that share a heap. Each thread interns its own, and writes what is new as
- * text into chunks of the shared state, which only it writes to: so any thread can name a stack of
- * any other, also of one that has ended. A stack is a number that leads from call to caller, and at
- * last to the thread.
+ * Call stacks of threads that share a heap. Each thread interns its own stacks, and writes new ones
+ * as text into chunks of the shared state that only it writes to. So any thread can show a stack of
+ * any other, also of one that has ended. A stack is the number of the node of its outermost frame:
+ * parents lead from there to the innermost frame, and from that to the node of the thread.
  *
  *   chunk  | next chunk | bytes of text | text: a line of JSON for each node |
  *          node of a call: [id, parent, call, url, line, column]     of a thread: [id, 0, thread]
  */
-
 import { type Entry, type Frame, type Stacks, StackTable } from "../report/stack-table.ts";
 import type { SharedState } from "./shared-state.ts";
 
@@ -27,16 +26,18 @@ const TEXT = 2;
 export class SharedStacks implements Stacks {
   readonly #state: SharedState;
   readonly #own: StackTable;
-  /** Shared numbers of own nodes. */
+  /** The shared numbers of this thread's nodes, by their own numbers. */
   readonly #published: number[] = [];
   readonly #root: number;
   #chunk = 0;
-  #room = 0;
-  /** What was read of all chunks, and up to which byte of each. */
+  /** Bytes of the chunk that are left. */
+  #left = 0;
+  /** The nodes that were read, of all threads. */
   readonly #nodes = new Map<number, Node>();
+  /** Bytes of each chunk that were read. */
   readonly #read = new Map<number, number>();
 
-  /** @param thread Who this thread is, in reports. */
+  /** @param thread The number of this thread in reports. */
   constructor(state: SharedState, limit: number, thread: number) {
     this.#state = state;
     this.#own = new StackTable(limit);
@@ -49,7 +50,7 @@ export class SharedStacks implements Stacks {
     return this.#publish(this.#own.capture(entry));
   }
 
-  /** The frames of a stack of any thread, innermost first; none when its text found no room. */
+  /** The frames of a stack, innermost first; none if there was no space for its text. */
   frames(id: number): Frame[] {
     const frames: Frame[] = [];
     for (const { frame } of this.#path(id)) if (frame) frames.push(frame);
@@ -77,7 +78,7 @@ export class SharedStacks implements Stacks {
     return id;
   }
 
-  /** Innermost first, with the thread at the end; nodes lead inwards, and then to the thread. */
+  /** The nodes of a stack, innermost first, with the thread at the end. */
   #path(id: number): Node[] {
     const path: Node[] = [];
     for (let at = id; at !== 0; ) {
@@ -104,36 +105,36 @@ export class SharedStacks implements Stacks {
       if (to === from) continue;
       const bytes = new Uint8Array(words.buffer, (chunk + TEXT) * 4 + from, to - from).slice();
       for (const line of new TextDecoder().decode(bytes).trimEnd().split("\n")) {
-        this.#take(JSON.parse(line) as Line);
+        this.#add(JSON.parse(line) as Line);
       }
       this.#read.set(chunk, to);
     }
   }
 
-  #take([id, parent, what, url, line = 0, column = 0]: Line): void {
+  #add([id, parent, what, url, line = 0, column = 0]: Line): void {
     const frame = typeof what === "string" ? { call: what, url, line, column } : undefined;
     const thread = typeof what === "number" ? what : undefined;
     this.#nodes.set(id, { parent, frame, thread });
   }
 
-  /** A line is there for others once the count of bytes says so. */
+  /** Other threads read a line only once the count of bytes includes it. */
   #write(line: Line): void {
     const text = new TextEncoder().encode(`${JSON.stringify(line)}\n`);
-    if (text.length > this.#room && !this.#chunkNew(text.length)) return;
+    if (text.length > this.#left && !this.#newChunk(text.length)) return;
     const { words } = this.#state;
     const used = Atomics.load(words, this.#chunk + USED);
     new Uint8Array(words.buffer).set(text, (this.#chunk + TEXT) * 4 + used);
     Atomics.store(words, this.#chunk + USED, used + text.length);
-    this.#room -= text.length;
+    this.#left -= text.length;
   }
 
-  #chunkNew(bytes: number): boolean {
+  #newChunk(bytes: number): boolean {
     const count = Math.max(CHUNK_WORDS, TEXT + Math.ceil(bytes / 4));
     const chunk = this.#state.take(count);
     if (chunk === 0) return false;
-    this.#state.chunkPush(chunk);
+    this.#state.addChunk(chunk);
     this.#chunk = chunk;
-    this.#room = (count - TEXT) * 4;
+    this.#left = (count - TEXT) * 4;
     return true;
   }
 }

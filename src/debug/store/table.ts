@@ -1,8 +1,16 @@
 /** From addresses to pages and large blocks. */
+import type { Block } from "./block.ts";
+import type { Finder } from "./contract.ts";
+import type { Large } from "./large.ts";
+import { Page } from "./page.ts";
+import { findNearest } from "./queries.ts";
 
-import type { LeakGroup } from "../report/mistakes.ts";
-import { type Block, type Large, Page } from "./block.ts";
-import { detectors } from "./switches.ts";
+/**
+ * Bytes of a cell of the filter, as a shift. Cells are as fine as large blocks: in cells of a page
+ * each sampled block in quarantine sends all its neighbours the slow way (sh8: 1.7 times the bare
+ * heap instead of 1.2).
+ */
+const FILTER_SHIFT = 10;
 
 /** How many pages and large blocks touch each cell of memory. */
 class Cells {
@@ -13,12 +21,12 @@ class Cells {
     this.#shift = shift;
   }
 
-  /** Whether an address is in a cell with no guarded block: then it is none. */
+  /** Whether an address is in a cell that no block touches. */
   isUnsampled(address: number): boolean {
     return !((this.#touched[address >>> this.#shift] as number) > 0);
   }
 
-  /** The item's bytes come, by 1, or go, by -1. */
+  /** Adds `by` to the counts of the cells that an item touches. */
   change({ run }: Page | Large, by: number): void {
     const last = (run.base + run.bytes - 1) >>> this.#shift;
     if (last >= this.#touched.length) this.#grow(last + 1);
@@ -43,39 +51,18 @@ class Cells {
 }
 
 /**
- * Bytes of the cells by which a sampling allocator tells nearly all pointers that it does not guard
- * by one load, as a shift. As fine as large blocks are: in cells of a page each guarded block in
- * quarantine sends all its neighbours the slow way (sh8: 1.7 times the bare heap instead of 1.2).
+ * Finds pages by cell: a cell has the size of a page, so at most one page begins in it, at whatever
+ * addresses the backing allocator returns pages. An address belongs to the page of its cell or of
+ * the cell before.
  */
-const FILTER_SHIFT = 10;
-
-/** Live blocks by where they come from. */
-export function leaksOf(blocks: Iterable<Block>): LeakGroup[] {
-  const groups = new Map<string, LeakGroup & { ptrs: number[]; bytes: number }>();
-  for (const block of blocks) {
-    if (!block.live || !detectors.leak) continue;
-    const { allocated, resized } = block;
-    const key = `${allocated} ${resized}`;
-    const group = groups.get(key) ?? { ptrs: [], bytes: 0, allocated, resized };
-    groups.set(key, group);
-    group.ptrs.push(block.ptr);
-    group.bytes += block.size;
-  }
-  return [...groups.values()];
-}
-
-/**
- * Pages by cell: a cell has the size of a page, so at most one page begins in it, wherever the
- * backing allocator puts pages. An address belongs to the page of its cell, or of the one before.
- */
-export class BlockTable {
+export class BlockTable implements Finder {
   /** Undefined unless sampling. */
   readonly filter: Cells | undefined;
   readonly #cells: Cells;
   readonly #cellBytes: number;
   readonly #shift: number;
   readonly #pages = new Map<number, Page>();
-  /** Live large blocks, and retired ones whose memory is still held. A Map gives memory back. */
+  /** Large blocks by address, live or in quarantine. A Map shrinks when entries are deleted. */
   readonly #large = new Map<number, Large>();
   /** Large blocks by the cells that they begin in. */
   readonly #largeFrom = new Map<number, Large[]>();
@@ -109,27 +96,16 @@ export class BlockTable {
     this.filter?.clear();
   }
 
-  /** The block that begins at ptr, or whose slot covers it: the question that every free asks. */
   at(ptr: number): Block | undefined {
     return this.#pageAt(ptr)?.slotAt(ptr) ?? this.#large.get(ptr);
   }
 
-  /** The block that covers an address, zones included. */
   covering(address: number): Block | undefined {
     return this.at(address) ?? this.#largeCovering(address);
   }
 
-  /** The block whose bytes are closest to an address. Walks everything: for reports. */
   nearest(address: number): Block | undefined {
-    let nearest: Block | undefined;
-    let least = Number.POSITIVE_INFINITY;
-    for (const block of this.blocks()) {
-      const distance = Math.max(block.ptr - address, address - block.ptr - block.size, 0);
-      if (distance >= least) continue;
-      least = distance;
-      nearest = block;
-    }
-    return nearest;
+    return findNearest(this.blocks(), address);
   }
 
   get pages(): IterableIterator<Page> {
@@ -141,7 +117,6 @@ export class BlockTable {
     yield* this.#large.values();
   }
 
-  /** Every block that was handed out and whose memory is still held, live or free. */
   *blocks(): Generator<Block> {
     for (const item of this.items()) yield* item.blocks();
   }
@@ -150,7 +125,7 @@ export class BlockTable {
     return this.#cells.bytes + (this.filter?.bytes ?? 0) + this.#pages.size * 24;
   }
 
-  /** The only page that can have a slot at an address: it may end before, or have none there. */
+  /** The only page that can have a slot at an address; it may also have none there. */
   #pageAt(address: number): Page | undefined {
     const cell = address >>> this.#shift;
     const page = this.#pages.get(cell);
@@ -174,8 +149,8 @@ export class BlockTable {
   }
 
   /**
-   * Goes down cell by cell to where a large block begins: blocks do not overlap, so the first that
-   * is found covers the address or none does. A cell that nothing touches ends the search.
+   * Searches downwards for the cell in which a large block begins. Blocks do not overlap, so the
+   * first one found covers the address or none does. A cell that no item touches ends the search.
    */
   #largeCovering(address: number): Large | undefined {
     for (let cell = address >>> this.#shift; cell >= 0; cell--) {

@@ -1,5 +1,4 @@
-/** Blocks that are not guarded: served by the allocator below, as it serves its own. */
-
+/** Blocks that are not sampled, which the allocator below serves. */
 import type { AllocatorLike } from "./backing.ts";
 import { type AlignmentRequest, isAligned } from "./block.ts";
 import type { Change, Request } from "./request.ts";

@@ -1,47 +1,49 @@
-/** Looks at blocks, at the zones around them and at poison; piles up reports of what is wrong. */
-
+/** Marks and checks blocks, the zones around them and poison; collects reports of mistakes. */
 import {
   type Damage,
   doubleFree,
+  heapOverflow,
+  heapUnderflow,
   interiorPointer,
-  invalidFree,
+  notABlock,
   useAfterFree,
   writeAfterFree,
-  writeBeforeStart,
-  writePastEnd,
 } from "../report/mistakes.ts";
 import type { Report } from "../report/report.ts";
 import type { Stacks } from "../report/stack-table.ts";
-import { type Block, checkedFrom, type Item, Large } from "./block.ts";
-import type { Finder, FreedHistory } from "./blocks.ts";
+import { type Block, checkedFrom, type Item } from "./block.ts";
+import type { Finder, FreedHistory } from "./contract.ts";
+import type { Detectors } from "./detectors.ts";
+import { Large } from "./large.ts";
 import type { Settings } from "./options.ts";
-import { detectors } from "./switches.ts";
 import { type Bytes, Zones } from "./zones.ts";
 
-/** A sample must stay cheap also when it hits a block of megabytes. */
+/** The most bytes of a sampled block that are marked: a block of megabytes must stay cheap. */
 const SAMPLE_REACH = 4096;
 
-/** Calls that say that a block is no longer needed; all others want to use it. */
+/** Calls that free; all others that find a freed block want to use it. */
 const isFree = /^(c?free|operator delete)/;
 
 export class ZoneChecks {
-  /** What was found during a call, told when it is over. */
+  /** What a call has found; sent when the call is over. */
   readonly reports: Report[] = [];
   readonly #stacks: Stacks;
   readonly #zones: Zones;
-  /** Option safety: without it nothing is written and nothing looked at. */
+  readonly #detectors: Detectors;
+  /** The option `safety`: without it nothing is written and nothing is checked. */
   readonly #active: boolean;
-  /** The most bytes of a block, from its start, that are marked as new and as freed. */
+  /** The most bytes of a block, from its start, that are marked as new or as freed. */
   readonly #reach: number;
 
   constructor(memory: Bytes, stacks: Stacks, settings: Settings) {
     this.#stacks = stacks;
     this.#zones = new Zones(memory, settings.canary);
+    this.#detectors = settings.detectors;
     this.#active = settings.safety;
     this.#reach = settings.sampleEvery > 1 ? SAMPLE_REACH : Number.POSITIVE_INFINITY;
   }
 
-  /** A new block between its zones. */
+  /** Fills a new block and its zones. */
   markNew(block: Block): void {
     if (!this.#active) return;
     const { ptr, size, to } = block;
@@ -50,7 +52,7 @@ export class ZoneChecks {
     this.#zones.fillCanary(ptr + size, to);
   }
 
-  /** A block that was resized in place, from `before` bytes. */
+  /** Fills what a block of `before` bytes has gained in place, and its rear zone. */
   markResized({ ptr, size, to }: Block, before: number): void {
     if (!this.#active) return;
     const grown = Math.min(size - before, this.#reach);
@@ -58,31 +60,31 @@ export class ZoneChecks {
     this.#zones.fillCanary(ptr + size, to);
   }
 
-  /** Memory that comes behind a block. */
+  /** Fills the rear zone from an address on, when a block's memory becomes longer. */
   markRear({ to }: Block, from: number): void {
     if (this.#active) this.#zones.fillCanary(from, to);
   }
 
-  /** A freed block, zones too. */
+  /** Fills a freed block, zones included. */
   poison(block: Block): void {
     if (this.#active) this.#zones.fillFreed("poisoned", block.from, this.#poisonEnd(block));
   }
 
-  /** A live block's zones. What is reported is mended, so that it is not reported again. */
+  /** Checks the zones of a live block, and fills them anew: each change is reported once. */
   checkZones(block: Block, stack: number): void {
     if (!this.#active) return;
     const { ptr, size, to } = block;
-    const before = this.#canaryDamage(checkedFrom(block), ptr);
-    if (before && detectors.writeBeforeStart) {
-      this.reports.push(writeBeforeStart(this.#stacks, block, before, stack));
+    const front = this.#canaryDamage(checkedFrom(block), ptr);
+    if (front && this.#detectors.heapUnderflow) {
+      this.reports.push(heapUnderflow(this.#stacks, block, front, stack));
     }
-    const behind = this.#canaryDamage(ptr + size, to);
-    if (behind && detectors.writePastEnd) {
-      this.reports.push(writePastEnd(this.#stacks, block, behind, stack));
+    const rear = this.#canaryDamage(ptr + size, to);
+    if (rear && this.#detectors.heapOverflow) {
+      this.reports.push(heapOverflow(this.#stacks, block, rear, stack));
     }
   }
 
-  /** A freed block's poison, or zeros. What is reported is mended. */
+  /** Checks the poison or the zeros of a freed block, and fills them anew. */
   checkPoison(block: Block, stack: number): void {
     if (!this.#active || block.freedState === "protected") return;
     const { freedState, from } = block;
@@ -90,12 +92,12 @@ export class ZoneChecks {
     const damage = this.#zones.freedDamage(freedState, from, end);
     if (!damage) return;
     this.#zones.fillFreed(freedState, from, end);
-    if (detectors.writeAfterFree) {
+    if (this.#detectors.writeAfterFree) {
       this.reports.push(writeAfterFree(this.#stacks, block, damage, stack));
     }
   }
 
-  /** checkPoison of a page or large block: in one sweep, if all is well. */
+  /** checkPoison of all blocks of an item; one comparison if nothing was changed. */
   checkAllPoison(item: Item, stack: number): void {
     if (item instanceof Large) this.checkPoison(item, stack);
     else if (this.#active && this.#isDamaged(item)) {
@@ -104,22 +106,21 @@ export class ZoneChecks {
   }
 
   #isDamaged({ freedState, base, end }: Item): boolean {
-    return (
-      freedState !== "protected" && this.#zones.freedDamage(freedState, base, end) !== undefined
-    );
+    if (freedState === "protected") return false;
+    return this.#zones.freedDamage(freedState, base, end) !== undefined;
   }
 
-  /** Says what is wrong with a pointer that is no live block. */
+  /** Reports a pointer that is not a live block. */
   rejectPointer(
     call: string,
     ptr: number,
     stack: number,
     table: Finder,
-    retired: FreedHistory,
+    history: FreedHistory,
   ): void {
     const report =
       this.#known(call, ptr, stack, table.covering(ptr)) ??
-      this.#known(call, ptr, stack, retired.findFreed(ptr)) ??
+      this.#known(call, ptr, stack, history.findFreed(ptr)) ??
       this.#unknown(call, ptr, stack, table);
     if (report) this.reports.push(report);
   }
@@ -128,20 +129,19 @@ export class ZoneChecks {
     if (!block) return undefined;
     if (block.ptr === ptr) return this.#freed(call, block, stack);
     if (ptr <= block.ptr || ptr >= block.ptr + block.size) return undefined;
-    if (!detectors.interiorPointer) return undefined;
+    if (!this.#detectors.interiorPointer) return undefined;
     return interiorPointer(this.#stacks, call, ptr, block, stack);
   }
 
   #freed(call: string, block: Block, stack: number): Report | undefined {
-    if (isFree.test(call)) {
-      return detectors.doubleFree ? doubleFree(this.#stacks, block, stack) : undefined;
-    }
-    return detectors.useAfterFree ? useAfterFree(this.#stacks, call, block, stack) : undefined;
+    const { doubleFree: twice, useAfterFree: use } = this.#detectors;
+    if (isFree.test(call)) return twice ? doubleFree(this.#stacks, block, stack) : undefined;
+    return use ? useAfterFree(this.#stacks, call, block, stack) : undefined;
   }
 
   #unknown(call: string, ptr: number, stack: number, table: Finder): Report | undefined {
-    if (!detectors.invalidFree) return undefined;
-    return invalidFree(this.#stacks, call, ptr, table.nearest(ptr), stack);
+    if (!this.#detectors.notABlock) return undefined;
+    return notABlock(this.#stacks, call, ptr, table.nearest(ptr), stack);
   }
 
   #poisonEnd({ from, to }: Block): number {

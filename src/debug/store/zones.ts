@@ -1,13 +1,13 @@
 /**
- * Bytes that are the allocator's and that nobody may write: zones of canary around a block, poison
- * in a freed one. Both repeat a word by address, so any part of a zone can be set or looked at.
+ * Bytes that only the allocator may write: zones of canary around a block, poison in a freed one.
+ * Both repeat a word by address, so any part of a zone can be filled or checked.
  */
 import type { Damage } from "../report/mistakes.ts";
-import type { FreedState } from "./freed-memory.ts";
+import type { FreedState } from "./block.ts";
 
-/** What freed bytes are, as in Zig. */
+/** The word of freed bytes, as in Zig. */
 const POISON = 0xdddddddd;
-/** What bytes of a new block are, as in Zig, so that a read before a write shows. */
+/** Bytes of a new block, as in Zig, so that a read before a write shows. */
 const FRESH = 0xaa;
 
 /** The memory as it is now. */
@@ -20,18 +20,18 @@ export class Zones {
   readonly #memory: Bytes;
   readonly #canary: number;
 
-  /** @param canary A word, unlike anything a program would write. */
+  /** @param canary A word that programs are unlikely to write. */
   constructor(memory: Bytes, canary: number) {
     this.#memory = memory;
     this.#canary = canary >>> 0;
   }
 
   fillCanary(from: number, to: number): void {
-    wordSet(this.#memory, this.#canary, from, to);
+    fillWord(this.#memory, this.#canary, from, to);
   }
 
   canaryDamage(from: number, to: number): Damage | undefined {
-    return wordDamage(this.#memory, this.#canary, from, to);
+    return findDamage(this.#memory, this.#canary, from, to);
   }
 
   fillFreed(freedState: FreedState, from: number, to: number): void {
@@ -39,7 +39,7 @@ export class Zones {
   }
 
   freedDamage(freedState: FreedState, from: number, to: number): Damage | undefined {
-    return wordDamage(this.#memory, freedWord(freedState), from, to);
+    return findDamage(this.#memory, freedWord(freedState), from, to);
   }
 
   fillFresh(from: number, to: number): void {
@@ -55,7 +55,7 @@ function byteAt(word: number, address: number): number {
   return (word >>> ((address & 3) << 3)) & 255;
 }
 
-function wordSet({ u8, u32 }: Bytes, word: number, from: number, to: number): void {
+function fillWord({ u8, u32 }: Bytes, word: number, from: number, to: number): void {
   let at = from;
   for (; (at & 3) !== 0 && at < to; at++) u8[at] = byteAt(word, at);
   const end = to - (to % 4);
@@ -63,17 +63,17 @@ function wordSet({ u8, u32 }: Bytes, word: number, from: number, to: number): vo
   for (at = Math.max(at, end); at < to; at++) u8[at] = byteAt(word, at);
 }
 
-/** Whole words first: nearly always there is no damage, and this loop is all that runs. */
-function wordDamage(memory: Bytes, word: number, from: number, to: number): Damage | undefined {
+/** Compares whole words first: nearly always there is no damage, and only this loop runs. */
+function findDamage(memory: Bytes, word: number, from: number, to: number): Damage | undefined {
   const { u8, u32 } = memory;
   let at = from;
   for (; (at & 3) !== 0 && at < to; at++) if (u8[at] !== byteAt(word, at)) break;
   if ((at & 3) === 0) for (; at + 4 <= to && u32[at >>> 2] === word; at += 4);
   for (; at < to; at++) if (u8[at] !== byteAt(word, at)) break;
-  return at < to ? damageFrom(u8, word, at, to) : undefined;
+  return at < to ? describeDamage(u8, word, at, to) : undefined;
 }
 
-function damageFrom(u8: Uint8Array, word: number, from: number, to: number): Damage {
+function describeDamage(u8: Uint8Array, word: number, from: number, to: number): Damage {
   let first = -1;
   let count = 0;
   for (let at = from; at < to; at++) {

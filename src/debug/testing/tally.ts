@@ -1,18 +1,18 @@
-/** What the reporters of test runners share: mistakes out of errors, and a last word on them. */
+/** What the reporters of test runners share: reports found in errors, and their counts. */
 import { nodeProcess } from "../report/node.ts";
-import { type MistakeCode, Report } from "../report/report.ts";
+import { Report, type ReportCode } from "../report/report.ts";
 import type { Frame } from "../report/stack-table.ts";
 
-/** A report as it comes through a test runner's own way of sending errors: without methods. */
-interface Sent {
-  code: MistakeCode;
+/** A report as a test runner sends it between processes: without methods. */
+interface SentReport {
+  code: ReportCode;
   message: string;
   ptr: number;
   size: number;
   stacks: { title: string; frames: SentFrame[] }[];
 }
 
-/** A frame as it is (node:test), or as JSON (vitest). */
+/** A frame as node:test sends it, with `url`, or as JSON of vitest, with `file`. */
 interface SentFrame {
   call: string;
   url?: string;
@@ -24,14 +24,14 @@ interface SentFrame {
 interface SentError {
   name?: unknown;
   cause?: unknown;
-  report?: Sent;
-  others?: Sent[];
+  report?: SentReport;
+  others?: SentReport[];
 }
 
-/** Where a frame really is, for a runner that changes code before it runs it. */
+/** Maps a frame to its source, for a runner that transforms code before it runs it. */
 type FrameMap = (frame: Frame) => Frame;
 
-/** The reports of a MemoryMistake, also of one that another error has as its cause. */
+/** The reports of a MemoryMistake, also of one that is the cause of another error. */
 export function reportsOf(error: unknown, map: FrameMap = (frame) => frame): Report[] {
   for (let each = error as SentError | undefined; each; each = each.cause as SentError) {
     if (each.name !== "MemoryMistake" || !each.report) continue;
@@ -40,7 +40,7 @@ export function reportsOf(error: unknown, map: FrameMap = (frame) => frame): Rep
   return [];
 }
 
-function revive({ code, message, ptr, size, stacks }: Sent, map: FrameMap): Report {
+function revive({ code, message, ptr, size, stacks }: SentReport, map: FrameMap): Report {
   const reportStacks = stacks.map(({ title, frames }) => ({
     title,
     frames: frames.map(({ url, file, ...rest }) => map({ ...rest, url: url ?? file ?? "" })),
@@ -50,15 +50,15 @@ function revive({ code, message, ptr, size, stacks }: Sent, map: FrameMap): Repo
 
 /** Counts mistakes over a run of tests. */
 export class Tally {
-  readonly #counts = new Map<MistakeCode, number>();
+  readonly #counts = new Map<ReportCode, number>();
   #tests = 0;
 
-  /** The text for a test that failed; empty if not for a mistake with memory. */
+  /** Counts the reports of a test that failed, and returns their text; empty if there are none. */
   failed(test: string, reports: readonly Report[]): string {
     if (reports.length === 0) return "";
     this.#tests++;
     for (const { code } of reports) this.#counts.set(code, (this.#counts.get(code) ?? 0) + 1);
-    const colours = coloursWanted();
+    const colours = wantsColours();
     const texts = reports.map((report) => report.format({ colours }).replace(/^/gm, "  "));
     return `${test}\n${texts.join("\n")}\n\n`;
   }
@@ -72,7 +72,7 @@ export class Tally {
   }
 }
 
-function coloursWanted(): boolean {
+function wantsColours(): boolean {
   const process = nodeProcess();
   return process?.stdout?.isTTY === true && !process.env.NO_COLOR;
 }

@@ -393,7 +393,7 @@ test("reallocf frees what it cannot resize, and expand never moves", () => {
   assert.equal(door.expand(0, 1), 0);
   door.u8[block + 1] = 7;
   assert.notEqual(door.rezalloc(block, 0), 0);
-  assert.equal(reports.map(({ code }) => code).join(), "ERR_WRITE_PAST_END");
+  assert.equal(reports.map(({ code }) => code).join(), "ERR_HEAP_OVERFLOW");
 });
 
 test("rezalloc and recalloc clear what grows, in place and moving", () => {

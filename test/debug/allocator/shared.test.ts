@@ -131,7 +131,7 @@ for (const backend of ["wasm", "js"] as const) {
     const outside = await partner.tell("free", 24);
     assert.match(
       outside.reports[0] as string,
-      /^free of 0x18, which is no block; \d+ bytes before/,
+      /^free of 0x18, which is not a block; \d+ bytes before/,
     );
     await partner.end();
   });

@@ -39,7 +39,7 @@ test("a Worker that uses the state of another thread is reported, and answered w
   const next = await stranger(state);
   assert.notEqual(next.ptr, 0);
   assert.equal(next.messages.length, 1);
-  assert.match(next.messages[0] as string, /^free of 0x20010, which is no block|^double free/);
+  assert.match(next.messages[0] as string, /^free of 0x20010, which is not a block|^double free/);
 });
 
 test("one thread is never a stranger, also to several allocators of one state", () => {

@@ -1,4 +1,4 @@
-/** Guarded blocks under the fault handler, each in a process of its own: a crash is a result. */
+/** Guarded blocks with the fault handler, each test in a process of its own, because it may crash. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -18,12 +18,12 @@ function scene(source: string, options: string, ...args: string[]): Child {
          title + " " + frames.map(({ call, url }) => call || url.replace(/.*:/, "")).join(" < "));
        console.log([report?.code, text, ...(frames ?? [])].join("\\n  "));
      };
-     const door = guarded(heap, { every: 1, place: "end", onReport: say, ${options} });
+     const guardedHeap = guarded(heap, { every: 1, place: "end", onReport: say, ${options} });
      const wasm = probe(heap.memory);
-     function allocate(size) { return door.malloc(size); }
-     function look() { door.check(); }
-     function release(ptr) { door.free(ptr); }
-     function touch(fn) { try { fn(); } catch (error) { say(door.explain(error)); } }
+     function allocate(size) { return guardedHeap.malloc(size); }
+     function look() { guardedHeap.check(); }
+     function release(ptr) { guardedHeap.free(ptr); }
+     function touch(fn) { try { fn(); } catch (error) { say(guardedHeap.explain(error)); } }
      ${source}`,
     {},
     ...args,
@@ -33,7 +33,7 @@ function scene(source: string, options: string, ...args: string[]): Child {
 const lines = (run: Child) => {
   assert.equal(run.signal, null, run.stderr);
   assert.equal(run.status, 0, run.stderr);
-  // Frames below those of the scene are the module's own.
+  // Frames outside those of the scene are of the module itself.
   return run.stdout
     .trimEnd()
     .replaceAll(/ < (\[eval1?\]|\d+)+/g, "")
@@ -50,7 +50,7 @@ test("an overflow of wasm code is reported with the block and three stacks", {
     "faults: true, stackTraceFrames: 1",
   );
   const [code, message, allocated, accessed, ...second] = lines(run);
-  assert.equal(code, "ERR_OUT_OF_BOUNDS");
+  assert.equal(code, "ERR_HEAP_OVERFLOW");
   assert.equal(message, "  write past the end of the block of 32 bytes at P: at offset 32");
   assert.equal(allocated, "  allocated allocate");
   assert.match(accessed as string, /^ {2}accessed 0x[0-9a-f]+/, "the offset in the module");
@@ -68,11 +68,11 @@ test("an underflow, and a use after free, with the stack of the free", {
      touch(() => wasm.load(ptr + 112));`,
     'faults: true, place: "start", stackTraceFrames: 1',
   );
-  const said = lines(run);
+  const printed = lines(run);
   assert.deepEqual(
-    said.filter((line) => /^ERR|block|allocated|freed /.test(line)),
+    printed.filter((line) => /^ERR|block|allocated|freed /.test(line)),
     [
-      "ERR_OUT_OF_BOUNDS",
+      "ERR_HEAP_UNDERFLOW",
       "  read before the start of the block of 100 bytes at P: at offset -4",
       "  allocated allocate",
       "ERR_USE_AFTER_FREE",
@@ -87,7 +87,7 @@ test("an underflow, and a use after free, with the stack of the free", {
   );
 });
 
-test("between two blocks the nearer one is meant; far from any, none", {
+test("between two blocks the closer one is reported; far from any, none", {
   skip: skipTrapFaults,
 }, () => {
   const run = scene(
@@ -103,7 +103,7 @@ test("between two blocks the nearer one is meant; far from any, none", {
     [
       "  read past the end of the block of 64 bytes at P: at offset 64",
       "  read before the start of the block of 64 bytes at P: at offset -4",
-      "  read at P, near no block",
+      "  read at P, which is not near a guarded block",
     ],
   );
 });
@@ -113,20 +113,20 @@ test("run throws the mistake, with the error of WebAssembly as its cause", {
 }, () => {
   const run = scene(
     `const ptr = allocate(16);
-     try { door.run(() => wasm.load(ptr + 16)); }
+     try { guardedHeap.run(() => wasm.load(ptr + 16)); }
      catch (e) { console.log(e instanceof MemoryMistake, e.code, e.ptr === ptr, e.cause.name); }
-     try { door.run(() => wasm.load(0x7fffffff)); } catch (e) { console.log(e.name); }
-     console.log(door.run(() => wasm.load(ptr)), door.explain(new RangeError("x")));`,
+     try { guardedHeap.run(() => wasm.load(0x7fffffff)); } catch (e) { console.log(e.name); }
+     console.log(guardedHeap.run(() => wasm.load(ptr)), guardedHeap.explain(new RangeError("x")));`,
     "faults: true",
   );
   assert.deepEqual(lines(run), [
-    "true ERR_OUT_OF_BOUNDS true RuntimeError",
+    "true ERR_HEAP_OVERFLOW true RuntimeError",
     "RuntimeError",
     "0 undefined",
   ]);
 });
 
-test("accesses of JavaScript go through once, are reported, and the guard is back", {
+test("accesses of JavaScript go through once and are reported, and the guard is restored", {
   skip: skipTrapFaults,
 }, () => {
   const run = scene(
@@ -164,7 +164,7 @@ test("accesses of JavaScript go through once, are reported, and the guard is bac
   );
 });
 
-test("accesses of wasm code that checks its own bounds are reported by the next look as well", {
+test("accesses of wasm code that checks its own bounds are reported by the next check too", {
   skip: skipFaults,
 }, () => {
   const run = scene(
@@ -188,7 +188,7 @@ test("accesses of wasm code that checks its own bounds are reported by the next 
   );
 });
 
-test("a slot that a fault has opened is not closed under the block that has it next", {
+test("a slot that a fault has opened stays accessible for its next block", {
   skip: skipTrapFaults,
 }, () => {
   const run = scene(
@@ -197,7 +197,7 @@ test("a slot that a fault has opened is not closed under the block that has it n
      heap.u8[ptr] = 1;
      const next = allocate(16);
      heap.u8[next] = 5;
-     door.check();
+     guardedHeap.check();
      console.log(next === ptr, heap.u8[next], wasm.load(next));`,
     "faults: true, slots: 1, onReport: () => {}",
   );
@@ -217,15 +217,15 @@ test("in a Worker the same", { skip: skipTrapFaults }, (t) => {
       const { guarded } = await import("terrane/debug");
       const { probe } = await import("${root}build/test/support/probe.js");
       const heap = attachHeap(workerData);
-      const door = guarded(heap, { every: 1, place: "end", faults: true, slots: 8 });
+      const guardedHeap = guarded(heap, { every: 1, place: "end", faults: true, slots: 8 });
       const wasm = probe(heap.memory);
       const codes = new Set();
       for (let i = 0; i < 200; i++) {
-        const ptr = door.malloc(32);
-        try { wasm.store(ptr + 32, 1); } catch (e) { codes.add(door.explain(e).message.replace(/0x\\w+/, "P")); }
-        door.free(ptr);
+        const ptr = guardedHeap.malloc(32);
+        try { wasm.store(ptr + 32, 1); } catch (e) { codes.add(guardedHeap.explain(e).message.replace(/0x\\w+/, "P")); }
+        guardedHeap.free(ptr);
       }
-      door.deinit();
+      guardedHeap.destroy();
       parentPort.postMessage([...codes].join());
     });`;
   const run = child(
@@ -237,11 +237,11 @@ test("in a Worker the same", { skip: skipTrapFaults }, (t) => {
          .on("message", (text) => console.log(text)).on("error", (e) => console.log(e));
      }`,
   );
-  const said = "write past the end of the block of 32 bytes at P: at offset 32";
-  assert.deepEqual(lines(run), [said, said]);
+  const expected = "write past the end of the block of 32 bytes at P: at offset 32";
+  assert.deepEqual(lines(run), [expected, expected]);
 });
 
-test("other threads free guarded blocks, and know their sizes", { skip }, () => {
+test("other threads free guarded blocks and find their sizes", { skip }, () => {
   const worker = `
     import("terrane/shared").then(({ attachHeap }) => {
       const { workerData, parentPort } = process.getBuiltinModule("node:worker_threads");
@@ -259,18 +259,18 @@ test("other threads free guarded blocks, and know their sizes", { skip }, () => 
      import { Worker } from "node:worker_threads";
      const heap = createSharedHeap({ release: true });
      const reports = [];
-     const door = guarded(heap, { every: 1, onReport: (r) => reports.push(r.code) });
+     const guardedHeap = guarded(heap, { every: 1, onReport: (r) => reports.push(r.code) });
      const ptrs = [heap.malloc(100), heap.malloc(50)];
      heap.u8[ptrs[1]] = 77;
      const data = { handle: heap.handle(), ptrs };
      new Worker(${JSON.stringify(worker)}, { eval: true, workerData: data })
        .on("error", (e) => console.log(e))
-       .on("message", (said) => console.log(said.join(), door.stats().blocks, reports.join()));`,
+       .on("message", (values) => console.log(values.join(), guardedHeap.stats().blocks, reports.join()));`,
   );
   assert.deepEqual(lines(run), ["100,10,77,0 0 ERR_DOUBLE_FREE"]);
 });
 
-test("faults: true says what is missing where there is no handler", { skip }, () => {
+test("faults: true reports what is missing where there is no handler", { skip }, () => {
   const run = child(
     `import { createHeap } from "terrane";
      import { guarded } from "terrane/debug";
@@ -287,7 +287,7 @@ test("faults: true says what is missing where there is no handler", { skip }, ()
   );
 });
 
-test("without OS pages guarded says what is missing", () => {
+test("without OS pages guarded reports what is missing", () => {
   const run = child(
     `import { createHeap } from "terrane";
      import { guarded } from "terrane/debug";

@@ -1,10 +1,14 @@
 /** Every mistake, on small and large blocks, over every backing allocator, in both back ends. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DebugAllocator, MemoryMistake, type Report } from "#src/debug/index.js";
-import { detectors } from "#src/debug/store/switches.js";
+import { DebugAllocator, type debug, MemoryMistake, type Report } from "#src/debug/index.js";
+import { backingOf } from "#src/debug/store/backing.js";
+import { allDetectors, type Detectors } from "#src/debug/store/detectors.js";
+import { settingsOf } from "#src/debug/store/options.js";
 import { createHeap } from "#src/heap/index.js";
-import { backings, frame, make, scenePlay, scenes } from "./scenes.js";
+import { backings } from "./backings.js";
+import { frame, make } from "./scene-calls.js";
+import { playScene, scenes } from "./scenes.js";
 
 const sizes = { small: 100, large: 5000 };
 
@@ -14,18 +18,18 @@ for (const backing of backings) {
       test(`${kind} blocks over ${backing.name}, ${backend}: the text of every mistake`, async () => {
         for (const scene of scenes) {
           const below = backing.create(backend);
-          const door = await scenePlay(scene, below, size).catch((error) => {
+          const heap = await playScene(scene, below, size).catch((error) => {
             error.message = `${scene.name}: ${error.message}`;
             throw error;
           });
           // The state is whole: nothing is live, blocks can be had, and everything goes back.
-          assert.equal(door.stats().blocks, 0, scene.name);
-          assert.equal(door.stats().requestedBytes, 0, scene.name);
-          const ptrs = [1, 100, 2000, 100_000].map((bytes) => door.malloc(bytes % 6000));
+          assert.equal(heap.stats().blocks, 0, scene.name);
+          assert.equal(heap.stats().requestedBytes, 0, scene.name);
+          const ptrs = [1, 100, 2000, 100_000].map((bytes) => heap.malloc(bytes % 6000));
           assert.ok(ptrs.every((ptr) => ptr !== 0));
-          for (const ptr of ptrs) door.free(ptr);
-          assert.equal(door.deinit(), "ok", scene.name);
-          assert.equal(door.stats().residentBytes, 0);
+          for (const ptr of ptrs) heap.free(ptr);
+          assert.equal(heap.deinit(), "ok", scene.name);
+          assert.equal(heap.stats().residentBytes, 0);
           if (below instanceof DebugAllocator) assert.equal(below.detectLeaks(), 0, scene.name);
         }
       });
@@ -33,67 +37,71 @@ for (const backing of backings) {
   }
 }
 
+/** `debug` over a heap, with one detector off; with all on if there is no name. */
+function debugWithout(name?: keyof Detectors): typeof debug {
+  return function entry(allocator, options = {}) {
+    const backing = backingOf(allocator ?? createHeap());
+    const detectors = name ? { ...allDetectors, [name]: false } : allDetectors;
+    const settings = { ...settingsOf(options, 16384), detectors };
+    return new DebugAllocator(backing, settings, entry);
+  };
+}
+
 test("every detector has a scene that fails without it", async (t) => {
-  const names = Object.keys(detectors) as (keyof typeof detectors)[];
-  for (const name of names) {
+  for (const name of Object.keys(allDetectors) as (keyof Detectors)[]) {
     const played = scenes.filter((scene) => scene.detector === name);
     assert.ok(played.length > 0, `no scene for ${name}`);
     let failed = 0;
     for (const scene of played) {
       for (const size of scene.options?.quarantine === 0 ? [100] : [100, 5000]) {
-        await scenePlay(scene, createHeap(), size);
-        detectors[name] = false;
-        try {
-          await assert.rejects(
-            scenePlay(scene, createHeap(), size),
-            `${scene.name} without ${name}`,
-          );
-          failed++;
-        } finally {
-          detectors[name] = true;
-        }
+        await playScene(scene, createHeap(), size, debugWithout());
+        await assert.rejects(
+          playScene(scene, createHeap(), size, debugWithout(name)),
+          `${scene.name} without ${name}`,
+        );
+        failed++;
       }
     }
     t.diagnostic(`without ${name}: all ${failed} runs of ${played.length} scenes fail`);
   }
 });
 
-test("a mistake is thrown when the caller wants that, with the work of the call done", () => {
-  const door = make(createHeap(), { onReport: "throw" });
-  const ptr = door.malloc(100);
-  door.u8[ptr + 100] = 1;
-  door.u8[ptr - 1] = 1;
+test('with onReport "throw" a mistake is thrown, and the work of the call is done', () => {
+  const heap = make(createHeap(), { onReport: "throw" });
+  const ptr = heap.malloc(100);
+  heap.u8[ptr + 100] = 1;
+  heap.u8[ptr - 1] = 1;
   assert.throws(
-    () => door.free(ptr),
+    () => heap.free(ptr),
     (error: unknown) => {
       assert.ok(error instanceof MemoryMistake && error instanceof Error);
       assert.equal(error.name, "MemoryMistake");
-      assert.equal(error.code, "ERR_WRITE_BEFORE_START");
+      assert.equal(error.code, "ERR_HEAP_UNDERFLOW");
       assert.equal(error.ptr, ptr);
       assert.equal(error.report.size, 100);
       assert.deepEqual(
         error.others.map(({ code }) => code),
-        ["ERR_WRITE_PAST_END"],
+        ["ERR_HEAP_OVERFLOW"],
       );
       assert.equal(error.message, [error.report, ...error.others].map(String).join("\n"));
       return true;
     },
   );
-  assert.equal(door.stats().blocks, 0);
-  assert.throws(() => door.free(ptr), { code: "ERR_DOUBLE_FREE" });
-  door.malloc(10);
-  assert.throws(() => door.deinit(), { code: "ERR_LEAK" });
-  assert.equal(door.stats().residentBytes, 0);
-  assert.equal(door.deinit(), "ok");
+  assert.equal(heap.stats().blocks, 0);
+  assert.throws(() => heap.free(ptr), { code: "ERR_DOUBLE_FREE" });
+  heap.malloc(10);
+  assert.throws(() => heap.deinit(), { code: "ERR_LEAK" });
+  assert.equal(heap.stats().residentBytes, 0);
+  assert.equal(heap.deinit(), "ok");
 });
 
-test("a report is JSON for machines, with the places of its frames", () => {
+test("a report as JSON has the positions of its frames", () => {
   const reports: Report[] = [];
-  const door = make(createHeap(), { onReport: (report) => reports.push(report) });
-  door.free(0);
-  const ptr = door.malloc(3);
-  door.free(ptr);
-  door.free(ptr);
+  const heap = make(createHeap(), { onReport: (report) => reports.push(report) });
+  heap.free(0);
+  const ptr = heap.malloc(3);
+  heap.free(ptr);
+  heap.free(ptr);
   const json = JSON.parse(JSON.stringify(reports[0]));
   assert.deepEqual(Object.keys(json), ["code", "message", "ptr", "size", "stacks"]);
   assert.equal(json.code, "ERR_DOUBLE_FREE");
@@ -109,9 +117,9 @@ test("a report is JSON for machines, with the places of its frames", () => {
 
 test("colours are there when asked for, and nothing else differs", () => {
   const reports: Report[] = [];
-  const door = make(createHeap(), { onReport: (report) => reports.push(report) });
-  door.malloc(3);
-  door.detectLeaks();
+  const heap = make(createHeap(), { onReport: (report) => reports.push(report) });
+  heap.malloc(3);
+  heap.detectLeaks();
   const [report] = reports as [Report];
   const coloured = report.format({ colours: true });
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are control characters
@@ -123,14 +131,14 @@ test("colours are there when asked for, and nothing else differs", () => {
 test("resizeStackTraces keeps the first allocation and shows the last resize", async () => {
   for (const size of [100, 5000]) {
     const reports: Report[] = [];
-    const door = make(createHeap(), {
+    const heap = make(createHeap(), {
       resizeStackTraces: true,
       onReport: (report) => reports.push(report),
     });
-    const ptr = door.realloc(door.malloc(size), size + 4);
-    const moved = door.realloc(ptr, 9 * size);
+    const ptr = heap.realloc(heap.malloc(size), size + 4);
+    const moved = heap.realloc(ptr, 9 * size);
     assert.notEqual(moved, ptr);
-    door.detectLeaks();
+    heap.detectLeaks();
     assert.deepEqual(
       reports[0]?.stacks.map(({ title }) => title.replace(/\(.*\)/, "()")),
       [`1 block of ${9 * size} bytes () allocated`, "resized"],
@@ -140,15 +148,15 @@ test("resizeStackTraces keeps the first allocation and shows the last resize", a
   }
 });
 
-test("without stacks reports say so, and the rest stays", () => {
+test("without stacks a report says so, and its other lines stay", () => {
   const reports: Report[] = [];
-  const door = make(createHeap(), {
+  const heap = make(createHeap(), {
     stackTraceFrames: 0,
     onReport: (report) => reports.push(report),
   });
-  const ptr = door.malloc(10);
-  door.free(ptr);
-  door.free(ptr);
+  const ptr = heap.malloc(10);
+  heap.free(ptr);
+  heap.free(ptr);
   assert.equal(
     String(reports[0]),
     `double free of the block of 10 bytes at 0x${ptr.toString(16)}\n` +
@@ -156,6 +164,6 @@ test("without stacks reports say so, and the rest stays", () => {
   );
 });
 
-test("frames of scenes are where the scenes say", () => {
-  assert.match(frame("allocate"), /return door\.malloc\(size\);\n {6} {12}\^$/);
+test("frames of scenes are where the scenes expect them", () => {
+  assert.match(frame("allocate"), /return heap\.malloc\(size\);\n {6} {12}\^$/);
 });

@@ -1,4 +1,4 @@
-/** Stacks as numbers, and frames as people read them. */
+/** Stacks as numbers, and frames as reports show them. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -11,25 +11,25 @@ import { StackTable } from "#src/debug/report/stack-table.js";
 import { createHeap } from "#src/heap/index.js";
 import { createAllocator, std } from "#src/layers/index.js";
 import { modules } from "../../support/checkout.js";
-import { collect } from "./scenes.js";
+import { collect } from "./scene-calls.js";
 
 function watched(frames = 8) {
   const reports: Report[] = [];
-  const door = debug(createHeap(), {
+  const heap = debug(createHeap(), {
     stackTraceFrames: frames,
     reportAtExit: false,
     onReport: (report) => reports.push(report),
   });
-  return { door, reports };
+  return { heap, reports };
 }
 
 /** The calls of a leaked block's stack. */
-function leakCalls(door: DebugAllocator, reports: Report[]): string[] {
-  door.detectLeaks();
+function leakCalls(heap: DebugAllocator, reports: Report[]): string[] {
+  heap.detectLeaks();
   return (reports.at(-1)?.stacks[0]?.frames ?? []).map(({ call }) => call);
 }
 
-test("the same stack is the same number, another one another", () => {
+test("the same stack is the same number, another stack another number", () => {
   const table = new StackTable(8);
   const here = () => capture(table);
   function capture(to: StackTable): number {
@@ -41,7 +41,7 @@ test("the same stack is the same number, another one another", () => {
   assert.equal(table.frames(ids[0] as number)[0]?.call, "here");
 });
 
-test("thousands of stacks stay apart, and each gives back its frames", () => {
+test("thousands of stacks stay apart, and each keeps its frames", () => {
   const depth = 12;
   const table = new StackTable(depth + 1);
   const seen = new Map<number, string>();
@@ -99,39 +99,39 @@ test("no frames are taken when none are wanted", () => {
 });
 
 test("no more frames are kept than wanted", () => {
-  const { door, reports } = watched(2);
-  const deep = (n: number): number => (n === 0 ? door.malloc(1) : deep(n - 1));
+  const { heap, reports } = watched(2);
+  const deep = (n: number): number => (n === 0 ? heap.malloc(1) : deep(n - 1));
   deep(9);
-  assert.deepEqual(leakCalls(door, reports), ["deep", "deep"]);
+  assert.deepEqual(leakCalls(heap, reports), ["deep", "deep"]);
 });
 
-test("frames of this package are left out, whichever way the call came", () => {
-  const ways: Record<string, (door: DebugAllocator) => unknown> = {
-    malloc: (door) => door.malloc(1),
-    calloc: (door) => door.calloc(1, 1),
-    zalloc: (door) => door.zalloc(1),
-    memalign: (door) => door.memalign(32, 1),
-    alignedAlloc: (door) => door.alignedAlloc(32, 1),
-    realloc: (door) => door.realloc(0, 1),
-    reallocSized: (door) => door.reallocSized(0, 0, 1),
-    allocArray: (door) => door.allocArray(Uint8Array, 1),
-    allocString: (door) => door.allocString("x"),
-    abi: (door) => door.abi.malloc(1),
-    strdup: (door) => door.abi.strdup(8),
-    "a layer": (door) => createAllocator(std(door)).malloc(1),
-    "a debug allocator": (door) => debug(door, { reportAtExit: false }).malloc(5000),
-    "an allocator that fails": (door) => failAfter(door, 1).malloc(1),
+test("frames of this package are left out, by whatever function the call came", () => {
+  const ways: Record<string, (heap: DebugAllocator) => unknown> = {
+    malloc: (heap) => heap.malloc(1),
+    calloc: (heap) => heap.calloc(1, 1),
+    zalloc: (heap) => heap.zalloc(1),
+    memalign: (heap) => heap.memalign(32, 1),
+    alignedAlloc: (heap) => heap.alignedAlloc(32, 1),
+    realloc: (heap) => heap.realloc(0, 1),
+    reallocSized: (heap) => heap.reallocSized(0, 0, 1),
+    allocArray: (heap) => heap.allocArray(Uint8Array, 1),
+    allocString: (heap) => heap.allocString("x"),
+    abi: (heap) => heap.abi.malloc(1),
+    strdup: (heap) => heap.abi.strdup(8),
+    "a layer": (heap) => createAllocator(std(heap)).malloc(1),
+    "a debug allocator": (heap) => debug(heap, { reportAtExit: false }).malloc(5000),
+    "an allocator that fails": (heap) => failAfter(heap, 1).malloc(1),
   };
   for (const [name, way] of Object.entries(ways)) {
-    const { door, reports } = watched(20);
-    const caller = () => way(door);
+    const { heap, reports } = watched(20);
+    const caller = () => way(heap);
     caller();
-    const [first, second] = leakCalls(door, reports);
+    const [first, second] = leakCalls(heap, reports);
     assert.ok(first === "ways.<computed>" || first === name || first === "", `${name}: ${first}`);
     assert.equal(second, "caller", name);
   }
-  const { door, reports } = watched(20);
-  const view = door.allocArray(Uint8Array, 1);
+  const { heap, reports } = watched(20);
+  const view = heap.allocArray(Uint8Array, 1);
   const caller = () => view.free();
   caller();
   caller();
@@ -139,18 +139,18 @@ test("frames of this package are left out, whichever way the call came", () => {
 });
 
 test("frames of Node are left out", async () => {
-  const { door, reports } = watched(20);
-  await new Promise((resolve) => setTimeout(() => resolve(door.malloc(1)), 1));
-  door.detectLeaks();
+  const { heap, reports } = watched(20);
+  await new Promise((resolve) => setTimeout(() => resolve(heap.malloc(1)), 1));
+  heap.detectLeaks();
   assert.ok(reports[0]?.stacks[0]?.frames.every(({ url }) => !url.startsWith("node:")));
 });
 
 test("a stack keeps no receiver and no argument alive", async () => {
-  const { door } = watched();
+  const { heap } = watched();
   class Owner {
     readonly data = new Array(1000).fill(0);
     own(): number {
-      return door.malloc(1);
+      return heap.malloc(1);
     }
   }
   const refs = Array.from({ length: 100 }, () => {
@@ -160,17 +160,17 @@ test("a stack keeps no receiver and no argument alive", async () => {
   });
   await collect();
   assert.equal(refs.filter((ref) => ref.deref()).length, 0);
-  assert.equal(door.stats().blocks, 100);
+  assert.equal(heap.stats().blocks, 100);
 });
 
-test("the program's own way with stacks is as it was after a call", () => {
+test("the program's own stack settings are restored after a call", () => {
   const { stackTraceLimit, prepareStackTrace } = Error;
   const own = (): string => "mine";
-  const { door, reports } = watched(3);
+  const { heap, reports } = watched(3);
   try {
     Error.prepareStackTrace = own;
     Error.stackTraceLimit = 1;
-    const make = () => door.malloc(1);
+    const make = () => heap.malloc(1);
     make();
     assert.equal(Error.prepareStackTrace, own);
     assert.equal(Error.stackTraceLimit, 1);
@@ -179,7 +179,7 @@ test("the program's own way with stacks is as it was after a call", () => {
     Error.prepareStackTrace = prepareStackTrace;
     Error.stackTraceLimit = stackTraceLimit;
   }
-  assert.ok(leakCalls(door, reports).length > 1);
+  assert.ok(leakCalls(heap, reports).length > 1);
 });
 
 /** The second line maps to line 10, column 3 of original.ts. */
@@ -189,7 +189,7 @@ const map = {
   names: [],
   mappings: "AAAA;AASE",
 };
-const code = "export const allocate = (door) =>\n  door.malloc(5);\n";
+const code = "export const allocate = (heap) =>\n  heap.malloc(5);\n";
 const original = `${"\n".repeat(9)}  return heap.malloc(5 as Size);\n`;
 const inline = `data:application/json;base64,${btoa(JSON.stringify(map))}`;
 const escaped = `data:application/json,${encodeURIComponent(JSON.stringify(map))}`;
@@ -211,10 +211,10 @@ async function withMapped(link: string, use: (file: string) => Promise<void>): P
 for (const [kind, link] of Object.entries({ file: "made.mjs.map", inline, escaped })) {
   test(`a source map is followed: ${kind}`, () =>
     withMapped(link, async (file) => {
-      const { door, reports } = watched(1);
+      const { heap, reports } = watched(1);
       const { allocate } = await import(pathToFileURL(file).href);
-      allocate(door);
-      door.detectLeaks();
+      allocate(heap);
+      heap.detectLeaks();
       const path = file.replace("made.mjs", "original.ts");
       const text = `    at allocate (${path}:10:3)\n      return heap.malloc(5 as Size);\n      ^`;
       assert.equal(String(reports[0]).split("\n").slice(2).join("\n"), text);
@@ -228,12 +228,12 @@ for (const [kind, link] of Object.entries({ file: "made.mjs.map", inline, escape
 }
 
 for (const link of ["missing.map", "broken.map", "data:application/json;base64,!"]) {
-  test(`a source map that cannot be had is none: ${link}`, () =>
+  test(`a source map that cannot be read is ignored: ${link}`, () =>
     withMapped(link, async (file) => {
-      const { door, reports } = watched(1);
+      const { heap, reports } = watched(1);
       const { allocate } = await import(`${pathToFileURL(file).href}?${link.length}`);
-      allocate(door);
-      door.detectLeaks();
+      allocate(heap);
+      heap.detectLeaks();
       assert.match(String(reports[0]), /at allocate \(.*made\.mjs(\?\d+)?:2:8\)/);
     }));
 }
@@ -244,9 +244,9 @@ test("Node's own source maps are used when it has them", () =>
       import { createHeap } from "${modules}heap/index.js";
       import { debug } from "${modules}debug/index.js";
       import { allocate } from "${pathToFileURL(file).href}";
-      const door = debug(createHeap(), { stackTraceFrames: 1, onReport: (r) => console.log(String(r)) });
-      allocate(door);
-      door.deinit();`;
+      const heap = debug(createHeap(), { stackTraceFrames: 1, onReport: (r) => console.log(String(r)) });
+      allocate(heap);
+      heap.deinit();`;
     const args = ["--enable-source-maps", "--input-type=module", "-e", script];
     const printed = execFileSync(process.execPath, args, { encoding: "utf8" });
     assert.match(printed, /at allocate \(.*original\.ts:10:3\)/);
@@ -282,10 +282,10 @@ test("an engine without call sites gets its stacks from text", () => {
     delete Error.captureStackTrace;
     const { createHeap } = await import("${modules}heap/index.js");
     const { debug } = await import("${modules}debug/index.js");
-    const door = debug(createHeap(), { onReport: (r) => console.log(String(r)) });
-    function make() { return door.malloc(5); }
+    const heap = debug(createHeap(), { onReport: (r) => console.log(String(r)) });
+    function make() { return heap.malloc(5); }
     make();
-    door.deinit();`;
+    heap.deinit();`;
   const printed = execFileSync(process.execPath, ["--input-type=module", "-e", script], {
     encoding: "utf8",
   });

@@ -102,10 +102,10 @@ const abilities: [string, Abilities][] = [
       needsCommit: true,
     },
   ],
-  ["can be closed", { canRelease: false, canProtect: true }],
-  ["can be given back and closed", { canRelease: true, canProtect: true }],
+  ["can be protected", { canRelease: false, canProtect: true }],
+  ["can be given back and protected", { canRelease: true, canProtect: true }],
   [
-    "can be given back, taken and closed",
+    "can be given back, taken and protected",
     {
       canRelease: true,
       canProtect: true,
@@ -116,134 +116,134 @@ const abilities: [string, Abilities][] = [
 
 function watched(source: MemorySource, options: DebugOptions = {}) {
   const reports: Report[] = [];
-  const door = debug(createHeap({ backend: javascript, memory: source }), {
+  const debugHeap = debug(createHeap({ backend: javascript, memory: source }), {
     stackTraceFrames: 1,
     reportAtExit: false,
     onReport: (report) => reports.push(report),
     ...options,
   });
-  return { door, codes: () => reports.splice(0).map(({ code }) => code) };
+  return { debugHeap, codes: () => reports.splice(0).map(({ code }) => code) };
 }
 
 for (const [name, able] of abilities) {
   for (const neverUnmap of [false, true]) {
     const how = neverUnmap ? ", never unmapping" : "";
-    test(`pages that ${name}${how}: random runs touch none that must not be touched`, (t) => {
+    test(`pages that ${name}${how}: random runs touch no page that must not be touched`, (t) => {
       for (const below of ["heap", "memory"] as const) {
         const seed = seedOf(9800);
         t.diagnostic(`TERRANE_SEED=${seed}`);
         const { source } = pagedSource(able);
         const backing =
           below === "heap" ? createHeap({ backend: javascript, memory: source }) : source;
-        const door = debug(backing, {
+        const debugHeap = debug(backing, {
           stackTraceFrames: 1,
           reportAtExit: false,
           onReport: "throw",
           neverUnmap,
           quarantine: 300_000,
         });
-        const shadow = new Shadow(typedVerbs(door));
+        const shadow = new Shadow(typedVerbs(debugHeap));
         const random = new Random(seed);
         const [small, , , , resizing] = profiles;
         for (const profile of [small, resizing]) {
           assert.ok(profile);
           for (let i = 0; i < 1500; i++) step(shadow, { ...profile, live: 200 }, random);
-          door.check();
+          debugHeap.check();
         }
         shadow.checkAll();
         shadow.freeAll();
-        assert.equal(door.deinit(), "ok");
-        assert.equal(door.stats().residentBytes, 0);
+        assert.equal(debugHeap.deinit(), "ok");
+        assert.equal(debugHeap.stats().residentBytes, 0);
       }
     });
   }
 }
 
-test("a page whose slots are all freed holds no memory, and a late write is seen all the same", () => {
+test("a page whose slots are all freed holds no memory, and a late write is found", () => {
   const { source, decommitted } = pagedSource({ canRelease: true, canProtect: true });
-  const { door, codes } = watched(source, { pageSize: 4096 });
-  const ptrs = Array.from({ length: 32 }, () => door.malloc(100));
-  const large = door.malloc(20_000);
+  const { debugHeap, codes } = watched(source, { pageSize: 4096 });
+  const ptrs = Array.from({ length: 32 }, () => debugHeap.malloc(100));
+  const large = debugHeap.malloc(20_000);
   assert.equal(decommitted.size, 0);
-  const before = door.stats().residentBytes;
-  for (const ptr of [...ptrs, large]) door.free(ptr);
+  const before = debugHeap.stats().residentBytes;
+  for (const ptr of [...ptrs, large]) debugHeap.free(ptr);
   assert.equal(decommitted.size, 1 + 5);
-  assert.equal(before - door.stats().residentBytes, 6 * PAGE);
+  assert.equal(before - debugHeap.stats().residentBytes, 6 * PAGE);
   assert.deepEqual(codes(), []);
-  assert.equal(door.u8[ptrs[0] as number], 0);
-  door.u8[(ptrs[3] as number) + 5] = 1;
-  door.u8[large + 19_999] = 1;
-  door.check();
+  assert.equal(debugHeap.u8[ptrs[0] as number], 0);
+  debugHeap.u8[(ptrs[3] as number) + 5] = 1;
+  debugHeap.u8[large + 19_999] = 1;
+  debugHeap.check();
   assert.deepEqual(codes(), ["ERR_WRITE_AFTER_FREE", "ERR_WRITE_AFTER_FREE"]);
-  door.check();
+  debugHeap.check();
   assert.deepEqual(codes(), []);
-  door.free(large);
-  door.free(ptrs[9] as number);
+  debugHeap.free(large);
+  debugHeap.free(ptrs[9] as number);
   assert.deepEqual(codes(), ["ERR_DOUBLE_FREE", "ERR_DOUBLE_FREE"]);
-  door.u8[large] = 1;
-  door.collect();
+  debugHeap.u8[large] = 1;
+  debugHeap.collect();
   assert.deepEqual(codes(), ["ERR_WRITE_AFTER_FREE"]);
-  assert.equal(door.deinit(), "ok");
+  assert.equal(debugHeap.deinit(), "ok");
 });
 
 test("a write after free is found before the page is given back with its poison", () => {
   const { source } = pagedSource({ canRelease: true, canProtect: true });
-  const { door, codes } = watched(source, { pageSize: 4096 });
-  const ptrs = Array.from({ length: 32 }, () => door.malloc(100));
+  const { debugHeap, codes } = watched(source, { pageSize: 4096 });
+  const ptrs = Array.from({ length: 32 }, () => debugHeap.malloc(100));
   const [first] = ptrs as [number];
-  door.free(first);
-  door.u8[first] = 1;
-  for (const ptr of ptrs.slice(1)) door.free(ptr);
+  debugHeap.free(first);
+  debugHeap.u8[first] = 1;
+  for (const ptr of ptrs.slice(1)) debugHeap.free(ptr);
   assert.deepEqual(codes(), ["ERR_WRITE_AFTER_FREE"]);
 });
 
-test("neverUnmap closes pages for good: nobody may touch them, and their blocks stay known", () => {
+test("neverUnmap protects pages for good, and their blocks stay known", () => {
   const { source, closed } = pagedSource({ canRelease: true, canProtect: true });
-  const { door, codes } = watched(source, { pageSize: 4096, neverUnmap: true, quarantine: 0 });
-  const ptrs = Array.from({ length: 32 }, () => door.malloc(100));
-  const large = door.malloc(20_000);
-  for (const ptr of [...ptrs, large]) door.free(ptr);
+  const { debugHeap, codes } = watched(source, { pageSize: 4096, neverUnmap: true, quarantine: 0 });
+  const ptrs = Array.from({ length: 32 }, () => debugHeap.malloc(100));
+  const large = debugHeap.malloc(20_000);
+  for (const ptr of [...ptrs, large]) debugHeap.free(ptr);
   assert.equal(closed.size, 6);
   assert.ok(closed.has(Math.floor(large / PAGE)));
-  door.check();
-  door.collect();
+  debugHeap.check();
+  debugHeap.collect();
   assert.equal(closed.size, 6);
-  door.free(large);
-  door.free(ptrs[9] as number);
+  debugHeap.free(large);
+  debugHeap.free(ptrs[9] as number);
   assert.deepEqual(codes(), ["ERR_DOUBLE_FREE", "ERR_DOUBLE_FREE"]);
-  assert.equal(door.deinit(), "ok");
+  assert.equal(debugHeap.deinit(), "ok");
   assert.equal(closed.size, 0);
 });
 
-test("a large block gives whole pages back when it shrinks, and has them again when it grows", () => {
+test("a large block gives whole pages back when it shrinks, and takes them again when it grows", () => {
   for (const needsCommit of [false, true]) {
     const able = { canRelease: true, canProtect: true, needsCommit };
     const { source, decommitted } = pagedSource(able);
-    const { door, codes } = watched(source);
-    const ptr = door.malloc(40_000);
-    door.u8.fill(7, ptr, ptr + 40_000);
-    const whole = door.stats().residentBytes;
-    assert.equal(door.realloc(ptr, 25_000), ptr);
+    const { debugHeap, codes } = watched(source);
+    const ptr = debugHeap.malloc(40_000);
+    debugHeap.u8.fill(7, ptr, ptr + 40_000);
+    const whole = debugHeap.stats().residentBytes;
+    assert.equal(debugHeap.realloc(ptr, 25_000), ptr);
     assert.equal(decommitted.size, 3);
-    assert.equal(whole - door.stats().residentBytes, 3 * PAGE);
-    door.check();
-    assert.equal(door.realloc(ptr, 24_900), ptr);
-    assert.equal(door.realloc(ptr, 36_000), ptr);
-    assert.equal(door.stats().residentBytes, whole);
-    assert.ok(door.u8.subarray(ptr, ptr + 24_900).every((byte) => byte === 7));
-    assert.ok(door.u8.subarray(ptr + 24_900, ptr + 36_000).every((byte) => byte === 0xaa));
+    assert.equal(whole - debugHeap.stats().residentBytes, 3 * PAGE);
+    debugHeap.check();
+    assert.equal(debugHeap.realloc(ptr, 24_900), ptr);
+    assert.equal(debugHeap.realloc(ptr, 36_000), ptr);
+    assert.equal(debugHeap.stats().residentBytes, whole);
+    assert.ok(debugHeap.u8.subarray(ptr, ptr + 24_900).every((byte) => byte === 7));
+    assert.ok(debugHeap.u8.subarray(ptr + 24_900, ptr + 36_000).every((byte) => byte === 0xaa));
     assert.deepEqual(codes(), []);
-    door.u8[ptr + 36_001] = 1;
-    assert.equal(door.expand(ptr, 24_000), ptr);
-    assert.deepEqual(codes(), ["ERR_WRITE_PAST_END"]);
-    door.free(ptr);
-    door.check();
-    assert.equal(door.deinit(), "ok");
+    debugHeap.u8[ptr + 36_001] = 1;
+    assert.equal(debugHeap.expand(ptr, 24_000), ptr);
+    assert.deepEqual(codes(), ["ERR_HEAP_OVERFLOW"]);
+    debugHeap.free(ptr);
+    debugHeap.check();
+    assert.equal(debugHeap.deinit(), "ok");
     assert.deepEqual(codes(), []);
   }
 });
 
-test("what the system will not make usable again stays out of use, and a freed slot serves", () => {
+test("memory that the system does not make usable again stays unused, and a freed slot is used", () => {
   const able = { canRelease: true, canProtect: false, needsCommit: true };
   const { source, refuse } = pagedSource(able);
   const heap = createHeap({ backend: javascript, memory: source });
@@ -285,25 +285,25 @@ test("pages of the operating system: freed blocks hold no physical memory", {
 }, (t) => {
   const source = withOsPages(wasmMemory({ maximum: 2 ** 28 }));
   const reports: Report[] = [];
-  const door = debug(createHeap({ memory: source }), {
+  const debugHeap = debug(createHeap({ memory: source }), {
     reportAtExit: false,
     onReport: (report) => reports.push(report),
     quarantine: 2 ** 30,
   });
   const size = 2 ** 22;
-  const ptr = door.malloc(size);
+  const ptr = debugHeap.malloc(size);
   const resident = () => source.pages?.resident?.(ptr, size) ?? 0;
-  door.u8.fill(1, ptr, ptr + size);
+  debugHeap.u8.fill(1, ptr, ptr + size);
   const full = resident();
-  assert.equal(door.realloc(ptr, Math.floor(0.6 * size)), ptr);
+  assert.equal(debugHeap.realloc(ptr, Math.floor(0.6 * size)), ptr);
   const half = resident();
-  door.free(ptr);
+  debugHeap.free(ptr);
   const none = resident();
   t.diagnostic(`${full} bytes of ${size}, ${half} after a shrink, ${none} after the free`);
   assert.ok(full >= size - 65536 && half <= 0.7 * size && none < 0.1 * size);
-  door.u8[ptr + 100_000] = 1;
-  door.free(ptr);
-  assert.equal(door.deinit(), "ok");
+  debugHeap.u8[ptr + 100_000] = 1;
+  debugHeap.free(ptr);
+  assert.equal(debugHeap.deinit(), "ok");
   assert.deepEqual(
     reports.map(({ code }) => code),
     ["ERR_DOUBLE_FREE", "ERR_WRITE_AFTER_FREE"],

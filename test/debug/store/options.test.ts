@@ -1,9 +1,9 @@
-/** The options of debug: what is refused, with which words, and the table in the documentation. */
+/** The options of debug: which values are refused, with which texts, and the documented table. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { debug } from "#src/debug/index.js";
-import { debugOptions, debugOptionsMarkdown } from "#src/debug/store/options.js";
+import { debugOptions, debugOptionsMarkdown } from "#src/debug/store/option-rows.js";
 import { createHeap } from "#src/heap/index.js";
 
 const root = new URL("../../../../", import.meta.url);
@@ -72,10 +72,10 @@ test("wrong values are RangeErrors", () => {
   );
 });
 
-test("options that clash are refused", () => {
+test("options that exclude each other are refused", () => {
   assert.equal(
     refusal({ sampleEvery: 2, enableMemoryLimit: true }),
-    "TypeError: enableMemoryLimit needs every allocation to be guarded, not a sample",
+    "TypeError: enableMemoryLimit counts every allocation: it needs sampleEvery: 1",
   );
   assert.equal(
     refusal({ backingAllocator: createHeap() }),
@@ -89,13 +89,13 @@ test("options that clash are refused", () => {
 
 test("undefined counts as absent, and a backing allocator need not be given", () => {
   assert.equal(refusal({ canary: undefined, onReport: undefined }), "nothing refused");
-  for (const door of [
+  for (const heap of [
     debug(),
     debug(undefined, { backingAllocator: createHeap() }),
     debug(undefined, { backingAllocator: undefined }),
   ]) {
-    door.free(door.malloc(100));
-    assert.equal(door.deinit(), "ok");
+    heap.free(heap.malloc(100));
+    assert.equal(heap.deinit(), "ok");
   }
 });
 
@@ -116,11 +116,11 @@ test("docs/debugging.md has the table as it is", () => {
 
 test("verboseLog writes a line for each call", () => {
   const lines: string[] = [];
-  const door = debug(createHeap(), { verboseLog: (line) => lines.push(line), onReport: () => {} });
-  const ptr = door.malloc(100);
-  const moved = door.realloc(ptr, 200);
-  door.free(moved);
-  door.free(ptr);
+  const heap = debug(createHeap(), { verboseLog: (line) => lines.push(line), onReport: () => {} });
+  const ptr = heap.malloc(100);
+  const moved = heap.realloc(ptr, 200);
+  heap.free(moved);
+  heap.free(ptr);
   const [a, b] = [ptr, moved].map((each) => `0x${each.toString(16)}`);
   assert.deepEqual(lines, [
     `malloc 100 -> ${a}`,
@@ -128,22 +128,22 @@ test("verboseLog writes a line for each call", () => {
     `free ${b} of 200`,
     `free ${a}`,
   ]);
-  assert.equal(door.deinit(), "ok");
+  assert.equal(heap.deinit(), "ok");
 });
 
 test("the memory limit can be changed", () => {
-  const door = debug(createHeap(), {
+  const heap = debug(createHeap(), {
     enableMemoryLimit: true,
     requestedMemoryLimit: 100,
     onReport: () => {},
   });
-  const ptr = door.malloc(100);
-  assert.equal(door.malloc(1), 0);
-  door.setRequestedMemoryLimit(101);
-  door.free(door.malloc(1));
-  assert.throws(() => door.setRequestedMemoryLimit(-1), RangeError);
-  door.setRequestedMemoryLimit(0);
-  assert.equal(door.realloc(ptr, 95), ptr);
-  door.free(ptr);
-  assert.equal(door.deinit(), "ok");
+  const ptr = heap.malloc(100);
+  assert.equal(heap.malloc(1), 0);
+  heap.setRequestedMemoryLimit(101);
+  heap.free(heap.malloc(1));
+  assert.throws(() => heap.setRequestedMemoryLimit(-1), RangeError);
+  heap.setRequestedMemoryLimit(0);
+  assert.equal(heap.realloc(ptr, 95), ptr);
+  heap.free(ptr);
+  assert.equal(heap.deinit(), "ok");
 });

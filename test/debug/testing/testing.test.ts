@@ -1,4 +1,4 @@
-/** What the package gives to tests: bodies without mistakes, allocators that fail, reporters. */
+/** What the package has for tests: checks of bodies, allocators that fail, reporters. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
@@ -17,7 +17,7 @@ import VitestReporter from "#src/debug/testing/vitest-reporter.js";
 import { createHeap, HeapError } from "#src/heap/index.js";
 import { modules } from "../../support/checkout.js";
 
-test("expectNoLeaks answers what the body answers, now or later", async () => {
+test("expectNoLeaks returns what the body returns, a promise too", async () => {
   const clean = (heap: DebugAllocator) => {
     heap.free(heap.malloc(10));
     return 42;
@@ -28,11 +28,11 @@ test("expectNoLeaks answers what the body answers, now or later", async () => {
 
 test("expectNoLeaks throws one error with everything that was wrong", async () => {
   const heap = createHeap();
-  const dirty = (door: DebugAllocator) => {
-    const ptr = door.malloc(10);
-    door.free(ptr);
-    door.free(ptr);
-    door.malloc(20);
+  const dirty = (debugHeap: DebugAllocator) => {
+    const ptr = debugHeap.malloc(10);
+    debugHeap.free(ptr);
+    debugHeap.free(ptr);
+    debugHeap.malloc(20);
   };
   const check = (error: unknown) => {
     assert.ok(error instanceof MemoryMistake);
@@ -45,21 +45,21 @@ test("expectNoLeaks throws one error with everything that was wrong", async () =
   };
   assert.throws(() => expectNoLeaks(heap, dirty), check);
   await assert.rejects(
-    expectNoLeaks(heap, async (door) => dirty(door)),
+    expectNoLeaks(heap, async (debugHeap) => dirty(debugHeap)),
     check,
   );
   assert.equal(heap.stats().blocks, 0);
 });
 
-test("an error of the body goes first, and its blocks go back", async () => {
+test("an error of the body comes first, and its blocks are given back", async () => {
   const heap = createHeap();
-  const body = (door: DebugAllocator) => {
-    door.malloc(1);
+  const body = (debugHeap: DebugAllocator) => {
+    debugHeap.malloc(1);
     throw new Error("mine");
   };
   assert.throws(() => expectNoLeaks(heap, body), { message: "mine" });
   await assert.rejects(
-    expectNoLeaks(heap, async (door) => body(door)),
+    expectNoLeaks(heap, async (debugHeap) => body(debugHeap)),
     { message: "mine" },
   );
   assert.equal(heap.stats().blocks, 0);
@@ -98,7 +98,7 @@ test("failAfter serves n requests, through every function that allocates", () =>
   assert.equal(empty.u8.length, empty.buffer.byteLength);
 });
 
-test("what was served can be freed, resized down and asked about", () => {
+test("a block that was served can be freed, made smaller and measured", () => {
   const heap = failAfter(createHeap(), 1);
   const ptr = heap.malloc(100);
   assert.equal(heap.realloc(ptr, 5000), 0);
@@ -107,7 +107,7 @@ test("what was served can be freed, resized down and asked about", () => {
   assert.equal(heap.stats().blocks, 0);
 });
 
-test("failRandomly fails in the same places for the same seed, as often as it says", () => {
+test("failRandomly refuses the same requests for the same seed, as often as it should", () => {
   const run = (chance: number, seed: number) => {
     const heap = failRandomly(createHeap(), chance, seed);
     return Array.from({ length: 2000 }, () => heap.malloc(1) === 0);
@@ -161,7 +161,7 @@ test("expectNoLeaksWhenFull fails each request in turn", async () => {
   );
 });
 
-test("expectNoLeaksWhenFull lets out of memory pass, and no other error", async () => {
+test("expectNoLeaksWhenFull ignores out of memory, and no other error", async () => {
   const throwing = async (heap: DebugAllocator) => {
     using first = heap.allocArray(Uint8Array, 10);
     heap.allocArray(Uint8Array, first.length).free();
@@ -188,9 +188,9 @@ test("node:test: the reporter prints reports under their tests, and counts", () 
     "frees twice and writes too far",
     "  write past the end of the block of 8 bytes at 0x20010: 1 byte changed, the first at offset 8",
     "  double free of the block of 8 bytes at 0x20010",
-    "memory: mistakes in 2 tests: 1 ERR_LEAK, 1 ERR_WRITE_PAST_END, 1 ERR_DOUBLE_FREE",
+    "memory: mistakes in 2 tests: 1 ERR_LEAK, 1 ERR_HEAP_OVERFLOW, 1 ERR_DOUBLE_FREE",
   ]);
-  assert.match(stdout, /\n {6}at .*failing\.fixture\.js:\d+:\d+/);
+  assert.match(stdout, /\n {6}at .*failing\.fixture\.ts:\d+:\d+/);
 });
 
 /** What console.log prints during a call. */
@@ -206,7 +206,7 @@ function printed(call: () => void): string[] {
   return lines;
 }
 
-test("vitest: the reporter takes errors as vitest sends them, and follows its maps", () => {
+test("vitest: the reporter reads errors as vitest sends them, and applies its maps", () => {
   const frame = { call: "make", file: "/x/a.test.ts", line: 2, column: 5 };
   // vitest sends an error's fields as JSON, and reports have a JSON of their own.
   const error = {
