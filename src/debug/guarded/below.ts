@@ -60,9 +60,8 @@ export interface GuardRange {
 export function takeRange(below: GuardedBelow, guards: HeapGuards, pageBytes: number): GuardRange {
   const { bytes } = guards;
   if (bytes + pageBytes > SIZE_LIMIT) {
-    throw new RangeError(
-      `guarded: slots and guards would take ${bytes} bytes, more than 2 GiB; lower slots or slotBytes`,
-    );
+    const what = `slots and guards would take ${bytes} bytes, more than 2 GiB`;
+    throw new RangeError(`guarded: ${what}; lower slots or slotBytes`);
   }
   const taken = below.guardsBegin?.(guards);
   if (taken) {

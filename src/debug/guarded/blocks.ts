@@ -1,4 +1,6 @@
-/** The guarded blocks: their slots, stacks and mistakes. The allocator's calls are in guarded.ts. */
+/**
+ * The guarded blocks: their slots, stacks and mistakes. The allocator's calls are in guarded.ts.
+ */
 import type { HeapGuards } from "../../core/contract.ts";
 import type { MemorySource, PageOperations } from "../../memory/index.ts";
 import { doubleFree } from "../report/mistakes.ts";

@@ -1,7 +1,8 @@
 /**
- * Accesses to guard pages. With the handler of `faults: true` their addresses are known: accesses of
- * wasm became errors, which wait until `explain` is called, and others went through, and are reported
- * by the next call that reads them. Without the handler an error names the likeliest blocks.
+ * Accesses to guard pages. With the handler of `faults: true` their addresses are known: accesses
+ * of wasm became errors, which wait until `explain` is called, and others went through, and are
+ * reported by the next call that reads them. Without the handler an error names the likeliest
+ * blocks.
  */
 import { type Fault, type FaultWatch, osPages } from "../../memory/index.ts";
 import type { Report } from "../report/report.ts";

@@ -5,8 +5,9 @@
  */
 
 /**
- * C's functions in wasm. `turn`: an allocation is guarded when the countdown is over. `range`: a call
- * concerns a guarded block if its pointer is in the range. With the numbers of parameters and results.
+ * C's functions in wasm. `turn`: an allocation is guarded when the countdown is over. `range`: a
+ * call concerns a guarded block if its pointer is in the range. With the numbers of parameters and
+ * results.
  */
 const calls: [name: string, test: "turn" | "range", parameters: number, results: number][] = [
   ["malloc", "turn", 1, 1],

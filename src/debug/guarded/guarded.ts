@@ -20,11 +20,11 @@ import { isTrap } from "./traps.ts";
  * instruction, which `explain` turns into a report. The allocator below serves the other blocks, at
  * nearly no cost. For one thread, like the allocator's own object.
  *
- * An access from JavaScript to an inaccessible page ends the process, unless `faults` is set: then the
- * access goes through, and the next guarded call or `check` reports it.
+ * An access from JavaScript to an inaccessible page ends the process, unless `faults` is set: then
+ * the access goes through, and the next guarded call or `check` reports it.
  *
- * Pointers are addresses in the allocator's memory, a multiple of 16 unless `exact` is set. Sizes are
- * in bytes. Wrong arguments throw a TypeError or RangeError.
+ * Pointers are addresses in the allocator's memory, a multiple of 16 unless `exact` is set. Sizes
+ * are in bytes. Wrong arguments throw a TypeError or RangeError.
  *
  * Algorithm: GWP-ASan (Serebryany et al., ICSE-SEIP 2024; LLVM), after Electric Fence (Perens).
  *
@@ -37,9 +37,9 @@ import { isTrap } from "./traps.ts";
  */
 export class GuardedAllocator extends AllocatorBase implements AllocatorLike, Disposable {
   /**
-   * C's functions for the imports of a wasm module. Over a heap that chooses the guarded blocks they
-   * are all functions of the heap. Elsewhere they are those of the interface and no others, so that a
-   * module cannot free a block by a function that does not know of guards.
+   * C's functions for the imports of a wasm module. Over a heap that chooses the guarded blocks
+   * they are all functions of the heap. Elsewhere they are those of the interface and no others, so
+   * that a module cannot free a block by a function that does not know of guards.
    */
   readonly abi: GuardedAbi;
   protected readonly backingMemory: { bytes(): Uint8Array; u32(): Uint32Array };
@@ -93,7 +93,8 @@ export class GuardedAllocator extends AllocatorBase implements AllocatorLike, Di
   }
 
   /**
-   * Returns a block whose address is a multiple of `alignment`, a power of two, or 0 if memory is out.
+   * Returns a block whose address is a multiple of `alignment`, a power of two, or 0 if memory is
+   * out.
    *
    * @throws TypeError if the allocator below has no memalign and the block is not guarded.
    */
@@ -107,8 +108,8 @@ export class GuardedAllocator extends AllocatorBase implements AllocatorLike, Di
 
   /**
    * Resizes a block and returns its address. A guarded block always moves. The contents up to the
-   * smaller size stay. A null pointer allocates. Returns 0 if memory is out, or for a pointer that is
-   * not a block, which is reported; the block stays as it was then.
+   * smaller size stay. A null pointer allocates. Returns 0 if memory is out, or for a pointer that
+   * is not a block, which is reported; the block stays as it was then.
    */
   realloc(ptr: number, size: number): number {
     if ((ptr - this.#from) >>> 0 >= this.#bytes) return this.#reallocBelow(ptr, size);
@@ -148,8 +149,8 @@ export class GuardedAllocator extends AllocatorBase implements AllocatorLike, Di
 
   /**
    * Returns the report of an error that WebAssembly has thrown at a guard, with the stacks of the
-   * allocation, the free and the access; undefined for any other error. Without `faults` the address
-   * is not known, and the report names the blocks that were used last.
+   * allocation, the free and the access; undefined for any other error. Without `faults` the
+   * address is not known, and the report names the blocks that were used last.
    *
    * @example
    * try {
@@ -216,8 +217,8 @@ export class GuardedAllocator extends AllocatorBase implements AllocatorLike, Di
   }
 
   /**
-   * The calls that come through the gate, where the countdown is over. The gate has a countdown of its
-   * own, from the same gaps; this allocator's need not agree with it.
+   * The calls that come through the gate, where the countdown is over. The gate has a countdown of
+   * its own, from the same gaps; this allocator's need not agree with it.
    */
   #callsAtTurn(): GuardedCalls {
     const atTurn = (call: () => number): number => {

@@ -70,8 +70,8 @@ export function guardWild(stacks: StackTable, access: Access): Report {
 const BLOCKS_SHOWN = 4;
 
 /**
- * A trap at an address that is not known: at a guard page, or past the end of the memory. The guarded
- * blocks that were used last are the likeliest.
+ * A trap at an address that is not known: at a guard page, or past the end of the memory. The
+ * guarded blocks that were used last are the likeliest.
  */
 export function guardSomewhere(
   stacks: StackTable,

@@ -25,8 +25,8 @@ export interface GuardedOptions {
    */
   seed?: number | undefined;
   /**
-   * The most guarded blocks at a time, live or freed, from 1 to 65536. Each takes a slot and a guard
-   * page. Default: 64.
+   * The most guarded blocks at a time, live or freed, from 1 to 65536. Each takes a slot and a
+   * guard page. Default: 64.
    */
   slots?: number | undefined;
   /**
@@ -36,14 +36,14 @@ export interface GuardedOptions {
   /** Which end of a block touches a guard; `"both"` alternates. Default: `"both"`. */
   place?: "end" | "start" | "both" | undefined;
   /**
-   * Lets a block end exactly at its guard, whatever its size, so that its address may be aligned to 1.
-   * Without it blocks are aligned to 16, and up to 15 bytes before the guard are only checked when
-   * the block is freed. Default: false.
+   * Lets a block end exactly at its guard, whatever its size: its address may be odd then. Without
+   * it blocks are aligned to 16, and up to 15 bytes before the guard are only checked when the
+   * block is freed. Default: false.
    */
   exact?: boolean | undefined;
   /**
-   * Installs a signal handler (Linux on x86-64 and arm64) that records the address of an access to a
-   * guard, and lets accesses of JavaScript continue. Default: false.
+   * Installs a signal handler (Linux on x86-64 and arm64) that records the address of an access to
+   * a guard, and lets accesses of JavaScript continue. Default: false.
    */
   faults?: boolean | undefined;
   /** Frames of each stack, 0 to 64. Default: 8. */
@@ -121,7 +121,7 @@ export const guardedOptions: OptionRow[] = [
     name: "faults",
     type: "boolean",
     default: "false",
-    text: "Installs a signal handler that records addresses, and lets JavaScript's accesses continue.",
+    text: "Installs a signal handler that records addresses; accesses of JavaScript continue.",
     refuse: (value) => flagError("faults", value),
   },
   {

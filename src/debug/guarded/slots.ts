@@ -4,8 +4,8 @@
  *   | guard | slot 0 | guard | slot 1 | guard | … | slot n-1 | guard |
  *
  * A block covers the end of its slot, or the start. Only the pages that it touches are accessible,
- * and no page of a free slot. Slots are used again in the order in which they were freed, so a freed
- * block stays inaccessible for as long as possible: live + free = count.
+ * and no page of a free slot. Slots are used again in the order in which they were freed, so a
+ * freed block stays inaccessible for as long as possible: live + free = count.
  */
 import type { MemorySource, PageOperations } from "../../memory/index.ts";
 import type { BlockFacts, Damage } from "../report/mistakes.ts";
@@ -17,7 +17,9 @@ const CANARY = 0xc5;
 /** The most canary bytes on either side. */
 const CANARY_BYTES = 64;
 
-/** A slot and its block, the last one if it is free. In JavaScript, where no stray write reaches. */
+/**
+ * A slot and its block, the last one if it is free. In JavaScript, where no stray write reaches.
+ */
 export class GuardSlot implements BlockFacts {
   readonly index: number;
   readonly from: number;

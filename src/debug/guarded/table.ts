@@ -1,6 +1,6 @@
 /**
- * The table of guarded blocks in the memory itself, for threads that have other guards or none: they
- * free such a block by counting in its entry, and read its size there.
+ * The table of guarded blocks in the memory itself, for threads that have other guards or none:
+ * they free such a block by counting in its entry, and read its size there.
  * src/core/layout/layout-counts.ts has the layout.
  */
 import * as L from "../../core/layout/layout.ts";

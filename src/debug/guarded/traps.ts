@@ -1,4 +1,6 @@
-/** Errors that WebAssembly throws for an access to a guard, and the handler that finds addresses. */
+/**
+ * Errors that WebAssembly throws for an access to a guard, and the handler that finds addresses.
+ */
 import { type FaultWatch, watchFaults } from "../../memory/index.ts";
 
 /** What V8 throws for a fault in WebAssembly code, as for an access past the end of the memory. */

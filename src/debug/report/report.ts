@@ -145,14 +145,15 @@ function sourceLines(position: SourcePosition): string[] {
 }
 
 /**
- * A mistake as an error, thrown with `onReport: "throw"` and by `expectNoLeaks`. It is thrown when the
- * work of the call is done, so the allocator can still be used.
+ * A mistake as an error, thrown with `onReport: "throw"` and by `expectNoLeaks`. It is thrown when
+ * the work of the call is done, so the allocator can still be used.
  *
  * @example
  * try {
  *   heap.free(ptr);
  * } catch (error) {
- *   if (error instanceof MemoryMistake && error.code === "ERR_DOUBLE_FREE") console.log(error.report);
+ *   if (!(error instanceof MemoryMistake)) throw error;
+ *   console.log(error.code, error.report.message);
  * }
  */
 export class MemoryMistake extends MemoryError<ReportCode> {

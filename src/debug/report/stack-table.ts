@@ -152,8 +152,8 @@ export class StackTable implements Stacks {
   }
 
   /**
-   * For engines without call sites (SpiderMonkey, JavaScriptCore): each line of the text is a frame.
-   * Several times slower. The first lines are this package's, and are left out.
+   * For engines without call sites (SpiderMonkey, JavaScriptCore): each line of the text is a
+   * frame. Several times slower. The first lines are this package's, and are left out.
    */
   internText(text: string, entry: string): number {
     const lines = text.split("\n").map((line) => line.trim());
@@ -315,9 +315,9 @@ function lineCall(line: string): string {
 }
 
 /**
- * The folder of this package's files, found from the path of this file (scripts/package.mjs): frames
- * in them are left out. Empty when a bundler has put them into the program's own file, where only
- * frames inside the entry can be left out; null when the engine has no call sites.
+ * The folder of this package's files, found from the path of this file (scripts/package.mjs):
+ * frames in them are left out. Empty when a bundler has put them into the program's own file, where
+ * only frames inside the entry can be left out; null when the engine has no call sites.
  */
 const ownFolder = findOwnFolder();
 

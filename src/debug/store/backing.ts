@@ -13,7 +13,9 @@ import type { PagesBelow } from "./freed-memory.ts";
 export interface AllocatorLike extends HeapLike {
   /** Returns a block of `count * size` zero bytes, or 0. */
   calloc(count: number, size: number): number;
-  /** Resizes the block at ptr, which may move it. Returns its address, or 0 and leaves it as it is. */
+  /**
+   * Resizes the block at ptr, which may move it. Returns its address, or 0 and leaves it as it is.
+   */
   realloc(ptr: number, size: number): number;
   /** Returns a block at a multiple of `alignment`, a power of two, or 0. */
   memalign?(alignment: number, size: number): number;

@@ -38,7 +38,9 @@ export interface BlockStore {
   allocate(size: number, align: AlignmentRequest, heap: number, stack: number): number;
   /** Frees a live block; returns false if another thread has freed it meanwhile. */
   free(block: Block, stack: number): boolean;
-  /** Makes a live block `size` bytes long. Returns 0 if it cannot, and leaves the block as it is. */
+  /**
+   * Makes a live block `size` bytes long. Returns 0 if it cannot, and leaves the block as it is.
+   */
   resize(block: Block, change: Resize, heap: number, stack: number): number;
   /** Resizes a block in place. Returns 0 if its memory ends too early. */
   expand(block: Block, size: number, stack: number): number;

@@ -169,7 +169,9 @@ export class Blocks implements BlockStore {
     this.#freedMemory.shrink(large, Math.ceil((large.ptr + large.size + REAR) / unit) * unit);
   }
 
-  /** Whether there is memory for `size` bytes and a rear zone; takes back what #shrink gave back. */
+  /**
+   * Whether there is memory for `size` bytes and a rear zone; takes back what #shrink gave back.
+   */
   #reach(block: Block, size: number): boolean {
     if (block.ptr + size + REAR <= block.to || !(block instanceof Large)) return true;
     const { to } = block;

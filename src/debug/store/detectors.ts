@@ -1,6 +1,6 @@
 /**
- * The kinds of mistakes that are looked for: all of them. Tests turn one off, to prove that the test
- * of its mistake fails without it.
+ * The kinds of mistakes that are looked for: all of them. Tests turn one off, to prove that the
+ * test of its mistake fails without it.
  */
 export const allDetectors = {
   leak: true,

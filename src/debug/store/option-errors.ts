@@ -1,4 +1,6 @@
-/** Checks of options that `debug` and `guarded` have in common. Each returns an error or nothing. */
+/**
+ * Checks of options that `debug` and `guarded` have in common. Each returns an error or nothing.
+ */
 import { wrongKind } from "../../common/errors.ts";
 
 export function wholeError(

@@ -42,15 +42,15 @@ export interface DebugOptions {
    */
   neverUnmap?: boolean | undefined;
   /**
-   * Keeps sizes and stacks of memory that was given back, so that a double free of it is found. Grows
-   * with every block; `flushRetainedMetadata` drops it. Default: false.
+   * Keeps sizes and stacks of memory that was given back, so that a double free of it is found.
+   * Grows with every block; `flushRetainedMetadata` drops it. Default: false.
    */
   retainMetadata?: boolean | undefined;
   /** Writes a line for each call: to stderr if true, else to the function. Default: false. */
   verboseLog?: boolean | ((line: string) => void) | undefined;
   /**
-   * Keeps the stack of the first allocation across reallocs, and that of the last realloc. Without it
-   * a block that moves has the stack of the realloc as its allocation. Default: false.
+   * Keeps the stack of the first allocation across reallocs, and that of the last realloc. Without
+   * it a block that moves has the stack of the realloc as its allocation. Default: false.
    */
   resizeStackTraces?: boolean | undefined;
   /** The 32-bit word that fills the zones around blocks. Default: 0x85dff10f. */
@@ -90,8 +90,8 @@ export interface DebugOptions {
   /** Returns the number of the calling thread. Default: the Worker's threadId, 0 in a browser. */
   threadId?: (() => number) | undefined;
   /**
-   * Shared memory whose first word, at first 0, names the thread that owns the allocator. For a memory
-   * that threads pass around. Not with `threadSafe`. Default: none.
+   * Shared memory whose first word, at first 0, names the thread that owns the allocator. For a
+   * memory that threads pass around. Not with `threadSafe`. Default: none.
    */
   threadState?: Int32Array | undefined;
 }

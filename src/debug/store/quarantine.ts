@@ -1,6 +1,6 @@
 /**
- * Holds retired pages and freed large blocks back for a while, so that a late write or a second free
- * is still found. freed-memory.ts has the states of their memory.
+ * Holds retired pages and freed large blocks back for a while, so that a late write or a second
+ * free is still found. block.ts has the states of their memory.
  */
 import type { Block } from "./block.ts";
 import type { FreedHistory } from "./contract.ts";

@@ -260,8 +260,8 @@ export class SharedSlot implements Block {
   }
 
   /**
-   * Claims a live block for this thread; returns false if it is free. Spins while another thread has
-   * claimed it.
+   * Claims a live block for this thread; returns false if it is free. Spins while another thread
+   * has claimed it.
    */
   claim(): boolean {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {

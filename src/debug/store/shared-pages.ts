@@ -1,7 +1,7 @@
 /**
- * Pages of threads that share a heap. Each thread makes pages of its own, hands out their slots, and
- * has a quarantine for the pages that it retires. All threads find the blocks of all pages: a cell
- * of 64 KiB belongs to one page, so one look-up leads from an address to its block.
+ * Pages of threads that share a heap. Each thread makes pages of its own, hands out their slots,
+ * and has a quarantine for the pages that it retires. All threads find the blocks of all pages: a
+ * cell of 64 KiB belongs to one page, so one look-up leads from an address to its block.
  */
 import { SIZE_LIMIT } from "../../common/errors.ts";
 import type { Backing } from "./backing.ts";

@@ -1,6 +1,6 @@
 /**
- * A reporter for node:test that prints the reports of mistakes with memory, each under its test, and
- * a count at the end. It is used beside the usual one:
+ * A reporter for node:test that prints the reports of mistakes with memory, each under its test,
+ * and a count at the end. It is used beside the usual one:
  *
  *   node --test --test-reporter=spec --test-reporter-destination=stdout \
  *     --test-reporter=terrane/debug/node-reporter --test-reporter-destination=stderr
@@ -9,7 +9,9 @@ import { reportsOf, Tally } from "./tally.ts";
 
 /** An event of node:test, with the fields that the reporter reads. */
 interface TestEvent {
+  /** "test:fail" for a test that failed. */
   readonly type: string;
+  /** The test and its error. */
   readonly data: {
     readonly name?: string;
     readonly file?: string;

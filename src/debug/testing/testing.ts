@@ -5,12 +5,13 @@ import type { BackingAllocator } from "../store/backing.ts";
 import type { DebugOptions } from "../store/options.ts";
 import { failing } from "./failing.ts";
 
+/** Code under test. It gets the debug allocator. */
 type Body<R> = (heap: DebugAllocator) => R;
 
 /**
- * Runs `body` with a debug allocator over `allocator`, and throws if it leaks a block or makes another
- * mistake: one MemoryMistake with all reports. Returns what the body returns; if that is a promise,
- * waits for it. An error that the body throws comes first, and its blocks are given back.
+ * Runs `body` with a debug allocator over `allocator`, and throws if it leaks a block or makes
+ * another mistake: one MemoryMistake with all reports. Returns what the body returns; if that is a
+ * promise, waits for it. An error that the body throws comes first, and its blocks are given back.
  *
  * @param allocator Stays usable afterwards.
  * @param options Of the debug allocator; `onReport` has no effect.
@@ -64,9 +65,9 @@ async function settleLater<T>(result: Promise<T>, done: () => void, failed: () =
 }
 
 /**
- * Runs `body` again and again, each time without memory from another request on: from the first, from
- * the second, until a run needs no more. No run may leak or make another mistake, even if it throws
- * ERR_OUT_OF_MEMORY. Returns the number of runs.
+ * Runs `body` again and again, each time without memory from another request on: from the first,
+ * from the second, until a run needs no more. No run may leak or make another mistake, even if it
+ * throws ERR_OUT_OF_MEMORY. Returns the number of runs.
  *
  * @param allocator Stays usable afterwards.
  * @param options Of the debug allocators; `onReport` has no effect.

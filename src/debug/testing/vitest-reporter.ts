@@ -8,14 +8,19 @@ import { reportsOf, Tally } from "./tally.ts";
 
 /** A test of vitest, with the fields that the reporter reads. */
 interface TestCase {
+  /** The names of its suites and its own. */
   readonly fullName: string;
+  /** The file of the test. */
   readonly module: { readonly moduleId: string };
+  /** The project that ran it. */
   readonly project?: Project;
+  /** Returns the errors that made it fail. */
   result(): { readonly errors?: readonly unknown[] | undefined };
 }
 
-/** The server that has transformed the code, and has the maps. */
+/** A project of vitest, with the server that has transformed the code and has the maps. */
 interface Project {
+  /** The server. */
   readonly vite?: {
     readonly moduleGraph?: {
       getModuleById(id: string): Transformed | undefined;
@@ -23,7 +28,9 @@ interface Project {
   };
 }
 
+/** A module that the server has transformed. */
 interface Transformed {
+  /** The result, with the source map if there is one. */
   readonly ssrTransformResult?: { readonly map?: object | null } | null;
 }
 

@@ -4,7 +4,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { guarded } from "#src/debug/index.js";
 import { createHeap } from "#src/heap/index.js";
-import { javascript } from "#src/heap/javascript.js";
 import { createAllocator, pipe, segregated, std } from "#src/layers/index.js";
 import { arrayBuffer, sharedArrayBuffer } from "#src/memory/index.js";
 import { anyHeap } from "../../support/any-heap.js";
