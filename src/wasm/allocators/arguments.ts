@@ -1,5 +1,6 @@
 /** How a replaced body brings its arguments and answers into the order of the function it calls. */
-import { I32, op } from "../module/opcodes.ts";
+import { op } from "../module/opcodes.ts";
+import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
 import type { Param, Role } from "./roles.ts";
 

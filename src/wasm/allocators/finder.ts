@@ -2,7 +2,7 @@
 
 import { type FunctionType, functionType, KIND, type Module } from "../module/module.ts";
 import { functionNames } from "../module/names.ts";
-import { I32 } from "../module/opcodes.ts";
+import { I32 } from "../module/value-types.ts";
 import { bindgenFind } from "./bindgen.ts";
 import { type AllocatorFunction, type Role, roleOf, rolesToGive, type Source } from "./roles.ts";
 import { kinFind, shapesFind } from "./shapes.ts";

@@ -259,13 +259,8 @@ export function addressesOf(module: Module, index: number): Set<number> {
   const reader = bodyReader(module, index);
   while (!reader.done) {
     reader.next();
-    const value =
-      reader.op === op.i32Const ? reader.value : isAccess(reader.op) ? reader.offset : 0;
+    const value = reader.address;
     if (value >= STATIC_LEAST && value < limit) addresses.add(value);
   }
   return addresses;
-}
-
-function isAccess(code: number): boolean {
-  return code >= 0x28 && code <= 0x3e;
 }

@@ -1,26 +1,13 @@
 /** Loads, stores and bulk operations, with the undefined bits that lie beside memory. */
 import type { CodeReader } from "../module/code.ts";
-import { type Access, accessOf, I32, op } from "../module/opcodes.ts";
+import { type Access, type Opcode, RULE } from "../module/opcode-row.ts";
+import { accessOf, op, opcodeOf } from "../module/opcodes.ts";
+import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
+import { bitsType, integerAccess, integerStore } from "./bits.ts";
 import { Flow } from "./defined-code.ts";
-import { accessResult, bitsType, plainAccess, shadowAccess } from "./defined-rules.ts";
 import { ADDRESS, SIZE } from "./defined-setting.ts";
 import { DEFINED, type Slot } from "./defined-stack.ts";
-
-const REFERENCE = 0x70;
-/** Stores of so many bytes. */
-const storeOf: Readonly<Record<number, number>> = { 1: 0x3a, 2: 0x3b, 4: 0x36, 8: 0x37 };
-
-/** What table instructions take, by the number behind their prefix, and whether they answer. */
-const tables: Readonly<Record<number, readonly [number, boolean]>> = {
-  9: [0, false],
-  12: [3, false],
-  13: [0, false],
-  14: [3, false],
-  15: [2, true],
-  16: [0, true],
-  17: [3, false],
-};
 
 /** Copies an instruction, checks of its address before it. */
 type InstructionCopy = (at: CodeReader) => void;
@@ -28,16 +15,21 @@ type InstructionCopy = (at: CodeReader) => void;
 export class FullFlow extends Flow {
   /** One instruction, with what stands before and behind it. */
   instruction(at: CodeReader, copy: InstructionCopy): void {
-    const access = this.isDead ? undefined : accessOf(at.op);
-    if (access) this.#access(at, access, copy);
-    else if (this.isDead || !this.#memory(at, copy)) {
-      this.before(at);
-      copy(at);
-      this.after(at);
-    }
+    const row = opcodeOf(at.op);
+    if (this.isDead) this.#plain(at, copy);
+    else if (row.access) this.#access(at, row, row.access, copy);
+    else if (row.rule === RULE.range) this.#range(at, copy);
+    else if (row.rule === RULE.defined) this.#defined(at, row, copy);
+    else this.#plain(at, copy);
   }
 
-  #access(at: CodeReader, access: Access, copy: InstructionCopy): void {
+  #plain(at: CodeReader, copy: InstructionCopy): void {
+    this.before(at);
+    copy(at);
+    this.after(at);
+  }
+
+  #access(at: CodeReader, row: Opcode, access: Access, copy: InstructionCopy): void {
     const { stack } = this;
     const count = access.operands.length + 1;
     const [address, ...operands] = stack.slots.slice(-count) as [Slot, ...Slot[]];
@@ -45,30 +37,30 @@ export class FullFlow extends Flow {
     if (!address.constant && address.value < 0) stack.valuesKeep(count);
     for (let i = 0; i < count; i++) stack.pop();
     copy(at);
-    const plain = at.op < 0x100 ? at.op : plainAccess(at.op);
-    const result = accessResult(at.op);
-    if (plain === undefined) this.#exchanged(at, access, address, result);
-    else if (result !== undefined) this.#load(at, access, address, shadowAccess(plain), result);
-    else this.#store(at, access, address, operands[0] as Slot, shadowAccess(plain));
+    const result = row.pushes?.[0];
+    if (row.rule === RULE.exchange) this.#exchanged(at, access, address, result as number);
+    else if (result !== undefined) this.#load(at, row, access, address, result);
+    else this.#store(at, row, access, address, operands[0] as Slot);
   }
 
   /** Atomic read-modify-write: its answer and what it leaves count as defined. */
-  #exchanged(at: CodeReader, access: Access, address: Slot, result: number | undefined): void {
+  #exchanged(at: CodeReader, access: Access, address: Slot, result: number): void {
     if (access.write) {
       this.stack.valuePush(address);
       if (access.size === 8) this.code.const64(0n);
       else this.code.const(0);
-      this.#shadow(at, storeOf[access.size] as number);
+      this.#shadow(at, integerStore(access.size));
     }
-    if (result !== undefined) this.stack.push({ type: result });
+    this.stack.push({ type: result });
   }
 
   #shadow(at: CodeReader, code: number): CodeWriter {
     return this.code.access(code, at.offset + this.setting.base);
   }
 
-  #load(at: CodeReader, access: Access, address: Slot, code: number, result: number): void {
+  #load(at: CodeReader, row: Opcode, access: Access, address: Slot, result: number): void {
     const { stack } = this;
+    const code = integerAccess(row);
     const bits = stack.bitsLocal(result, stack.depth);
     const load = () => {
       stack.valuePush(address);
@@ -90,11 +82,11 @@ export class FullFlow extends Flow {
     if (at.offset !== 0) this.code.const(at.offset).op(op.i32Add);
   }
 
-  #store(at: CodeReader, access: Access, address: Slot, value: Slot, code: number): void {
+  #store(at: CodeReader, row: Opcode, access: Access, address: Slot, value: Slot): void {
     const { stack } = this;
     stack.valuePush(address);
     stack.bitsPush(value);
-    this.#shadow(at, code);
+    this.#shadow(at, integerAccess(row));
     if (value.bits === DEFINED) return;
     stack.flagPush(value);
     this.code.if();
@@ -104,42 +96,14 @@ export class FullFlow extends Flow {
     this.code.call(this.setting.functions.keep).end();
   }
 
-  #memory(at: CodeReader, copy: InstructionCopy): boolean {
+  /** What is left counts as defined; sizes and indices of tables must be. */
+  #defined(at: CodeReader, { pops = [], pushes = [] }: Opcode, copy: InstructionCopy): void {
     const { stack } = this;
-    if (at.op === op.memorySize) stack.push({ type: I32 });
-    else if (at.op === op.memoryGrow) {
-      this.check(stack.pop(), SIZE);
-      stack.push({ type: I32 });
-    } else if (at.op === op.tableGet) {
-      this.check(stack.pop(), ADDRESS);
-      stack.push({ type: REFERENCE });
-    } else if (at.op === op.tableSet) stack.slots.length -= 2;
-    else if (at.op === op.refNull || at.op === op.refFunc) stack.push({ type: REFERENCE });
-    else if (at.op === op.refIsNull) {
-      stack.pop();
-      stack.push({ type: I32 });
-    } else return this.#bulk(at, copy);
+    if (at.op === op.memoryGrow) this.check(stack.slots.at(-1) as Slot, SIZE);
+    else if (at.op === op.tableGet) this.check(stack.slots.at(-1) as Slot, ADDRESS);
+    stack.slots.length -= pops.length;
+    for (const type of pushes) stack.push({ type });
     copy(at);
-    return true;
-  }
-
-  #bulk(at: CodeReader, copy: InstructionCopy): boolean {
-    const { stack } = this;
-    const isRange = at.op === op.memoryFill || at.op === op.memoryCopy || at.op === op.memoryInit;
-    if (isRange) this.#range(at, copy);
-    else if (at.op >>> 12 === 0xfe) {
-      // What is left of atomics: a fence, and waking up others.
-      if (at.op === 0xfe000) stack.slots.length -= 2;
-      if (at.op === 0xfe000) stack.push({ type: I32 });
-      copy(at);
-    } else {
-      const table = at.op >>> 12 === 0xfc ? tables[at.op & 0xfff] : undefined;
-      if (!table) return false;
-      stack.slots.length -= table[0];
-      if (table[1]) stack.push({ type: I32 });
-      copy(at);
-    }
-    return true;
   }
 
   /** The checks of ranges leave the operands in locals: length, source or value, target. */
@@ -175,7 +139,7 @@ export function plainStep(
   copy: InstructionCopy,
 ): void {
   const access = accessOf(at.op);
-  const isRange = at.op === op.memoryFill || at.op === op.memoryCopy || at.op === op.memoryInit;
+  const isRange = opcodeOf(at.op).rule === RULE.range;
   if (access?.write) plainStore(code, at, access, base, copy);
   else copy(at);
   if (isRange) {
@@ -204,6 +168,6 @@ function plainStore(
     code.get(address);
     if (size >= 8) code.const64(0n);
     else code.const(0);
-    code.access(storeOf[Math.min(size, 8)] as number, at.offset + base + done);
+    code.access(integerStore(Math.min(size, 8)), at.offset + base + done);
   }
 }

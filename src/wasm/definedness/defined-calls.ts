@@ -4,8 +4,9 @@
  */
 import type { CodeReader } from "../module/code.ts";
 import { type FunctionType, functionType } from "../module/module.ts";
-import { I32, op } from "../module/opcodes.ts";
-import { bitsType } from "./defined-rules.ts";
+import { op } from "../module/opcodes.ts";
+import { I32 } from "../module/value-types.ts";
+import { bitsType } from "./bits.ts";
 import { ADDRESS, ARGUMENTS, type FlowSetting, HOST_CALL } from "./defined-setting.ts";
 import { DEFINED, type ShadowStack, type Slot } from "./defined-stack.ts";
 

@@ -10,12 +10,14 @@
 import { ByteReader } from "../module/bytes.ts";
 import type { CodeReader } from "../module/code.ts";
 import { type FunctionType, functionType } from "../module/module.ts";
-import { F32, F64, I32, I64, op } from "../module/opcodes.ts";
+import { CALLS, isNumeric } from "../module/opcode-row.ts";
+import { op, opcodeOf } from "../module/opcodes.ts";
+import { F32, F64, I32, I64 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
+import { bitsType } from "./bits.ts";
 import { Calls } from "./defined-calls.ts";
 import { type FunctionFacts, type Known, Locals } from "./defined-locals.ts";
 import { maskOfFlag, numberStep, originMerge } from "./defined-numbers.ts";
-import { bitsType, ruleOf } from "./defined-rules.ts";
 import { CONDITION, type FlowSetting } from "./defined-setting.ts";
 import { DEFINED, NONE, ShadowStack, type Slot } from "./defined-stack.ts";
 
@@ -68,9 +70,9 @@ export class Flow {
   /** Code before an instruction. */
   before(at: CodeReader): void {
     if (this.isDead) return;
-    const rule = ruleOf(at.op);
+    const row = opcodeOf(at.op);
     this.#stackFrameSee(at.op);
-    if (rule) numberStep(this.stack, this.setting.functions.tests, at.op, rule);
+    if (isNumeric(row)) numberStep(this.stack, this.setting.functions.tests, row);
     else if (!this.#operand(at) && !this.#block(at)) this.#leave(at);
   }
 
@@ -291,7 +293,7 @@ export class Flow {
     if (at.op === op.br) this.#branch(at.index);
     else if (at.op === op.brTable) this.#branchTable(at);
     else if (at.op === op.return) this.#calls.resultStore();
-    else if (at.op >= op.call && at.op <= op.returnCallIndirect) {
+    else if (opcodeOf(at.op).control & CALLS) {
       if (!this.#calls.before(at)) return;
     } else if (at.op !== op.unreachable) return;
     this.#dead = 0;

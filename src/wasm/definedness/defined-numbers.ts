@@ -1,24 +1,10 @@
 /** The rules at work: code that computes the undefined bits of a numeric instruction's answer. */
 
-import { I32, I64, op } from "../module/opcodes.ts";
+import { type NumericOpcode, RULE } from "../module/opcode-row.ts";
+import { op } from "../module/opcodes.ts";
+import { I32, I64 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
-import {
-  ALL,
-  AND,
-  bitsType,
-  COUNT,
-  EQUALITY,
-  KEEP,
-  LEFT,
-  MOVE,
-  OR,
-  ORDER,
-  type Rule,
-  SHIFT,
-  TRUTH,
-  UNION,
-  ZERO_TEST,
-} from "./defined-rules.ts";
+import { bitsType } from "./bits.ts";
 import { DEFINED, NONE, type ShadowStack, type Slot } from "./defined-stack.ts";
 
 /** Functions of the new module, by the type of what they compare. */
@@ -46,46 +32,46 @@ function zeroPush(code: CodeWriter, type: number): CodeWriter {
 }
 
 /** Emits, before a numeric instruction, what its answer's undefined bits are; updates the stack. */
-export function numberStep(
-  stack: ShadowStack,
-  tests: TestFunctions,
-  code: number,
-  rule: Rule,
-): void {
+export function numberStep(stack: ShadowStack, tests: TestFunctions, row: NumericOpcode): void {
   const { slots } = stack;
   const isOpen =
-    slots.at(-1)?.bits !== DEFINED || (rule.operands.length > 1 && slots.at(-2)?.bits !== DEFINED);
-  if (isOpen) new NumberStep(stack, tests, code, rule).run();
+    slots.at(-1)?.bits !== DEFINED || (row.pops.length > 1 && slots.at(-2)?.bits !== DEFINED);
+  if (isOpen) new NumberStep(stack, tests, row).run();
   else {
-    slots.length -= rule.operands.length;
-    stack.push({ type: rule.result });
+    slots.length -= row.pops.length;
+    stack.push({ type: row.pushes[0] });
   }
 }
+
+/** Rules that look at the values of the operands, too. */
+const LOOKING: readonly number[] = [
+  ...[RULE.zeroTest, RULE.equality, RULE.count, RULE.and, RULE.or, RULE.shift],
+  ...[RULE.lessSigned, RULE.lessUnsigned, RULE.greaterSigned, RULE.greaterUnsigned],
+];
 
 class NumberStep {
   readonly #stack: ShadowStack;
   readonly #tests: TestFunctions;
-  readonly #op: number;
-  readonly #rule: Rule;
+  readonly #row: NumericOpcode;
 
-  constructor(stack: ShadowStack, tests: TestFunctions, code: number, rule: Rule) {
+  constructor(stack: ShadowStack, tests: TestFunctions, row: NumericOpcode) {
     this.#stack = stack;
     this.#tests = tests;
-    this.#op = code;
-    this.#rule = rule;
+    this.#row = row;
   }
 
   run(): void {
-    const { operands, result, kind } = this.#rule;
+    const { pops, rule } = this.#row;
+    const [result] = this.#row.pushes;
     const stack = this.#stack;
-    const open = stack.slots.slice(-operands.length).filter((slot) => slot.bits !== DEFINED);
-    if (kind === KEEP) {
+    const open = stack.slots.slice(-pops.length).filter((slot) => slot.bits !== DEFINED);
+    if (rule === RULE.keep) {
       const slot = stack.pop();
       stack.push({ type: result, bits: slot.bits, origin: slot.origin });
       return;
     }
     this.#valuesKeep();
-    const taken = operands.map(() => stack.pop()).reverse();
+    const taken = pops.map(() => stack.pop()).reverse();
     const { depth } = stack;
     const origin = originMerge(stack, open, depth);
     this.#emit(taken[0] as Slot, taken[1] as Slot);
@@ -96,34 +82,33 @@ class NumberStep {
 
   /** Only some rules look at values. */
   #valuesKeep(): void {
-    const { kind, operands } = this.#rule;
-    const [a, b] = this.#stack.slots.slice(-operands.length) as [Slot, Slot];
-    const masks = kind === AND || kind === OR;
+    const { rule, pops } = this.#row;
+    const [a, b] = this.#stack.slots.slice(-pops.length) as [Slot, Slot];
+    const masks = rule === RULE.and || rule === RULE.or;
     if (masks && a.bits !== DEFINED && b.bits === DEFINED && b.constant) return;
-    if (kind === SHIFT && b.constant) return;
-    const looks = [ZERO_TEST, EQUALITY, ORDER, COUNT, AND, OR, SHIFT].includes(kind);
-    if (looks) this.#stack.valuesKeep(operands.length);
+    if (rule === RULE.shift && b.constant) return;
+    if (LOOKING.includes(rule)) this.#stack.valuesKeep(pops.length);
   }
 
   #emit(a: Slot, b: Slot): void {
-    const { kind } = this.#rule;
-    if (kind === LEFT) this.#left(a, b);
-    else if (kind === UNION) this.#union(a, b);
-    else if (kind === AND) this.#mask(a, b, false);
-    else if (kind === OR) this.#mask(a, b, true);
-    else if (kind === SHIFT) this.#shift(a, b);
-    else if (kind === MOVE) this.#stack.code.get(a.bits).op(this.#op);
+    const { rule } = this.#row;
+    if (rule === RULE.left) this.#left(a, b);
+    else if (rule === RULE.union) this.#union(a, b);
+    else if (rule === RULE.and) this.#mask(a, b, false);
+    else if (rule === RULE.or) this.#mask(a, b, true);
+    else if (rule === RULE.shift) this.#shift(a, b);
+    else if (rule === RULE.move) this.#stack.code.get(a.bits).op(this.#row.code);
     else this.#test(a, b);
   }
 
   #test(a: Slot, b: Slot): void {
-    const { kind, operands, result } = this.#rule;
-    if (kind === ALL) this.#all(result, operands.length > 1 ? [a, b] : [a]);
-    else if (kind === TRUTH) this.#flags([a, b]).const(0).op(op.i32Ne);
-    else if (kind === COUNT) this.#count(a);
-    else if (kind === ZERO_TEST) this.#ifOpen([a], () => this.#zeroTest(a));
-    else if (kind === EQUALITY) this.#ifOpen([a, b], () => this.#equality(a, b));
-    else if (kind === ORDER) this.#ifOpen([a, b], () => this.#order(a, b));
+    const { rule, pops, pushes } = this.#row;
+    if (rule === RULE.all) this.#all(pushes[0], pops.length > 1 ? [a, b] : [a]);
+    else if (rule === RULE.truth) this.#flags([a, b]).const(0).op(op.i32Ne);
+    else if (rule === RULE.count) this.#count(a);
+    else if (rule === RULE.zeroTest) this.#ifOpen([a], () => this.#zeroTest(a));
+    else if (rule === RULE.equality) this.#ifOpen([a, b], () => this.#equality(a, b));
+    else this.#ifOpen([a, b], () => this.#order(a, b));
   }
 
   /** Whether one of the operands has an undefined bit. */
@@ -165,9 +150,9 @@ class NumberStep {
 
   /** Greater is less with the operands exchanged, signed is unsigned with the signs flipped. */
   #order(a: Slot, b: Slot): void {
-    const place = (this.#op - (a.type === I32 ? 0x48 : 0x53)) >>> 0;
-    const isSigned = place % 2 === 0;
-    const isLess = place < 2 || place >= 6;
+    const { rule } = this.#row;
+    const isSigned = rule === RULE.lessSigned || rule === RULE.greaterSigned;
+    const isLess = rule === RULE.lessSigned || rule === RULE.lessUnsigned;
     for (const slot of isLess ? [a, b] : [b, a]) {
       this.#stack.valuePush(slot);
       if (isSigned) this.#signFlip(slot.type);
@@ -191,10 +176,10 @@ class NumberStep {
     this.#stack.bitsPush(a);
     if (isLong) code.const64(-1n);
     else code.const(-1);
-    code.op(xor, and, this.#op);
+    code.op(xor, and, this.#row.code);
     this.#stack.valuePush(a);
     this.#stack.bitsPush(a);
-    maskOfFlag(code.op(or, this.#op, ne), a.type);
+    maskOfFlag(code.op(or, this.#row.code, ne), a.type);
   }
 
   #union(a: Slot, b: Slot): void {
@@ -246,7 +231,7 @@ class NumberStep {
     const { code } = this.#stack;
     this.#stack.bitsPush(a);
     this.#stack.valuePush(b);
-    code.op(this.#op);
+    code.op(this.#row.code);
     if (b.bits === DEFINED) return;
     this.#all(a.type, [b]);
     code.op(ofType(a.type).or);

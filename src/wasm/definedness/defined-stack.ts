@@ -3,9 +3,10 @@
  * or that it has none; where these bits were read; and how to get its value once more.
  */
 
-import { I32, op } from "../module/opcodes.ts";
+import { op } from "../module/opcodes.ts";
+import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
-import { bitsType } from "./defined-rules.ts";
+import { bitsType } from "./bits.ts";
 
 /** In the place of a local: no bit is undefined. */
 export const DEFINED = -1;

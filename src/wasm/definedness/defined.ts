@@ -7,8 +7,10 @@ import { CodeReader } from "../module/code.ts";
 import type { CodeHook } from "../module/codesection.ts";
 import type { ModuleEditor } from "../module/editor.ts";
 import { type Body, functionType, type Module } from "../module/module.ts";
-import { I32, I64, op } from "../module/opcodes.ts";
+import { RULE } from "../module/opcode-row.ts";
+import { op, opcodeOf } from "../module/opcodes.ts";
 import { bodyReader } from "../module/reader.ts";
+import { I32, I64, readValueType } from "../module/value-types.ts";
 import { CodeWriter, i32s } from "../module/writer.ts";
 import type { CheckHook } from "../shadow/access-checks.ts";
 import { HOST_MODULE } from "../shadow/allocator-hooks.ts";
@@ -16,7 +18,6 @@ import { type Layout, NEVER_WRITTEN } from "../shadow/layout.ts";
 import { stackPointerIndex } from "../shadow/program-areas.ts";
 import { FullFlow, plainStep } from "./defined-access.ts";
 import type { FunctionFacts } from "./defined-locals.ts";
-import { ruleOf } from "./defined-rules.ts";
 import { ARGUMENTS, type DefinedFunctions, type FlowSetting } from "./defined-setting.ts";
 
 /** Functions with more locals than this are not followed: their new code would be too large. */
@@ -223,19 +224,11 @@ function followedFind(module: Module, foreign: ReadonlySet<number>): Uint8Array 
   return followed;
 }
 
-const controls = new Set([0, 1, 2, 3, 4, 5, 11, 12, 13, 14, 15, 16, 17, 18, 19, 26, 27, 28]);
-
 function isKnown(module: Module, index: number): boolean {
   const reader = bodyReader(module, index);
   while (!reader.done) {
     reader.next();
-    const code = reader.op;
-    const isPlain = code < 0x100 && (controls.has(code) || (code >= 0x20 && code <= 0x44));
-    const isReference = code >= 0xd0 && code <= 0xd2;
-    const isBulk = code >>> 12 === 0xfc && (code & 0xfff) >= 8 && (code & 0xfff) <= 17;
-    const isAtomic = code >>> 12 === 0xfe;
-    if (isPlain || isReference || isBulk || isAtomic || ruleOf(code)) continue;
-    return false;
+    if (opcodeOf(reader.op).rule === RULE.none) return false;
   }
   return true;
 }
@@ -252,8 +245,7 @@ function localTypes(module: Module, index: number): number[] {
   const reader = new CodeReader(module.bytes, body.declarations, body.code, "locals");
   for (let group = 0; group < body.groups; group++) {
     const count = reader.u32();
-    const type = reader.byte();
-    if (type === 0x63 || type === 0x64) reader.signed(33);
+    const type = readValueType(reader);
     for (let i = 0; i < count; i++) types.push(type);
   }
   return types;

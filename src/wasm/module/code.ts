@@ -1,7 +1,9 @@
 /** Steps through instructions. One object is reused for all of them: there are millions. */
 import { ByteReader } from "./bytes.ts";
 import { damaged, unsupported } from "./errors.ts";
-import * as op from "./opcodes.ts";
+import * as kind from "./opcode-row.ts";
+import { accessOf, immediates, immediatesOf, op } from "./opcodes.ts";
+import { isReferenceTo, readValueType } from "./value-types.ts";
 
 const MULTI_MEMORY = 0x40;
 
@@ -21,64 +23,68 @@ export class CodeReader extends ByteReader {
   /** Of i32.const and i64.const: the value, exact up to 2^53. */
   value = 0;
 
+  /** The constant that may be an address: the offset of an access, an i32.const; else 0. */
+  get address(): number {
+    if (this.op === op.i32Const) return this.value;
+    return accessOf(this.op) === undefined ? 0 : this.offset;
+  }
+
   /** Reads the next instruction. */
   next(): void {
     this.start = this.at;
     const code = this.byte();
     this.op = code;
-    const kind = op.immediates[code] as number;
-    if (kind !== op.NOTHING) this.#immediates(kind === op.PREFIX ? this.#prefixed(code) : kind);
+    const what = immediates[code] as number;
+    if (what !== kind.NOTHING) this.#immediates(what === kind.PREFIX ? this.#prefixed(code) : what);
   }
 
   #prefixed(prefix: number): number {
     const code = this.u32();
     this.op = (prefix << 12) | code;
-    if (code > 0xfff) return op.NOT_KNOWN;
-    return op.immediatesOf(prefix, code);
+    return immediatesOf(prefix, code);
   }
 
-  #immediates(kind: number): void {
-    switch (kind) {
-      case op.NOTHING:
+  #immediates(what: number): void {
+    switch (what) {
+      case kind.NOTHING:
         return;
-      case op.INDEX:
-      case op.FUNCTION:
+      case kind.INDEX:
         this.index = this.u32();
         return;
-      case op.MEMARG:
+      case kind.MEMARG:
         this.#memarg();
         return;
-      case op.CONST_32:
+      case kind.CONST_32:
         this.value = this.signed(32);
         return;
-      case op.CONST_64:
+      case kind.CONST_64:
         this.value = this.signed(64);
         return;
-      case op.BLOCK_TYPE:
-      case op.HEAP_TYPE:
+      case kind.BLOCK_TYPE:
+      case kind.HEAP_TYPE:
         this.#heapType();
         return;
       default:
-        this.#rare(kind);
+        this.#rare(what);
     }
   }
 
-  #rare(kind: number): void {
-    if (kind === op.TWO_INDICES) {
+  #rare(what: number): void {
+    if (what === kind.TWO_INDICES) {
       this.index = this.u32();
       this.index2 = this.u32();
-    } else if (kind === op.BR_TABLE) {
+    } else if (what === kind.BR_TABLE) {
       for (let count = this.u32(); count >= 0; count--) this.u32();
-    } else if (kind === op.FOUR_BYTES) this.skip(4);
-    else if (kind === op.EIGHT_BYTES) this.skip(8);
-    else if (kind === op.SIXTEEN_BYTES) this.skip(16);
-    else if (kind === op.LANE) this.skip(1);
-    else if (kind === op.MEMARG_LANE) {
+    } else if (what === kind.FOUR_BYTES) this.skip(4);
+    else if (what === kind.EIGHT_BYTES) this.skip(8);
+    else if (what === kind.SIXTEEN_BYTES) this.skip(16);
+    else if (what === kind.LANE) this.skip(1);
+    else if (what === kind.MEMARG_LANE) {
       this.#memarg();
       this.skip(1);
-    } else if (kind === op.TYPES) {
-      for (let count = this.u32(); count > 0; count--) valueType(this);
-    } else if (kind === op.TRY_TABLE) this.#tryTable();
+    } else if (what === kind.TYPES) {
+      for (let count = this.u32(); count > 0; count--) readValueType(this);
+    } else if (what === kind.TRY_TABLE) this.#tryTable();
     else throw this.#unknown();
   }
 
@@ -92,8 +98,7 @@ export class CodeReader extends ByteReader {
 
   /** A block's type is a value type, a number, or nothing; (ref …) has a second number. */
   #heapType(): void {
-    const first = this.bytes[this.at];
-    if (first === 0x63 || first === 0x64) this.skip(1);
+    if (isReferenceTo(this.bytes[this.at])) this.skip(1);
     this.signed(33);
   }
 
@@ -112,19 +117,6 @@ export class CodeReader extends ByteReader {
   }
 }
 
-/** Reads a value type; of (ref …) only its first byte tells. */
-export function valueType(reader: ByteReader): number {
-  const at = reader.at;
-  const type = reader.byte();
-  if (type >= 0x69 && type <= 0x74) return type;
-  if (type >= 0x7b && type <= 0x7f) return type;
-  if (type === 0x63 || type === 0x64) {
-    reader.signed(33);
-    return type;
-  }
-  throw unsupported(at, `${reader.what}: value type 0x${type.toString(16)}`);
-}
-
 /** How a constant expression begins, if it is a single constant or global. */
 export interface ConstantExpression {
   readonly start: number;
@@ -141,10 +133,10 @@ export function constantExpression(
   const code = new CodeReader(reader.bytes, reader.at, reader.end, reader.what);
   let value: number | undefined;
   let count = 0;
-  for (code.next(); code.op !== op.op.end; code.next()) {
+  for (code.next(); code.op !== op.end; code.next()) {
     seen?.(code);
     count++;
-    if (code.op === op.op.i32Const || code.op === op.op.i64Const) value = code.value;
+    if (code.op === op.i32Const || code.op === op.i64Const) value = code.value;
   }
   const start = reader.at;
   reader.at = code.at;

@@ -16,7 +16,7 @@ import {
 } from "./module.ts";
 import { functionNames, namesWrite } from "./names.ts";
 import { OffsetMap } from "./offsets.ts";
-import { I64, op } from "./opcodes.ts";
+import { op } from "./opcodes.ts";
 import {
   exportWrite,
   importTypeSkip,
@@ -26,6 +26,7 @@ import {
   SectionCopier,
   typeWrite,
 } from "./sections.ts";
+import { I64 } from "./value-types.ts";
 import type { CodeWriter } from "./writer.ts";
 
 /** Custom sections that hold offsets of code: wrong in a rewritten module, so they are left out. */

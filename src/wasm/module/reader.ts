@@ -1,6 +1,6 @@
 /** Reads a module and proves its structure; what the engine's validation proves is left to it. */
 import { ByteReader } from "./bytes.ts";
-import { CodeReader, constantExpression, valueType } from "./code.ts";
+import { CodeReader, constantExpression } from "./code.ts";
 import { damaged, unsupported } from "./errors.ts";
 import {
   type Body,
@@ -21,6 +21,7 @@ import {
 } from "./module.ts";
 import { op } from "./opcodes.ts";
 import { codeScan } from "./scan.ts";
+import { readValueType } from "./value-types.ts";
 
 const MAGIC = [0x00, 0x61, 0x73, 0x6d];
 const VERSION = [1, 0, 0, 0];
@@ -209,7 +210,7 @@ class ModuleReader implements Module {
     const active = (flags & 1) === 0;
     if (active && flags & 2) reader.u32();
     if (active) this.#expression(reader);
-    if (flags & 3) flags & 4 ? valueType(reader) : reader.byte();
+    if (flags & 3) flags & 4 ? readValueType(reader) : reader.byte();
     for (let count = reader.u32(); count > 0; count--) {
       if (flags & 4) this.#expression(reader);
       else this.#reference(reader.u32(), reader.at);
@@ -227,7 +228,7 @@ class ModuleReader implements Module {
     const declarations = reader.at;
     for (let i = 0; i < groups; i++) {
       locals += reader.u32();
-      valueType(reader);
+      readValueType(reader);
     }
     if (locals >= 2 ** 32) throw damaged(start, `function ${index} has too many locals`);
     if (reader.at > end) throw damaged(end, `function ${index} ends too early`);
@@ -267,7 +268,7 @@ function typeRead(reader: ByteReader): FunctionType {
   const form = reader.byte();
   if (form >= 0x4e && form <= 0x5f) throw unsupported(at, "garbage-collected types");
   if (form !== 0x60) throw damaged(at, `type section: 0x${form.toString(16)} begins no type`);
-  const types = () => Array.from({ length: lengthRead(reader) }, () => valueType(reader));
+  const types = () => Array.from({ length: lengthRead(reader) }, () => readValueType(reader));
   return { params: types(), results: types() };
 }
 
@@ -294,12 +295,12 @@ function limitsRead(reader: ByteReader): Limits {
 }
 
 function tableTypeRead(reader: ByteReader): void {
-  valueType(reader);
+  readValueType(reader);
   limitsRead(reader);
 }
 
 function globalTypeRead(reader: ByteReader): { type: number; mutable: boolean } {
-  const type = valueType(reader);
+  const type = readValueType(reader);
   const at = reader.at;
   const mutable = reader.byte();
   if (mutable > 1) throw damaged(at, `${reader.what}: mutability ${mutable}`);

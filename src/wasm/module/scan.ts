@@ -2,7 +2,8 @@
 import { CodeReader } from "./code.ts";
 import { damaged } from "./errors.ts";
 import type { Body, CodeFacts } from "./module.ts";
-import { op } from "./opcodes.ts";
+import { CALLS_INDIRECT as INDIRECT, RULE } from "./opcode-row.ts";
+import { byteValues, depthChange, op, opcodeOf } from "./opcodes.ts";
 
 /** The function calls through a table or a reference. */
 export const CALLS_INDIRECT = 1;
@@ -21,9 +22,14 @@ const HIGH_BITS_64 = HIGH_BITS * 2 ** 32;
 /** Constants of 64 bits are read as doubles, so only the upper half is compared. */
 const ROUNDING = 2 ** 33;
 
-const blockDepth = new Int8Array(256);
-for (const code of [op.block, op.loop, op.if, op.try, op.tryTable]) blockDepth[code] = 1;
-for (const code of [op.end, op.delegate]) blockDepth[code] = -1;
+/** What an instruction of one byte tells of its function. */
+const byteFlags = Uint8Array.from(
+  byteValues(({ access, control, code }) => {
+    if (control & INDIRECT) return CALLS_INDIRECT;
+    if (code === op.memoryGrow) return GROWS;
+    return access === undefined ? 0 : TOUCHES;
+  }),
+);
 
 /** @throws ModuleError when a function's code is damaged. */
 export function codeScan(
@@ -48,34 +54,32 @@ function bodyScan(reader: CodeReader, callees: number[], functions: number): num
   while (depth > 0) {
     reader.next();
     const code = reader.op;
-    if (code < 0x100) {
-      depth += blockDepth[code] as number;
-      if (code === op.call || code === op.returnCall || code === op.refFunc) {
-        if (reader.index >= functions) {
-          throw damaged(reader.start, `${reader.what}: there is no function ${reader.index}`);
-        }
-        if (code !== op.refFunc) callees.push(reader.index);
-        continue;
-      }
+    if (code > 0xff) {
+      flags |= prefixedFlags(code);
+      continue;
     }
-    flags |= flagOf(code, reader.value);
+    depth += depthChange[code] as number;
+    flags |= byteFlags[code] as number;
+    if (code === op.call || code === op.returnCall || code === op.refFunc) {
+      if (reader.index >= functions) {
+        throw damaged(reader.start, `${reader.what}: there is no function ${reader.index}`);
+      }
+      if (code !== op.refFunc) callees.push(reader.index);
+    } else if (code === op.i32Const) {
+      if (reader.value === HIGH_BITS) flags |= WORD_SCAN;
+    } else if (code === op.i64Const) {
+      if (Math.abs(reader.value - HIGH_BITS_64) < ROUNDING) flags |= WORD_SCAN;
+    }
   }
   if (!reader.done) throw damaged(reader.at, `${reader.what} has code behind its end`);
   return flags;
 }
 
-function flagOf(code: number, value: number): number {
-  if (code >= 0x28 && code <= 0x3e) return TOUCHES;
-  if (code < op.callIndirect || code === op.localGet) return 0;
-  if (code === op.i32Const) return value === HIGH_BITS ? WORD_SCAN : 0;
-  if (code === op.i64Const) return Math.abs(value - HIGH_BITS_64) < ROUNDING ? WORD_SCAN : 0;
-  if (code === op.memoryGrow) return GROWS;
-  if (code <= op.returnCallRef) return CALLS_INDIRECT;
-  return code > 0xff ? prefixedFlag(code) : 0;
-}
-
 /** any_true, all_true and bitmask are how vector code asks whether a byte was found. */
-function prefixedFlag(code: number): number {
-  if (code === 0xfd053 || code === 0xfd063 || code === 0xfd064) return VECTOR_SCAN | TOUCHES;
-  return TOUCHES;
+function prefixedFlags(code: number): number {
+  if (code === op.v128AnyTrue || code === op.i8x16AllTrue || code === op.i8x16Bitmask) {
+    return VECTOR_SCAN;
+  }
+  const { access, rule } = opcodeOf(code);
+  return access !== undefined || rule === RULE.range ? TOUCHES : 0;
 }

@@ -3,6 +3,7 @@ import type { ByteReader, ByteWriter } from "./bytes.ts";
 import { CodeReader } from "./code.ts";
 import { type FunctionType, KIND, type Limits } from "./module.ts";
 import { op } from "./opcodes.ts";
+import { readValueType } from "./value-types.ts";
 
 /** Copies with the indices of functions moved. */
 export class SectionCopier {
@@ -16,8 +17,7 @@ export class SectionCopier {
   globals(part: ByteWriter, reader: ByteReader, count: number): void {
     for (let i = 0; i < count; i++) {
       const from = reader.at;
-      const type = reader.byte();
-      if (type === 0x63 || type === 0x64) reader.signed(33);
+      readValueType(reader);
       reader.byte();
       part.copy(reader.bytes, from, reader.at);
       this.expression(part, reader);
@@ -31,8 +31,7 @@ export class SectionCopier {
       const from = reader.at;
       const hasInit = reader.bytes[from] === 0x40;
       if (hasInit) reader.skip(2);
-      const type = reader.byte();
-      if (type === 0x63 || type === 0x64) reader.signed(33);
+      readValueType(reader);
       limitsSkip(reader);
       part.copy(reader.bytes, from, reader.at);
       if (hasInit) this.expression(part, reader);
@@ -63,8 +62,7 @@ export class SectionCopier {
       if (active) this.expression(part, reader);
       if (flags & 3) {
         const from = reader.at;
-        const type = reader.byte();
-        if (flags & 4 && (type === 0x63 || type === 0x64)) reader.signed(33);
+        flags & 4 ? readValueType(reader) : reader.byte();
         part.copy(reader.bytes, from, reader.at);
       }
       const count = reader.u32();
@@ -125,8 +123,7 @@ export function importTypeSkip(reader: ByteReader, kind: number): void {
     reader.skip(1);
     reader.u32();
   } else {
-    const type = reader.byte();
-    if (type === 0x63 || type === 0x64) reader.signed(33);
+    readValueType(reader);
     if (kind === KIND.table) limitsSkip(reader);
     else reader.byte();
   }

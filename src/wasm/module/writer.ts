@@ -1,6 +1,7 @@
 /** Writes instructions, and hands out the extra locals that they need. */
 import { ByteWriter } from "./bytes.ts";
-import { I32, op } from "./opcodes.ts";
+import { op } from "./opcodes.ts";
+import { I32 } from "./value-types.ts";
 
 const EMPTY_BLOCK = 0x40;
 

@@ -3,11 +3,11 @@
  * and indices of that module.
  */
 import { ByteReader } from "../module/bytes.ts";
-import { valueType } from "../module/code.ts";
 import type { ModuleEditor } from "../module/editor.ts";
 import { type Body, functionType, KIND, type Module } from "../module/module.ts";
-import { I32, op } from "../module/opcodes.ts";
+import { depthChange, op } from "../module/opcodes.ts";
 import { bodyReader } from "../module/reader.ts";
+import { I32, readValueType } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
 
 /** Imports of the core that a merged module can do without. */
@@ -121,8 +121,7 @@ export class Merge {
     const reader = bodyReader(this.#core, index);
     let open = 0;
     for (reader.next(); !reader.done; reader.next()) {
-      if (reader.op === op.block || reader.op === op.loop || reader.op === op.if) open++;
-      if (reader.op === op.end) open--;
+      open += depthChange[reader.op] ?? 0;
       const { op: at, index: first } = reader;
       if (isLocal(at)) code.with(at, map[first] as number);
       else if (at === op.call) this.#call(code, first);
@@ -164,7 +163,7 @@ function localsAdd(code: CodeWriter, core: Module, index: number): number[] {
   const locals: number[] = [];
   while (!reader.done) {
     const count = reader.u32();
-    const type = valueType(reader);
+    const type = readValueType(reader);
     for (let i = 0; i < count; i++) locals.push(code.local(type, FIRST_SLOT + locals.length));
   }
   return locals;

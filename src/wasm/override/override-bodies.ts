@@ -5,7 +5,8 @@
 import { WASI_EINVAL, WASI_ENOMEM } from "../../common/errno.ts";
 import { argument, trapIfNull } from "../allocators/arguments.ts";
 import type { Param, Role } from "../allocators/roles.ts";
-import { I32, op } from "../module/opcodes.ts";
+import { op } from "../module/opcodes.ts";
+import { I32 } from "../module/value-types.ts";
 import { CodeWriter } from "../module/writer.ts";
 
 /** The functions of a heap that bodies end in or call, with how many parameters each has. */

@@ -2,7 +2,8 @@
  * Where a merged heap gets its pages. Whatever a growth has answered is the heap's, nothing else:
  * what the program has at its start and what it grows by itself stay the program's.
  */
-import { I32, op } from "../module/opcodes.ts";
+import { op } from "../module/opcodes.ts";
+import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
 
 /** From bytes to slices of 64 KiB. */

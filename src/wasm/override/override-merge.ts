@@ -4,8 +4,9 @@ import { coreWasm } from "../../core/embed/core-wasm.js";
 import type { Role } from "../allocators/roles.ts";
 import type { ModuleEditor } from "../module/editor.ts";
 import type { Module } from "../module/module.ts";
-import { I32, op } from "../module/opcodes.ts";
+import { op } from "../module/opcodes.ts";
 import { readModule } from "../module/reader.ts";
+import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
 import { Merge } from "./merge.ts";
 import {

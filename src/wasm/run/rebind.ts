@@ -6,7 +6,8 @@ import { argument } from "../allocators/arguments.ts";
 import type { AllocatorFunction, Role } from "../allocators/roles.ts";
 import { ModuleEditor } from "../module/editor.ts";
 import type { Limits, Module } from "../module/module.ts";
-import { I32, op } from "../module/opcodes.ts";
+import { op } from "../module/opcodes.ts";
+import { I32 } from "../module/value-types.ts";
 import { type CodeWriter, i32s } from "../module/writer.ts";
 import {
   bodyWrite,

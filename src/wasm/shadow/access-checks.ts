@@ -6,8 +6,10 @@ import type { CodeReader } from "../module/code.ts";
 import type { CodeHook } from "../module/codesection.ts";
 import type { ModuleEditor } from "../module/editor.ts";
 import type { Module } from "../module/module.ts";
-import { type Access, accessOf, I32, op } from "../module/opcodes.ts";
+import { type Access, CALLS, CALLS_INDIRECT } from "../module/opcode-row.ts";
+import { accessOf, byteValues, op, opcodeOf, PREFIXES } from "../module/opcodes.ts";
 import { VECTOR_SCAN, WORD_SCAN } from "../module/scan.ts";
+import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
 import { GRANULE_SHIFT, type Layout, OPEN } from "./layout.ts";
 import { Facts } from "./redundant-checks.ts";
@@ -145,12 +147,15 @@ function growEmit(code: CodeWriter, layout: Layout, window: number): void {
   code.get(before).get(pages).op(op.i32Add).with(op.globalSet, window).get(before);
 }
 
-const wanted = new Uint8Array(256);
-wanted.fill(1, 0x28, 0x41);
-for (const code of [op.call, op.callIndirect, op.returnCall, op.returnCallIndirect]) {
-  wanted[code] = 1;
-}
-for (const code of [op.callRef, op.returnCallRef, 0xfc, 0xfd, 0xfe]) wanted[code] = 1;
+const SIZES: readonly number[] = [op.memorySize, op.memoryGrow];
+
+/** First bytes of the instructions that get code: accesses, calls, and what a prefix hides. */
+const wanted = Uint8Array.from(
+  byteValues(({ access, code, control }) => {
+    return access !== undefined || control & CALLS || SIZES.includes(code) ? 1 : 0;
+  }),
+);
+for (const prefix of PREFIXES) wanted[prefix] = 1;
 
 interface CheckSetting {
   readonly module: Module;
@@ -194,20 +199,11 @@ export class CheckHook implements CodeHook {
   instruction(code: CodeWriter, at: CodeReader): boolean {
     const access = accessOf(at.op);
     if (access) return this.#access(code, at, access);
-    switch (at.op) {
-      case op.call:
-      case op.returnCall:
-        if (this.#setting.leads[at.index]) this.#contextPass(code);
-        return false;
-      case op.callIndirect:
-      case op.returnCallIndirect:
-      case op.callRef:
-      case op.returnCallRef:
-        if (this.#setting.indirectLeads) this.#contextPass(code);
-        return false;
-      default:
-        return this.#memory(code, at.op);
-    }
+    const { control } = opcodeOf(at.op);
+    if ((control & CALLS) === 0) return this.#memory(code, at.op);
+    const { leads, indirectLeads } = this.#setting;
+    if (control & CALLS_INDIRECT ? indirectLeads : leads[at.index]) this.#contextPass(code);
+    return false;
   }
 
   follow(at: CodeReader): void {
@@ -309,9 +305,13 @@ export class CheckHook implements CodeHook {
   }
 }
 
-/** i32.const 4, i32.sub or i32.const -4, i32.add; and i32.const 3, i32.and. */
-const STEP_BACK: readonly number[] = [0x41_04_6b, 0x41_7c_6a];
-const LOW_BITS = 0x41_03_71;
+/** The three bytes of an i32.const of 7 bits and an instruction behind it. */
+function constThen(value: number, code: number): number {
+  return (op.i32Const << 16) | ((value & 0x7f) << 8) | code;
+}
+
+const STEP_BACK: readonly number[] = [constThen(4, op.i32Sub), constThen(-4, op.i32Add)];
+const LOW_BITS = constThen(3, op.i32And);
 
 /**
  * Rust's dlmalloc asks two bits of a block's header whether the system has zeroed it. Optimisers

@@ -2,7 +2,7 @@
 
 import { CodeReader } from "../module/code.ts";
 import type { Module } from "../module/module.ts";
-import { I32, op } from "../module/opcodes.ts";
+import { I32 } from "../module/value-types.ts";
 import { GLOBAL_EXPORT } from "./allocator-hooks.ts";
 import { PAGE } from "./layout.ts";
 
@@ -59,8 +59,7 @@ function stackLowest(module: Module, dataEnd: number, stackTop: number): number 
     const reader = new CodeReader(module.bytes, body.code, body.end);
     while (!reader.done) {
       reader.next();
-      const isAccess = reader.op >= 0x28 && reader.op <= 0x3e;
-      const value = isAccess ? reader.offset : reader.op === op.i32Const ? reader.value : 0;
+      const value = reader.address;
       if (value >= low && value < stackTop) low = Math.min(stackTop, value + 8);
     }
   }

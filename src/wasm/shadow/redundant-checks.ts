@@ -3,36 +3,18 @@
  * second look. Follows which local each operand comes from; forgets everything where code joins.
  */
 import type { CodeReader } from "../module/code.ts";
-import { op } from "../module/opcodes.ts";
+import { CALLS, JOINS } from "../module/opcode-row.ts";
+import { byteValues, op } from "../module/opcodes.ts";
 
-/** How many operands an instruction takes; UNKNOWN empties the stack, JOIN also forgets all. */
+/** Not so many operands, but: the stack is not known any more; JOIN also forgets all. */
 const UNKNOWN = 254;
 const JOIN = 255;
-const takes = new Uint8Array(256).fill(UNKNOWN);
-const gives = new Uint8Array(256);
 
-function arity(pops: number, pushes: number, ...ranges: readonly [number, number][]): void {
-  for (const [from, to] of ranges) {
-    takes.fill(pops, from, to + 1);
-    gives.fill(pushes, from, to + 1);
-  }
-}
-
-arity(1, 1, [0x28, 0x35], [0x45, 0x45], [0x50, 0x50], [0x67, 0x69], [0x79, 0x7b], [0x8b, 0x91]);
-arity(1, 1, [0x99, 0x9f], [0xa7, 0xc4]);
-arity(2, 1, [0x46, 0x4f], [0x51, 0x66], [0x6a, 0x78], [0x7c, 0x8a], [0x92, 0x98], [0xa0, 0xa6]);
-arity(2, 0, [0x36, 0x3e]);
-arity(3, 1, [op.select, op.select]);
-arity(0, 1, [op.localGet, op.localGet], [op.globalGet, op.globalGet], [0x3f, 0x3f], [0x41, 0x44]);
-arity(1, 0, [op.localSet, op.localSet], [op.globalSet, op.globalSet], [op.drop, op.drop]);
-arity(1, 0, [op.brIf, op.brIf]);
-arity(1, 1, [op.localTee, op.localTee]);
-arity(0, 0, [0x01, 0x01]);
-// Calls may free; loops, ends and handlers are reached from elsewhere.
-for (const code of [op.loop, op.else, op.end, 0x06, 0x07, 0x18, 0x19, op.tryTable]) {
-  takes[code] = JOIN;
-}
-takes.fill(JOIN, op.call, op.returnCallRef + 1);
+/** How many operands each instruction of one byte takes. Calls may free. */
+const takes = Uint8Array.from(
+  byteValues(({ control, pops }) => (control & (JOINS | CALLS) ? JOIN : (pops?.length ?? UNKNOWN))),
+);
+const gives = Uint8Array.from(byteValues(({ pushes }) => pushes?.length ?? 0));
 
 /** No local: the operand is the result of something. */
 const NO_LOCAL = -1;
