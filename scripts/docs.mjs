@@ -1,7 +1,7 @@
 /** Writes the generated tables of docs/ from the tables in the built package. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { optionsMarkdown } from "../build/src/common/option-table.js";
-import { runtimeOptionsMarkdown } from "../build/src/common/runtime-options.js";
+import { runtimeOptionsMarkdown } from "../build/src/common/runtime-option-texts.js";
 import { guardedOptionsMarkdown } from "../build/src/debug/guarded/options.js";
 import { debugOptionsMarkdown } from "../build/src/debug/store/option-rows.js";
 import { hardeningOptionTexts, heapOptionTexts } from "../build/src/heap/option-texts.js";

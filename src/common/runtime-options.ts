@@ -11,111 +11,39 @@ interface Row {
   readonly legacy?: string;
   /** The value counts KiB, and the environment may say it with a unit. */
   readonly size?: true;
-  readonly text: string;
 }
 
-const NOT_HERE = "No effect:";
-
-/** In the order of mimalloc's numbers, which C programs use. */
+/**
+ * In the order of mimalloc's numbers, which C programs use. What each does: see
+ * runtime-option-texts.ts, which no program loads.
+ */
 export const runtimeOptions = [
-  {
-    name: "showErrors",
-    initial: 0,
-    text: "1: errors and warnings are printed, the first `maxErrors` and `maxWarnings` of them.",
-  },
-  {
-    name: "showStats",
-    initial: 0,
-    text: "1: each heap that is alive when the process ends prints its statistics.",
-  },
-  {
-    name: "verbose",
-    initial: 0,
-    text: "1: all errors and warnings are printed, and statistics at the end; 2: growth too.",
-  },
-  {
-    name: "eagerCommit",
-    initial: 1,
-    text: `${NOT_HERE} where pages must be committed, it is done when they are taken.`,
-  },
-  {
-    name: "arenaEagerCommit",
-    initial: 2,
-    legacy: "eagerRegionCommit",
-    text: `${NOT_HERE} as eagerCommit.`,
-  },
-  {
-    name: "purgeDecommits",
-    initial: 1,
-    legacy: "resetDecommits",
-    text: "0: a purge only tells the system that the contents do not matter. Of heaps made later.",
-  },
-  {
-    name: "allowLargeOsPages",
-    initial: 0,
-    legacy: "largeOsPages",
-    text: `${NOT_HERE} linear memory has one size of page.`,
-  },
-  { name: "reserveHugeOsPages", initial: 0, text: `${NOT_HERE} as allowLargeOsPages.` },
-  { name: "reserveHugeOsPagesAt", initial: -1, text: `${NOT_HERE} as allowLargeOsPages.` },
-  {
-    name: "reserveOsMemory",
-    initial: 0,
-    size: true,
-    text: "KiB that each heap of its own memory grows by when it is made.",
-  },
-  { name: "deprecatedSegmentCache", initial: 0, text: `${NOT_HERE} not in mimalloc either.` },
-  { name: "deprecatedPageReset", initial: 0, text: `${NOT_HERE} deprecated in mimalloc.` },
-  {
-    name: "abandonedPagePurge",
-    initial: 0,
-    legacy: "abandonedPageReset",
-    text: `${NOT_HERE} the blocks of an abandoned page stay where they are.`,
-  },
-  { name: "deprecatedSegmentReset", initial: 0, text: `${NOT_HERE} not in mimalloc either.` },
-  { name: "eagerCommitDelay", initial: 1, text: `${NOT_HERE} as eagerCommit.` },
-  {
-    name: "purgeDelay",
-    initial: 10,
-    legacy: "resetDelay",
-    text: "Ticks until free memory is given back; 0 at once, -1 never. Of heaps made later.",
-  },
-  { name: "useNumaNodes", initial: 0, text: `${NOT_HERE} a memory has no nodes.` },
-  {
-    name: "limitOsAlloc",
-    initial: 0,
-    text: "1: no heap grows its memory; what it has is all there is.",
-  },
-  { name: "osTag", initial: 100, text: `${NOT_HERE} for the maps of macOS.` },
-  { name: "maxErrors", initial: 16, text: "So many errors are printed; negative: all." },
-  { name: "maxWarnings", initial: 16, text: "So many warnings are printed; negative: all." },
-  {
-    name: "maxSegmentReclaim",
-    initial: 8,
-    text: `${NOT_HERE} abandoned pages are found by a bitmap, not by trying segments.`,
-  },
-  {
-    name: "destroyOnExit",
-    initial: 0,
-    text: "1: heaps that are alive when the process ends are destroyed, or detached.",
-  },
-  {
-    name: "arenaReserve",
-    initial: 131072,
-    size: true,
-    text: `${NOT_HERE} the memory's growth policy decides by how much it grows.`,
-  },
-  {
-    name: "arenaPurgeMult",
-    initial: 10,
-    text: "By how much longer the memory of an arena waits. Of heaps made later.",
-  },
-  {
-    name: "purgeExtendDelay",
-    initial: 1,
-    legacy: "decommitExtendDelay",
-    text: "Ticks by which another free nearby puts that off. Of heaps made later.",
-  },
+  { name: "showErrors", initial: 0 },
+  { name: "showStats", initial: 0 },
+  { name: "verbose", initial: 0 },
+  { name: "eagerCommit", initial: 1 },
+  { name: "arenaEagerCommit", initial: 2, legacy: "eagerRegionCommit" },
+  { name: "purgeDecommits", initial: 1, legacy: "resetDecommits" },
+  { name: "allowLargeOsPages", initial: 0, legacy: "largeOsPages" },
+  { name: "reserveHugeOsPages", initial: 0 },
+  { name: "reserveHugeOsPagesAt", initial: -1 },
+  { name: "reserveOsMemory", initial: 0, size: true },
+  { name: "deprecatedSegmentCache", initial: 0 },
+  { name: "deprecatedPageReset", initial: 0 },
+  { name: "abandonedPagePurge", initial: 0, legacy: "abandonedPageReset" },
+  { name: "deprecatedSegmentReset", initial: 0 },
+  { name: "eagerCommitDelay", initial: 1 },
+  { name: "purgeDelay", initial: 10, legacy: "resetDelay" },
+  { name: "useNumaNodes", initial: 0 },
+  { name: "limitOsAlloc", initial: 0 },
+  { name: "osTag", initial: 100 },
+  { name: "maxErrors", initial: 16 },
+  { name: "maxWarnings", initial: 16 },
+  { name: "maxSegmentReclaim", initial: 8 },
+  { name: "destroyOnExit", initial: 0 },
+  { name: "arenaReserve", initial: 131072, size: true },
+  { name: "arenaPurgeMult", initial: 10 },
+  { name: "purgeExtendDelay", initial: 1, legacy: "decommitExtendDelay" },
 ] as const satisfies Row[];
 
 export type RuntimeOption = (typeof runtimeOptions)[number]["name"];
@@ -326,18 +254,4 @@ function checkValue(value: number): void {
     throw wrongKind("value", "a number", value);
   }
   if (!Number.isSafeInteger(value)) throw new RangeError(`value must be whole, not ${value}`);
-}
-
-/** The table as Markdown. */
-export function runtimeOptionsMarkdown(): string {
-  const rows = runtimeOptions.map(({ name, initial, text }, index) => {
-    const variable = `TERRANE_${snakeCase(name).toUpperCase()}`;
-    return `| ${index} | ${name} | \`${variable}\` | ${initial} | ${text} |`;
-  });
-  return [
-    "| # | option | environment | default | effect |",
-    "|---|---|---|---|---|",
-    ...rows,
-    "",
-  ].join("\n");
 }

@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { optionsMarkdown } from "#src/common/option-table.js";
-import { runtimeOptionsMarkdown } from "#src/common/runtime-options.js";
+import { runtimeOptionsMarkdown } from "#src/common/runtime-option-texts.js";
 import { guardedOptionsMarkdown } from "#src/debug/guarded/options.js";
 import { hardeningOptionTexts, heapOptionTexts } from "#src/heap/option-texts.js";
 import { heapChecks } from "#src/heap/options.js";
