@@ -89,7 +89,7 @@ const modules = {
 const mayDepend = /^src\/cli\//;
 /** Files that AssemblyScript compiles too. */
 const inDialect =
-  /^src\/(core\/(?!embed|contract|target\/(glue|atomics(\.|-step)|dialect))|sizeclass\/core\/(cache|classes|large|layout|lock|region|regions|release|state|threads|valid|verbs)\.ts)/;
+  /^src\/(core\/(?!embed|contract|target\/(glue|atomics(\.|-step)|dialect))|sizeclass\/core\/(cache|calls|classes|large|layout|lock|region|regions|release|state|threads|valid)\.ts)/;
 const FILE_LINES = 450;
 const LINE_COLUMNS = 100;
 const CORE_BYTES = {

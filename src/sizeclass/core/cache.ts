@@ -7,7 +7,7 @@ import { errorRaise, load32, memoryCopy, store32 } from "../../core/target/glue.
 import { classes } from "./classes.ts";
 import {
   ARRAY_FULL,
-  C_SEATS,
+  C_SLOTS,
   CACHE_HEAD,
   DOUBLE_FREE,
   K_BOUND,
@@ -16,10 +16,10 @@ import {
   R_FREED,
   R_HINT,
   R_LOCK,
-  R_TOLD,
+  R_REPORTED,
   REGION_FULL,
 } from "./layout.ts";
-import { lockLeave, lockTake } from "./lock.ts";
+import { lockAcquire, lockRelease } from "./lock.ts";
 import { chunksGive, chunksRoom, chunksTake, latePush } from "./region.ts";
 import { regionClass } from "./regions.ts";
 import { regionRelease, releaseMaybe } from "./release.ts";
@@ -80,10 +80,10 @@ function refill(cls: u32): u32 {
   if (load32(at, K_COUNT) !== 0) return load32(at, K_COUNT);
   const info: usize = infoOf(cls);
   store32(at, K_BOUND, load32(info, R_HINT) * 2);
-  if (!lockTake(info + R_LOCK)) return 0;
+  if (!lockAcquire(info + R_LOCK)) return 0;
   const count: u32 = refillLocked(cls, cacheStacks + scale(cls, cacheShift));
-  lockLeave(info + R_LOCK);
-  if (count === 0) regionTell(cls);
+  lockRelease(info + R_LOCK);
+  if (count === 0) regionFullReport(cls);
   return count;
 }
 
@@ -109,9 +109,9 @@ function stackFill(cls: u32, n: u32, to: usize): bool {
 }
 
 /** Once a region: what is full stays full for long. */
-function regionTell(cls: u32): void {
+function regionFullReport(cls: u32): void {
   const info: usize = infoOf(cls);
-  if (atomicLoad(info, R_TOLD) !== 0 || !atomicCas(info, R_TOLD, 0, 1)) return;
+  if (atomicLoad(info, R_REPORTED) !== 0 || !atomicCas(info, R_REPORTED, 0, 1)) return;
   errorRaise(REGION_FULL + cls, 0);
 }
 
@@ -125,12 +125,12 @@ function chunkPushDrained(cls: u32, compact: u32): void {
   store32(at, K_BOUND, bound);
   const found: u32 = load32(at, K_COUNT) < bound ? NONE : drain(cache, cls, bound >>> 1);
   if (mapRegions !== 0 && regionClass(compact >>> (regionShift - 4)) !== cls) {
-    foundTell(cls, compact);
+    mistakeReport(cls, compact);
   } else {
     const count: u32 = load32(at, K_COUNT);
     store32(cacheStacks + scale(cls, cacheShift) + count * 4, 0, compact);
     store32(at, K_COUNT, count + 1);
-    if (found !== NONE) foundTell(cls, found);
+    if (found !== NONE) mistakeReport(cls, found);
   }
 }
 
@@ -143,12 +143,12 @@ function drain(base: usize, cls: u32, n: u32): u32 {
   const left: u32 = load32(base + cls * 8, K_COUNT) - n;
   const from: usize = base + CACHE_HEAD + scale(cls, cacheShift) + left * 4;
   store32(base + cls * 8, K_COUNT, left);
-  if (!lockTake(info + R_LOCK)) {
+  if (!lockAcquire(info + R_LOCK)) {
     for (let i: u32 = 0; i < n; i++) latePush(cls, load32(from + i * 4, 0));
     return NONE;
   }
   const found: u32 = drainLocked(cls, from, n);
-  lockLeave(info + R_LOCK);
+  lockRelease(info + R_LOCK);
   return found;
 }
 
@@ -160,17 +160,17 @@ function drainLocked(cls: u32, from: usize, n: u32): u32 {
 }
 
 /** Last of all, with no lock held and every word written: the host may throw. */
-function foundTell(cls: u32, found: u32): void {
+function mistakeReport(cls: u32, found: u32): void {
   if (found === TOO_MANY) errorRaise(ARRAY_FULL + cls, 0);
   else errorRaise(DOUBLE_FREE + cls, found);
 }
 
 /**
- * Gives back all that the cache of a seat has, and then the seat; for NONE all that this thread's
+ * Gives back all that the cache of a thread slot has, and then the thread slot; for NONE all that this thread's
  * own cache has. What is found wrong is told at the end, because the host may throw.
  */
-export function cacheDrain(seat: u32): void {
-  const base: usize = seat === NONE ? cache : cacheAt(seat);
+export function cacheDrain(slot: u32): void {
+  const base: usize = slot === NONE ? cache : cacheAt(slot);
   let wrong: u32 = 0;
   let what: u32 = NONE;
   for (let cls: u32 = 1; cls < classes; cls++) {
@@ -181,15 +181,15 @@ export function cacheDrain(seat: u32): void {
       what = found;
     }
   }
-  if (seat !== NONE) atomicStore(control + C_SEATS + seat * 4, 0, 0);
-  if (wrong !== 0) foundTell(wrong, what);
+  if (slot !== NONE) atomicStore(control + C_SLOTS + slot * 4, 0, 0);
+  if (wrong !== 0) mistakeReport(wrong, what);
 }
 
 /** Releases what can be of a region, whatever the interval says. */
 export function releaseNow(cls: u32): void {
   const info: usize = infoOf(cls);
-  if (!lockTake(info + R_LOCK)) return;
+  if (!lockAcquire(info + R_LOCK)) return;
   const twice: u32 = load32(info, R_FREED) === 0 ? NONE : regionRelease(cls);
-  lockLeave(info + R_LOCK);
-  if (twice !== NONE) foundTell(cls, twice);
+  lockRelease(info + R_LOCK);
+  if (twice !== NONE) mistakeReport(cls, twice);
 }

@@ -3,19 +3,19 @@
  * negative: `>>> 0` mends them. Addresses of the sparse build go up to 2^53.
  */
 export interface SizeClassCore {
-  placesBind(space: number, control: number, large: number): void;
-  unitsBind(region: number, array: number, meta: number, granule: number, page: number): void;
-  manyBind(regions: number, seats: number, cacheShift: number, largePages: number): void;
+  addressesBind(space: number, control: number, large: number): void;
+  sizesBind(region: number, array: number, meta: number, granule: number, page: number): void;
+  countsBind(regions: number, threadSlots: number, cacheShift: number, largePages: number): void;
   /** Last of all; not called where each class has one region. */
   mapBind(regions: number): void;
-  waysBind(shuffle: boolean, seedsByPlace: boolean, keepsLast: boolean): void;
+  behaviourBind(shuffle: boolean, seedsByAddress: boolean, keepsLast: boolean): void;
   classesBind(bits: number, min: number, mid: number, max: number): void;
   spaceInit(hint: number, cachedLog: number, seed: number, interval: number): void;
-  seatBind(ticket: number, seat: number): void;
-  ticketDraw(): number;
-  seatTake(ticket: number): boolean | number;
-  seatLeave(ticket: number): void;
-  threadRecover(ticket: number): boolean | number;
+  slotBind(threadId: number, slot: number): void;
+  threadIdDraw(): number;
+  slotTake(threadId: number): boolean | number;
+  slotFree(threadId: number): void;
+  threadRecover(threadId: number): boolean | number;
   memoryRefresh(): void;
   malloc(size: number): number;
   zalloc(size: number): number;
@@ -41,7 +41,7 @@ export interface SizeClassCore {
   largeBefore(p: number): number;
   largeMark(page: number, count: number, taken: boolean): void;
   metaOf(p: number): number;
-  cacheDrain(seat: number): void;
+  cacheDrain(slot: number): void;
   releaseNow(cls: number): void;
   /** These four need the region's lock. */
   chunksTake(cls: number, n: number): number;
@@ -50,8 +50,8 @@ export interface SizeClassCore {
   releaseMaybe(cls: number): number;
   regionLock(cls: number): boolean | number;
   regionUnlock(cls: number): void;
-  locksTake(): boolean | number;
-  locksLeaveAll(): void;
+  locksAcquire(): boolean | number;
+  locksRelease(): void;
   regionWord(cls: number, offset: number): number;
   controlWord(offset: number): number;
   intervalSet(interval: number): void;
@@ -97,13 +97,13 @@ export interface Geometry {
   readonly metadataSize: number;
   readonly granule: number;
   readonly pageSize: number;
-  readonly seats: number;
+  readonly threadSlots: number;
   readonly cacheShift: number;
   readonly largePages: number;
   /** Regions that may be had on demand; 0 = they are reserved. */
   readonly mapRegions: number;
   readonly shuffle: boolean;
-  readonly seedsByPlace: boolean;
+  readonly seedsByAddress: boolean;
   readonly keepsLast: boolean;
   readonly map: SizeClassMapOptions;
 }

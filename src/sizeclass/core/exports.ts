@@ -2,36 +2,6 @@
 
 export { memoryRefresh } from "../../core/target/glue.ts";
 export { cacheDrain, releaseNow } from "./cache.ts";
-export { classesBind, classId, classSize } from "./classes.ts";
-export { largeBefore, largeMark } from "./large.ts";
-export { chunksGive, chunksRoom, chunksTake } from "./region.ts";
-export { regionNext } from "./regions.ts";
-export { releaseMaybe } from "./release.ts";
-export {
-  arrayAt,
-  baseOf,
-  manyBind,
-  mapBind,
-  placesBind,
-  seatBind,
-  unitsBind,
-  waysBind,
-} from "./state.ts";
-export {
-  controlWord,
-  intervalSet,
-  locksLeaveAll,
-  locksTake,
-  regionLock,
-  regionUnlock,
-  regionWord,
-  seatLeave,
-  seatTake,
-  spaceInit,
-  threadRecover,
-  ticketDraw,
-} from "./threads.ts";
-export { spaceIsValid } from "./valid.ts";
 export {
   blockBegin,
   calloc,
@@ -46,4 +16,34 @@ export {
   realloc,
   usableSize,
   zalloc,
-} from "./verbs.ts";
+} from "./calls.ts";
+export { classesBind, classId, classSize } from "./classes.ts";
+export { largeBefore, largeMark } from "./large.ts";
+export { chunksGive, chunksRoom, chunksTake } from "./region.ts";
+export { regionNext } from "./regions.ts";
+export { releaseMaybe } from "./release.ts";
+export {
+  addressesBind,
+  arrayAt,
+  baseOf,
+  behaviourBind,
+  countsBind,
+  mapBind,
+  sizesBind,
+  slotBind,
+} from "./state.ts";
+export {
+  controlWord,
+  intervalSet,
+  locksAcquire,
+  locksRelease,
+  regionLock,
+  regionUnlock,
+  regionWord,
+  slotFree,
+  slotTake,
+  spaceInit,
+  threadIdDraw,
+  threadRecover,
+} from "./threads.ts";
+export { spaceIsValid } from "./valid.ts";

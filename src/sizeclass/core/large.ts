@@ -24,25 +24,25 @@ import {
   OUT_OF_MEMORY,
   SIZE_MAX,
 } from "./layout.ts";
-import { lockLeave, lockTake } from "./lock.ts";
+import { lockAcquire, lockRelease } from "./lock.ts";
 import { alignUp, spaceMap, spaceUnmap } from "./space.ts";
 import { control, large, largePages, largeStarts, largeUsed, pageSize } from "./state.ts";
 
 /** A block of its own mapping, aligned to a page or to more; 0 = out of memory. */
 export function largeAlloc(size: u32, alignment: u32): usize {
-  if (size > SIZE_MAX) return largeRefuse(size);
+  if (size > SIZE_MAX) return largeFail(size);
   const more: u32 = alignment > pageSize ? (alignment / pageSize) >>> 0 : 0;
   const bytes: u32 = size === 0 ? 1 : size;
   const pages: u32 = pagesOf(bytes) + 1 + more;
-  if (!lockTake(control + C_LOCK)) return largeRefuse(size);
+  if (!lockAcquire(control + C_LOCK)) return largeFail(size);
   lateUnmap();
   const page: u32 = mappingMake(pages, 1);
   const p: usize = page === NONE ? 0 : headWrite(page, pages, bytes, alignment);
-  lockLeave(control + C_LOCK);
-  return p === 0 ? largeRefuse(size) : p;
+  lockRelease(control + C_LOCK);
+  return p === 0 ? largeFail(size) : p;
 }
 
-function largeRefuse(size: u32): usize {
+function largeFail(size: u32): usize {
   errorRaise(OUT_OF_MEMORY, size);
   return 0;
 }
@@ -136,13 +136,13 @@ function countAdd(offset: u32, n: u32): void {
  */
 export function largeFree(head: usize): bool {
   const page: u32 = ((head - large) / pageSize) >>> 0;
-  if (!lockTake(control + C_LOCK)) {
+  if (!lockAcquire(control + C_LOCK)) {
     latePush(head, page);
     return true;
   }
   const begins: bool = mappingBegins(page);
   if (begins) mappingEnd(page);
-  lockLeave(control + C_LOCK);
+  lockRelease(control + C_LOCK);
   return begins;
 }
 

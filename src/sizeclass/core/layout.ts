@@ -58,10 +58,10 @@ export const SIZE_MAX: u32 = 0x7fffffff;
 /*
  * ---- control words -----------------------------------------------------------------------------
  */
-/** Holder of the lock of the large blocks: a ticket, or 0. */
+/** Holder of the lock of the large blocks: a thread id, or 0. */
 export const C_LOCK: u32 = 0;
-/** The last ticket that was drawn. */
-export const C_TICKET: u32 = 4;
+/** The last thread id that was drawn. */
+export const C_THREAD_ID: u32 = 4;
 /** Milliseconds between releases of a region; NEVER: none. */
 export const C_INTERVAL: u32 = 8;
 /** No large page below is free. */
@@ -79,9 +79,9 @@ export const C_LATE: u32 = 36;
 export const C_REGIONS: u32 = 40;
 /** 32 words: large blocks ever allocated, by the logarithm of their mapping. */
 export const C_LARGE_LOGS: u32 = 64;
-/** One word a seat: the ticket of the thread whose cache it is, or 0. */
-export const C_SEATS: u32 = 256;
-export const SEATS_MAX: u32 = 64;
+/** One word a thread slot: the thread id of the thread whose cache it is, or 0. */
+export const C_SLOTS: u32 = 256;
+export const SLOTS_MAX: u32 = 64;
 
 export const NEVER: u32 = 0xffffffff;
 
@@ -95,7 +95,7 @@ export const GOING: u32 = 256;
  */
 export const REGIONS: u32 = 512;
 export const REGION_SIZE: u32 = 128;
-/** Holder: a ticket, or 0. */
+/** Holder: a thread id, or 0. */
 export const R_LOCK: u32 = 0;
 /** Entries of the free array. */
 export const R_FREED: u32 = 4;
@@ -125,7 +125,7 @@ export const R_REWRITE: u32 = 60;
 export const R_UNITS: u32 = 64;
 export const R_HINT: u32 = 68;
 /** 1 once the host has been told that the region is full. */
-export const R_TOLD: u32 = 72;
+export const R_REPORTED: u32 = 72;
 /** Units that hold chunks in each region of the class: a whole number of chunks. */
 export const R_REACH: u32 = 76;
 /** On demand: how many regions the class has, and where its free array begins. */
@@ -186,12 +186,12 @@ export const PTR_INTERIOR: u32 = 2;
 export function controlSize(
   classes: u32,
   cacheShift: u32,
-  seats: u32,
+  threadSlots: u32,
   largePages: u32,
   mapRegions: u32,
 ): u32 {
   const bitmaps: u32 = (largePages >>> 3) * 2;
-  return cachesBegin() + seats * cacheSize(classes, cacheShift) + bitmaps + mapRegions * 4;
+  return cachesBegin() + threadSlots * cacheSize(classes, cacheShift) + bitmaps + mapRegions * 4;
 }
 
 export function cachesBegin(): u32 {

@@ -5,25 +5,25 @@
  */
 import { atomicCas, atomicLoad, atomicStore } from "../../core/target/atomics.ts";
 import { lockPause } from "./space.ts";
-import { ticket } from "./state.ts";
+import { threadId } from "./state.ts";
 
 /** Looks between two pauses. */
 const LOOKS: u32 = 200;
 
-export function lockTake(p: usize): bool {
-  return atomicCas(p, 0, 0, ticket) || lockAwait(p);
+export function lockAcquire(p: usize): bool {
+  return atomicCas(p, 0, 0, threadId) || lockWait(p);
 }
 
 /** The host pauses, and says when it has been enough. */
-function lockAwait(p: usize): bool {
+function lockWait(p: usize): bool {
   for (let round: u32 = 0; lockPause(round); round++) {
     for (let look: u32 = 0; look < LOOKS; look++) {
-      if (atomicLoad(p, 0) === 0 && atomicCas(p, 0, 0, ticket)) return true;
+      if (atomicLoad(p, 0) === 0 && atomicCas(p, 0, 0, threadId)) return true;
     }
   }
   return false;
 }
 
-export function lockLeave(p: usize): void {
+export function lockRelease(p: usize): void {
   atomicStore(p, 0, 0);
 }

@@ -42,7 +42,7 @@ import {
   metaUnits,
   regionAt,
   regionShift,
-  seedsByPlace,
+  seedsByAddress,
   shuffles,
   userUnits,
 } from "./state.ts";
@@ -135,7 +135,7 @@ function userMap(cls: u32, had: u32, wanted: u32): bool {
   const info: usize = infoOf(cls);
   if (wanted === had) return true;
   const begin: usize = regionAt(cls);
-  if (had === 0 && seedsByPlace) store32(info, R_RAND, unscale(begin, 12));
+  if (had === 0 && seedsByAddress) store32(info, R_RAND, unscale(begin, 12));
   if (spaceMap(begin + had * 16, (wanted - had) * 16) !== MAP_DONE) return false;
   store32(info, R_MAPPED_USER, wanted);
   return true;

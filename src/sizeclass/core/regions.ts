@@ -22,7 +22,7 @@ import {
   R_REGIONS,
   R_UNITS,
 } from "./layout.ts";
-import { lockLeave, lockTake } from "./lock.ts";
+import { lockAcquire, lockRelease } from "./lock.ts";
 import { unscale } from "./space.ts";
 import {
   arrayAt,
@@ -35,7 +35,7 @@ import {
   regionAt,
   regionMap,
   regionShift,
-  seedsByPlace,
+  seedsByAddress,
   unitMask,
   userUnits,
 } from "./state.ts";
@@ -94,9 +94,9 @@ export function regionAdd(cls: u32): u32 {
   const info: usize = infoOf(cls);
   const made: u32 = (load32(info, R_ALLOCATED) / load32(info, R_REACH)) >>> 0;
   if (made < load32(info, R_REGIONS)) return regionUnmade(cls, made);
-  if (!lockTake(control + C_LOCK)) return NONE;
+  if (!lockAcquire(control + C_LOCK)) return NONE;
   const index: u32 = arrayEnsure(cls) ? regionMake(cls) : NONE;
-  lockLeave(control + C_LOCK);
+  lockRelease(control + C_LOCK);
   return index;
 }
 
@@ -111,7 +111,7 @@ function regionMake(cls: u32): u32 {
   if (page === NONE) return NONE;
   const index: u32 = (page / pages) >>> 0;
   const ordinal: u32 = load32(info, R_REGIONS);
-  if (ordinal === 0 && seedsByPlace) store32(info, R_RAND, unscale(regionAt(index), 12));
+  if (ordinal === 0 && seedsByAddress) store32(info, R_RAND, unscale(regionAt(index), 12));
   if (index >= load32(control, C_REGIONS)) store32(control, C_REGIONS, index + 1);
   store32(regionMap + index * 4, 0, ordinal * 256 + cls);
   regionsCount(info, ordinal + 1);
@@ -133,7 +133,7 @@ function regionUnmade(cls: u32, ordinal: u32): u32 {
 }
 
 /** From now on a region is no class's: what is freed there is foreign. */
-export function regionLeave(index: u32): void {
+export function regionUnassign(index: u32): void {
   store32(regionMap + index * 4, 0, GOING);
 }
 

@@ -38,7 +38,7 @@ import {
   R_TO,
   R_UNITS,
 } from "./layout.ts";
-import { lockLeave, lockTake } from "./lock.ts";
+import { lockAcquire, lockRelease } from "./lock.ts";
 import { chunksMend } from "./region.ts";
 import {
   arrayFit,
@@ -46,11 +46,11 @@ import {
   chunkCount,
   regionChunks,
   regionCompact,
-  regionLeave,
   regionNext,
   regionOrdinal,
   regionsNumber,
   regionsUnmap,
+  regionUnassign,
 } from "./regions.ts";
 import { spaceRelease, spaceUnmap, timeNow } from "./space.ts";
 import {
@@ -162,16 +162,16 @@ function regionUnmap(cls: u32): void {
 function regionsGive(cls: u32): void {
   if (keepsLast || metaUnits !== 0) return;
   let index: u32 = regionFree(cls, 0);
-  if (index === NONE || !lockTake(control + C_LOCK)) return;
+  if (index === NONE || !lockAcquire(control + C_LOCK)) return;
   const info: usize = infoOf(cls);
   store32(info, R_REWRITE, 1);
-  for (; index !== NONE; index = regionFree(cls, index + 1)) regionLeave(index);
+  for (; index !== NONE; index = regionFree(cls, index + 1)) regionUnassign(index);
   arrayRewrite(cls);
   store32(info, R_REWRITE, 0);
   regionsNumber(cls);
   regionsUnmap();
   arrayFit(cls);
-  lockLeave(control + C_LOCK);
+  lockRelease(control + C_LOCK);
 }
 
 /**

@@ -20,12 +20,12 @@ export let pageSize: u32 = 0;
 export let largePages: u32 = 0;
 /** Whether populate shuffles, and from what; whether releases leave out the last range. */
 export let shuffles: bool = false;
-export let seedsByPlace: bool = false;
+export let seedsByAddress: bool = false;
 export let keepsLast: bool = false;
 
 /** Regions, one of them unused, and the classes that there are, with class 0. */
 export let regions: u32 = 0;
-export let seats: u32 = 0;
+export let threadSlots: u32 = 0;
 export let cacheShift: u32 = 0;
 
 /**
@@ -36,18 +36,18 @@ export let regionMap: usize = 0;
 export let mapRegions: u32 = 0;
 
 /** This thread's number and cache. */
-export let ticket: u32 = 1;
+export let threadId: u32 = 1;
 export let cache: usize = 0;
 export let cacheStacks: usize = 0;
 
-export function placesBind(spaceAt: usize, controlAt: usize, largeAt: usize): void {
+export function addressesBind(spaceAt: usize, controlAt: usize, largeAt: usize): void {
   space = spaceAt;
   control = controlAt;
   large = largeAt;
 }
 
 /** All are bytes or logarithms of bytes. */
-export function unitsBind(
+export function sizesBind(
   regionLog: u32,
   arrayLog: u32,
   metaSize: u32,
@@ -66,9 +66,9 @@ export function unitsBind(
   unitMask = 0xffffffff;
 }
 
-export function manyBind(regionCount: u32, seatCount: u32, stackShift: u32, pages: u32): void {
+export function countsBind(regionCount: u32, slotCount: u32, stackShift: u32, pages: u32): void {
   regions = regionCount;
-  seats = seatCount;
+  threadSlots = slotCount;
   cacheShift = stackShift;
   largePages = pages;
 }
@@ -81,25 +81,25 @@ export function mapBind(regionCount: u32): void {
   unitMask = userUnits - 1;
 }
 
-export function waysBind(shuffle: bool, byPlace: bool, keepLast: bool): void {
+export function behaviourBind(shuffle: bool, byAddress: bool, keepLast: bool): void {
   shuffles = shuffle;
-  seedsByPlace = byPlace;
+  seedsByAddress = byAddress;
   keepsLast = keepLast;
 }
 
-/** Works as the thread with this number, from the cache of this seat. */
-export function seatBind(number: u32, seat: u32): void {
-  ticket = number;
-  cache = cacheAt(seat);
+/** Works as the thread with this number, from the cache of this thread slot. */
+export function slotBind(number: u32, slot: u32): void {
+  threadId = number;
+  cache = cacheAt(slot);
   cacheStacks = cache + CACHE_HEAD;
 }
 
-export function cacheAt(seat: u32): usize {
-  return control + cachesBegin() + seat * cacheSize(regions, cacheShift);
+export function cacheAt(slot: u32): usize {
+  return control + cachesBegin() + slot * cacheSize(regions, cacheShift);
 }
 
 export function largeUsed(): usize {
-  return cacheAt(seats);
+  return cacheAt(threadSlots);
 }
 
 /** One bit a page: a mapping begins there. */

@@ -7,8 +7,8 @@ import { largeMend } from "./large.ts";
 import {
   C_INTERVAL,
   C_LOCK,
-  C_SEATS,
-  C_TICKET,
+  C_SLOTS,
+  C_THREAD_ID,
   NONE,
   R_HINT,
   R_LOCK,
@@ -16,7 +16,7 @@ import {
   R_REACH,
   R_UNITS,
 } from "./layout.ts";
-import { lockLeave, lockTake } from "./lock.ts";
+import { lockAcquire, lockRelease } from "./lock.ts";
 import { regionsUnmap } from "./regions.ts";
 import { regionMend } from "./release.ts";
 import {
@@ -26,9 +26,9 @@ import {
   infoOf,
   mapRegions,
   metaUnits,
-  seatBind,
-  seats,
-  ticket,
+  slotBind,
+  threadId,
+  threadSlots,
   userUnits,
 } from "./state.ts";
 
@@ -54,107 +54,107 @@ export function cachedHint(cls: u32, hint: u32, log: u32): u32 {
   return fit < hint ? fit : hint;
 }
 
-export function ticketDraw(): u32 {
-  return atomicAdd(control, C_TICKET, 1) + 1;
+export function threadIdDraw(): u32 {
+  return atomicAdd(control, C_THREAD_ID, 1) + 1;
 }
 
-/** Takes a seat for a thread; whether there was one. */
-export function seatTake(number: u32): bool {
-  for (let seat: u32 = 0; seat < seats; seat++) {
-    const at: usize = control + C_SEATS + seat * 4;
+/** Takes a thread slot for a thread; whether there was one. */
+export function slotTake(number: u32): bool {
+  for (let slot: u32 = 0; slot < threadSlots; slot++) {
+    const at: usize = control + C_SLOTS + slot * 4;
     if (atomicLoad(at, 0) === 0 && atomicCas(at, 0, 0, number)) {
-      seatBind(number, seat);
+      slotBind(number, slot);
       return true;
     }
   }
   return false;
 }
 
-/** The seat of a thread from a seat on, or NONE. */
-function seatOf(number: u32, from: u32): u32 {
-  for (let seat: u32 = from; seat < seats; seat++) {
-    if (atomicLoad(control + C_SEATS + seat * 4, 0) === number) return seat;
+/** The thread slot of a thread from a thread slot on, or NONE. */
+function slotOf(number: u32, from: u32): u32 {
+  for (let slot: u32 = from; slot < threadSlots; slot++) {
+    if (atomicLoad(control + C_SLOTS + slot * 4, 0) === number) return slot;
   }
   return NONE;
 }
 
-/** Gives back what a thread's cache has, and then its seat. */
-export function seatLeave(number: u32): void {
-  const seat: u32 = seatOf(number, 0);
-  if (seat !== NONE) cacheDrain(seat);
+/** Gives back what a thread's cache has, and then its thread slot. */
+export function slotFree(number: u32): void {
+  const slot: u32 = slotOf(number, 0);
+  if (slot !== NONE) cacheDrain(slot);
 }
 
 /**
- * Takes from a thread that does not run any more its seat, its locks and its chunks; false: it has
- * no seat. Of two that try, one has the seat, and is named by it from then on: should it die here
+ * Takes from a thread that does not run any more its thread slot, its locks and its chunks; false: it has
+ * no thread slot. Of two that try, one has the thread slot, and is named by it from then on: should it die here
  * as well, then its own recovery goes on with all that it has not done.
  */
 export function threadRecover(number: u32): bool {
   let found: bool = false;
-  for (let seat: u32 = 0; seat < seats; seat++) {
-    if (atomicCas(control + C_SEATS + seat * 4, 0, number, ticket)) found = true;
+  for (let slot: u32 = 0; slot < threadSlots; slot++) {
+    if (atomicCas(control + C_SLOTS + slot * 4, 0, number, threadId)) found = true;
   }
   if (!found) return false;
   for (let cls: u32 = 1; cls < classes; cls++) {
-    if (!lockInherit(infoOf(cls) + R_LOCK)) continue;
+    if (!lockTakeOver(infoOf(cls) + R_LOCK)) continue;
     regionMend(cls);
-    lockLeave(infoOf(cls) + R_LOCK);
+    lockRelease(infoOf(cls) + R_LOCK);
   }
-  if (lockInherit(control + C_LOCK)) {
+  if (lockTakeOver(control + C_LOCK)) {
     largeMend();
     regionsUnmap();
-    lockLeave(control + C_LOCK);
+    lockRelease(control + C_LOCK);
   }
-  seatsInherit();
+  slotsInherit();
   return true;
 }
 
-/** Takes a lock from a holder that has no seat: it is dead, since who leaves leaves its locks. */
-function lockInherit(p: usize): bool {
+/** Takes a lock from a holder that has no thread slot: it is dead, since who leaves leaves its locks. */
+function lockTakeOver(p: usize): bool {
   const holder: u32 = atomicLoad(p, 0);
-  if (holder === 0 || seatOf(holder, 0) !== NONE) return false;
-  return atomicCas(p, 0, holder, ticket);
+  if (holder === 0 || slotOf(holder, 0) !== NONE) return false;
+  return atomicCas(p, 0, holder, threadId);
 }
 
-/** Empties the seats that this thread has besides its own. */
-function seatsInherit(): void {
-  let seat: u32 = seatOf(ticket, 0);
-  while (seat !== NONE) {
-    if (cacheAt(seat) !== cache) cacheDrain(seat);
-    seat = seatOf(ticket, seat + 1);
+/** Empties the thread slots that this thread has besides its own. */
+function slotsInherit(): void {
+  let slot: u32 = slotOf(threadId, 0);
+  while (slot !== NONE) {
+    if (cacheAt(slot) !== cache) cacheDrain(slot);
+    slot = slotOf(threadId, slot + 1);
   }
 }
 
 export function regionLock(cls: u32): bool {
-  return lockTake(infoOf(cls) + R_LOCK);
+  return lockAcquire(infoOf(cls) + R_LOCK);
 }
 
 export function regionUnlock(cls: u32): void {
-  lockLeave(infoOf(cls) + R_LOCK);
+  lockRelease(infoOf(cls) + R_LOCK);
 }
 
 /** Takes every lock, or none; in one order, so that two threads that do it cannot meet. */
-export function locksTake(): bool {
+export function locksAcquire(): bool {
   for (let cls: u32 = 1; cls < classes; cls++) {
-    if (lockTake(infoOf(cls) + R_LOCK)) continue;
-    locksLeave(cls);
+    if (lockAcquire(infoOf(cls) + R_LOCK)) continue;
+    locksReleaseBelow(cls);
     return false;
   }
-  if (lockTake(control + C_LOCK)) return true;
-  locksLeave(classes);
+  if (lockAcquire(control + C_LOCK)) return true;
+  locksReleaseBelow(classes);
   return false;
 }
 
 /** Leaves the locks of the classes below `end`, the last one first. */
-function locksLeave(end: u32): void {
-  for (let cls: u32 = end - 1; cls !== 0; cls--) lockLeave(infoOf(cls) + R_LOCK);
+function locksReleaseBelow(end: u32): void {
+  for (let cls: u32 = end - 1; cls !== 0; cls--) lockRelease(infoOf(cls) + R_LOCK);
 }
 
 /** Leaves those that this thread has. */
-export function locksLeaveAll(): void {
-  if (atomicLoad(control, C_LOCK) === ticket) lockLeave(control + C_LOCK);
+export function locksRelease(): void {
+  if (atomicLoad(control, C_LOCK) === threadId) lockRelease(control + C_LOCK);
   for (let cls: u32 = classes - 1; cls !== 0; cls--) {
-    if (atomicLoad(infoOf(cls), R_LOCK) === ticket) lockLeave(infoOf(cls) + R_LOCK);
+    if (atomicLoad(infoOf(cls), R_LOCK) === threadId) lockRelease(infoOf(cls) + R_LOCK);
   }
 }
 

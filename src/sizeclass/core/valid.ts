@@ -44,14 +44,15 @@ import {
   metaUnits,
   pageSize,
   regionMap,
-  seats,
+  threadSlots,
   userUnits,
 } from "./state.ts";
 
 /** No lock is taken: of use while nobody works. */
 export function spaceIsValid(): bool {
   for (let cls: u32 = 1; cls < classes; cls++) if (!regionIsValid(cls)) return false;
-  for (let seat: u32 = 0; seat < seats; seat++) if (!cacheIsValid(cacheAt(seat))) return false;
+  for (let slot: u32 = 0; slot < threadSlots; slot++)
+    if (!cacheIsValid(cacheAt(slot))) return false;
   return mapIsValid() && largeIsValid();
 }
 

@@ -96,7 +96,7 @@ export class HardenedBlocks {
       list,
       bytes: (flags.quarantineSizeKb ?? 0) * 1024,
       threadBytes: (flags.threadLocalQuarantineSizeKb ?? 0) * 1024,
-      ticket: heap instanceof SharedSizeClassHeap ? heap.threadId : 1,
+      threadId: heap instanceof SharedSizeClassHeap ? heap.threadId : 1,
       recycle: (ptr) => this.#recycle(ptr),
     });
   }

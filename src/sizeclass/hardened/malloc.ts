@@ -330,12 +330,12 @@ export class HardenedMalloc {
    */
   startWorker<W extends EndingWorker>(start: (handle: HardenedHandle) => W): W {
     checkGiven("start", "a function", start);
-    let ticket = 0;
+    let threadId = 0;
     const worker = this.#shared().startWorker((heap) => {
-      ticket = heap.ticket;
+      threadId = heap.threadId;
       return start(this.#handle(heap));
     });
-    worker.once("exit", () => this.#blocks.quarantine.recover(ticket));
+    worker.once("exit", () => this.#blocks.quarantine.recover(threadId));
     return worker;
   }
 

@@ -28,7 +28,7 @@ export interface QuarantineParts {
   readonly threadBytes: number;
   readonly bytes: number;
   /** This thread's number. */
-  readonly ticket: number;
+  readonly threadId: number;
   recycle(ptr: number): void;
 }
 
@@ -82,9 +82,9 @@ export class Quarantine {
   }
 
   /** Takes from a thread that has died its lock. */
-  recover(ticket: number): void {
+  recover(threadId: number): void {
     const { words, list } = this.#parts;
-    Atomics.compareExchange(words(), list / 4 + LOCK, ticket, 0);
+    Atomics.compareExchange(words(), list / 4 + LOCK, threadId, 0);
   }
 
   /** Appends the thread's own blocks to the list, and takes from its front what is too much. */
@@ -115,9 +115,9 @@ export class Quarantine {
   }
 
   #lock(words: Uint32Array): boolean {
-    const { ticket } = this.#parts;
+    const { threadId } = this.#parts;
     for (let look = 0; look < LOOKS; look++) {
-      if (Atomics.compareExchange(words, this.#at + LOCK, 0, ticket) === 0) return true;
+      if (Atomics.compareExchange(words, this.#at + LOCK, 0, threadId) === 0) return true;
     }
     return false;
   }

@@ -39,14 +39,16 @@ export function locked(what: string): SizeClassError {
   return new SizeClassError("ERR_LOCKED", 0, `${what}: another thread holds the lock`);
 }
 
-/** `ticket`: of a handle for one thread, which is attached; else 0. */
-export function noSeat(seats: number, ticket: number): SizeClassError {
+/** `thread id`: of a handle for one thread, which is attached; else 0. */
+export function noThread(threadSlots: number, threadId: number): SizeClassError {
   const why =
-    ticket === 0 ? `${seats} threads are attached` : `thread ${ticket} is attached already`;
+    threadId === 0
+      ? `${threadSlots} threads are attached`
+      : `thread ${threadId} is attached already`;
   return new SizeClassError("ERR_NO_SEAT", 0, `attachSizeClass: ${why}`);
 }
 
-export function classRefuse(value: unknown, classes: number): RangeError {
+export function classError(value: unknown, classes: number): RangeError {
   return new RangeError(`class must be a whole number from 1 to ${classes - 1}, not ${value}`);
 }
 

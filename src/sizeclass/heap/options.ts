@@ -6,7 +6,7 @@ import type { ErrorHandler } from "../../heap/backend.ts";
 import type { BackEnd } from "../../heap/calls/contract.ts";
 import type { MemorySource, Release } from "../../memory/index.ts";
 import type { AddressSpace, Geometry, SizeClassMapOptions } from "../core/contract.ts";
-import { controlSize, SEATS_MAX } from "../core/layout.ts";
+import { controlSize, SLOTS_MAX } from "../core/layout.ts";
 import { type SizeClassMap, type SizeClassMapName, sizeClassMap } from "../spaces/maps.ts";
 import type { SizeClassError } from "./errors.ts";
 
@@ -169,7 +169,7 @@ export const sizeClassRows: OptionRow[] = [
   row("release", isRelease),
   row("releaseLast", isBoolean("releaseLast")),
   row("shared", isBoolean("shared")),
-  row("threads", isWhole("threads", 1, SEATS_MAX)),
+  row("threads", isWhole("threads", 1, SLOTS_MAX)),
   row("onError", isFunction("onError")),
   row("onExhausted", isFunction("onExhausted")),
   row("onMap", isFunction("onMap")),
@@ -248,7 +248,7 @@ export function geometryOf(options: SizeClassOptions, site: Site): Geometry {
 /** Regions lie where large blocks lie, behind the control area. */
 function demandOf(options: SizeClassOptions, site: Site, map: SizeClassMap): Geometry {
   const common = commonOf(options, site, map);
-  const { metadataSize, pageSize, seats, cacheShift } = common;
+  const { metadataSize, pageSize, threadSlots, cacheShift } = common;
   const needed = map.sizeLast + metadataSize;
   const regionSize = options.regionSize ?? Math.max(SLICE, 2 ** Math.ceil(Math.log2(needed)));
   if (needed > regionSize) {
@@ -257,7 +257,7 @@ function demandOf(options: SizeClassOptions, site: Site, map: SizeClassMap): Geo
   const control = site.begin;
   const largePages = largePagesOf(site.limit - control, pageSize);
   const mapRegions = Math.max(1, Math.floor((largePages * pageSize) / regionSize));
-  const size = controlSize(map.rounded, cacheShift, seats, largePages, mapRegions);
+  const size = controlSize(map.rounded, cacheShift, threadSlots, largePages, mapRegions);
   // A page at least lies between the control area and the first chunk.
   const controlBytes = roundUp(size + pageSize, SLICE);
   const space = control + controlBytes;
@@ -282,10 +282,10 @@ function commonOf(options: SizeClassOptions, site: Site, map: SizeClassMap) {
     metadataSize,
     granule,
     pageSize,
-    seats: options.shared ? (options.threads ?? 32) : 1,
+    threadSlots: options.shared ? (options.threads ?? 32) : 1,
     cacheShift: cacheShiftOf(map),
     shuffle: options.shuffle ?? false,
-    seedsByPlace: options.seed === undefined && options.spaceBegin === undefined,
+    seedsByAddress: options.seed === undefined && options.spaceBegin === undefined,
     keepsLast: options.releaseLast === false,
     map: map.options,
   };
@@ -300,14 +300,17 @@ function largePagesOf(bytes: number, pageSize: number): number {
 /** One region a class, and large blocks behind them. */
 function reservedOf(options: SizeClassOptions, site: Site, map: SizeClassMap): Geometry {
   const common = commonOf(options, site, map);
-  const { metadataSize, granule, pageSize, seats, cacheShift } = common;
+  const { metadataSize, granule, pageSize, threadSlots, cacheShift } = common;
   const spaceSize = options.spaceSize ?? site.spaceSize;
   const regionLog = Math.log2(spaceSize / map.rounded);
   const arrayLog = Math.log2(options.freeArray ?? 8);
   regionProve(map, { regionLog, arrayLog, metadataSize, granule, pageSize });
   const control = site.begin + spaceSize;
   const largePages = largePagesOf(site.limit - control, pageSize);
-  const controlBytes = roundUp(controlSize(map.rounded, cacheShift, seats, largePages, 0), SLICE);
+  const controlBytes = roundUp(
+    controlSize(map.rounded, cacheShift, threadSlots, largePages, 0),
+    SLICE,
+  );
   return {
     ...common,
     space: site.begin,

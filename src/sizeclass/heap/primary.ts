@@ -21,7 +21,7 @@ import {
   R_RELEASES,
 } from "../core/layout.ts";
 import type { SizeClassMap } from "../spaces/maps.ts";
-import { arrayFull, classRefuse, freedTwice, locked, regionFull } from "./errors.ts";
+import { arrayFull, classError, freedTwice, locked, regionFull } from "./errors.ts";
 import { intervalCheck } from "./options.ts";
 
 /** Words of memory, wherever they lie. */
@@ -239,12 +239,12 @@ export class Primary {
    * caches serve. False: another thread kept one for too long, and none is taken.
    */
   forceLock(): boolean {
-    return Boolean(this.#parts.core.locksTake());
+    return Boolean(this.#parts.core.locksAcquire());
   }
 
   /** Leaves the locks that this thread has. */
   forceUnlock(): void {
-    this.#parts.core.locksLeaveAll();
+    this.#parts.core.locksRelease();
   }
 
   /** Figures of the classes that have anything mapped, or had before a release gave it back. */
@@ -316,7 +316,7 @@ export class Primary {
 
   #check(id: number): void {
     if (Number.isInteger(id) && id > 0 && id < this.map.classes) return;
-    throw classRefuse(id, this.map.classes);
+    throw classError(id, this.map.classes);
   }
 
   #checkChunk(id: number, p: number): void {

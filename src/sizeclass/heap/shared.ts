@@ -16,13 +16,13 @@ export interface SizeClassHandle {
   /** Whether pages go back to the system, if the thread can: koffi may not load there. */
   readonly release: "auto" | false;
   /** The number of the one thread that it is for, or 0. */
-  readonly ticket: number;
+  readonly threadId: number;
 }
 
 interface SharedParts extends AllocatorParts {
   readonly source: MemorySource;
   readonly backend: BackEnd;
-  readonly ticket: number;
+  readonly threadId: number;
   readonly maximum: number | undefined;
 }
 
@@ -54,7 +54,7 @@ export class SharedSizeClassHeap extends SizeClassHeap {
   constructor(parts: SharedParts) {
     super(parts);
     this.#parts = parts;
-    this.threadId = parts.ticket;
+    this.threadId = parts.threadId;
   }
 
   /** What another thread needs for attachSizeClass; any number of threads may use it. */
@@ -62,12 +62,12 @@ export class SharedSizeClassHeap extends SizeClassHeap {
     return this.#handle(0);
   }
 
-  #handle(ticket: number): SizeClassHandle {
+  #handle(threadId: number): SizeClassHandle {
     const { source, backend, geometry, maximum } = this.#parts;
     const { memory, buffer } = source;
     const bytes = memory ? { memory } : { buffer: buffer as SharedArrayBuffer };
     const release = source.pages ? "auto" : false;
-    return { backend, geometry, maximum, release, ticket, ...bytes };
+    return { backend, geometry, maximum, release, threadId, ...bytes };
   }
 
   /**
@@ -75,14 +75,14 @@ export class SharedSizeClassHeap extends SizeClassHeap {
    * ends, however it does, as long as this thread has not detached: then `recover` is for others.
    */
   startWorker<W extends EndingWorker>(start: (handle: SizeClassHandle) => W): W {
-    const ticket = this.core.ticketDraw() >>> 0;
-    const worker = start(this.#handle(ticket));
-    worker.once("exit", () => this.#attached && this.recover(ticket));
+    const threadId = this.core.threadIdDraw() >>> 0;
+    const worker = start(this.#handle(threadId));
+    worker.once("exit", () => this.#attached && this.recover(threadId));
     return worker;
   }
 
   /**
-   * Gives the cache and the seat of this thread back. Later calls throw.
+   * Gives the cache and the thread slot of this thread back. Later calls throw.
    *
    * @throws SizeClassError ERR_DOUBLE_FREE when a release finds a chunk twice; the thread has
    * detached all the same.
@@ -91,7 +91,7 @@ export class SharedSizeClassHeap extends SizeClassHeap {
     if (!this.#attached) return;
     this.#attached = false;
     try {
-      this.core.seatLeave(this.threadId);
+      this.core.slotFree(this.threadId);
     } finally {
       super.destroy();
     }
@@ -104,7 +104,7 @@ export class SharedSizeClassHeap extends SizeClassHeap {
 
   /**
    * Gives back what a thread had that does not run any more: locks, the chunks in its cache, its
-   * seat. What it had taken and noted nowhere is lost, a batch at most. False: no such thread, or
+   * thread slot. What it had taken and noted nowhere is lost, a batch at most. False: no such thread, or
    * another one recovers it.
    */
   recover(threadId: number): boolean {

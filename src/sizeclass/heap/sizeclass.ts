@@ -12,11 +12,11 @@ import {
 } from "../../memory/index.ts";
 import { SLICE_BYTES, SLICES_LIMIT, slicesFor } from "../../memory/source.ts";
 import type { AddressSpace, Geometry, SizeClassCore } from "../core/contract.ts";
-import { ARRAY_FULL, C_SEATS, DOUBLE_FREE, NEVER, REGION_FULL } from "../core/layout.ts";
+import { ARRAY_FULL, C_SLOTS, DOUBLE_FREE, NEVER, REGION_FULL } from "../core/layout.ts";
 import { coreBind, linearCore, type SpaceHooks, topWrite, wideCore } from "../spaces/host.ts";
 import { type SizeClassMap, sizeClassMap } from "../spaces/maps.ts";
 import { type AllocatorParts, SizeClassAllocator, SizeClassHeap } from "./allocator.ts";
-import { arrayFull, freedTwice, noSeat, regionFull } from "./errors.ts";
+import { arrayFull, freedTwice, noThread, regionFull } from "./errors.ts";
 import { geometryOf, type SizeClassOptions, sizeClassCheck } from "./options.ts";
 import { Primary, type Words } from "./primary.ts";
 import { SharedSizeClassHeap, type SizeClassHandle } from "./shared.ts";
@@ -75,20 +75,21 @@ export function attachSizeClass(
       store32: (p, value) => void Atomics.store(new Uint32Array(source.buffer), p / 4, value),
     },
   );
-  const ticket = seatFind(parts.core, geometry, handle.ticket);
-  const heap = new SharedSizeClassHeap({ ...parts, source, backend, ticket, maximum });
+  const threadId = slotFind(parts.core, geometry, handle.threadId);
+  const heap = new SharedSizeClassHeap({ ...parts, source, backend, threadId, maximum });
   parts.grown = () => heap.viewsReset();
   return heap;
 }
 
-/** Takes a seat for a thread with a number, or a new one for 0; answers its number. */
-function seatFind(core: SizeClassCore, { seats }: Geometry, given: number): number {
-  const ticket = given === 0 ? core.ticketDraw() >>> 0 : given;
-  for (let seat = 0; seat < seats; seat++) {
-    if (core.controlWord(C_SEATS + 4 * seat) >>> 0 === ticket) throw noSeat(seats, ticket);
+/** Takes a thread slot for a thread with a number, or a new one for 0; answers its number. */
+function slotFind(core: SizeClassCore, { threadSlots }: Geometry, given: number): number {
+  const threadId = given === 0 ? core.threadIdDraw() >>> 0 : given;
+  for (let slot = 0; slot < threadSlots; slot++) {
+    if (core.controlWord(C_SLOTS + 4 * slot) >>> 0 === threadId)
+      throw noThread(threadSlots, threadId);
   }
-  if (!core.seatTake(ticket)) throw noSeat(seats, 0);
-  return ticket;
+  if (!core.slotTake(threadId)) throw noThread(threadSlots, 0);
+  return threadId;
 }
 
 function wideMake(options: SizeClassOptions, space: AddressSpace): SizeClassAllocator {
@@ -144,10 +145,10 @@ function linearMake(options: SizeClassOptions): SizeClassHeap {
   );
   options.onMap?.(geometry.control, geometry.controlBytes);
   coreInit(parts.core, geometry, options, source.pages ? INTERVAL : -1);
-  const ticket = parts.core.ticketDraw() >>> 0;
-  parts.core.seatTake(ticket);
+  const threadId = parts.core.threadIdDraw() >>> 0;
+  parts.core.slotTake(threadId);
   const heap = shared
-    ? new SharedSizeClassHeap({ ...parts, source, backend, ticket, maximum })
+    ? new SharedSizeClassHeap({ ...parts, source, backend, threadId, maximum })
     : new SizeClassHeap({ ...parts, source, backend });
   parts.grown = () => heap.viewsReset();
   return heap;
@@ -256,6 +257,6 @@ function coreInit(
   const { cachedHint, bytesCachedLog } = geometry.map;
   const interval = options.releaseInterval ?? usual;
   const every = interval < 0 ? NEVER : interval;
-  core.seatBind(1, 0);
+  core.slotBind(1, 0);
   core.spaceInit(cachedHint, bytesCachedLog, options.seed ?? 0, every);
 }

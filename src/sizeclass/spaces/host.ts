@@ -61,7 +61,7 @@ export function linearCore(
   hooks: SpaceHooks,
 ): SizeClassCore {
   const { shared } = source.capabilities;
-  const place = new LinearPlace(source, geometry, hooks);
+  const place = new LinearSpace(source, geometry, hooks);
   const host: SpaceHost = {
     get buffer() {
       return source.buffer;
@@ -111,7 +111,7 @@ function refreshing(core: SizeClassCore): SizeClassCore {
 }
 
 /** Regions lie in memory that is there from the beginning; large blocks where it grows. */
-export class LinearPlace {
+export class LinearSpace {
   core: SizeClassCore | undefined;
   readonly #source: MemorySource;
   readonly #geometry: Geometry;
@@ -200,16 +200,16 @@ export function wideCore(space: AddressSpace, hooks: SpaceHooks): SizeClassCore 
 /** Tells an instance where everything lies. */
 export function coreBind(core: SizeClassCore, geometry: Geometry, rounded: number): void {
   const { map } = geometry;
-  core.placesBind(geometry.space, geometry.control, geometry.large);
-  core.unitsBind(
+  core.addressesBind(geometry.space, geometry.control, geometry.large);
+  core.sizesBind(
     geometry.regionLog,
     geometry.arrayLog,
     geometry.metadataSize,
     geometry.granule,
     geometry.pageSize,
   );
-  core.manyBind(rounded, geometry.seats, geometry.cacheShift, geometry.largePages);
+  core.countsBind(rounded, geometry.threadSlots, geometry.cacheShift, geometry.largePages);
   if (geometry.mapRegions > 0) core.mapBind(geometry.mapRegions);
-  core.waysBind(geometry.shuffle, geometry.seedsByPlace, geometry.keepsLast);
+  core.behaviourBind(geometry.shuffle, geometry.seedsByAddress, geometry.keepsLast);
   core.classesBind(map.bits, map.minLog, map.midLog, map.maxLog);
 }

@@ -99,7 +99,7 @@ for (const backend of backends) {
 }
 
 for (const backend of backends) {
-  test(`${backend}: a double free that is found at the end leaves the seat and every cache`, () => {
+  test(`${backend}: a double free that is found at the end leaves the slot and every cache`, () => {
     const shared = true;
     const heap = sizeClass({ backend, ...one, shared, threads: 2, releaseInterval: 0 });
     const mine = attachSizeClass(heap.handle());

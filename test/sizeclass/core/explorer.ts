@@ -75,10 +75,10 @@ export class SizeClassExplorer extends Explorer<S.Program> {
 
   /** Recovers the victim, unless it had left; then there is nothing to recover. */
   #bury(me: S.Thread): void {
-    const ticket = me.cells[S.CELL_TICKETS] as number;
-    const seated = this.#me.isSeated(ticket);
-    assert.equal((me.hard ?? me.heap).recover(ticket), seated, "recover");
-    assert.equal((me.hard ?? me.heap).recover(ticket), false, "twice");
+    const threadId = me.cells[S.CELL_THREAD_IDS] as number;
+    const attached = this.#me.isAttached(threadId);
+    assert.equal((me.hard ?? me.heap).recover(threadId), attached, "recover");
+    assert.equal((me.hard ?? me.heap).recover(threadId), false, "twice");
   }
 
   #drain(me: S.Thread): void {

@@ -4,7 +4,7 @@
  */
 import { drop, dropAll, getMany, giveMany, keep, keepMany } from "./step-blocks.js";
 import { BIG, CLASS_BIG, CLASS_SMALL, LARGE, SMALL } from "./step-sizes.js";
-import { CELL_TICKETS, type Program, type Thread } from "./steps.js";
+import { CELL_THREAD_IDS, type Program, type Thread } from "./steps.js";
 
 /** A batch, and the block in hand. */
 const BATCH = 2;
@@ -148,7 +148,7 @@ export const deaths: Program[] = [
     name: "death: recover of another",
     leak: { chunks: 2 * BATCH },
     roles: [
-      { run: (t) => void t.heap.recover(t.cells[CELL_TICKETS + 2] as number) },
+      { run: (t) => void t.heap.recover(t.cells[CELL_THREAD_IDS + 2] as number) },
       { run: worker },
       {
         begin: (t) => {
@@ -160,7 +160,7 @@ export const deaths: Program[] = [
         end: () => {},
       },
     ],
-    check: (t) => void t.heap.recover(t.cells[CELL_TICKETS + 2] as number),
+    check: (t) => void t.heap.recover(t.cells[CELL_THREAD_IDS + 2] as number),
   },
   {
     name: "death: getFrom and returnTo",

@@ -1,6 +1,6 @@
 /** Small programs of two or three threads over the size classes, in which everything meets. */
 import assert from "node:assert/strict";
-import { C_SEATS, R_HINT } from "#src/sizeclass/core/layout.js";
+import { C_SLOTS, R_HINT } from "#src/sizeclass/core/layout.js";
 import {
   type Allocate,
   drop,
@@ -18,7 +18,7 @@ import { BIG, CLASS_BIG, CLASS_SMALL, HUGE, SMALL, TWO } from "./step-sizes.js";
 import {
   CELL_FREE,
   CELL_FULL,
-  CELL_TICKETS,
+  CELL_THREAD_IDS,
   CELLS_EACH,
   type Program,
   type Thread,
@@ -53,7 +53,7 @@ function resize(t: Thread, slot: number, size: number): void {
   hold(t, t.number * CELLS_EACH + slot, to, size);
 }
 
-const recover = ({ heap, cells }: Thread, of: number) => heap.recover(cells[CELL_TICKETS + of]!);
+const recover = ({ heap, cells }: Thread, of: number) => heap.recover(cells[CELL_THREAD_IDS + of]!);
 
 export const programs: Program[] = [
   {
@@ -371,11 +371,11 @@ export const programs: Program[] = [
       },
     ],
     check: ({ heap, cells, words }) => {
-      const tickets = [0, 1].map((role) => cells[CELL_TICKETS + role]!);
-      const at = (heap.handle().geometry.control + C_SEATS) / 4;
-      const seated = [...words.subarray(at, at + 4)].filter((ticket) => ticket !== 0);
-      assert.equal(new Set(seated).size, 3, "a seat each");
-      assert.ok(tickets.every((ticket) => seated.includes(ticket)));
+      const threadIds = [0, 1].map((role) => cells[CELL_THREAD_IDS + role]!);
+      const at = (heap.handle().geometry.control + C_SLOTS) / 4;
+      const attached = [...words.subarray(at, at + 4)].filter((threadId) => threadId !== 0);
+      assert.equal(new Set(attached).size, 3, "a thread slot each");
+      assert.ok(threadIds.every((threadId) => attached.includes(threadId)));
     },
   },
   {

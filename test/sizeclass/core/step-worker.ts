@@ -45,7 +45,7 @@ const thread: S.Thread = {
 
 function attach(): void {
   thread.heap = instance.attach(SteppedHeap);
-  cells[S.CELL_TICKETS + number] = thread.heap.threadId;
+  cells[S.CELL_THREAD_IDS + number] = thread.heap.threadId;
   thread.hard = S.hardenedOf(program(), thread);
 }
 
@@ -55,7 +55,7 @@ function program(): S.Program {
 
 /** A thread that has detached attaches again for what is left to do. */
 function end(role: S.Program["roles"][number]): void {
-  if (!instance.isSeated(thread.heap.threadId)) attach();
+  if (!instance.isAttached(thread.heap.threadId)) attach();
   role.end?.(thread);
   dropAll(thread);
   (thread.hard ?? thread.heap).drain();

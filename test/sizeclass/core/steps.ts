@@ -8,7 +8,7 @@ import type { Geometry, SizeClassCore } from "#src/sizeclass/core/contract.js";
 import {
   ARRAY_FULL,
   C_REGIONS,
-  C_SEATS,
+  C_SLOTS,
   controlSize,
   DOUBLE_FREE,
   OUT_OF_MEMORY,
@@ -28,7 +28,7 @@ import { HardenedMalloc } from "#src/sizeclass/hardened/malloc.js";
 import { geometryOf, type SizeClassOptions } from "#src/sizeclass/heap/options.js";
 import { Primary, type Words } from "#src/sizeclass/heap/primary.js";
 import type { SharedSizeClassHeap } from "#src/sizeclass/heap/shared.js";
-import { coreBind, LinearPlace, topWrite } from "#src/sizeclass/spaces/host.js";
+import { coreBind, LinearSpace, topWrite } from "#src/sizeclass/spaces/host.js";
 import { sizeClassMap } from "#src/sizeclass/spaces/maps.js";
 import type { ProgramOf } from "../../support/schedule.js";
 
@@ -73,8 +73,8 @@ export const CELL_FULL = 496;
 export const CELL_REFUSED = 497;
 /** Slices of the memory: what grow() adds to. */
 export const CELL_SLICES = 500;
-/** Tickets of the threads. */
-export const CELL_TICKETS = 504;
+/** Thread ids of the threads. */
+export const CELL_THREAD_IDS = 504;
 /** Address of the list of quarantined blocks. */
 export const CELL_LIST = 510;
 
@@ -100,7 +100,7 @@ export interface Thread {
   heap: SharedSizeClassHeap;
   /** In programs with `hardened`. */
   hard: HardenedMalloc | undefined;
-  /** Takes a seat, and works from it. */
+  /** Takes a thread slot, and works from it. */
   attach(): void;
   /** Before an access to a cell where threads meet: a step. */
   meet(cell: number): void;
@@ -133,9 +133,9 @@ export function geometryFor(program: Program): Geometry {
 
 /** Where the bits of the large blocks' pages are, and of those where mappings begin. */
 export function bitmapsOf(program: Program): { used: number; starts: number; bytes: number } {
-  const { control, cacheShift, seats, largePages } = geometryFor(program);
+  const { control, cacheShift, threadSlots, largePages } = geometryFor(program);
   const bytes = largePages / 8;
-  const used = control + controlSize(32, cacheShift, seats, 0, 0);
+  const used = control + controlSize(32, cacheShift, threadSlots, 0, 0);
   return { used, starts: used + bytes, bytes };
 }
 
@@ -197,7 +197,7 @@ export class Instance {
   readonly words: Uint32Array;
   readonly cells: Int32Array;
   readonly live: Int32Array;
-  #place: LinearPlace | undefined;
+  #place: LinearSpace | undefined;
   #source: MemorySource;
   #program: Program | undefined;
 
@@ -209,7 +209,7 @@ export class Instance {
     this.cells = new Int32Array(cells);
     this.live = new Int32Array(live);
     this.#source = this.#sourceMake(memory);
-    const place = () => this.#place as LinearPlace;
+    const place = () => this.#place as LinearSpace;
     this.core = createStepped({
       buffer: memory,
       grow: () => 0,
@@ -239,7 +239,7 @@ export class Instance {
       onUnmap: () => {},
       now: () => 1,
     };
-    this.#place = new LinearPlace(this.#source, geometry, hooks);
+    this.#place = new LinearSpace(this.#source, geometry, hooks);
     this.#place.core = this.core;
     coreBind(this.core, geometry, sizeClassMap(geometry.map).rounded);
   }
@@ -258,8 +258,8 @@ export class Instance {
 
   /** This thread's part under a number of its own. */
   attach<H>(Heap: new (parts: ConstructorParameters<typeof SharedSizeClassHeap>[0]) => H): H {
-    const ticket = this.core.ticketDraw() >>> 0;
-    if (!this.core.seatTake(ticket)) throw new Error("no seat for a thread");
+    const threadId = this.core.threadIdDraw() >>> 0;
+    if (!this.core.slotTake(threadId)) throw new Error("no thread slot for a thread");
     const geometry = geometryFor(this.#program as Program);
     const primary = new Primary({
       core: this.core,
@@ -268,15 +268,15 @@ export class Instance {
       words: this.#words(),
       resident: undefined,
     });
-    const parts = { core: this.core, primary, geometry, source: this.#source, ticket };
+    const parts = { core: this.core, primary, geometry, source: this.#source, threadId };
     return new Heap({ ...parts, backend: "js", maximum: undefined, end: () => {} });
   }
 
-  /** Whether a thread has a seat. */
-  isSeated(ticket: number): boolean {
-    const { control, seats } = geometryFor(this.#program as Program);
-    const from = (control + C_SEATS) / 4;
-    return this.words.subarray(from, from + seats).includes(ticket);
+  /** Whether a thread has a thread slot. */
+  isAttached(threadId: number): boolean {
+    const { control, threadSlots } = geometryFor(this.#program as Program);
+    const from = (control + C_SLOTS) / 4;
+    return this.words.subarray(from, from + threadSlots).includes(threadId);
   }
 
   /** Pages of a class on demand: of its regions, and of its free array with the gap before it. */

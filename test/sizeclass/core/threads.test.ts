@@ -7,7 +7,7 @@ import { Worker } from "node:worker_threads";
 import {
   C_LOCK,
   C_LOW,
-  C_SEATS,
+  C_SLOTS,
   R_ALLOCATED,
   R_ALLOCS,
   R_ARRAY,
@@ -39,7 +39,7 @@ function infoIndex(heap: SharedSizeClassHeap, id: number, offset: number): numbe
   return (heap.handle().geometry.control + REGIONS + id * REGION_SIZE + offset) / 4;
 }
 
-test("any thread frees any block; detach gives the cache and the seat back", () => {
+test("any thread frees any block; detach gives the cache and the thread slot back", () => {
   const heap = sizeClass({ shared: true, threads: 2, releaseInterval: -1 });
   const mine = attachSizeClass(heap.handle());
   assert.notEqual(mine.threadId, heap.threadId);
@@ -101,15 +101,15 @@ test("a thread that died while it recovered another: its recovery goes on with t
   }
   const lock = infoIndex(heap, id, R_LOCK);
   Atomics.store(heap.u32, lock, first.threadId);
-  // The second has taken the first one's seat, and no more.
-  const seat = (heap.handle().geometry.control + C_SEATS) / 4 + 1;
-  assert.equal(heap.u32[seat], first.threadId);
-  heap.u32[seat] = second.threadId;
-  assert.equal(heap.recover(first.threadId), false, "it has no seat any more");
+  // The second has taken the first one's thread slot, and no more.
+  const slot = (heap.handle().geometry.control + C_SLOTS) / 4 + 1;
+  assert.equal(heap.u32[slot], first.threadId);
+  heap.u32[slot] = second.threadId;
+  assert.equal(heap.recover(first.threadId), false, "it has no thread slot any more");
   assert.equal(heap.recover(second.threadId), true);
   assert.equal(Atomics.load(heap.u32, lock), 0);
   for (const one of heap.primary.stats()) assert.equal(one.freeChunks, one.chunks);
-  assert.deepEqual([...heap.u32.subarray(seat - 1, seat + 2)], [heap.threadId, 0, 0]);
+  assert.deepEqual([...heap.u32.subarray(slot - 1, slot + 2)], [heap.threadId, 0, 0]);
 });
 
 test("a thread that died while it made chunks: all that are on the array were made", () => {
@@ -357,7 +357,7 @@ test("a handle that is for one thread serves one at a time", () => {
   const first = attachSizeClass(handle);
   assert.throws(() => attachSizeClass(handle), {
     code: "ERR_NO_SEAT",
-    message: `attachSizeClass: thread ${handle.ticket} is attached already`,
+    message: `attachSizeClass: thread ${handle.threadId} is attached already`,
   });
   first.detach();
   attachSizeClass(handle).detach();

@@ -103,7 +103,7 @@ test("hooks, fills and stacks are a thread's own; attaching checks its arguments
   mine.detach();
 });
 
-test("a Worker that dies leaves no lock, cache or seat behind", async () => {
+test("a Worker that dies leaves no lock, cache or thread slot behind", async () => {
   const heap = hardenedMalloc({ ...shared, threads: 2 });
   for (let round = 0; round < 3; round++) {
     const worker = heap.startWorker((handle) => {
