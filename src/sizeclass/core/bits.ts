@@ -4,15 +4,7 @@
  * chunks and the regions of nothing else; and the array that is written from them is sorted.
  */
 import { load32, memoryZero, store32 } from "../../core/target/glue.ts";
-import {
-  K_COUNT,
-  MAP_DONE,
-  NONE,
-  R_FREED,
-  R_MAPPED_ARRAY,
-  R_MAPPED_BITS,
-  R_UNITS,
-} from "./layout.ts";
+import * as L from "./layout.ts";
 import {
   bitsBytes,
   chunkCount,
@@ -40,18 +32,18 @@ import {
 /** The bits end where the array's memory ends. */
 export function bitsAt(cls: u32, bytes: u32): usize {
   const info: usize = infoOf(cls);
-  return arrayAt(cls) + (mapRegions === 0 ? arrayBytes : load32(info, R_MAPPED_ARRAY)) - bytes;
+  return arrayAt(cls) + (mapRegions === 0 ? arrayBytes : load32(info, L.R_MAPPED_ARRAY)) - bytes;
 }
 
 /** An array that moves has room for the bits. */
 export function bitsMap(cls: u32, bytes: u32): bool {
   if (mapRegions !== 0) return true;
   const info: usize = infoOf(cls);
-  const had: u32 = load32(info, R_MAPPED_BITS);
+  const had: u32 = load32(info, L.R_MAPPED_BITS);
   if (bytes <= had) return true;
   const wanted: u32 = alignUp(bytes, granule);
-  if (spaceMap(bitsAt(cls, wanted), wanted - had) !== MAP_DONE) return false;
-  store32(info, R_MAPPED_BITS, wanted);
+  if (spaceMap(bitsAt(cls, wanted), wanted - had) !== L.MAP_DONE) return false;
+  store32(info, L.R_MAPPED_BITS, wanted);
   return true;
 }
 
@@ -68,12 +60,12 @@ export function bitsSet(cls: u32, chunks: u32): u32 {
 
 function ownBitsSet(cls: u32, bits: usize): u32 {
   const info: usize = infoOf(cls);
-  const units: u32 = load32(info, R_UNITS);
+  const units: u32 = load32(info, L.R_UNITS);
   const array: usize = arrayAt(cls);
-  const end: u32 = load32(info, R_FREED);
+  const end: u32 = load32(info, L.R_FREED);
   const power: bool = (units & (units - 1)) === 0;
   const shift: u32 = logOf(units);
-  let twice: u32 = NONE;
+  let twice: u32 = L.NONE;
   for (let i: u32 = 0; i < end; i++) {
     const compact: u32 = load32(array + i * 4, 0);
     if (bitMark(bits, power ? compact >>> shift : (compact / units) >>> 0)) twice = compact;
@@ -83,14 +75,14 @@ function ownBitsSet(cls: u32, bits: usize): u32 {
 
 function mapBitsSet(cls: u32, bits: usize): u32 {
   const info: usize = infoOf(cls);
-  const units: u32 = load32(info, R_UNITS);
+  const units: u32 = load32(info, L.R_UNITS);
   const array: usize = arrayAt(cls);
-  const end: u32 = load32(info, R_FREED);
+  const end: u32 = load32(info, L.R_FREED);
   const each: u32 = regionChunks(info);
   const power: bool = (units & (units - 1)) === 0;
   const shift: u32 = logOf(units);
   const log: u32 = regionShift - 4;
-  let twice: u32 = NONE;
+  let twice: u32 = L.NONE;
   for (let i: u32 = 0; i < end; i++) {
     const compact: u32 = load32(array + i * 4, 0);
     const word: u32 = load32(regionMap + (compact >>> log) * 4, 0);
@@ -109,8 +101,8 @@ function mapBitsSet(cls: u32, bits: usize): u32 {
 export function cachedBitsClear(cls: u32, chunks: u32): u32 {
   const bits: usize = bitsAt(cls, bitsBytes(chunks));
   const stack: usize = cacheStacks + scale(cls, cacheShift);
-  const count: u32 = load32(cache + cls * 8, K_COUNT);
-  let twice: u32 = NONE;
+  const count: u32 = load32(cache + cls * 8, L.K_COUNT);
+  let twice: u32 = L.NONE;
   for (let i: u32 = 0; i < count; i++) {
     const compact: u32 = load32(stack + i * 4, 0);
     if (bitClear(bits, bitOf(cls, compact), chunks)) twice = compact;
@@ -122,9 +114,9 @@ export function cachedBitsClear(cls: u32, chunks: u32): u32 {
 function bitOf(cls: u32, compact: u32): u32 {
   const info: usize = infoOf(cls);
   const index: u32 = compact >>> (regionShift - 4);
-  if (mapRegions !== 0 && regionClass(index) !== cls) return NONE;
+  if (mapRegions !== 0 && regionClass(index) !== cls) return L.NONE;
   const first: u32 = mapRegions === 0 ? 0 : regionOrdinal(index) * regionChunks(info);
-  return first + (((compact & unitMask) / load32(info, R_UNITS)) >>> 0);
+  return first + (((compact & unitMask) / load32(info, L.R_UNITS)) >>> 0);
 }
 
 /** Clears a bit, if there are so many; whether it was set. */
@@ -155,18 +147,18 @@ function logOf(x: u32): u32 {
 /** The array anew from the bits, ascending: what is allocated next comes from the end. */
 export function arrayRewrite(cls: u32): void {
   const info: usize = infoOf(cls);
-  const units: u32 = load32(info, R_UNITS);
+  const units: u32 = load32(info, L.R_UNITS);
   const each: u32 = regionChunks(info);
   const chunks: u32 = chunkCount(info);
   const bits: usize = bitsAt(cls, bitsBytes(chunks));
   const array: usize = arrayAt(cls);
   let to: usize = array;
-  for (let index: u32 = regionNext(cls, 0); index !== NONE; index = regionNext(cls, index + 1)) {
+  for (let index: u32 = regionNext(cls, 0); index !== L.NONE; index = regionNext(cls, index + 1)) {
     const first: u32 = regionOrdinal(index) * each;
     if (first < chunks)
       to = compactsWrite(to, bits, first, first + each, regionCompact(index), units);
   }
-  store32(info, R_FREED, ((to - array) / 4) >>> 0);
+  store32(info, L.R_FREED, ((to - array) / 4) >>> 0);
 }
 
 /** Writes a compact for each bit from `from` to `end`; where the next one goes. */
@@ -206,12 +198,12 @@ export function regionFree(cls: u32, from: u32): u32 {
   const chunks: u32 = chunkCount(info);
   const bits: usize = bitsAt(cls, bitsBytes(chunks));
   let index: u32 = regionNext(cls, from);
-  while (index !== NONE) {
+  while (index !== L.NONE) {
     const first: u32 = regionOrdinal(index) * each;
-    if (first < chunks && bitFind(bits, first, first + each, NONE) === first + each) return index;
+    if (first < chunks && bitFind(bits, first, first + each, L.NONE) === first + each) return index;
     index = regionNext(cls, index + 1);
   }
-  return NONE;
+  return L.NONE;
 }
 
 /** The first bit from `from` on that is not in words of `skipped` and not alike; or `end`. */

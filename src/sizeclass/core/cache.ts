@@ -5,20 +5,7 @@
 import { atomicCas, atomicLoad, atomicStore } from "../../core/target/atomics.ts";
 import { errorRaise, load32, memoryCopy, store32 } from "../../core/target/glue.ts";
 import { classes } from "./classes.ts";
-import {
-  ARRAY_FULL,
-  C_SLOTS,
-  CACHE_HEAD,
-  DOUBLE_FREE,
-  K_BOUND,
-  K_COUNT,
-  NONE,
-  R_FREED,
-  R_HINT,
-  R_LOCK,
-  R_REPORTED,
-  REGION_FULL,
-} from "./layout.ts";
+import * as L from "./layout.ts";
 import { lockAcquire, lockRelease } from "./lock.ts";
 import { chunksGive, chunksRoom, chunksTake, latePush } from "./region.ts";
 import { regionClass } from "./regions.ts";
@@ -40,21 +27,21 @@ import {
 /** A chunk of a class, or 0. */
 export function chunkPop(cls: u32): usize {
   const at: usize = cache + cls * 8;
-  const count: u32 = load32(at, K_COUNT);
+  const count: u32 = load32(at, L.K_COUNT);
   if (count === 0) return chunkPopRefilled(cls);
-  store32(at, K_COUNT, count - 1);
+  store32(at, L.K_COUNT, count - 1);
   const entry: usize = cacheStacks + scale(cls, cacheShift) + (count - 1) * 4;
   return baseOf(cls) + load32(entry, 0) * 16;
 }
 
 export function chunkPush(cls: u32, compact: u32): void {
   const at: usize = cache + cls * 8;
-  const count: u32 = load32(at, K_COUNT);
-  if (count >= load32(at, K_BOUND)) {
+  const count: u32 = load32(at, L.K_COUNT);
+  if (count >= load32(at, L.K_BOUND)) {
     chunkPushDrained(cls, compact);
   } else {
     store32(cacheStacks + scale(cls, cacheShift) + count * 4, 0, compact);
-    store32(at, K_COUNT, count + 1);
+    store32(at, L.K_COUNT, count + 1);
   }
 }
 
@@ -64,25 +51,25 @@ function chunkPopRefilled(cls: u32): usize {
   const count: u32 = refill(real);
   if (count === 0) return 0;
   const at: usize = cache + real * 8;
-  store32(at, K_COUNT, count - 1);
+  store32(at, L.K_COUNT, count - 1);
   const entry: usize = cacheStacks + scale(real, cacheShift) + (count - 1) * 4;
   return baseOf(real) + load32(entry, 0) * 16;
 }
 
 /** Whether a class may have a chunk at hand; a guess, since no lock is taken. */
 export function chunkIsNear(cls: u32): bool {
-  return load32(cache + cls * 8, K_COUNT) !== 0 || load32(infoOf(cls), R_FREED) !== 0;
+  return load32(cache + cls * 8, L.K_COUNT) !== 0 || load32(infoOf(cls), L.R_FREED) !== 0;
 }
 
 /** Fills the empty stack of a class; how many there are now. */
 function refill(cls: u32): u32 {
   const at: usize = cache + cls * 8;
-  if (load32(at, K_COUNT) !== 0) return load32(at, K_COUNT);
+  if (load32(at, L.K_COUNT) !== 0) return load32(at, L.K_COUNT);
   const info: usize = infoOf(cls);
-  store32(at, K_BOUND, load32(info, R_HINT) * 2);
-  if (!lockAcquire(info + R_LOCK)) return 0;
+  store32(at, L.K_BOUND, load32(info, L.R_HINT) * 2);
+  if (!lockAcquire(info + L.R_LOCK)) return 0;
   const count: u32 = refillLocked(cls, cacheStacks + scale(cls, cacheShift));
-  lockRelease(info + R_LOCK);
+  lockRelease(info + L.R_LOCK);
   if (count === 0) regionFullReport(cls);
   return count;
 }
@@ -93,9 +80,9 @@ function refill(cls: u32): u32 {
  */
 function refillLocked(cls: u32, to: usize): u32 {
   const info: usize = infoOf(cls);
-  const hint: u32 = load32(info, R_HINT);
+  const hint: u32 = load32(info, L.R_HINT);
   if (stackFill(cls, hint, to)) return hint;
-  const left: u32 = load32(info, R_FREED);
+  const left: u32 = load32(info, L.R_FREED);
   if (left === 0 && mapRegions !== 0) return 0;
   const few: u32 = left === 0 ? 1 : left < hint ? left : hint;
   return stackFill(cls, few, to) ? few : 0;
@@ -103,7 +90,7 @@ function refillLocked(cls: u32, to: usize): u32 {
 
 function stackFill(cls: u32, n: u32, to: usize): bool {
   const first: u32 = chunksTake(cls, n);
-  if (first === NONE) return false;
+  if (first === L.NONE) return false;
   memoryCopy(to, arrayAt(cls) + first * 4, n * 4);
   return true;
 }
@@ -111,8 +98,8 @@ function stackFill(cls: u32, n: u32, to: usize): bool {
 /** Once a region: what is full stays full for long. */
 function regionFullReport(cls: u32): void {
   const info: usize = infoOf(cls);
-  if (atomicLoad(info, R_REPORTED) !== 0 || !atomicCas(info, R_REPORTED, 0, 1)) return;
-  errorRaise(REGION_FULL + cls, 0);
+  if (atomicLoad(info, L.R_REPORTED) !== 0 || !atomicCas(info, L.R_REPORTED, 0, 1)) return;
+  errorRaise(L.REGION_FULL + cls, 0);
 }
 
 /**
@@ -121,16 +108,16 @@ function regionFullReport(cls: u32): void {
  */
 function chunkPushDrained(cls: u32, compact: u32): void {
   const at: usize = cache + cls * 8;
-  const bound: u32 = load32(infoOf(cls), R_HINT) * 2;
-  store32(at, K_BOUND, bound);
-  const found: u32 = load32(at, K_COUNT) < bound ? NONE : drain(cache, cls, bound >>> 1);
+  const bound: u32 = load32(infoOf(cls), L.R_HINT) * 2;
+  store32(at, L.K_BOUND, bound);
+  const found: u32 = load32(at, L.K_COUNT) < bound ? L.NONE : drain(cache, cls, bound >>> 1);
   if (mapRegions !== 0 && regionClass(compact >>> (regionShift - 4)) !== cls) {
     mistakeReport(cls, compact);
   } else {
-    const count: u32 = load32(at, K_COUNT);
+    const count: u32 = load32(at, L.K_COUNT);
     store32(cacheStacks + scale(cls, cacheShift) + count * 4, 0, compact);
-    store32(at, K_COUNT, count + 1);
-    if (found !== NONE) mistakeReport(cls, found);
+    store32(at, L.K_COUNT, count + 1);
+    if (found !== L.NONE) mistakeReport(cls, found);
   }
 }
 
@@ -140,29 +127,29 @@ const TOO_MANY: u32 = 0xfffffffe;
 /** Gives the n newest chunks of a class back to their region; NONE, or what was found wrong. */
 function drain(base: usize, cls: u32, n: u32): u32 {
   const info: usize = infoOf(cls);
-  const left: u32 = load32(base + cls * 8, K_COUNT) - n;
-  const from: usize = base + CACHE_HEAD + scale(cls, cacheShift) + left * 4;
-  store32(base + cls * 8, K_COUNT, left);
-  if (!lockAcquire(info + R_LOCK)) {
+  const left: u32 = load32(base + cls * 8, L.K_COUNT) - n;
+  const from: usize = base + L.CACHE_HEAD + scale(cls, cacheShift) + left * 4;
+  store32(base + cls * 8, L.K_COUNT, left);
+  if (!lockAcquire(info + L.R_LOCK)) {
     for (let i: u32 = 0; i < n; i++) latePush(cls, load32(from + i * 4, 0));
-    return NONE;
+    return L.NONE;
   }
   const found: u32 = drainLocked(cls, from, n);
-  lockRelease(info + R_LOCK);
+  lockRelease(info + L.R_LOCK);
   return found;
 }
 
 function drainLocked(cls: u32, from: usize, n: u32): u32 {
   if (!chunksRoom(cls, n)) return TOO_MANY;
-  memoryCopy(arrayAt(cls) + load32(infoOf(cls), R_FREED) * 4, from, n * 4);
+  memoryCopy(arrayAt(cls) + load32(infoOf(cls), L.R_FREED) * 4, from, n * 4);
   chunksGive(cls, n);
   return releaseMaybe(cls);
 }
 
 /** Last of all, with no lock held and every word written: the host may throw. */
 function mistakeReport(cls: u32, found: u32): void {
-  if (found === TOO_MANY) errorRaise(ARRAY_FULL + cls, 0);
-  else errorRaise(DOUBLE_FREE + cls, found);
+  if (found === TOO_MANY) errorRaise(L.ARRAY_FULL + cls, 0);
+  else errorRaise(L.DOUBLE_FREE + cls, found);
 }
 
 /**
@@ -170,26 +157,26 @@ function mistakeReport(cls: u32, found: u32): void {
  * own cache has. What is found wrong is told at the end, because the host may throw.
  */
 export function cacheDrain(slot: u32): void {
-  const base: usize = slot === NONE ? cache : cacheAt(slot);
+  const base: usize = slot === L.NONE ? cache : cacheAt(slot);
   let wrong: u32 = 0;
-  let what: u32 = NONE;
+  let what: u32 = L.NONE;
   for (let cls: u32 = 1; cls < classes; cls++) {
-    const count: u32 = load32(base + cls * 8, K_COUNT);
-    const found: u32 = count === 0 ? NONE : drain(base, cls, count);
-    if (found !== NONE) {
+    const count: u32 = load32(base + cls * 8, L.K_COUNT);
+    const found: u32 = count === 0 ? L.NONE : drain(base, cls, count);
+    if (found !== L.NONE) {
       wrong = cls;
       what = found;
     }
   }
-  if (slot !== NONE) atomicStore(control + C_SLOTS + slot * 4, 0, 0);
+  if (slot !== L.NONE) atomicStore(control + L.C_SLOTS + slot * 4, 0, 0);
   if (wrong !== 0) mistakeReport(wrong, what);
 }
 
 /** Releases what can be of a region, whatever the interval says. */
 export function releaseNow(cls: u32): void {
   const info: usize = infoOf(cls);
-  if (!lockAcquire(info + R_LOCK)) return;
-  const twice: u32 = load32(info, R_FREED) === 0 ? NONE : regionRelease(cls);
-  lockRelease(info + R_LOCK);
-  if (twice !== NONE) mistakeReport(cls, twice);
+  if (!lockAcquire(info + L.R_LOCK)) return;
+  const twice: u32 = load32(info, L.R_FREED) === 0 ? L.NONE : regionRelease(cls);
+  lockRelease(info + L.R_LOCK);
+  if (twice !== L.NONE) mistakeReport(cls, twice);
 }

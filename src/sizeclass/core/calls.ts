@@ -3,7 +3,7 @@ import { load32, memoryCopy, memoryZero, mulOverflows } from "../../core/target/
 import { chunkIsNear, chunkPop, chunkPush } from "./cache.ts";
 import { classes, classOf, classSize, sizeLast } from "./classes.ts";
 import { largeAlloc, largeBegin, largeFree, largeOf, largeUsable } from "./large.ts";
-import { PTR_FOREIGN, PTR_GOOD, PTR_INTERIOR, R_REACH, R_UNITS } from "./layout.ts";
+import * as L from "./layout.ts";
 import { regionClass } from "./regions.ts";
 import { unscale } from "./space.ts";
 import {
@@ -74,7 +74,7 @@ export function free(p: usize): void {
 
 /** Frees what is a block, and says what else p is: a PTR_ of layout.ts. */
 export function freeChecked(p: usize): u32 {
-  if (p === 0) return PTR_GOOD;
+  if (p === 0) return L.PTR_GOOD;
   const index: u32 = unscale(p - space, regionShift);
   const cls: u32 = mapRegions === 0 ? index : regionClass(index);
   if (cls >= classes) return freeLarge(p);
@@ -82,16 +82,16 @@ export function freeChecked(p: usize): u32 {
   const offset: usize = p - baseOf(cls);
   const compact: u32 = (offset / 16) >>> 0;
   const unit: u32 = (compact & unitMask) >>> 0;
-  if (unit >= load32(info, R_REACH)) return freeLarge(p);
-  if (unit % load32(info, R_UNITS) !== 0 || compact * 16 !== offset) return PTR_INTERIOR;
+  if (unit >= load32(info, L.R_REACH)) return freeLarge(p);
+  if (unit % load32(info, L.R_UNITS) !== 0 || compact * 16 !== offset) return L.PTR_INTERIOR;
   chunkPush(cls, compact);
-  return PTR_GOOD;
+  return L.PTR_GOOD;
 }
 
 function freeLarge(p: usize): u32 {
   const what: u32 = pointerLarge(p);
-  if (what !== PTR_GOOD || largeFree(largeOf(p))) return what;
-  return PTR_FOREIGN;
+  if (what !== L.PTR_GOOD || largeFree(largeOf(p))) return what;
+  return L.PTR_FOREIGN;
 }
 
 /** What p is. A free chunk counts as a block: nothing here says that it is none. */
@@ -102,15 +102,15 @@ export function pointerCheck(p: usize): u32 {
   const offset: usize = p - baseOf(cls);
   const compact: u32 = (offset / 16) >>> 0;
   const unit: u32 = (compact & unitMask) >>> 0;
-  if (unit >= load32(infoOf(cls), R_REACH)) return pointerLarge(p);
-  if (unit % load32(infoOf(cls), R_UNITS) !== 0) return PTR_INTERIOR;
-  return compact * 16 === offset ? PTR_GOOD : PTR_INTERIOR;
+  if (unit >= load32(infoOf(cls), L.R_REACH)) return pointerLarge(p);
+  if (unit % load32(infoOf(cls), L.R_UNITS) !== 0) return L.PTR_INTERIOR;
+  return compact * 16 === offset ? L.PTR_GOOD : L.PTR_INTERIOR;
 }
 
 function pointerLarge(p: usize): u32 {
   const head: usize = largeOf(p);
-  if (head === 0) return PTR_FOREIGN;
-  return largeBegin(head) === p ? PTR_GOOD : PTR_INTERIOR;
+  if (head === 0) return L.PTR_FOREIGN;
+  return largeBegin(head) === p ? L.PTR_GOOD : L.PTR_INTERIOR;
 }
 
 /** Class of the region that p lies in, also where nothing is mapped; 0 = none. */
@@ -125,10 +125,10 @@ export function blockBegin(p: usize): usize {
   const cls: u32 = classAt(p);
   if (cls === 0) return largeBlock(p);
   const info: usize = infoOf(cls);
-  const units: u32 = load32(info, R_UNITS);
+  const units: u32 = load32(info, L.R_UNITS);
   const region: usize = regionAt(unscale(p - space, regionShift));
   const begin: u32 = (((p - region) / 16 / units) >>> 0) * units;
-  return begin < load32(info, R_REACH) ? region + begin * 16 : 0;
+  return begin < load32(info, L.R_REACH) ? region + begin * 16 : 0;
 }
 
 function largeBlock(p: usize): usize {
@@ -139,7 +139,7 @@ function largeBlock(p: usize): usize {
 /** Bytes that the block at p holds; 0 for null. */
 export function usableSize(p: usize): u32 {
   const cls: u32 = classAt(p);
-  if (cls !== 0) return load32(infoOf(cls), R_UNITS) * 16;
+  if (cls !== 0) return load32(infoOf(cls), L.R_UNITS) * 16;
   const head: usize = largeOf(p);
   return head === 0 ? 0 : largeUsable(head);
 }
@@ -156,7 +156,7 @@ export function metaOf(p: usize): usize {
   if (cls === 0) return largeMeta(p);
   if (metaUnits === 0 || blockBegin(p) === 0) return 0;
   const region: usize = regionAt(unscale(p - space, regionShift));
-  const chunk: u32 = ((p - region) / 16 / load32(infoOf(cls), R_UNITS)) >>> 0;
+  const chunk: u32 = ((p - region) / 16 / load32(infoOf(cls), L.R_UNITS)) >>> 0;
   return region + userUnits * 16 - (chunk + 1) * metaUnits * 16;
 }
 

@@ -5,45 +5,27 @@
  */
 import { atomicCas, atomicLoad } from "../../core/target/atomics.ts";
 import { errorRaise, leadingZeros, load32, store32 } from "../../core/target/glue.ts";
-import {
-  C_LARGE_ALLOCS,
-  C_LARGE_FREES,
-  C_LARGE_LOGS,
-  C_LARGE_PAGES,
-  C_LARGE_PEAK,
-  C_LATE,
-  C_LOCK,
-  C_LOW,
-  H_LINK,
-  H_OFFSET,
-  H_PAGES,
-  H_SIZE,
-  MAP_DONE,
-  MAP_ELSEWHERE,
-  NONE,
-  OUT_OF_MEMORY,
-  SIZE_MAX,
-} from "./layout.ts";
+import * as L from "./layout.ts";
 import { lockAcquire, lockRelease } from "./lock.ts";
 import { alignUp, spaceMap, spaceUnmap } from "./space.ts";
 import { control, large, largePages, largeStarts, largeUsed, pageSize } from "./state.ts";
 
 /** A block of its own mapping, aligned to a page or to more; 0 = out of memory. */
 export function largeAlloc(size: u32, alignment: u32): usize {
-  if (size > SIZE_MAX) return largeFail(size);
+  if (size > L.SIZE_MAX) return largeFail(size);
   const more: u32 = alignment > pageSize ? (alignment / pageSize) >>> 0 : 0;
   const bytes: u32 = size === 0 ? 1 : size;
   const pages: u32 = pagesOf(bytes) + 1 + more;
-  if (!lockAcquire(control + C_LOCK)) return largeFail(size);
+  if (!lockAcquire(control + L.C_LOCK)) return largeFail(size);
   lateUnmap();
   const page: u32 = mappingMake(pages, 1);
-  const p: usize = page === NONE ? 0 : headWrite(page, pages, bytes, alignment);
-  lockRelease(control + C_LOCK);
+  const p: usize = page === L.NONE ? 0 : headWrite(page, pages, bytes, alignment);
+  lockRelease(control + L.C_LOCK);
   return p === 0 ? largeFail(size) : p;
 }
 
 function largeFail(size: u32): usize {
-  errorRaise(OUT_OF_MEMORY, size);
+  errorRaise(L.OUT_OF_MEMORY, size);
   return 0;
 }
 
@@ -57,14 +39,14 @@ function pagesOf(size: u32): u32 {
  */
 export function mappingMake(pages: u32, alignment: u32): u32 {
   let page: u32 = runFind(pages, alignment);
-  let answer: u32 = MAP_ELSEWHERE;
-  while (page !== NONE && answer === MAP_ELSEWHERE) {
+  let answer: u32 = L.MAP_ELSEWHERE;
+  while (page !== L.NONE && answer === L.MAP_ELSEWHERE) {
     answer = spaceMap(addressOf(page), pages * pageSize);
-    if (answer === MAP_ELSEWHERE) page = runFind(pages, alignment);
+    if (answer === L.MAP_ELSEWHERE) page = runFind(pages, alignment);
   }
-  if (page === NONE || answer !== MAP_DONE) return NONE;
+  if (page === L.NONE || answer !== L.MAP_DONE) return L.NONE;
   largeMark(page, pages, true);
-  if (page === load32(control, C_LOW)) store32(control, C_LOW, page + pages);
+  if (page === load32(control, L.C_LOW)) store32(control, L.C_LOW, page + pages);
   return page;
 }
 
@@ -75,7 +57,7 @@ export function addressOf(page: u32): usize {
 /** The lowest run of so many pages from a multiple of `alignment` on. */
 function runFind(count: u32, alignment: u32): u32 {
   const bits: usize = largeUsed();
-  let page: u32 = load32(control, C_LOW);
+  let page: u32 = load32(control, L.C_LOW);
   let run: u32 = 0;
   while (page < largePages) {
     const word: u32 = load32(bits + (page >>> 5) * 4, 0);
@@ -94,7 +76,7 @@ function runFind(count: u32, alignment: u32): u32 {
       if (page >= first + count) return first;
     }
   }
-  return NONE;
+  return L.NONE;
 }
 
 /** Says of pages that they are taken or free; also for the host, of pages that others have. */
@@ -113,16 +95,16 @@ function bitPut(bits: usize, i: u32, on: bool): void {
 function headWrite(page: u32, pages: u32, size: u32, alignment: u32): usize {
   const head: usize = addressOf(page);
   const p: usize = alignUp(head + pageSize, alignment > pageSize ? alignment : pageSize);
-  store32(head, H_PAGES, pages);
-  store32(head, H_SIZE, size);
-  store32(head, H_OFFSET, ((p - head) / 16) >>> 0);
+  store32(head, L.H_PAGES, pages);
+  store32(head, L.H_SIZE, size);
+  store32(head, L.H_OFFSET, ((p - head) / 16) >>> 0);
   for (let at: u32 = 16; at < 32; at += 4) store32(head + at, 0, 0);
   bitPut(largeStarts(), page, true);
-  countAdd(C_LARGE_ALLOCS, 1);
-  countAdd(C_LARGE_PAGES, pages);
-  countAdd(C_LARGE_LOGS + (31 - leadingZeros(pages * pageSize)) * 4, 1);
-  const now: u32 = load32(control, C_LARGE_PAGES);
-  if (now > load32(control, C_LARGE_PEAK)) store32(control, C_LARGE_PEAK, now);
+  countAdd(L.C_LARGE_ALLOCS, 1);
+  countAdd(L.C_LARGE_PAGES, pages);
+  countAdd(L.C_LARGE_LOGS + (31 - leadingZeros(pages * pageSize)) * 4, 1);
+  const now: u32 = load32(control, L.C_LARGE_PAGES);
+  if (now > load32(control, L.C_LARGE_PEAK)) store32(control, L.C_LARGE_PEAK, now);
   return p;
 }
 
@@ -136,13 +118,13 @@ function countAdd(offset: u32, n: u32): void {
  */
 export function largeFree(head: usize): bool {
   const page: u32 = ((head - large) / pageSize) >>> 0;
-  if (!lockAcquire(control + C_LOCK)) {
+  if (!lockAcquire(control + L.C_LOCK)) {
     latePush(head, page);
     return true;
   }
   const begins: bool = mappingBegins(page);
   if (begins) mappingEnd(page);
-  lockRelease(control + C_LOCK);
+  lockRelease(control + L.C_LOCK);
   return begins;
 }
 
@@ -153,26 +135,26 @@ function mappingBegins(page: u32): bool {
 
 function mappingEnd(page: u32): void {
   const head: usize = addressOf(page);
-  const pages: u32 = load32(head, H_PAGES);
+  const pages: u32 = load32(head, L.H_PAGES);
   bitPut(largeStarts(), page, false);
   pagesUnmap(page, pages);
-  countAdd(C_LARGE_FREES, 1);
-  countAdd(C_LARGE_PAGES, -pages);
+  countAdd(L.C_LARGE_FREES, 1);
+  countAdd(L.C_LARGE_PAGES, -pages);
 }
 
 /** Ends a mapping that has no head; the caller has the lock. */
 export function pagesUnmap(page: u32, pages: u32): void {
   spaceUnmap(addressOf(page), pages * pageSize);
   largeMark(page, pages, false);
-  if (page < load32(control, C_LOW)) store32(control, C_LOW, page);
+  if (page < load32(control, L.C_LOW)) store32(control, L.C_LOW, page);
 }
 
 function latePush(head: usize, page: u32): void {
-  let first: u32 = atomicLoad(control, C_LATE);
-  store32(head, H_LINK, first);
-  while (!atomicCas(control, C_LATE, first, page + 1)) {
-    first = atomicLoad(control, C_LATE);
-    store32(head, H_LINK, first);
+  let first: u32 = atomicLoad(control, L.C_LATE);
+  store32(head, L.H_LINK, first);
+  while (!atomicCas(control, L.C_LATE, first, page + 1)) {
+    first = atomicLoad(control, L.C_LATE);
+    store32(head, L.H_LINK, first);
   }
 }
 
@@ -181,13 +163,13 @@ function latePush(head: usize, page: u32): void {
  * mapping begins any more, the list ends.
  */
 function lateUnmap(): void {
-  let link: u32 = atomicLoad(control, C_LATE);
+  let link: u32 = atomicLoad(control, L.C_LATE);
   while (link !== 0) {
     const page: u32 = link - 1;
     const begins: bool = mappingBegins(page);
-    const next: u32 = begins ? load32(addressOf(page), H_LINK) : 0;
-    if (atomicCas(control, C_LATE, link, next) && begins) mappingEnd(page);
-    link = atomicLoad(control, C_LATE);
+    const next: u32 = begins ? load32(addressOf(page), L.H_LINK) : 0;
+    if (atomicCas(control, L.C_LATE, link, next) && begins) mappingEnd(page);
+    link = atomicLoad(control, L.C_LATE);
   }
 }
 
@@ -201,19 +183,19 @@ export function largeMend(): void {
   let head: usize = largeBefore(addressOf(largePages) - 1);
   while (head !== 0) {
     blocks++;
-    pages += load32(head, H_PAGES);
+    pages += load32(head, L.H_PAGES);
     head = head === large ? 0 : largeBefore(head - 1);
   }
-  store32(control, C_LOW, 0);
-  store32(control, C_LARGE_PAGES, pages);
-  store32(control, C_LARGE_ALLOCS, (load32(control, C_LARGE_FREES) + blocks) >>> 0);
+  store32(control, L.C_LOW, 0);
+  store32(control, L.C_LARGE_PAGES, pages);
+  store32(control, L.C_LARGE_ALLOCS, (load32(control, L.C_LARGE_FREES) + blocks) >>> 0);
 }
 
 /** Head of the mapping that has p, or 0. */
 export function largeOf(p: usize): usize {
   const head: usize = largeBefore(p);
   if (head === 0) return 0;
-  return p - head < load32(head, H_PAGES) * pageSize ? head : 0;
+  return p - head < load32(head, L.H_PAGES) * pageSize ? head : 0;
 }
 
 /** Head of the last mapping that begins at p's page or before, or 0. */
@@ -221,7 +203,7 @@ export function largeBefore(p: usize): usize {
   if (p < large || largePages === 0) return 0;
   const page: u32 = ((p - large) / pageSize) >>> 0;
   const begin: u32 = bitBack(largeStarts(), page < largePages ? page : largePages - 1);
-  return begin === NONE ? 0 : addressOf(begin);
+  return begin === L.NONE ? 0 : addressOf(begin);
 }
 
 /** The last bit that is set, up to `from`. */
@@ -234,14 +216,14 @@ function bitBack(bits: usize, from: u32): u32 {
     word = load32(bits + at * 4, 0);
     if (word !== 0) return at * 32 + 31 - leadingZeros(word);
   }
-  return NONE;
+  return L.NONE;
 }
 
 export function largeBegin(head: usize): usize {
-  return head + load32(head, H_OFFSET) * 16;
+  return head + load32(head, L.H_OFFSET) * 16;
 }
 
 /** Whole pages: all that lies behind the block's begin is its own. */
 export function largeUsable(head: usize): u32 {
-  return pagesOf(load32(head, H_SIZE)) * pageSize;
+  return pagesOf(load32(head, L.H_SIZE)) * pageSize;
 }

@@ -8,21 +8,7 @@
  */
 import { atomicCas, atomicLoad } from "../../core/target/atomics.ts";
 import { load32, mul32, store32 } from "../../core/target/glue.ts";
-import {
-  MAP_DONE,
-  NONE,
-  R_ALLOCATED,
-  R_ALLOCS,
-  R_FREED,
-  R_FREES,
-  R_LATE,
-  R_MAPPED_ARRAY,
-  R_MAPPED_META,
-  R_MAPPED_USER,
-  R_RAND,
-  R_REACH,
-  R_UNITS,
-} from "./layout.ts";
+import * as L from "./layout.ts";
 import {
   bitsBytes,
   chunkCount,
@@ -53,12 +39,12 @@ import {
  */
 export function chunksTake(cls: u32, n: u32): u32 {
   const info: usize = infoOf(cls);
-  if (atomicLoad(info, R_LATE) !== 0) lateTake(cls);
-  const freed: u32 = load32(info, R_FREED);
-  if (freed < n && !populate(cls, n - freed)) return NONE;
-  const left: u32 = load32(info, R_FREED) - n;
-  store32(info, R_FREED, left);
-  store32(info, R_ALLOCS, load32(info, R_ALLOCS) + n);
+  if (atomicLoad(info, L.R_LATE) !== 0) lateTake(cls);
+  const freed: u32 = load32(info, L.R_FREED);
+  if (freed < n && !populate(cls, n - freed)) return L.NONE;
+  const left: u32 = load32(info, L.R_FREED) - n;
+  store32(info, L.R_FREED, left);
+  store32(info, L.R_ALLOCS, load32(info, L.R_ALLOCS) + n);
   return left;
 }
 
@@ -68,13 +54,13 @@ export function chunksTake(cls: u32, n: u32): u32 {
  */
 export function chunksRoom(cls: u32, n: u32): bool {
   const info: usize = infoOf(cls);
-  return arrayMap(cls, load32(info, R_FREED) + n, bitsBytes(chunkCount(info)));
+  return arrayMap(cls, load32(info, L.R_FREED) + n, bitsBytes(chunkCount(info)));
 }
 
 export function chunksGive(cls: u32, n: u32): void {
   const info: usize = infoOf(cls);
-  store32(info, R_FREED, load32(info, R_FREED) + n);
-  store32(info, R_FREES, load32(info, R_FREES) + n);
+  store32(info, L.R_FREED, load32(info, L.R_FREED) + n);
+  store32(info, L.R_FREES, load32(info, L.R_FREES) + n);
 }
 
 /**
@@ -88,11 +74,11 @@ function populate(cls: u32, wanted: u32): bool {
 /** From more regions, all that each holds. */
 function populateMore(cls: u32, wanted: u32): bool {
   const info: usize = infoOf(cls);
-  const reach: u32 = load32(info, R_REACH);
-  const total: u32 = (reach / load32(info, R_UNITS)) >>> 0;
+  const reach: u32 = load32(info, L.R_REACH);
+  const total: u32 = (reach / load32(info, L.R_UNITS)) >>> 0;
   for (let made: u32 = 0; made < wanted; made += total) {
     const index: u32 = regionAdd(cls);
-    if (index === NONE) return false;
+    if (index === L.NONE) return false;
     const begin: u32 = (index << (regionShift - 4)) >>> 0;
     chunksAppend(cls, begin + reach, total);
   }
@@ -102,10 +88,10 @@ function populateMore(cls: u32, wanted: u32): bool {
 /** From the one region of the class, all that fit in what is mapped. */
 function populateOwn(cls: u32, wanted: u32): bool {
   const info: usize = infoOf(cls);
-  const units: u32 = load32(info, R_UNITS);
-  const begin: u32 = load32(info, R_ALLOCATED);
+  const units: u32 = load32(info, L.R_UNITS);
+  const begin: u32 = load32(info, L.R_ALLOCATED);
   if (wanted > ((userUnits - begin) / units) >>> 0) return false;
-  const had: u32 = load32(info, R_MAPPED_USER);
+  const had: u32 = load32(info, L.R_MAPPED_USER);
   const end: u32 = begin + wanted * units;
   const user: u32 = end > had ? granules(end) : had;
   const total: u32 = ((user - begin) / units) >>> 0;
@@ -115,7 +101,7 @@ function populateOwn(cls: u32, wanted: u32): bool {
   if (!arrayMap(cls, chunks, bitsBytes(chunks))) return false;
   if (!userMap(cls, had, user) || !metaMap(cls, meta)) return false;
   chunksAppend(cls, chunks * units, total);
-  store32(info, R_REACH, chunks * units);
+  store32(info, L.R_REACH, chunks * units);
   return true;
 }
 
@@ -135,20 +121,20 @@ function userMap(cls: u32, had: u32, wanted: u32): bool {
   const info: usize = infoOf(cls);
   if (wanted === had) return true;
   const begin: usize = regionAt(cls);
-  if (had === 0 && seedsByAddress) store32(info, R_RAND, unscale(begin, 12));
-  if (spaceMap(begin + had * 16, (wanted - had) * 16) !== MAP_DONE) return false;
-  store32(info, R_MAPPED_USER, wanted);
+  if (had === 0 && seedsByAddress) store32(info, L.R_RAND, unscale(begin, 12));
+  if (spaceMap(begin + had * 16, (wanted - had) * 16) !== L.MAP_DONE) return false;
+  store32(info, L.R_MAPPED_USER, wanted);
   return true;
 }
 
 /** Metadata grows towards the chunks. */
 function metaMap(cls: u32, wanted: u32): bool {
   const info: usize = infoOf(cls);
-  const had: u32 = load32(info, R_MAPPED_META);
+  const had: u32 = load32(info, L.R_MAPPED_META);
   if (wanted <= had) return true;
   const at: usize = arrayAt(cls) - wanted * 16;
-  if (spaceMap(at, (wanted - had) * 16) !== MAP_DONE) return false;
-  store32(info, R_MAPPED_META, wanted);
+  if (spaceMap(at, (wanted - had) * 16) !== L.MAP_DONE) return false;
+  store32(info, L.R_MAPPED_META, wanted);
   return true;
 }
 
@@ -158,51 +144,51 @@ function metaMap(cls: u32, wanted: u32): bool {
  */
 function arrayMap(cls: u32, count: u32, bits: u32): bool {
   const info: usize = infoOf(cls);
-  if (mapRegions !== 0) return count * 4 + bits <= load32(info, R_MAPPED_ARRAY);
+  if (mapRegions !== 0) return count * 4 + bits <= load32(info, L.R_MAPPED_ARRAY);
   if (count > (arrayBytes - bits) >>> 2) return false;
-  const had: u32 = load32(info, R_MAPPED_ARRAY);
+  const had: u32 = load32(info, L.R_MAPPED_ARRAY);
   if (count * 4 <= had) return true;
   const wanted: u32 = alignUp(count * 4, granule);
-  if (spaceMap(arrayAt(cls) + had, wanted - had) !== MAP_DONE) return false;
-  store32(info, R_MAPPED_ARRAY, wanted);
+  if (spaceMap(arrayAt(cls) + had, wanted - had) !== L.MAP_DONE) return false;
+  store32(info, L.R_MAPPED_ARRAY, wanted);
   return true;
 }
 
 /** The `total` chunks before `end`, the lowest one last, or in an order of chance. */
 function chunksAppend(cls: u32, end: u32, total: u32): void {
   const info: usize = infoOf(cls);
-  const units: u32 = load32(info, R_UNITS);
-  const freed: u32 = load32(info, R_FREED);
+  const units: u32 = load32(info, L.R_UNITS);
+  const freed: u32 = load32(info, L.R_FREED);
   const at: usize = arrayAt(cls) + freed * 4;
   let compact: u32 = end;
   for (let i: u32 = 0; i < total; i++) {
     compact -= units;
     store32(at + i * 4, 0, compact);
   }
-  if (shuffles) store32(info, R_RAND, shuffle(at, total, load32(info, R_RAND)));
-  store32(info, R_FREED, freed + total);
-  store32(info, R_ALLOCATED, load32(info, R_ALLOCATED) + total * units);
+  if (shuffles) store32(info, L.R_RAND, shuffle(at, total, load32(info, L.R_RAND)));
+  store32(info, L.R_FREED, freed + total);
+  store32(info, L.R_ALLOCATED, load32(info, L.R_ALLOCATED) + total * units);
 }
 
 /** After a death between the two stores above: what is on the array was made. */
 export function chunksMend(cls: u32): void {
   const info: usize = infoOf(cls);
-  const freed: u32 = load32(info, R_FREED);
-  let end: u32 = load32(info, R_ALLOCATED);
+  const freed: u32 = load32(info, L.R_FREED);
+  let end: u32 = load32(info, L.R_ALLOCATED);
   for (let i: u32 = 0; i < freed; i++) {
     const behind: u32 = unitsBehind(cls, load32(arrayAt(cls) + i * 4, 0));
     if (behind > end) end = behind;
   }
-  store32(info, R_ALLOCATED, end);
-  if (mapRegions === 0) store32(info, R_REACH, end);
+  store32(info, L.R_ALLOCATED, end);
+  if (mapRegions === 0) store32(info, L.R_REACH, end);
 }
 
 /** How many units of chunks a class has at least, if it has this one. */
 function unitsBehind(cls: u32, compact: u32): u32 {
   const info: usize = infoOf(cls);
-  if (mapRegions === 0) return compact + load32(info, R_UNITS);
+  if (mapRegions === 0) return compact + load32(info, L.R_UNITS);
   const index: u32 = compact >>> (regionShift - 4);
-  return regionClass(index) === cls ? (regionOrdinal(index) + 1) * load32(info, R_REACH) : 0;
+  return regionClass(index) === cls ? (regionOrdinal(index) + 1) * load32(info, L.R_REACH) : 0;
 }
 
 /** Fisher and Yates over `count` words, from a linear congruential generator; its last state. */
@@ -226,10 +212,10 @@ export function shuffle(at: usize, count: u32, seed: u32): u32 {
 export function latePush(cls: u32, compact: u32): void {
   const info: usize = infoOf(cls);
   const p: usize = baseOf(cls) + compact * 16;
-  let first: u32 = atomicLoad(info, R_LATE);
+  let first: u32 = atomicLoad(info, L.R_LATE);
   store32(p, 0, first);
-  while (!atomicCas(info, R_LATE, first, compact + 1)) {
-    first = atomicLoad(info, R_LATE);
+  while (!atomicCas(info, L.R_LATE, first, compact + 1)) {
+    first = atomicLoad(info, L.R_LATE);
     store32(p, 0, first);
   }
 }
@@ -242,16 +228,16 @@ export function latePush(cls: u32, compact: u32): void {
  */
 function lateTake(cls: u32): void {
   const info: usize = infoOf(cls);
-  let link: u32 = atomicLoad(info, R_LATE);
+  let link: u32 = atomicLoad(info, L.R_LATE);
   while (link !== 0 && chunksRoom(cls, 1)) {
     const good: bool = compactIsChunk(cls, link - 1);
     const p: usize = baseOf(cls) + (link - 1) * 16;
     const next: u32 = good ? load32(p, 0) : 0;
-    if (atomicCas(info, R_LATE, link, next) && good) {
+    if (atomicCas(info, L.R_LATE, link, next) && good) {
       store32(p, 0, 0);
-      store32(arrayAt(cls) + load32(info, R_FREED) * 4, 0, link - 1);
+      store32(arrayAt(cls) + load32(info, L.R_FREED) * 4, 0, link - 1);
       chunksGive(cls, 1);
     }
-    link = atomicLoad(info, R_LATE);
+    link = atomicLoad(info, L.R_LATE);
   }
 }

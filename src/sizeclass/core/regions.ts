@@ -6,22 +6,7 @@
  */
 import { load32, memoryCopy, store32 } from "../../core/target/glue.ts";
 import { addressOf, mappingMake, pagesUnmap } from "./large.ts";
-import {
-  C_LOCK,
-  C_REGIONS,
-  GOING,
-  NONE,
-  R_ALLOCATED,
-  R_ARRAY,
-  R_FREED,
-  R_MAPPED_ARRAY,
-  R_MAPPED_META,
-  R_MAPPED_USER,
-  R_RAND,
-  R_REACH,
-  R_REGIONS,
-  R_UNITS,
-} from "./layout.ts";
+import * as L from "./layout.ts";
 import { lockAcquire, lockRelease } from "./lock.ts";
 import { unscale } from "./space.ts";
 import {
@@ -47,10 +32,10 @@ export function regionClass(index: u32): u32 {
 
 /** The next region of a class from a number on; NONE. */
 export function regionNext(cls: u32, from: u32): u32 {
-  if (mapRegions === 0) return from <= cls ? cls : NONE;
-  const end: u32 = load32(control, C_REGIONS);
+  if (mapRegions === 0) return from <= cls ? cls : L.NONE;
+  const end: u32 = load32(control, L.C_REGIONS);
   for (let index: u32 = from; index < end; index++) if (regionClass(index) === cls) return index;
-  return NONE;
+  return L.NONE;
 }
 
 /** How many regions its class has before it. */
@@ -65,11 +50,11 @@ export function regionCompact(index: u32): u32 {
 
 /** Chunks of a class that there are, free or not; and in each of its regions. */
 export function chunkCount(info: usize): u32 {
-  return (load32(info, R_ALLOCATED) / load32(info, R_UNITS)) >>> 0;
+  return (load32(info, L.R_ALLOCATED) / load32(info, L.R_UNITS)) >>> 0;
 }
 
 export function regionChunks(info: usize): u32 {
-  return (load32(info, R_REACH) / load32(info, R_UNITS)) >>> 0;
+  return (load32(info, L.R_REACH) / load32(info, L.R_UNITS)) >>> 0;
 }
 
 /** Bytes of the bits for so many chunks, in whole words. */
@@ -86,17 +71,17 @@ export function compactIsChunk(cls: u32, compact: u32): bool {
     if (regionClass(index) !== cls) return false;
     offset = (compact & unitMask) >>> 0;
   }
-  return offset < load32(info, R_REACH) && offset % load32(info, R_UNITS) === 0;
+  return offset < load32(info, L.R_REACH) && offset % load32(info, L.R_UNITS) === 0;
 }
 
 /** One more region for a class, whose chunks are still to be made; its number, or NONE. */
 export function regionAdd(cls: u32): u32 {
   const info: usize = infoOf(cls);
-  const made: u32 = (load32(info, R_ALLOCATED) / load32(info, R_REACH)) >>> 0;
-  if (made < load32(info, R_REGIONS)) return regionUnmade(cls, made);
-  if (!lockAcquire(control + C_LOCK)) return NONE;
-  const index: u32 = arrayEnsure(cls) ? regionMake(cls) : NONE;
-  lockRelease(control + C_LOCK);
+  const made: u32 = (load32(info, L.R_ALLOCATED) / load32(info, L.R_REACH)) >>> 0;
+  if (made < load32(info, L.R_REGIONS)) return regionUnmade(cls, made);
+  if (!lockAcquire(control + L.C_LOCK)) return L.NONE;
+  const index: u32 = arrayEnsure(cls) ? regionMake(cls) : L.NONE;
+  lockRelease(control + L.C_LOCK);
   return index;
 }
 
@@ -108,11 +93,11 @@ function regionMake(cls: u32): u32 {
   const info: usize = infoOf(cls);
   const pages: u32 = regionPages();
   const page: u32 = mappingMake(pages, pages);
-  if (page === NONE) return NONE;
+  if (page === L.NONE) return L.NONE;
   const index: u32 = (page / pages) >>> 0;
-  const ordinal: u32 = load32(info, R_REGIONS);
-  if (ordinal === 0 && seedsByAddress) store32(info, R_RAND, unscale(regionAt(index), 12));
-  if (index >= load32(control, C_REGIONS)) store32(control, C_REGIONS, index + 1);
+  const ordinal: u32 = load32(info, L.R_REGIONS);
+  if (ordinal === 0 && seedsByAddress) store32(info, L.R_RAND, unscale(regionAt(index), 12));
+  if (index >= load32(control, L.C_REGIONS)) store32(control, L.C_REGIONS, index + 1);
   store32(regionMap + index * 4, 0, ordinal * 256 + cls);
   regionsCount(info, ordinal + 1);
   return index;
@@ -120,21 +105,21 @@ function regionMake(cls: u32): u32 {
 
 function regionsCount(info: usize, count: u32): void {
   const meta: u32 = regionChunks(info) * metaUnits;
-  store32(info, R_MAPPED_USER, count * (userUnits - meta));
-  store32(info, R_MAPPED_META, count * meta);
-  store32(info, R_REGIONS, count);
+  store32(info, L.R_MAPPED_USER, count * (userUnits - meta));
+  store32(info, L.R_MAPPED_META, count * meta);
+  store32(info, L.R_REGIONS, count);
 }
 
 /** A region whose chunks nobody made, because a thread died before it came to that. */
 function regionUnmade(cls: u32, ordinal: u32): u32 {
   let index: u32 = regionNext(cls, 0);
-  while (index !== NONE && regionOrdinal(index) !== ordinal) index = regionNext(cls, index + 1);
+  while (index !== L.NONE && regionOrdinal(index) !== ordinal) index = regionNext(cls, index + 1);
   return index;
 }
 
 /** From now on a region is no class's: what is freed there is foreign. */
 export function regionUnassign(index: u32): void {
-  store32(regionMap + index * 4, 0, GOING);
+  store32(regionMap + index * 4, 0, L.GOING);
 }
 
 /**
@@ -144,17 +129,17 @@ export function regionUnassign(index: u32): void {
  */
 export function regionsNumber(cls: u32): void {
   const info: usize = infoOf(cls);
-  const reach: u32 = load32(info, R_REACH);
-  const made: u32 = (load32(info, R_ALLOCATED) / reach) >>> 0;
+  const reach: u32 = load32(info, L.R_REACH);
+  const made: u32 = (load32(info, L.R_ALLOCATED) / reach) >>> 0;
   const kept: u32 = ordinalsWrite(cls, 0, made);
-  store32(info, R_ALLOCATED, kept * reach);
-  regionsCount(info, ordinalsWrite(cls, kept, NONE));
+  store32(info, L.R_ALLOCATED, kept * reach);
+  regionsCount(info, ordinalsWrite(cls, kept, L.NONE));
 }
 
 /** Numbers from `low` on the regions whose numbers were from `low` to `high`; the next number. */
 function ordinalsWrite(cls: u32, low: u32, high: u32): u32 {
   let next: u32 = low;
-  for (let index: u32 = regionNext(cls, 0); index !== NONE; index = regionNext(cls, index + 1)) {
+  for (let index: u32 = regionNext(cls, 0); index !== L.NONE; index = regionNext(cls, index + 1)) {
     const ordinal: u32 = regionOrdinal(index);
     if (ordinal < low || ordinal >= high) continue;
     store32(regionMap + index * 4, 0, next * 256 + cls);
@@ -168,11 +153,11 @@ function ordinalsWrite(cls: u32, low: u32, high: u32): u32 {
  * has the lock of the large blocks, for itself or from a thread that died in here.
  */
 export function regionsUnmap(): void {
-  const end: u32 = load32(control, C_REGIONS);
+  const end: u32 = load32(control, L.C_REGIONS);
   const pages: u32 = regionPages();
   let from: u32 = 0;
   for (let index: u32 = 0; index <= end; index++) {
-    if (index < end && load32(regionMap + index * 4, 0) === GOING) continue;
+    if (index < end && load32(regionMap + index * 4, 0) === L.GOING) continue;
     if (from < index) pagesUnmap(from * pages, (index - from) * pages);
     for (; from < index; from++) store32(regionMap + from * 4, 0, 0);
     from = index + 1;
@@ -188,8 +173,8 @@ const SPARE: u32 = 128;
  */
 function arrayEnsure(cls: u32): bool {
   const info: usize = infoOf(cls);
-  const needed: u32 = arrayNeeds(info, load32(info, R_REGIONS) + 1);
-  const had: u32 = load32(info, R_MAPPED_ARRAY);
+  const needed: u32 = arrayNeeds(info, load32(info, L.R_REGIONS) + 1);
+  const had: u32 = load32(info, L.R_MAPPED_ARRAY);
   if (needed <= had) return true;
   return arrayMove(cls, had, needed + (had >>> 1)) || arrayMove(cls, had, needed);
 }
@@ -206,11 +191,11 @@ function arrayNeeds(info: usize, count: u32): u32 {
  */
 export function arrayFit(cls: u32): void {
   const info: usize = infoOf(cls);
-  const had: u32 = load32(info, R_MAPPED_ARRAY);
-  const count: u32 = load32(info, R_REGIONS);
+  const had: u32 = load32(info, L.R_MAPPED_ARRAY);
+  const count: u32 = load32(info, L.R_REGIONS);
   const needed: u32 = arrayNeeds(info, count);
   if (count === 0) {
-    store32(info, R_MAPPED_ARRAY, 0);
+    store32(info, L.R_MAPPED_ARRAY, 0);
     arrayUnmap(arrayAt(cls), had);
   } else if (needed < had >>> 2) {
     arrayMove(cls, had, needed + (needed >>> 1));
@@ -222,14 +207,14 @@ function arrayMove(cls: u32, had: u32, bytes: u32): bool {
   const info: usize = infoOf(cls);
   const pages: u32 = ((bytes + pageSize - 1) / pageSize) >>> 0;
   const page: u32 = mappingMake(pages + 1, 1);
-  if (page === NONE) return false;
+  if (page === L.NONE) return false;
   const before: usize = arrayAt(cls);
   const now: usize = addressOf(page + 1);
-  memoryCopy(now, before, load32(info, R_FREED) * 4);
+  memoryCopy(now, before, load32(info, L.R_FREED) * 4);
   // A death between them leaves an array of which less is used than is there.
-  if (pages * pageSize < had) store32(info, R_MAPPED_ARRAY, pages * pageSize);
-  store32(info, R_ARRAY, now);
-  store32(info, R_MAPPED_ARRAY, pages * pageSize);
+  if (pages * pageSize < had) store32(info, L.R_MAPPED_ARRAY, pages * pageSize);
+  store32(info, L.R_ARRAY, now);
+  store32(info, L.R_MAPPED_ARRAY, pages * pageSize);
   if (had !== 0) arrayUnmap(before, had);
   return true;
 }

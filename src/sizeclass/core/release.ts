@@ -16,28 +16,7 @@ import {
   cachedBitsClear,
   regionFree,
 } from "./bits.ts";
-import {
-  C_INTERVAL,
-  C_LOCK,
-  NEVER,
-  NONE,
-  R_ALLOCATED,
-  R_ALLOCS,
-  R_FREED,
-  R_FREES,
-  R_FREES_AT,
-  R_FROM,
-  R_LAST,
-  R_MAPPED_ARRAY,
-  R_MAPPED_BITS,
-  R_MAPPED_USER,
-  R_PAGES,
-  R_REACH,
-  R_RELEASES,
-  R_REWRITE,
-  R_TO,
-  R_UNITS,
-} from "./layout.ts";
+import * as L from "./layout.ts";
 import { lockAcquire, lockRelease } from "./lock.ts";
 import { chunksMend } from "./region.ts";
 import {
@@ -72,48 +51,48 @@ import {
  */
 export function releaseMaybe(cls: u32): u32 {
   const info: usize = infoOf(cls);
-  if (!releaseIsWorth(info)) return NONE;
-  const interval: u32 = atomicLoad(control, C_INTERVAL);
-  if (interval === NEVER) return NONE;
+  if (!releaseIsWorth(info)) return L.NONE;
+  const interval: u32 = atomicLoad(control, L.C_INTERVAL);
+  if (interval === L.NEVER) return L.NONE;
   const now: u32 = timeNow();
-  const last: u32 = load32(info, R_LAST);
-  if (last !== 0 && (now - last) >>> 0 < interval) return NONE;
-  store32(info, R_LAST, now);
+  const last: u32 = load32(info, L.R_LAST);
+  if (last !== 0 && (now - last) >>> 0 < interval) return L.NONE;
+  store32(info, L.R_LAST, now);
   return regionRelease(cls);
 }
 
 /** Whether a page or more is free, and was freed since the last time. */
 export function releaseIsWorth(info: usize): bool {
   const least: u32 = pageChunks(info);
-  if (load32(info, R_FREED) < least) return false;
-  return (load32(info, R_FREES) - load32(info, R_FREES_AT)) >>> 0 >= least;
+  if (load32(info, L.R_FREED) < least) return false;
+  return (load32(info, L.R_FREES) - load32(info, L.R_FREES_AT)) >>> 0 >= least;
 }
 
 /** The fewest chunks that have a page of bytes. */
 function pageChunks(info: usize): u32 {
-  const units: u32 = load32(info, R_UNITS);
+  const units: u32 = load32(info, L.R_UNITS);
   return (((pageSize >>> 4) + units - 1) / units) >>> 0;
 }
 
 export function regionRelease(cls: u32): u32 {
   const info: usize = infoOf(cls);
   const chunks: u32 = chunkCount(info);
-  if (!bitsMap(cls, bitsBytes(chunks))) return NONE;
+  if (!bitsMap(cls, bitsBytes(chunks))) return L.NONE;
   const onArray: u32 = bitsSet(cls, chunks);
   const inCache: u32 = cachedBitsClear(cls, chunks);
-  const before: u32 = load32(info, R_FREED);
-  store32(info, R_REWRITE, 1);
+  const before: u32 = load32(info, L.R_FREED);
+  store32(info, L.R_REWRITE, 1);
   arrayRewrite(cls);
-  store32(info, R_REWRITE, 0);
+  store32(info, L.R_REWRITE, 0);
   // A chunk that was free twice came back once.
-  store32(info, R_FREES, (load32(info, R_FREES) + load32(info, R_FREED) - before) >>> 0);
+  store32(info, L.R_FREES, (load32(info, L.R_FREES) + load32(info, L.R_FREED) - before) >>> 0);
   if (regionIsIdle(info, chunks)) {
     regionUnmap(cls);
   } else {
     rangesRelease(cls);
     if (mapRegions !== 0) regionsGive(cls);
   }
-  return onArray === NONE ? inCache : onArray;
+  return onArray === L.NONE ? inCache : onArray;
 }
 
 /**
@@ -124,7 +103,7 @@ export function regionRelease(cls: u32): u32 {
 function regionIsIdle(info: usize, chunks: u32): bool {
   if (mapRegions !== 0 || keepsLast || metaUnits !== 0) return false;
   if (chunks * 4 < pageSize) return false;
-  return load32(info, R_FREED) === chunks;
+  return load32(info, L.R_FREED) === chunks;
 }
 
 /**
@@ -133,19 +112,19 @@ function regionIsIdle(info: usize, chunks: u32): bool {
  */
 function regionUnmap(cls: u32): void {
   const info: usize = infoOf(cls);
-  const user: u32 = load32(info, R_MAPPED_USER);
-  const array: u32 = load32(info, R_MAPPED_ARRAY);
-  const bits: u32 = load32(info, R_MAPPED_BITS);
-  store32(info, R_FREES_AT, load32(info, R_FREES));
-  store32(info, R_RELEASES, load32(info, R_RELEASES) + 1);
-  store32(info, R_PAGES, load32(info, R_PAGES) + ((user / (pageSize >>> 4)) >>> 0));
-  store32(info, R_REWRITE, 1);
-  store32(info, R_ALLOCATED, 0);
-  store32(info, R_FREED, 0);
-  store32(info, R_REWRITE, 0);
-  store32(info, R_MAPPED_USER, 0);
-  store32(info, R_MAPPED_ARRAY, 0);
-  store32(info, R_MAPPED_BITS, 0);
+  const user: u32 = load32(info, L.R_MAPPED_USER);
+  const array: u32 = load32(info, L.R_MAPPED_ARRAY);
+  const bits: u32 = load32(info, L.R_MAPPED_BITS);
+  store32(info, L.R_FREES_AT, load32(info, L.R_FREES));
+  store32(info, L.R_RELEASES, load32(info, L.R_RELEASES) + 1);
+  store32(info, L.R_PAGES, load32(info, L.R_PAGES) + ((user / (pageSize >>> 4)) >>> 0));
+  store32(info, L.R_REWRITE, 1);
+  store32(info, L.R_ALLOCATED, 0);
+  store32(info, L.R_FREED, 0);
+  store32(info, L.R_REWRITE, 0);
+  store32(info, L.R_MAPPED_USER, 0);
+  store32(info, L.R_MAPPED_ARRAY, 0);
+  store32(info, L.R_MAPPED_BITS, 0);
   spaceUnmap(regionAt(cls), user * 16);
   spaceUnmap(arrayAt(cls), array);
   spaceUnmap(bitsAt(cls, bits), bits);
@@ -162,16 +141,16 @@ function regionUnmap(cls: u32): void {
 function regionsGive(cls: u32): void {
   if (keepsLast || metaUnits !== 0) return;
   let index: u32 = regionFree(cls, 0);
-  if (index === NONE || !lockAcquire(control + C_LOCK)) return;
+  if (index === L.NONE || !lockAcquire(control + L.C_LOCK)) return;
   const info: usize = infoOf(cls);
-  store32(info, R_REWRITE, 1);
-  for (; index !== NONE; index = regionFree(cls, index + 1)) regionUnassign(index);
+  store32(info, L.R_REWRITE, 1);
+  for (; index !== L.NONE; index = regionFree(cls, index + 1)) regionUnassign(index);
   arrayRewrite(cls);
-  store32(info, R_REWRITE, 0);
+  store32(info, L.R_REWRITE, 0);
   regionsNumber(cls);
   regionsUnmap();
   arrayFit(cls);
-  lockRelease(control + C_LOCK);
+  lockRelease(control + L.C_LOCK);
 }
 
 /**
@@ -180,21 +159,21 @@ function regionsGive(cls: u32): void {
  */
 export function regionMend(cls: u32): void {
   const info: usize = infoOf(cls);
-  if (load32(info, R_REWRITE) !== 0) {
+  if (load32(info, L.R_REWRITE) !== 0) {
     arrayRewrite(cls);
-    store32(info, R_REWRITE, 0);
+    store32(info, L.R_REWRITE, 0);
   }
   if (mapRegions !== 0) regionsNumber(cls);
   chunksMend(cls);
-  const out: u32 = chunkCount(info) - load32(info, R_FREED);
-  store32(info, R_ALLOCS, (load32(info, R_FREES) + out) >>> 0);
+  const out: u32 = chunkCount(info) - load32(info, L.R_FREED);
+  store32(info, L.R_ALLOCS, (load32(info, L.R_FREES) + out) >>> 0);
 }
 
 /** A range is released when the next one begins; the last one is what LLVM forgets. */
 function rangesRelease(cls: u32): void {
   const info: usize = infoOf(cls);
-  store32(info, R_TO, 0);
-  for (let index: u32 = regionNext(cls, 0); index !== NONE; index = regionNext(cls, index + 1)) {
+  store32(info, L.R_TO, 0);
+  for (let index: u32 = regionNext(cls, 0); index !== L.NONE; index = regionNext(cls, index + 1)) {
     rangesFind(cls, index);
   }
   if (!keepsLast) rangeRelease(cls);
@@ -203,7 +182,7 @@ function rangesRelease(cls: u32): void {
 /** The ranges of free chunks in a region; none where its chunks are still to be made. */
 function rangesFind(cls: u32, index: u32): void {
   const info: usize = infoOf(cls);
-  const units: u32 = load32(info, R_UNITS);
+  const units: u32 = load32(info, L.R_UNITS);
   const each: u32 = regionChunks(info);
   const chunks: u32 = chunkCount(info);
   const bits: usize = bitsAt(cls, bitsBytes(chunks));
@@ -213,7 +192,7 @@ function rangesFind(cls: u32, index: u32): void {
   const base: u32 = regionCompact(index);
   let begin: u32 = bitFind(bits, first, end, 0);
   while (begin < end) {
-    const used: u32 = bitFind(bits, begin, end, NONE);
+    const used: u32 = bitFind(bits, begin, end, L.NONE);
     const to: u32 = used < end ? (used - first) * units : regionEnd(info);
     rangeAdd(cls, base + (begin - first) * units, base + to);
     begin = bitFind(bits, used, end, 0);
@@ -222,31 +201,31 @@ function rangesFind(cls: u32, index: u32): void {
 
 /** Units of a region behind which its last chunk's range ends: a rest that is nobody's is in it. */
 function regionEnd(info: usize): u32 {
-  return mapRegions === 0 || metaUnits !== 0 ? load32(info, R_REACH) : userUnits;
+  return mapRegions === 0 || metaUnits !== 0 ? load32(info, L.R_REACH) : userUnits;
 }
 
 /** Joins a range to the one before, or ends that one. */
 function rangeAdd(cls: u32, from: u32, to: u32): void {
   const info: usize = infoOf(cls);
-  if (load32(info, R_TO) !== from || from === 0) {
+  if (load32(info, L.R_TO) !== from || from === 0) {
     rangeRelease(cls);
-    store32(info, R_FROM, from);
+    store32(info, L.R_FROM, from);
   }
-  store32(info, R_TO, to);
+  store32(info, L.R_TO, to);
 }
 
 /** Releases the range that was added last, if there is one with a page of bytes. */
 function rangeRelease(cls: u32): void {
   const info: usize = infoOf(cls);
-  const from: u32 = load32(info, R_FROM);
-  const to: u32 = load32(info, R_TO);
+  const from: u32 = load32(info, L.R_FROM);
+  const to: u32 = load32(info, L.R_TO);
   const page: u32 = pageSize >>> 4;
   if (to < from + page) return;
-  store32(info, R_FREES_AT, load32(info, R_FREES));
-  store32(info, R_RELEASES, load32(info, R_RELEASES) + 1);
+  store32(info, L.R_FREES_AT, load32(info, L.R_FREES));
+  store32(info, L.R_RELEASES, load32(info, L.R_RELEASES) + 1);
   const low: u32 = ((from + page - 1) / page) >>> 0;
   const high: u32 = (to / page) >>> 0;
   if (low >= high) return;
-  store32(info, R_PAGES, load32(info, R_PAGES) + high - low);
+  store32(info, L.R_PAGES, load32(info, L.R_PAGES) + high - low);
   spaceRelease(baseOf(cls) + low * pageSize, (high - low) * pageSize);
 }

@@ -1,6 +1,6 @@
 /** The globals of an instance: where everything lies, and whose cache it uses. */
 import { load32 } from "../../core/target/glue.ts";
-import { CACHE_HEAD, cacheSize, cachesBegin, R_ARRAY, REGION_SIZE, REGIONS } from "./layout.ts";
+import * as L from "./layout.ts";
 import { scale } from "./space.ts";
 
 export let space: usize = 0;
@@ -91,11 +91,11 @@ export function behaviourBind(shuffle: bool, byAddress: bool, keepLast: bool): v
 export function slotBind(number: u32, slot: u32): void {
   threadId = number;
   cache = cacheAt(slot);
-  cacheStacks = cache + CACHE_HEAD;
+  cacheStacks = cache + L.CACHE_HEAD;
 }
 
 export function cacheAt(slot: u32): usize {
-  return control + cachesBegin() + slot * cacheSize(regions, cacheShift);
+  return control + L.cachesBegin() + slot * L.cacheSize(regions, cacheShift);
 }
 
 export function largeUsed(): usize {
@@ -118,9 +118,9 @@ export function baseOf(cls: u32): usize {
 }
 
 export function infoOf(cls: u32): usize {
-  return control + REGIONS + cls * REGION_SIZE;
+  return control + L.REGIONS + cls * L.REGION_SIZE;
 }
 
 export function arrayAt(cls: u32): usize {
-  return mapRegions === 0 ? regionAt(cls) + userUnits * 16 : load32(infoOf(cls), R_ARRAY);
+  return mapRegions === 0 ? regionAt(cls) + userUnits * 16 : load32(infoOf(cls), L.R_ARRAY);
 }

@@ -4,18 +4,7 @@ import { load32, store32 } from "../../core/target/glue.ts";
 import { cacheDrain } from "./cache.ts";
 import { classes, classSize } from "./classes.ts";
 import { largeMend } from "./large.ts";
-import {
-  C_INTERVAL,
-  C_LOCK,
-  C_SLOTS,
-  C_THREAD_ID,
-  NONE,
-  R_HINT,
-  R_LOCK,
-  R_RAND,
-  R_REACH,
-  R_UNITS,
-} from "./layout.ts";
+import * as L from "./layout.ts";
 import { lockAcquire, lockRelease } from "./lock.ts";
 import { regionsUnmap } from "./regions.ts";
 import { regionMend } from "./release.ts";
@@ -34,15 +23,15 @@ import {
 
 /** Writes what is not zero at the beginning; everything is bound. */
 export function spaceInit(hint: u32, cachedLog: u32, seed: u32, interval: u32): void {
-  store32(control, C_INTERVAL, interval);
+  store32(control, L.C_INTERVAL, interval);
   for (let cls: u32 = 1; cls < classes; cls++) {
     const info: usize = infoOf(cls);
     const units: u32 = classSize(cls) >>> 4;
     const chunks: u32 = (userUnits / (units + metaUnits)) >>> 0;
-    store32(info, R_UNITS, units);
-    if (mapRegions !== 0) store32(info, R_REACH, chunks * units);
-    store32(info, R_HINT, cachedHint(cls, hint, cachedLog));
-    store32(info, R_RAND, seed);
+    store32(info, L.R_UNITS, units);
+    if (mapRegions !== 0) store32(info, L.R_REACH, chunks * units);
+    store32(info, L.R_HINT, cachedHint(cls, hint, cachedLog));
+    store32(info, L.R_RAND, seed);
   }
 }
 
@@ -55,13 +44,13 @@ export function cachedHint(cls: u32, hint: u32, log: u32): u32 {
 }
 
 export function threadIdDraw(): u32 {
-  return atomicAdd(control, C_THREAD_ID, 1) + 1;
+  return atomicAdd(control, L.C_THREAD_ID, 1) + 1;
 }
 
 /** Takes a thread slot for a thread; whether there was one. */
 export function slotTake(number: u32): bool {
   for (let slot: u32 = 0; slot < threadSlots; slot++) {
-    const at: usize = control + C_SLOTS + slot * 4;
+    const at: usize = control + L.C_SLOTS + slot * 4;
     if (atomicLoad(at, 0) === 0 && atomicCas(at, 0, 0, number)) {
       slotBind(number, slot);
       return true;
@@ -73,15 +62,15 @@ export function slotTake(number: u32): bool {
 /** The thread slot of a thread from a thread slot on, or NONE. */
 function slotOf(number: u32, from: u32): u32 {
   for (let slot: u32 = from; slot < threadSlots; slot++) {
-    if (atomicLoad(control + C_SLOTS + slot * 4, 0) === number) return slot;
+    if (atomicLoad(control + L.C_SLOTS + slot * 4, 0) === number) return slot;
   }
-  return NONE;
+  return L.NONE;
 }
 
 /** Gives back what a thread's cache has, and then its thread slot. */
 export function slotFree(number: u32): void {
   const slot: u32 = slotOf(number, 0);
-  if (slot !== NONE) cacheDrain(slot);
+  if (slot !== L.NONE) cacheDrain(slot);
 }
 
 /**
@@ -92,18 +81,18 @@ export function slotFree(number: u32): void {
 export function threadRecover(number: u32): bool {
   let found: bool = false;
   for (let slot: u32 = 0; slot < threadSlots; slot++) {
-    if (atomicCas(control + C_SLOTS + slot * 4, 0, number, threadId)) found = true;
+    if (atomicCas(control + L.C_SLOTS + slot * 4, 0, number, threadId)) found = true;
   }
   if (!found) return false;
   for (let cls: u32 = 1; cls < classes; cls++) {
-    if (!lockTakeOver(infoOf(cls) + R_LOCK)) continue;
+    if (!lockTakeOver(infoOf(cls) + L.R_LOCK)) continue;
     regionMend(cls);
-    lockRelease(infoOf(cls) + R_LOCK);
+    lockRelease(infoOf(cls) + L.R_LOCK);
   }
-  if (lockTakeOver(control + C_LOCK)) {
+  if (lockTakeOver(control + L.C_LOCK)) {
     largeMend();
     regionsUnmap();
-    lockRelease(control + C_LOCK);
+    lockRelease(control + L.C_LOCK);
   }
   slotsInherit();
   return true;
@@ -112,49 +101,49 @@ export function threadRecover(number: u32): bool {
 /** Takes a lock from a holder that has no thread slot: it is dead, since who leaves leaves its locks. */
 function lockTakeOver(p: usize): bool {
   const holder: u32 = atomicLoad(p, 0);
-  if (holder === 0 || slotOf(holder, 0) !== NONE) return false;
+  if (holder === 0 || slotOf(holder, 0) !== L.NONE) return false;
   return atomicCas(p, 0, holder, threadId);
 }
 
 /** Empties the thread slots that this thread has besides its own. */
 function slotsInherit(): void {
   let slot: u32 = slotOf(threadId, 0);
-  while (slot !== NONE) {
+  while (slot !== L.NONE) {
     if (cacheAt(slot) !== cache) cacheDrain(slot);
     slot = slotOf(threadId, slot + 1);
   }
 }
 
 export function regionLock(cls: u32): bool {
-  return lockAcquire(infoOf(cls) + R_LOCK);
+  return lockAcquire(infoOf(cls) + L.R_LOCK);
 }
 
 export function regionUnlock(cls: u32): void {
-  lockRelease(infoOf(cls) + R_LOCK);
+  lockRelease(infoOf(cls) + L.R_LOCK);
 }
 
 /** Takes every lock, or none; in one order, so that two threads that do it cannot meet. */
 export function locksAcquire(): bool {
   for (let cls: u32 = 1; cls < classes; cls++) {
-    if (lockAcquire(infoOf(cls) + R_LOCK)) continue;
+    if (lockAcquire(infoOf(cls) + L.R_LOCK)) continue;
     locksReleaseBelow(cls);
     return false;
   }
-  if (lockAcquire(control + C_LOCK)) return true;
+  if (lockAcquire(control + L.C_LOCK)) return true;
   locksReleaseBelow(classes);
   return false;
 }
 
 /** Leaves the locks of the classes below `end`, the last one first. */
 function locksReleaseBelow(end: u32): void {
-  for (let cls: u32 = end - 1; cls !== 0; cls--) lockRelease(infoOf(cls) + R_LOCK);
+  for (let cls: u32 = end - 1; cls !== 0; cls--) lockRelease(infoOf(cls) + L.R_LOCK);
 }
 
 /** Leaves those that this thread has. */
 export function locksRelease(): void {
-  if (atomicLoad(control, C_LOCK) === threadId) lockRelease(control + C_LOCK);
+  if (atomicLoad(control, L.C_LOCK) === threadId) lockRelease(control + L.C_LOCK);
   for (let cls: u32 = classes - 1; cls !== 0; cls--) {
-    if (atomicLoad(infoOf(cls), R_LOCK) === threadId) lockRelease(infoOf(cls) + R_LOCK);
+    if (atomicLoad(infoOf(cls), L.R_LOCK) === threadId) lockRelease(infoOf(cls) + L.R_LOCK);
   }
 }
 
@@ -168,5 +157,5 @@ export function controlWord(offset: u32): u32 {
 }
 
 export function intervalSet(interval: u32): void {
-  atomicStore(control, C_INTERVAL, interval);
+  atomicStore(control, L.C_INTERVAL, interval);
 }

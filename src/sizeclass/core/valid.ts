@@ -1,25 +1,7 @@
 /** Walks over all structures that are out of reach of a user, for tests and for the suspicious. */
 import { load32 } from "../../core/target/glue.ts";
 import { classes } from "./classes.ts";
-import {
-  C_LARGE_PAGES,
-  C_LOW,
-  C_REGIONS,
-  CACHE_HEAD,
-  GOING,
-  H_PAGES,
-  K_BOUND,
-  K_COUNT,
-  NONE,
-  R_ALLOCATED,
-  R_ALLOCS,
-  R_FREED,
-  R_FREES,
-  R_MAPPED_ARRAY,
-  R_MAPPED_META,
-  R_MAPPED_USER,
-  R_REGIONS,
-} from "./layout.ts";
+import * as L from "./layout.ts";
 import {
   bitsBytes,
   chunkCount,
@@ -58,40 +40,40 @@ export function spaceIsValid(): bool {
 
 /** No region has left its class and still has its pages. */
 function mapIsValid(): bool {
-  const end: u32 = mapRegions === 0 ? 0 : load32(control, C_REGIONS);
-  for (let i: u32 = 0; i < end; i++) if (load32(regionMap + i * 4, 0) === GOING) return false;
+  const end: u32 = mapRegions === 0 ? 0 : load32(control, L.C_REGIONS);
+  for (let i: u32 = 0; i < end; i++) if (load32(regionMap + i * 4, 0) === L.GOING) return false;
   return true;
 }
 
 export function regionIsValid(cls: u32): bool {
   const info: usize = infoOf(cls);
-  const freed: u32 = load32(info, R_FREED);
-  const out: u32 = (load32(info, R_ALLOCS) - load32(info, R_FREES)) >>> 0;
-  if (load32(info, R_ALLOCATED) > load32(info, R_MAPPED_USER)) return false;
-  if (chunkCount(info) * metaUnits > load32(info, R_MAPPED_META)) return false;
-  if (freed * 4 > load32(info, R_MAPPED_ARRAY)) return false;
+  const freed: u32 = load32(info, L.R_FREED);
+  const out: u32 = (load32(info, L.R_ALLOCS) - load32(info, L.R_FREES)) >>> 0;
+  if (load32(info, L.R_ALLOCATED) > load32(info, L.R_MAPPED_USER)) return false;
+  if (chunkCount(info) * metaUnits > load32(info, L.R_MAPPED_META)) return false;
+  if (freed * 4 > load32(info, L.R_MAPPED_ARRAY)) return false;
   if (!(mapRegions === 0 ? ownIsValid(info) : regionsAreValid(cls))) return false;
   return freed + out === chunkCount(info) && wordsAreChunks(cls, arrayAt(cls), freed);
 }
 
 function ownIsValid(info: usize): bool {
-  return load32(info, R_MAPPED_USER) + load32(info, R_MAPPED_META) <= userUnits;
+  return load32(info, L.R_MAPPED_USER) + load32(info, L.R_MAPPED_META) <= userUnits;
 }
 
 /** They are numbered, in pages that are marked, and the array has room for all their chunks. */
 function regionsAreValid(cls: u32): bool {
   const info: usize = infoOf(cls);
-  const count: u32 = load32(info, R_REGIONS);
+  const count: u32 = load32(info, L.R_REGIONS);
   const chunks: u32 = count * regionChunks(info);
   const pages: u32 = regionPages();
   let found: u32 = 0;
   let sum: u32 = 0;
-  for (let index: u32 = regionNext(cls, 0); index !== NONE; index = regionNext(cls, index + 1)) {
+  for (let index: u32 = regionNext(cls, 0); index !== L.NONE; index = regionNext(cls, index + 1)) {
     if (regionOrdinal(index) >= count || !pagesAreMarked(index * pages, pages)) return false;
     found++;
     sum += regionOrdinal(index);
   }
-  if (chunks * 4 + bitsBytes(chunks) > load32(info, R_MAPPED_ARRAY)) return false;
+  if (chunks * 4 + bitsBytes(chunks) > load32(info, L.R_MAPPED_ARRAY)) return false;
   if (found !== count || sum * 2 !== count * (count - 1)) return false;
   return chunkCount(info) <= chunks;
 }
@@ -105,9 +87,9 @@ function wordsAreChunks(cls: u32, at: usize, count: u32): bool {
 
 export function cacheIsValid(base: usize): bool {
   for (let cls: u32 = 1; cls < classes; cls++) {
-    const count: u32 = load32(base + cls * 8, K_COUNT);
-    if (count > load32(base + cls * 8, K_BOUND)) return false;
-    if (!wordsAreChunks(cls, base + CACHE_HEAD + scale(cls, cacheShift), count)) return false;
+    const count: u32 = load32(base + cls * 8, L.K_COUNT);
+    if (count > load32(base + cls * 8, L.K_BOUND)) return false;
+    if (!wordsAreChunks(cls, base + L.CACHE_HEAD + scale(cls, cacheShift), count)) return false;
   }
   return true;
 }
@@ -123,13 +105,13 @@ export function largeIsValid(): bool {
     } else if (((word >>> (page & 31)) & 1) === 0) {
       page++;
     } else {
-      const count: u32 = load32(large + page * pageSize, H_PAGES);
+      const count: u32 = load32(large + page * pageSize, L.H_PAGES);
       if (count === 0 || !pagesAreMarked(page, count)) return false;
       pages += count;
       page += count;
     }
   }
-  return pages === load32(control, C_LARGE_PAGES) && pagesAreMarked(0, load32(control, C_LOW));
+  return pages === load32(control, L.C_LARGE_PAGES) && pagesAreMarked(0, load32(control, L.C_LOW));
 }
 
 function pagesAreMarked(page: u32, count: u32): bool {
