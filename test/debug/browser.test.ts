@@ -1,4 +1,4 @@
-/** The debug allocator as a bundler and a browser see it: nothing of Node. */
+/** The debug allocator in a bundle and without Node, as in a browser. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createContext, runInContext } from "node:vm";

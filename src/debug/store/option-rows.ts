@@ -111,7 +111,7 @@ export const debugOptions: OptionRow[] = [
     name: "reportAtExit",
     type: "boolean",
     default: "true",
-    text: "In Node, looks for leaks when the process exits.",
+    text: "In Node, looks for leaks when the process exits. Keeps the allocator until it ends.",
     refuse: (value) => flagError("reportAtExit", value),
   },
   {

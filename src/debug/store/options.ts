@@ -76,8 +76,8 @@ export interface DebugOptions {
    */
   onReport?: ReportSink | undefined;
   /**
-   * In Node, looks for leaks when the process exits. The allocator cannot be collected as garbage
-   * while it has blocks. Default: true.
+   * In Node, looks for leaks when the process exits. An allocator that has had blocks is not
+   * collected as garbage before it ends. Default: true.
    */
   reportAtExit?: boolean | undefined;
   /**

@@ -34,7 +34,7 @@ const backs: [string, () => Heap][] = [
 ];
 
 for (const [name, create] of backs) {
-  test(`${name}: C's names, for a wasm module`, { skip: skipTraps }, () => {
+  test(`${name}: C's functions, for a wasm module`, { skip: skipTraps }, () => {
     const { heap, guardedHeap, wasm } = record({ place: "end", slots: 32 }, create());
     const { abi } = guardedHeap;
     const ptr = abi.malloc(64);
@@ -62,7 +62,7 @@ for (const [name, create] of backs) {
     abi.free(after);
   });
 
-  test(`${name}: from wasm, too, one in so many is guarded, and stacks begin at the caller`, {
+  test(`${name}: calls from wasm are guarded one in so many too, and stacks begin at the caller`, {
     skip,
   }, () => {
     const heap = create();
@@ -70,7 +70,7 @@ for (const [name, create] of backs) {
       { every: 10, seed: 3, slots: 2000, mostPerSecond: 0 },
       heap,
     );
-    // A function of WebAssembly has a number for a name: then no JavaScript is on the way.
+    // A function of WebAssembly has a number as its name: then no JavaScript is called.
     assert.equal(/^\d+$/.test(guardedHeap.abi.malloc.name), name === "wasm");
     const caller = looper(guardedHeap.abi.malloc, guardedHeap.abi.free);
     const ptrs = Array.from({ length: 5000 }, () => caller.get(40) >>> 0);

@@ -1,4 +1,4 @@
-/** docs/debugging.md shows what is really printed. */
+/** docs/debugging.md shows the text that is printed. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -11,7 +11,7 @@ test("docs/debugging.md: the report is the one that its first example prints", (
   const page = readFileSync(new URL("docs/debugging.md", root), "utf8");
   const source = /```js\n([\s\S]*?)```/.exec(page)?.[1] ?? "";
   const text = /```text\n([\s\S]*?)```/.exec(page)?.[1] ?? "";
-  // In the package, so that its name is found.
+  // In the package, so that `terrane` resolves to it.
   const folder = fileURLToPath(new URL("build/docs", root));
   mkdirSync(folder, { recursive: true });
   writeFileSync(`${folder}/names.mjs`, source);

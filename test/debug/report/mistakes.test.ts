@@ -22,7 +22,7 @@ for (const backing of backings) {
             error.message = `${scene.name}: ${error.message}`;
             throw error;
           });
-          // The state is whole: nothing is live, blocks can be had, and everything goes back.
+          // The state is valid: nothing is live, blocks can be allocated, and all memory goes back.
           assert.equal(heap.stats().blocks, 0, scene.name);
           assert.equal(heap.stats().requestedBytes, 0, scene.name);
           const ptrs = [1, 100, 2000, 100_000].map((bytes) => heap.malloc(bytes % 6000));
@@ -161,6 +161,21 @@ test("without stacks a report says so, and its other lines stay", () => {
     String(reports[0]),
     `double free of the block of 10 bytes at 0x${ptr.toString(16)}\n` +
       "  freed again:\n    (no stack was taken)",
+  );
+});
+
+test("a realloc of a freed block has a code of its own, other calls share one", () => {
+  const reports: Report[] = [];
+  const heap = make(createHeap(), { onReport: (report) => reports.push(report) });
+  const ptr = heap.malloc(10);
+  heap.free(ptr);
+  heap.realloc(ptr, 20);
+  heap.recalloc(ptr, 2, 20);
+  heap.expand(ptr, 20);
+  heap.usableSize(ptr);
+  assert.deepEqual(
+    reports.map(({ code }) => code),
+    [...Array(3).fill("ERR_REALLOC_AFTER_FREE"), "ERR_USE_AFTER_FREE"],
   );
 });
 

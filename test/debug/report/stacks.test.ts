@@ -194,7 +194,7 @@ const original = `${"\n".repeat(9)}  return heap.malloc(5 as Size);\n`;
 const inline = `data:application/json;base64,${btoa(JSON.stringify(map))}`;
 const escaped = `data:application/json,${encodeURIComponent(JSON.stringify(map))}`;
 
-/** A file of `code` with a link to a map, in a folder that goes when `use` is done. */
+/** A file of `code` with a link to a map, in a folder that is removed after `use`. */
 async function withMapped(link: string, use: (file: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "terrane-"));
   try {

@@ -128,7 +128,7 @@ export const writeScenes: Scene[] = [
     detector: "writeAfterFree",
     options: { quarantine: 0, pageSize: 16384 },
     play(heap, size) {
-      // As many as fill a page. A large block has no page, and must not go back at once.
+      // As many blocks as fill a page. A large block has no page.
       const count = size > 1024 ? 0 : Math.floor(16384 / 128) - 1;
       const fillers = Array.from({ length: Math.max(count, 0) }, () => heap.malloc(size));
       if (count === 0) return skipLarge(heap, size);

@@ -1,4 +1,4 @@
-/** What becomes of freed memory where pages can be given back: a source that keeps strict books. */
+/** What happens to freed memory where pages can be given back, over a source that checks each use. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type DebugOptions, debug, type Report } from "#src/debug/index.js";
@@ -25,7 +25,7 @@ interface Abilities {
 
 /**
  * Pages that can be given back, over a plain buffer. Bytes of a page that must not be touched are
- * filled with 0xee, and looked at when it becomes usable again.
+ * filled with 0xee, and checked when it becomes usable again.
  */
 function pagedSource({ canRelease, canProtect, needsCommit = false }: Abilities) {
   const below = arrayBuffer({ maximum: 2 ** 24 });
@@ -274,7 +274,7 @@ test("memory that the system does not make usable again stays unused, and a free
   full = true;
   refuse(true);
   const again = poor.malloc(100);
-  assert.equal(again, ptrs[32]); // the first page, which is free, cannot be had
+  assert.equal(again, ptrs[32]); // the first page, which is free, cannot be used
 });
 
 const os = osPages();

@@ -120,7 +120,7 @@ test("when memory is out, what was freed first is used again: pages, then slots"
     const [first, second, third] = pages as [number[], number[], number[]];
     for (const ptr of [...second, ...first]) debugHeap.free(ptr);
     while (debugHeap.malloc(SIZE) !== 0 && debugHeap.stats().blocks < 1000);
-    // Both pages were given back and taken again; the third has never left.
+    // Both pages were given back and taken again; the third never was.
     assert.ok(debugHeap.stats().blocks >= 3 * SLOTS);
     assert.equal(debugHeap.malloc(SIZE), 0);
     assert.equal(debugHeap.malloc(50_000), 0);
@@ -187,7 +187,7 @@ test("realloc keeps contents and leaves the block when memory is out", () => {
 
 test("every alignment is kept, by small blocks and large, over any backing", () => {
   const pool = std(createHeap());
-  // What is asked of an allocator without memalign must hold all that is written.
+  // A request to an allocator without memalign must be large enough for an aligned run.
   const inner = debug(createHeap(), { reportAtExit: false, onReport: "throw" });
   const checked = {
     malloc: (size: number) => inner.malloc(size),

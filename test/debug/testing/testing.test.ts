@@ -143,7 +143,7 @@ test("arguments of failing allocators are checked", () => {
   assert.equal(failing(heap, () => true).malloc(5), 0);
 });
 
-/** Two blocks; `careful` frees the first when the second cannot be had. */
+/** Two blocks; `careful` frees the first if there is no second. */
 function pair(heap: DebugAllocator, careful: boolean): void {
   const first = heap.malloc(10);
   if (first === 0) return;
