@@ -80,7 +80,7 @@ test("a forgotten handle is told once the collector has taken it", () => {
   assert.equal(
     address(stderr),
     "forgotten handle: the block of 80 bytes at 0x24010 is still allocated, " +
-      "but what held it was collected\n  allocated:\n    at forget (ADDRESS:4:34)\n",
+      "but its handle was collected\n  allocated:\n    at forget (ADDRESS:4:34)\n",
   );
 });
 

@@ -98,7 +98,7 @@ for (const pageBytes of [16384, 65536]) {
          door.free(ptr);
        }
        door.check();
-       door.deinit();
+       door.destroy();
        const classes = sizeClass({ space: osSpace(), releaseInterval: 0 });
        const blocks = Array.from({ length: 4000 }, () => classes.malloc(1000));
        for (const block of blocks) classes.free(block);
