@@ -7,7 +7,7 @@ import { errorText, NEW_FAILED_TEXT } from "../common/log-messages.ts";
 import type { MemoryViews } from "../common/views.ts";
 import { DEFERRED_FREE, NEW_FAILED } from "../core/layout/layout.ts";
 import type { ErrorHandler } from "./backend.ts";
-import type { HeapHost } from "./calls/allocation.ts";
+import type { HeapHost } from "./calls/contract.ts";
 import { type CoreReport, reportRead } from "./hardening-features.ts";
 import type { Watching } from "./stats/observers.ts";
 

@@ -5,7 +5,7 @@ import { type HeapError, heapDestroyed } from "../common/errors.ts";
 import { outputWrite } from "../common/log-output.ts";
 import { MemoryViews } from "../common/views.ts";
 import type { CoreExports, GuardsMemory, HardCoreExports, HeapGuards } from "../core/contract.ts";
-import { NEW_FAILED, S_HARDENING, S_TOP } from "../core/layout/layout.ts";
+import { S_HARDENING, S_TOP } from "../core/layout/layout.ts";
 import type { MemorySource } from "../memory/index.ts";
 import { bufferReaching } from "../memory/source.ts";
 import { Arenas } from "./arenas.ts";
@@ -18,7 +18,7 @@ import type {
   ManageOptions,
   ReserveOptions,
 } from "./calls/contract.ts";
-import { AllocationFamily } from "./calls/family.ts";
+import { CoreAllocator } from "./calls/heap-calls.ts";
 import { type DeferredFree, Host } from "./core-events.ts";
 import { exitForget, exitWatch } from "./exit.ts";
 import { featuresOf, type HardenedStart, type HardeningState } from "./hardening-features.ts";
@@ -67,7 +67,7 @@ interface HeapParts {
  * heap.u8[ptr] = 1;
  * heap.free(ptr);
  */
-export class Heap extends AllocationFamily {
+export class Heap extends CoreAllocator {
   /** Where the bytes come from. */
   readonly source: MemorySource;
   /** Which build of the core serves the heap. */
@@ -144,12 +144,8 @@ export class Heap extends AllocationFamily {
    * new WebAssembly.Instance(module, { env: { memory: heap.memory, ...heap.abi } });
    */
   get abi(): HeapAbi {
-    this.#abi ??= abiOf(this.core, this.backend, {
-      heap: this,
-      arenas: this.#arenas,
-      bytes: () => this.host.bytes(),
-      newFailed: (size) => this.host.coreError(NEW_FAILED, size),
-    });
+    const host = { heap: this, arenas: this.#arenas, events: this.host };
+    this.#abi ??= abiOf(this.core, this.backend, host);
     return this.#abi;
   }
 

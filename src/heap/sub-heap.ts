@@ -5,8 +5,8 @@ import { type HeapError, heapDestroyed } from "../common/errors.ts";
 import type { WholeMemory } from "../common/views.ts";
 import type { CoreExports, SharedCoreExports } from "../core/contract.ts";
 import type { MemorySource } from "../memory/index.ts";
-import type { HeapHost } from "./calls/allocation.ts";
-import { AllocationFamily } from "./calls/family.ts";
+import type { HeapHost } from "./calls/contract.ts";
+import { CoreAllocator } from "./calls/heap-calls.ts";
 import {
   type AreaVisitor,
   type BlockNext,
@@ -55,7 +55,7 @@ interface SubHeapParts {
  * using scratch = heap.newHeap(); // destroyed at the end of the scope
  * heap.free(scratch.malloc(100));
  */
-export class SubHeap extends AllocationFamily {
+export class SubHeap extends CoreAllocator {
   /** The number by which the memory and C programs (`mi_heap_malloc` and others) know it. */
   readonly id: number;
   readonly #root: HeapRoot;

@@ -3,8 +3,7 @@ import { type HeapError, outOfMemory } from "../common/errors.ts";
 import type { WholeMemory } from "../common/views.ts";
 import type { CoreExports } from "../core/contract.ts";
 import { heapBudget } from "./arenas.ts";
-import type { HeapHost } from "./calls/allocation.ts";
-import type { ArenaArea } from "./calls/contract.ts";
+import type { ArenaArea, HeapHost } from "./calls/contract.ts";
 import { type HeapRoot, SubHeap } from "./sub-heap.ts";
 
 /** Options of `newHeap`. */

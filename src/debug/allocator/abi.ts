@@ -4,7 +4,7 @@
  * answers 0.
  */
 
-import { type HeapAbi, ofHeap } from "../../heap/calls/abi.ts";
+import type { HeapAbi } from "../../heap/calls/abi.ts";
 import { processAbi } from "../../heap/calls/abi-process.ts";
 import type { AbiFunction } from "../../heap/calls/contract.ts";
 import { MAIN_HEAP } from "../store/block.ts";
@@ -12,6 +12,16 @@ import type { Site } from "./calls.ts";
 import type { Verbs } from "./calls-c.ts";
 
 type VerbName = Exclude<keyof Verbs, "calls">;
+
+/** Those that exist for a heap that is named first. */
+const ofHeap: readonly string[] = [
+  ...["malloc", "zalloc", "calloc", "mallocn", "malloc_small", "zalloc_small", "strdup", "strndup"],
+  "realpath",
+  ...["realloc", "reallocn", "reallocf", "rezalloc", "recalloc", "realloc_aligned"],
+  ...["realloc_aligned_at", "rezalloc_aligned_at", "zalloc_aligned_at", "malloc_aligned"],
+  ...["malloc_aligned_at", "zalloc_aligned", "calloc_aligned", "calloc_aligned_at"],
+  ...["rezalloc_aligned", "recalloc_aligned", "recalloc_aligned_at"],
+];
 
 /** C's names of the verbs. Arguments come in the same order. */
 const named = {

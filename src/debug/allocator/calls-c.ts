@@ -7,8 +7,8 @@
 import { EINVAL, ENOMEM } from "../../common/errno.ts";
 import { outOfMemory, SIZE_LIMIT } from "../../common/errors.ts";
 import { pathResolve } from "../../common/node-fs.ts";
-import { OS_PAGE } from "../../heap/calls/family.ts";
-import { environmentCopy, type WidePlace, wideCopy } from "../../heap/calls/wide.ts";
+import { OS_PAGE } from "../../heap/calls/heap-calls.ts";
+import { environmentCopy, type TextMemory, wideCopy } from "../../heap/calls/text.ts";
 import type { AlignmentRequest } from "../store/block.ts";
 import type { Change } from "../store/request.ts";
 import type { Calls, Site } from "./calls.ts";
@@ -290,9 +290,9 @@ export class Verbs {
     return this.newRealloc(site, ptr, count * size);
   }
 
-  #widely(site: Site): WidePlace {
+  #widely(site: Site): TextMemory {
     const malloc = (size: number) => this.#get(site, size);
-    return { core: { malloc }, bytes: () => this.calls.backing.u8 };
+    return { malloc, bytes: () => this.calls.backing.u8 };
   }
 
   #get(site: Site, size: number, align?: AlignmentRequest, zero = false): number {

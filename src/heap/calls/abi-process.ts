@@ -2,7 +2,9 @@
 
 import { options } from "../../common/log.ts";
 import { type RuntimeOption, runtimeOptions } from "../../common/runtime-options.ts";
-import type { AbiFunction, AbiHost } from "./contract.ts";
+import type { AbiFunction, HeapHost, StatsSource } from "./contract.ts";
+
+type Memory = Pick<HeapHost, "bytes">;
 
 /** The version of mimalloc whose functions and behaviour these are: 2.1.2. */
 const MIMALLOC_VERSION = 212;
@@ -11,19 +13,19 @@ const MIMALLOC_VERSION = 212;
  * Functions that take a function of C print where messages go: a heap has no table to find it in.
  * All threads count together, so that there is nothing to merge.
  */
-export function statsAbi(host: AbiHost): Record<string, AbiFunction> {
-  const print = () => host.heap.printStats();
+export function statsAbi(heap: StatsSource, memory: Memory): Record<string, AbiFunction> {
+  const print = () => heap.printStats();
   return {
-    mi_stats_reset: () => host.heap.statsReset(),
+    mi_stats_reset: () => heap.statsReset(),
     mi_stats_merge: () => {},
     mi_stats_print: print,
     mi_stats_print_out: print,
     mi_thread_stats_print_out: print,
-    mi_process_info: (...out: number[]) => processInfoWrite(host, out),
+    mi_process_info: (...out: number[]) => processInfoWrite(heap, memory, out),
   };
 }
 
-/** Options by mimalloc's numbers; a number that no option has answers 0 and sets nothing. */
+/** Options by mimalloc's numbers; a number that no option has returns 0 and sets nothing. */
 export function processAbi(): Record<string, AbiFunction> {
   return {
     mi_thread_done: () => {},
@@ -50,11 +52,11 @@ export function processAbi(): Record<string, AbiFunction> {
 }
 
 /** Eight words, in mimalloc's order; a null pointer wants none. */
-function processInfoWrite(host: AbiHost, out: number[]): void {
-  const info = host.heap.processInfo();
+function processInfoWrite(heap: StatsSource, memory: Memory, out: number[]): void {
+  const info = heap.processInfo();
   const { elapsed, user, system, rss, peakRss, committed, peakCommitted, pageFaults } = info;
   const values = [elapsed, user, system, rss, peakRss, committed, peakCommitted, pageFaults];
-  const bytes = host.bytes();
+  const bytes = memory.bytes();
   const words = new DataView(bytes.buffer);
   for (const [i, value] of values.entries()) {
     const address = (out[i] ?? 0) >>> 0;

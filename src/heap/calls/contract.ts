@@ -44,19 +44,61 @@ export interface ArenaCalls {
   picture(): string;
 }
 
+/**
+ * C's allocation functions with their types, for the import object of a wasm module. Numbers come
+ * signed from WebAssembly; a request that cannot be met returns 0, as in C.
+ */
+export interface CFunctions {
+  /** A block of at least `size` bytes, aligned to 16. */
+  readonly malloc: (size: number) => number;
+  /** A block of `count * size` zero bytes. */
+  readonly calloc: (count: number, size: number) => number;
+  /** Resizes a block, moving it if need be; a null pointer allocates. */
+  readonly realloc: (p: number, size: number) => number;
+  /** `realloc` to `count * size` bytes. */
+  readonly reallocarray: (p: number, count: number, size: number) => number;
+  /** Frees a block; null is ignored. */
+  readonly free: (p: number) => void;
+  /** C23's: frees a block that was allocated with `size` bytes. */
+  readonly free_sized: (p: number, size: number) => void;
+  /** C23's: frees a block that was allocated with `size` bytes at a multiple of `alignment`. */
+  readonly free_aligned_sized: (p: number, alignment: number, size: number) => void;
+  /** A block at a multiple of `alignment`, a power of two. */
+  readonly memalign: (alignment: number, size: number) => number;
+  /** C11's name of `memalign`. */
+  readonly aligned_alloc: (alignment: number, size: number) => number;
+  /** Stores the address of an aligned block in the word at `out`; returns 0, or an errno. */
+  readonly posix_memalign: (out: number, alignment: number, size: number) => number;
+  /** Bytes that a block can hold; 0 for null. */
+  readonly malloc_usable_size: (p: number) => number;
+  /** A copy of the NUL-terminated string at p. */
+  readonly strdup: (p: number) => number;
+  /** A NUL-terminated copy of at most `max` bytes of the string at p. */
+  readonly strndup: (p: number, max: number) => number;
+}
+
+/** What the statistics of a heap are to C programs. */
+export interface StatsSource {
+  statsReset(): void;
+  printStats(): void;
+  processInfo(): ProcessInfo;
+}
+
 /** What the C names need besides the core. */
 export interface AbiHost {
-  readonly heap: {
-    newNothrow(size: number): number;
-    newAlignedNothrow(size: number, alignment: number): number;
-    realpath(path: number, into: number): number;
-    statsReset(): void;
-    printStats(): void;
-    processInfo(): ProcessInfo;
-  };
+  readonly heap: StatsSource;
   readonly arenas: ArenaCalls;
+  readonly events: HeapHost;
+}
+
+/** What the heaps of one thread share. */
+export interface HeapHost {
+  /** Called for every request of `new` that fails for good. */
+  newFails(size: number): void;
+  /** What `new` calls when memory is out. */
+  newHandler: (() => void) | undefined;
   /** The memory as it is now. */
   bytes(): Uint8Array;
-  /** Calls the new-handler, or throws when there is none. */
-  newFailed(size: number): void;
+  /** In messages: 0 = the thread that made the memory. */
+  thread: number;
 }

@@ -1,23 +1,39 @@
-/** What mimalloc has of Microsoft's C library: wide strings, and copies of the environment's. */
+/** Copies of texts, as C's libraries make them: wide strings, environment variables, paths. */
 import { EINVAL, ENOMEM } from "../../common/errno.ts";
-import type { CoreExports } from "../../core/contract.ts";
+import { pathResolve } from "../../common/node-fs.ts";
 
 /** Bytes of a wide character: 2 where it is UTF-16, 4 where it is C's wchar_t of wasm32. */
 type WideUnit = 2 | 4;
 
 /** Where copies come from and go to. */
-export interface WidePlace {
-  readonly core: Pick<CoreExports, "malloc">;
+export interface TextMemory {
+  /** A block for a copy; 0 = out of memory. */
+  malloc(size: number): number;
+  /** The memory as it is now. */
   bytes(): Uint8Array;
 }
 
 /** A copy of the string of wide characters at ptr, with its 0; 0 for null or without memory. */
-export function wideCopy(place: WidePlace, ptr: number, unit: WideUnit): number {
+export function wideCopy(memory: TextMemory, ptr: number, unit: WideUnit): number {
   if (ptr === 0) return 0;
-  const size = wideBytes(place.bytes(), ptr, unit) + unit;
-  const copy = place.core.malloc(size) >>> 0;
-  if (copy !== 0) place.bytes().copyWithin(copy, ptr, ptr + size);
+  const size = wideBytes(memory.bytes(), ptr, unit) + unit;
+  const copy = memory.malloc(size);
+  if (copy !== 0) memory.bytes().copyWithin(copy, ptr, ptr + size);
   return copy;
+}
+
+/**
+ * The path at ptr without links and dots, in a new block or at `into`; 0 for null, for a path at
+ * which there is nothing, without memory, and where there is no file system.
+ */
+export function pathCopy(memory: TextMemory, ptr: number, into: number): number {
+  if (ptr === 0) return 0;
+  const path = pathResolve(textAt(memory.bytes(), ptr, 1));
+  if (path === undefined) return 0;
+  const text = encode(`${path}\0`, 1);
+  const at = into === 0 ? memory.malloc(text.length) : into;
+  if (at !== 0) memory.bytes().set(text, at);
+  return at;
 }
 
 /** Bytes before the first wide character that is 0. */
@@ -32,26 +48,26 @@ function wideBytes(bytes: Uint8Array, ptr: number, unit: WideUnit): number {
 /**
  * A copy of the variable whose name is at `name`, both in characters of `unit` bytes: its address
  * goes to the word at `out`, its length without the 0 to the word at `size` if that is not 0.
- * Answers an errno; a variable that is not there is a null pointer.
+ * Returns an errno; a variable that is not there is a null pointer.
  */
 export function environmentCopy(
-  place: WidePlace,
+  memory: TextMemory,
   [out, size, name]: [number, number, number],
   unit: 1 | 2,
 ): number {
   if (out === 0 || name === 0) return EINVAL;
-  if (size !== 0) wordWrite(place, size, 0);
-  const value = environmentOf(textAt(place.bytes(), name, unit));
+  if (size !== 0) wordWrite(memory, size, 0);
+  const value = environmentOf(textAt(memory.bytes(), name, unit));
   if (value === undefined) {
-    wordWrite(place, out, 0);
+    wordWrite(memory, out, 0);
     return 0;
   }
   const text = encode(`${value}\0`, unit);
-  const copy = place.core.malloc(text.length) >>> 0;
-  wordWrite(place, out, copy);
+  const copy = memory.malloc(text.length);
+  wordWrite(memory, out, copy);
   if (copy === 0) return ENOMEM;
-  place.bytes().set(text, copy);
-  if (size !== 0) wordWrite(place, size, text.length / unit - 1);
+  memory.bytes().set(text, copy);
+  if (size !== 0) wordWrite(memory, size, text.length / unit - 1);
   return 0;
 }
 
@@ -71,7 +87,7 @@ function encode(text: string, unit: 1 | 2): Uint8Array {
 }
 
 /** Little-endian, as wasm has it, at any address. */
-function wordWrite(place: WidePlace, address: number, value: number): void {
-  const bytes = place.bytes();
+function wordWrite(memory: TextMemory, address: number, value: number): void {
+  const bytes = memory.bytes();
   new DataView(bytes.buffer).setUint32(address, value, true);
 }

@@ -1,0 +1,121 @@
+/** Methods that check their arguments: one function for each row of the table of calls. */
+import { checkAlignment, checkFunction, checkPointer, checkSize } from "../../common/checks.ts";
+import { sizeRefuse } from "../../common/errors.ts";
+import { type ArgumentKind, type CallRow, type MethodName, methodRows } from "./table.ts";
+
+/** A call on an allocator, with arguments that are right. */
+export type Run<Self> = (
+  self: Self,
+  a: number,
+  b: number,
+  c: number,
+  d: number,
+  e: number,
+) => unknown;
+
+/** Throws unless a pointer is a block or null. */
+export type CheckBlock<Self> = (self: Self, call: string, ptr: number) => void;
+
+type Check<Self> = (self: Self, value: number) => void;
+
+/** A function of a call: stacks are cut at it. */
+type Method = (...args: never[]) => unknown;
+
+/** Puts a method for each call on the prototype of a class; returns the class. */
+export function withCalls<Class extends { prototype: object }, Self>(
+  to: Class,
+  checkBlock: CheckBlock<Self>,
+  runOf: (call: MethodName, row: CallRow) => Run<Self>,
+): Class {
+  for (const [call, row] of methodRows) {
+    const checks = row.args.map((kind) => checkOf(call, kind, checkBlock));
+    const value = named(call, methodOf(runOf(call, row), checks));
+    Object.defineProperty(to.prototype, call, { value, writable: true, configurable: true });
+  }
+  return to;
+}
+
+/** Stack traces show the name of a call, not that of the function which made it. */
+function named(call: string, method: Method): Method {
+  return Object.defineProperty(method, "name", { value: call });
+}
+
+/** One for each number of arguments: a method of any number would collect them in an array. */
+function methodOf<Self>(run: Run<Self>, checks: readonly Check<Self>[]): Method {
+  const [first, second, third, fourth, fifth] = checks as [
+    Check<Self>,
+    Check<Self>,
+    Check<Self>,
+    Check<Self>,
+    Check<Self>,
+  ];
+  switch (checks.length) {
+    case 1:
+      return function (this: Self, a: number) {
+        first(this, a);
+        return run(this, a, 0, 0, 0, 0);
+      };
+    case 2:
+      return function (this: Self, a: number, b: number) {
+        first(this, a);
+        second(this, b);
+        return run(this, a, b, 0, 0, 0);
+      };
+    case 3:
+      return function (this: Self, a: number, b: number, c: number) {
+        first(this, a);
+        second(this, b);
+        third(this, c);
+        return run(this, a, b, c, 0, 0);
+      };
+    case 4:
+      return function (this: Self, a: number, b: number, c: number, d: number) {
+        first(this, a);
+        second(this, b);
+        third(this, c);
+        fourth(this, d);
+        return run(this, a, b, c, d, 0);
+      };
+    default:
+      return function (this: Self, a: number, b: number, c: number, d: number, e: number) {
+        first(this, a);
+        second(this, b);
+        third(this, c);
+        fourth(this, d);
+        fifth(this, e);
+        return run(this, a, b, c, d, e);
+      };
+  }
+}
+
+function checkOf<Self>(
+  call: string,
+  kind: ArgumentKind,
+  checkBlock: CheckBlock<Self>,
+): Check<Self> {
+  switch (kind) {
+    case "block":
+      return (self, ptr) => checkBlock(self, call, ptr);
+    case "address":
+      return (_, ptr) => checkPointer(ptr);
+    case "optional":
+      return (_, ptr) => {
+        if (ptr !== undefined) checkPointer(ptr);
+      };
+    case "alignment":
+      return (_, alignment) => checkAlignment(alignment);
+    case "boundary":
+      return (_, alignment) => checkSize(alignment, "alignment");
+    case "word":
+      return (_, size) => checkWord(size);
+    case "handler":
+      return (_, handler) => checkFunction("handler", handler);
+    default:
+      return (_, value) => checkSize(value, kind);
+  }
+}
+
+/** For sizes that may be more than any block has. */
+function checkWord(size: number): void {
+  if (typeof size !== "number" || size >>> 0 !== size) sizeRefuse("size", size);
+}
