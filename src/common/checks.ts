@@ -1,9 +1,9 @@
-/** Checks of the arguments of the typed door. The good case comes first and calls nothing. */
+/** Checks of arguments. The good case comes first and calls nothing. */
 import {
   alignmentRefuse,
-  foreignPointer,
   type HeapError,
   interiorPointer,
+  notABlock,
   pointerRefuse,
   SIZE_LIMIT,
   sizeRefuse,
@@ -33,7 +33,7 @@ export function checkFunction(what: string, value: unknown): void {
   throw wrongKind(what, "a function or undefined", value);
 }
 
-/** The error for what pointerCheck answered. */
+/** The error for what pointerCheck of the core has returned. */
 export function pointerError(call: string, what: number, ptr: number): HeapError {
-  return what === PTR_FOREIGN ? foreignPointer(call, ptr) : interiorPointer(call, ptr);
+  return what === PTR_FOREIGN ? notABlock(call, ptr) : interiorPointer(call, ptr);
 }

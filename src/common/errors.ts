@@ -1,28 +1,33 @@
 /**
- * What can go wrong at the typed door: one function a mistake. Wrong kinds are TypeErrors, wrong
+ * What can go wrong at a call of a heap: one function a mistake. Wrong types are TypeErrors, wrong
  * values RangeErrors, mistakes with memory HeapErrors.
  */
+import type { MistakeCode } from "./mistakes.ts";
 
-export type HeapErrorCode =
-  | "ERR_FOREIGN_POINTER"
+/** What a HeapError can be about: rows of the one list of mistakes. */
+export type HeapErrorCode = Extract<
+  MistakeCode,
+  | "ERR_NOT_A_BLOCK"
   | "ERR_INTERIOR_POINTER"
-  | "ERR_HEAP_DESTROYED"
-  | "ERR_HEAP_DETACHED"
+  | "ERR_DOUBLE_FREE"
+  | "ERR_SIZE_MISMATCH"
+  | "ERR_HEAP_OVERFLOW"
+  | "ERR_CORRUPTED_FREE_LIST"
+  | "ERR_OUT_OF_MEMORY"
   | "ERR_NO_ARENA"
   | "ERR_NO_THREAD"
-  | "ERR_OUT_OF_MEMORY"
-  | "ERR_SIZE_MISMATCH"
-  | "ERR_DOUBLE_FREE"
-  | "ERR_BUFFER_OVERFLOW"
-  | "ERR_CORRUPTED_FREE_LIST";
+  | "ERR_HEAP_DESTROYED"
+  | "ERR_HEAP_DETACHED"
+>;
 
-/** What all errors about memory have. Each room has a class of its own, with its own codes. */
+/** What all errors about memory have. Each module has a class of its own, with its own codes. */
 export abstract class MemoryError<Code extends string> extends Error {
   /** What happened, for programs. */
   readonly code: Code;
   /** The pointer that it is about, or 0. */
   readonly ptr: number;
 
+  /** @param ptr The pointer that it is about, or 0. */
   constructor(code: Code, ptr: number, message: string) {
     super(message);
     this.code = code;
@@ -30,8 +35,18 @@ export abstract class MemoryError<Code extends string> extends Error {
   }
 }
 
-/** A mistake with memory. The heap is as it was before the call. */
+/**
+ * A mistake with memory, or a request that cannot be met. The heap is as it was before the call.
+ *
+ * @example
+ * try {
+ *   heap.free(12);
+ * } catch (error) {
+ *   if (error instanceof HeapError) console.log(error.code, error.ptr); // ERR_NOT_A_BLOCK 12
+ * }
+ */
 export class HeapError extends MemoryError<HeapErrorCode> {
+  /** "HeapError". */
   override readonly name = "HeapError";
 }
 
@@ -42,8 +57,8 @@ export function hex(ptr: number): string {
   return `0x${ptr.toString(16)}`;
 }
 
-export function foreignPointer(call: string, ptr: number): HeapError {
-  return new HeapError("ERR_FOREIGN_POINTER", ptr, `${call}: ${hex(ptr)} is no block of this heap`);
+export function notABlock(call: string, ptr: number): HeapError {
+  return new HeapError("ERR_NOT_A_BLOCK", ptr, `${call}: ${hex(ptr)} is not a block of this heap`);
 }
 
 export function interiorPointer(call: string, ptr: number): HeapError {
@@ -62,13 +77,13 @@ export function heapDetached(): HeapError {
   return new HeapError("ERR_HEAP_DETACHED", 0, "this thread has detached from the heap");
 }
 
-export function noThread(ticket: number): HeapError {
+export function noThread(thread: number): HeapError {
   const why =
-    ticket === 0 ? "124 threads and heaps are attached" : `thread ${ticket} is attached already`;
+    thread === 0 ? "124 threads and heaps are attached" : `thread ${thread} is attached already`;
   return new HeapError("ERR_NO_THREAD", 0, `attachHeap: ${why}`);
 }
 
-/** All arenas that a memory may have are there. */
+/** A memory has as many arenas as it can have. */
 export function noArena(call: string, most: number): HeapError {
   return new HeapError("ERR_NO_ARENA", 0, `${call}: there are ${most} arenas already`);
 }
@@ -85,7 +100,7 @@ export function misfit(
   return new HeapError("ERR_SIZE_MISMATCH", ptr, `${call}: ${hex(ptr)} ${why}`);
 }
 
-export function handleRefuse(handle: unknown, version: number): TypeError | RangeError {
+export function handleError(handle: unknown, version: number): TypeError | RangeError {
   const made = (handle as { terrane?: unknown } | null | undefined)?.terrane;
   if (typeof made !== "number") return new TypeError("handle must come from heap.handle()");
   return new RangeError(`handle of version ${made}, not ${version}: all threads need one terrane`);
@@ -124,7 +139,7 @@ export function pointerRefuse(value: unknown): never {
   throw new RangeError(`pointer must be a whole number from 0 to 4294967295, not ${value}`);
 }
 
-export function rangeRefuse(ptr: number, bytes: number, limit: number): RangeError {
+export function rangeError(ptr: number, bytes: number, limit: number): RangeError {
   return new RangeError(`view of ${bytes} bytes at ${hex(ptr)} ends behind the memory's ${limit}`);
 }
 

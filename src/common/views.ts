@@ -4,7 +4,7 @@
  * HeapView.
  */
 import { checkPointer, checkSize } from "./checks.ts";
-import { misaligned, outOfMemory, rangeRefuse } from "./errors.ts";
+import { misaligned, outOfMemory, rangeError } from "./errors.ts";
 
 /** Every typed array that the language has. */
 export type TypedArray =
@@ -70,7 +70,7 @@ export class HeapView<T extends TypedArray> {
     const size = type.BYTES_PER_ELEMENT;
     if (ptr % size !== 0) throw misaligned(type.name, ptr, size);
     const limit = host.buffer.byteLength;
-    if (ptr + length * size > limit) throw rangeRefuse(ptr, length * size, limit);
+    if (ptr + length * size > limit) throw rangeError(ptr, length * size, limit);
     this.#host = host;
     this.#type = type;
     this.ptr = ptr;

@@ -103,7 +103,7 @@ const kinds = new Map<number, ReportKind>([
     L.REPORT_OVERFLOW,
     {
       errno: L.EFAULT,
-      code: "ERR_BUFFER_OVERFLOW",
+      code: "ERR_HEAP_OVERFLOW",
       text: ({ ptr, a, b }) =>
         `buffer overflow in heap block ${hex(ptr)} of size ${a}: write after ${b} bytes`,
     },
@@ -120,7 +120,7 @@ const kinds = new Map<number, ReportKind>([
   [L.REPORT_UNALIGNED, pointerKind("ERR_INTERIOR_POINTER", "invalid (unaligned) pointer")],
   [
     L.REPORT_FOREIGN,
-    pointerKind("ERR_FOREIGN_POINTER", "pointer does not point to a valid heap space"),
+    pointerKind("ERR_NOT_A_BLOCK", "pointer does not point to a valid heap space"),
   ],
   [L.REPORT_INTERIOR, pointerKind("ERR_INTERIOR_POINTER", "pointer points into a block")],
 ]);

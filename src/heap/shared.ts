@@ -1,6 +1,6 @@
 /** terrane/shared: heaps that threads share, each thread with a heap object of its own. */
 
-import { handleRefuse, noThread } from "../common/errors.ts";
+import { handleError, noThread } from "../common/errors.ts";
 import { optionsCheck } from "../common/option-table.ts";
 import type { SharedCoreExports } from "../core/contract.ts";
 import { coreSharedWasm } from "../core/embed/core-shared-wasm.js";
@@ -73,7 +73,7 @@ export function createSharedHeap(options: SharedHeapOptions = {}): SharedHeap {
  */
 export function attachHeap(handle: HeapHandle, options: AttachOptions = {}): SharedHeap {
   optionsCheck(attachChecks(), options);
-  if (handle?.terrane !== HANDLE_VERSION) throw handleRefuse(handle, HANDLE_VERSION);
+  if (handle?.terrane !== HANDLE_VERSION) throw handleError(handle, HANDLE_VERSION);
   const { backend, maximum, hardening, module } = handle;
   const bind = joiningBuild(handle, options);
   const source = options.memory ?? sourceOfHandle(handle);

@@ -121,7 +121,7 @@ for (const backend of backends) {
     };
     for (const ptr of [8, 65536, heap.buffer.byteLength, 0xfffffff0]) {
       const hex = `0x${ptr.toString(16)}`;
-      refuse(ptr, `HeapError: CALL: ${hex} is no block of this heap`, "ERR_FOREIGN_POINTER");
+      refuse(ptr, `HeapError: CALL: ${hex} is not a block of this heap`, "ERR_NOT_A_BLOCK");
     }
     for (const ptr of [small + 1, small + 16, medium + 30000, large + 16, large + 200000]) {
       const message = `0x${ptr.toString(16)} points into a block, not at its beginning`;

@@ -182,7 +182,7 @@ everywhere("wrong arguments are refused as by the heap itself", (heap) => {
   );
   assert.match(
     thrownText(() => own.free(12)),
-    /^HeapError: free: 0xc is no block of this heap/,
+    /^HeapError: free: 0xc is not a block of this heap/,
   );
   assert.match(
     thrownText(() => own.contains("8" as unknown as number)),

@@ -323,5 +323,6 @@ everywhere("wrong alignments, offsets and sizes are refused by name", (make) => 
     () => heap.freeSize(12, 1),
     () => heap.mallocSize(12),
   ];
-  for (const call of pointers) assert.match(thrownText(call), /^HeapError: \w+: 0xc is no block/);
+  for (const call of pointers)
+    assert.match(thrownText(call), /^HeapError: \w+: 0xc is not a block/);
 });

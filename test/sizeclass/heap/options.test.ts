@@ -178,15 +178,15 @@ test("mistakes at the door throw and change nothing", () => {
   );
   assert.equal(
     codes(() => heap.free(16)),
-    "ERR_FOREIGN_POINTER",
+    "ERR_NOT_A_BLOCK",
   );
   assert.equal(
     codes(() => reserved.free(reserved.primary.regionBegin(30))),
-    "ERR_FOREIGN_POINTER",
+    "ERR_NOT_A_BLOCK",
   );
   assert.equal(
     codes(() => heap.free(heap.primary.spaceBegin + 2 ** 29)),
-    "ERR_FOREIGN_POINTER",
+    "ERR_NOT_A_BLOCK",
   );
   assert.equal(
     codes(() => heap.realloc(p + 1, 5)),
@@ -221,5 +221,5 @@ test("more chunks than a region has cannot be given back", () => {
       error.message === "more chunks of 32 bytes were freed than their region has",
   );
   assert.throws(() => heap.primary.returnTo(1, [chunks[0]! + 16]), /points into a block/);
-  assert.throws(() => heap.primary.returnTo(2, chunks), /is no block of this heap/);
+  assert.throws(() => heap.primary.returnTo(2, chunks), /is not a block of this heap/);
 });
