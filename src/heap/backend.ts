@@ -1,5 +1,6 @@
 /** What every build of the core is bound to: a source of memory, hooks, and how it starts. */
 
+import type { HeapErrorCode } from "../common/errors.ts";
 import { options, verboseSay, warningSay } from "../common/log.ts";
 import type { CoreExports, HardCoreExports } from "../core/contract.ts";
 import {
@@ -15,7 +16,7 @@ import type { CoreHost } from "../core/target/glue.ts";
 import type { MemorySource } from "../memory/index.ts";
 import { bufferReaching, SLICE_BYTES, slicesFor } from "../memory/source.ts";
 import type { BackEnd } from "./calls/contract.ts";
-import type { CoreReport, HardenedStart } from "./hardening-features.ts";
+import type { HardenedStart } from "./hardening-features.ts";
 
 /**
  * Called with an errno code, a number and a sentence. The number is the size that could not be had
@@ -28,8 +29,19 @@ export type ErrorHandler = (code: number, value: number, text: string) => void;
 export interface CoreHooks {
   onError: (code: number, size: number) => void;
   onGrow: () => void;
-  /** Of a hardened core. */
-  onReport: (report: CoreReport) => void;
+  /** Of a hardened core. An exception may go through the core: it reports before it changes. */
+  onReport: (mistake: Mistake) => void;
+}
+
+/** A mistake that a hardened core has found. */
+export interface Mistake {
+  /** For a handler. */
+  readonly errno: number;
+  /** Of the HeapError, when there is no handler. */
+  readonly code: HeapErrorCode;
+  readonly ptr: number;
+  /** The sentence of it. */
+  readonly text: string;
 }
 
 /** What a core is bound to. */

@@ -6,9 +6,8 @@ import { errorSay } from "../common/log.ts";
 import { errorText, NEW_FAILED_TEXT } from "../common/log-messages.ts";
 import type { MemoryViews } from "../common/views.ts";
 import { DEFERRED_FREE, NEW_FAILED } from "../core/layout/layout.ts";
-import type { ErrorHandler } from "./backend.ts";
+import type { ErrorHandler, Mistake } from "./backend.ts";
 import type { HeapHost } from "./calls/contract.ts";
-import { type CoreReport, reportRead } from "./hardening-features.ts";
 import type { Watching } from "./stats/observers.ts";
 
 /**
@@ -33,11 +32,9 @@ export class Host implements HeapHost {
     this.handler = handler;
   }
 
-  /** Thrown through the core, which has reported before it changed anything that must be whole. */
-  coreReport(report: CoreReport): void {
-    const { errno, code, text } = reportRead(report);
-    this.#fail(errno, report.ptr, text);
-    if (!this.handler) throw new HeapError(code, report.ptr, text);
+  coreReport({ errno, code, ptr, text }: Mistake): void {
+    this.#fail(errno, ptr, text);
+    if (!this.handler) throw new HeapError(code, ptr, text);
   }
 
   bytes(): Uint8Array {

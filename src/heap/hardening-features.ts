@@ -1,10 +1,5 @@
-/**
- * What every heap knows of hardening, since threads join hardened heaps without terrane/hardening:
- * features by name, and what the core reports in words.
- */
+/** What every heap has of hardening: the features by name. */
 
-import { EAGAIN } from "../common/errno.ts";
-import { type HeapErrorCode, hex } from "../common/errors.ts";
 import * as L from "../core/layout/layout.ts";
 
 const bits = {
@@ -64,73 +59,4 @@ export function bitsOf(features: readonly HardeningFeature[]): number {
 
 export function featuresOf(word: number): HardeningFeature[] {
   return hardeningFeatures.filter((name) => (word & bits[name]) !== 0);
-}
-
-/** A mistake as a hardened core reports it: see REPORT_* in layout.ts. */
-export interface CoreReport {
-  readonly kind: number;
-  readonly ptr: number;
-  readonly a: number;
-  readonly b: number;
-}
-
-const calls = ["free", "usable_size", "realloc"];
-
-interface ReportKind {
-  /** errno of the report, for onError. */
-  readonly errno: number;
-  /** Of the HeapError, when there is no onError. */
-  readonly code: HeapErrorCode;
-  text(report: CoreReport): string;
-}
-
-function pointerKind(code: HeapErrorCode, text: string): ReportKind {
-  const say = ({ ptr, a }: CoreReport) => `${calls[a]}: ${text}: ${hex(ptr)}`;
-  return { errno: L.EINVAL, code, text: say };
-}
-
-const kinds = new Map<number, ReportKind>([
-  [
-    L.REPORT_DOUBLE_FREE,
-    {
-      errno: EAGAIN,
-      code: "ERR_DOUBLE_FREE",
-      text: ({ ptr, a }) =>
-        `double free detected of block ${hex(ptr)}${a === 0 ? "" : ` with size ${a}`}`,
-    },
-  ],
-  [
-    L.REPORT_OVERFLOW,
-    {
-      errno: L.EFAULT,
-      code: "ERR_HEAP_OVERFLOW",
-      text: ({ ptr, a, b }) =>
-        `buffer overflow in heap block ${hex(ptr)} of size ${a}: write after ${b} bytes`,
-    },
-  ],
-  [
-    L.REPORT_FREE_LIST,
-    {
-      errno: L.EFAULT,
-      code: "ERR_CORRUPTED_FREE_LIST",
-      text: ({ ptr, a, b }) =>
-        `corrupted free list entry of size ${a}b at ${hex(ptr)}: value ${hex(b)}`,
-    },
-  ],
-  [L.REPORT_UNALIGNED, pointerKind("ERR_INTERIOR_POINTER", "invalid (unaligned) pointer")],
-  [
-    L.REPORT_FOREIGN,
-    pointerKind("ERR_NOT_A_BLOCK", "pointer does not point to a valid heap space"),
-  ],
-  [L.REPORT_INTERIOR, pointerKind("ERR_INTERIOR_POINTER", "pointer points into a block")],
-]);
-
-/** What a report says: an errno and a sentence for a handler, a code for an exception. */
-export function reportRead(report: CoreReport): {
-  errno: number;
-  code: HeapErrorCode;
-  text: string;
-} {
-  const kind = kinds.get(report.kind) as ReportKind;
-  return { errno: kind.errno, code: kind.code, text: kind.text(report) };
 }

@@ -3,6 +3,7 @@
 import type { CoreHost } from "../core/target/glue.ts";
 import type { HardHost } from "../core/target/glue-hard.ts";
 import type { CoreSetting } from "./backend.ts";
+import { readReport } from "./hardening-reports.ts";
 
 /** Random words from the host, or from the seed of the setting; reports and guard pages. */
 export function hardHost(setting: CoreSetting): Omit<HardHost, keyof CoreHost> {
@@ -16,7 +17,7 @@ export function hardHost(setting: CoreSetting): Omit<HardHost, keyof CoreHost> {
       return strong;
     },
     report: (kind, p, a, b) =>
-      setting.onReport({ kind: kind >>> 0, ptr: p >>> 0, a: a >>> 0, b: b >>> 0 }),
+      setting.onReport(readReport({ kind: kind >>> 0, ptr: p >>> 0, a: a >>> 0, b: b >>> 0 })),
     protect: (p, size, on) =>
       void source.pages?.[on ? "protect" : "unprotect"](p >>> 0, size >>> 0),
   };
