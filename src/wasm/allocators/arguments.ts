@@ -15,6 +15,6 @@ export function argument(code: CodeWriter, role: Role, param: Param, missing: nu
 
 /** A throwing operator new never answers null; there is no exception to throw from here. */
 export function trapIfNull(code: CodeWriter): void {
-  const ptr = code.local(I32, 2);
+  const ptr = code.local("pointer to test", I32);
   code.tee(ptr).op(op.i32Eqz).if().op(op.unreachable).end().get(ptr);
 }

@@ -1,9 +1,11 @@
 /** Loads, stores and bulk operations, with the undefined bits that lie beside memory. */
 import type { CodeReader } from "../module/code.ts";
+import { nameByType } from "../module/locals.ts";
 import { type Access, type Opcode, RULE } from "../module/opcode-row.ts";
 import { accessOf, op, opcodeOf } from "../module/opcodes.ts";
 import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
+import { rangeLocals } from "../shadow/access-checks.ts";
 import { bitsType, integerAccess, integerStore } from "./bits.ts";
 import { Flow } from "./defined-code.ts";
 import { ADDRESS, SIZE } from "./defined-setting.ts";
@@ -115,15 +117,16 @@ export class FullFlow extends Flow {
     this.check(length, SIZE);
     stack.slots.length -= 3;
     copy(at);
-    code.get(code.local(I32, 2));
+    const locals = rangeLocals(code);
+    code.get(locals.target);
     if (at.op === op.memoryCopy) {
-      code.get(code.local(I32, 1)).get(code.local(I32, 0)).call(this.setting.functions.copy);
+      code.get(locals.source).get(locals.length).call(this.setting.functions.copy);
       return;
     }
     code.const(this.setting.base).op(op.i32Add);
     if (second.bits === DEFINED || at.op === op.memoryInit) code.const(0);
     else stack.bitsPush(second);
-    code.get(code.local(I32, 0)).memoryFill();
+    code.get(locals.length).memoryFill();
   }
 }
 
@@ -143,12 +146,14 @@ export function plainStep(
   if (access?.write) plainStore(code, at, access, base, copy);
   else copy(at);
   if (isRange) {
-    code.get(code.local(I32, 2)).const(base).op(op.i32Add).const(0);
-    code.get(code.local(I32, 0)).memoryFill();
+    const { target, length } = rangeLocals(code);
+    code.get(target).const(base).op(op.i32Add).const(0).get(length).memoryFill();
   } else if (at.op === op.call || at.op === op.callIndirect || at.op === op.callRef) {
     code.const64(0n).with(op.globalSet, result);
   }
 }
+
+const storedName = nameByType("stored: operand");
 
 function plainStore(
   code: CodeWriter,
@@ -158,9 +163,9 @@ function plainStore(
   copy: InstructionCopy,
 ): void {
   const { operands, size } = access;
-  const values = operands.map((type, i) => code.local(type, 24 + i));
+  const values = operands.map((type, i) => code.local(storedName(type), type, i));
   for (const value of values.toReversed()) code.set(value);
-  const address = code.local(I32, 23);
+  const address = code.local("stored: address", I32);
   code.tee(address);
   for (const value of values) code.get(value);
   copy(at);

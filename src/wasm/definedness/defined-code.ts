@@ -190,7 +190,7 @@ export class Flow {
   }
 
   #stackFrameMake(): void {
-    const address = this.code.local(I32, 43);
+    const address = this.code.local("frame: address", I32);
     this.code.tee(address).get(address).const(this.#stackFrame);
     this.code.call(this.setting.functions.frame);
     this.#stackFrame = 0;
@@ -325,7 +325,7 @@ export class Flow {
     if (length === 0 || isNear) this.#branch(label);
     else {
       // Where it is not taken, the operands in between must stay.
-      const test = code.local(I32, 42);
+      const test = code.local("condition of a branch", I32);
       code.tee(test).if();
       this.#branch(label);
       code.end().get(test);

@@ -1,5 +1,6 @@
 /** The rules at work: code that computes the undefined bits of a numeric instruction's answer. */
 
+import { nameByType } from "../module/locals.ts";
 import { type NumericOpcode, RULE } from "../module/opcode-row.ts";
 import { op } from "../module/opcodes.ts";
 import { I32, I64 } from "../module/value-types.ts";
@@ -22,6 +23,8 @@ const integer = {
   [I32]: { and: op.i32And, or: op.i32Or, xor: op.i32Xor, sub: op.i32Sub, ne: op.i32Ne },
   [I64]: { and: op.i64And, or: op.i64Or, xor: op.i64Xor, sub: op.i64Sub, ne: op.i64Ne },
 } as const;
+
+const sumBitsName = nameByType("undefined bits of a sum");
 
 function ofType(type: number) {
   return integer[bitsType(type) as typeof I32 | typeof I64];
@@ -193,7 +196,7 @@ class NumberStep {
   #left(a: Slot, b: Slot): void {
     const { code } = this.#stack;
     const { or, sub } = ofType(a.type);
-    const bits = code.local(bitsType(a.type), 40);
+    const bits = code.local(sumBitsName(a.type), bitsType(a.type));
     this.#union(a, b);
     zeroPush(code.set(bits), a.type).get(bits).op(sub).get(bits).op(or);
   }
@@ -256,7 +259,7 @@ export function originMerge(stack: ShadowStack, open: readonly Slot[], depth: nu
   stack.originPush(rest.at(-1) ?? first);
   for (const slot of known.slice(0, -1).reverse()) {
     // select takes its first operand when the flag is not 0.
-    const other = code.local(I32, 41);
+    const other = code.local("merged origin", I32);
     code.set(other);
     stack.originPush(slot);
     code.get(other);

@@ -3,6 +3,7 @@
  * or that it has none; where these bits were read; and how to get its value once more.
  */
 
+import { nameByType } from "../module/locals.ts";
 import { op } from "../module/opcodes.ts";
 import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
@@ -13,12 +14,11 @@ export const DEFINED = -1;
 /** In the place of a local: there is none. */
 export const NONE = -1;
 
-/** Numbers of extra locals; those below are the checks'. Each range is by depth or local. */
-const VALUE_SLOT = 20;
-const BITS_SLOT = 1000;
-const ORIGIN_SLOT = 100_000;
-const LOCAL_BITS_SLOT = 200_000;
-const LOCAL_ORIGIN_SLOT = 300_000;
+const valueName = nameByType("value of an operand");
+/** By depth. */
+const bitsName = nameByType("undefined bits of an operand");
+/** By the local that they belong to. */
+const localBitsName = nameByType("undefined bits of a local");
 
 export interface Slot {
   readonly type: number;
@@ -53,20 +53,22 @@ export class ShadowStack {
 
   /** The local for the undefined bits of an operand of this type at this depth. */
   bitsLocal(type: number, depth: number): number {
-    return this.code.local(bitsType(type), BITS_SLOT + depth);
+    const bits = bitsType(type);
+    return this.code.local(bitsName(bits), bits, depth);
   }
 
   originLocal(depth: number): number {
-    return this.code.local(I32, ORIGIN_SLOT + depth);
+    return this.code.local("origin of an operand", I32, depth);
   }
 
   /** The local for the undefined bits of local `index`. */
   ofLocal(type: number, index: number): number {
-    return this.code.local(bitsType(type), LOCAL_BITS_SLOT + index);
+    const bits = bitsType(type);
+    return this.code.local(localBitsName(bits), bits, index);
   }
 
   originOfLocal(index: number): number {
-    const local = this.code.local(I32, LOCAL_ORIGIN_SLOT + index);
+    const local = this.code.local("origin of a local", I32, index);
     this.#origins.add(local);
     return local;
   }
@@ -128,7 +130,7 @@ export class ShadowStack {
     if (top.every((slot) => slot.constant || slot.value !== NONE)) return;
     for (let i = top.length - 1; i >= 0; i--) {
       const slot = top[i] as Slot;
-      if (!slot.constant) slot.value = this.code.local(slot.type, VALUE_SLOT + i);
+      if (!slot.constant) slot.value = this.code.local(valueName(slot.type), slot.type, i);
       if (slot.constant) this.code.op(op.drop);
       else this.code.set(slot.value);
     }

@@ -93,7 +93,7 @@ function frameEmit(code: CodeWriter, { definedStart, originStart }: Layout): voi
 
 /** (address, size, origin): words that are touched get the origin; 1 stands for an unknown one. */
 function keepEmit(code: CodeWriter, { originStart }: Layout): void {
-  const origin = code.local(I32, 0);
+  const origin = code.local("stored: origin", I32);
   code.get(2).const(1).get(2).op(op.select).set(origin);
   for (const step of [0, 4, -1]) {
     if (step === 4) code.get(1).const(4).op(op.i32GtU).if();

@@ -1,38 +1,33 @@
 /** Writes instructions, and hands out the extra locals that they need. */
 import { ByteWriter } from "./bytes.ts";
+import { ExtraLocals } from "./locals.ts";
 import { op } from "./opcodes.ts";
 import { I32 } from "./value-types.ts";
 
 const EMPTY_BLOCK = 0x40;
 
 export class CodeWriter extends ByteWriter {
-  /** Locals that the function has without ours. */
-  #locals = 0;
-  readonly #extra: number[] = [];
-  readonly #slots = new Map<number, number>();
+  readonly #locals = new ExtraLocals();
 
   /** Starts a new function of `locals` parameters and locals. */
   reset(locals: number): void {
     this.length = 0;
-    this.#locals = locals;
-    this.#extra.length = 0;
-    this.#slots.clear();
+    this.#locals.reset(locals);
   }
 
-  /** The extra local number `slot` of a type: the same one for the same arguments. */
-  local(type: number, slot = 0): number {
-    const key = slot * 256 + type;
-    const known = this.#slots.get(key);
-    if (known !== undefined) return known;
-    const index = this.#locals + this.#extra.length;
-    this.#extra.push(type);
-    this.#slots.set(key, index);
-    return index;
+  /**
+   * The extra local with this name, or the one at this position of a row of them: the same index
+   * for the same arguments.
+   *
+   * @throws TypeError when the function has such a local of another type.
+   */
+  local(name: string, type: number, position = 0): number {
+    return this.#locals.index(name, type, position);
   }
 
   /** Types of the extra locals, in the order of their indices. */
   get extraLocals(): readonly number[] {
-    return this.#extra;
+    return this.#locals.types;
   }
 
   op(...codes: readonly number[]): this {
@@ -87,11 +82,17 @@ export class CodeWriter extends ByteWriter {
   }
 
   memoryFill(): this {
-    return this.op(0xfc, 0x0b, 0);
+    return this.#prefixed(op.memoryFill).op(0);
   }
 
   memoryCopy(): this {
-    return this.op(0xfc, 0x0a, 0, 0);
+    return this.#prefixed(op.memoryCopy).op(0, 0);
+  }
+
+  #prefixed(code: number): this {
+    this.byte(code >>> 12);
+    this.u32(code & 0xfff);
+    return this;
   }
 
   block(): this {

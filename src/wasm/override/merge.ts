@@ -4,6 +4,7 @@
  */
 import { ByteReader } from "../module/bytes.ts";
 import type { ModuleEditor } from "../module/editor.ts";
+import { nameByType } from "../module/locals.ts";
 import { type Body, functionType, KIND, type Module } from "../module/module.ts";
 import { depthChange, op } from "../module/opcodes.ts";
 import { bodyReader } from "../module/reader.ts";
@@ -12,8 +13,7 @@ import type { CodeWriter } from "../module/writer.ts";
 
 /** Imports of the core that a merged module can do without. */
 const KNOWN: readonly string[] = ["grow", "error", "pages"];
-/** Extra locals of inlined bodies: numbers that no other code asks for. */
-const FIRST_SLOT = 1 << 16;
+const inlinedName = nameByType("local of an inlined function");
 
 interface MergeSetting {
   readonly editor: ModuleEditor;
@@ -164,7 +164,7 @@ function localsAdd(code: CodeWriter, core: Module, index: number): number[] {
   while (!reader.done) {
     const count = reader.u32();
     const type = readValueType(reader);
-    for (let i = 0; i < count; i++) locals.push(code.local(type, FIRST_SLOT + locals.length));
+    for (let i = 0; i < count; i++) locals.push(code.local(inlinedName(type), type, locals.length));
   }
   return locals;
 }

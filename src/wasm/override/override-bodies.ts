@@ -76,6 +76,10 @@ export function bodyEnding(role: Role): Ending {
   return { called, ended, same };
 }
 
+function assemblyScriptBlock(code: CodeWriter): number {
+  return code.local("AssemblyScript's block", I32);
+}
+
 /** Writes the body of a function of this role. */
 export function bodyWrite(code: CodeWriter, role: Role, heap: HeapTarget): void {
   new BodyWriter(code, role, heap).write();
@@ -172,7 +176,7 @@ class BodyWriter {
 
   #zeroFill(): void {
     const code = this.#code;
-    const block = code.local(I32, 1);
+    const block = code.local("zeroed block", I32);
     code.tee(block).if().get(block).const(0).get(this.#local("size"));
     code.memoryFill().end().get(block);
   }
@@ -185,7 +189,7 @@ class BodyWriter {
       number,
       number,
     ];
-    const block = code.local(I32, 1);
+    const block = code.local("block to store", I32);
     code.get(align).const(4).op(op.i32LtU);
     code.get(align).get(align).const(1).op(op.i32Sub, op.i32And, op.i32Or);
     code.op(op.if, I32).const(WASI_EINVAL).op(op.else);
@@ -205,7 +209,7 @@ class BodyWriter {
       return;
     }
     const size = this.#local("size");
-    const payload = code.local(I32, 1);
+    const payload = code.local("payload", I32);
     code.get(size).const(PAYLOAD_MOST).op(op.i32GtU).if().op(op.unreachable).end();
     if (ptr >= 0) code.get(ptr).const(HEADER_BYTES).op(op.i32Sub);
     code.get(size).const(PAYLOAD_ROUND).op(op.i32Add).const(~15).op(op.i32And);
@@ -213,7 +217,7 @@ class BodyWriter {
     this.#heap.call(code, ptr >= 0 ? "realloc" : "malloc");
     if (ptr >= 0) this.#staticMove(ptr, payload);
     trapIfNull(code);
-    const block = code.local(I32, 3);
+    const block = assemblyScriptBlock(code);
     code
       .tee(block)
       .get(payload)
@@ -224,7 +228,8 @@ class BodyWriter {
   /** What the compiler has put into the data is no block: it is copied into one. */
   #staticMove(ptr: number, payload: number): void {
     const code = this.#code;
-    const [block, old] = [code.local(I32, 3), code.local(I32, 4)];
+    const block = assemblyScriptBlock(code);
+    const old = code.local("old payload", I32);
     code.tee(block).op(op.i32Eqz).if();
     code.get(ptr).const(HEADER_BYTES).op(op.i32Sub);
     this.#heap.call(code, "malloc_usable_size");

@@ -17,7 +17,8 @@ const SHARE_SHIFT = 3;
  * none.
  */
 export function growMemory(code: CodeWriter): void {
-  const [want, first] = [code.local(I32, 1), code.local(I32, 2)];
+  const want = code.local("growth: wanted", I32);
+  const first = code.local("growth: first", I32);
   code.op(op.memorySize, 0).const(SHARE_SHIFT).op(op.i32ShrU).tee(want).get(0).get(want).get(0);
   code.op(op.i32GtU, op.select).tee(want).op(op.memoryGrow, 0).tee(first);
   code.const(-1).op(op.i32Eq).if();
@@ -34,7 +35,9 @@ export function growMemory(code: CodeWriter): void {
  */
 export function growSbrk(sbrk: number): (code: CodeWriter) => void {
   return (code) => {
-    const [want, at, pad] = [code.local(I32, 1), code.local(I32, 2), code.local(I32, 3)];
+    const want = code.local("sbrk: wanted", I32);
+    const at = code.local("sbrk: address", I32);
+    const pad = code.local("sbrk: padding", I32);
     code.const(0).call(sbrk).tee(at).const(-1).op(op.i32Eq).if().const(0).op(op.return).end();
     code.const(0).get(at).op(op.i32Sub).const(PAGE_MASK).op(op.i32And).set(pad);
     code
@@ -60,7 +63,7 @@ export function growSbrk(sbrk: number): (code: CodeWriter) => void {
 /** Makes the heap in the first pages that it is given; answers whether it could. */
 export function beginWrite(grow: number, heapInit: number, top: number) {
   return (code: CodeWriter): void => {
-    const answer = code.local(I32, 1);
+    const answer = code.local("growth: granted", I32);
     code.const(1).call(grow).tee(answer).op(op.i32Eqz).if().const(0).op(op.return).end();
     code.get(answer).const(PAGE_MASK).op(op.i32And).get(answer).const(SHIFT).op(op.i32ShrU);
     code.op(op.i32Add).with(op.globalSet, top);

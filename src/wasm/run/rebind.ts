@@ -103,7 +103,7 @@ class Rebinder {
   }
 
   #logCall(code: CodeWriter, role: Role): void {
-    const result = code.local(I32, 0);
+    const result = code.local("result of a call", I32);
     if (role.answers) code.set(result);
     code.with(op.globalGet, this.#depth).op(op.i32Eqz).if();
     code.const(LOGGED.indexOf(role.action));

@@ -5,6 +5,7 @@
 import type { CodeReader } from "../module/code.ts";
 import type { CodeHook } from "../module/codesection.ts";
 import type { ModuleEditor } from "../module/editor.ts";
+import { nameByType } from "../module/locals.ts";
 import type { Module } from "../module/module.ts";
 import { type Access, CALLS, CALLS_INDIRECT } from "../module/opcode-row.ts";
 import { accessOf, byteValues, op, opcodeOf, PREFIXES } from "../module/opcodes.ts";
@@ -74,7 +75,9 @@ function shadowLoad(code: CodeWriter, layout: Layout): CodeWriter {
  */
 function slowEmit(code: CodeWriter, layout: Layout, report: number, range: number): void {
   const [address, info] = [0, 1];
-  const [size, last, shadow] = [code.local(I32, 0), code.local(I32, 1), code.local(I32, 2)];
+  const size = code.local("check: size", I32);
+  const last = code.local("check: last byte", I32);
+  const shadow = code.local("check: shadow", I32);
   code.get(info).const(INFO_SIZE).op(op.i32And).set(size);
   code.get(info).const(INFO_SCAN).op(op.i32And).op(op.i32Eqz);
   code.get(size).const(1).op(op.i32Sub).get(address).op(op.i32And).const(0).op(op.i32Ne);
@@ -94,8 +97,10 @@ function slowEmit(code: CodeWriter, layout: Layout, report: number, range: numbe
 /** Walks a range, 64 bytes at a time where it can; reports the first byte that is not open. */
 function rangeEmit(code: CodeWriter, layout: Layout, report: number): void {
   const [address, length, info] = [0, 1, 2];
-  const [at, end, shadow] = [code.local(I32, 0), code.local(I32, 1), code.local(I32, 2)];
-  const limit = code.local(I32, 3);
+  const at = code.local("range check: address", I32);
+  const end = code.local("range check: end", I32);
+  const shadow = code.local("range check: shadow", I32);
+  const limit = code.local("range check: limit", I32);
   code.get(address).tee(at).get(length).op(op.i32Add).set(end);
   // What wraps around or is empty is the engine's affair: it traps, or nothing happens.
   code.get(end).get(address).op(op.i32LeU).if().op(op.return).end();
@@ -129,7 +134,7 @@ function rangeEmit(code: CodeWriter, layout: Layout, report: number): void {
 /** Opens new pages of the window, or answers -1 at its end. */
 function growEmit(code: CodeWriter, layout: Layout, window: number): void {
   const pages = 0;
-  const before = code.local(I32);
+  const before = code.local("growth: pages before", I32);
   code.get(pages).const(layout.maximumPages).with(op.globalGet, window).tee(before);
   code.op(op.i32Sub, op.i32GtU).if().const(-1).op(op.return).end();
   code
@@ -157,6 +162,25 @@ const wanted = Uint8Array.from(
 );
 for (const prefix of PREFIXES) wanted[prefix] = 1;
 
+function contextLocal(code: CodeWriter): number {
+  return code.local("calling context", I32);
+}
+
+const operandName = nameByType("access: operand");
+
+function operandLocal(code: CodeWriter, type: number, position: number): number {
+  return code.local(operandName(type), type, position);
+}
+
+/** The locals in which the operands of memory.copy, fill and init are kept. */
+export function rangeLocals(code: CodeWriter) {
+  return {
+    target: code.local("range: target", I32),
+    source: code.local("range: source or value", I32),
+    length: code.local("range: length", I32),
+  };
+}
+
 interface CheckSetting {
   readonly module: Module;
   readonly layout: Layout;
@@ -179,6 +203,9 @@ export class CheckHook implements CodeHook {
   #index = 0;
   #site = 0;
   #scan = 0;
+  /** Locals of the function, once it has them: there are many accesses. */
+  #address: number | undefined;
+  #effective: number | undefined;
   /** Accesses that have got a check. */
   checks = 0;
 
@@ -192,7 +219,9 @@ export class CheckHook implements CodeHook {
     this.#index = old;
     this.#scan = module.code.flags[old - module.importedFunctions] as number;
     this.#facts.reset();
-    if (leads[old]) code.with(op.globalGet, functions.context).set(code.local(I32, 9));
+    this.#address = undefined;
+    this.#effective = undefined;
+    if (leads[old]) code.with(op.globalGet, functions.context).set(contextLocal(code));
     return true;
   }
 
@@ -215,7 +244,7 @@ export class CheckHook implements CodeHook {
     if (!this.#setting.leads[this.#index]) return;
     this.#site = (this.#site + 0x9e3779b1) | 0;
     const mixed = Math.imul(this.#site ^ (this.#site >>> 15), 0x2c1b3c6d);
-    code.get(code.local(I32, 9)).const(CONTEXT_SHIFT).op(op.i32Shl);
+    code.get(contextLocal(code)).const(CONTEXT_SHIFT).op(op.i32Shl);
     code.const(mixed ^ (mixed >>> 13)).op(op.i32Xor);
     code.with(op.globalSet, this.#setting.functions.context);
   }
@@ -234,7 +263,7 @@ export class CheckHook implements CodeHook {
   }
 
   #range(code: CodeWriter, write: () => void, reads = false): void {
-    const [length, source, target] = [code.local(I32, 0), code.local(I32, 1), code.local(I32, 2)];
+    const { length, source, target } = rangeLocals(code);
     const { range } = this.#setting.functions;
     this.checks++;
     code.set(length).set(source).tee(target);
@@ -255,19 +284,22 @@ export class CheckHook implements CodeHook {
     if (!scans && this.#facts.isChecked(at, operands.length, size)) return false;
     this.checks++;
     for (let i = operands.length - 1; i >= 0; i--) {
-      code.set(code.local(operands[i] as number, 2 + i));
+      code.set(operandLocal(code, operands[i] as number, i));
     }
-    const address = code.local(I32, 0);
+    this.#address ??= code.local("access: address", I32);
+    const address = this.#address;
     code.tee(address);
     let effective = address;
     if (at.offset !== 0) {
-      effective = code.local(I32, 1);
+      this.#effective ??= code.local("access: effective address", I32);
+      effective = this.#effective;
       code.const(at.offset).op(op.i32Add).tee(effective);
     }
     this.#look(code, effective, size, at.align);
     code.if().get(effective).const(this.#info(access)).call(this.#setting.functions.slow).end();
     code.get(address);
-    for (let i = 0; i < operands.length; i++) code.get(code.local(operands[i] as number, 2 + i));
+    for (let i = 0; i < operands.length; i++)
+      code.get(operandLocal(code, operands[i] as number, i));
     return false;
   }
 
