@@ -1,4 +1,4 @@
-/** Any composition behind C's verbs. */
+/** Any composition as an allocator with the calls of C. */
 
 import { checkAlignment, checkPointer, checkSize } from "../common/checks.ts";
 import { SIZE_LIMIT } from "../common/errors.ts";
@@ -7,29 +7,43 @@ import { AllocatorBase } from "./pool/allocator-base.ts";
 import type { Memory, Pool } from "./pool/contract.ts";
 
 /**
- * A pool as an allocator. Where the pool needs sizes at put, a header layer on top remembers them.
- * Arguments are checked; whether a pointer is a block is not: put a `check()` into the pool for
- * that. Not for a pool with blocks in use through get.
+ * A pool as an allocator. A pool that needs sizes at put gets a header layer on top, which keeps
+ * them. Arguments are checked, but not whether a pointer is a block: put a `check()` into the pool
+ * for that. Do not pass a pool that has blocks in use through `get`.
  */
 export class Allocator extends AllocatorBase implements Disposable {
-  /** The composition, with the header if there is one. */
+  /** The composition, with the header layer if it has one. */
   readonly pool: Pool;
   protected readonly backingMemory: Memory;
-  /** Where the pool's block of an over-aligned one begins: a table, so that no other block pays. */
+  /**
+   * The pool's block for each over-aligned one that begins elsewhere. A table, because a flag in a
+   * header would cost all other blocks.
+   */
   readonly #aligned = new Map<number, number>();
 
-  /** Use `allocator`. */
+  /** Use `createAllocator`. */
   constructor(pool: Pool) {
     super();
     this.pool = pool.traits.sized ? header()(pool) : pool;
     this.backingMemory = this.pool.memory;
   }
 
+  /**
+   * A block of at least `size` bytes, aligned to `pool.traits.alignment`; 0 = out of memory.
+   *
+   * @throws TypeError or RangeError unless size is a whole number from 0 to 2^31 - 1; LayerError
+   * what a layer has found.
+   */
   malloc(size: number): number {
     checkSize(size, "size");
     return this.pool.get(size);
   }
 
+  /**
+   * A block of `count * size` zero bytes; 0 = out of memory, or the product is above 2^31 - 1.
+   *
+   * @throws TypeError or RangeError unless both are whole numbers from 0 to 2^31 - 1.
+   */
   calloc(count: number, size: number): number {
     checkSize(count, "count");
     checkSize(size, "size");
@@ -40,8 +54,12 @@ export class Allocator extends AllocatorBase implements Disposable {
   }
 
   /**
-   * Resizes a block, moving it unless it fits and is more than half full; contents up to the
-   * smaller size stay. A null pointer allocates. 0 = out of memory, and ptr is as it was.
+   * Resizes a block; the contents stay up to the smaller size. The block moves unless the new size
+   * fits and is at least half of the old one. A null pointer allocates. 0 = out of memory; the
+   * block at ptr is as it was then. A block from `memalign` that moves has the alignment of the
+   * pool.
+   *
+   * @throws TypeError or RangeError for arguments that are not an address and a size.
    */
   realloc(ptr: number, size: number): number {
     checkPointer(ptr);
@@ -52,14 +70,23 @@ export class Allocator extends AllocatorBase implements Disposable {
     return this.#move(ptr, usable, size);
   }
 
+  /**
+   * Frees a block; a null pointer is ignored.
+   *
+   * @throws TypeError or RangeError for a value that is not an address; LayerError what a layer has
+   * found.
+   */
   free(ptr: number): void {
     checkPointer(ptr);
     if (ptr !== 0) this.#put(ptr);
   }
 
   /**
-   * A block whose address is a multiple of `alignment`, a power of two; 0 = out of memory. Price:
-   * `alignment` bytes and a table entry, where the pool is aligned to less.
+   * A block whose address is a multiple of `alignment`; 0 = out of memory. Price: `alignment` bytes
+   * more and a table entry, where the pool is aligned to less.
+   *
+   * @param alignment a power of two up to 2^30.
+   * @throws TypeError or RangeError for another alignment or size.
    */
   memalign(alignment: number, size: number): number {
     checkAlignment(alignment);
@@ -72,18 +99,27 @@ export class Allocator extends AllocatorBase implements Disposable {
     return ptr;
   }
 
-  /** Bytes that the block at ptr can hold; 0 for null. */
+  /**
+   * Bytes that the block at ptr can hold; 0 for a null pointer.
+   *
+   * @throws TypeError or RangeError for a value that is not an address.
+   */
   usableSize(ptr: number): number {
     checkPointer(ptr);
     return ptr === 0 ? 0 : this.#usable(ptr);
   }
 
-  /** Ends the composition: see Pool.destroy. */
+  /**
+   * Destroys the composition: see `Pool.destroy`. The allocator can be used again afterwards.
+   *
+   * @throws LayerError what a layer has found, after everything has been given back.
+   */
   destroy(): void {
     this.#aligned.clear();
     this.pool.destroy();
   }
 
+  /** `destroy`, for `using`. */
   [Symbol.dispose](): void {
     this.destroy();
   }
@@ -109,7 +145,8 @@ export class Allocator extends AllocatorBase implements Disposable {
 }
 
 /**
- * malloc, free, realloc, calloc and usableSize over a pool. It is a source for `std` in turn.
+ * malloc, free, realloc, calloc, memalign and usableSize over a pool. The result is a heap for
+ * `std` again. For the thread that made the pool.
  *
  * @example
  * using mine = createAllocator(pipe(std(createHeap()), chunk(), segregated()));

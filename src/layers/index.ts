@@ -5,6 +5,7 @@ export { Allocator, createAllocator } from "./allocator.ts";
 export { aligned } from "./combine/aligned.ts";
 export { bypass } from "./combine/bypass.ts";
 export { fallback } from "./combine/fallback.ts";
+export type { Both } from "./combine/forks.ts";
 export { ground } from "./combine/ground.ts";
 export { header } from "./combine/header.ts";
 export { hybrid } from "./combine/hybrid.ts";
@@ -32,14 +33,13 @@ export {
   type Pool,
   roundToGranules,
   type Traits,
+  type TraitsWith,
 } from "./pool/contract.ts";
 export { Counter, type PoolStats } from "./pool/counter.ts";
 export { type Held, LayerError, type LayerErrorCode } from "./pool/errors.ts";
-export type { Both } from "./pool/forks.ts";
 export { arena, bonwick, dieHard, kingsley, lea } from "./recipes.ts";
+export { type Ambient, ambient } from "./regions/ambient.ts";
 export {
-  type Ambient,
-  ambient,
   currentRegion,
   enter,
   escape,
@@ -53,8 +53,9 @@ export {
   setGroundHeap,
 } from "./regions/enter.ts";
 export { expectNoLeaks, type LeakOptions } from "./regions/leaks.ts";
+export type { RegionOptions } from "./regions/options.ts";
 export { formatProfile, type ScopeProfile } from "./regions/profile.ts";
-export { Region, type RegionOptions } from "./regions/region.ts";
+export { Region } from "./regions/region.ts";
 export { type AligningHeap, type Mmap, mmap } from "./sources/mmap.ts";
 export { nothing } from "./sources/nothing.ts";
 export { type Sbrk, sbrk } from "./sources/sbrk.ts";

@@ -1,27 +1,30 @@
-/** Flat composition. */
+/** Composition of layers as a flat list. */
 import type { Pool } from "./pool/contract.ts";
 
 type Step<A, B> = (source: A) => B;
 
 /**
  * Puts layers on a source, the first one lowest: `pipe(std(heap), chunk(), stats())` is
- * `stats()(chunk()(std(heap)))`. Up to 8 layers; the result is a source for more.
+ * `stats()(chunk()(std(heap)))`. Takes up to 8 layers; the result is a source for more.
  *
  * @example
  * const pool = pipe(std(createHeap()), chunk(4096), stats());
  */
 export function pipe<A extends Pool, B extends Pool>(source: A, b: Step<A, B>): B;
+/** Puts 2 layers on a source, the first one lowest. */
 export function pipe<A extends Pool, B extends Pool, C extends Pool>(
   source: A,
   b: Step<A, B>,
   c: Step<B, C>,
 ): C;
+/** Puts 3 layers on a source, the first one lowest. */
 export function pipe<A extends Pool, B extends Pool, C extends Pool, D extends Pool>(
   source: A,
   b: Step<A, B>,
   c: Step<B, C>,
   d: Step<C, D>,
 ): D;
+/** Puts 4 layers on a source, the first one lowest. */
 export function pipe<
   A extends Pool,
   B extends Pool,
@@ -29,6 +32,7 @@ export function pipe<
   D extends Pool,
   E extends Pool,
 >(source: A, b: Step<A, B>, c: Step<B, C>, d: Step<C, D>, e: Step<D, E>): E;
+/** Puts 5 layers on a source, the first one lowest. */
 export function pipe<
   A extends Pool,
   B extends Pool,
@@ -37,6 +41,7 @@ export function pipe<
   E extends Pool,
   F extends Pool,
 >(source: A, b: Step<A, B>, c: Step<B, C>, d: Step<C, D>, e: Step<D, E>, f: Step<E, F>): F;
+/** Puts 6 layers on a source, the first one lowest. */
 export function pipe<
   A extends Pool,
   B extends Pool,
@@ -54,6 +59,7 @@ export function pipe<
   f: Step<E, F>,
   g: Step<F, G>,
 ): G;
+/** Puts 7 layers on a source, the first one lowest. */
 export function pipe<
   A extends Pool,
   B extends Pool,
@@ -73,6 +79,7 @@ export function pipe<
   g: Step<F, G>,
   h: Step<G, H>,
 ): H;
+/** Puts 8 layers on a source, the first one lowest. */
 export function pipe<
   A extends Pool,
   B extends Pool,

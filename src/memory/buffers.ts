@@ -76,7 +76,7 @@ function movingBuffer(options: ArrayBufferOptions): MemorySource {
     grow: (slices) =>
       growWithin(slices, buffer.byteLength / SLICE_BYTES, options, (n) => {
         const before = buffer.byteLength / SLICE_BYTES;
-        const moved = bufferMove(buffer, buffer.byteLength + n * SLICE_BYTES);
+        const moved = moveBuffer(buffer, buffer.byteLength + n * SLICE_BYTES);
         if (moved) buffer = moved;
         return moved ? before : -1;
       }),
@@ -84,7 +84,7 @@ function movingBuffer(options: ArrayBufferOptions): MemorySource {
 }
 
 /** The bytes in a larger buffer; the old one is detached as memory.grow would do it. */
-function bufferMove(from: ArrayBuffer, bytes: number): ArrayBuffer | undefined {
+function moveBuffer(from: ArrayBuffer, bytes: number): ArrayBuffer | undefined {
   try {
     const to = new ArrayBuffer(bytes);
     new Uint8Array(to).set(new Uint8Array(from));

@@ -1,4 +1,4 @@
-/** One suite, every composition: blocks stay apart and whole, and the books of the source close. */
+/** Every composition: blocks do not overlap or change, and nothing is left in the source. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
@@ -17,7 +17,7 @@ import { alone, fixedSubjects, randomSubject, type Subject } from "./subjects.js
 const OPERATIONS = Number(process.env.TERRANE_OPERATIONS ?? 1500);
 const RANDOM_SUBJECTS = 48;
 
-/** Few live blocks of all sizes, so that pools that keep what was put stay small. */
+/** Few live blocks of all sizes, so that pools that keep freed blocks stay small. */
 function profile(name: string, live: number): Profile {
   const found = profiles.find((one) => one.name === name) as Profile;
   return { ...found, live };
@@ -71,20 +71,20 @@ for (const subject of [...alone, ...random]) {
   });
 }
 
-/** Every block was put, so the top of the composition has no bytes in use. */
+/** Every block was put, so the pool on top has no bytes in use. */
 function assertIdle(pool: Pool): void {
-  const figures = statsOf(pool);
-  if (!figures) return;
-  assert.equal(figures.allocations, figures.frees);
-  assert.equal(figures.bytes, 0);
-  assert.ok(figures.peak > 0);
+  const counted = statsOf(pool);
+  if (!counted) return;
+  assert.equal(counted.allocations, counted.frees);
+  assert.equal(counted.bytes, 0);
+  assert.ok(counted.peak > 0);
 }
 
-/** After destroy nothing is in use or held anywhere. */
+/** After destroy no pool has bytes in use or bytes that it holds. */
 function assertClosed(pool: Pool): void {
-  const figures = statsOf(pool);
-  assert.equal(figures?.bytes ?? 0, 0, formatTree(pool));
-  assert.equal(figures?.held ?? 0, 0, formatTree(pool));
+  const counted = statsOf(pool);
+  assert.equal(counted?.bytes ?? 0, 0, formatTree(pool));
+  assert.equal(counted?.held ?? 0, 0, formatTree(pool));
   for (const below of pool.below) assertClosed(below);
 }
 
@@ -96,27 +96,27 @@ for (const subject of [...fixedSubjects, ...random]) {
     assert.ok(ptrs.every(([ptr]) => ptr !== 0));
     for (const [ptr, size] of ptrs) pool.memory.bytes().fill(255, ptr, ptr + size);
     leakily(() => pool.destroy());
-    pool.destroy(); // nothing is left that could be given twice
+    pool.destroy(); // must not give anything back twice
     if (pool.traits.drops) assert.equal(heap.stats().blocks, 0, formatTree(pool));
     else assert.ok(heap.stats().blocks <= ptrs.length, formatTree(pool));
   });
 
-  test(`${subject.name}: a pool is as new after destroy`, () => {
+  test(`${subject.name}: a pool can be used again after destroy`, () => {
     const heap = createHeap();
     const pool = subject.create(heap);
-    const door = createAllocator(pool);
+    const mine = createAllocator(pool);
     for (let round = 0; round < 3; round++) {
-      const ptrs = [10, 1000, 100000].map((size) => door.calloc(1, size));
-      assert.ok(ptrs.every((ptr) => ptr !== 0 && door.u8[ptr] === 0));
-      for (const ptr of ptrs) door.u8.fill(7, ptr, ptr + door.usableSize(ptr));
-      for (const ptr of ptrs) door.free(ptr);
-      door.destroy();
+      const ptrs = [10, 1000, 100000].map((size) => mine.calloc(1, size));
+      assert.ok(ptrs.every((ptr) => ptr !== 0 && mine.u8[ptr] === 0));
+      for (const ptr of ptrs) mine.u8.fill(7, ptr, ptr + mine.usableSize(ptr));
+      for (const ptr of ptrs) mine.free(ptr);
+      mine.destroy();
       assert.equal(heap.stats().blocks, 0, formatTree(pool));
     }
   });
 }
 
-/** Ends something with blocks in use; check tells of them after it has given them back. */
+/** Destroys something with blocks in use: check throws after it has given them back. */
 function leakily(end: () => void): void {
   try {
     end();

@@ -7,13 +7,13 @@ import { Random } from "../support/random.js";
 
 export interface Subject {
   name: string;
-  /** A pool over the heap; some stand on a memory of their own instead. */
+  /** A pool over the heap, or over a memory of its own. */
   create(heap: Heap): L.Pool;
 }
 
 type AnyLayer = (source: L.Pool) => L.Pool;
 
-/** Erases the types: what these compositions need, they are given at run time. */
+/** Erases the types: each composition below has a source with the traits that it needs. */
 function any(layer: unknown): AnyLayer {
   return layer as AnyLayer;
 }
@@ -68,7 +68,7 @@ const recipes: Record<string, () => AnyLayer> = {
   dieHard: () => any(L.dieHard),
 };
 
-/** Each layer and recipe over the heap that it is given. */
+/** Each layer and recipe over a heap. */
 export const alone: Subject[] = Object.entries({ ...oneLayer, ...recipes }).map(([name, make]) => ({
   name,
   create: (heap) => make()(L.std(heap)),
@@ -107,7 +107,7 @@ const sources: Subject[] = [
   },
 ];
 
-/** Two to five layers, drawn at random; not ground, where destroy stops. */
+/** Two to five random layers, without ground, because that stops destroy. */
 export function randomSubject(seed: number): Subject {
   const random = new Random(seed);
   const names = Object.keys(oneLayer).filter((name) => name !== "ground");

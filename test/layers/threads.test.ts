@@ -13,8 +13,8 @@ function shared(words: number): Int32Array {
 }
 
 /**
- * Runs `body` in so many workers, which wait for each other before they begin; it has `L`, `self`
- * and `data`, and answers a value.
+ * Runs `body` in so many workers, which begin when all of them are there. `body` sees `L`, `self`
+ * and `data`; resolves to what the bodies return.
  */
 async function inThreads<T>(threads: number, data: object, body: string): Promise<T[]> {
   const source = `
@@ -24,10 +24,10 @@ async function inThreads<T>(threads: number, data: object, body: string): Promis
     Atomics.add(here, 0, 1);
     const deadline = Date.now() + 30000;
     while (Atomics.load(here, 0) < ${threads}) {
-      if (Date.now() > deadline) throw new Error("the others do not come");
+      if (Date.now() > deadline) throw new Error("the other workers do not start");
     }
-    const answer = await (async () => { ${body} })();
-    parentPort.postMessage(answer);
+    const result = await (async () => { ${body} })();
+    parentPort.postMessage(result);
   `;
   const url = new URL(`data:text/javascript,${encodeURIComponent(source)}`);
   const here = shared(1);
@@ -35,23 +35,23 @@ async function inThreads<T>(threads: number, data: object, body: string): Promis
     { length: threads },
     (_, self) => new Worker(url, { workerData: { self, data, here } }),
   );
-  const answers = workers.map(
+  const results = workers.map(
     (worker) =>
       new Promise<T>((resolve, reject) => {
         worker.once("message", resolve).once("error", reject);
       }),
   );
   try {
-    return await Promise.all(answers);
+    return await Promise.all(results);
   } finally {
-    for (const worker of workers) await worker.terminate(); // others may wait for one that failed
+    for (const worker of workers) await worker.terminate(); // they may wait for one that failed
   }
 }
 
 for (const kind of ["spin", "wait"] as const) {
   test(`lock by ${kind}: threads that share a pool take turns`, async () => {
     const [word, state] = [shared(1), shared(2)];
-    // A pool that breaks without a lock: it reads, dawdles and writes its one word of state.
+    // A pool that needs a lock: it reads its state, waits, and writes it.
     await inThreads(
       3,
       { word, state, kind },
@@ -74,16 +74,16 @@ for (const kind of ["spin", "wait"] as const) {
     `,
     );
     assert.deepEqual([...state], [60000, 60000]);
-    assert.equal(word[0], 0, "nobody holds the lock");
+    assert.equal(word[0], 0, "no thread holds the lock");
   });
 }
 
-test("a lock is given back when the pool throws", () => {
+test("a lock is released when the pool throws", () => {
   const word = shared(2);
   const source = pipe(sharedBump(new SharedArrayBuffer(4096), shared(1)), L.check());
   for (const kind of ["spin", "wait", "none"] as const) {
     const pool = pipe(source, lock(word, { kind, index: 1 }));
-    assert.throws(() => pool.put(64, 1), { code: "ERR_FOREIGN_PUT" });
+    assert.throws(() => pool.put(64, 1), { code: "ERR_NOT_A_BLOCK" });
     assert.equal(word[1], 0);
     pool.put(pool.get(10), 10);
   }
@@ -91,7 +91,7 @@ test("a lock is given back when the pool throws", () => {
 
 test("sharedBump gives each thread its own bytes, and then nothing", async () => {
   const [buffer, word] = [new SharedArrayBuffer(2 ** 24), shared(1)];
-  const answers = await inThreads<number[]>(
+  const given = await inThreads<number[]>(
     3,
     { buffer, word },
     `
@@ -106,7 +106,7 @@ test("sharedBump gives each thread its own bytes, and then nothing", async () =>
   `,
   );
   const bytes = new Uint8Array(buffer);
-  answers.forEach((ptrs, self) => {
+  given.forEach((ptrs, self) => {
     for (let i = 0; i < ptrs.length; i += 2) {
       const block = bytes.subarray(ptrs[i]!, ptrs[i]! + ptrs[i + 1]!);
       assert.ok(block.every((byte) => byte === self + 1));
@@ -115,12 +115,12 @@ test("sharedBump gives each thread its own bytes, and then nothing", async () =>
   assert.ok(16 * word[0]! > 2 ** 24 - 16 - 112);
 });
 
-test("perThread serves threads without a lock, and blocks that others put come home", async () => {
+test("perThread needs no lock, and returns blocks to the thread that allocated them", async () => {
   const threads = 3;
   const [buffer, word, mail] = [new SharedArrayBuffer(2 ** 24), shared(1), shared(threads)];
-  // Letters between threads: thread n writes to slot (n, to), and frees what others wrote to it.
+  // Threads pass blocks to each other: thread n writes to slot (n, to), and frees what it receives.
   const slots = shared(threads * threads);
-  const figures = await inThreads<{ bytes: number; held: number; sent: number }>(
+  const results = await inThreads<{ bytes: number; held: number; sent: number }>(
     threads,
     { buffer, word, mail, slots, threads },
     `
@@ -131,11 +131,11 @@ test("perThread serves threads without a lock, and blocks that others put come h
     const pool = L.pipe(source, L.perThread(make, { self, threads, mail }));
     const words = pool.memory.u32();
     const others = Array.from({ length: threads }, (_, i) => i).filter((i) => i !== self);
-    // The diagonal of slots is unused by letters: there threads count how far they all are.
+    // The diagonal of the slots passes no blocks: threads count there how far they are.
     function pause() {
       Atomics.wait(slots, others[0] * threads + others[0], -1, 0.1);
       Atomics.wait(mail, self, 0x7fffffff, 0.1);
-      if (Date.now() > deadline) throw new Error("the others do not answer");
+      if (Date.now() > deadline) throw new Error("another thread does not go on");
     }
     function arrive(count) {
       Atomics.add(slots, count * (threads + 1), 1);
@@ -146,17 +146,17 @@ test("perThread serves threads without a lock, and blocks that others put come h
     }
     function receive() {
       for (const from of others) {
-        const letter = Atomics.exchange(slots, from * threads + self, 0);
-        if (letter === 0) continue;
-        if (words[letter >>> 2] !== ((letter ^ from) >>> 0)) throw new Error("a block was changed");
-        pool.put(letter, 0);
+        const block = Atomics.exchange(slots, from * threads + self, 0);
+        if (block === 0) continue;
+        if (words[block >>> 2] !== ((block ^ from) >>> 0)) throw new Error("a block was changed");
+        pool.put(block, 0);
       }
     }
     let sent = 0;
     for (let i = 0; sent < 200; i++) {
       const size = 8 + (i * 37) % 500;
       const ptr = pool.get(size);
-      if (ptr === 0) throw new Error("out of memory: nothing came home");
+      if (ptr === 0) throw new Error("out of memory: no block was returned");
       words[ptr >>> 2] = ptr ^ self;
       const to = others[i % others.length];
       if (Atomics.compareExchange(slots, self * threads + to, 0, ptr) === 0) sent++;
@@ -167,18 +167,18 @@ test("perThread serves threads without a lock, and blocks that others put come h
     arrive(0);
     receive();
     arrive(1);
-    pool.put(pool.get(1), 0); // takes the last mail
+    pool.put(pool.get(1), 0); // empties the mailbox
     return { ...own.stats(), sent };
   `,
   );
-  for (const { bytes, sent } of figures) {
-    assert.equal(bytes, 0, "every block came home");
+  for (const { bytes, sent } of results) {
+    assert.equal(bytes, 0, "every block was returned");
     assert.equal(sent, 200);
   }
   assert.deepEqual([...mail], [0, 0, 0]);
 });
 
-test("no letter is lost when threads write to one mailbox at once", async () => {
+test("no block is lost when threads put blocks into one mailbox at once", async () => {
   const [buffer, word, mail] = [new SharedArrayBuffer(2 ** 25), shared(1), shared(3)];
   const count = 300000;
   let own: L.Pool | undefined;
@@ -204,7 +204,7 @@ test("no letter is lost when threads write to one mailbox at once", async () => 
   assert.deepEqual([own?.stats?.().bytes, own?.stats?.().frees], [0, count + 1]);
 });
 
-test("perThread knows sizes, and refuses blocks of nobody", () => {
+test("perThread knows sizes, and refuses blocks without a thread", () => {
   const source = sharedBump(new SharedArrayBuffer(2 ** 20), shared(1));
   const mail = shared(2);
   const [a, b] = [0, 1].map((self) => perThread(kingsley, { self, threads: 2, mail })(source));
@@ -212,22 +212,22 @@ test("perThread knows sizes, and refuses blocks of nobody", () => {
   assert.equal(b!.sizeOf(ptr), 100);
   b!.put(ptr, 0);
   assert.equal(mail[0], ptr);
-  assert.equal(a!.get(100), ptr, "by mail");
+  assert.equal(a!.get(100), ptr, "from the mailbox");
   a!.memory.u32()[(ptr - 4) / 4] = 77;
-  assert.throws(() => a!.put(ptr, 0), { code: "ERR_FOREIGN_PUT" });
+  assert.throws(() => a!.put(ptr, 0), { code: "ERR_NOT_A_BLOCK" });
 });
 
-const plain = new Int32Array(2);
+const unshared = new Int32Array(2);
 const refusals: [() => unknown, string][] = [
   [() => lock(1 as never), "TypeError: lock: needs an Int32Array"],
-  [() => lock(plain), "TypeError: lock: the Int32Array must lie in a SharedArrayBuffer"],
+  [() => lock(unshared), "TypeError: lock: the Int32Array must lie in a SharedArrayBuffer"],
   [() => lock(shared(1), { index: 1 }), "RangeError: lock: the Int32Array has no element 1"],
   [
     () => lock(shared(1), { kind: "hope" as never }),
     'RangeError: lock: kind must be "spin", "wait" or "none", not hope',
   ],
   [
-    () => sharedBump(new SharedArrayBuffer(64), plain),
+    () => sharedBump(new SharedArrayBuffer(64), unshared),
     "TypeError: sharedBump: the Int32Array must lie in a SharedArrayBuffer",
   ],
   [

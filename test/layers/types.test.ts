@@ -1,6 +1,6 @@
 /**
  * Compositions that cannot work do not compile: each `@ts-expect-error` fails the build of the
- * tests when its line compiles. Where the mistake shows at run time too, that is tested as well.
+ * tests when its line compiles. Errors at run time are tested as well, where there are any.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -39,17 +39,17 @@ function holds<T extends true>(value?: T): void {
   assert.equal(value, undefined);
 }
 
-/** What a scope needs that frees what is left at its end. */
+/** Needs a pool that can free everything at once. */
 function scopeOf(pool: Pool<Traits & { readonly drops: true }>): string {
   return pool.name;
 }
 
-/** What an unsized free needs. */
+/** Needs a pool that knows the sizes of blocks. */
 function unsized(pool: Pool<Traits & { readonly sized: false }>): string {
   return pool.name;
 }
 
-test("traits follow the layers", () => {
+test("each layer changes the traits that it names", () => {
   const heap = createHeap();
   const carved = pipe(std(heap), chunk(4096));
   holds<Same<(typeof carved)["traits"]["drops"], true>>();
@@ -99,7 +99,7 @@ test("buddy needs a source aligned to its arena", () => {
   assert.throws(() => buddy()(base), { name: "TypeError", message });
   // @ts-expect-error std is aligned to 16
   assert.throws(() => pipe(base, buddy()), { name: "TypeError", message });
-  // @ts-expect-error chunk is aligned to 16, whatever lies below
+  // @ts-expect-error chunk is aligned to 16, whatever its source is aligned to
   assert.throws(() => pipe(slices(wasmMemory()), chunk(), buddy()), /chunk\(65536\) is aligned/);
 });
 
@@ -107,7 +107,7 @@ test("a fallback needs a first pool that knows its blocks", () => {
   const base = std(createHeap());
   assert.ok(fallback(pipe(base, limit(100), check()), base).get(1000) > 0);
   const message = "fallback: limit(100) has no owns";
-  // @ts-expect-error the heap owns the blocks of both
+  // @ts-expect-error limit over std does not know its blocks
   assert.throws(() => fallback(pipe(base, limit(100)), base), { name: "TypeError", message });
 });
 
@@ -127,26 +127,26 @@ test("a scope needs a pool that drops, an unsized free one that knows sizes", ()
   });
 });
 
-test("a layer that promises a verb must have it", () => {
+test("a layer must have the calls that its traits require", () => {
   const base = std(createHeap());
-  const verbs = {
+  const calls = {
     get: (size: number) => base.get(size),
     put: (ptr: number, size: number) => base.put(ptr, size),
     destroy: () => {},
   };
   const sizeless = () => {
-    // @ts-expect-error sized: false promises sizeOf
-    defineLayer("mine", base, { sized: false }, verbs);
+    // @ts-expect-error sized: false requires sizeOf
+    defineLayer("mine", base, { sized: false }, calls);
   };
   assert.throws(sizeless, { name: "TypeError", message: "mine has no sizeOf" });
   const make = () => {
-    // @ts-expect-error owns: true promises owns
-    defineLayer("mine", base, { owns: true }, verbs);
+    // @ts-expect-error owns: true requires owns
+    defineLayer("mine", base, { owns: true }, calls);
   };
   assert.throws(make, { name: "TypeError", message: "mine has no owns" });
 });
 
-test("a layer from elsewhere composes like ours", () => {
+test("a layer of the user's composes with those of the package", () => {
   const twice = (): Layer<{ readonly sized: true }> => (source) =>
     defineLayer(
       "twice",
@@ -163,7 +163,7 @@ test("a layer from elsewhere composes like ours", () => {
   holds<Same<Over<Traits, { readonly owns: true }>["owns"], true>>();
   const ptr = pool.get(100);
   assert.equal(pool.get(1) - ptr, 208);
-  // @ts-expect-error a layer is no source
+  // @ts-expect-error a layer is not a source
   assert.throws(() => pipe(chunk(), stats()), {
     name: "TypeError",
     message: "stats: the source must be a pool",

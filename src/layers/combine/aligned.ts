@@ -1,14 +1,16 @@
-/** Blocks at multiples of more than 16. */
+/** Blocks at multiples of more than 16 bytes. */
 import { type Alignment, defineLayer, type Layer } from "../pool/contract.ts";
 import { checkWhole } from "../pool/errors.ts";
 
 const LIMIT = 65536;
 
 /**
- * Gives blocks whose address is a multiple of `alignment`, and keeps the address of the block below
- * in the word in front. Price: `alignment` bytes a block, nothing over a source that is aligned.
+ * Gives blocks whose address is a multiple of `alignment`, and keeps the address of the source's
+ * block in the word before each. Price: `alignment` bytes for each block; nothing over a source
+ * that has the alignment.
  *
- * @throws RangeError unless alignment is a power of two from 16 to 65536.
+ * @param alignment a power of two from 16 to 65536.
+ * @throws TypeError or RangeError for another alignment.
  * @example
  * const pool = pipe(std(heap), aligned(4096));
  */

@@ -1,4 +1,4 @@
-/** The layer that does nothing: a template for authors. */
+/** The layer that does nothing: a template for layers of your own. */
 import { defineLayer, type Layer } from "../pool/contract.ts";
 
 /**

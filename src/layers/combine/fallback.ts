@@ -1,11 +1,11 @@
-/** A second pool for when the first has nothing. */
+/** A second pool for requests that the first cannot serve. */
 import type { Pool, Traits } from "../pool/contract.ts";
 import { callMissing } from "../pool/errors.ts";
-import { type Both, forkOf } from "../pool/forks.ts";
+import { type Both, forkOf } from "./forks.ts";
 
 /**
- * Asks `second` when `first` answers 0. `first` must be able to tell its blocks (trait `owns`):
- * put asks it whose a block is. destroy ends first, then second.
+ * Takes a block from `second` when `first` returns 0. `first` must know its blocks (trait `owns`):
+ * `put` uses that to find the pool of a block. `destroy` destroys first, then second.
  *
  * @throws TypeError for pools of two memories, or when first has no `owns`.
  * @example

@@ -1,9 +1,9 @@
-/** Where the end of a composition stops. */
+/** Where the destruction of a composition stops. */
 import { defineLayer, type Layer } from "../pool/contract.ts";
 
 /**
- * Passes everything to its source but destroy: compositions that share a pool stand on its ground.
- * Blocks that were not put stay with the source.
+ * Passes everything to its source except `destroy`: put it below compositions that share a pool.
+ * Blocks that were not put stay allocated in the source.
  *
  * @example
  * const requests = pipe(ground()(shared), zone());

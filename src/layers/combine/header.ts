@@ -1,4 +1,4 @@
-/** Remembers sizes. */
+/** Keeps the sizes of blocks. */
 import { defineLayer, type Layer } from "../pool/contract.ts";
 
 // raw                        ptr = raw + 16
@@ -6,7 +6,7 @@ import { defineLayer, type Layer } from "../pool/contract.ts";
 const HEADER = 16;
 
 /**
- * Writes the size of each block into 16 bytes in front of it, so that put needs none.
+ * Writes the size of each block into 16 bytes before it, so that `put` needs no size.
  *
  * @example
  * const pool = pipe(std(heap), stats(), header());

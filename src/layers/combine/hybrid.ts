@@ -1,12 +1,14 @@
-/** Two pools, chosen by size. */
+/** Two pools, chosen by the size of the request. */
 import type { Pool, Traits } from "../pool/contract.ts";
 import { checkWhole } from "../pool/errors.ts";
-import { type Both, forkOf } from "../pool/forks.ts";
+import { type Both, forkOf } from "./forks.ts";
 
 /**
- * Requests of up to `most` bytes go to `small`, others to `big`. destroy ends small, then big.
+ * Requests of up to `most` bytes go to `small`, others to `big`. `destroy` destroys small, then
+ * big.
  *
- * @throws RangeError for a size that makes no sense, TypeError for pools of two memories.
+ * @throws TypeError or RangeError unless most is a whole number from 0 on; TypeError for pools of
+ * two memories.
  * @example
  * const pool = hybrid(256, pipe(ground()(base), segregated()), base);
  */

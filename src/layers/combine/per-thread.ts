@@ -1,39 +1,39 @@
-/** A pool for each thread over one shared memory; blocks that others put come home by mail. */
-import { defineLayer, type Pool } from "../pool/contract.ts";
-import { checkWhole, putForeign, wordCheck } from "../pool/errors.ts";
+/** A pool for each thread over one shared memory; blocks that other threads put are sent back. */
+import { defineLayer, type Pool, type TraitsWith } from "../pool/contract.ts";
+import { checkWhole, checkWord, notABlock } from "../pool/errors.ts";
 
 // raw     ptr-12   ptr-8   ptr-4     ptr = raw + 16
 //  | next | unused | size | thread | user's bytes …
 const HEADER = 16;
 
+/** Options of `perThread`. */
 export interface PerThreadOptions {
-  /** This thread's number, from 0; no two threads may have the same. */
+  /** Number of this thread, from 0 to `threads - 1`; no two threads may have the same. */
   self: number;
-  /** How many threads there are. */
+  /** Number of threads, from 1 to 65536. */
   threads: number;
-  /** One element for each thread, shared and zero at first: the mailboxes. */
+  /**
+   * The mailboxes of the threads: one element for each, over a SharedArrayBuffer, 0 at first, the
+   * same in all threads.
+   */
   mail: Int32Array;
 }
 
-export interface PerThreadTraits {
-  readonly alignment: 16;
-  readonly sized: false;
-  readonly drops: false;
-  readonly owns: false;
-  readonly zeroed: false;
-}
+/** What the pools of `perThread` guarantee. */
+export type PerThreadTraits = TraitsWith<16, never>;
 
 /**
- * Serves this thread from its own pool, `make(source)`, without any lock. A block that another
- * thread's pool gave is put into that thread's mailbox by one atomic exchange, and its owner takes
- * the mail with its next get that finds some. The source must serve all threads at once, as
- * `sharedBump` does, or any shared pool under `lock`.
+ * Serves this thread from a pool of its own, `make(source)`, without a lock. A block that the pool
+ * of another thread gave is put into the mailbox of that thread by one atomic exchange; its owner
+ * takes all blocks from its mailbox at its next `get`. The source must serve all threads at once,
+ * as `sharedBump` does, or any shared pool below `lock`.
  *
- * Price: 16 bytes a block, an atomic load a get. Mail of a thread that makes no get any more waits.
- * destroy drops this thread's blocks only; the others must have stopped using them.
+ * Price: 16 bytes for each block, and an atomic load for each `get`. Blocks in the mailbox of a
+ * thread that calls `get` no more stay there. `destroy` drops the blocks of this thread only; other
+ * threads must have stopped using them.
  *
- * @throws TypeError or RangeError for options that make no sense; LayerError from put for a block
- * of no thread.
+ * @throws TypeError or RangeError for options out of range; `put` throws LayerError
+ * ERR_NOT_A_BLOCK for a block without a thread.
  * @example
  * const pool = pipe(sharedBump(buffer, word), perThread(kingsley, { self: 1, threads: 4, mail }));
  */
@@ -44,7 +44,7 @@ export function perThread(
   if (typeof make !== "function") throw new TypeError("perThread: make must be a function");
   checkWhole("perThread: threads", threads, 1, 65536);
   checkWhole("perThread: self", self, 0, threads - 1);
-  wordCheck("perThread", mail, threads - 1, true);
+  checkWord("perThread", mail, threads - 1, true);
   return (source) => {
     const own = make(source);
     const { memory } = own;
@@ -54,7 +54,7 @@ export function perThread(
       own.put(ptr - HEADER, sizeOf(ptr) + HEADER);
     }
 
-    function mailTake(): void {
+    function takeMail(): void {
       let ptr = Atomics.exchange(mail, self, 0) >>> 0;
       while (ptr !== 0) {
         const next = memory.u32()[(ptr - HEADER) >>> 2] as number;
@@ -63,8 +63,11 @@ export function perThread(
       }
     }
 
-    /** A stack without a lock. The owner takes all of it at once, so none comes back early. */
-    function mailSend(to: number, ptr: number): void {
+    /**
+     * Pushes on a stack without a lock. The owner takes all of it at once, so no block can leave
+     * and come back between the two reads of its head (the ABA problem).
+     */
+    function sendMail(to: number, ptr: number): void {
       const words = memory.u32();
       for (;;) {
         const first = Atomics.load(mail, to);
@@ -79,7 +82,7 @@ export function perThread(
       { alignment: 16, sized: false, drops: false, owns: false, zeroed: false },
       {
         get(size) {
-          if (Atomics.load(mail, self) !== 0) mailTake();
+          if (Atomics.load(mail, self) !== 0) takeMail();
           const raw = own.get(size + HEADER);
           if (raw === 0) return 0;
           const words = memory.u32();
@@ -90,11 +93,11 @@ export function perThread(
         put(ptr) {
           const thread = memory.u32()[(ptr - 4) >>> 2] as number;
           if (thread === self) release(ptr);
-          else if (thread < threads) mailSend(thread, ptr);
-          else throw putForeign(ptr);
+          else if (thread < threads) sendMail(thread, ptr);
+          else throw notABlock(ptr);
         },
         destroy() {
-          mailTake();
+          takeMail();
           own.destroy();
         },
         sizeOf,

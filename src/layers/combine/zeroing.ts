@@ -1,8 +1,9 @@
-/** Blocks of zeros. */
+/** Blocks whose bytes are zero. */
 import { defineLayer, type Layer } from "../pool/contract.ts";
 
 /**
- * Clears each block before it is given.
+ * Clears each block before it is given. Price: a fill for each `get`, unless the source's blocks
+ * are zero.
  *
  * @example
  * const pool = pipe(std(heap), zeroing());

@@ -1,19 +1,20 @@
-/** Patterns in blocks that are fresh or gone, to show who reads them. */
+/** Patterns in fresh and in freed blocks, which show reads of both. */
 import { defineLayer, type Layer } from "../pool/contract.ts";
 import { checkWhole } from "../pool/errors.ts";
 
+/** Options of `fill`. */
 export interface FillOptions {
-  /** Byte for blocks that are given. Default: 0xd0. */
+  /** The byte, 0 to 255, that blocks are filled with when they are given. Default: 0xd0. */
   fresh?: number | undefined;
-  /** Byte for blocks that are put. Default: 0xdf. */
+  /** The byte, 0 to 255, that blocks are filled with when they are put. Default: 0xdf. */
   freed?: number | undefined;
 }
 
 /**
- * Fills blocks when they are given and when they are put. Layers below may write into a block that
- * was put.
+ * Fills blocks when they are given and when they are put. Layers below may write to a block that
+ * was put. Price: two fills for each block.
  *
- * @throws RangeError unless both are bytes.
+ * @throws TypeError or RangeError unless both are whole numbers from 0 to 255.
  * @example
  * const pool = pipe(std(heap), fill());
  */

@@ -1,13 +1,13 @@
-/** A budget. */
+/** A limit of the bytes in use. */
 import type { Layer } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
 import { counted } from "./stats.ts";
 
 /**
- * Answers 0 to requests that would bring the bytes in use above `bytes`.
+ * Returns 0 for requests that would bring the bytes in use above `bytes`.
  *
- * @throws RangeError unless bytes is a whole number up to 2^32.
+ * @throws TypeError or RangeError unless bytes is a whole number from 0 to 2^32.
  * @example
  * const pool = pipe(std(heap), limit(1e6));
  */

@@ -1,10 +1,11 @@
-/** Writes down what passes. */
+/** A line of text for each call. */
 import { hex } from "../../common/errors.ts";
 import { defineLayer, type Layer } from "../pool/contract.ts";
 
 /**
- * Calls `write` with a line for each get, put and destroy.
+ * Calls `write` with a line for each `get`, `put` and `destroy`.
  *
+ * @throws TypeError unless write is a function.
  * @example
  * const pool = pipe(std(heap), log(console.log));
  * pool.get(100); // get 100 -> 0x20400

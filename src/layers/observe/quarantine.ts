@@ -1,24 +1,30 @@
-/** Keeps blocks that were put for a while, to see who writes to them. */
+/** Delays the reuse of blocks that were put, and finds writes to them. */
 import { defineLayer, type Layer, type Pool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
-import { blockUsed, checkWhole, type Held } from "../pool/errors.ts";
+import { checkWhole, type Held, writtenAfterFree } from "../pool/errors.ts";
 
+/** Options of `quarantine`. */
 export interface QuarantineOptions {
-  /** Bytes of blocks that wait at most; the oldest go first. Default: 1 MiB. */
+  /** The most bytes of blocks that are kept; the oldest leave first. Default: 1 MiB. */
   bytes?: number | undefined;
-  /** The byte that they are filled with. Default: 0xdf. */
+  /** The byte, 0 to 255, that kept blocks are filled with. Default: 0xdf. */
   poison?: number | undefined;
-  /** Called with the block and the place of the first byte written, instead of the error. */
+  /**
+   * Called with a block that was written after it was put, and the offset in bytes of the first
+   * such byte; without it the call that finds the write throws.
+   */
   onUse?: ((block: Held, offset: number) => void) | undefined;
 }
 
 /**
- * Fills blocks that are put with poison, and gives them to the source only after others that came
- * later. A block whose poison was written over has been used after it was put: the put that pushes
- * it out throws, or destroy. Everything is as it should be then, the put included. Reads are not
- * found, but what they read is poison.
+ * Fills blocks that are put with a poison byte and keeps them for a while before it gives them to
+ * the source. A block whose poison was overwritten was written after it was put: the `put` that
+ * makes it leave the quarantine throws, or `destroy`. That `put` has been done all the same. Reads
+ * are not found, but they see poison. Price: the bytes that are kept, and for each block a fill and
+ * a comparison.
  *
- * @throws LayerError ERR_USE_AFTER_FREE from put and destroy, without onUse; RangeError for options.
+ * @throws LayerError ERR_WRITE_AFTER_FREE from `put` and `destroy`, without onUse; TypeError or
+ * RangeError for options out of range.
  * @example
  * const pool = pipe(std(heap), quarantine({ bytes: 65536 }));
  */
@@ -27,34 +33,34 @@ export function quarantine(options: QuarantineOptions = {}): Layer<{ readonly si
   checkWhole("quarantine: bytes", bytes, 0);
   checkWhole("quarantine: poison", poison, 0, 255);
   return (source) => {
-    const ward = new Ward(source, poison, options.onUse);
+    const waiting = new WaitingBlocks(source, poison, options.onUse);
     return defineLayer(
       `quarantine(${bytes})`,
       source,
       { sized: true },
       {
-        get: (size) => ward.get(size),
+        get: (size) => waiting.get(size),
         put(ptr, size) {
-          ward.put(ptr, size);
-          ward.shrink(bytes);
+          waiting.put(ptr, size);
+          waiting.shrink(bytes);
         },
         destroy() {
           try {
-            ward.shrink(0);
+            waiting.shrink(0);
           } finally {
-            ward.end();
+            waiting.end();
             source.destroy();
           }
         },
-        stats: () => ward.counter.stats(),
+        stats: () => waiting.counter.stats(),
       },
     );
   };
 }
 
-class Ward {
+class WaitingBlocks {
   readonly counter = new Counter();
-  /** The oldest first; entries before #first are gone. */
+  /** Oldest first; those before #first have left. */
   #blocks: Held[] = [];
   #first = 0;
   #bytes = 0;
@@ -83,17 +89,17 @@ class Ward {
     this.counter.put(size);
   }
 
-  /** Lets the oldest go until at most `bytes` wait, all of them also when one was used. */
+  /** Gives the oldest to the source until at most `bytes` are kept, and then reports a write. */
   shrink(bytes: number): void {
-    let used: [Held, number] | undefined;
+    let written: [Held, number] | undefined;
     while (this.#first < this.#blocks.length && (this.#bytes > bytes || bytes === 0)) {
       const block = this.#next();
-      const offset = this.#usedAt(block);
-      if (offset >= 0) used ??= [block, offset];
+      const offset = this.#writtenAt(block);
+      if (offset >= 0) written ??= [block, offset];
       this.#source.put(block.ptr, block.size);
       this.counter.give(block.size);
     }
-    if (used) this.#tell(...used);
+    if (written) this.#report(...written);
   }
 
   end(): void {
@@ -111,15 +117,15 @@ class Ward {
     return block;
   }
 
-  /** Where a byte is not poison, or -1. */
-  #usedAt({ ptr, size }: Held): number {
+  /** Offset of the first byte that is not poison, or -1. */
+  #writtenAt({ ptr, size }: Held): number {
     const bytes = this.#source.memory.bytes();
     for (let i = 0; i < size; i++) if (bytes[ptr + i] !== this.#poison) return i;
     return -1;
   }
 
-  #tell(block: Held, offset: number): void {
-    if (!this.#onUse) throw blockUsed(block, offset);
+  #report(block: Held, offset: number): void {
+    if (!this.#onUse) throw writtenAfterFree(block, offset);
     this.#onUse(block, offset);
   }
 }

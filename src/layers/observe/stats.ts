@@ -1,9 +1,9 @@
-/** Counts. */
+/** Counts blocks and bytes. */
 import { defineLayer, type Layer, type Over, type Pool, type Traits } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 
 /**
- * Counts blocks and bytes that pass. What was counted stays after destroy.
+ * Counts the blocks and bytes that pass. The numbers of blocks and the peak stay after `destroy`.
  *
  * @example
  * const pool = pipe(std(heap), stats());
@@ -21,7 +21,7 @@ export function stats(): Layer<{ readonly sized: true }> {
   };
 }
 
-/** A layer that only watches: blocks pass, and `get` has counted those it gave. */
+/** A layer that blocks pass through unchanged; `get` counts the blocks that it gives. */
 export function counted<T extends Traits>(
   name: string,
   source: Pool<T>,

@@ -1,13 +1,14 @@
 /**
- * Writes what passes as a trace of the format that `terrane replay` reads. The writer lives here
- * and not with the reader: it is two lines of text, and that room may not be imported.
+ * Writes the calls as a trace in the format that `terrane replay` reads. The writer is here and not
+ * beside the reader in src/trace, because layers must not import that module.
  */
 import { defineLayer, type Layer } from "../pool/contract.ts";
 
 /**
- * Calls `write` with a line for each block that is got (`m ID SIZE`) or put (`f ID`). IDs count up
- * from 1, also over a destroy. Blocks that a destroy drops are put as far as the trace goes. realloc
- * and calloc of an allocator above show as what they do to the pool. Price: a table entry a block.
+ * Calls `write` with a line for each block that is allocated (`m ID SIZE`) or put (`f ID`). IDs
+ * count up from 1 and go on after `destroy`. Blocks that `destroy` drops get a line `f ID` too.
+ * realloc and calloc of an allocator above appear as their calls of the pool. Price: a table entry
+ * for each block, and the lines.
  *
  * @throws TypeError unless write is a function.
  * @example
@@ -19,9 +20,9 @@ export function trace(write: (line: string) => void): Layer<Record<never, never>
   return (source) => {
     const ids = new Map<number, number>();
     let last = 0;
-    function end(ptr: number): void {
+    function traceFree(ptr: number): void {
       const id = ids.get(ptr);
-      if (id === undefined) return; // no block of ours: not the trace's affair
+      if (id === undefined) return; // not a block of this layer: it has no line `m`
       ids.delete(ptr);
       write(`f ${id}`);
     }
@@ -40,10 +41,10 @@ export function trace(write: (line: string) => void): Layer<Record<never, never>
         },
         put(ptr, size) {
           source.put(ptr, size);
-          end(ptr);
+          traceFree(ptr);
         },
         destroy() {
-          if (source.traits.drops) for (const ptr of [...ids.keys()]) end(ptr);
+          if (source.traits.drops) for (const ptr of [...ids.keys()]) traceFree(ptr);
           source.destroy();
         },
       },

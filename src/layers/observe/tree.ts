@@ -1,28 +1,31 @@
-/** A look at compositions: figures of one pool, and all of them as a tree. */
+/** The statistics of one pool, and those of a composition as text. */
 import type { Pool } from "../pool/contract.ts";
 import type { PoolStats } from "../pool/counter.ts";
 
 /**
- * Figures of a pool as they are now; undefined for pools that do not count.
+ * The statistics of a pool as they are now; undefined for pools that do not count.
  *
  * @example
- * statsOf(pool)?.peak
+ * statsOf(pool)?.peak; // 100
  */
 export function statsOf(pool: Pool): PoolStats | undefined {
   return pool.stats?.();
 }
 
 /**
- * A composition as text: one line a pool, each two columns right of the one that stands on it,
- * with the figures of those that count.
+ * A composition as text: a line for each pool, indented by two columns more than the pool above it,
+ * with the statistics of those that count.
+ *
+ * @example
+ * console.log(formatTree(pool));
  */
 export function formatTree(pool: Pool): string {
   return linesOf(pool, "").join("\n");
 }
 
 function linesOf(pool: Pool, indent: string): string[] {
-  const figures = statsOf(pool);
-  const line = figures ? `${indent}${pool.name}: ${sentence(figures)}` : indent + pool.name;
+  const stats = statsOf(pool);
+  const line = stats ? `${indent}${pool.name}: ${sentence(stats)}` : indent + pool.name;
   return [line, ...pool.below.flatMap((below) => linesOf(below, `${indent}  `))];
 }
 

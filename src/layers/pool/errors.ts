@@ -1,70 +1,76 @@
-/** What can go wrong with layers: one function a mistake. */
+/** What can go wrong with layers and regions: one function for each mistake. */
 import { hex, MemoryError } from "../../common/errors.ts";
+import type { MistakeCode } from "../../common/mistakes.ts";
 
-export type LayerErrorCode =
+/** The codes that a LayerError can have. */
+export type LayerErrorCode = Extract<
+  MistakeCode,
   | "ERR_LEAK"
-  | "ERR_DOUBLE_PUT"
-  | "ERR_FOREIGN_PUT"
-  | "ERR_SIZE_MISMATCH"
-  | "ERR_USE_AFTER_FREE"
+  | "ERR_NOT_A_BLOCK"
   | "ERR_DOUBLE_FREE"
-  | "ERR_FOREIGN_POINTER"
+  | "ERR_SIZE_MISMATCH"
+  | "ERR_WRITE_AFTER_FREE"
   | "ERR_REGION_ENDED"
   | "ERR_REGION_OPEN"
-  | "ERR_ASYNC_RESOURCE";
+  | "ERR_ASYNC_RESOURCE"
+>;
 
-/** A block that somebody holds. */
+/** A block in use, or one that was. */
 export interface Held {
+  /** Its address. */
   readonly ptr: number;
   /** Bytes that were asked for. */
   readonly size: number;
-  /** Where it was allocated, if the region was asked to keep stacks. */
+  /** The stack of its allocation, one frame on a line, if the region keeps stacks. */
   readonly stack?: string | undefined;
 }
 
 /**
- * A mistake with blocks or regions. A put or free that throws it has changed nothing. For ERR_LEAK,
- * `ptr` is the first block that leaked.
+ * A mistake with blocks or regions. A `put` or `free` that throws it has changed nothing, unless
+ * the layer says otherwise. For ERR_LEAK, `ptr` is the first block that leaked.
  */
 export class LayerError extends MemoryError<LayerErrorCode> {
+  /** For people: the kind of error. */
   override readonly name = "LayerError";
-  /** The blocks that were not put, for ERR_LEAK. */
+  /** The blocks that were not freed, for ERR_LEAK; else empty. */
   readonly leaks: readonly Held[];
 
+  /** Made by layers and regions. */
   constructor(code: LayerErrorCode, ptr: number, message: string, leaks: readonly Held[] = []) {
     super(code, ptr, message);
     this.leaks = leaks;
   }
 }
 
-export function putTwice(ptr: number): LayerError {
-  return new LayerError("ERR_DOUBLE_PUT", ptr, `put: ${hex(ptr)} was put before`);
+export function doubleFree(ptr: number): LayerError {
+  return new LayerError("ERR_DOUBLE_FREE", ptr, `put: ${hex(ptr)} was put before`);
 }
 
-export function putForeign(ptr: number): LayerError {
-  return new LayerError("ERR_FOREIGN_PUT", ptr, `put: ${hex(ptr)} is no block of this layer`);
+export function notABlock(ptr: number): LayerError {
+  const message = `put: ${hex(ptr)} is not a block of this pool: put it to the pool that gave it`;
+  return new LayerError("ERR_NOT_A_BLOCK", ptr, message);
 }
 
-export function putMismatch(ptr: number, size: number, given: number): LayerError {
+export function sizeMismatch(ptr: number, size: number, given: number): LayerError {
   return new LayerError(
     "ERR_SIZE_MISMATCH",
     ptr,
-    `put: the block at ${hex(ptr)} was got with ${size} bytes, not ${given}`,
+    `put: the block at ${hex(ptr)} was allocated with ${size} bytes, not ${given}`,
   );
 }
 
 /** How many leaked blocks a message names. */
 const LEAKS_NAMED = 8;
 
-export function blocksLeaked(leaks: readonly Held[]): LayerError {
+export function poolLeak(leaks: readonly Held[]): LayerError {
   const named = leaks.slice(0, LEAKS_NAMED).map(({ ptr, size }) => `${hex(ptr)} (${size} bytes)`);
   if (leaks.length > LEAKS_NAMED) named.push("…");
   const message = `destroy: ${amountOf(leaks)} never put: ${named.join(", ")}`;
   return new LayerError("ERR_LEAK", leaks[0]?.ptr ?? 0, message, leaks);
 }
 
-/** The end of a region that checks: each block on a line, and its stack below if there is one. */
-export function blocksLeft(label: string, leaks: readonly Held[]): LayerError {
+/** For the end of a region that checks: each block on a line, and below it its stack, if any. */
+export function regionLeak(label: string, leaks: readonly Held[]): LayerError {
   const named = leaks.slice(0, LEAKS_NAMED).map(leakLines);
   if (leaks.length > LEAKS_NAMED) named.push(`  and ${leaks.length - LEAKS_NAMED} more`);
   const message = `region "${label}" ended with ${amountOf(leaks)} not freed:\n${named.join("\n")}`;
@@ -81,16 +87,16 @@ function amountOf(leaks: readonly Held[]): string {
   return `${leaks.length} ${leaks.length === 1 ? "block" : "blocks"} of ${bytes} bytes`;
 }
 
-export function blockFreed(call: string, ptr: number): LayerError {
+export function freedBefore(call: string, ptr: number): LayerError {
   return new LayerError("ERR_DOUBLE_FREE", ptr, `${call}: ${hex(ptr)} was freed before`);
 }
 
-export function blockForeign(call: string, ptr: number): LayerError {
-  const message = `${call}: ${hex(ptr)} is no block of a region`;
-  return new LayerError("ERR_FOREIGN_POINTER", ptr, message);
+export function notARegionBlock(call: string, ptr: number): LayerError {
+  const message = `${call}: ${hex(ptr)} is not a block of a region`;
+  return new LayerError("ERR_NOT_A_BLOCK", ptr, message);
 }
 
-export function regionGone(call: string, ptr: number): LayerError {
+export function regionOfBlockEnded(call: string, ptr: number): LayerError {
   const message = `${call}: the region of ${hex(ptr)} has ended`;
   return new LayerError("ERR_REGION_ENDED", ptr, message);
 }
@@ -99,36 +105,34 @@ export function regionEnded(label: string): LayerError {
   return new LayerError("ERR_REGION_ENDED", 0, `region "${label}" has ended`);
 }
 
-export function regionsOpen(label: string, inner: readonly string[]): LayerError {
-  const names = inner.map((name) => `"${name}"`).join(", ");
-  const message = `region "${label}" ended, and with it regions in it that were open: ${names}`;
+export function regionsOpen(label: string, inner: readonly { label: string }[]): LayerError {
+  const names = inner.map((region) => `"${region.label}"`).join(", ");
+  const message = `region "${label}" ended, and with it the regions in it that were open: ${names}`;
   return new LayerError("ERR_REGION_OPEN", 0, message);
 }
 
 export function resourceAsync(label: string): LayerError {
-  const message = `region "${label}" has async resources: end it by destroyAsync, or await using`;
+  const message = `region "${label}" has async resources: end it by destroyAsync or await using`;
   return new LayerError("ERR_ASYNC_RESOURCE", 0, message);
 }
 
-export function groundSettled(): TypeError {
-  return new TypeError(
-    "setGroundHeap: there is a ground region already; set it before its first use",
-  );
+export function groundInUse(): TypeError {
+  return new TypeError("setGroundHeap: call it before the first use of the ground region");
 }
 
-export function groundEndless(): TypeError {
+export function groundCannotEnd(): TypeError {
   return new TypeError("the ground region lasts as long as its thread");
 }
 
-export function poolServes(name: string): TypeError {
-  return new TypeError(`enter: the pool ${name} serves another region`);
+export function poolInUse(name: string): TypeError {
+  return new TypeError(`enter: the pool ${name} serves another region: end that region first`);
 }
 
-export function layerMissing(): TypeError {
+export function notALayer(): TypeError {
   return new TypeError("enter: layer must be a layer or a pool");
 }
 
-export function blocksUnlisted(label: string): TypeError {
+export function noBlockList(label: string): TypeError {
   return new TypeError(
     `region "${label}" keeps no list of its blocks: enter it with { check: true }`,
   );
@@ -138,15 +142,15 @@ export function notDisposable(): TypeError {
   return new TypeError("use: the resource has neither Symbol.dispose nor Symbol.asyncDispose");
 }
 
-export function callMissing(name: string, verb: string): TypeError {
-  return new TypeError(`${name} has no ${verb}`);
+export function callMissing(name: string, call: string): TypeError {
+  return new TypeError(`${name} has no ${call}`);
 }
 
-export function sourceMissing(name: string): TypeError {
+export function notAPool(name: string): TypeError {
   return new TypeError(`${name}: the source must be a pool`);
 }
 
-export function alignmentMissing(name: string, needed: number, source: string, has: number) {
+export function alignmentTooSmall(name: string, needed: number, source: string, has: number) {
   return new TypeError(
     `${name} needs a source aligned to ${needed} bytes; ${source} is aligned to ${has}`,
   );
@@ -156,14 +160,14 @@ export function memoriesDiffer(name: string): TypeError {
   return new TypeError(`${name}: its pools must lie in one memory`);
 }
 
-export function blockUsed({ ptr, size }: Held, offset: number): LayerError {
+export function writtenAfterFree({ ptr, size }: Held, offset: number): LayerError {
   const block = `the block of ${size} bytes at ${hex(ptr)}`;
-  const message = `put: byte ${offset} of ${block} was written since`;
-  return new LayerError("ERR_USE_AFTER_FREE", ptr, message);
+  const message = `put: byte ${offset} of ${block} was written after the block was put`;
+  return new LayerError("ERR_WRITE_AFTER_FREE", ptr, message);
 }
 
-/** Checks elements of an Int32Array that threads share. */
-export function wordCheck(name: string, words: unknown, index: number, shared: boolean): void {
+/** Checks the element of an Int32Array that threads share. */
+export function checkWord(name: string, words: unknown, index: number, shared: boolean): void {
   if (!(words instanceof Int32Array)) throw new TypeError(`${name}: needs an Int32Array`);
   if (shared && !(words.buffer instanceof SharedArrayBuffer)) {
     throw new TypeError(`${name}: the Int32Array must lie in a SharedArrayBuffer`);

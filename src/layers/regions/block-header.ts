@@ -1,39 +1,37 @@
 /**
- * The 16 bytes in front of each block of a region. They tell size and owner in one look, whatever
- * the layers below know, and link the blocks of regions that must find them again.
+ * The 16 bytes before each block of a region. They tell its size and its region without a search,
+ * whatever the layers below keep, and link the blocks of regions that list them.
  *
  *   ptr-16   ptr-12     ptr-8   ptr-4   ptr
  *    | next  | previous | size  | owner | user's bytes …
  *
  *    | total | raw |                     16 bytes more, from ptr-32, where ALIGNED is set in size
  *
- * `owner` is the region's number, mixed with the address: words that come from elsewhere
- * practically never decode to a region that lives. Number 0 means freed.
+ * `owner` is the region's number, mixed with the address: a word that was not written as an owner
+ * almost never decodes to the number of a region that lives. Number 0 means freed.
  */
-import { blockForeign, blockFreed, regionGone } from "../pool/errors.ts";
+import { freedBefore, notARegionBlock, regionOfBlockEnded } from "../pool/errors.ts";
 
-/** Bytes in front of a block. */
+/** Bytes before a block. */
 export const HEADER = 16;
-/** In the size: the block below begins at another place than HEADER bytes down. */
+/** A flag in the size: the block of the source does not begin HEADER bytes before this one. */
 const ALIGNED = 0x80000000;
 const MIX = 0x7e44a9e5;
 const FREED = 0;
 
-/** Marks a block as owned by the region with that number. */
-export function ownerSet(words: Uint32Array, ptr: number, owner: number): void {
+/** Writes the header of a block of `size` bytes that belongs to the region with number `owner`. */
+export function headerSet(words: Uint32Array, ptr: number, size: number, owner: number): void {
+  words[(ptr - 8) >>> 2] = size;
   words[(ptr - 4) >>> 2] = owner ^ ptr ^ MIX;
+}
+
+/** Marks a block as freed. */
+export function freedSet(words: Uint32Array, ptr: number): void {
+  words[(ptr - 4) >>> 2] = FREED ^ ptr ^ MIX;
 }
 
 function ownerAt(words: Uint32Array, ptr: number): number {
   return ((words[(ptr - 4) >>> 2] as number) ^ ptr ^ MIX) >>> 0;
-}
-
-export function freedSet(words: Uint32Array, ptr: number): void {
-  ownerSet(words, ptr, FREED);
-}
-
-export function sizeSet(words: Uint32Array, ptr: number, size: number): void {
-  words[(ptr - 8) >>> 2] = size;
 }
 
 /** Bytes that were asked for. */
@@ -41,16 +39,25 @@ export function sizeAt(words: Uint32Array, ptr: number): number {
   return (words[(ptr - 8) >>> 2] as number) & ~ALIGNED;
 }
 
-/** A block whose address is a multiple of `alignment`, in a raw one; answers its address. */
-export function alignedSet(words: Uint32Array, raw: number, alignment: number, size: number) {
+/**
+ * Writes the header of a block at a multiple of `alignment` within the block `raw` of the source;
+ * returns its address.
+ */
+export function alignedHeaderSet(
+  words: Uint32Array,
+  raw: number,
+  alignment: number,
+  size: number,
+  owner: number,
+): number {
   const ptr = Math.ceil((raw + 2 * HEADER) / alignment) * alignment;
-  sizeSet(words, ptr, (size | ALIGNED) >>> 0);
+  headerSet(words, ptr, (size | ALIGNED) >>> 0, owner);
   words[(ptr - 32) >>> 2] = alignedTotal(alignment, size);
   words[(ptr - 28) >>> 2] = raw;
   return ptr;
 }
 
-/** Bytes of the raw block for an aligned one. */
+/** Bytes of the source's block for an aligned one. */
 export function alignedTotal(alignment: number, size: number): number {
   return size + alignment + HEADER;
 }
@@ -59,42 +66,14 @@ function isAligned(words: Uint32Array, ptr: number): boolean {
   return ((words[(ptr - 8) >>> 2] as number) & ALIGNED) !== 0;
 }
 
+/** Address of the source's block. */
 export function rawAt(words: Uint32Array, ptr: number): number {
   return isAligned(words, ptr) ? (words[(ptr - 28) >>> 2] as number) : ptr - HEADER;
 }
 
+/** Bytes of the source's block. */
 export function totalAt(words: Uint32Array, ptr: number): number {
   return isAligned(words, ptr) ? (words[(ptr - 32) >>> 2] as number) : sizeAt(words, ptr) + HEADER;
-}
-
-/** The blocks of a region that must find them again: a list through the headers. */
-export class Chain {
-  first = 0;
-
-  link(words: Uint32Array, ptr: number): void {
-    const at = (ptr - HEADER) >>> 2;
-    words[at] = this.first;
-    words[at + 1] = 0;
-    if (this.first !== 0) words[(this.first - 12) >>> 2] = ptr;
-    this.first = ptr;
-  }
-
-  unlink(words: Uint32Array, ptr: number): void {
-    const next = words[(ptr - HEADER) >>> 2] as number;
-    const previous = words[(ptr - 12) >>> 2] as number;
-    if (previous === 0) this.first = next;
-    else words[(previous - HEADER) >>> 2] = next;
-    if (next !== 0) words[(next - 12) >>> 2] = previous;
-  }
-
-  /** Addresses of the blocks, oldest first. */
-  list(words: Uint32Array): number[] {
-    const ptrs: number[] = [];
-    for (let ptr = this.first; ptr !== 0; ptr = words[(ptr - HEADER) >>> 2] as number) {
-      ptrs.push(ptr);
-    }
-    return ptrs.reverse();
-  }
 }
 
 /** Regions by number. A number is never used twice. */
@@ -112,9 +91,9 @@ export class Owners<R> {
   }
 
   /**
-   * Whose block begins at ptr.
+   * The region of the block at ptr.
    *
-   * @throws LayerError when it is nobody's.
+   * @throws LayerError when ptr is not a block of a region that lives.
    */
   of(call: string, words: Uint32Array, ptr: number): R {
     const owner = ownerAt(words, ptr);
@@ -124,7 +103,7 @@ export class Owners<R> {
   }
 
   #mistake(call: string, ptr: number, owner: number): Error {
-    if (ptr % HEADER !== 0 || owner >= this.#next) return blockForeign(call, ptr);
-    return owner === FREED ? blockFreed(call, ptr) : regionGone(call, ptr);
+    if (ptr % HEADER !== 0 || owner >= this.#next) return notARegionBlock(call, ptr);
+    return owner === FREED ? freedBefore(call, ptr) : regionOfBlockEnded(call, ptr);
   }
 }

@@ -1,17 +1,17 @@
 /**
- * What is current in this thread: across awaits where the platform has AsyncLocalStorage, else
- * within one synchronous call. Node's module is asked for at run time and not imported, so that
- * browsers can load this file.
+ * The current value of a thread: it follows `await` where the platform has AsyncLocalStorage, and
+ * lasts for one synchronous call elsewhere. Node's module is looked up at run time and not
+ * imported, so that browsers can load this file.
  */
 
-/** What AsyncLocalStorage has of what is needed here. */
+/** The part of AsyncLocalStorage that is used. */
 interface Store<T> {
   getStore(): T | undefined;
   run<R>(value: T, call: () => R): R;
   enterWith(value: T): void;
 }
 
-/** The stand-in for platforms without async context. */
+/** The replacement on platforms without async context. */
 class SyncStore<T> implements Store<T> {
   #value: T | undefined;
 

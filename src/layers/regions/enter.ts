@@ -1,141 +1,141 @@
-/** Which region is current: enter, escape, and the ground below all. */
+/** Which region is current, how regions begin, and the ground region around all of them. */
 import { createHeap } from "../../heap/create.ts";
-import { AllocatorBase } from "../pool/allocator-base.ts";
-import type { Memory, Pool, Traits } from "../pool/contract.ts";
-import { groundSettled, layerMissing, memoriesDiffer, poolServes } from "../pool/errors.ts";
-import { type HeapLike, type Std, std } from "../sources/std.ts";
+import type { Memory, Pool } from "../pool/contract.ts";
+import { groundInUse, memoriesDiffer, notALayer, poolInUse } from "../pool/errors.ts";
+import { type HeapLike, type Std, std, stdOver } from "../sources/std.ts";
 import { contextCreate } from "./context.ts";
-import { Region, type RegionOptions } from "./region.ts";
+import type { RegionOptions } from "./options.ts";
+import { Region } from "./region.ts";
 
 /**
- * How a region allocates: a layer or recipe, which gets its memory from the region around, or a
- * pool in the same memory that serves one region at a time.
+ * How a region allocates: a layer or recipe, whose source is the region around, or a pool in the
+ * same memory, which serves one region at a time.
  */
-export type RegionLayer = ((outer: Std) => Pool) | Pool<Traits>;
+export type RegionLayer = ((outer: Std) => Pool) | Pool;
 
 const { store, crossesAwait } = contextCreate<Region>();
-const serving = new WeakSet<Pool>();
-let bottomRegion: Region | undefined;
+const poolsInUse = new WeakSet<Pool>();
+let ground: Region | undefined;
 
 /**
- * Whether regions stay current across `await` here. Where they do not, `enter` with an async
- * function waits for it and frees what is left, but only what runs before the first await finds the
- * region by `currentRegion()`: the rest uses the region that the function is given.
+ * Whether regions stay current across `await` on this platform. Where they do not, `enter` with an
+ * async function still frees everything when its promise settles, but `currentRegion()` returns the
+ * region only up to the first await: code after it uses the region that the function is given.
  */
 export const regionsCrossAwait: boolean = crossesAwait;
 
 /**
- * The region that everything outside of regions is allocated in, over a heap of its own that is
- * made at the first use. There is one for each thread; it never ends.
+ * The region that everything outside of other regions is allocated in. It has a heap of its own,
+ * which is made at the first use. There is one for each thread, and it never ends.
  */
 export function getGroundRegion(): Region {
-  bottomRegion ??= new Region(std(createHeap()), undefined, {});
-  return bottomRegion;
+  ground ??= new Region(std(createHeap()), undefined, {});
+  return ground;
 }
 
 /**
- * Lets the ground region, and so all regions, live on a heap of the caller's.
+ * Puts the ground region, and so all regions, on a heap of the caller's.
  *
  * @throws TypeError after the first use of the ground region.
  * @example
  * setGroundHeap(createHeap({ memory: instance.exports.memory, offset: 2 ** 24 }));
  */
 export function setGroundHeap(heap: HeapLike): void {
-  if (bottomRegion) throw groundSettled();
-  bottomRegion = new Region(std(heap), undefined, {});
+  if (ground) throw groundInUse();
+  ground = new Region(std(heap), undefined, {});
 }
 
-/** The allocator of the innermost region that has not ended. Cheap, but not free: keep it. */
+/**
+ * The innermost region that has not ended: the allocator to use now. Costs some nanoseconds: call
+ * it once and keep the result for a piece of work.
+ *
+ * @example
+ * const ptr = currentRegion().malloc(100);
+ */
 export function currentRegion(): Region {
   let region = store.getStore();
   while (region?.ended) region = region.outer;
   return region ?? getGroundRegion();
 }
 
-/** The current region, whenever it is asked: for code that keeps one allocator for good. */
-class Ambient extends AllocatorBase {
-  protected get backingMemory(): Memory {
-    return getGroundRegion().pool.memory;
-  }
-
-  malloc(size: number): number {
-    return currentRegion().malloc(size);
-  }
-
-  calloc(count: number, size: number): number {
-    return currentRegion().calloc(count, size);
-  }
-
-  memalign(alignment: number, size: number): number {
-    return currentRegion().memalign(alignment, size);
-  }
-
-  /** Resizes a block, in the region that it belongs to. */
-  realloc(ptr: number, size: number): number {
-    return currentRegion().realloc(ptr, size);
-  }
-
-  free(ptr: number): void {
-    currentRegion().free(ptr);
-  }
-
-  usableSize(ptr: number): number {
-    return currentRegion().usableSize(ptr);
-  }
+/** The current region as a source for compositions. */
+export function outerSource(): Std {
+  return sourceOf(currentRegion());
 }
 
-export type { Ambient };
+/** The ground region as a source, for compositions that bypass the regions between. */
+export function groundSource(): Std {
+  return sourceOf(getGroundRegion());
+}
+
+/** All regions lie in one memory: the views come from the ground, however deep the region is. */
+function sourceOf(region: Region): Std {
+  return stdOver(region, region.pool.memory);
+}
 
 /**
- * An allocator that asks for the current region at each call. Not for the composition of a region:
- * that would ask itself.
+ * Makes a region that is not current by itself: for lifetimes that are not those of a scope, and
+ * for platforms without async context. `runIn` makes it current for a call.
  *
- * @example
- * const text = ambient.allocString("in the current region");
- */
-export const ambient: Ambient = new Ambient();
-
-/**
- * Makes a region that is never current by itself: an explicit handle, for lives that no scope has
- * and for platforms without async context. `runIn` makes it current for a call.
- *
+ * @throws TypeError for a value that is not a layer or a pool, for a pool that serves another
+ * region, and for one in another memory.
  * @example
  * const level = openRegion(arena, { label: "level" });
  * level.malloc(100);
- * level.end();
+ * level.destroy();
  */
 export function openRegion(layer: RegionLayer, options: RegionOptions = {}): Region {
   const outer = currentRegion();
   if (typeof layer === "function") {
-    return regionOver(checkPool(layer(std(outer))), outer, options);
+    const pool = layer(sourceOf(outer));
+    checkPool(pool);
+    return new Region(pool, outer, options);
   }
   checkPool(layer);
-  if (serving.has(layer)) throw poolServes(layer.name);
-  const region = regionOver(layer, outer, options, () => serving.delete(layer));
-  serving.add(layer);
+  if (poolsInUse.has(layer)) throw poolInUse(layer.name);
+  const region = new Region(layer, outer, options, () => poolsInUse.delete(layer));
+  poolsInUse.add(layer);
   return region;
 }
 
-/** Calls fn with `region` as the current one; the region does not end with it. */
+function checkPool(pool: Pool): void {
+  if (!pool?.traits) throw notALayer();
+  const memory: Memory = getGroundRegion().pool.memory;
+  if (pool.memory === memory || pool.memory.bytes().buffer === memory.bytes().buffer) return;
+  throw memoriesDiffer("enter: the regions of a thread");
+}
+
+/** Calls fn with `region` as the current one, and returns what fn returns; does not end it. */
 export function runIn<R>(region: Region, fn: () => R): R {
   return store.run(region, fn);
 }
 
 /**
- * Without fn: makes a region current until it ends, for `using`. In an async function that others
- * do not wait for at once, its callers see the region too: use fn there.
+ * Begins a region and makes it current until it ends, for `using`. In an async function whose
+ * caller goes on before it has ended, the caller sees the region too: pass a function there.
  *
- * With fn: calls it with a new region as the current one, answers what it answers, and ends the
- * region when it returns, throws, or its promise settles.
+ * @param layer how the region allocates.
+ * @throws TypeError for a value that is not a layer or a pool, for a pool that serves another
+ * region, and for one in another memory.
+ * @example
+ * using region = enter(arena);
+ * region.malloc(100);
+ */
+export function enter(layer: RegionLayer, options?: RegionOptions): Region;
+/**
+ * Calls fn with a new region as the current one, returns what fn returns, and ends the region when
+ * fn returns, throws, or its promise settles.
  *
- * @throws TypeError for something that is no layer, or a pool of another memory or in use.
+ * @param layer how the region allocates.
+ * @throws What fn throws; LayerError ERR_LEAK, ERR_REGION_OPEN or ERR_ASYNC_RESOURCE from the end
+ * of the region; TypeError for a value that is not a layer or a pool, for a pool that serves
+ * another region, and for one in another memory.
  * @example
  * const sum = enter(arena, () => {
  *   const xs = currentRegion().allocArray(Float64Array, 1000);
  *   return xs.array.reduce((a, b) => a + b);
  * });
  */
-export function enter(layer: RegionLayer, options?: RegionOptions): Region;
 export function enter<R>(layer: RegionLayer, fn: (region: Region) => R, options?: RegionOptions): R;
 export function enter<R>(
   layer: RegionLayer,
@@ -156,24 +156,14 @@ export function enter<R>(
 }
 
 /**
- * Calls fn with the region around the current one as the current one: what it allocates outlives
- * the current region. On the ground it changes nothing.
+ * Calls fn with the region around the current one as the current one, and returns what it returns:
+ * what fn allocates outlives the current region. In the ground region it only calls fn.
  *
  * @example
  * const kept = enter(arena, () => escape(() => currentRegion().allocString("still here")));
  */
 export function escape<R>(fn: () => R): R {
   return store.run(currentRegion().outer ?? getGroundRegion(), fn);
-}
-
-/** The region around the current one as a source for compositions: "pipe" of the region library. */
-export function outerSource(): Std {
-  return std(currentRegion());
-}
-
-/** The ground region as a source for compositions that are to bypass the regions between. */
-export function groundSource(): Std {
-  return std(getGroundRegion());
 }
 
 function enterHere(layer: RegionLayer, options: RegionOptions | undefined): Region {
@@ -184,22 +174,6 @@ function enterHere(layer: RegionLayer, options: RegionOptions | undefined): Regi
   });
   store.enterWith(region);
   return region;
-}
-
-function regionOver(
-  pool: Pool,
-  outside: Region,
-  options: RegionOptions,
-  onEnd?: () => void,
-): Region {
-  const here = getGroundRegion().u8.buffer;
-  if (pool.memory.bytes().buffer !== here) throw memoriesDiffer("enter: the regions of a thread");
-  return new Region(pool, outside, options, onEnd);
-}
-
-function checkPool(pool: Pool): Pool {
-  if (!pool?.traits) throw layerMissing();
-  return pool;
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

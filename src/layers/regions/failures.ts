@@ -1,4 +1,4 @@
-/** Errors of several steps that all must be taken, thrown as one. */
+/** The errors of several steps that all must be made, thrown as one. */
 
 type Suppressed = new (error: unknown, suppressed: unknown, message?: string) => Error;
 
@@ -14,7 +14,7 @@ export class Failures {
   #failed = false;
   #error: unknown;
 
-  /** Runs a step; what it throws waits for the others. */
+  /** Makes a step; an error of it is kept until `throwIfAny`. */
   attempt(step: () => void): void {
     try {
       step();
@@ -36,8 +36,8 @@ export class Failures {
     this.#failed = true;
   }
 
-  /** Throws the one error, or all of them, the latest first. */
-  end(): void {
+  /** Throws the only error, or a SuppressedError of all, the latest first. */
+  throwIfAny(): void {
     if (this.#failed) throw this.#error;
   }
 }

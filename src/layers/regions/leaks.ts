@@ -3,21 +3,22 @@ import { bypass } from "../combine/bypass.ts";
 import { enter, type RegionLayer } from "./enter.ts";
 import type { Region } from "./region.ts";
 
+/** Options of `expectNoLeaks`. */
 export interface LeakOptions {
-  /** How fn allocates. Default: from the region around. */
+  /** How fn allocates. Default: from the region around it. */
   layer?: RegionLayer | undefined;
-  /** The name in the error's text. Default: "expectNoLeaks". */
+  /** The name in the text of the error. Default: "expectNoLeaks". */
   label?: string | undefined;
-  /** Whether the error tells where each block was allocated. Default: true. */
+  /** Whether the error has the stack of each allocation. Default: true. */
   stacks?: boolean | undefined;
 }
 
 /**
- * Calls fn in a region of its own, answers what it answers, and throws when it left blocks in the
- * current region. For node:test, vitest and whatever else takes an error as a failure. fn may be
- * async; what it allocates in regions that it enters, or by `escape`, does not count.
+ * Calls fn in a region of its own, returns what fn returns, and throws when fn left blocks in that
+ * region. For node:test, vitest, and everything else that takes an error as a failure. fn may be
+ * async. What it allocates in regions that it enters, or by `escape`, does not count.
  *
- * @throws LayerError ERR_LEAK with the blocks in `leaks` and in its text.
+ * @throws LayerError ERR_LEAK with the blocks in `leaks` and in its text; or what fn throws.
  * @example
  * test("the parser frees what it takes", () => expectNoLeaks(() => parse("[1, 2]").free()));
  */

@@ -1,31 +1,33 @@
-/** What regions did, by label: a tree that stays small however many regions come and go. */
+/** What regions did, by label: a tree that stays small however many regions there were. */
 import { Counter } from "../pool/counter.ts";
 
-/** All regions of one label that were entered within the same regions. */
+/** The sums over all regions of one label that were entered within the same regions. */
 export interface ScopeProfile {
+  /** The label of the regions. */
   readonly label: string;
-  /** How many regions there were. */
+  /** Number of regions, open and ended. */
   readonly regions: number;
-  /** How many of them are open now. */
+  /** Number of regions that are open now. */
   readonly open: number;
+  /** Number of blocks that were allocated. */
   readonly allocations: number;
-  /** Blocks that were freed by hand. */
+  /** Number of blocks that the program freed. */
   readonly frees: number;
-  /** Blocks that the end of a region freed. */
+  /** Number of blocks that the end of a region freed. */
   readonly dropped: number;
-  /** Bytes that were asked for, ever. */
+  /** Bytes of all blocks that were allocated, as they were asked for. */
   readonly total: number;
-  /** Bytes in use now. */
+  /** Bytes of the blocks that are in use now. */
   readonly bytes: number;
-  /** The most bytes that one region had in use. */
+  /** The most bytes that a single region had in use. */
   readonly peak: number;
-  /** Regions that were entered within these. */
+  /** The regions that were entered within these, by label. */
   readonly inner: readonly ScopeProfile[];
 }
 
-/** The books of one region. */
-export class Books extends Counter {
-  /** Bytes of all blocks that were freed by hand. */
+/** What one region counts. */
+export class RegionCounter extends Counter {
+  /** Bytes of all blocks that the program freed. */
   freed = 0;
 
   override put(size: number): void {
@@ -34,11 +36,11 @@ export class Books extends Counter {
   }
 }
 
-/** The books of all regions of a label; ended regions are added up. */
+/** The sums of all regions of a label: those that ended as numbers, the open ones as counters. */
 export class Scope {
   readonly label: string;
   readonly #inner = new Map<string, Scope>();
-  readonly #open = new Set<Books>();
+  readonly #open = new Set<RegionCounter>();
   #ended = 0;
   #allocations = 0;
   #frees = 0;
@@ -58,11 +60,11 @@ export class Scope {
     return scope;
   }
 
-  begin(counter: Books): void {
+  begin(counter: RegionCounter): void {
     this.#open.add(counter);
   }
 
-  end(counter: Books): void {
+  end(counter: RegionCounter): void {
     this.#open.delete(counter);
     this.#ended += 1;
     this.#allocations += counter.allocations;
@@ -74,7 +76,7 @@ export class Scope {
 
   profile(): ScopeProfile {
     const open = [...this.#open];
-    const sum = (from: number, of: (counter: Books) => number) =>
+    const sum = (from: number, of: (counter: RegionCounter) => number) =>
       open.reduce((all, counter) => all + of(counter), from);
     return {
       label: this.label,
@@ -92,7 +94,7 @@ export class Scope {
 }
 
 /**
- * A profile as text: one line a label, inner ones two columns further right.
+ * A profile as text: a line for each label, inner ones indented by two more columns.
  *
  * @example
  * console.log(formatProfile(getGroundRegion().profile()));

@@ -1,60 +1,48 @@
-/** A region: an allocator whose blocks, and whatever else is booked on it, end with it. */
-
+/** A region: an allocator whose blocks and resources end with it. */
 import { checkAlignment, checkPointer, checkSize } from "../../common/checks.ts";
 import { SIZE_LIMIT } from "../../common/errors.ts";
 import { AllocatorBase } from "../pool/allocator-base.ts";
 import type { Memory, Pool } from "../pool/contract.ts";
 import type { PoolStats } from "../pool/counter.ts";
 import {
-  blocksLeft,
-  blocksUnlisted,
-  groundEndless,
+  groundCannotEnd,
   type Held,
+  noBlockList,
   regionEnded,
+  regionLeak,
   regionsOpen,
   resourceAsync,
 } from "../pool/errors.ts";
 import {
-  alignedSet,
+  alignedHeaderSet,
   alignedTotal,
-  Chain,
   freedSet,
   HEADER,
+  headerSet,
   Owners,
-  ownerSet,
   rawAt,
   sizeAt,
-  sizeSet,
   totalAt,
 } from "./block-header.ts";
 import { Failures } from "./failures.ts";
-import { Books, Scope, type ScopeProfile } from "./profile.ts";
+import type { RegionOptions } from "./options.ts";
+import { RegionCounter, Scope, type ScopeProfile } from "./profile.ts";
+import { RegionBlocks } from "./region-blocks.ts";
 import { Resources } from "./resources.ts";
 
-export interface RegionOptions {
-  /**
-   * The name in profiles and reports; regions of one label are added up. Profiles keep each label
-   * for good: name kinds of work, not single ones. Default: "region".
-   */
-  label?: string | undefined;
-  /** The end throws a LayerError with the blocks that were not freed by hand. */
-  check?: boolean | undefined;
-  /** Keep where each block was allocated, for the report. Costs microseconds a block. */
-  stacks?: boolean | undefined;
-}
-
-/** Regions by number: one table for a thread, as the module has one instance for each. */
+/** Regions by number. Each thread has its own instance of this module, and so its own table. */
 const owners = new Owners<Region>();
 
 /**
- * The allocator of a scope. free, realloc and usableSize take pointers of any region: a block stays
- * in the region that it was allocated in. For the thread that made it.
+ * The allocator of a scope. `free`, `realloc` and `usableSize` take pointers of any region: a block
+ * stays in the region that it was allocated in. For the thread that made it.
  *
- * After the end, allocation throws a LayerError ERR_REGION_ENDED.
+ * After the end of the region, allocation throws LayerError ERR_REGION_ENDED.
  */
 export class Region extends AllocatorBase implements Disposable, AsyncDisposable {
+  /** The name in profiles and reports. */
   readonly label: string;
-  /** The region around this one; the ground region has none. */
+  /** The region around this one; undefined for the ground region. */
   readonly outer: Region | undefined;
   /** The composition that serves this region. */
   readonly pool: Pool;
@@ -63,54 +51,65 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
   #source: Pick<Pool, "get" | "put">;
   #ended = false;
   readonly #owner: number;
-  readonly #options: RegionOptions;
-  readonly #chain: Chain | undefined;
-  readonly #stacks: Map<number, Error> | undefined;
+  readonly #checks: boolean;
+  readonly #blocks: RegionBlocks | undefined;
   readonly #scope: Scope;
-  readonly #books = new Books();
+  readonly #counter = new RegionCounter();
   readonly #inner = new Set<Region>();
   readonly #resources = new Resources();
-  readonly #onEnd: () => void;
+  readonly #onEnd: (() => void) | undefined;
 
   /** Use `enter` or `openRegion`. */
   constructor(
     pool: Pool,
     outer: Region | undefined,
-    options: RegionOptions,
-    onEnd: () => void = () => {},
+    { label = outer ? "region" : "ground", check = false, stacks = false }: RegionOptions,
+    onEnd?: () => void,
   ) {
     super();
-    this.label = options.label ?? (outer ? "region" : "ground");
+    this.label = label;
     this.outer = outer;
     this.pool = pool;
     this.backingMemory = pool.memory;
     this.#words = pool.memory.u32();
     this.#source = pool;
-    this.#options = options;
+    this.#checks = check;
     this.#onEnd = onEnd;
     this.#owner = owners.add(this);
-    // Lists cost some nanoseconds a block: only where blocks must be found again.
-    if (options.check || (outer && !pool.traits.drops)) this.#chain = new Chain();
-    if (options.stacks) this.#stacks = new Map();
-    this.#scope = outer ? outer.#scope.innerOf(this.label) : new Scope(this.label);
-    this.#scope.begin(this.#books);
+    // A list costs some nanoseconds for each block: only where blocks must be found again.
+    if (check || (outer && !pool.traits.drops)) this.#blocks = new RegionBlocks(stacks);
+    this.#scope = outer ? outer.#scope.innerOf(label) : new Scope(label);
+    this.#scope.begin(this.#counter);
     if (outer) outer.#inner.add(this);
   }
 
+  /** Whether the region has ended. */
   get ended(): boolean {
     return this.#ended;
   }
 
+  /**
+   * A block of at least `size` bytes, aligned to 16; 0 = out of memory.
+   *
+   * @throws TypeError or RangeError unless size is a whole number from 0 to 2^31 - 1.
+   */
   malloc(size: number): number {
     checkSize(size, "size");
     const raw = this.#source.get(size + HEADER);
     if (raw === 0) return 0;
     const ptr = raw + HEADER;
     const words = this.#wordsAt(ptr);
-    sizeSet(words, ptr, size);
-    return this.#settle(words, ptr, size);
+    headerSet(words, ptr, size, this.#owner);
+    this.#blocks?.add(words, ptr);
+    this.#counter.got(size);
+    return ptr;
   }
 
+  /**
+   * A block of `count * size` zero bytes; 0 = out of memory, or the product is above 2^31 - 1.
+   *
+   * @throws TypeError or RangeError unless both are whole numbers from 0 to 2^31 - 1.
+   */
   calloc(count: number, size: number): number {
     checkSize(count, "count");
     checkSize(size, "size");
@@ -120,7 +119,12 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
     return ptr;
   }
 
-  /** A block whose address is a multiple of `alignment`, a power of two; 0 = out of memory. */
+  /**
+   * A block whose address is a multiple of `alignment`, a power of two up to 2^30; 0 = out of
+   * memory. Price: `alignment` bytes and 16 more.
+   *
+   * @throws TypeError or RangeError for another alignment or size.
+   */
   memalign(alignment: number, size: number): number {
     checkAlignment(alignment);
     if (alignment <= HEADER) return this.malloc(size);
@@ -129,15 +133,18 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
     const raw = this.#source.get(total);
     if (raw === 0) return 0;
     const words = this.#wordsAt(raw + total);
-    return this.#settle(words, alignedSet(words, raw, alignment, size), size);
+    const ptr = alignedHeaderSet(words, raw, alignment, size, this.#owner);
+    this.#blocks?.add(words, ptr);
+    this.#counter.got(size);
+    return ptr;
   }
 
   /**
-   * Resizes a block, moving it within its region unless it fits and is more than half full;
-   * contents up to the smaller size stay. A null pointer allocates. 0 = out of memory, and ptr is
-   * as it was. A block from memalign that moves is aligned to 16.
+   * Resizes a block within its region; the contents stay up to the smaller size. The block moves
+   * unless the new size fits and is at least half of the old one; then it is aligned to 16. A null
+   * pointer allocates. 0 = out of memory; the block at ptr is as it was then.
    *
-   * @throws LayerError when ptr is no block of a region that lives.
+   * @throws LayerError when ptr is not a block of a region that lives.
    */
   realloc(ptr: number, size: number): number {
     checkPointer(ptr);
@@ -151,9 +158,9 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
   }
 
   /**
-   * Frees a block; null is ignored.
+   * Frees a block, of this or another region; a null pointer is ignored.
    *
-   * @throws LayerError when ptr is no block of a region that lives.
+   * @throws LayerError when ptr is not a block of a region that lives.
    */
   free(ptr: number): void {
     checkPointer(ptr);
@@ -161,7 +168,11 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
     owners.of("free", this.#wordsAt(ptr), ptr).#release(ptr);
   }
 
-  /** Bytes that the block at ptr can hold; 0 for null. */
+  /**
+   * Bytes that the block at ptr was allocated with; 0 for a null pointer.
+   *
+   * @throws LayerError when ptr is not a block of a region that lives.
+   */
   usableSize(ptr: number): number {
     checkPointer(ptr);
     if (ptr === 0) return 0;
@@ -173,153 +184,159 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
   /**
    * The region that a block belongs to.
    *
-   * @throws LayerError when ptr is no block of a region that lives.
+   * @throws LayerError when ptr is not a block of a region that lives.
    */
   ownerOf(ptr: number): Region {
     checkPointer(ptr);
     return owners.of("ownerOf", this.#wordsAt(ptr), ptr);
   }
 
-  /** Ends a Disposable, else an AsyncDisposable, with this region; null is ignored. */
+  /**
+   * Disposes of a Disposable, or else an AsyncDisposable, when the region ends; returns the value.
+   * null and undefined are ignored.
+   *
+   * @throws TypeError for another value; LayerError ERR_REGION_ENDED.
+   */
   use<T extends Disposable | AsyncDisposable | null | undefined>(value: T): T {
-    this.#alive();
+    this.#requireOpen();
     this.#resources.use(value, false);
     return value;
   }
 
-  /** use that prefers Symbol.asyncDispose, and waits for it. */
+  /** As `use`, but prefers Symbol.asyncDispose: the end waits for it. */
   useAsync<T extends Disposable | AsyncDisposable | null | undefined>(value: T): T {
-    this.#alive();
+    this.#requireOpen();
     this.#resources.use(value, true);
     return value;
   }
 
-  /** Calls `end(value)` at the end: for files, sockets and handles without a dispose method. */
+  /**
+   * Calls `end(value)` when the region ends: for files, sockets and handles without a dispose
+   * method. Returns value.
+   *
+   * @example
+   * const fd = region.adopt(openSync(path, "r"), closeSync);
+   */
   adopt<T>(value: T, end: (value: T) => void): T {
     this.defer(() => end(value));
     return value;
   }
 
+  /** As `adopt`, for an `end` that returns a promise: the end of the region waits for it. */
   adoptAsync<T>(value: T, end: (value: T) => PromiseLike<void> | void): T {
     this.deferAsync(() => end(value));
     return value;
   }
 
-  /** Calls `end` at the end. */
+  /**
+   * Calls `end` when the region ends.
+   *
+   * @throws TypeError unless end is a function; LayerError ERR_REGION_ENDED.
+   */
   defer(end: () => void): void {
-    this.#alive();
+    this.#requireOpen();
     this.#resources.defer(end, false);
   }
 
+  /** As `defer`, for an `end` that returns a promise: the end of the region waits for it. */
   deferAsync(end: () => PromiseLike<void> | void): void {
-    this.#alive();
+    this.#requireOpen();
     this.#resources.defer(end, true);
   }
 
-  /** Blocks in use, oldest first; needs `check`, or a composition that does not drop. */
+  /**
+   * The blocks in use, oldest first.
+   *
+   * @throws TypeError unless the region was entered with `check`, or its composition does not drop.
+   */
   blocks(): Held[] {
-    if (!this.#chain) throw blocksUnlisted(this.label);
-    const words = this.backingMemory.u32();
-    return this.#chain.list(words).map((ptr) => {
-      const stack = this.#stacks?.get(ptr);
-      return { ptr, size: sizeAt(words, ptr), ...(stack && { stack: stackLines(stack) }) };
-    });
+    if (!this.#blocks) throw noBlockList(this.label);
+    return this.#blocks.blocks(this.backingMemory.u32());
   }
 
-  /** What this region counts; `held` is what its pool has beyond the bytes in use. */
+  /** Statistics of this region; `held` is what its pool has beyond the bytes in use. */
   stats(): PoolStats {
-    const figures = this.#books.stats();
+    const stats = this.#counter.stats();
     const pool = this.pool.stats?.();
-    return pool ? { ...figures, held: pool.held + pool.bytes - figures.bytes } : figures;
+    return pool ? { ...stats, held: pool.held + pool.bytes - stats.bytes } : stats;
   }
 
-  /** What regions of this label did here, and those entered within them. */
+  /** The sums over the regions of this label at this place, with the regions within as a tree. */
   profile(): ScopeProfile {
     return this.#scope.profile();
   }
 
   /**
-   * Ends the regions within, then everything that was booked, the latest first, then gives all
-   * memory back. Ending twice does nothing. Everything is done before an error is thrown.
+   * Ends the region: first the open regions within, then its resources, the latest first, then all
+   * of its memory. Everything is done before an error is thrown. A second call does nothing.
    *
    * @throws LayerError ERR_LEAK with `check`, ERR_REGION_OPEN, ERR_ASYNC_RESOURCE; what resources
-   * throw; several as a SuppressedError.
+   * throw; several errors as one SuppressedError; TypeError for the ground region.
    */
   destroy(): void {
-    if (!this.#finish()) return;
+    if (!this.#close()) return;
     const failures = new Failures();
-    this.#innerEnd(failures);
-    if (this.#resources.end(failures)) failures.add(resourceAsync(this.label));
-    this.#memoryEnd(failures, true);
-    failures.end();
+    this.#end(failures, true);
+    failures.throwIfAny();
   }
 
-  /** end that waits for async resources, each before the one that was booked before it. */
+  /** As `destroy`, and waits for async resources, for each before the next one ends. */
   async destroyAsync(): Promise<void> {
-    if (!this.#finish()) return;
+    if (!this.#close()) return;
     const failures = new Failures();
-    this.#innerEnd(failures);
-    await this.#resources.destroyAsync(failures);
-    this.#memoryEnd(failures, true);
-    failures.end();
+    await this.#endAsync(failures, true);
+    failures.throwIfAny();
   }
 
-  /** The end after `error`, which is thrown: blocks that were not freed are no news then. */
+  /**
+   * Ends the region after `error`, and throws that. Blocks that were not freed are not reported.
+   *
+   * @internal
+   */
   destroyAfter(error: unknown): never {
-    const failures = this.#failuresAfter(error);
-    if (this.#finish()) {
-      this.#innerEnd(failures);
-      if (this.#resources.end(failures)) failures.add(resourceAsync(this.label));
-      this.#memoryEnd(failures, false);
-    }
-    failures.end();
+    const failures = new Failures();
+    failures.add(error);
+    if (this.#close()) this.#end(failures, false);
+    failures.throwIfAny();
     throw error;
   }
 
+  /** @internal */
   async destroyAfterAsync(error: unknown): Promise<never> {
-    const failures = this.#failuresAfter(error);
-    if (this.#finish()) {
-      this.#innerEnd(failures);
-      await this.#resources.destroyAsync(failures);
-      this.#memoryEnd(failures, false);
-    }
-    failures.end();
+    const failures = new Failures();
+    failures.add(error);
+    if (this.#close()) await this.#endAsync(failures, false);
+    failures.throwIfAny();
     throw error;
   }
 
+  /** `destroy`, for `using`. */
   [Symbol.dispose](): void {
     this.destroy();
   }
 
+  /** `destroyAsync`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.destroyAsync();
   }
 
   /**
-   * The words up to ptr. To ask the memory for them at each call took half of the time. Growth
-   * empties views of a memory that moves, and leaves shorter ones of a shared memory right.
+   * The words up to ptr. Getting them from the memory at each call took half of the time. Growth
+   * empties views of a memory that moves, and leaves shorter views of a shared one valid.
    */
   #wordsAt(ptr: number): Uint32Array {
     if (ptr >>> 2 >= this.#words.length) this.#words = this.backingMemory.u32();
     return this.#words;
   }
 
-  #settle(words: Uint32Array, ptr: number, size: number): number {
-    ownerSet(words, ptr, this.#owner);
-    this.#chain?.link(words, ptr);
-    this.#books.got(size);
-    if (this.#stacks) this.#stacks.set(ptr, new Error("allocated"));
-    return ptr;
-  }
-
   #release(ptr: number): void {
-    const words = this.#wordsAt(ptr); // its own: the list goes through all blocks of this region
+    const words = this.#wordsAt(ptr); // not the caller's: removing a block writes to others too
     const raw = rawAt(words, ptr);
     const total = totalAt(words, ptr);
-    this.#chain?.unlink(words, ptr);
-    this.#books.put(sizeAt(words, ptr));
-    this.#stacks?.delete(ptr);
+    const size = sizeAt(words, ptr);
     freedSet(words, ptr);
+    this.#blocks?.remove(words, ptr);
+    this.#counter.put(size);
     this.#source.put(raw, total);
   }
 
@@ -331,76 +348,55 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
     return to;
   }
 
-  #alive(): void {
+  #requireOpen(): void {
     if (this.#ended) throw regionEnded(this.label);
   }
 
-  #failuresAfter(error: unknown): Failures {
-    const failures = new Failures();
-    failures.add(error);
-    return failures;
-  }
-
-  /** From here on nothing is allocated; false when that was so before. */
-  #finish(): boolean {
+  /** Marks the region as ended; false when it was already. */
+  #close(): boolean {
     if (this.#ended) return false;
-    if (!this.outer) throw groundEndless();
+    if (!this.outer) throw groundCannotEnd();
     this.#ended = true;
     return true;
   }
 
-  #innerEnd(failures: Failures): void {
+  #end(failures: Failures, reportsLeaks: boolean): void {
+    this.#endInner(failures);
+    if (this.#resources.destroy(failures)) failures.add(resourceAsync(this.label));
+    this.#endMemory(failures, reportsLeaks);
+  }
+
+  async #endAsync(failures: Failures, reportsLeaks: boolean): Promise<void> {
+    this.#endInner(failures);
+    await this.#resources.destroyAsync(failures);
+    this.#endMemory(failures, reportsLeaks);
+  }
+
+  #endInner(failures: Failures): void {
     const inner = [...this.#inner].reverse();
     if (inner.length === 0) return;
     for (const region of inner) failures.attempt(() => region.destroy());
-    failures.add(
-      regionsOpen(
-        this.label,
-        inner.map(({ label }) => label),
-      ),
-    );
+    failures.add(regionsOpen(this.label, inner));
   }
 
-  #memoryEnd(failures: Failures, report: boolean): void {
-    const leaks = this.#options.check && report ? this.blocks() : [];
-    if (this.#chain && !this.pool.traits.drops) this.#putAll(this.#chain, failures);
+  #endMemory(failures: Failures, reportsLeaks: boolean): void {
+    const leaks = this.#checks && reportsLeaks ? this.blocks() : [];
+    if (!this.pool.traits.drops) this.#blocks?.putAll(this.pool, failures);
     failures.attempt(() => this.pool.destroy());
-    if (leaks.length > 0) failures.add(blocksLeft(this.label, leaks));
-    this.#booksClose();
-  }
-
-  /** A put may throw what a layer has found; the others go all the same. */
-  #putAll(chain: Chain, failures: Failures): void {
-    for (const ptr of chain.list(this.backingMemory.u32())) {
-      const words = this.backingMemory.u32();
-      failures.attempt(() => this.#source.put(rawAt(words, ptr), totalAt(words, ptr)));
-    }
-  }
-
-  #booksClose(): void {
+    if (leaks.length > 0) failures.add(regionLeak(this.label, leaks));
     this.#source = endedSource(this.label);
     owners.remove(this.#owner);
-    this.#scope.end(this.#books);
-    this.#books.drop();
+    this.#scope.end(this.#counter);
+    this.#counter.drop();
     if (this.outer) this.outer.#inner.delete(this);
-    this.#onEnd();
+    this.#onEnd?.();
   }
 }
 
-/** Stands in for the pool of an ended region, so that no live call pays for the question. */
+/** Replaces the pool of an ended region, so that calls of a live one need no test for the end. */
 function endedSource(label: string): Pick<Pool, "get" | "put"> {
   const refuse = () => {
     throw regionEnded(label);
   };
   return { get: refuse, put: refuse };
-}
-
-const OWN_CALLS = /\b(Region|AllocatorBase|Ambient)\.|node:async_hooks/;
-/** This module's files, bundled or not. */
-const OWN_FILES = /\/(?:dist\/lib\/layers|src\/layers\/\w+\/[\w-]+)\.[jt]s:/;
-
-/** A stack without the lines of this library, as far as names betray them. */
-function stackLines(error: Error): string {
-  const lines = (error.stack ?? "").split("\n").slice(1);
-  return lines.filter((line) => !OWN_CALLS.test(line) && !OWN_FILES.test(line)).join("\n");
 }

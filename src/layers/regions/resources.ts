@@ -4,50 +4,47 @@ import type { Failures } from "./failures.ts";
 
 interface Resource {
   readonly end: () => unknown;
-  /** The end is not over when `end` has returned. */
-  readonly waits: boolean;
+  /** `end` returns a promise that must be awaited. */
+  readonly isAsync: boolean;
 }
 
 export class Resources {
   readonly #stack: Resource[] = [];
 
-  get count(): number {
-    return this.#stack.length;
-  }
-
   /** @throws TypeError when the value is neither Disposable nor AsyncDisposable. */
-  use(value: Disposable | AsyncDisposable | null | undefined, waits: boolean): void {
+  use(value: Disposable | AsyncDisposable | null | undefined, prefersAsync: boolean): void {
     if (value === null || value === undefined) return;
-    const end = waits ? asyncEnd(value) : syncEnd(value);
-    const other = waits ? syncEnd(value) : asyncEnd(value);
-    if (end) this.#stack.push({ end, waits });
-    else if (other) this.#stack.push({ end: other, waits: !waits });
+    const end = prefersAsync ? asyncEnd(value) : syncEnd(value);
+    const other = prefersAsync ? syncEnd(value) : asyncEnd(value);
+    if (end) this.#stack.push({ end, isAsync: prefersAsync });
+    else if (other) this.#stack.push({ end: other, isAsync: !prefersAsync });
     else throw notDisposable();
   }
 
-  defer(end: () => unknown, waits: boolean): void {
+  defer(end: () => unknown, isAsync: boolean): void {
     if (typeof end !== "function") throw new TypeError("defer: the callback must be a function");
-    this.#stack.push({ end, waits });
+    this.#stack.push({ end, isAsync });
   }
 
-  /** Ends everything in this call; answers whether something had to be left waiting. */
-  end(failures: Failures): boolean {
-    let waiting = false;
+  /** Ends everything without waiting; returns whether a resource ends asynchronously. */
+  destroy(failures: Failures): boolean {
+    let anyAsync = false;
     for (let last = this.#stack.pop(); last; last = this.#stack.pop()) {
-      const { end, waits } = last;
+      const { end, isAsync } = last;
       failures.attempt(() => {
         const done = end();
-        if (waits) Promise.resolve(done).catch(() => {}); // nobody is left to hear of it
+        if (isAsync) Promise.resolve(done).catch(() => {}); // the caller has an error already
       });
-      waiting ||= waits;
+      anyAsync ||= isAsync;
     }
-    return waiting;
+    return anyAsync;
   }
 
+  /** Ends everything, each resource after the one before it has ended. */
   async destroyAsync(failures: Failures): Promise<void> {
     for (let last = this.#stack.pop(); last; last = this.#stack.pop()) {
-      const { end, waits } = last;
-      if (waits) await failures.attemptAsync(end);
+      const { end, isAsync } = last;
+      if (isAsync) await failures.attemptAsync(end);
       else failures.attempt(end);
     }
   }

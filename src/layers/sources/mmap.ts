@@ -6,16 +6,19 @@ import type { HeapLike } from "./std.ts";
 
 const SLICE = 65536;
 
-/** What mmap needs of an allocator; Heap and Region have it. */
+/** What `mmap` needs of an allocator; Heap, Region and Allocator have it. */
 export interface AligningHeap extends HeapLike {
+  /** A block of `size` bytes at a multiple of `alignment`, a power of two; 0 = out of memory. */
   memalign(alignment: number, size: number): number;
 }
 
+/** What `mmap` returns. */
 export type Mmap = Slices;
 
 /**
- * Blocks of whole slices of 64 KiB from a heap that serves others as well; `slices` is the same for
- * a memory without a heap. Price: 64 KiB for a small block, a table entry a block.
+ * Blocks of whole slices of 64 KiB from a heap that has other users as well; `slices` does the same
+ * for a memory without a heap. `destroy` frees all of them. Price: 64 KiB for a small block, and a
+ * table entry for each block.
  *
  * @example
  * const pool = pipe(mmap(createHeap()), buddy());

@@ -1,8 +1,8 @@
-/** The pool that has nothing. */
+/** The pool that has no memory. */
 import { defineLayer, type Layer } from "../pool/contract.ts";
 
 /**
- * Answers 0 to every request: the end of a fallback, or of a hybrid that serves one side only.
+ * Returns 0 for every request: the end of a fallback, or of a hybrid that serves one side only.
  *
  * @example
  * const onlySmall = hybrid(256, pool, nothing()(ground()(pool)));

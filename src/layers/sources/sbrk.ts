@@ -1,21 +1,16 @@
-/** The end of memory as a source. */
+/** The end of a memory as a source. */
 import type { MemorySource } from "../../memory/index.ts";
 import { SLICE_BYTES as SLICE } from "../../memory/source.ts";
-import { definePool, type Pool, roundToGranules } from "../pool/contract.ts";
+import { definePool, type Pool, roundToGranules, type TraitsWith } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
-import { memoryOf } from "./views.ts";
+import { memoryViewsOf } from "./views.ts";
 
-export type Sbrk = Pool<{
-  readonly alignment: 16;
-  readonly sized: true;
-  readonly drops: true;
-  readonly owns: true;
-  readonly zeroed: false;
-}>;
+/** What `sbrk` returns. */
+export type Sbrk = Pool<TraitsWith<16, "sized" | "drops" | "owns">>;
 
 /**
- * Blocks one behind the other, as Unix's sbrk gives them. Only the last block comes back by put;
- * the others wait for destroy. The source must have no other user.
+ * Blocks one after the other at the end of a memory, as Unix's sbrk gives them. Only the last block
+ * comes back by `put`; the others stay until `destroy`. The memory must have no other user.
  *
  * @example
  * const pool = pipe(sbrk(wasmMemory()), segregated());
@@ -24,7 +19,7 @@ export function sbrk(source: MemorySource): Sbrk {
   const traits = { alignment: 16, sized: true, drops: true, owns: true, zeroed: false } as const;
   const end = new Break(source);
   const counter = new Counter();
-  return definePool("sbrk", traits, memoryOf(source), [], {
+  return definePool("sbrk", traits, memoryViewsOf(source), [], {
     get(size) {
       const ptr = end.advance(roundToGranules(size));
       if (ptr !== 0) counter.got(size);
@@ -46,7 +41,7 @@ export function sbrk(source: MemorySource): Sbrk {
   });
 }
 
-/** The mark between memory in use and memory to come. */
+/** The boundary between memory in use and memory that is free. */
 class Break {
   first: number;
   mark: number;
@@ -55,7 +50,7 @@ class Break {
 
   constructor(source: MemorySource) {
     this.#source = source;
-    this.first = Math.max(source.start, 16); // 0 is null
+    this.first = Math.max(source.start, 16); // 0 is the null pointer
     this.mark = this.first;
     this.#limit = source.buffer.byteLength;
   }
@@ -70,15 +65,15 @@ class Break {
   #grow(size: number): boolean {
     const missing = Math.ceil((this.mark + size - this.#limit) / SLICE);
     if (missing > SLICE) return false;
-    const answer = this.#source.grow(missing);
-    if (answer === 0) return false;
-    const from = (answer & 0xffff) * SLICE;
+    const grown = this.#source.grow(missing);
+    if (grown === 0) return false;
+    const from = (grown & 0xffff) * SLICE;
     if (from !== this.#limit) this.#restart(from);
-    this.#limit = from + (answer >>> 16) * SLICE;
+    this.#limit = from + (grown >>> 16) * SLICE;
     return true;
   }
 
-  /** Somebody else grew the memory: what lies between is theirs, and what was ours stays behind. */
+  /** Other code grew the memory: the part between is not ours, and ours below it is given up. */
   #restart(from: number): void {
     this.first = from;
     this.mark = from;

@@ -1,24 +1,27 @@
 /** Runs of 64 KiB slices of a memory as a source: what mmap is to Unix. */
 import type { MemorySource } from "../../memory/index.ts";
 import { SLICE_BYTES as SLICE } from "../../memory/source.ts";
-import { definePool, type Pool } from "../pool/contract.ts";
+import { definePool, type Pool, type TraitsWith } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
-import { memoryOf } from "./views.ts";
+import { memoryViewsOf } from "./views.ts";
 
-/** What runs of whole slices promise. */
-export const RUNS = {
+/** What runs of whole slices guarantee. */
+type RunTraits = TraitsWith<65536, "drops" | "owns">;
+
+export const RUNS: RunTraits = {
   alignment: 65536,
   sized: false,
   drops: true,
   owns: true,
   zeroed: false,
-} as const;
+};
 
-export type Slices = Pool<typeof RUNS>;
+/** What `slices` returns. */
+export type Slices = Pool<RunTraits>;
 
 /**
- * Blocks of whole slices, first fit; freed runs are joined and used again. The source must have no
- * other user. Price: the search goes through the free runs, a small block takes 64 KiB.
+ * Blocks of whole slices of 64 KiB, first fit; freed runs are joined and used again. The memory
+ * must have no other user. Price: a search through the free runs, and 64 KiB for a small block.
  *
  * @example
  * const pool = pipe(slices(wasmMemory()), buddy());
@@ -33,7 +36,7 @@ export function slices(source: MemorySource): Slices {
     runs.add(ptr / SLICE, count);
     counter.put(count * SLICE);
   }
-  return definePool("slices", RUNS, memoryOf(source), [], {
+  return definePool("slices", RUNS, memoryViewsOf(source), [], {
     get(size) {
       const count = Math.max(1, Math.ceil(size / SLICE));
       const ptr = runs.take(count) * SLICE;
@@ -57,7 +60,7 @@ interface Run {
   count: number;
 }
 
-/** Free runs in address order, no two of them neighbours. All numbers are slices. */
+/** Free runs in the order of their addresses, no two of them adjacent. All numbers are slices. */
 class Runs {
   readonly #runs: Run[] = [];
   readonly #source: MemorySource;
@@ -75,11 +78,11 @@ class Runs {
   }
 
   add(at: number, count: number): void {
-    const index = this.#runs.findIndex((run) => run.at > at);
-    const place = index < 0 ? this.#runs.length : index;
-    this.#runs.splice(place, 0, { at, count });
-    this.#join(place);
-    if (place > 0) this.#join(place - 1);
+    const above = this.#runs.findIndex((run) => run.at > at);
+    const index = above < 0 ? this.#runs.length : above;
+    this.#runs.splice(index, 0, { at, count });
+    this.#join(index);
+    if (index > 0) this.#join(index - 1);
   }
 
   #fit(count: number): number {
@@ -93,18 +96,19 @@ class Runs {
     return at;
   }
 
-  /** Grows by what is missing behind a free run at the end. */
+  /** Grows by what is missing after a free run at the end. */
   #grow(count: number): boolean {
     const last = this.#runs.at(-1);
     const end = Math.floor(this.#source.buffer.byteLength / SLICE);
     const tail = last && last.at + last.count === end ? last.count : 0;
     if (count - tail > 0xffff) return false;
-    const answer = this.#source.grow(count - tail);
-    if (answer === 0) return false;
-    this.add(answer & 0xffff, answer >>> 16);
+    const grown = this.#source.grow(count - tail);
+    if (grown === 0) return false;
+    this.add(grown & 0xffff, grown >>> 16);
     return true;
   }
 
+  /** Joins the run at an index with the next one, if they are adjacent. */
   #join(index: number): void {
     const [run, next] = [this.#runs[index], this.#runs[index + 1]];
     if (!run || !next || run.at + run.count !== next.at) return;

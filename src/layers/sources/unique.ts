@@ -1,13 +1,18 @@
-/** One pool for all that ask for it. */
-import { defineLayer, type Pool } from "../pool/contract.ts";
+/** One pool for each source, shared by all that ask for it. */
+import { defineLayer, type Pool, type TraitsWith } from "../pool/contract.ts";
+
+/** What the pools of `unique` guarantee. */
+export type UniqueTraits = TraitsWith<16, "sized">;
 
 /**
- * Makes one pool of each source, by `make` at the first use, and shares it: whoever puts this layer
- * on the same source gets a view of the same pool. It ends with the last view that was used since.
+ * Makes one pool for each source, by `make` at the first use, and shares it: each call of the layer
+ * with the same source returns a view of the same pool. The pool is destroyed with the last view
+ * that was used since it was in its initial state.
  *
+ * @throws TypeError unless make is a function.
  * @example
  * const small = unique((source) => pipe(source, chunk(), segregated()));
- * const [a, b] = [small(base), small(base)]; // both serve from the same chunks
+ * const [a, b] = [small(base), small(base)]; // both get blocks from the same chunks
  */
 export function unique(make: (source: Pool) => Pool): (source: Pool) => Pool<UniqueTraits> {
   if (typeof make !== "function") throw new TypeError("unique: make must be a function");
@@ -34,16 +39,8 @@ export function unique(make: (source: Pool) => Pool): (source: Pool) => Pool<Uni
   };
 }
 
-export interface UniqueTraits {
-  readonly alignment: 16;
-  readonly sized: true;
-  readonly drops: false;
-  readonly owns: false;
-  readonly zeroed: false;
-}
-
 interface Shared {
   readonly pool: Pool;
-  /** Views that were used since the pool was as new. */
+  /** Views that were used since the pool was in its initial state. */
   readonly users: Set<object>;
 }

@@ -1,9 +1,9 @@
-/** Views on the memory of a MemorySource. */
+/** Views of the memory of a MemorySource. */
 import type { MemorySource } from "../../memory/index.ts";
 import type { Memory } from "../pool/contract.ts";
 
 /** Views that are made anew when the source has another buffer. */
-export function memoryOf(source: MemorySource): Memory {
+export function memoryViewsOf(source: MemorySource): Memory {
   let buffer = source.buffer;
   let bytes = new Uint8Array(buffer);
   let words = new Uint32Array(buffer);

@@ -1,4 +1,4 @@
-/** Books every block, so that all can be freed at once. */
+/** Lists every block, so that all can be freed at once. */
 import { defineLayer, type Layer, type Memory, type Pool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 
@@ -7,8 +7,8 @@ import { Counter } from "../pool/counter.ts";
 const HEADER = 16;
 
 /**
- * Keeps all blocks in a list, by 16 bytes in front of each; destroy puts those that are left. It
- * makes a pool that drops from any other, and remembers sizes.
+ * Keeps all blocks in a linked list, which takes 16 bytes before each; `destroy` puts those that
+ * are left. So any pool becomes one that drops. It also knows the sizes of blocks.
  *
  * @example
  * const request = pipe(std(heap), batch());
@@ -21,7 +21,7 @@ export function batch(): Layer<{
 }> {
   const gives = { alignment: 16, sized: false, drops: true, owns: false } as const;
   return (source) => {
-    const blocks = new Chain(source);
+    const blocks = new LinkedBlocks(source);
     return defineLayer("batch", source, gives, {
       get: (size) => blocks.get(size),
       put: (ptr) => blocks.put(ptr),
@@ -35,8 +35,8 @@ export function batch(): Layer<{
   };
 }
 
-/** A doubly linked list through the headers; `raw` addresses, 0 at both ends. */
-class Chain {
+/** A doubly linked list through the headers: addresses of headers, 0 at both ends. */
+class LinkedBlocks {
   readonly counter = new Counter();
   #first = 0;
   readonly #source: Pool;

@@ -1,11 +1,11 @@
-/** Blocks of powers of two that find their other half. */
+/** The buddy system: blocks of powers of two that join with their other half. */
 import { defineLayer, type Layer, requireAlignment, type Traits } from "../pool/contract.ts";
-import { ARENA, Halves } from "../pool/halves.ts";
+import { ARENA, BuddyArenas } from "./buddy-arenas.ts";
 
 /**
- * Halves arenas of 64 KiB until a block fits, and joins halves again when both are free. Larger
- * requests go to the source. Needs a source aligned to 65536: an address tells its arena then.
- * Price: up to half of a block; 4 KiB of marks an arena.
+ * Halves arenas of 64 KiB until a block fits, and joins two halves when both are free. Larger
+ * requests go to the source. Needs a source that is aligned to 65536, so that an address tells its
+ * arena. Price: up to half of a block, and 4 KiB of JavaScript memory for each arena.
  *
  * @throws TypeError when the source is aligned to less.
  * @example
@@ -23,17 +23,17 @@ export function buddy(): Layer<
 > {
   return (source) => {
     requireAlignment("buddy", source, ARENA);
-    const halves = new Halves(source);
+    const arenas = new BuddyArenas(source);
     const traits = { alignment: 16, sized: true, drops: true, owns: true, zeroed: false } as const;
     return defineLayer("buddy", source, traits, {
-      get: (size) => halves.get(size),
-      put: (ptr, size) => halves.put(ptr, size),
+      get: (size) => arenas.get(size),
+      put: (ptr, size) => arenas.put(ptr, size),
       destroy() {
-        halves.clear();
+        arenas.clear();
         source.destroy();
       },
-      owns: (ptr) => halves.owns(ptr),
-      stats: () => halves.counter.stats(),
+      owns: (ptr) => arenas.owns(ptr),
+      stats: () => arenas.counter.stats(),
     });
   };
 }

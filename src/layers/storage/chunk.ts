@@ -1,16 +1,17 @@
-/** Carves small blocks from big ones. */
+/** Carves small blocks from large ones. */
 
 import { defineLayer, type Layer, type Pool, roundToGranules } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
-import { Bump, OWN_SHARE } from "../sources/bump.ts";
+import { Bump, OWN_SHARE } from "./bump.ts";
 
 /**
- * Takes chunks of `bytes` from its source and gives blocks one behind the other. put keeps small
- * blocks, a layer above may use them again; destroy gives the chunks back. Requests above a quarter
- * of a chunk go to the source, and back to it.
+ * Takes chunks of `bytes` from its source and gives blocks one after the other. Small blocks that
+ * are put are not used again by this layer, but a list above it can use them; `destroy` gives the
+ * chunks back. Requests above a quarter of a chunk go to the source, and back to it when put.
  *
- * @throws RangeError unless bytes is 64 to 2^30.
+ * @param bytes of a chunk. Default: 65536.
+ * @throws TypeError or RangeError unless bytes is a whole number from 64 to 2^30.
  * @example
  * const pool = pipe(std(heap), chunk(4096), segregated());
  */

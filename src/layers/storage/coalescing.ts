@@ -1,15 +1,17 @@
-/** Blocks of any size that join their free neighbours. */
-import { Arenas } from "../pool/arenas.ts";
+/** Blocks of exact sizes that join with their free neighbours. */
+
 import { defineLayer, type Layer } from "../pool/contract.ts";
 import { checkWhole } from "../pool/errors.ts";
-import { sizeAt, TAG } from "../pool/tags.ts";
+import { Arenas } from "./arenas.ts";
+import { sizeAt, TAG } from "./boundary-tags.ts";
 
 /**
- * Cuts blocks of exactly what is asked for (4 bytes and rounding more) from arenas of `bytes`, and
- * joins free neighbours by boundary tags. Empty arenas go back to the source, but for one.
- * It knows sizes. Price: a search in a list of blocks of similar size.
+ * Cuts blocks of the size that is asked for, plus 4 bytes and rounding to 16, from arenas of
+ * `bytes`, and joins free neighbours by boundary tags. All empty arenas but one go back to the
+ * source. It knows the sizes of blocks. Price: a search in a list of blocks of similar size.
  *
- * @throws RangeError unless bytes is 64 to 2^30.
+ * @param bytes of an arena. Default: 65536.
+ * @throws TypeError or RangeError unless bytes is a whole number from 64 to 2^30.
  * @example
  * const pool = pipe(std(heap), coalescing());
  */

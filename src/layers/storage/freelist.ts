@@ -1,21 +1,24 @@
-/** Keeps blocks of one size for later. */
+/** Keeps free blocks of one size for later. */
 
-import { BlockList } from "../pool/blocklist.ts";
 import { defineLayer, type Layer, type Pool, roundToGranules } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
-import { Trade } from "../pool/trade.ts";
+import { BlockList } from "./block-list.ts";
+import { CountedSource } from "./counted-source.ts";
 
+/** Options of `freelist`. */
 export interface FreelistOptions {
-  /** How many blocks are kept at most. Default: no bound. */
+  /** The most blocks that are kept; 0 keeps none. Default: no bound. */
   bound?: number | undefined;
 }
 
 /**
- * Requests of up to `size` bytes get blocks of that size, and blocks that are put wait in a list
- * for the next one. Larger requests pass.
+ * Requests of up to `size` bytes get blocks of that size, and blocks that are put are kept in a
+ * list for the next request. Larger requests pass to the source.
  *
- * @throws RangeError unless size is 1 to 2^30 and bound a whole number.
+ * @param size bytes of a block.
+ * @throws TypeError or RangeError unless size is a whole number from 1 to 2^30 and bound one from 0
+ * on.
  * @example
  * const pool = pipe(std(heap), freelist(64, { bound: 100 }));
  */
@@ -27,7 +30,7 @@ export function freelist(
   checkWhole("freelist: bound", bound, 0);
   const block = roundToGranules(size);
   return (source) => {
-    const kept = new Kept(source, block, bound);
+    const kept = new KeptBlocks(source, block, bound);
     return defineLayer(
       `freelist(${size})`,
       source,
@@ -45,16 +48,16 @@ export function freelist(
   };
 }
 
-class Kept {
+class KeptBlocks {
   readonly counter = new Counter();
   readonly #list: BlockList;
-  readonly #trade: Trade;
+  readonly #source: CountedSource;
   readonly #drops: boolean;
   readonly #block: number;
   readonly #bound: number;
 
   constructor(source: Pool, block: number, bound: number) {
-    this.#trade = new Trade(source, this.counter);
+    this.#source = new CountedSource(source, this.counter);
     this.#drops = source.traits.drops;
     this.#list = new BlockList(source.memory);
     this.#block = block;
@@ -70,17 +73,17 @@ class Kept {
   put(ptr: number, size: number): void {
     this.counter.put(size);
     if (size <= this.#block && this.#list.count < this.#bound) this.#list.push(ptr);
-    else this.#trade.give(ptr, Math.max(size, this.#block));
+    else this.#source.give(ptr, Math.max(size, this.#block));
   }
 
   clear(): void {
     for (let ptr = this.#list.pop(); ptr !== 0; ptr = this.#list.pop()) {
-      this.#trade.give(ptr, this.#block);
+      this.#source.give(ptr, this.#block);
     }
     if (this.#drops) this.counter.drop();
   }
 
   #take(size: number): number {
-    return this.#trade.take(Math.max(size, this.#block));
+    return this.#source.take(Math.max(size, this.#block));
   }
 }

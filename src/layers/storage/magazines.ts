@@ -2,25 +2,28 @@
 import { defineLayer, type Layer, type Pool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
-import { classOf, classSize } from "../pool/sizes.ts";
-import { Trade } from "../pool/trade.ts";
+import { CountedSource } from "./counted-source.ts";
+import { classOf, classSize } from "./size-classes.ts";
 
+/** Options of `magazines`. */
 export interface MagazineOptions {
-  /** Blocks in a magazine: what comes and goes at once between this layer and its source. */
+  /** Blocks in a magazine, from 1 to 65536: a full one goes back at once. Default: 32. */
   rounds?: number | undefined;
-  /** Full magazines of a size that wait in the depot. Beyond, blocks go back. */
+  /** Full magazines of each size that the depot keeps; further blocks go back. Default: 16. */
   depot?: number | undefined;
-  /** Requests above pass. */
+  /** The largest request in bytes that is served from magazines; others pass. Default: 4096. */
   largest?: number | undefined;
 }
 
 /**
- * Keeps blocks that were put in two magazines a size, and full magazines in a depot. Unlike a free
- * list it neither reads nor writes blocks that are free, and gives back what is too much: it fits
- * over a lock, a quarantine or memory that others share. Price: 8 bytes of JavaScript for each
- * block it keeps; a fifth of a block at most is lost to size classes.
+ * Keeps blocks that were put in two magazines for each size, and full magazines in a depot. Unlike
+ * a free list it neither reads nor writes free blocks, and it gives back what exceeds the depot:
+ * it fits above a lock, a quarantine, or memory that other threads share. Price: 8 bytes of
+ * JavaScript memory for each block that it keeps, and at most a fifth of a block, because there are
+ * four sizes for each doubling.
  *
- * @throws RangeError unless rounds is 1 to 65536, depot a whole number, largest 16 to 2^30.
+ * @throws TypeError or RangeError unless rounds is a whole number from 1 to 65536, depot one from 0
+ * on, and largest one from 16 to 2^30.
  * @example
  * const pool = pipe(mmap(heap), slab(), magazines());
  */
@@ -32,107 +35,109 @@ export function magazines(
   checkWhole("magazines: depot", depot, 0);
   checkWhole("magazines: largest", largest, 16, 2 ** 30);
   return (source) => {
-    const racks = new Racks(source, { rounds, depot, largest });
+    const classes = new SizeClasses(source, { rounds, depot, largest });
     return defineLayer(
       `magazines(${rounds})`,
       source,
       { sized: true, zeroed: false },
       {
-        get: (n) => racks.get(n),
-        put: (ptr, n) => racks.put(ptr, n),
+        get: (n) => classes.get(n),
+        put: (ptr, n) => classes.put(ptr, n),
         destroy() {
-          racks.clear();
+          classes.clear();
           source.destroy();
         },
-        stats: () => racks.counter.stats(),
+        stats: () => classes.counter.stats(),
       },
     );
   };
 }
 
-/** The magazines of one size. The loaded one serves; the previous one is full or empty. */
-interface Rack {
+/** The magazines of one size. Requests use the loaded one; the previous one is full or empty. */
+interface SizeClass {
   readonly bytes: number;
   loaded: number[];
   previous: number[];
-  readonly full: number[][];
+  readonly depot: number[][];
 }
 
-class Racks {
-  readonly counter = new Counter();
-  readonly #racks: Rack[] = [];
-  readonly #trade: Trade;
-  readonly #drops: boolean;
-  readonly #limits: Required<Record<keyof MagazineOptions, number>>;
+type Limits = Required<Record<keyof MagazineOptions, number>>;
 
-  constructor(source: Pool, limits: Required<Record<keyof MagazineOptions, number>>) {
-    this.#trade = new Trade(source, this.counter);
+class SizeClasses {
+  readonly counter = new Counter();
+  readonly #classes: SizeClass[] = [];
+  readonly #source: CountedSource;
+  readonly #drops: boolean;
+  readonly #limits: Limits;
+
+  constructor(source: Pool, limits: Limits) {
+    this.#source = new CountedSource(source, this.counter);
     this.#drops = source.traits.drops;
     this.#limits = limits;
     for (let i = 0; i <= classOf(limits.largest); i++) {
-      this.#racks.push({ bytes: classSize(i), loaded: [], previous: [], full: [] });
+      this.#classes.push({ bytes: classSize(i), loaded: [], previous: [], depot: [] });
     }
   }
 
   get(size: number): number {
     const ptr =
-      size > this.#limits.largest ? this.#trade.take(size) : this.#getSmall(classOf(size));
+      size > this.#limits.largest ? this.#source.take(size) : this.#getSmall(classOf(size));
     if (ptr !== 0) this.counter.got(size);
     return ptr;
   }
 
   put(ptr: number, size: number): void {
     this.counter.put(size);
-    if (size > this.#limits.largest) this.#trade.give(ptr, size);
-    else this.#putSmall(this.#racks[classOf(size)] as Rack, ptr);
+    if (size > this.#limits.largest) this.#source.give(ptr, size);
+    else this.#putSmall(this.#classes[classOf(size)] as SizeClass, ptr);
   }
 
   clear(): void {
-    for (const rack of this.#racks) {
-      for (const magazine of [rack.loaded, rack.previous, ...rack.full.splice(0)]) {
-        this.#empty(magazine, rack.bytes);
+    for (const one of this.#classes) {
+      for (const magazine of [one.loaded, one.previous, ...one.depot.splice(0)]) {
+        this.#empty(magazine, one.bytes);
       }
     }
     if (this.#drops) this.counter.drop();
   }
 
   #getSmall(index: number): number {
-    const rack = this.#racks[index] as Rack;
-    return rack.loaded.pop() ?? (this.#load(rack) ? (rack.loaded.pop() as number) : 0);
+    const one = this.#classes[index] as SizeClass;
+    return one.loaded.pop() ?? (this.#load(one) ? (one.loaded.pop() as number) : 0);
   }
 
-  /** Brings blocks in front, from the previous magazine, the depot or the source. */
-  #load(rack: Rack): boolean {
-    if (rack.previous.length > 0) this.#swap(rack);
-    else if (rack.full.length > 0) rack.loaded = rack.full.pop() as number[];
+  /** Loads a magazine with blocks, from the previous one, the depot or the source. */
+  #load(one: SizeClass): boolean {
+    if (one.previous.length > 0) this.#swap(one);
+    else if (one.depot.length > 0) one.loaded = one.depot.pop() as number[];
     else {
-      const ptr = this.#trade.take(rack.bytes);
-      if (ptr !== 0) rack.loaded.push(ptr);
+      const ptr = this.#source.take(one.bytes);
+      if (ptr !== 0) one.loaded.push(ptr);
     }
-    return rack.loaded.length > 0;
+    return one.loaded.length > 0;
   }
 
-  #putSmall(rack: Rack, ptr: number): void {
-    if (rack.loaded.length === this.#limits.rounds) this.#unload(rack);
-    rack.loaded.push(ptr);
+  #putSmall(one: SizeClass, ptr: number): void {
+    if (one.loaded.length === this.#limits.rounds) this.#unload(one);
+    one.loaded.push(ptr);
   }
 
-  /** Brings an empty magazine in front; a full one behind it moves to the depot, or goes back. */
-  #unload(rack: Rack): void {
-    if (rack.previous.length > 0) {
-      if (rack.full.length < this.#limits.depot) rack.full.push(rack.previous.splice(0));
-      else this.#empty(rack.previous, rack.bytes);
+  /** Loads an empty magazine; a full previous one moves to the depot, or its blocks go back. */
+  #unload(one: SizeClass): void {
+    if (one.previous.length > 0) {
+      if (one.depot.length < this.#limits.depot) one.depot.push(one.previous.splice(0));
+      else this.#empty(one.previous, one.bytes);
     }
-    this.#swap(rack);
+    this.#swap(one);
   }
 
-  #swap(rack: Rack): void {
-    const { loaded } = rack;
-    rack.loaded = rack.previous;
-    rack.previous = loaded;
+  #swap(one: SizeClass): void {
+    const { loaded } = one;
+    one.loaded = one.previous;
+    one.previous = loaded;
   }
 
   #empty(magazine: number[], bytes: number): void {
-    for (const ptr of magazine.splice(0)) this.#trade.give(ptr, bytes);
+    for (const ptr of magazine.splice(0)) this.#source.give(ptr, bytes);
   }
 }

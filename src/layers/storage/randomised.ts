@@ -1,26 +1,31 @@
-/** Blocks at random places (DieHard: Berger and Zorn, PLDI 2006). */
+/** Blocks at random addresses (DieHard: Berger and Zorn, PLDI 2006). */
 import { defineLayer, type Layer, type Pool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
-import { orderOf } from "../pool/sizes.ts";
-import { Passing, Trade } from "../pool/trade.ts";
+import { CountedSource, LargeBlocks } from "./counted-source.ts";
+import { orderOf } from "./size-classes.ts";
 
+/** Bytes of the first area of a size. */
 const FIRST = 65536;
 
+/** Options of `randomised`. */
 export interface RandomisedOptions {
-  /** Requests above pass. Default: 16384. */
+  /**
+   * The largest request in bytes that gets a random address; others pass to the source. From 16 to
+   * 65536. Default: 16384.
+   */
   largest?: number | undefined;
-  /** Numbers from 0 to below 1. Default: Math.random. */
+  /** Returns numbers from 0 to below 1. Default: Math.random. */
   random?: (() => number) | undefined;
 }
 
 /**
- * Rounds requests up to a power of two and places them at random in areas that are at most half
- * full, so that an overflow or a dangling pointer probably hits nobody. Putting a block twice, or
- * one that is none, does nothing. Areas double as they fill. Price: half of the memory at least,
- * and no locality.
+ * Rounds requests up to a power of two and gives them random addresses in areas that are at most
+ * half full, so that an overflow or a dangling pointer probably damages no other block. Ignores a
+ * `put` of a block that was put before, or of an address that is not a block. Areas double as they
+ * fill. Price: at least half of the memory, and locality.
  *
- * @throws RangeError unless largest is 16 to 65536.
+ * @throws TypeError or RangeError unless largest is a whole number from 16 to 65536.
  * @example
  * const pool = pipe(std(heap), randomised());
  */
@@ -35,21 +40,21 @@ export function randomised(options: RandomisedOptions = {}): Layer<{
   checkWhole("randomised: largest", largest, 16, 65536);
   const gives = { alignment: 16, sized: true, drops: true, owns: true, zeroed: false } as const;
   return (source) => {
-    const places = new Places(source, largest, random);
+    const slots = new RandomSlots(source, largest, random);
     return defineLayer(`randomised(${largest})`, source, gives, {
-      get: (n) => places.get(n),
-      put: (ptr, n) => places.put(ptr, n),
+      get: (n) => slots.get(n),
+      put: (ptr, n) => slots.put(ptr, n),
       destroy() {
-        places.clear();
+        slots.clear();
         source.destroy();
       },
-      owns: (ptr) => places.owns(ptr),
-      stats: () => places.counter.stats(),
+      owns: (ptr) => slots.owns(ptr),
+      stats: () => slots.counter.stats(),
     });
   };
 }
 
-/** Room for `taken.length` blocks of 2^order bytes. */
+/** `taken.length` slots of 2^order bytes. */
 interface Area {
   readonly base: number;
   readonly taken: Uint8Array;
@@ -61,17 +66,17 @@ interface SizeClass {
   slots: number;
 }
 
-class Places {
+class RandomSlots {
   readonly counter = new Counter();
   readonly #classes: SizeClass[] = [];
-  readonly #large: Passing;
-  readonly #trade: Trade;
+  readonly #large: LargeBlocks;
+  readonly #source: CountedSource;
   readonly #largest: number;
   readonly #random: () => number;
 
   constructor(source: Pool, largest: number, random: () => number) {
-    this.#trade = new Trade(source, this.counter);
-    this.#large = new Passing(this.#trade);
+    this.#source = new CountedSource(source, this.counter);
+    this.#large = new LargeBlocks(this.#source);
     this.#largest = largest;
     this.#random = random;
     for (let i = 0; i <= orderOf(largest); i++) {
@@ -93,7 +98,7 @@ class Places {
 
   clear(): void {
     this.#classes.forEach((one, order) => {
-      for (const { base, taken } of one.areas) this.#trade.give(base, taken.length << order);
+      for (const { base, taken } of one.areas) this.#source.give(base, taken.length << order);
       this.#classes[order] = { areas: [], used: 0, slots: 0 };
     });
     this.#large.clear();
@@ -105,7 +110,7 @@ class Places {
     return this.#classes.some(({ areas }, order) => areaOf(areas, ptr, order) !== undefined);
   }
 
-  /** A free slot is found in two looks on average, because half of them are. */
+  /** Finds a free slot in two attempts on average, because half of the slots are free. */
   #getSmall(order: number): number {
     const one = this.#classes[order] as SizeClass;
     if (2 * (one.used + 1) > one.slots && !this.#areaAdd(one, order)) return 0;
@@ -133,10 +138,10 @@ class Places {
     return true;
   }
 
-  /** As many slots again as there are. */
+  /** Adds as many slots as there are. */
   #areaAdd(one: SizeClass, order: number): boolean {
     const bytes = Math.max(FIRST, one.slots << order);
-    const base = this.#trade.take(bytes);
+    const base = this.#source.take(bytes);
     if (base === 0) return false;
     one.areas.push({ base, taken: new Uint8Array(bytes >>> order) });
     one.slots += bytes >>> order;

@@ -1,16 +1,19 @@
-/** Size classes of powers of two, each with a list of free blocks. */
-import { BlockList } from "../pool/blocklist.ts";
+/** A list of free blocks for each power of two. */
+
 import { defineLayer, type Layer, type Pool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
-import { orderOf } from "../pool/sizes.ts";
-import { Trade } from "../pool/trade.ts";
+import { BlockList } from "./block-list.ts";
+import { CountedSource } from "./counted-source.ts";
+import { orderOf } from "./size-classes.ts";
 
 /**
- * Rounds requests up to a power of two and keeps blocks that are put by their size: what Kingsley's
- * allocator does. Requests above `largest` pass. Price: up to half of a block.
+ * Rounds requests up to a power of two and keeps blocks that are put in a list for each size, as
+ * Kingsley's allocator does. Requests above `largest` bytes pass to the source. Price: up to half
+ * of a block.
  *
- * @throws RangeError unless largest is 16 to 2^30.
+ * @param largest the largest request in bytes that is served from the lists. Default: 65536.
+ * @throws TypeError or RangeError unless largest is a whole number from 16 to 2^30.
  * @example
  * const kingsley = pipe(std(heap), chunk(), segregated());
  */
@@ -40,38 +43,38 @@ export function segregated(
 class Classes {
   readonly counter = new Counter();
   readonly #lists: BlockList[] = [];
-  readonly #trade: Trade;
+  readonly #source: CountedSource;
   readonly #drops: boolean;
   readonly #largest: number;
 
   constructor(source: Pool, largest: number) {
-    this.#trade = new Trade(source, this.counter);
+    this.#source = new CountedSource(source, this.counter);
     this.#drops = source.traits.drops;
     this.#largest = largest;
     for (let i = 0; i <= orderOf(largest); i++) this.#lists.push(new BlockList(source.memory));
   }
 
   get(size: number): number {
-    const ptr = size > this.#largest ? this.#trade.take(size) : this.#getSmall(orderOf(size));
+    const ptr = size > this.#largest ? this.#source.take(size) : this.#getSmall(orderOf(size));
     if (ptr !== 0) this.counter.got(size);
     return ptr;
   }
 
   put(ptr: number, size: number): void {
     this.counter.put(size);
-    if (size > this.#largest) this.#trade.give(ptr, size);
+    if (size > this.#largest) this.#source.give(ptr, size);
     else this.#list(orderOf(size)).push(ptr);
   }
 
   clear(): void {
     this.#lists.forEach((list, index) => {
-      for (let ptr = list.pop(); ptr !== 0; ptr = list.pop()) this.#trade.give(ptr, 1 << index);
+      for (let ptr = list.pop(); ptr !== 0; ptr = list.pop()) this.#source.give(ptr, 1 << index);
     });
     if (this.#drops) this.counter.drop();
   }
 
   #getSmall(index: number): number {
-    return this.#list(index).pop() || this.#trade.take(1 << index);
+    return this.#list(index).pop() || this.#source.take(1 << index);
   }
 
   #list(index: number): BlockList {

@@ -1,4 +1,4 @@
-/** Blocks of one size in slabs that an address tells (Bonwick, USENIX 1994). */
+/** Slabs of blocks of one size; the address of a block tells its slab (Bonwick, USENIX 1994). */
 import {
   defineLayer,
   type Layer,
@@ -6,28 +6,27 @@ import {
   type Pool,
   requireAlignment,
   type Traits,
+  type TraitsWith,
 } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
-import { classOf, classSize } from "../pool/sizes.ts";
-import { Passing, Trade } from "../pool/trade.ts";
+import { CountedSource, LargeBlocks } from "./counted-source.ts";
+import { classOf, classSize } from "./size-classes.ts";
 
 const SLAB = 65536;
 
-export interface SlabTraits {
-  readonly alignment: 16;
-  readonly sized: true;
-  readonly drops: true;
-  readonly owns: true;
-  readonly zeroed: false;
-}
+/** What the pools of `slab` guarantee. */
+export type SlabTraits = TraitsWith<16, "sized" | "drops" | "owns">;
 
 /**
  * Serves requests of up to `largest` bytes from slabs of 64 KiB, each of blocks of one size; larger
- * ones go to the source. A slab without blocks in use goes back, but for the last of its size.
- * Four sizes a doubling: a fifth of a block is lost at most. Needs a source aligned to 65536.
+ * ones go to the source. A slab without blocks in use goes back to the source, except the last of
+ * its size. Needs a source that is aligned to 65536. Price: at most a fifth of a block, because
+ * there are four sizes for each doubling.
  *
- * @throws TypeError when the source is aligned to less; RangeError unless largest is 16 to 16384.
+ * @param largest the largest request in bytes that is served from slabs. Default: 4096.
+ * @throws TypeError when the source is aligned to less; TypeError or RangeError unless largest is a
+ * whole number from 16 to 16384.
  * @example
  * const pool = pipe(slices(wasmMemory()), slab());
  */
@@ -52,9 +51,9 @@ export function slab(largest = 4096): Layer<SlabTraits, Traits & { readonly alig
 
 interface Slab {
   readonly base: number;
-  /** First block that was put, linked through first words; 0 for none. */
+  /** First of the blocks that were put, linked through their first words; 0 = none. */
   free: number;
-  /** From here on no block was ever given. */
+  /** Blocks from this address on were never given. */
   fresh: number;
   used: number;
 }
@@ -63,19 +62,19 @@ class Slabs {
   readonly counter = new Counter();
   /** By base. */
   readonly #slabs = new Map<number, Slab>();
-  readonly #large: Passing;
-  /** For each class, the slabs that have room, the one in use last. */
-  readonly #roomy: Slab[][] = [];
-  readonly #trade: Trade;
+  readonly #large: LargeBlocks;
+  /** For each class, the slabs that have free blocks; the last one serves requests. */
+  readonly #partial: Slab[][] = [];
+  readonly #source: CountedSource;
   readonly #memory: Memory;
   readonly #largest: number;
 
   constructor(source: Pool, largest: number) {
-    this.#trade = new Trade(source, this.counter);
-    this.#large = new Passing(this.#trade);
+    this.#source = new CountedSource(source, this.counter);
+    this.#large = new LargeBlocks(this.#source);
     this.#memory = source.memory;
     this.#largest = largest;
-    for (let i = 0; i <= classOf(largest); i++) this.#roomy.push([]);
+    for (let i = 0; i <= classOf(largest); i++) this.#partial.push([]);
   }
 
   get(size: number): number {
@@ -91,10 +90,10 @@ class Slabs {
   }
 
   clear(): void {
-    for (const base of this.#slabs.keys()) this.#trade.give(base, SLAB);
+    for (const base of this.#slabs.keys()) this.#source.give(base, SLAB);
     this.#slabs.clear();
     this.#large.clear();
-    for (const slabs of this.#roomy) slabs.length = 0;
+    for (const slabs of this.#partial) slabs.length = 0;
     this.counter.drop();
   }
 
@@ -103,11 +102,11 @@ class Slabs {
   }
 
   #getSmall(index: number): number {
-    const roomy = this.#roomy[index] as Slab[];
-    const found = roomy.at(-1) ?? this.#slabNew(roomy);
+    const partial = this.#partial[index] as Slab[];
+    const found = partial.at(-1) ?? this.#slabNew(partial);
     if (!found) return 0;
     const ptr = this.#blockTake(found, classSize(index));
-    if (isFull(found, classSize(index))) roomy.pop();
+    if (isFull(found, classSize(index))) partial.pop();
     return ptr;
   }
 
@@ -124,27 +123,27 @@ class Slabs {
 
   #putSmall(ptr: number, index: number): void {
     const to = this.#slabs.get(ptr - (ptr % SLAB)) as Slab;
-    const roomy = this.#roomy[index] as Slab[];
-    if (isFull(to, classSize(index))) roomy.push(to);
+    const partial = this.#partial[index] as Slab[];
+    if (isFull(to, classSize(index))) partial.push(to);
     this.#memory.u32()[ptr >>> 2] = to.free;
     to.free = ptr;
     to.used -= 1;
-    if (to.used === 0 && roomy.length > 1) this.#slabGive(roomy, to);
+    if (to.used === 0 && partial.length > 1) this.#slabGive(partial, to);
   }
 
-  #slabNew(roomy: Slab[]): Slab | undefined {
-    const base = this.#trade.take(SLAB);
+  #slabNew(partial: Slab[]): Slab | undefined {
+    const base = this.#source.take(SLAB);
     if (base === 0) return undefined;
     const made = { base, free: 0, fresh: base, used: 0 };
     this.#slabs.set(base, made);
-    roomy.push(made);
+    partial.push(made);
     return made;
   }
 
-  #slabGive(roomy: Slab[], empty: Slab): void {
-    roomy.splice(roomy.indexOf(empty), 1);
+  #slabGive(partial: Slab[], empty: Slab): void {
+    partial.splice(partial.indexOf(empty), 1);
     this.#slabs.delete(empty.base);
-    this.#trade.give(empty.base, SLAB);
+    this.#source.give(empty.base, SLAB);
   }
 }
 

@@ -6,33 +6,34 @@ import {
   type Pool,
   roundToGranules,
   type Traits,
+  type TraitsWith,
 } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
-import { Bump, OWN_SHARE } from "../sources/bump.ts";
+import { Bump, OWN_SHARE } from "./bump.ts";
 
-/** A point in the life of a zone. */
+/** The state of a zone at one moment, for `release`. */
 export interface ZoneMark {
+  /** Number of blocks that the zone had from its source. */
   readonly blocks: number;
+  /** Bytes that were in use. */
   readonly bytes: number;
+  /** Address of the next block. */
   readonly at: number;
+  /** Address of the end of the current chunk. */
   readonly end: number;
 }
 
+/** What a zone has besides the calls of a pool. */
 export interface ZoneCalls {
-  /** Where the zone stands now. */
+  /** The state of the zone now. */
   mark(): ZoneMark;
-  /** Frees every block that was got since `mark`; marks taken since then are void. */
+  /** Frees every block that was allocated since `mark`. Marks that were made since are invalid. */
   release(mark: ZoneMark): void;
 }
 
-export interface ZoneTraits {
-  readonly alignment: 16;
-  readonly sized: true;
-  readonly drops: true;
-  readonly owns: true;
-  readonly zeroed: false;
-}
+/** What the pools of `zone` guarantee. */
+export type ZoneTraits = TraitsWith<16, "sized" | "drops" | "owns">;
 
 const gives: ZoneTraits = {
   alignment: 16,
@@ -43,10 +44,11 @@ const gives: ZoneTraits = {
 };
 
 /**
- * Gives blocks one behind the other from chunks of `bytes`. put frees nothing; blocks go
- * together, by destroy or back to a mark (an obstack).
+ * Gives blocks one after the other from chunks of `bytes`. `put` frees nothing; `destroy` frees all
+ * blocks, and `release` those since a mark (like an obstack).
  *
- * @throws RangeError unless bytes is 64 to 2^30.
+ * @param bytes of a chunk. Default: 16384.
+ * @throws TypeError or RangeError unless bytes is a whole number from 64 to 2^30.
  * @example
  * const frame = pipe(std(heap), zone());
  * const mark = frame.mark();
@@ -55,12 +57,14 @@ const gives: ZoneTraits = {
  */
 export function zone(bytes = 16384) {
   checkWhole("zone: bytes", bytes, 64, 2 ** 30);
+  const chunk = roundToGranules(bytes);
+  const small = Math.floor(bytes / OWN_SHARE);
   return <T extends Traits>(source: Pool<T>): Pool<Over<T, ZoneTraits>> & ZoneCalls => {
-    const area = new Area(source, bytes);
+    const area = new Area(source, chunk, small);
     const pool = defineLayer(`zone(${bytes})`, source, gives, {
       get: (size) => area.get(size),
       put() {
-        area.counter.frees += 1; // the bytes stay in use until the zone goes
+        area.counter.frees += 1; // the bytes stay in use until release or destroy
       },
       destroy() {
         area.clear();
@@ -69,8 +73,8 @@ export function zone(bytes = 16384) {
       owns: (ptr) => area.owns(ptr),
       stats: () => area.stats(),
     });
-    const verbs = { mark: () => area.mark(), release: (mark: ZoneMark) => area.release(mark) };
-    return Object.assign(pool, verbs);
+    const calls = { mark: () => area.mark(), release: (mark: ZoneMark) => area.release(mark) };
+    return Object.assign(pool, calls);
   };
 }
 
@@ -78,12 +82,13 @@ class Area extends Bump {
   readonly counter = new Counter();
   readonly #small: number;
 
-  constructor(source: Pool, bytes: number) {
-    super(source, roundToGranules(bytes));
-    this.#small = Math.floor(bytes / OWN_SHARE);
+  /** Requests above `small` bytes get blocks of their own. */
+  constructor(source: Pool, chunk: number, small: number) {
+    super(source, chunk);
+    this.#small = small;
   }
 
-  /** Requests of 0 bytes get 16, so that no two blocks are one. */
+  /** Requests of 0 bytes get 16, so that no two blocks have one address. */
   override get(size: number): number {
     const ptr = this.at;
     const end = ptr + ((size + 15) & ~15 || 16);
@@ -128,7 +133,7 @@ class Area extends Bump {
     return ptr;
   }
 
-  /** Bytes only grow until a release or clear, so that the peak need not be looked at before. */
+  /** Bytes only grow until a release or clear, so the peak is compared only then. */
   #peakRaise(): void {
     this.counter.peak = Math.max(this.counter.peak, this.counter.bytes);
   }

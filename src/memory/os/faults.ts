@@ -18,7 +18,7 @@ import {
   SIGSEGV,
 } from "./constants.ts";
 import { faultsCode } from "./faults-code.ts";
-import { type Native, nativeFind, nodeProcess } from "./ffi.ts";
+import { findNative, type Native, nodeProcess } from "./ffi.ts";
 import { type OsPages, type OsPagesMissing, osPages } from "./pages.ts";
 
 /** An access to a page that was inaccessible. */
@@ -153,7 +153,7 @@ function dataMake(): BigUint64Array | string {
   const arch = nodeProcess()?.arch ?? "";
   const text = faultsCode[arch];
   if (!text) return `the fault handler is made for x64 and arm64, not for ${arch}`;
-  const native = nativeFind() as Native;
+  const native = findNative() as Native;
   const trap = native.symbol(V8_TRAP);
   if (trap === 0) return "this program does not export V8's trap handler";
   const before = sigactionRead(native);

@@ -63,7 +63,7 @@ const ARCHITECTURES = ["x64", "arm64", "riscv64", "loong64"];
 let known: { from: string; found: Native | NativeMissing } | undefined;
 
 /** The operating system's calls, or why there are none. Asks once. */
-export function nativeFind(): Native | NativeMissing {
+export function findNative(): Native | NativeMissing {
   const from = nodeProcess()?.env?.TERRANE_KOFFI ?? "koffi";
   if (known?.from !== from) known = { from, found: nativeLoad(from) };
   return known.found;

@@ -15,7 +15,7 @@ import {
   PROT_WRITE,
   SC_PAGESIZE,
 } from "./constants.ts";
-import { type Native, nativeFind, nodeProcess } from "./ffi.ts";
+import { findNative, type Native, nodeProcess } from "./ffi.ts";
 import { GUARDS_FULL, type Guards, guardsOf } from "./guards.ts";
 import { numaBytes, numaNodes } from "./numa.ts";
 import { type Residency, residencyRead, residentCount } from "./residency.ts";
@@ -275,7 +275,7 @@ let known: { native: Native; pages: OsPages | OsPagesMissing } | undefined;
  * console.log(os.available ? os.pageBytes : os.missing);
  */
 export function osPages(): OsPages | OsPagesMissing {
-  const native = nativeFind();
+  const native = findNative();
   if ("missing" in native) return { available: false, missing: native.missing };
   if (known?.native !== native) known = { native, pages: pagesOf(native) };
   return known.pages;

@@ -26,7 +26,7 @@ interface Resizable {
  */
 export function withOsPages(source: MemorySource): MemorySource {
   if (source.pages) return source;
-  return sourceWith(source, requirePages("withOsPages"));
+  return withPages(source, requirePages("withOsPages"));
 }
 
 /** Whether a heap gives free memory back to the system: wherever it can, always, or not. */
@@ -41,9 +41,9 @@ export function withRelease(source: MemorySource, release: Release | undefined):
   if (source.pages || !release) return source;
   if (release === "auto") {
     const os = osPages();
-    return os.available ? sourceWith(source, os) : source;
+    return os.available ? withPages(source, os) : source;
   }
-  return sourceWith(source, requirePages("release: true"));
+  return withPages(source, requirePages("release: true"));
 }
 
 /** @throws RangeError with what is missing. */
@@ -54,7 +54,7 @@ export function requirePages(who: string): OsPages {
 }
 
 /** The source with the operations of `os`. */
-export function sourceWith(source: MemorySource, os: OsPages): MemorySource {
+export function withPages(source: MemorySource, os: OsPages): MemorySource {
   const canProtect = canGuard(source, os);
   const pages = new SourcePages(source, os, canProtect);
   return {

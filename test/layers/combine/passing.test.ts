@@ -1,4 +1,4 @@
-/** Layers that change, choose or pass: the one thing that each does. */
+/** Layers that change blocks, choose a pool, or pass requests: what each of them does. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
@@ -34,7 +34,7 @@ function bytesAt(pool: Pool, ptr: number): number[] {
   return [...new Set(pool.memory.bytes().subarray(ptr, ptr + 50))];
 }
 
-test("header remembers sizes over a pool that needs them", () => {
+test("header keeps the sizes of blocks of a pool that needs them", () => {
   const counted = pipe(source().base, stats());
   const pool = pipe(counted, header());
   const ptr = pool.get(100);
@@ -44,7 +44,7 @@ test("header remembers sizes over a pool that needs them", () => {
   assert.equal(statsOf(counted)?.bytes, 0);
 });
 
-test("hybrid chooses by size", () => {
+test("hybrid chooses the pool by the size of the request", () => {
   const { base } = source();
   const [small, big] = [pipe(base, stats()), pipe(base, stats())];
   const pool = hybrid(100, small, big);
@@ -54,7 +54,7 @@ test("hybrid chooses by size", () => {
   assert.deepEqual([statsOf(small)?.bytes, statsOf(big)?.bytes], [100, 0]);
 });
 
-test("fallback asks the second pool, and puts blocks where they came from", () => {
+test("fallback uses the second pool, and puts blocks to the pool that gave them", () => {
   const { base } = source();
   const [first, second] = [pipe(base, limit(100), check()), pipe(base, stats())];
   const pool = fallback(first, second);
@@ -64,12 +64,12 @@ test("fallback asks the second pool, and puts blocks where they came from", () =
   assert.deepEqual([statsOf(first)?.bytes, statsOf(second)?.bytes], [0, 0]);
 });
 
-test("forks refuse pools of two memories", () => {
+test("pools over two pools refuse two memories", () => {
   const message = "hybrid(10): its pools must lie in one memory";
   assert.throws(() => hybrid(10, source().base, source().base), { name: "TypeError", message });
 });
 
-test("a fork owns what one of its pools owns", () => {
+test("a pool over two owns what one of them owns", () => {
   const { base } = source();
   const pool = hybrid(100, pipe(base, chunk(1024)), pipe(base, check({ onLeak: () => {} })));
   const [small, big, other] = [pool.get(10), pool.get(200), base.get(10)];
@@ -88,7 +88,7 @@ test("zeroing clears blocks that were written before", () => {
   assert.equal(pool.traits.zeroed, true);
 });
 
-test("fill marks blocks that are new and gone", () => {
+test("fill marks fresh and freed blocks", () => {
   const pool = pipe(source().base, chunk(), fill());
   const ptr = pool.get(50);
   assert.deepEqual(bytesAt(pool, ptr), [0xd0]);
@@ -99,7 +99,7 @@ test("fill marks blocks that are new and gone", () => {
   assert.deepEqual(bytesAt(other, block), [1]);
 });
 
-test("aligned gives multiples, and the source its own blocks back", () => {
+test("aligned gives multiples, and puts the blocks of the source back", () => {
   const { base, blocks } = source();
   for (const alignment of [16, 64, 4096, 65536] as const) {
     const pool = pipe(base, aligned(alignment));
@@ -110,7 +110,7 @@ test("aligned gives multiples, and the source its own blocks back", () => {
   assert.equal(blocks(), 0);
 });
 
-test("aligned costs nothing over a source that is aligned", () => {
+test("aligned takes no bytes over a source that has the alignment", () => {
   const runs = slices(wasmMemory());
   const pool = pipe(runs, aligned(4096));
   assert.equal(pool.get(65536) % 4096, 0);
@@ -127,7 +127,7 @@ test("ground stops destroy, bypass passes it on", () => {
   assert.equal(blocks(), 0);
 });
 
-test("nothing has nothing", () => {
+test("nothing returns 0 and owns no block", () => {
   const pool = pipe(source().base, nothing());
   assert.deepEqual([pool.get(0), pool.get(1000), pool.owns(16)], [0, 0, false]);
 });

@@ -1,4 +1,4 @@
-/** Layers that count and watch: the one thing that each does. */
+/** Layers that count and observe: what each of them does. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
@@ -39,35 +39,36 @@ test("stats counts blocks, bytes and their peak", () => {
   const expected = { allocations: 2, frees: 1, bytes: 50, peak: 150, held: 0 };
   assert.deepEqual(statsOf(pool), expected);
   pool.destroy();
-  assert.deepEqual(statsOf(pool), expected, "the block is still there");
+  assert.deepEqual(statsOf(pool), expected, "the block is still allocated");
   pool.put(b, 50);
   assert.equal(statsOf(pool)?.bytes, 0);
 });
 
-test("stats counts no block that there was no memory for", () => {
+test("stats does not count requests that failed", () => {
   const pool = pipe(source().base, nothing(), stats());
   assert.equal(pool.get(10), 0);
   assert.deepEqual(statsOf(pool), { allocations: 0, frees: 0, bytes: 0, peak: 0, held: 0 });
 });
 
-test("check refuses what was put before, what it never gave, and another size", () => {
+test("check refuses a block that was put, an address that is not a block, and another size", () => {
   const pool = pipe(source().base, check());
   const ptr = pool.get(100);
   const at = `0x${ptr.toString(16)}`;
   const size = thrown(() => pool.put(ptr, 50));
-  assert.equal(size.message, `put: the block at ${at} was got with 100 bytes, not 50`);
+  assert.equal(size.message, `put: the block at ${at} was allocated with 100 bytes, not 50`);
   assert.deepEqual([size.name, size.code, size.ptr], ["LayerError", "ERR_SIZE_MISMATCH", ptr]);
   pool.put(ptr, 100);
   const twice = thrown(() => pool.put(ptr, 100));
   assert.equal(twice.message, `put: ${at} was put before`);
-  assert.equal(twice.code, "ERR_DOUBLE_PUT");
+  assert.equal(twice.code, "ERR_DOUBLE_FREE");
   const foreign = thrown(() => pool.put(0x1234, 100));
-  assert.equal(foreign.message, "put: 0x1234 is no block of this layer");
-  assert.equal(foreign.code, "ERR_FOREIGN_PUT");
+  const message = "put: 0x1234 is not a block of this pool: put it to the pool that gave it";
+  assert.equal(foreign.message, message);
+  assert.equal(foreign.code, "ERR_NOT_A_BLOCK");
   pool.destroy();
 });
 
-test("check names the leaked blocks at destroy, after it has given them back", () => {
+test("check names the leaked blocks at destroy, and gives them back before it throws", () => {
   const { base, blocks } = source();
   const pool = pipe(base, check());
   const [a, b] = [pool.get(10), pool.get(20)];
@@ -87,7 +88,7 @@ test("check names the leaked blocks at destroy, after it has given them back", (
   );
 });
 
-test("check hands leaks to onLeak instead", () => {
+test("check calls onLeak instead of throwing", () => {
   const seen: number[] = [];
   const pool = pipe(source().base, check({ onLeak: (leaks) => seen.push(leaks.length) }));
   pool.destroy();
@@ -96,7 +97,7 @@ test("check hands leaks to onLeak instead", () => {
   assert.deepEqual(seen, [1]);
 });
 
-test("a leak in one pool of a fork does not keep the other from ending", () => {
+test("a leak in one of two pools does not prevent the other from being destroyed", () => {
   const { base, blocks } = source();
   const pool = pipe(hybrid(64, pipe(base, check()), pipe(base, chunk())), stats());
   pool.get(10);
@@ -106,7 +107,7 @@ test("a leak in one pool of a fork does not keep the other from ending", () => {
   assert.equal(statsOf(pool)?.bytes, 0);
 });
 
-test("limit refuses what would pass the budget, and has room again after a put", () => {
+test("limit refuses what would exceed it, and serves again after a put", () => {
   const pool = pipe(source().base, limit(100));
   const ptr = pool.get(60);
   assert.equal(pool.get(41), 0);
@@ -115,14 +116,14 @@ test("limit refuses what would pass the budget, and has room again after a put",
   assert.notEqual(pool.get(60), 0);
 });
 
-test("limit has its whole budget again when the pool below dropped all blocks", () => {
+test("limit starts from 0 when the pool below dropped all blocks", () => {
   const pool = pipe(source().base, chunk(), limit(100));
   pool.get(80);
   pool.destroy();
   assert.notEqual(pool.get(80), 0);
 });
 
-test("log writes what passes", () => {
+test("log writes a line for each call", () => {
   const lines: string[] = [];
   const write = (line: string) => void lines.push(line);
   const pool = pipe(source().base, log(write));
@@ -133,7 +134,7 @@ test("log writes what passes", () => {
   assert.deepEqual(lines, [`get 7 -> ${at}`, `put ${at} 7`, "destroy"]);
 });
 
-test("tree shows a composition with its figures", () => {
+test("formatTree shows a composition with its statistics", () => {
   const { base } = source();
   const pool = hybrid(256, pipe(base, ground(), chunk(1024), stats()), base);
   pool.get(100);

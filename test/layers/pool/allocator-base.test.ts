@@ -1,4 +1,4 @@
-/** C's verbs over compositions, and the texts of errors. */
+/** The calls of C over compositions, and the texts of errors. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
@@ -28,55 +28,55 @@ test("a header is added where put needs sizes, and only there", () => {
   assert.equal(createAllocator(pipe(base, stats())).pool.name, "header");
 });
 
-test("realloc keeps contents, moves when it must, and leaves the block when memory is out", () => {
-  const door = createAllocator(pipe(std(createHeap()), limit(1000)));
-  const ptr = door.realloc(0, 100);
-  for (let i = 0; i < 100; i++) door.u8[ptr + i] = i;
-  assert.equal(door.realloc(ptr, 60), ptr);
-  assert.equal(door.realloc(ptr, 2000), 0);
-  assert.equal(door.u8[ptr + 99], 99);
-  const moved = door.realloc(ptr, 200);
+test("realloc keeps contents, moves when necessary, and keeps the block when memory is out", () => {
+  const mine = createAllocator(pipe(std(createHeap()), limit(1000)));
+  const ptr = mine.realloc(0, 100);
+  for (let i = 0; i < 100; i++) mine.u8[ptr + i] = i;
+  assert.equal(mine.realloc(ptr, 60), ptr);
+  assert.equal(mine.realloc(ptr, 2000), 0);
+  assert.equal(mine.u8[ptr + 99], 99);
+  const moved = mine.realloc(ptr, 200);
   assert.notEqual(moved, ptr);
-  assert.equal(door.u8[moved + 99], 99);
-  const small = door.realloc(moved, 10);
-  assert.deepEqual([...door.u8.subarray(small, small + 3)], [0, 1, 2]);
-  assert.equal(door.usableSize(small), 10);
+  assert.equal(mine.u8[moved + 99], 99);
+  const small = mine.realloc(moved, 10);
+  assert.deepEqual([...mine.u8.subarray(small, small + 3)], [0, 1, 2]);
+  assert.equal(mine.usableSize(small), 10);
 });
 
-test("calloc clears, refuses products that are too large, and trusts a zeroing layer", () => {
-  const door = createAllocator(pipe(std(createHeap()), fill()));
-  const ptr = door.calloc(5, 20);
-  assert.ok(door.u8.subarray(ptr, ptr + 100).every((byte) => byte === 0));
-  assert.equal(door.calloc(2 ** 16, 2 ** 16), 0);
+test("calloc clears, refuses products that are too large, and relies on a zeroing layer", () => {
+  const mine = createAllocator(pipe(std(createHeap()), fill()));
+  const ptr = mine.calloc(5, 20);
+  assert.ok(mine.u8.subarray(ptr, ptr + 100).every((byte) => byte === 0));
+  assert.equal(mine.calloc(2 ** 16, 2 ** 16), 0);
   const zeros = createAllocator(pipe(std(createHeap()), fill(), zeroing()));
   const block = zeros.calloc(1, 100);
   assert.ok(zeros.u8.subarray(block, block + 100).every((byte) => byte === 0));
 });
 
-test("null is freed and measured, blocks of no bytes differ", () => {
-  const door = createAllocator(pipe(std(createHeap()), chunk(), segregated()));
-  door.free(0);
-  assert.equal(door.usableSize(0), 0);
-  assert.notEqual(door.malloc(0), door.malloc(0));
+test("null is accepted by free and usableSize; blocks of 0 bytes differ", () => {
+  const mine = createAllocator(pipe(std(createHeap()), chunk(), segregated()));
+  mine.free(0);
+  assert.equal(mine.usableSize(0), 0);
+  assert.notEqual(mine.malloc(0), mine.malloc(0));
 });
 
-test("memalign gives multiples over any pool, and the pool its own blocks back", () => {
+test("memalign gives multiples over any pool, and puts the blocks of the pool back", () => {
   const heap = createHeap();
   for (const pool of [std(heap), pipe(std(heap), stats()), pipe(std(heap), aligned(64))]) {
-    const door = createAllocator(pool);
+    const mine = createAllocator(pool);
     const ptrs = [1, 8, 16, 64, 4096, 65536].map((alignment) => {
-      const ptr = door.memalign(alignment, 100);
+      const ptr = mine.memalign(alignment, 100);
       assert.equal(ptr % alignment, 0);
-      assert.ok(door.usableSize(ptr) >= 100);
-      door.u8.fill(alignment & 255, ptr, ptr + 100);
+      assert.ok(mine.usableSize(ptr) >= 100);
+      mine.u8.fill(alignment & 255, ptr, ptr + 100);
       return ptr;
     });
-    const moved = ptrs.map((ptr) => door.realloc(ptr, 1000));
+    const moved = ptrs.map((ptr) => mine.realloc(ptr, 1000));
     assert.deepEqual(
-      moved.map((ptr) => door.u8[ptr + 99]),
+      moved.map((ptr) => mine.u8[ptr + 99]),
       [1, 8, 16, 64, 0, 0],
     );
-    for (const ptr of moved) door.free(ptr);
+    for (const ptr of moved) mine.free(ptr);
     assert.equal(heap.stats().blocks, 0);
   }
   const none = createAllocator(pipe(std(heap), limit(1000)));
@@ -84,34 +84,34 @@ test("memalign gives multiples over any pool, and the pool its own blocks back",
   assert.throws(() => none.memalign(48, 10), RangeError);
 });
 
-test("an allocator ends by using", () => {
+test("using destroys an allocator", () => {
   const heap = createHeap();
   {
-    using door = createAllocator(pipe(std(heap), chunk()));
-    door.u32[door.malloc(4) >>> 2] = 1;
+    using mine = createAllocator(pipe(std(heap), chunk()));
+    mine.u32[mine.malloc(4) >>> 2] = 1;
     assert.equal(heap.stats().blocks, 1);
   }
   assert.equal(heap.stats().blocks, 0);
 });
 
-test("wrong arguments throw what is wrong with them", () => {
-  const door = createAllocator(std(createHeap()));
+test("wrong arguments throw an error that names them", () => {
+  const mine = createAllocator(std(createHeap()));
   const bad = "1" as unknown as number;
-  assert.throws(() => door.malloc(bad), {
+  assert.throws(() => mine.malloc(bad), {
     name: "TypeError",
     message: "size must be a number, not string",
   });
-  assert.throws(() => door.malloc(-1), {
+  assert.throws(() => mine.malloc(-1), {
     name: "RangeError",
     message: "size must be a whole number from 0 to 2147483647, not -1",
   });
-  assert.throws(() => door.calloc(0.5, 1), /^RangeError: count must be a whole number/);
-  assert.throws(() => door.free(-1), {
+  assert.throws(() => mine.calloc(0.5, 1), /^RangeError: count must be a whole number/);
+  assert.throws(() => mine.free(-1), {
     name: "RangeError",
     message: "pointer must be a whole number from 0 to 4294967295, not -1",
   });
-  assert.throws(() => door.usableSize(bad), /^TypeError: pointer must be a number, not string/);
-  assert.throws(() => door.realloc(1.5, 1), /^RangeError: pointer/);
+  assert.throws(() => mine.usableSize(bad), /^TypeError: pointer must be a number, not string/);
+  assert.throws(() => mine.realloc(1.5, 1), /^RangeError: pointer/);
 });
 
 const refusals: [() => unknown, string][] = [

@@ -30,7 +30,7 @@ test("a region stays current across await and ends when the promise settles", as
   assert.equal(heap.stats().blocks, 0);
 });
 
-test("a rejected promise frees what is left and comes through", async () => {
+test("a rejected promise frees what is left, and its error is passed on", async () => {
   const mistake = new Error("mine");
   const promise = enter(arena, async () => {
     currentRegion().malloc(100);
@@ -83,7 +83,7 @@ async function scope(random: Random, depth: number): Promise<number> {
       if (depth > 0 && random.chance(30)) await scope(random, depth - 1).catch(() => {});
       if (random.chance(50)) await turn();
       else if (random.chance(30)) await wait(random.below(3));
-      for (const [p, m] of live) assert.equal(region.u8[p], m, "somebody else's bytes");
+      for (const [p, m] of live) assert.equal(region.u8[p], m, "the bytes of another block");
       if (random.chance(20)) {
         region.free(ptr);
         live.delete(ptr);
@@ -103,7 +103,7 @@ async function scope(random: Random, depth: number): Promise<number> {
   }
 }
 
-test("100 scopes at once, interleaved and nested, leave the books at zero", async (t) => {
+test("100 scopes at once, interleaved and nested, leave nothing", async (t) => {
   const seed = seedOf(7100);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   await Promise.all(Array.from({ length: 100 }, (_, i) => scope(new Random(seed + i), 2)));
@@ -115,7 +115,7 @@ test("100 scopes at once, interleaved and nested, leave the books at zero", asyn
   assert.ok(profile.inner[0]!.regions >= 100);
 });
 
-test("work that outlives its region allocates in the region around, and its blocks live", async () => {
+test("work that outlives its region allocates in the region around it", async () => {
   let late: Promise<number> | undefined;
   enter(arena, () => {
     late = turn().then(() => currentRegion().malloc(10));
@@ -125,7 +125,7 @@ test("work that outlives its region allocates in the region around, and its bloc
   currentRegion().free(ptr);
 });
 
-test("an inner async scope that nobody waits for ends with the outer one", async () => {
+test("an inner async scope that is not awaited ends with the outer one", async () => {
   let inner: Promise<unknown> | undefined;
   const outer = () =>
     enter(arena, () => {
@@ -158,7 +158,7 @@ test("using in an async function holds across await", async () => {
   assert.equal(heap.stats().blocks, 0);
 });
 
-test("each Worker has a ground and regions of its own", async () => {
+test("each Worker has a ground region and regions of its own", async () => {
   const source = `
     import { parentPort } from "node:worker_threads";
     const L = await import(${JSON.stringify(layersUrl)});
@@ -188,7 +188,7 @@ test("each Worker has a ground and regions of its own", async () => {
   assert.equal(getGroundRegion().stats().allocations, here);
 });
 
-test("without async context: synchronous scopes, and the handle across await", () => {
+test("without async context: synchronous scopes, and the region across await", () => {
   const source = `
     delete process.getBuiltinModule;
     process.getBuiltinModule = undefined;

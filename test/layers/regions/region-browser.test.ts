@@ -1,4 +1,4 @@
-/** Regions as a bundler and a browser see them: nothing of Node, no async context. */
+/** Regions in a bundle and in a browser: without Node and without async context. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createContext, runInContext } from "node:vm";
@@ -13,7 +13,7 @@ async function bundled(entry: string): Promise<string> {
   return output[0].code;
 }
 
-test("the bundled layers import nothing, and regions work where there is no Node", async () => {
+test("the bundled layers import nothing, and regions work without Node", async () => {
   const names = ["WebAssembly", "atob", "TextEncoder", "TextDecoder"];
   const browser = Object.fromEntries(names.map((name) => [name, Reflect.get(globalThis, name)]));
   const context = createContext(browser);

@@ -1,4 +1,4 @@
-/** What regions report: leaks, figures, profiles; expectNoLeaks. */
+/** What regions report: leaks, statistics, profiles; expectNoLeaks. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
@@ -20,7 +20,7 @@ function thrown(call: () => unknown): L.LayerError {
   return assert.fail("nothing was thrown");
 }
 
-test("a region that checks names what was not freed, and frees it", () => {
+test("a region with check names the blocks that were not freed, and frees them", () => {
   const ptrs: number[] = [];
   const error = thrown(() =>
     enter(
@@ -43,7 +43,7 @@ test("a region that checks names what was not freed, and frees it", () => {
   assert.equal(heap.stats().blocks, 0);
 });
 
-test("long reports end with a count, and a throw of fn counts more than leaks", () => {
+test("long reports end with a count; an error of fn is thrown instead of leaks", () => {
   const leak = (count: number, end: () => void) =>
     enter(
       arena,
@@ -64,7 +64,7 @@ test("long reports end with a count, and a throw of fn counts more than leaks", 
   );
 });
 
-test("a region lists its blocks while it is open, if it checks", () => {
+test("a region with check lists its blocks while it is open", () => {
   enter(
     arena,
     (region) => {
@@ -82,7 +82,7 @@ test("a region lists its blocks while it is open, if it checks", () => {
   });
 });
 
-test("a check layer in the composition tells of what passes there", () => {
+test("a check layer in the composition reports its own blocks", () => {
   const layer = (source: L.Std) => pipe(source, L.check());
   const error = thrown(() => enter(layer, (region) => void region.malloc(100)));
   assert.match(error.message, /^destroy: 1 block of 116 bytes never put/);
@@ -90,7 +90,7 @@ test("a check layer in the composition tells of what passes there", () => {
   assert.equal(heap.stats().blocks, 0);
 });
 
-test("figures count blocks, bytes and their peak as they were asked for", () => {
+test("statistics count blocks, bytes and their peak as they were asked for", () => {
   enter(
     (source) => pipe(source, L.chunk(4096)),
     (region) => {
@@ -98,15 +98,15 @@ test("figures count blocks, bytes and their peak as they were asked for", () => 
       region.malloc(50);
       region.free(ptr);
       region.realloc(region.malloc(10), 500);
-      const figures = region.stats();
+      const counted = region.stats();
       const held = 4096 - 550;
-      assert.deepEqual(figures, { allocations: 4, frees: 2, bytes: 550, peak: 560, held });
+      assert.deepEqual(counted, { allocations: 4, frees: 2, bytes: 550, peak: 560, held });
       assert.match(L.formatTree(region.pool), /^chunk\(4096\): 4 got, 2 put, 582 bytes in use/);
     },
   );
 });
 
-test("profiles add up regions by label, as a tree that nests as they do", async () => {
+test("profiles add up regions by label, as a tree", async () => {
   const request = (bytes: number) =>
     enter(
       arena,
@@ -129,7 +129,7 @@ test("profiles add up regions by label, as a tree that nests as they do", async 
     label: "request",
     regions: 3,
     open: 0,
-    allocations: 9, // the chunk of the region within is one too
+    allocations: 9, // with the chunk of the region within
     frees: 6,
     dropped: 3,
     total: 600 + 30 + 3 * 16384,
@@ -152,7 +152,7 @@ test("profiles add up regions by label, as a tree that nests as they do", async 
   open.destroy();
 });
 
-test("expectNoLeaks answers what fn answers, and throws for what it left", () => {
+test("expectNoLeaks returns what fn returns, and throws for what fn left", () => {
   assert.equal(
     expectNoLeaks(() => {
       currentRegion().free(currentRegion().malloc(100));
@@ -173,7 +173,7 @@ test("expectNoLeaks answers what fn answers, and throws for what it left", () =>
   assert.match(bare.message, /0x\w+, 100 bytes$/);
 });
 
-test("expectNoLeaks waits for async functions, and lets escaped blocks and inner regions be", async () => {
+test("expectNoLeaks waits for async functions, and ignores escaped blocks and inner regions", async () => {
   await expectNoLeaks(async () => {
     const ptr = currentRegion().malloc(10);
     await turn();

@@ -1,4 +1,4 @@
-/** Regions: scopes that free what is left, escape, owners, nesting. */
+/** Regions: scopes that free what is left, escape, owners of blocks, nesting. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
@@ -7,10 +7,10 @@ import * as L from "#src/layers/index.js";
 const { ambient, arena, currentRegion, enter, fill, getGroundRegion, kingsley, pipe, stats, zone } =
   L;
 const heap = createHeap();
-L.setGroundHeap(heap); // so that the books of everything below can be read
+L.setGroundHeap(heap); // so that the tests can read its statistics
 
-/** Calls fn and asserts that all it left in the heap is `kept` blocks. */
-function books<R>(fn: () => R, kept = 0): R {
+/** Calls fn and asserts that it left `kept` blocks in the heap. */
+function leaves<R>(fn: () => R, kept = 0): R {
   const before = heap.stats().blocks;
   const result = fn();
   assert.equal(heap.stats().blocks - before, kept);
@@ -26,8 +26,8 @@ function code(call: () => unknown): string {
   return "nothing thrown";
 }
 
-test("enter serves everything within by the layer, frees what is left and answers fn's answer", () => {
-  const answer = books(() =>
+test("enter serves all requests by the layer, frees what is left and returns what fn returns", () => {
+  const answer = leaves(() =>
     enter(arena, (region) => {
       assert.equal(currentRegion(), region);
       for (let i = 0; i < 1000; i++) assert.notEqual(currentRegion().malloc(i), 0);
@@ -39,15 +39,15 @@ test("enter serves everything within by the layer, frees what is left and answer
   assert.equal(currentRegion(), getGroundRegion());
 });
 
-test("what is allocated outside any region goes to the ground", () => {
-  const ptr = books(() => currentRegion().malloc(100), 1);
+test("what is allocated outside of regions goes to the ground region", () => {
+  const ptr = leaves(() => currentRegion().malloc(100), 1);
   assert.equal(getGroundRegion().ownerOf(ptr), getGroundRegion());
-  books(() => ambient.free(ptr), -1);
+  leaves(() => ambient.free(ptr), -1);
 });
 
-test("a throw frees what is left and comes through", () => {
+test("an error frees what is left, and is passed on", () => {
   const mistake = new Error("mine");
-  books(() =>
+  leaves(() =>
     assert.throws(
       () =>
         enter(kingsley, () => {
@@ -67,13 +67,13 @@ test("an early return frees what is left", () => {
       return -1;
     });
   assert.equal(
-    books(() => find(3)),
+    leaves(() => find(3)),
     3,
   );
 });
 
-test("a layer that does not drop gives its blocks back all the same", () => {
-  books(() =>
+test("a layer that does not drop gives its blocks back too", () => {
+  leaves(() =>
     enter(stats(), (region) => {
       const ptrs = Array.from({ length: 50 }, (_, i) => region.malloc(i));
       for (const ptr of ptrs.filter((_, i) => i % 3 === 0)) region.free(ptr);
@@ -83,9 +83,9 @@ test("a layer that does not drop gives its blocks back all the same", () => {
   );
 });
 
-test("escape keeps data valid after the region ended, and poison shows it", () => {
+test("escape keeps data valid after the region ended, as poison shows", () => {
   const poisoned = (source: L.Std) => pipe(source, fill({ freed: 0xdf }), zone());
-  const [kept, lost] = books(
+  const [kept, lost] = leaves(
     () =>
       enter(poisoned, () => {
         const inside = currentRegion().allocString("gone with the region");
@@ -96,10 +96,10 @@ test("escape keeps data valid after the region ended, and poison shows it", () =
   );
   assert.equal(ambient.readString(kept!.ptr, kept!.length), "still here");
   assert.ok(lost!.array.every((byte) => byte === 0xdf));
-  books(() => kept!.free(), -1);
+  leaves(() => kept!.free(), -1);
 });
 
-test("escape goes out one region, nested escapes further, and inner scopes come back in", () => {
+test("escape leaves one region, nested escapes more, and inner scopes return", () => {
   const labels: string[] = [];
   const note = () => labels.push(currentRegion().label);
   const [a, b, c] = ["a", "b", "c"].map((label) => ({ label }));
@@ -131,7 +131,7 @@ test("escape goes out one region, nested escapes further, and inner scopes come 
   L.escape(() => assert.equal(currentRegion(), getGroundRegion()));
 });
 
-test("free and realloc reach the region that a block belongs to, over any distance", () => {
+test("free and realloc use the region of the block, however far out it is", () => {
   const ground = getGroundRegion();
   const ptr = ground.malloc(8);
   ground.u8.fill(7, ptr, ptr + 8);
@@ -148,10 +148,10 @@ test("free and realloc reach the region that a block belongs to, over any distan
   });
   assert.equal(ground.ownerOf(grown), ground);
   assert.ok(ground.u8.subarray(grown, grown + 8).every((byte) => byte === 7));
-  books(() => enter(arena, () => currentRegion().free(grown)), -1);
+  leaves(() => enter(arena, () => currentRegion().free(grown)), -1);
 });
 
-test("mistakes with pointers are named", () => {
+test("errors name the mistakes with pointers", () => {
   const ended = enter(arena, () => currentRegion().malloc(10));
   const gone = { code: "ERR_REGION_ENDED", message: `free: the region of 0x${ended.toString(16)}` };
   assert.throws(() => currentRegion().free(ended), {
@@ -170,8 +170,8 @@ test("mistakes with pointers are named", () => {
     );
     const live = region.malloc(64);
     region.u8.fill(0xa5, live, live + 64);
-    const foreign = { code: "ERR_FOREIGN_POINTER" };
-    const inside = `usableSize: 0x${(live + 32).toString(16)} is no block of a region`;
+    const foreign = { code: "ERR_NOT_A_BLOCK" };
+    const inside = `usableSize: 0x${(live + 32).toString(16)} is not a block of a region`;
     assert.throws(() => region.usableSize(live + 32), { ...foreign, message: inside });
     assert.throws(() => region.free(live + 3), foreign);
     assert.throws(() => region.free(2 ** 32 - 16), foreign);
@@ -183,7 +183,7 @@ test("mistakes with pointers are named", () => {
 });
 
 test("using makes a region current until the end of the block", () => {
-  books(() => {
+  leaves(() => {
     {
       using region = enter(arena, { label: "block" });
       assert.equal(currentRegion(), region);
@@ -199,7 +199,7 @@ test("using makes a region current until the end of the block", () => {
   });
 });
 
-test("a handle is current only where it is run, and refuses work after its end", () => {
+test("an open region is current only in runIn, and refuses work after its end", () => {
   const region = L.openRegion(arena, { label: "level" });
   assert.equal(currentRegion(), getGroundRegion());
   assert.equal(L.runIn(region, currentRegion), region);
@@ -216,9 +216,9 @@ test("a handle is current only where it is run, and refuses work after its end",
   );
 });
 
-test("a region that ends ends the regions in it, the latest first, and says so", () => {
+test("the end of a region ends the regions in it, the latest first, and reports them", () => {
   const order: string[] = [];
-  books(() => {
+  leaves(() => {
     const outer = L.openRegion(arena, { label: "outer" });
     const [a, b] = ["a", "b"].map((label) =>
       L.runIn(outer, () => L.openRegion(stats(), { label })),
@@ -227,27 +227,27 @@ test("a region that ends ends the regions in it, the latest first, and says so",
       region.malloc(100);
       region.defer(() => order.push(region.label));
     }
-    const message = 'region "outer" ended, and with it regions in it that were open: "b", "a"';
+    const message = 'region "outer" ended, and with it the regions in it that were open: "b", "a"';
     assert.throws(() => outer.destroy(), { code: "ERR_REGION_OPEN", message });
     assert.ok(a!.ended && b!.ended);
   });
   assert.deepEqual(order, ["b", "a", "outer"]);
 });
 
-test("a pool of the caller's serves one region at a time, and the next one after it", () => {
+test("a pool of the caller's serves one region at a time", () => {
   const pool = pipe(L.outerSource(), stats(), zone());
-  books(() => {
+  leaves(() => {
     for (let i = 0; i < 3; i++) {
       enter(pool, () => {
         currentRegion().malloc(10);
-        const message = "enter: the pool zone(16384) serves another region";
+        const message = "enter: the pool zone(16384) serves another region: end that region first";
         assert.throws(() => enter(pool, () => {}), { name: "TypeError", message });
       });
     }
   });
 });
 
-test("bottom bypasses the regions between", () => {
+test("groundSource bypasses the regions between", () => {
   enter(arena, (outer) => {
     enter(
       () => pipe(L.groundSource(), zone()),
@@ -259,7 +259,7 @@ test("bottom bypasses the regions between", () => {
   });
 });
 
-test("a region gives all its blocks back, also when a layer finds a mistake meanwhile", () => {
+test("a region gives all its blocks back even when a layer finds a mistake meanwhile", () => {
   const layer = (source: L.Std) => pipe(source, L.quarantine({ bytes: 100 }));
   const used = () =>
     enter(layer, (region) => {
@@ -268,10 +268,10 @@ test("a region gives all its blocks back, also when a layer finds a mistake mean
       region.free(ptr);
       region.u8[ptr] = 1;
     });
-  books(() => assert.throws(used, { code: "ERR_USE_AFTER_FREE" }));
+  leaves(() => assert.throws(used, { code: "ERR_WRITE_AFTER_FREE" }));
 });
 
-test("what cannot be entered is refused", () => {
+test("values that are not layers or pools of the memory are refused", () => {
   const aligned = /^buddy needs a source aligned to 65536 bytes; std is aligned to 16$/;
   // @ts-expect-error a region's blocks are aligned to 16
   assert.throws(() => enter(L.buddy(), () => {}), { name: "TypeError", message: aligned });
@@ -287,13 +287,13 @@ test("what cannot be entered is refused", () => {
   });
   assert.throws(() => L.setGroundHeap(createHeap()), {
     name: "TypeError",
-    message: "setGroundHeap: there is a ground region already; set it before its first use",
+    message: "setGroundHeap: call it before the first use of the ground region",
   });
   assert.equal(currentRegion(), getGroundRegion());
 });
 
 test("calloc, memalign, views and strings come from the region", () => {
-  books(() =>
+  leaves(() =>
     enter(fill(), (region) => {
       const zeros = region.calloc(10, 10);
       assert.ok(region.u8.subarray(zeros, zeros + 100).every((byte) => byte === 0));
@@ -322,7 +322,7 @@ test("calloc, memalign, views and strings come from the region", () => {
   );
 });
 
-test("memory that is out answers 0, and typed allocation throws", () => {
+test("allocation returns 0 when memory is out; arrays and strings throw", () => {
   enter(L.limit(1000), (region) => {
     const ptr = region.malloc(500);
     assert.equal(region.malloc(600), 0);

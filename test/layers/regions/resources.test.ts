@@ -1,4 +1,4 @@
-/** What else ends with a region: files, sockets, handles, disposables, in reverse order. */
+/** Resources that end with a region: files, sockets, handles, disposables, in reverse order. */
 import assert from "node:assert/strict";
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
@@ -111,7 +111,7 @@ test("await using ends a region with its async resources", async () => {
   assert.deepEqual(order, ["sync", "async"]);
 });
 
-test("a rejecting async resource does not keep the others from ending", async () => {
+test("an async resource that rejects does not prevent the others from ending", async () => {
   const order: string[] = [];
   const region = openRegion(arena);
   region.use(asyncDisposable(order, "other"));
@@ -120,17 +120,17 @@ test("a rejecting async resource does not keep the others from ending", async ()
   assert.deepEqual(order, ["other"]);
 });
 
-test("a region that ends without waiting starts the end of async resources, and says so", async () => {
+test("a region that ends without waiting begins the end of async resources, and reports it", async () => {
   const order: string[] = [];
   const run = () =>
     enter(arena, (region) => void region.use(asyncDisposable(order, "late")), { label: "sync" });
-  const message = 'region "sync" has async resources: end it by destroyAsync, or await using';
+  const message = 'region "sync" has async resources: end it by destroyAsync or await using';
   assert.throws(run, { name: "LayerError", code: "ERR_ASYNC_RESOURCE", message });
   await turn();
   assert.deepEqual(order, ["late"]);
 });
 
-test("what has no end is refused", () => {
+test("resources that cannot be ended are refused", () => {
   enter(arena, (region) => {
     const message = "use: the resource has neither Symbol.dispose nor Symbol.asyncDispose";
     assert.throws(() => region.use({} as never), { name: "TypeError", message });
@@ -169,7 +169,7 @@ test("files and sockets close with the region, also after a throw", async () => 
   assert.throws(() => fstatSync(fd), { code: "EBADF" });
 });
 
-/** The part of DisposableStack that is needed, for engines that have none. */
+/** The part of DisposableStack that the test needs, for engines that do not have it. */
 class Stack implements Disposable {
   readonly #values: Disposable[] = [];
   use<T extends Disposable>(value: T): T {
@@ -183,7 +183,7 @@ class Stack implements Disposable {
 
 test("a region goes on a DisposableStack, and a DisposableStack on a region", (t) => {
   const native = typeof DisposableStack === "function";
-  if (!native) t.diagnostic("this engine has no DisposableStack: a stand-in is used");
+  if (!native) t.diagnostic("this engine has no DisposableStack: a replacement is used");
   const make = () => (native ? new DisposableStack() : new Stack()) as Stack;
   const order: string[] = [];
   const outer = make();

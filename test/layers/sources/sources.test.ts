@@ -1,4 +1,4 @@
-/** Memory sources as pools: growth, refusal, reuse, and memory that somebody else grows. */
+/** Memory sources as pools: growth, refusal, reuse, and memory that other code grows. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
@@ -23,7 +23,7 @@ import {
 
 const SLICE = 65536;
 
-test("std rounds tiny blocks up to keep its alignment, and answers 0 beyond any heap", () => {
+test("std rounds tiny blocks up to keep its alignment, and returns 0 for impossible sizes", () => {
   const pool = std(createHeap({ maximum: 2 ** 22 }));
   for (let i = 0; i < 20; i++) assert.equal(pool.get(i % 9) % 16, 0);
   assert.equal(pool.get(2 ** 23), 0);
@@ -49,7 +49,7 @@ for (const make of [wasmMemory, arrayBuffer, sharedArrayBuffer]) {
   });
 }
 
-test("sbrk takes the last block back, destroy all", () => {
+test("sbrk takes the last block back; destroy takes all", () => {
   const pool = sbrk(wasmMemory());
   const [a, b] = [pool.get(100), pool.get(100)];
   pool.put(b, 100);
@@ -62,7 +62,7 @@ test("sbrk takes the last block back, destroy all", () => {
   assert.equal(pool.get(100), a);
 });
 
-test("sources answer 0 when memory is out, and go on with what there is", () => {
+test("sources return 0 when memory is out, and go on with what there is", () => {
   const exact = () => failingMemory(wasmMemory({ growth: growExactly }), 2);
   const end = sbrk(exact());
   assert.notEqual(end.get(SLICE + 100), 0);
@@ -77,7 +77,7 @@ test("sources answer 0 when memory is out, and go on with what there is", () => 
   assert.equal(runs.get(2 ** 40), 0);
 });
 
-test("slices grows by what is missing behind a free run at the end", () => {
+test("slices grows by what is missing after a free run at the end", () => {
   const source = wasmMemory({ growth: growExactly });
   const pool = slices(source);
   const first = pool.get(2 * SLICE);
@@ -94,13 +94,17 @@ test("slices joins free runs and uses the first that fits", () => {
   for (const i of [0, 2, 1]) pool.put(ptrs[i]!, SLICE);
   assert.equal(pool.get(3 * SLICE), ptrs[0]);
   pool.put(999 * SLICE, SLICE);
-  assert.equal(statsOf(pool)?.bytes, 4 * SLICE, "a put of no block changes nothing");
+  assert.equal(
+    statsOf(pool)?.bytes,
+    4 * SLICE,
+    "a put of an address that is not a block changes nothing",
+  );
   pool.destroy();
   assert.equal(statsOf(pool)?.bytes, 0);
   assert.equal(pool.get(4 * SLICE), ptrs[0]);
 });
 
-test("memory that somebody else grew is never given", () => {
+test("memory that other code grew is never given", () => {
   for (const pooled of [sbrk, slices]) {
     const source = wasmMemory({ growth: growExactly });
     const memory = source.memory!;

@@ -1,4 +1,4 @@
-/** Layers that make blocks of bigger ones or keep them: the one thing that each does. */
+/** Layers that cut blocks from larger ones, or keep blocks: what each of them does. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
@@ -26,7 +26,7 @@ function source() {
   return { base: std(heap), blocks: () => heap.stats().blocks };
 }
 
-test("chunk carves small blocks from one big one", () => {
+test("chunk carves small blocks from a large one", () => {
   const { base, blocks } = source();
   const pool = pipe(base, chunk(4096));
   const ptrs = Array.from({ length: 100 }, () => pool.get(40));
@@ -41,7 +41,7 @@ test("chunk carves small blocks from one big one", () => {
   assert.equal(blocks(), 0);
 });
 
-test("zone releases back to a mark, large blocks and chunks alike", () => {
+test("zone releases small and large blocks back to a mark", () => {
   const { base, blocks } = source();
   const pool = pipe(base, zone(1024));
   const first = pool.get(100);
@@ -53,7 +53,7 @@ test("zone releases back to a mark, large blocks and chunks alike", () => {
   pool.release(mark);
   assert.equal(blocks(), 1);
   assert.equal(statsOf(pool)?.bytes, 100);
-  assert.equal(pool.get(100), second, "the same place again");
+  assert.equal(pool.get(100), second, "the same address again");
   assert.equal(second - first, 112);
   pool.put(first, 100);
   assert.notEqual(pool.get(100), first, "put frees nothing");
@@ -61,7 +61,7 @@ test("zone releases back to a mark, large blocks and chunks alike", () => {
   assert.equal(blocks(), 0);
 });
 
-test("batch frees what is left, wherever in its list blocks were put", () => {
+test("batch frees what is left, wherever in its list put blocks were", () => {
   const { base, blocks } = source();
   const pool = pipe(base, batch());
   const ptrs = Array.from({ length: 6 }, (_, i) => pool.get(10 + i));
@@ -73,7 +73,7 @@ test("batch frees what is left, wherever in its list blocks were put", () => {
   assert.equal(blocks(), 0);
 });
 
-test("freelist gives the latest block of its size again and keeps no more than its bound", () => {
+test("freelist gives the last block of its size again and keeps no more than its bound", () => {
   const { base, blocks } = source();
   const pool = pipe(base, freelist(64, { bound: 2 }));
   const sizes = [64, 1, 33];
@@ -97,14 +97,14 @@ test("segregated rounds to powers of two and reuses by class", () => {
     pool.put(pool.get(size), size);
     return statsOf(counted)!.bytes - before;
   });
-  assert.deepEqual(taken, [16, 0, 32, 1024], "the second of 16 bytes is the first again");
+  assert.deepEqual(taken, [16, 0, 32, 1024], "the second block of 16 bytes is the first one again");
   pool.put(pool.get(1025), 1025);
   assert.equal(statsOf(counted)?.frees, 1, "larger blocks pass");
   pool.destroy();
   assert.equal(blocks(), 0);
 });
 
-test("coalescing joins neighbours in any order, so that a block of all of them fits again", () => {
+test("coalescing joins neighbours that are freed in any order", () => {
   const { base, blocks } = source();
   const orders = ["012", "021", "102", "120", "201", "210"];
   for (const order of orders) {
@@ -119,7 +119,7 @@ test("coalescing joins neighbours in any order, so that a block of all of them f
   }
 });
 
-test("coalescing finds larger blocks when those of a near size are gone", () => {
+test("coalescing uses larger blocks when those of a similar size are used up", () => {
   const { base, blocks } = source();
   const pool = pipe(base, coalescing(8192));
   for (let round = 0; round < 2; round++) {
@@ -138,7 +138,7 @@ test("coalescing finds larger blocks when those of a near size are gone", () => 
   assert.equal(blocks(), 1);
 });
 
-test("coalescing gives empty arenas back, but for one", () => {
+test("coalescing gives all empty arenas but one back", () => {
   const { base, blocks } = source();
   const pool = pipe(base, coalescing(4096));
   const ptrs = Array.from({ length: 40 }, () => pool.get(500));
@@ -148,7 +148,7 @@ test("coalescing gives empty arenas back, but for one", () => {
   assert.equal(statsOf(pool)?.bytes, 0);
 });
 
-test("buddy joins halves: after all are put, a block of a whole arena fits again", () => {
+test("buddy joins halves: when all blocks are put, a block of a whole arena fits again", () => {
   const runs = slices(wasmMemory());
   const pool = pipe(runs, buddy());
   const first = pool.get(32768);
@@ -157,14 +157,14 @@ test("buddy joins halves: after all are put, a block of a whole arena fits again
   const ptrs = sizes.map((size) => pool.get(size));
   assert.equal(new Set(ptrs).size, 64);
   for (const [i, ptr] of ptrs.entries()) {
-    assert.equal(ptr % sizes[i]!, 0, "a block lies at a multiple of its size");
+    assert.equal(ptr % sizes[i]!, 0, "a block begins at a multiple of its size");
     pool.put(ptr, sizes[i]!);
   }
   assert.equal(pool.get(65536), first);
   assert.equal(statsOf(runs)?.bytes, 65536, "of one arena");
 });
 
-test("buddy gives empty arenas back, but for one", () => {
+test("buddy gives all empty arenas but one back", () => {
   const runs = slices(wasmMemory());
   const pool = pipe(runs, buddy());
   const ptrs = Array.from({ length: 9 }, () => pool.get(20000));
@@ -173,7 +173,7 @@ test("buddy gives empty arenas back, but for one", () => {
   assert.equal(statsOf(runs)?.bytes, 65536);
 });
 
-test("using ends a pool", () => {
+test("using destroys a pool", () => {
   const { base, blocks } = source();
   {
     using pool = arena(base);

@@ -1,4 +1,4 @@
-/** Layers that keep, place and watch blocks: the one thing that each does. */
+/** Layers that keep, place and observe blocks: what each of them does. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
@@ -13,12 +13,12 @@ function source() {
   return { heap, base: std(heap), blocks: () => heap.stats().blocks };
 }
 
-test("slab packs blocks of one size, and gives a slab back that is empty", () => {
+test("slab packs blocks of one size, and gives empty slabs back", () => {
   const { heap, blocks } = source();
   const pool = pipe(mmap(heap), stats(), L.aligned(65536), slab());
   const ptrs = Array.from({ length: 1000 }, () => pool.get(130));
   assert.equal(blocks(), Math.ceil(1000 / Math.floor(65536 / 160)));
-  assert.equal(ptrs[1]! - ptrs[0]!, 160, "four sizes a doubling");
+  assert.equal(ptrs[1]! - ptrs[0]!, 160, "four sizes for each doubling");
   assert.equal(new Set(ptrs).size, 1000);
   for (const ptr of ptrs) pool.put(ptr, 130);
   assert.equal(blocks(), 1, "the last slab of a size stays");
@@ -29,7 +29,7 @@ test("slab packs blocks of one size, and gives a slab back that is empty", () =>
   assert.equal(blocks(), 0);
 });
 
-test("size classes hold what they promise, with a fifth lost at most, for every size", () => {
+test("a block of every size is large enough, and loses at most a fifth", () => {
   const pool = pipe(mmap(createHeap()), slab(16384));
   for (let size = 1; size <= 16384; size++) {
     const ptr = pool.get(size);
@@ -51,7 +51,7 @@ test("magazines neither read nor write free blocks, and bound what they keep", (
   assert.equal(blocks(), 2 * 4 + 2 * 4, "two magazines and two in the depot");
   assert.equal(statsOf(pool)?.held, 16 * 48);
   const first = pool.get(48);
-  assert.equal(first, ptrs.at(-1), "the latest first");
+  assert.equal(first, ptrs.at(-1), "the last one first");
   assert.ok(
     pool.memory
       .bytes()
@@ -66,7 +66,7 @@ test("magazines neither read nor write free blocks, and bound what they keep", (
   assert.equal(blocks(), 0);
 });
 
-test("bonwick is slabs under magazines", () => {
+test("bonwick is slabs below magazines", () => {
   const pool = L.bonwick(mmap(createHeap()));
   const ptr = pool.get(100);
   pool.put(ptr, 100);
@@ -78,7 +78,7 @@ test("bonwick is slabs under magazines", () => {
   assert.throws(() => L.bonwick(std(createHeap())), /slab needs a source aligned to 65536 bytes/);
 });
 
-test("mmap gives aligned runs of slices of a heap that others use", () => {
+test("mmap gives aligned runs of slices of a heap with other users", () => {
   const { heap, blocks } = source();
   const pool = mmap(heap);
   const mine = heap.malloc(100);
@@ -90,7 +90,7 @@ test("mmap gives aligned runs of slices of a heap that others use", () => {
   assert.equal(pool.get(2 ** 31), 0);
 });
 
-test("randomised places blocks apart, and takes no block twice", (t) => {
+test("randomised places blocks apart, and ignores a second put", (t) => {
   const seed = seedOf(9001);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const random = new Random(seed);
@@ -98,19 +98,19 @@ test("randomised places blocks apart, and takes no block twice", (t) => {
   const ptrs = Array.from({ length: 1000 }, () => pool.get(64));
   assert.equal(new Set(ptrs).size, 1000);
   const steps = ptrs.slice(1).filter((ptr, i) => ptr === ptrs[i]! + 64);
-  assert.ok(steps.length < 20, "hardly any block follows the one before");
+  assert.ok(steps.length < 20, "almost no block follows the one before");
   const { held, bytes } = statsOf(pool)!;
-  assert.ok(held >= bytes, "half of the memory is room");
+  assert.ok(held >= bytes, "half of the memory is free");
   pool.put(ptrs[0]!, 64);
   const after = statsOf(pool)!.frees;
   pool.put(ptrs[0]!, 64);
   pool.put(ptrs[1]! + 16, 64);
   pool.put(12345, 64);
-  assert.equal(statsOf(pool)!.frees, after, "no block, nothing done");
+  assert.equal(statsOf(pool)!.frees, after, "a put of an address that is not a block does nothing");
   assert.equal(new Set(Array.from({ length: 500 }, () => pool.get(64))).has(ptrs[1]!), false);
 });
 
-test("quarantine keeps a block from its next user, poisoned, and in order", () => {
+test("quarantine delays the reuse of blocks, poisons them, and releases the oldest first", () => {
   const { base } = source();
   const list = pipe(base, L.freelist(100));
   const pool = pipe(list, quarantine({ bytes: 300 }));
@@ -124,27 +124,28 @@ test("quarantine keeps a block from its next user, poisoned, and in order", () =
   );
   assert.equal(statsOf(pool)?.held, 300);
   pool.put(ptrs[3]!, 100);
-  assert.equal(pool.get(100), ptrs[0], "the oldest went");
+  assert.equal(pool.get(100), ptrs[0], "the oldest left");
 });
 
-test("quarantine finds a write after put, and everything is in order all the same", () => {
+test("quarantine finds a write after put, and the put that finds it is done", () => {
   const { base, blocks } = source();
   const pool = pipe(base, quarantine({ bytes: 150 }));
   const [a, b] = [pool.get(100), pool.get(100)];
   pool.put(a!, 100);
   pool.memory.bytes()[a! + 42] = 1;
   const at = `0x${a!.toString(16)}`;
-  const message = `put: byte 42 of the block of 100 bytes at ${at} was written since`;
-  const expected = { name: "LayerError", code: "ERR_USE_AFTER_FREE", ptr: a, message };
+  const block = `the block of 100 bytes at ${at}`;
+  const message = `put: byte 42 of ${block} was written after the block was put`;
+  const expected = { name: "LayerError", code: "ERR_WRITE_AFTER_FREE", ptr: a, message };
   assert.throws(() => pool.put(b!, 100), expected);
   assert.equal(blocks(), 1);
   pool.memory.bytes()[b!] = 1;
-  assert.throws(() => pool.destroy(), { code: "ERR_USE_AFTER_FREE", ptr: b });
+  assert.throws(() => pool.destroy(), { code: "ERR_WRITE_AFTER_FREE", ptr: b });
   assert.equal(blocks(), 0);
   pool.destroy();
 });
 
-test("quarantine hands a used block to onUse instead", () => {
+test("quarantine calls onUse instead of throwing", () => {
   const seen: [L.Held, number][] = [];
   const onUse = (block: L.Held, offset: number) => void seen.push([block, offset]);
   const pool = pipe(source().base, quarantine({ bytes: 0, poison: 0, onUse }));
@@ -157,16 +158,16 @@ test("quarantine hands a used block to onUse instead", () => {
   assert.deepEqual(seen, [[{ ptr, size: 10 }, 9]]);
 });
 
-test("dieHard finds who writes to a freed block", () => {
+test("dieHard finds a write to a freed block", () => {
   const { base } = source();
   const pool = L.dieHard(base);
   const ptr = pool.get(100);
   pool.put(ptr, 100);
   pool.memory.bytes()[ptr] = 0;
-  assert.throws(() => pool.destroy(), { code: "ERR_USE_AFTER_FREE", ptr });
+  assert.throws(() => pool.destroy(), { code: "ERR_WRITE_AFTER_FREE", ptr });
 });
 
-test("unique serves all of a source from one pool, which ends with its last user", () => {
+test("unique serves a source from one pool, which is destroyed with its last user", () => {
   const { base, blocks } = source();
   const shared = L.unique((below) => pipe(below, L.chunk(4096)));
   const [a, b] = [shared(base), shared(base)];
@@ -183,20 +184,20 @@ test("unique serves all of a source from one pool, which ends with its last user
   assert.deepEqual([other.stats().blocks, blocks()], [1, 0]);
 });
 
-test("trace writes what our reader reads", () => {
+test("trace writes what the reader of traces reads", () => {
   const lines: string[] = [];
   const pool = pipe(
     source().base,
     L.chunk(),
     L.trace((line) => lines.push(line)),
   );
-  const door = L.createAllocator(pool);
-  const a = door.malloc(100);
-  const b = door.realloc(a, 1000);
-  door.free(b);
-  door.calloc(3, 7);
-  door.destroy();
-  door.malloc(1);
+  const mine = L.createAllocator(pool);
+  const a = mine.malloc(100);
+  const b = mine.realloc(a, 1000);
+  mine.free(b);
+  mine.calloc(3, 7);
+  mine.destroy();
+  mine.malloc(1);
   assert.deepEqual(lines, ["m 1 116", "m 2 1016", "f 1", "f 2", "m 3 37", "f 3", "m 4 17"]);
   const parser = new TraceParser("mine");
   parser.feed(new TextEncoder().encode(lines.join("\n")));

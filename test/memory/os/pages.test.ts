@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
 import { osMemory, osPages, wasmMemory, withOsPages } from "#src/memory/index.js";
-import { type Native, nativeFind } from "#src/memory/os/ffi.js";
+import { type Native, findNative } from "#src/memory/os/ffi.js";
 import { GUARDS_FULL, GUARDS_LIMIT, ProtectGuards } from "#src/memory/os/guards.js";
 import { numaNodes } from "#src/memory/os/numa.js";
 import { OsPages } from "#src/memory/os/pages.js";
@@ -186,7 +186,7 @@ test("a page that may only be read traps at a store from wasm", { skip: skipTrap
 });
 
 test("guards by mprotect: growth undoes them, renew brings them back", { skip: skipTraps }, () => {
-  const native = nativeFind();
+  const native = findNative();
   assert.ok("mmap" in native);
   const guards = new ProtectGuards(native);
   const memory = new WebAssembly.Memory({ initial: 4 });
@@ -212,7 +212,7 @@ test("guards by mprotect: growth undoes them, renew brings them back", { skip: s
 });
 
 test("guards by mprotect end before the system's mappings do", { skip }, () => {
-  const native = nativeFind();
+  const native = findNative();
   assert.ok("mmap" in native);
   const guards = new ProtectGuards(native);
   const bytes = 2 * (GUARDS_LIMIT + 1) * PAGE;

@@ -13,7 +13,7 @@ import {
   wasmMemory,
   withOsPages,
 } from "#src/memory/index.js";
-import { sourceWith } from "#src/memory/os/source-pages.js";
+import { withPages } from "#src/memory/os/source-pages.js";
 import { collect, os, residentOf, skip, skipTraps } from "../../support/os.js";
 import { probe } from "../../support/probe.js";
 import { Random, seedOf } from "../../support/random.js";
@@ -166,19 +166,19 @@ test("where growth undoes guards they are set again, and shared memories have no
 }, async () => {
   const { OsPages } = await import("#src/memory/os/pages.js");
   const { ProtectGuards } = await import("#src/memory/os/guards.js");
-  const { nativeFind } = await import("#src/memory/os/ffi.js");
-  const native = nativeFind();
+  const { findNative } = await import("#src/memory/os/ffi.js");
+  const native = findNative();
   assert.ok("mmap" in native);
   const old = new OsPages(native, PAGE, new ProtectGuards(native));
   assert.equal(old.guardKind, "mprotect");
-  const source = sourceWith(wasmMemory({ initial: MIB }), old);
+  const source = withPages(wasmMemory({ initial: MIB }), old);
   const wasm = probe(source.memory as WebAssembly.Memory);
   assert.ok(source.pages?.protect(4 * SLICE, PAGE));
   assert.notEqual(source.grow(5), 0);
   assert.throws(() => wasm.load(4 * SLICE), WebAssembly.RuntimeError);
   assert.ok(source.pages?.unprotect(4 * SLICE, PAGE));
   assert.equal(wasm.load(4 * SLICE), 0);
-  const shared = sourceWith(wasmMemory({ shared: true, maximum: MIB }), old);
+  const shared = withPages(wasmMemory({ shared: true, maximum: MIB }), old);
   assert.equal(shared.capabilities.canProtect, false);
   assert.equal(shared.pages?.protect(0, PAGE), false);
 });

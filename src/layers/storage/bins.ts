@@ -1,23 +1,23 @@
 /**
- * Free blocks with boundary tags, in one doubly linked list for each power of two. Callers bring
- * the words of the memory: to ask for them in every function took a third of the time.
+ * Free blocks with boundary tags, in one doubly linked list for each power of two. Callers pass the
+ * words of the memory: getting them in every function took a third of the time.
  */
-import { sizeAt } from "./tags.ts";
+import { sizeAt } from "./boundary-tags.ts";
 
-/** How many blocks of the bin of a size are looked at before a larger bin is opened. */
-const LOOKS = 8;
+/** How many blocks of the bin of a size are examined before a larger bin is used. */
+const EXAMINED = 8;
 
 export class BinnedBlocks {
   /** First block of the sizes 2^n to 2^(n+1) - 1. */
   readonly #first = new Array<number>(32).fill(0);
   /** Bit n: bin n has a block. */
-  #some = 0;
+  #filled = 0;
 
-  /** A block of at least `need` bytes, or 0. It stays in its bin. */
+  /** A block of at least `need` bytes, which stays in its bin; or 0. */
   find(words: Uint32Array, need: number): number {
     const bin = binOf(need);
     let ptr = this.#first[bin] as number;
-    for (let i = 0; ptr !== 0 && i < LOOKS; i++) {
+    for (let i = 0; ptr !== 0 && i < EXAMINED; i++) {
       if (sizeAt(words, ptr) >= need) return ptr;
       ptr = words[ptr >>> 2] as number;
     }
@@ -31,10 +31,10 @@ export class BinnedBlocks {
     words[(ptr >>> 2) + 1] = 0;
     if (first !== 0) words[(first >>> 2) + 1] = ptr;
     this.#first[bin] = ptr;
-    this.#some |= 1 << bin;
+    this.#filled |= 1 << bin;
   }
 
-  /** The block's size must be what it was when it was added. */
+  /** The size in the tag must be the one that the block was added with. */
   remove(words: Uint32Array, ptr: number): void {
     const next = words[ptr >>> 2] as number;
     const previous = words[(ptr >>> 2) + 1] as number;
@@ -45,18 +45,18 @@ export class BinnedBlocks {
 
   clear(): void {
     this.#first.fill(0);
-    this.#some = 0;
+    this.#filled = 0;
   }
 
   #firstSet(bin: number, ptr: number): void {
     this.#first[bin] = ptr;
-    if (ptr === 0) this.#some &= ~(1 << bin);
+    if (ptr === 0) this.#filled &= ~(1 << bin);
   }
 
-  /** A block of a larger bin, which holds whatever `bin` was too small for; or 0. */
+  /** The first block of the next larger bin that has blocks, which is large enough; or 0. */
   #firstAbove(bin: number): number {
-    const some = this.#some & ~((2 << bin) - 1);
-    return some === 0 ? 0 : (this.#first[31 - Math.clz32(some & -some)] as number);
+    const larger = this.#filled & ~((2 << bin) - 1);
+    return larger === 0 ? 0 : (this.#first[31 - Math.clz32(larger & -larger)] as number);
   }
 }
 

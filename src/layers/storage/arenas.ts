@@ -1,7 +1,8 @@
-/** Arenas of blocks with boundary tags: what coalescing works with. */
+/** Arenas of blocks with boundary tags, for the layer coalescing. */
+
+import { type Pool, roundToGranules } from "../pool/contract.ts";
+import { Counter } from "../pool/counter.ts";
 import { BinnedBlocks } from "./bins.ts";
-import { type Pool, roundToGranules } from "./contract.ts";
-import { Counter } from "./counter.ts";
 import {
   freeTag,
   IN_USE,
@@ -11,13 +12,14 @@ import {
   TAG,
   tagAt,
   tagSet,
-} from "./tags.ts";
+} from "./boundary-tags.ts";
 
-const PAD = 16; // in front of the first block: its tag
+/** Bytes before the first block of an arena; the last word is its tag. */
+const PAD = 16;
 
 export class Arenas {
   readonly counter = new Counter();
-  /** Bytes of each arena, by its first byte. */
+  /** Bytes of each arena, by its address. */
   readonly #arenas = new Map<number, number>();
   readonly #bins = new BinnedBlocks();
   readonly #source: Pool;
@@ -62,7 +64,7 @@ export class Arenas {
     return this.#source.memory.u32();
   }
 
-  /** Takes a free block into use; what is behind `need` bytes becomes a free block. */
+  /** Takes a free block into use; what follows its first `need` bytes becomes a free block. */
   #cut(words: Uint32Array, ptr: number, need: number): void {
     const whole = sizeAt(words, ptr);
     const size = whole - need < 16 ? whole : need;
@@ -76,7 +78,7 @@ export class Arenas {
     this.#bins.add(words, next);
   }
 
-  /** Bytes of the block at ptr and a free one above it, which leaves its bin. */
+  /** Bytes of the block at ptr and of a free one above it, which leaves its bin. */
   #joinAbove(words: Uint32Array, ptr: number): number {
     const size = sizeAt(words, ptr);
     const next = ptr + size;
@@ -85,7 +87,7 @@ export class Arenas {
     return size + sizeAt(words, next);
   }
 
-  /** Joins with a free block below and makes the whole free; answers where it begins. */
+  /** Joins with a free block below and marks the whole as free; returns where it begins. */
   #joinBelow(words: Uint32Array, ptr: number, size: number): number {
     const below = neighbourBelow(words, ptr);
     if (below !== 0) this.#bins.remove(words, below);
@@ -102,13 +104,13 @@ export class Arenas {
     this.#arenas.set(base, bytes);
     this.counter.take(bytes);
     const words = this.#words;
-    tagSet(words, base + bytes, IN_USE); // the end: a block of no bytes that is never free
+    tagSet(words, base + bytes, IN_USE); // the end: a block of 0 bytes that is never free
     freeTag(words, base + PAD, bytes - PAD);
     this.#bins.add(words, base + PAD);
     return base + PAD;
   }
 
-  /** Whether the free block was all of an arena, and that is gone now. */
+  /** Gives the arena back if the free block is all of it and it is not the last; whether it was. */
   #arenaGive(words: Uint32Array, ptr: number): boolean {
     const end = ptr + sizeAt(words, ptr);
     if (sizeAt(words, end) !== 0 || this.#arenas.size === 1) return false;

@@ -1,5 +1,5 @@
 /** A list of free blocks, linked through their first words: last in, first out. */
-import type { Memory } from "./contract.ts";
+import type { Memory } from "../pool/contract.ts";
 
 export class BlockList {
   count = 0;
@@ -16,7 +16,7 @@ export class BlockList {
     this.count += 1;
   }
 
-  /** The latest block, or 0. */
+  /** The block that was pushed last, or 0. */
   pop(): number {
     const ptr = this.#first;
     if (ptr === 0) return 0;

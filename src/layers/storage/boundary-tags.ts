@@ -5,14 +5,14 @@
  *       | tag  | user's bytes …        | tag  | next block
  *       | tag  | next | previous | … S | tag  | next block       while it is free
  *
- * A tag is S and two flags; it lies in the last word of the block below. The word in front of it
- * tells how far down a free block begins.
+ * A tag is S and two flags; it lies in the last word of the block below. While a block is free, the
+ * word before its last tag has S, so that the block above finds where it begins.
  */
 
-/** Bytes of a block that the user does not have. */
+/** Bytes of a block that are not the user's. */
 export const TAG = 4;
 export const IN_USE = 1;
-/** The block below is in use: there is nothing to join, and the word in front is the user's. */
+/** The block below is in use: it cannot be joined, and the word before this tag is its user's. */
 export const PREVIOUS_IN_USE = 2;
 const FLAGS = 15;
 

@@ -1,4 +1,4 @@
-/** Size classes: four a doubling (16, 32, 48, 64, 80, 96, 112, 128, 160, …), or one. */
+/** Size classes: four for each doubling (16, 32, 48, 64, 80, 96, 112, 128, 160, …), or one. */
 
 /** The class whose blocks hold `size` bytes. */
 export function classOf(size: number): number {
@@ -7,7 +7,7 @@ export function classOf(size: number): number {
   return 4 * (doubling - 6) + ((size - 1) >>> (doubling - 2));
 }
 
-/** Which power of two holds `size` bytes; 4, which is 16 bytes, at least. */
+/** The exponent of the power of two that holds `size` bytes; at least 4, which is 16 bytes. */
 export function orderOf(size: number): number {
   return size <= 16 ? 4 : 32 - Math.clz32(size - 1);
 }

@@ -1,11 +1,14 @@
-/** Blocks one behind the other in chunks; what chunk and zone share. */
+/** Blocks one after the other in chunks: the common part of chunk and zone. */
 import type { Pool } from "../pool/contract.ts";
 import type { Held } from "../pool/errors.ts";
+
+/** Requests above this part of a chunk get blocks of their own: the rest of a chunk is lost. */
+export const OWN_SHARE = 4;
 
 export class Bump {
   /** What was taken from the source, oldest first. */
   readonly taken: Held[] = [];
-  /** Bytes of all that. */
+  /** Bytes of all of `taken`. */
   bytes = 0;
   /** Free bytes of the current chunk: [at, end). */
   at = 0;
@@ -35,7 +38,7 @@ export class Bump {
     return ptr;
   }
 
-  /** Gives back all but the oldest `keep`. The current chunk is the caller's affair. */
+  /** Gives back all but the oldest `keep`. The caller sets `at` and `end` afterwards. */
   cut(keep: number): void {
     while (this.taken.length > keep) {
       const { ptr, size } = this.taken.pop() as Held;
@@ -62,6 +65,3 @@ export class Bump {
     return true;
   }
 }
-
-/** Requests above this share of a chunk get blocks of their own: a rest of a chunk is lost. */
-export const OWN_SHARE = 4;

@@ -1,19 +1,30 @@
-/** What pools that stand on two pools have in common. */
-import { type Alignment, type Calls, definePool, type Pool, type Traits } from "./contract.ts";
-import { memoriesDiffer } from "./errors.ts";
+/** Pools over two pools: the common part of hybrid and fallback. */
+import {
+  type Alignment,
+  type Calls,
+  definePool,
+  type Pool,
+  type Traits,
+} from "../pool/contract.ts";
+import { memoriesDiffer } from "../pool/errors.ts";
 
 type And<A, B> = A extends true ? (B extends true ? true : false) : false;
 
-/** What two pools promise together. */
+/** What a pool over two pools guarantees: what both of them do. */
 export interface Both<A extends Traits, B extends Traits> {
+  /** The smaller of the two alignments, in bytes. */
   readonly alignment: A["alignment"] | B["alignment"];
+  /** `put` needs the size that `get` was given. */
   readonly sized: true;
+  /** `destroy` gives all memory back, where both pools do. */
   readonly drops: And<A["drops"], B["drops"]>;
+  /** `owns` tells the blocks of this pool from others, where both pools can. */
   readonly owns: And<A["owns"], B["owns"]>;
+  /** The bytes of a block are zero when `get` returns it, where both pools do that. */
   readonly zeroed: And<A["zeroed"], B["zeroed"]>;
 }
 
-/** A pool over two that lie in one memory. destroy ends the first, then the second. */
+/** A pool over two that lie in one memory. `destroy` destroys the first, then the second. */
 export function forkOf<A extends Traits, B extends Traits>(
   name: string,
   first: Pool<A>,
@@ -27,7 +38,7 @@ export function forkOf<A extends Traits, B extends Traits>(
     ...verbs,
     destroy() {
       try {
-        first.destroy(); // a check in there throws when it finds leaks
+        first.destroy(); // throws when a check in it has found leaks
       } finally {
         second.destroy();
       }

@@ -1,29 +1,33 @@
-/** Arenas of blocks that are halves of each other: what buddy works with. */
-import type { Memory, Pool } from "./contract.ts";
-import { Counter } from "./counter.ts";
-import { orderOf } from "./sizes.ts";
-import { Passing, Trade } from "./trade.ts";
+/** Arenas whose blocks are halves of each other, for the layer buddy. */
+import type { Memory, Pool } from "../pool/contract.ts";
+import { Counter } from "../pool/counter.ts";
+import { CountedSource, LargeBlocks } from "./counted-source.ts";
+import { orderOf } from "./size-classes.ts";
 
 export const ARENA = 65536;
-const LARGEST = 16; // an arena
+/** The order of an arena. */
+const LARGEST = 16;
 
 function arenaOf(ptr: number): number {
   return ptr - (ptr % ARENA);
 }
 
-export class Halves {
+export class BuddyArenas {
   readonly counter = new Counter();
-  /** Marks of each arena: the order of a free block, at the granule where it begins; else 0. */
+  /**
+   * For each arena by its address, a byte for each 16 bytes: the order of the free block that
+   * begins there, else 0.
+   */
   readonly #arenas = new Map<number, Uint8Array>();
-  readonly #large: Passing;
-  /** First free block of each order: next and previous are its first two words. */
+  readonly #large: LargeBlocks;
+  /** First free block of each order; next and previous are the first two words of a block. */
   readonly #free = new Array<number>(LARGEST + 1).fill(0);
-  readonly #trade: Trade;
+  readonly #source: CountedSource;
   readonly #memory: Memory;
 
   constructor(source: Pool) {
-    this.#trade = new Trade(source, this.counter);
-    this.#large = new Passing(this.#trade);
+    this.#source = new CountedSource(source, this.counter);
+    this.#large = new LargeBlocks(this.#source);
     this.#memory = source.memory;
   }
 
@@ -40,7 +44,7 @@ export class Halves {
   }
 
   clear(): void {
-    for (const base of this.#arenas.keys()) this.#trade.give(base, ARENA);
+    for (const base of this.#arenas.keys()) this.#source.give(base, ARENA);
     this.#arenas.clear();
     this.#large.clear();
     this.#free.fill(0);
@@ -74,14 +78,14 @@ export class Halves {
       at &= ~(1 << joined);
       joined += 1;
     }
-    // One empty arena stays, or a program with one block would take and give it all the time.
+    // One empty arena stays: else a program with one block would take and give it all the time.
     if (joined === LARGEST && this.#arenas.size > 1) this.#arenaGive(base);
     else this.#push(base + at, joined);
   }
 
-  /** An arena as a free block of the largest order. */
+  /** A new arena, as a free block of the largest order. */
   #arenaNew(): number {
-    const base = this.#trade.take(ARENA);
+    const base = this.#source.take(ARENA);
     if (base === 0) return 0;
     this.#arenas.set(base, new Uint8Array(ARENA >>> 4));
     this.#push(base, LARGEST);
@@ -90,7 +94,7 @@ export class Halves {
 
   #arenaGive(base: number): void {
     this.#arenas.delete(base);
-    this.#trade.give(base, ARENA);
+    this.#source.give(base, ARENA);
   }
 
   #push(ptr: number, order: number): void {
