@@ -1,6 +1,6 @@
 /** Call stacks: taken from the engine's Error, kept as numbers, resolved only when one is shown. */
 
-/** A call: a place in the checked module, or a line of JavaScript. */
+/** A call: an offset in the checked module, or a line of JavaScript. */
 export type RawFrame =
   | { readonly index: number; readonly offset: number }
   | { readonly js: string };
@@ -8,12 +8,8 @@ export type RawFrame =
 const FRAMES_MOST = 32;
 const CONTEXTS_MOST = 1 << 17;
 const WASM_FRAME = /wasm-function\[(\d+)\]:0x([0-9a-f]+)/;
-/** Frames of the engine and of these tools tell nobody anything. */
-/** Frames of the engine, of Node and of this package, bundled or not. */
-const HIDDEN =
-  /^(?:.*\()?(?:node:|wasm:)|\/(?:dist\/(?:lib\/wasm|cli)\.js|build[.\d]*\/src\/(?:wasm|cli)\/)/;
 
-/** No stack: of calls that came after too many different ones. */
+/** No stack: for calls from more contexts than are kept. */
 const NO_STACK = 0;
 
 export class Stacks {
@@ -27,7 +23,7 @@ export class Stacks {
     if (known !== undefined) return known;
     if (this.#byContext.size >= CONTEXTS_MOST) return NO_STACK;
     const stack = this.capture();
-    // 0 is a call from JavaScript, of which nothing is known.
+    // 0 is a call from JavaScript, whose callers have no context.
     if (context !== 0) this.#byContext.set(context, stack);
     return stack;
   }
@@ -62,12 +58,16 @@ function framesText(frames: readonly RawFrame[]): string {
   return frames.map((f) => ("js" in f ? f.js : `${f.index}:${f.offset}`)).join();
 }
 
-function framesNow(): RawFrame[] {
+function stackNow(frames: number): string {
   const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = FRAMES_MOST;
+  Error.stackTraceLimit = frames;
   const text = new Error().stack ?? "";
   Error.stackTraceLimit = limit;
-  return framesRead(text);
+  return text;
+}
+
+function framesNow(): RawFrame[] {
+  return framesRead(stackNow(FRAMES_MOST));
 }
 
 function framesRead(text: string): RawFrame[] {
@@ -82,5 +82,25 @@ function framesRead(text: string): RawFrame[] {
 }
 
 function jsFrame(frames: RawFrame[], text: string): void {
-  if (!HIDDEN.test(text) && text !== "<anonymous>") frames.push({ js: text });
+  if (!isHidden(text) && text !== "<anonymous>") frames.push({ js: text });
+}
+
+/** Frames of the engine, of Node and of this package are of no use in a report. */
+function isHidden(text: string): boolean {
+  const file = text.slice(text.indexOf("(") + 1).replaceAll("\\", "/");
+  own ??= ownFiles();
+  return /^(node|wasm):/.test(file) || own.some((start) => file.startsWith(start));
+}
+
+/** How the names of this package's files begin in stacks. */
+let own: readonly string[] | undefined;
+
+/** This file's own frame: it names the file, the bundle, or under source maps the source. */
+const HERE = /((?:file:|\/|[A-Za-z]:\/).*?)(wasm\/check\/stacks\.[jt]s|lib\/wasm\.js):\d+:\d+\)?$/;
+
+function ownFiles(): readonly string[] {
+  const [, folder, name] = HERE.exec(stackNow(1).trimEnd().replaceAll("\\", "/")) ?? [];
+  if (folder === undefined || name === undefined) return [];
+  const parts = name.startsWith("lib/") ? ["lib/wasm.js", "lib/cli", "cli.js"] : ["wasm/", "cli/"];
+  return parts.map((part) => folder + part);
 }
