@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { createHeap } from "#src/heap/index.js";
 import { osPages, wasmMemory, withOsPages } from "#src/memory/index.js";
 import { type SizeClassHeap, type SizeClassOptions, sizeClass } from "#src/sizeclass/index.js";
-import { linearSubject, measureRun, type Subject, traceRead } from "#src/trace/index.js";
+import { linearSubject, measureRun, readTrace, type Subject } from "#src/trace/index.js";
 import { engine } from "./report.ts";
 
 const MIB = 2 ** 20;
@@ -134,7 +134,7 @@ async function traces(): Promise<void> {
   line("", Object.keys(subjects));
   for (const name of ["perl", "python", "sqlite", "git-repack-3-threads"]) {
     const file = fileURLToPath(new URL(`../../bench/traces/${name}.trace.gz`, import.meta.url));
-    const trace = await traceRead(file);
+    const trace = await readTrace(file);
     const cells = Object.values(subjects).map((make) => {
       const heap = make() as Verbs & { abi: Omit<Subject, "touch" | "bytes" | "stateBytes"> };
       const subject = linearSubject(

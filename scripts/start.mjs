@@ -4,9 +4,9 @@
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { tracesReplay } from "../build/src/cli/replay.js";
-import { colourIsWanted, tableFormat } from "../build/src/cli/replay-table.js";
-import { allocators, traceRead } from "../build/src/trace/index.js";
+import { replayTraces } from "../build/src/cli/replay.js";
+import { colourIsWanted, formatTable } from "../build/src/cli/replay-table.js";
+import { allocators, readTrace } from "../build/src/trace/index.js";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 
@@ -58,9 +58,9 @@ function mistakeShow() {
 }
 
 const traces = [];
-for (const program of PROGRAMS) traces.push(await traceRead(`bench/traces/${program}.trace.gz`));
+for (const program of PROGRAMS) traces.push(await readTrace(`bench/traces/${program}.trace.gz`));
 const usual = allocators.filter((allocator) => !allocator.onRequest);
-const results = await tracesReplay(traces, usual, { rounds: ROUNDS });
-process.stdout.write(tableFormat(results, colourIsWanted()));
+const results = await replayTraces(traces, usual, { rounds: ROUNDS });
+process.stdout.write(formatTable(results, colourIsWanted()));
 process.stdout.write(`\n${speedSentence(results)}\n${memorySentence(results)}\n`);
 mistakeShow();

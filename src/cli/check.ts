@@ -5,19 +5,19 @@ import type { Command } from "commander";
 import type { AllocatorFunction } from "../wasm/allocators/roles.ts";
 import { Checker, type LeakReports } from "../wasm/check/checker.ts";
 import { type Instrumented, instrument } from "../wasm/check/instrument.ts";
-import { bytesText, frameText, type Report, reportText } from "../wasm/check/report.ts";
+import { bytesText, formatReport, frameText, type Report } from "../wasm/check/report.ts";
 import { CheckHalt } from "../wasm/check/reporter.ts";
-import { type Suppression, suppressionsRead } from "../wasm/check/suppress.ts";
+import { readSuppressions, type Suppression } from "../wasm/check/suppress.ts";
 import { ModuleError } from "../wasm/module/errors.ts";
 import { sourceMapUrl } from "../wasm/symbols/sourcemap.ts";
 import { Symbols } from "../wasm/symbols/symbols.ts";
 import {
-  commandCheck,
   EXIT_TRAP,
   engineCheck,
   type FunctionFlags,
   fileRead,
   functionCollect,
+  requireWasiCommand,
   type WasiFlags,
   wasiCreate,
   wasiImports,
@@ -100,7 +100,7 @@ function programRead(path: string, flags: CheckFlags): Instrumented {
       uninitialised: flags.uninit,
     });
     engineCheck(path, bytes);
-    commandCheck(path, instrumented.module);
+    requireWasiCommand(path, instrumented.module);
     guessCheck(instrumented.functions, flags);
     return instrumented;
   } catch (error) {
@@ -130,7 +130,7 @@ function suppressionsOf(flags: CheckFlags): Suppression[] {
   if (flags.suppressions === undefined) return [];
   const text = new TextDecoder().decode(fileRead(flags.suppressions));
   try {
-    return suppressionsRead(text);
+    return readSuppressions(text);
   } catch (error) {
     throw new Error(`${flags.suppressions}: ${(error as Error).message}`);
   }
@@ -238,7 +238,7 @@ class CheckRun {
     const lines = (new Error().stack ?? "").split("\n");
     const indices = lines.flatMap((line) => /wasm-function\[(\d+)\]/.exec(line)?.[1] ?? []);
     return indices.some((index) => {
-      const old = this.#instrumented.functionOld(Number(index));
+      const old = this.#instrumented.originalFunction(Number(index));
       return old !== undefined && !ENDING.test(symbols.name(old));
     });
   }
@@ -250,13 +250,13 @@ class CheckRun {
   }
 
   #report(report: Report): void {
-    if (!this.#flags.json) process.stderr.write(`${reportText(report)}\n\n`);
+    if (!this.#flags.json) process.stderr.write(`${formatReport(report)}\n\n`);
   }
 
   #summaryPrint(leaks: LeakReports | undefined): void {
     const lines: string[] = [];
     if (this.#trapped) lines.push(this.#trapped, "");
-    for (const report of leaks?.reports ?? []) lines.push(reportText(report), "");
+    for (const report of leaks?.reports ?? []) lines.push(formatReport(report), "");
     lines.push(`terrane check: ${this.#summary(leaks)}`);
     process.stderr.write(`${lines.join("\n")}\n`);
   }

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { ModuleError } from "../wasm/module/errors.ts";
 import { type Overridden, type OverrideReport, override } from "../wasm/override/override.ts";
-import type { Planned } from "../wasm/override/override-plan.ts";
+import type { Planned } from "../wasm/override/plan.ts";
 import { bytesParse } from "./bytes.ts";
 import { engineCheck, type FunctionFlags, fileRead, functionCollect } from "./wasi.ts";
 

@@ -27,7 +27,7 @@ export function colourIsWanted(): boolean {
 }
 
 /** @param colour with escape sequences of a terminal. */
-export function tableFormat(results: readonly ReplayResult[], colour: boolean): string {
+export function formatTable(results: readonly ReplayResult[], colour: boolean): string {
   const paint = (style: "bold" | "cyan" | "dim") => (text: string) =>
     colour ? styleText(style, text, { validateStream: false }) : text;
   const [bold, cyan, dim] = [paint("bold"), paint("cyan"), paint("dim")];

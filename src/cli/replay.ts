@@ -6,7 +6,7 @@ import type { Allocator } from "../trace/allocators.ts";
 import type { Trace } from "../trace/ops.ts";
 import type { ReplayOptions, ReplayResult } from "../trace/replay.ts";
 import { progressStart } from "./replay-progress.ts";
-import { colourIsWanted, tableFormat } from "./replay-table.ts";
+import { colourIsWanted, formatTable } from "./replay-table.ts";
 
 interface ReplayFlags {
   readonly allocator?: string[];
@@ -68,7 +68,7 @@ async function replayAction(files: string[], flags: ReplayFlags, command: Comman
   const chosen = await allocatorsChoose(flags, command);
   if (files.length === 0) command.error("error: no trace given (see terrane replay --help)");
   const traces = await tracesRead(files);
-  const results = await tracesReplay(traces, chosen, flags);
+  const results = await replayTraces(traces, chosen, flags);
   process.stdout.write(flags.json ? asJson(results) : await asTable(results));
 }
 
@@ -84,13 +84,15 @@ async function allocatorsChoose(
   { allocator: names, threads }: Pick<ReplayFlags, "allocator" | "threads">,
   command: Command,
 ): Promise<Allocator[]> {
-  const { allocatorFind, allocators, sharedFind } = await import("../trace/allocators.ts");
+  const { findTraceAllocator, allocators, findSharedAllocator } = await import(
+    "../trace/allocators.ts"
+  );
   if (names === undefined) {
     return allocators.filter(({ onRequest, share }) => !onRequest && (!threads || share));
   }
   const wanted = new Set(names.flatMap((name) => name.split(",")).filter((name) => name !== ""));
   try {
-    return [...wanted].map(threads ? sharedFind : allocatorFind);
+    return [...wanted].map(threads ? findSharedAllocator : findTraceAllocator);
   } catch (error) {
     return command.error(`error: ${(error as Error).message}`);
   }
@@ -98,25 +100,25 @@ async function allocatorsChoose(
 
 /** All before the first replay: a fault in the last trace shows at once and not after minutes. */
 async function tracesRead(files: readonly string[]): Promise<Trace[]> {
-  const { traceRead } = await import("../trace/reader.ts");
+  const { readTrace } = await import("../trace/reader.ts");
   const traces: Trace[] = [];
-  for (const file of new Set(files)) traces.push(await traceRead(file));
+  for (const file of new Set(files)) traces.push(await readTrace(file));
   return traces;
 }
 
 /** Replays all traces on all allocators, with a progress bar on a terminal. */
-export async function tracesReplay(
+export async function replayTraces(
   traces: readonly Trace[],
   allocators: readonly Allocator[],
   options: Omit<ReplayOptions, "onStep">,
 ): Promise<ReplayResult[]> {
-  const { replayRun, replaySteps } = await import("../trace/replay.ts");
+  const { runReplay, replaySteps } = await import("../trace/replay.ts");
   const steps = traces.length * replaySteps(allocators.length, options.rounds);
   const progress = progressStart(steps);
   const results: ReplayResult[] = [];
   try {
     for (const trace of traces) {
-      results.push(...(await replayRun(trace, allocators, { ...options, onStep: progress.step })));
+      results.push(...(await runReplay(trace, allocators, { ...options, onStep: progress.step })));
     }
   } finally {
     progress.stop();
@@ -129,5 +131,5 @@ function asJson(results: readonly ReplayResult[]): string {
 }
 
 async function asTable(results: readonly ReplayResult[]): Promise<string> {
-  return tableFormat(results, colourIsWanted());
+  return formatTable(results, colourIsWanted());
 }

@@ -5,23 +5,23 @@ import { Option } from "commander";
 import { createHeap } from "../heap/create.ts";
 import type { Heap } from "../heap/heap.ts";
 import { javascript } from "../heap/javascript.ts";
-import { allocatorFind } from "../wasm/allocators/finder.ts";
+import { findAllocator } from "../wasm/allocators/finder.ts";
 import type { AllocatorFunction } from "../wasm/allocators/roles.ts";
 import { ModuleError, unsupported } from "../wasm/module/errors.ts";
 import type { Limits, Module } from "../wasm/module/module.ts";
 import { readModule } from "../wasm/module/reader.ts";
-import { CallBooks } from "../wasm/run/calllog.ts";
+import { CallLog } from "../wasm/run/call-log.ts";
 import { rebind } from "../wasm/run/rebind.ts";
 import { HOST_MODULE } from "../wasm/shadow/allocator-hooks.ts";
 import { PAGE } from "../wasm/shadow/layout.ts";
 import { bytesParse, PAGES_MOST } from "./bytes.ts";
 import {
-  commandCheck,
   EXIT_TRAP,
   engineCheck,
   type FunctionFlags,
   fileRead,
   functionCollect,
+  requireWasiCommand,
   type WasiFlags,
   wasiCreate,
   wasiImports,
@@ -96,7 +96,7 @@ class ProgramRun {
   readonly #bytes: Uint8Array<ArrayBuffer>;
   readonly #memory: WebAssembly.Memory;
   readonly #heap: Heap | undefined;
-  readonly #books: CallBooks | undefined;
+  readonly #books: CallLog | undefined;
   #trace: TraceFile | undefined;
 
   /** All that can be wrong with file and flags is found before the program starts. */
@@ -118,7 +118,7 @@ class ProgramRun {
 
   #functions(module: Module): AllocatorFunction[] {
     const { functions: given, guess } = { functions: this.#flags.function, ...this.#flags };
-    const found = nameErrors(this.#path, () => allocatorFind(module, { functions: given }));
+    const found = nameErrors(this.#path, () => findAllocator(module, { functions: given }));
     const own = found.filter(({ source, role }) => {
       return source !== "import" && role.family !== "assemblyscript";
     });
@@ -147,8 +147,8 @@ class ProgramRun {
     return nameErrors(this.#path, () => createHeap({ memory: this.#memory, backend, ...maximum }));
   }
 
-  #booksCreate(): CallBooks {
-    return new CallBooks(
+  #booksCreate(): CallLog {
+    return new CallLog(
       (line) => this.#trace?.line(line),
       (address) => new DataView(this.#memory.buffer).getUint32(address, true),
     );
@@ -194,7 +194,7 @@ function programRead(path: string): Module {
   return nameErrors(path, () => {
     const module = readModule(bytes);
     engineCheck(path, bytes);
-    commandCheck(path, module);
+    requireWasiCommand(path, module);
     const [memory] = module.memories;
     if (memory?.imported || memory?.limits.is64 || memory?.limits.shared) {
       throw unsupported(0, "running a module whose memory is imported, shared or of 64 bits");

@@ -63,7 +63,7 @@ function reasonOf(error: NodeJS.ErrnoException): string {
 }
 
 /** Refuses what node:wasi cannot start. */
-export function commandCheck(path: string, module: Module): void {
+export function requireWasiCommand(path: string, module: Module): void {
   const has = (name: string, kind: number) =>
     module.exports.some((each) => each.name === name && each.kind === kind);
   if (!has("_start", KIND.function)) {

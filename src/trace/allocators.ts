@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import type { Heap } from "../heap/heap.ts";
 import type { SharedHeap } from "../heap/shared-heap.ts";
-import { plainSubject } from "./plain.ts";
 import type { Raw, Subject } from "./subject.ts";
 import { linearSubject } from "./subject.ts";
+import { typedArraySubject } from "./typed-arrays.ts";
 
 export interface Allocator {
   readonly name: string;
@@ -181,7 +181,7 @@ export const allocators: readonly Allocator[] = [
   {
     name: "uint8array",
     describe: "a new Uint8Array for each block; memory: live objects and buffers at the peak",
-    create: async () => plainSubject(),
+    create: async () => typedArraySubject(),
   },
   {
     name: "thi.ng",
@@ -192,7 +192,7 @@ export const allocators: readonly Allocator[] = [
 ];
 
 /** @throws RangeError if there is none of this name. */
-export function allocatorFind(name: string): Allocator {
+export function findTraceAllocator(name: string): Allocator {
   const found = allocators.find((allocator) => allocator.name === name);
   if (found !== undefined) return found;
   const known = allocators.map((allocator) => allocator.name).join(", ");
@@ -200,8 +200,8 @@ export function allocatorFind(name: string): Allocator {
 }
 
 /** @throws RangeError if there is none of this name, or threads cannot share it. */
-export function sharedFind(name: string): Allocator {
-  const found = allocatorFind(name);
+export function findSharedAllocator(name: string): Allocator {
+  const found = findTraceAllocator(name);
   if (found.share !== undefined) return found;
   const able = allocators.filter(({ share }) => share).map((allocator) => allocator.name);
   throw new RangeError(`threads cannot share "${name}" (these they can: ${able.join(", ")})`);

@@ -1,5 +1,5 @@
 /** The pass that is not timed: how much memory a trace takes, and whether every block is sound. */
-import { type Books, booksCreate } from "./books.ts";
+import { type LiveBlocks, liveBlocksCreate } from "./live-blocks.ts";
 import type { Trace } from "./ops.ts";
 import { CALLOC, FREE, MALLOC, MEMALIGN, REALLOC, RECORD_WORDS, THREAD } from "./ops.ts";
 import { bytesAreZero, patternIsWhole, patternWrite } from "./pattern.ts";
@@ -34,7 +34,7 @@ function alignmentOf(size: number): number {
  */
 export function measureRun(trace: Trace, name: string, subject: Subject): Measure {
   const { records, facts } = trace;
-  const books = booksCreate(facts.slots);
+  const books = liveBlocksCreate(facts.slots);
   let nextId = 1;
   const run = new MeasureRun(subject, books, () => nextId++);
   const held = () => subject.heldBytes?.() ?? 0;
@@ -58,11 +58,11 @@ export class MeasureRun {
   /** From 1 on, as the trace's lines without comments and thread lines. */
   operation = 0;
   readonly #subject: Subject;
-  readonly #books: Books;
+  readonly #books: LiveBlocks;
   readonly #idNext: () => number;
 
   /** @param idNext the ID of the block that comes next. */
-  constructor(subject: Subject, books: Books, idNext: () => number) {
+  constructor(subject: Subject, books: LiveBlocks, idNext: () => number) {
     this.#subject = subject;
     this.#books = books;
     this.#idNext = idNext;

@@ -3,7 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { sharedJavascript } from "../heap/javascript.ts";
 import { attachHeap } from "../heap/shared.ts";
 import { heapSubject } from "./allocators.ts";
-import { booksOver } from "./books.ts";
+import { liveBlocksOver } from "./live-blocks.ts";
 import { MeasureRun } from "./measure.ts";
 import { Pace, recordsPlay, tableClear } from "./round.ts";
 import type { Subject } from "./subject.ts";
@@ -20,7 +20,7 @@ function meet(): void {
 /** What the trace leaves live is shared out by slots: most of it is freed by another thread. */
 function measurePlay(subject: Subject): MemberAnswer {
   let made = 0;
-  const run = new MeasureRun(subject, booksOver(board), () => part.ids[made++] as number);
+  const run = new MeasureRun(subject, liveBlocksOver(board), () => part.ids[made++] as number);
   try {
     meet();
     partPlay(part, board.turns, (records, from, to) => run.play(records, from, to));

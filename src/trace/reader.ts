@@ -21,7 +21,7 @@ const LINE_MAX = 1 << 16;
  * Reads a trace file, plain or gzip.
  * @throws TraceError if it cannot be read or a line is wrong; the first fault ends the reading.
  */
-export async function traceRead(file: string): Promise<Trace> {
+export async function readTrace(file: string): Promise<Trace> {
   const parser = new TraceParser(file);
   try {
     for await (const chunk of sourceChunks(file)) parser.feed(chunk);

@@ -32,7 +32,7 @@ export interface ReplayOptions {
   readonly onStep?: () => void;
 }
 
-/** Passes that replayRun makes. */
+/** Passes that runReplay makes. */
 export function replaySteps(allocators: number, rounds: number): number {
   return allocators * (rounds + 1);
 }
@@ -45,7 +45,7 @@ export function replaySteps(allocators: number, rounds: number): number {
  * @param allocators of the table in allocators.ts: passes know them by name.
  * @throws ReplayError if an allocator fails, is not installed, or cannot be shared by threads.
  */
-export async function replayRun(
+export async function runReplay(
   trace: Trace,
   allocators: readonly Allocator[],
   options: ReplayOptions,

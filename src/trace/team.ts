@@ -2,9 +2,9 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { HeapHandle, SharedHeap } from "../heap/shared-heap.ts";
-import { allocatorFind } from "./allocators.ts";
-import type { BooksBoard } from "./books.ts";
-import { boardCreate, booksOver, sharedWords } from "./books.ts";
+import { findTraceAllocator } from "./allocators.ts";
+import type { LiveBlocksMemory } from "./live-blocks.ts";
+import { boardCreate, liveBlocksOver, sharedWords } from "./live-blocks.ts";
 import type { Measure } from "./measure.ts";
 import { ReplayError } from "./measure.ts";
 import type { PassAnswer, PassOrder } from "./pass.ts";
@@ -13,7 +13,7 @@ import { planCreate } from "./plan.ts";
 import { BARRIER_WORDS } from "./turns.ts";
 
 /** What all members of a team share. */
-interface Board extends BooksBoard {
+interface Board extends LiveBlocksMemory {
   readonly barrier: Int32Array;
   /** By slot; see turns.ts. */
   readonly turns: Int32Array;
@@ -48,7 +48,7 @@ export interface MemberAnswer {
  * @throws ReplayError if an operation fails, and if blocks are left that nobody knows.
  */
 export async function teamRun({ kind, trace, allocator }: PassOrder): Promise<PassAnswer> {
-  const { share } = allocatorFind(allocator);
+  const { share } = findTraceAllocator(allocator);
   if (share === undefined) throw new ReplayError(`${allocator} cannot be shared by threads`);
   const heap = await share();
   const plan = planCreate(trace);
@@ -75,7 +75,7 @@ function teamBoard({ slots }: Plan): Board {
 }
 
 function teamMeasure(board: Board, answers: readonly MemberAnswer[]): Measure {
-  const { granules, live } = booksOver(board);
+  const { granules, live } = liveBlocksOver(board);
   const stateBytes = answers[0]?.stateBytes as number;
   const peakBytes = granules.bytes + stateBytes;
   return { peakBytes, peakLiveBytes: live.peak, threads: answers.length };

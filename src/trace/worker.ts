@@ -1,6 +1,6 @@
 /** The thread in which one pass runs; passStart in pass.ts starts it. */
 import { parentPort, workerData } from "node:worker_threads";
-import { AllocatorError, allocatorFind } from "./allocators.ts";
+import { AllocatorError, findTraceAllocator } from "./allocators.ts";
 import { measureRun, ReplayError } from "./measure.ts";
 import type { PassAnswer, PassOrder } from "./pass.ts";
 import { roundRun } from "./round.ts";
@@ -8,7 +8,7 @@ import { roundRun } from "./round.ts";
 async function passRun(order: PassOrder): Promise<PassAnswer> {
   const { kind, trace, allocator, threads } = order;
   if (threads) return (await import("./team.ts")).teamRun(order);
-  const subject = await allocatorFind(allocator).create(trace.facts.aligned);
+  const subject = await findTraceAllocator(allocator).create(trace.facts.aligned);
   if (kind === "measure") return { measure: measureRun(trace, allocator, subject) };
   return { speed: roundRun(trace, subject) };
 }

@@ -1,19 +1,19 @@
 /** `terrane/wasm`: reading, changing and checking finished WebAssembly modules. */
 
-export { allocatorFind, type FindOptions } from "./allocators/finder.ts";
+export { type FindOptions, findAllocator } from "./allocators/finder.ts";
 export type { AllocatorFunction, Source, Sureness } from "./allocators/roles.ts";
 export { Checker, type LeakReports } from "./check/checker.ts";
 export { type Instrumented, type InstrumentOptions, instrument } from "./check/instrument.ts";
-export { type EmscriptenHooks, emscriptenHooks, loadChecked } from "./check/loaders.ts";
+export { createEmscriptenHooks, type EmscriptenHooks, loadChecked } from "./check/loaders.ts";
 export {
+  formatReport,
   type Kind,
   kinds,
   type Report,
   type ReportBlock,
-  reportText,
 } from "./check/report.ts";
 export { type CheckerOptions, CheckHalt } from "./check/reporter.ts";
-export { type Suppression, suppressionsRead } from "./check/suppress.ts";
+export { readSuppressions, type Suppression } from "./check/suppress.ts";
 export type { CodeHook } from "./module/codesection.ts";
 export { type Emit, type MemoryImport, ModuleEditor, type Rewritten } from "./module/editor.ts";
 export { ModuleError, type ModuleErrorCode } from "./module/errors.ts";
@@ -21,6 +21,7 @@ export type * from "./module/module.ts";
 export type { OffsetMap } from "./module/offsets.ts";
 export { readModule } from "./module/reader.ts";
 export type { CodeWriter } from "./module/writer.ts";
+export { type ImportedHeap, overrideImports } from "./override/import.ts";
 export {
   type Overridden,
   type OverrideForm,
@@ -28,8 +29,7 @@ export {
   type OverrideReport,
   override,
 } from "./override/override.ts";
-export { type ImportedHeap, overrideImports } from "./override/override-import.ts";
-export type { Fate, Planned } from "./override/override-plan.ts";
+export type { Fate, Planned } from "./override/plan.ts";
 export {
   BLOCK_OVERHEAD,
   OBJECT_OVERHEAD,

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { TraceError, TraceParser, traceRead } from "#src/trace/index.js";
+import { readTrace, TraceError, TraceParser } from "#src/trace/index.js";
 import { CALLOC, FREE, MALLOC, MEMALIGN, REALLOC, THREAD } from "#src/trace/ops.js";
 import { filesCreate, parse } from "./traces.js";
 
@@ -74,8 +74,8 @@ test("a trace needs no newline at its end", () => {
 
 test("gzip is told by its bytes and reads the same as plain text", async () => {
   const text = EVERYTHING + Array.from({ length: 50_000 }, (_, i) => `m ${i + 7} ${i}\n`).join("");
-  const plain = await traceRead(put("plain.gz", text));
-  const packed = await traceRead(put("packed.txt", gzipSync(text)));
+  const plain = await readTrace(put("plain.gz", text));
+  const packed = await readTrace(put("packed.txt", gzipSync(text)));
   assert.deepEqual(packed.records, plain.records);
   assert.deepEqual(packed.facts, plain.facts);
   assert.equal(plain.facts.allocations, 50_006);
@@ -83,7 +83,7 @@ test("gzip is told by its bytes and reads the same as plain text", async () => {
 
 test("the header of each committed trace agrees with what is read", async () => {
   for (const name of ["sqlite", "python", "perl", "git-repack-3-threads"]) {
-    const { facts } = await traceRead(`bench/traces/${name}.trace.gz`);
+    const { facts } = await readTrace(`bench/traces/${name}.trace.gz`);
     const { gunzipSync } = await import("node:zlib");
     const { readFileSync } = await import("node:fs");
     const head = gunzipSync(readFileSync(`bench/traces/${name}.trace.gz`)).toString(
@@ -160,27 +160,27 @@ test("an error carries file and line", () => {
 test("files that cannot be read", async () => {
   const missing = join(tmpdir(), "terrane-no-such-trace");
   const message = `${missing}: cannot be read: no such file`;
-  await assert.rejects(traceRead(missing), { name: "TraceError", message });
+  await assert.rejects(readTrace(missing), { name: "TraceError", message });
   const folder = `${tmpdir()}: cannot be read: it is a folder`;
-  await assert.rejects(traceRead(tmpdir()), { name: "TraceError", message: folder });
+  await assert.rejects(readTrace(tmpdir()), { name: "TraceError", message: folder });
 });
 
 test("gzip that is cut off or damaged", async () => {
   const noise = Array.from({ length: 20_000 }, (_, i) => `m ${i + 1} ${(i * 7919) % 4093}\n`);
   const packed = gzipSync(noise.join(""));
   const cut = put("cut.gz", packed.subarray(0, packed.length >> 1));
-  await assert.rejects(traceRead(cut), (error: TraceError) => {
+  await assert.rejects(readTrace(cut), (error: TraceError) => {
     const end = /cut\.gz:(\d+): the gzip data ends too early$/.exec(error.message);
     return error instanceof TraceError && Number(end?.[1]) > 1000;
   });
   const damaged = put("damaged.gz", Buffer.concat([packed.subarray(0, 10), Buffer.alloc(50, 255)]));
   const message = `${damaged}:1: the gzip data is damaged`;
-  await assert.rejects(traceRead(damaged), { name: "TraceError", message });
+  await assert.rejects(readTrace(damaged), { name: "TraceError", message });
 });
 
 test("empty files, plain and gzip", async () => {
   const plain = put("empty", "");
   const packed = put("empty.gz", gzipSync(""));
-  await assert.rejects(traceRead(plain), { message: `${plain}:1: the trace has no operation` });
-  await assert.rejects(traceRead(packed), { message: `${packed}:1: the trace has no operation` });
+  await assert.rejects(readTrace(plain), { message: `${plain}:1: the trace has no operation` });
+  await assert.rejects(readTrace(packed), { message: `${packed}:1: the trace has no operation` });
 });

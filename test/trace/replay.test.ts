@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Raw, Subject } from "#src/trace/index.js";
-import { allocators, linearSubject, measureRun, replayRun } from "#src/trace/index.js";
-import { plainSubject } from "#src/trace/plain.js";
+import { allocators, linearSubject, measureRun, runReplay } from "#src/trace/index.js";
 import { median, roundRun } from "#src/trace/round.js";
+import { typedArraySubject } from "#src/trace/typed-arrays.js";
 import { parse } from "./traces.js";
 
 const STATE = 4096;
@@ -137,7 +137,7 @@ for (const [what, subject, text, fault] of BROKEN) {
 
 test("uint8array counts what its live blocks hold", () => {
   const lines = Array.from({ length: 64 }, (_, i) => `m ${i + 1} 100000\n`).join("");
-  const { peakBytes, peakLiveBytes } = measureRun(parse(lines), "uint8array", plainSubject());
+  const { peakBytes, peakLiveBytes } = measureRun(parse(lines), "uint8array", typedArraySubject());
   assert.equal(peakLiveBytes, 6_400_000);
   assert.ok(peakBytes > 6_000_000 && peakBytes < 8_000_000, `${peakBytes}`);
 });
@@ -178,7 +178,7 @@ const EVERY =
 test("every registered allocator serves every operation", async () => {
   const steps: number[] = [];
   const onStep = () => steps.push(1);
-  const results = await replayRun(parse(EVERY), allocators, { rounds: 1, onStep });
+  const results = await runReplay(parse(EVERY), allocators, { rounds: 1, onStep });
   assert.equal(steps.length, allocators.length * 2);
   assert.deepEqual(
     results.map((result) => result.allocator),

@@ -24,10 +24,10 @@ export interface FindOptions {
  *
  * @throws RangeError when a function that the user names is not there or has another type.
  * @example
- * for (const { role, name, sure } of allocatorFind(readModule(bytes))) console.log(role.name,
+ * for (const { role, name, sure } of findAllocator(readModule(bytes))) console.log(role.name,
  * sure);
  */
-export function allocatorFind(module: Module, options: FindOptions = {}): AllocatorFunction[] {
+export function findAllocator(module: Module, options: FindOptions = {}): AllocatorFunction[] {
   if (options.functions && Object.keys(options.functions).length > 0) {
     return givenFind(module, options.functions);
   }

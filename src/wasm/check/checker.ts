@@ -1,8 +1,8 @@
 /** Runs beside a checked program: answers its allocator's calls, and tells what it does wrong. */
 import { hex } from "../../common/errors.ts";
 import type { Family } from "../allocators/roles.ts";
-import { DefinedMemory } from "../definedness/defined-memory.ts";
-import { HOST_CALL, USES } from "../definedness/defined-setting.ts";
+import { DefinedMemory } from "../definedness/memory.ts";
+import { HOST_CALL, USES } from "../definedness/setting.ts";
 import { INFO_SIZE, INFO_WRITE } from "../shadow/access-checks.ts";
 import { type AllocatorHooks, HOST_MODULE } from "../shadow/allocator-hooks.ts";
 import { type Block, Blocks, type Near } from "../shadow/blocks.ts";
@@ -36,7 +36,7 @@ export interface LeakReports {
  * Watches one instance of a checked module. For one thread.
  *
  * @example
- * const checker = new Checker(instrument(bytes), { onReport: (r) => console.log(reportText(r)) });
+ * const checker = new Checker(instrument(bytes), { onReport: (r) => console.log(formatReport(r)) });
  * const module = await WebAssembly.compile(checker.instrumented.bytes);
  * const instance = await WebAssembly.instantiate(module, checker.importObject({ env }));
  * checker.attach(instance);

@@ -1,9 +1,9 @@
 /** Makes a checked module of a finished one. */
 
-import { allocatorFind, type FindOptions } from "../allocators/finder.ts";
+import { type FindOptions, findAllocator } from "../allocators/finder.ts";
 import { type Reach, reachOf } from "../allocators/reach.ts";
 import type { AllocatorFunction } from "../allocators/roles.ts";
-import { DefinedHook, definedAdd, definedImport } from "../definedness/defined.ts";
+import { DefinedHook, definedAdd, definedImport } from "../definedness/hook.ts";
 import { ModuleEditor } from "../module/editor.ts";
 import { unsupported } from "../module/errors.ts";
 import { functionType, KIND, type Limits, type Module } from "../module/module.ts";
@@ -42,7 +42,7 @@ export interface Instrumented {
   /** From offsets in the checked module to offsets in the original. */
   readonly offsets: OffsetMap;
   /** The original's index of a function of the checked module; undefined for one that was added. */
-  readonly functionOld: (index: number) => number | undefined;
+  readonly originalFunction: (index: number) => number | undefined;
   /** How many accesses have got a check. */
   readonly checks: number;
 }
@@ -69,7 +69,7 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
   const follows = options.uninitialised === true;
   const heapBytes = options.heapBytes ?? (follows ? HEAP_BYTES_DEFINED : HEAP_BYTES);
   const layout = layoutMake(limits, heapBytes, follows);
-  const functions = allocatorFind(module, options).filter((each) => each.source !== "import");
+  const functions = findAllocator(module, options).filter((each) => each.source !== "import");
   if (options.guess !== true) guessRefuse(functions);
   const editor = new ModuleEditor(module);
   const hooks = hooksImport(editor);
@@ -115,7 +115,7 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
     uninitialised: follows,
     memory,
     offsets,
-    functionOld: (index) => editor.functionOld(index),
+    originalFunction: (index) => editor.originalFunction(index),
     checks: hook.checks,
   };
 }
@@ -146,10 +146,10 @@ function memoryReplace(editor: ModuleEditor, layout: Layout, limits: Limits) {
   const wide: Limits = { min: pages, max: pages, shared, is64: false };
   if (imported) {
     const from = editor.module.imports.find((each) => each.kind === KIND.memory);
-    editor.memorySet(wide);
+    editor.setMemory(wide);
     return { module: from?.module ?? "", name: from?.name ?? "", shared };
   }
-  editor.memorySet(wide, { module: HOST_MODULE, name: "memory" });
+  editor.setMemory(wide, { module: HOST_MODULE, name: "memory" });
   return { module: HOST_MODULE, name: "memory", shared };
 }
 

@@ -6,7 +6,7 @@
 import type { Overridden } from "../override/override.ts";
 import { Checker } from "./checker.ts";
 
-/** Settings for the Module object of emscripten: see emscriptenHooks. */
+/** Settings for the Module object of emscripten: see createEmscriptenHooks. */
 export interface EmscriptenHooks {
   /** For builds that make the memory in JavaScript; others pay no heed to it. Of a checker. */
   readonly wasmMemory?: WebAssembly.Memory;
@@ -23,10 +23,10 @@ export interface EmscriptenHooks {
  *
  * @example
  * const checker = new Checker(instrument(bytes));
- * const checked = await sqlite3InitModule({ ...emscriptenHooks(checker), print });
- * const overridden = await sqlite3InitModule(emscriptenHooks(override(bytes)));
+ * const checked = await sqlite3InitModule({ ...createEmscriptenHooks(checker), print });
+ * const overridden = await sqlite3InitModule(createEmscriptenHooks(override(bytes)));
  */
-export function emscriptenHooks(module: Checker | Overridden): EmscriptenHooks {
+export function createEmscriptenHooks(module: Checker | Overridden): EmscriptenHooks {
   if (!(module instanceof Checker)) return hooksOf(module.bytes, (imports) => imports);
   const { instrumented, memory } = module;
   const hooks = hooksOf(

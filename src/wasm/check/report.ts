@@ -70,7 +70,7 @@ function stackLines(title: string, frames: readonly Frame[]): string[] {
 }
 
 /** A report as lines of text; the first begins with the kind. */
-export function reportText(report: Report): string {
+export function formatReport(report: Report): string {
   const { block, stack } = report;
   const lines = [`${report.kind}: ${report.text}`];
   lines.push(...stack.map((frame) => `    at ${frameText(frame)}`));

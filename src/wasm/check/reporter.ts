@@ -100,7 +100,7 @@ export class Reporter {
   /** What makes two mistakes the same: where they happen, and in memcpy and its kin who calls. */
   #placeOf(frames: readonly RawFrame[]): string {
     const old = (frame: RawFrame) =>
-      "js" in frame ? frame.js : this.#instrumented.functionOld(frame.index);
+      "js" in frame ? frame.js : this.#instrumented.originalFunction(frame.index);
     const own = frames.filter((frame) => old(frame) !== undefined).slice(0, 4);
     const places = own.map((frame) => ("js" in frame ? frame.js : `${frame.offset}`));
     const inner = own[0] && old(own[0]);
@@ -139,7 +139,7 @@ export class Reporter {
         if (this.#options.javascript !== false) resolved.push({ function: frame.js });
         continue;
       }
-      const old = instrumented.functionOld(frame.index);
+      const old = instrumented.originalFunction(frame.index);
       if (old === undefined || (hook && this.#isAllocator(old))) continue;
       if (this.#isAllocator(old)) resolved.push({ function: symbols.name(old) });
       else {

@@ -17,9 +17,9 @@ export interface Suppression {
  *
  * @throws RangeError for a line of another form or an unknown kind, with its number.
  * @example
- * suppressionsRead("leak:sqlite3*\n*:third_party/*");
+ * readSuppressions("leak:sqlite3*\n*:third_party/*");
  */
-export function suppressionsRead(text: string): Suppression[] {
+export function readSuppressions(text: string): Suppression[] {
   const found: Suppression[] = [];
   text.split("\n").forEach((whole, i) => {
     const line = whole.replace(/#.*/, "").trim();

@@ -110,7 +110,7 @@ export class ModuleEditor {
   }
 
   /** The original's index of a function of the new module; undefined for one that was added. */
-  functionOld(index: number): number | undefined {
+  originalFunction(index: number): number | undefined {
     const { importedFunctions, functions } = this.module;
     if (index < importedFunctions) return index;
     const old = index - this.#imports.length;
@@ -171,7 +171,7 @@ export class ModuleEditor {
   }
 
   /** Lets the module begin with a function, of the new module, that takes and answers nothing. */
-  startSet(index: number): void {
+  setStart(index: number): void {
     this.#start = index;
   }
 
@@ -182,7 +182,7 @@ export class ModuleEditor {
   /**
    * Gives memory 0 other limits; with `from`, it is imported under that name instead of defined.
    */
-  memorySet(limits: Limits, from?: MemoryImport): void {
+  setMemory(limits: Limits, from?: MemoryImport): void {
     this.#memoryLimits = limits;
     this.#memoryImport = from;
   }

@@ -1,180 +1,160 @@
-/**
- * Puts the functions of core.wasm into another module: those that are needed, with types, globals
- * and indices of that module.
- */
-import { ByteReader } from "../module/bytes.ts";
+/** The merged form: the heap's functions become a part of the module, which stands alone. */
+import { WASI_ENOMEM } from "../../common/errno.ts";
+import { coreWasm } from "../../core/embed/core-wasm.js";
+import type { Role } from "../allocators/roles.ts";
 import type { ModuleEditor } from "../module/editor.ts";
-import { nameByType } from "../module/locals.ts";
-import { type Body, functionType, KIND, type Module } from "../module/module.ts";
-import { depthChange, op } from "../module/opcodes.ts";
-import { bodyReader } from "../module/reader.ts";
-import { I32, readValueType } from "../module/value-types.ts";
+import type { Module } from "../module/module.ts";
+import { op } from "../module/opcodes.ts";
+import { readModule } from "../module/reader.ts";
+import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
+import { bodyEnding, bodyWrite, type HeapFunction, type HeapTarget, isThrowing } from "./bodies.ts";
+import { Merge } from "./embedded-core.ts";
+import { beginWrite, growMemory, growSbrk } from "./growth.ts";
+import type { Plan, Planned } from "./plan.ts";
 
-/** Imports of the core that a merged module can do without. */
-const KNOWN: readonly string[] = ["grow", "error", "pages"];
-const inlinedName = nameByType("local of an inlined function");
+/** The core's names of the functions that bodies use. */
+const coreNames: Readonly<Record<HeapFunction, string>> = {
+  malloc: "malloc",
+  free: "free",
+  calloc: "calloc",
+  zalloc: "zalloc",
+  realloc: "realloc",
+  reallocarray: "reallocarray",
+  memalign: "memalign",
+  realloc_aligned_at: "reallocAlignedAt",
+  malloc_usable_size: "usableSize",
+};
 
-interface MergeSetting {
-  readonly editor: ModuleEditor;
-  readonly core: Module;
-  /** The function that grows the memory: slices in, what env.grow answers out. */
-  readonly grow: (code: CodeWriter) => void;
-  /** Written where the core tells its host that memory is out. */
-  readonly failed?: ((code: CodeWriter) => void) | undefined;
+/** Called most, so they are put into every body that ends in them: a call less. */
+const HOT: readonly HeapFunction[] = ["malloc", "free"];
+
+export function mergeInto(editor: ModuleEditor, plan: Plan): void {
+  new Merger(editor, plan).write();
 }
 
-/**
- * The core inside of the module that the editor writes. Functions come when they are first asked
- * for, with all that they call.
- */
-export class Merge {
+class Merger {
   readonly #editor: ModuleEditor;
-  readonly #core: Module;
-  readonly #failed: ((code: CodeWriter) => void) | undefined;
-  readonly #globals: readonly number[];
-  readonly #indices = new Map<number, number>();
-  /** The function that grows the memory. */
-  readonly grow: number;
-  /**
-   * Global with the end of the memory that the heap may take when it begins, in slices; 0 before.
-   */
-  readonly top: number;
+  readonly #merge: Merge;
+  readonly #replaced: readonly Planned[];
+  /** Which of the module's functions is the core's: the one that is called most. */
+  readonly #homes = new Map<HeapFunction, Planned>();
+  readonly #callees = new Map<HeapFunction, number>();
+  /** Answers whether there is a heap; makes it when there is none. */
+  readonly #begin: number;
+  /** Whether the heap begins with the first call instead of the module's start. */
+  readonly #late: boolean;
 
-  /** @throws Error when the core has parts that cannot be merged: it is built with this package. */
-  constructor({ editor, core, grow, failed }: MergeSetting) {
-    coreCheck(core);
-    this.#failed = failed;
+  constructor(editor: ModuleEditor, plan: Plan) {
     this.#editor = editor;
-    this.#core = core;
-    this.#globals = core.globals.map(({ type, mutable, init }) =>
-      editor.addGlobal(type, mutable, init?.value ?? 0),
+    this.#replaced = plan.functions.filter((each) => each.fate === "replaced");
+    this.#late = plan.sbrk !== undefined;
+    const grow = plan.sbrk ? growSbrk(editor.functionIndex(plan.sbrk.index)) : growMemory;
+    const failed = plan.errno === undefined ? undefined : errnoSet(plan.errno);
+    this.#merge = new Merge({ editor, core: coreRead(), grow, failed });
+    this.#homesFind(editor.module);
+    const heapInit = this.#merge.index("heapInit");
+    this.#begin = editor.addFunction(
+      "terrane.begin",
+      [],
+      [I32],
+      beginWrite(this.#merge.grow, heapInit, this.#merge.top),
     );
-    this.top = editor.addGlobal(I32, true, 0);
-    this.grow = editor.addFunction("terrane.grow", [I32], [I32], grow);
   }
 
-  /** The index of a function that the core exports, in the new module. */
-  index(name: string): number {
-    return this.#function(this.#exported(name));
+  /** Bodies are written last, so all that they call is put in before. */
+  write(): void {
+    for (const { role } of this.#replaced) this.#calleesAdd(role);
+    for (const planned of this.#replaced) {
+      this.#editor.replaceFunction(planned.index, (code) => this.#body(code, planned));
+    }
+    if (!this.#late) this.#startAdd();
   }
 
-  #exported(name: string): number {
-    const found = this.#core.exports.find(
-      (each) => each.kind === KIND.function && each.name === name,
-    );
-    if (!found) throw new Error(`the core has no function ${name}`);
-    return found.index;
-  }
-
-  /** Lets a function of the module be the core's: its body is `inline`d there. */
-  homeSet(name: string, index: number): void {
-    this.#indices.set(this.#exported(name), index);
-  }
-
-  #function(index: number): number {
-    const known = this.#indices.get(index);
-    if (known !== undefined) return known;
-    const { params, results } = functionType(this.#core, index);
-    const made = this.#editor.addFunction(
-      `terrane.${this.#name(index)}`,
-      [...params],
-      [...results],
-      (code) => {
-        this.#copy(code, index, [...params.keys()], 0);
-      },
-    );
-    this.#indices.set(index, made);
-    this.#calleesAdd(index);
-    return made;
-  }
-
-  #name(index: number): string {
-    const isIt = (each: { kind: number; index: number }) =>
-      each.kind === KIND.function && each.index === index;
-    return this.#core.exports.find(isIt)?.name ?? String(index);
-  }
-
-  /** Functions cannot be added any more when bodies are written. */
-  #calleesAdd(index: number): void {
-    const { code, importedFunctions } = this.#core;
-    for (const callee of code.calls[index - importedFunctions] ?? []) {
-      if (callee >= importedFunctions) this.#function(callee);
+  #homesFind(module: Module): void {
+    const counts = callCounts(module);
+    const byCalls = [...this.#replaced].sort((a, b) => {
+      return (counts[b.index] as number) - (counts[a.index] as number);
+    });
+    for (const planned of byCalls) {
+      const name = bodyEnding(planned.role).same;
+      if (name === undefined || this.#homes.has(name)) continue;
+      this.#homes.set(name, planned);
+      this.#merge.homeSet(coreNames[name], this.#editor.functionIndex(planned.index));
     }
   }
 
-  /** What `inline` will call, for functions that are inlined. */
-  inlinePrepare(name: string): void {
-    this.#calleesAdd(this.#exported(name));
+  #calleesAdd(role: Role): void {
+    const { called, ended } = bodyEnding(role);
+    for (const name of [...called, ...ended]) {
+      if (this.#homes.has(name) || (HOT.includes(name) && !called.has(name))) {
+        this.#merge.inlinePrepare(coreNames[name]);
+      }
+      const isInlined = HOT.includes(name) && !called.has(name);
+      if (!isInlined) this.#callees.set(name, this.#merge.index(coreNames[name]));
+    }
+  }
+
+  #body(code: CodeWriter, planned: Planned): void {
+    const call = (_: CodeWriter, name: HeapFunction) => {
+      code.call(this.#callees.get(name) as number);
+    };
+    const end: HeapTarget["end"] = (_, name, locals, depth) => {
+      if (HOT.includes(name) || this.#homes.get(name) === planned) {
+        this.#merge.inline(code, coreNames[name], locals, depth);
+        return;
+      }
+      for (const local of locals) code.get(local);
+      call(code, name);
+    };
+    if (this.#late) this.#beginCheck(code, planned.role);
+    bodyWrite(code, planned.role, { call, end });
   }
 
   /**
-   * Writes a core function's body as the end of another function. `locals` stand for its
-   * parameters; `depth` blocks are open.
+   * The program's sbrk may not work before its own start, so the heap begins when it is needed. A
+   * block that is freed before then is none of ours.
    */
-  inline(code: CodeWriter, name: string, locals: readonly number[], depth: number): void {
-    this.#copy(code, this.#exported(name), locals, depth);
+  #beginCheck(code: CodeWriter, role: Role): void {
+    if (role.action === "refuse") return;
+    code.with(op.globalGet, this.#merge.top).op(op.i32Eqz).if();
+    if (role.action === "free") code.op(op.return);
+    else {
+      code.call(this.#begin).op(op.i32Eqz).if();
+      if (isThrowing(role) || role.family === "assemblyscript") code.op(op.unreachable);
+      else code.const(role.action === "posix" ? WASI_ENOMEM : 0).op(op.return);
+      code.end();
+    }
+    code.end();
   }
 
-  #copy(code: CodeWriter, index: number, params: readonly number[], depth: number): void {
-    const map = [...params, ...localsAdd(code, this.#core, index)];
-    const reader = bodyReader(this.#core, index);
-    let open = 0;
-    for (reader.next(); !reader.done; reader.next()) {
-      open += depthChange[reader.op] ?? 0;
-      const { op: at, index: first } = reader;
-      if (isLocal(at)) code.with(at, map[first] as number);
-      else if (at === op.call) this.#call(code, first);
-      else if (at === op.globalGet || at === op.globalSet) {
-        code.with(at, this.#globals[first] as number);
-      } else if (at === op.memorySize) code.with(op.globalGet, this.top);
-      else if ((at === op.br || at === op.brIf) && first === open) code.with(at, first + depth);
-      else code.copy(reader.bytes, reader.start, reader.at);
-    }
-  }
-
-  #call(code: CodeWriter, index: number): void {
-    const { importedFunctions, imports } = this.#core;
-    if (index >= importedFunctions) {
-      code.call(this.#function(index));
-      return;
-    }
-    const functions = imports.filter((each) => each.kind === KIND.function);
-    const name = functions[index]?.name;
-    if (name === "grow") {
-      code.call(this.grow);
-      return;
-    }
-    const { params, results } = functionType(this.#core, index);
-    for (const _ of params) code.op(op.drop);
-    for (const _ of results) code.const(0);
-    if (name === "error") this.#failed?.(code);
+  /** Before the module's own start, which may allocate. Without memory there is no way to go on. */
+  #startAdd(): void {
+    const { start } = this.#editor.module;
+    const begin = this.#editor.addFunction("terrane.start", [], [], (code) => {
+      code.call(this.#begin).op(op.i32Eqz).if().op(op.unreachable).end();
+      if (start !== undefined) code.call(this.#editor.functionIndex(start));
+    });
+    this.#editor.setStart(begin);
   }
 }
 
-function isLocal(code: number): boolean {
-  return code === op.localGet || code === op.localSet || code === op.localTee;
+/** C's programs look there for the reason. */
+function errnoSet(address: number) {
+  return (code: CodeWriter): void => {
+    code.const(address).const(WASI_ENOMEM).access(op.i32Store);
+  };
 }
 
-/** Extra locals for those that a core function declares; all zero, as declared ones are. */
-function localsAdd(code: CodeWriter, core: Module, index: number): number[] {
-  const body = core.bodies[index - core.importedFunctions] as Body;
-  const reader = new ByteReader(core.bytes, body.declarations, body.code, "locals");
-  const locals: number[] = [];
-  while (!reader.done) {
-    const count = reader.u32();
-    const type = readValueType(reader);
-    for (let i = 0; i < count; i++) locals.push(code.local(inlinedName(type), type, locals.length));
+function coreRead(): Module {
+  return readModule(Uint8Array.from(atob(coreWasm), (c) => c.charCodeAt(0)));
+}
+
+/** In how many places each function is called. */
+function callCounts(module: Module): Uint32Array {
+  const counts = new Uint32Array(module.functions.length);
+  for (const callees of module.code.calls) {
+    for (const callee of callees) (counts[callee] as number) += 1;
   }
-  return locals;
-}
-
-/** What merging relies on; a core that breaks it is ours to mend. */
-function coreCheck(core: Module): void {
-  const unknown = core.imports.find(
-    ({ kind, name }) => kind !== KIND.memory && (kind !== KIND.function || !KNOWN.includes(name)),
-  );
-  if (unknown) throw new Error(`the core imports ${unknown.name}, which merging does not know`);
-  const hasParts = core.data.length > 0 || core.referenced.length > 0 || core.start !== undefined;
-  if (hasParts) throw new Error("the core has data, tables or a start function");
+  return counts;
 }

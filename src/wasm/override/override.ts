@@ -6,9 +6,9 @@ import type { Limits } from "../module/module.ts";
 import type { OffsetMap } from "../module/offsets.ts";
 import { op } from "../module/opcodes.ts";
 import { readModule } from "../module/reader.ts";
-import { importInto } from "./override-import.ts";
-import { mergeInto } from "./override-merge.ts";
-import { type Plan, type Planned, planMake } from "./override-plan.ts";
+import { importInto } from "./import.ts";
+import { mergeInto } from "./merge.ts";
+import { type Plan, type Planned, planMake } from "./plan.ts";
 
 export type OverrideForm = "merge" | "import";
 
@@ -71,7 +71,7 @@ export function override(bytes: Uint8Array, options: OverrideOptions = {}): Over
   if (form === "merge") mergeInto(editor, plan);
   else importInto(editor, plan);
   if (form === "merge" && plan.limits.max !== module.memories[0]?.limits.max) {
-    editor.memorySet(plan.limits);
+    editor.setMemory(plan.limits);
   }
   deadDrop(editor, plan);
   const { bytes: changed, offsets } = editor.write();

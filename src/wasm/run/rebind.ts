@@ -14,12 +14,12 @@ import {
   type HeapFunction,
   type HeapTarget,
   heapFunctions,
-} from "../override/override-bodies.ts";
-import { heapImport } from "../override/override-import.ts";
+} from "../override/bodies.ts";
+import { heapImport } from "../override/import.ts";
 import { HOST_MODULE } from "../shadow/allocator-hooks.ts";
 
 /** Told after each call: what it was, its pointer before and after, count, size, alignment. */
-export type CallLog = (
+export type LogCall = (
   action: number,
   ptr: number,
   result: number,
@@ -66,7 +66,7 @@ class Rebinder {
     this.#log = options.log ? editor.importFunction(HOST_MODULE, "log", i32s(6), []) : -1;
     this.#depth = editor.addGlobal(I32, true, 0);
     if (!module.memories[0]?.imported) {
-      editor.memorySet(options.limits, { module: HOST_MODULE, name: "memory" });
+      editor.setMemory(options.limits, { module: HOST_MODULE, name: "memory" });
     }
   }
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { roleOf } from "#src/wasm/allocators/roles.js";
-import { allocatorFind, ModuleEditor, readModule } from "#src/wasm/index.js";
+import { findAllocator, ModuleEditor, readModule } from "#src/wasm/index.js";
 import { fixture, other, stripped } from "../support/fixtures.js";
 
 /** Name, the role it has, its family and parameters. */
@@ -62,7 +62,7 @@ test("names that only look alike have no role", () => {
 });
 
 const rolesOf = (bytes: Uint8Array) =>
-  allocatorFind(readModule(bytes)).map((each) => [each.role.name, each.source, each.sure]);
+  findAllocator(readModule(bytes)).map((each) => [each.role.name, each.source, each.sure]);
 
 test("a C program's functions are found by their names", () => {
   const found = rolesOf(fixture("mistakes.wasm"));
@@ -87,8 +87,8 @@ test("exports count where there are no names", () => {
 });
 
 test("a stripped C program's allocator is found by its shape, and is right", () => {
-  const named = allocatorFind(readModule(fixture("mistakes.wasm")));
-  const shaped = allocatorFind(readModule(stripped(fixture("mistakes.wasm"))));
+  const named = findAllocator(readModule(fixture("mistakes.wasm")));
+  const shaped = findAllocator(readModule(stripped(fixture("mistakes.wasm"))));
   assert.ok(shaped.length >= 6);
   for (const { index, role, source, sure } of shaped) {
     assert.deepEqual([source, sure], ["shape", "likely"]);
@@ -100,13 +100,13 @@ test("a stripped C program's allocator is found by its shape, and is right", () 
 
 test("beside exported malloc and free, a stripped module's realloc is found by its shape", () => {
   const module = readModule(stripped(fixture("mistakes.wasm")));
-  const shaped = allocatorFind(module);
+  const shaped = findAllocator(module);
   const editor = new ModuleEditor(module);
   for (const name of ["malloc", "free"]) {
     const found = shaped.find((each) => each.role.name === name) as { index: number };
     editor.addExport(name, 0, found.index);
   }
-  const found = allocatorFind(readModule(editor.write().bytes));
+  const found = findAllocator(readModule(editor.write().bytes));
   assert.deepEqual(found.map((each) => `${each.role.name} ${each.source} ${each.sure}`).sort(), [
     "calloc shape likely",
     "free export certain",
@@ -124,13 +124,13 @@ test("no allocator is seen where there is none", () => {
 
 test("functions that the user names are believed", () => {
   const module = readModule(stripped(fixture("mistakes.wasm")));
-  const [malloc] = allocatorFind(module);
+  const [malloc] = findAllocator(module);
   const functions = { malloc: (malloc as { index: number }).index, free: "_start" };
-  assert.throws(() => allocatorFind(module, { functions }), {
+  assert.throws(() => findAllocator(module, { functions }), {
     name: "RangeError",
     message: "function _start cannot be free: its type is not (1 × i32)",
   });
-  const given = allocatorFind(module, { functions: { malloc: functions.malloc } });
+  const given = findAllocator(module, { functions: { malloc: functions.malloc } });
   assert.deepEqual(
     given.map((each) => [each.index, each.role.name, each.source, each.sure]),
     [[functions.malloc, "malloc", "given", "certain"]],
@@ -139,13 +139,13 @@ test("functions that the user names are believed", () => {
 
 test("functions that are not there, and roles that are unknown, are refused", () => {
   const module = readModule(fixture("mistakes.wasm"));
-  assert.throws(() => allocatorFind(module, { functions: { malloc: "zork" } }), {
+  assert.throws(() => findAllocator(module, { functions: { malloc: "zork" } }), {
     message: "the module has no function zork",
   });
-  assert.throws(() => allocatorFind(module, { functions: { malloc: 99999 } }), {
+  assert.throws(() => findAllocator(module, { functions: { malloc: 99999 } }), {
     message: "the module has no function 99999",
   });
-  assert.throws(() => allocatorFind(module, { functions: { alloc: 3 } }), {
+  assert.throws(() => findAllocator(module, { functions: { alloc: 3 } }), {
     name: "RangeError",
     message: /^unknown function "alloc" \(known: malloc, free, /,
   });

@@ -4,11 +4,11 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import {
   CheckHalt,
+  formatReport,
   instrument,
   ModuleError,
   type Report,
-  reportText,
-  suppressionsRead,
+  readSuppressions,
 } from "#src/wasm/index.js";
 import { checked, fixture, fixturePath, type Numbers, other, plain } from "../support/fixtures.js";
 
@@ -25,7 +25,7 @@ const ABORT = {
 function reportsOf(name: string, run: (exports: Numbers) => unknown, options = {}): string[] {
   const { checker, exports } = checked(fixture(name), options, ABORT);
   run(exports);
-  return [...checker.reports, ...checker.leaks().reports].map(reportText);
+  return [...checker.reports, ...checker.leaks().reports].map(formatReport);
 }
 
 test("Rust: a correct program has no reports, and the same result", () => {
@@ -63,7 +63,7 @@ test("AssemblyScript: the collector runs, and a read outside is found with its l
   assert.deepEqual(checker.reports, []);
   exports.overflow?.(4);
   assert.match(
-    reportText(checker.reports[0] as unknown as Report),
+    formatReport(checker.reports[0] as unknown as Report),
     /^heap-overflow: read of 4 bytes at 0x\w+\n {4}at strings\/overflow \(strings\.ts:10:10\)\n/,
   );
 });
@@ -111,7 +111,7 @@ test("halt throws at the first mistake; onReport hears of each place once", () =
 
 test("suppressed mistakes are not reported", () => {
   const run = (text: string) => {
-    const suppressions = suppressionsRead(text);
+    const suppressions = readSuppressions(text);
     return reportsOf("boxes.wasm", (exports) => exports.overflow?.(4), { suppressions }).length;
   };
   assert.equal(run("heap-overflow:over*"), 0);
@@ -121,11 +121,11 @@ test("suppressed mistakes are not reported", () => {
 });
 
 test("lines that are no suppressions are refused", () => {
-  assert.throws(() => suppressionsRead("leak:a\nleak"), {
+  assert.throws(() => readSuppressions("leak:a\nleak"), {
     name: "RangeError",
     message: "line 2: not of the form KIND:PATTERN",
   });
-  assert.throws(() => suppressionsRead("leek:a"), { message: 'line 1: unknown kind "leek"' });
+  assert.throws(() => readSuppressions("leek:a"), { message: 'line 1: unknown kind "leek"' });
 });
 
 test("quarantine: a freed block is found for a while, and its memory is used again", () => {

@@ -1,7 +1,7 @@
 /** Mistakes in the use of real programs are found, in their own loaders. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Checker, instrument, loadChecked, reportText } from "#src/wasm/index.js";
+import { Checker, formatReport, instrument, loadChecked } from "#src/wasm/index.js";
 import { fixture, type Numbers, plain } from "../support/fixtures.js";
 import {
   quickJs,
@@ -26,7 +26,7 @@ test("SQLite: a block freed twice, and one used after its end", async () => {
   wasm.dealloc(ptr);
   wasm.dealloc(ptr);
   wasm.exports.sqlite3_complete?.(ptr);
-  const texts = checker.reports.map(reportText);
+  const texts = checker.reports.map(formatReport);
   // SQLite keeps the size of a block in its first 8 bytes.
   const block = (ptr - 8).toString(16);
   assert.deepEqual(texts.map(firstLine), [
@@ -58,7 +58,7 @@ test("QuickJS: a handle that nobody disposes of is a leak", async () => {
   assert.equal(context.getString(text), "a text that nobody lets go");
   context.dispose();
   runtime.dispose();
-  assert.deepEqual(checker.leaks().reports.map(reportText).map(firstLine), [
+  assert.deepEqual(checker.leaks().reports.map(formatReport).map(firstLine), [
     "leak: 8 bytes in 1 block, allocated by malloc",
     "indirect-leak: 43 bytes in 1 block, allocated by malloc",
   ]);
@@ -73,7 +73,7 @@ test("resvg: a box that nobody frees is a leak, with the export that made it", a
   );
   image.getBBox();
   image.free();
-  assert.deepEqual(checker.leaks().reports.map(reportText), [
+  assert.deepEqual(checker.leaks().reports.map(formatReport), [
     "leak: 40 bytes in 1 block, allocated by malloc\n    at resvg_getBBox",
   ]);
 });

@@ -1,7 +1,7 @@
 /** Programs of the npm registry do their jobs under the checker: same output, nothing reported. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { allocatorFind, instrument, readModule, reportText } from "#src/wasm/index.js";
+import { findAllocator, formatReport, instrument, readModule } from "#src/wasm/index.js";
 import {
   formatter,
   quickJs,
@@ -19,14 +19,14 @@ for (const program of realPrograms) {
     const { checker, result } = await realChecked(program, SIZE);
     assert.equal(result, wanted);
     const reports = [...checker.reports, ...checker.leaks().reports];
-    assert.deepEqual(reports.map(reportText), []);
+    assert.deepEqual(reports.map(formatReport), []);
     assert.ok(checker.instrumented.checks > 5000);
   });
 }
 
 test("their allocators are found for what they are", () => {
   const found = (program: { bytes: Uint8Array }) =>
-    allocatorFind(readModule(program.bytes)).map(({ role, source, sure }) => {
+    findAllocator(readModule(program.bytes)).map(({ role, source, sure }) => {
       return `${role.name} (${role.params}) ${source} ${sure}`;
     });
   assert.deepEqual(found(sqlite), [
@@ -51,7 +51,7 @@ test("their allocators are found for what they are", () => {
 });
 
 test("an allocator that is only guessed has to be confirmed", () => {
-  const [malloc, free, realloc] = allocatorFind(readModule(quickJs.bytes)).map((f) => f.index);
+  const [malloc, free, realloc] = findAllocator(readModule(quickJs.bytes)).map((f) => f.index);
   assert.throws(() => instrument(quickJs.bytes), {
     name: "RangeError",
     message:

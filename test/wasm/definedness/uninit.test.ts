@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { instrument, type Kind, type Report, reportText } from "#src/wasm/index.js";
+import { formatReport, instrument, type Kind, type Report } from "#src/wasm/index.js";
 import {
   checked,
   fixture,
@@ -40,7 +40,7 @@ for (const file of ["uninit-O0.wasm", "uninit-O2.wasm", "uninit-Os.wasm"]) {
 
 for (const file of ["mistakes.wasm", "operators.wasm"]) {
   test(`${file}: nothing is reported of what is correct`, () => {
-    assert.deepEqual(runnerOf(file)("correct").map(reportText), []);
+    assert.deepEqual(runnerOf(file)("correct").map(formatReport), []);
   });
 }
 
@@ -65,7 +65,7 @@ test("Rust, AssemblyScript, vectors, threads: same results, no report", () => {
     for (const [name, argument] of list) {
       assert.equal(exports[name]?.(argument), original[name]?.(argument), `${file} ${name}`);
     }
-    assert.deepEqual(checker.reports.map(reportText), [], file);
+    assert.deepEqual(checker.reports.map(formatReport), [], file);
   }
 });
 
@@ -78,7 +78,7 @@ test("C kernels: same results, no report", () => {
   for (const name of ["sort", "matmul", "tree", "crc", "hash", "text", "bodies", "sieve"]) {
     assert.equal(exports[name]?.(60), original[name]?.(60), name);
   }
-  assert.deepEqual(checker.reports.map(reportText), []);
+  assert.deepEqual(checker.reports.map(formatReport), []);
 });
 
 // The larger ones take their time: scripts/soak.mjs runs them all.
@@ -88,7 +88,7 @@ for (const program of isSoak ? realPrograms : [treeSitterParser, formatter]) {
     const wanted = await program.run(program.bytes, 1);
     const { checker, result } = await realChecked(program, 1, { uninitialised });
     assert.equal(result, wanted);
-    assert.deepEqual(checker.reports.map(reportText), []);
+    assert.deepEqual(checker.reports.map(formatReport), []);
   });
 }
 

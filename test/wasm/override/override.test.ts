@@ -235,7 +235,7 @@ test("refused: garbage collectors, with the reason", () => {
 function bounded(max: number): Uint8Array<ArrayBuffer> {
   const module = readModule(fixture("churn-O2.wasm"));
   const editor = new ModuleEditor(module);
-  editor.memorySet({ min: 2, max, shared: false, is64: false });
+  editor.setMemory({ min: 2, max, shared: false, is64: false });
   return editor.write().bytes;
 }
 
@@ -253,7 +253,7 @@ test("a memory without room is refused, and its maximum raised for who asks", ()
 
 test("out of memory is null, and what is freed can be had again", () => {
   const editor = new ModuleEditor(readModule(other("bench/rivals/dlmalloc.wasm")));
-  editor.memorySet({ min: 1, max: 20, shared: false, is64: false });
+  editor.setMemory({ min: 1, max: 20, shared: false, is64: false });
   const { malloc, free } = plain(override(editor.write().bytes).bytes) as unknown as {
     malloc: (n: number) => number;
     free: (p: number) => void;
@@ -278,7 +278,7 @@ test("without a page to begin with, the module does not start", () => {
   const imports = { env: { memory: new WebAssembly.Memory({ initial: 2, maximum: 2 }) } };
   const editor = new ModuleEditor(readModule(fixture("churn-O2.wasm")));
   const limits = { min: 1, max: undefined, shared: false, is64: false };
-  editor.memorySet(limits, { module: "env", name: "memory" });
+  editor.setMemory(limits, { module: "env", name: "memory" });
   const { bytes } = override(editor.write().bytes);
   assert.throws(
     () => plain(bytes, { ...imports, wasi_snapshot_preview1: nothing(bytes) }),

@@ -18,7 +18,7 @@ import {
 import {
   Checker,
   type CheckerOptions,
-  emscriptenHooks,
+  createEmscriptenHooks,
   type InstrumentOptions,
   instrument,
   loadChecked,
@@ -60,7 +60,7 @@ function fresh<T>(name: string): T {
 
 /** Settings for emscripten's Module. */
 function emscripten(start: Start): object {
-  if (start instanceof Checker) return emscriptenHooks(start);
+  if (start instanceof Checker) return createEmscriptenHooks(start);
   return {
     instantiateWasm(imports: WebAssembly.Imports, done: (...loaded: unknown[]) => void) {
       WebAssembly.instantiate(start, imports).then(({ instance, module }) => {

@@ -9,8 +9,8 @@ import {
   type HeapFunction,
   type HeapTarget,
   heapFunctions,
-} from "./override-bodies.ts";
-import type { Plan } from "./override-plan.ts";
+} from "./bodies.ts";
+import type { Plan } from "./plan.ts";
 
 /** The most pages that a memory can have. */
 const PAGES_MOST = 65536;
@@ -29,7 +29,7 @@ export function importInto(editor: ModuleEditor, plan: Plan): void {
   // The heap's memory has a maximum of its own, or none.
   const { min, shared } = plan.limits;
   const max = shared ? PAGES_MOST : undefined;
-  editor.memorySet({ min, max, shared, is64: false }, { module: HOST_MODULE, name: "memory" });
+  editor.setMemory({ min, max, shared, is64: false }, { module: HOST_MODULE, name: "memory" });
 }
 
 /** Imports these functions of a heap; bodies call them. */

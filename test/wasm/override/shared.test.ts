@@ -36,7 +36,7 @@ const ROUNDS = Number(process.env.TERRANE_OPERATIONS ?? 4000);
 function imported(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const editor = new ModuleEditor(readModule(bytes));
   const limits = { min: 1, max: undefined, shared: false, is64: false };
-  editor.memorySet(limits, { module: "env", name: "memory" });
+  editor.setMemory(limits, { module: "env", name: "memory" });
   return editor.write().bytes;
 }
 
@@ -48,7 +48,7 @@ test("threads: a module with a shared memory on one heap, without its lock", asy
   const workers = [1, 2, 3].map((seed) => {
     const shared = { handle: heap.handle(), module, table };
     const workerData = { ...shared, seed: seedOf(seed), rounds: ROUNDS };
-    return new Worker(new URL("override-worker.js", import.meta.url), { workerData });
+    return new Worker(new URL("worker.js", import.meta.url), { workerData });
   });
   const ended = await Promise.all(workers.map((worker) => once(worker, "message")));
   assert.deepEqual(ended.flat(), ["done", "done", "done"]);

@@ -16,9 +16,9 @@ import type { CheckHook } from "../shadow/access-checks.ts";
 import { HOST_MODULE } from "../shadow/allocator-hooks.ts";
 import { type Layout, NEVER_WRITTEN } from "../shadow/layout.ts";
 import { stackPointerIndex } from "../shadow/program-areas.ts";
-import { FullFlow, plainStep } from "./defined-access.ts";
-import type { FunctionFacts } from "./defined-locals.ts";
-import { ARGUMENTS, type DefinedFunctions, type FlowSetting } from "./defined-setting.ts";
+import { FullFlow, plainStep } from "./accesses.ts";
+import type { FunctionFacts } from "./locals.ts";
+import { ARGUMENTS, type DefinedFunctions, type FlowSetting } from "./setting.ts";
 
 /** Functions with more locals than this are not followed: their new code would be too large. */
 const LOCALS_MOST = 5000;

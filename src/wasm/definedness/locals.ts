@@ -1,6 +1,6 @@
 /** The locals of a function: which may have undefined bits at all, and which have none just now. */
 import { bitsType } from "./bits.ts";
-import { DEFINED, NONE, type ShadowStack, type Slot } from "./defined-stack.ts";
+import { DEFINED, NONE, type ShadowStack, type Slot } from "./stack.ts";
 
 /** What is found about a function before its code is written. */
 export interface FunctionFacts {

@@ -6,7 +6,7 @@ import { op } from "../module/opcodes.ts";
 import { I32, I64 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
 import { bitsType } from "./bits.ts";
-import { DEFINED, NONE, type ShadowStack, type Slot } from "./defined-stack.ts";
+import { DEFINED, NONE, type ShadowStack, type Slot } from "./stack.ts";
 
 /** Functions of the new module, by the type of what they compare. */
 export interface TestFunctions {

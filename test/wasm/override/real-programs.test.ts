@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import sqlite3InitModule from "@sqlite.org/sqlite-wasm";
-import { emscriptenHooks, override } from "#src/wasm/index.js";
+import { createEmscriptenHooks, override } from "#src/wasm/index.js";
 import {
   formatter,
   quickJs,
@@ -24,10 +24,10 @@ for (const program of realPrograms) {
   });
 }
 
-test("emscriptenHooks brings the overridden module into emscripten's loader", async () => {
+test("createEmscriptenHooks brings the overridden module into emscripten's loader", async () => {
   const init = sqlite3InitModule as (hooks: object) => ReturnType<typeof sqlite3InitModule>;
   const overridden = override(sqlite.bytes);
-  const { oo1, wasm } = await init(emscriptenHooks(overridden));
+  const { oo1, wasm } = await init(createEmscriptenHooks(overridden));
   const db = new oo1.DB(":memory:");
   assert.deepEqual(db.selectValue("select sum(length(randomblob(1000000))) from (select 1)"), 1e6);
   db.close();

@@ -15,11 +15,11 @@ import { op, opcodeOf } from "../module/opcodes.ts";
 import { F32, F64, I32, I64 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
 import { bitsType } from "./bits.ts";
-import { Calls } from "./defined-calls.ts";
-import { type FunctionFacts, type Known, Locals } from "./defined-locals.ts";
-import { maskOfFlag, numberStep, originMerge } from "./defined-numbers.ts";
-import { CONDITION, type FlowSetting } from "./defined-setting.ts";
-import { DEFINED, NONE, ShadowStack, type Slot } from "./defined-stack.ts";
+import { Calls } from "./calls.ts";
+import { type FunctionFacts, type Known, Locals } from "./locals.ts";
+import { maskOfFlag, numberStep, originMerge } from "./numbers.ts";
+import { CONDITION, type FlowSetting } from "./setting.ts";
+import { DEFINED, NONE, ShadowStack, type Slot } from "./stack.ts";
 
 const EMPTY_BLOCK = 0x40;
 

@@ -1,5 +1,5 @@
 /** Keeps the books of a program's calls to its allocator, and writes them as a trace. */
-import { type CallLog, LOGGED } from "./rebind.ts";
+import { LOGGED, type LogCall } from "./rebind.ts";
 
 interface CallStats {
   allocations: number;
@@ -15,7 +15,7 @@ interface CallStats {
  * Makes trace lines (see `terrane replay --help`) of calls. Blocks that were there before, and
  * requests that were refused, leave no line: no allocator could repeat them.
  */
-export class CallBooks {
+export class CallLog {
   readonly stats: CallStats = {
     allocations: 0,
     frees: 0,
@@ -35,7 +35,7 @@ export class CallBooks {
   }
 
   /** For the import `log` of a module from `rebind`. */
-  readonly log: CallLog = (action, ptr, result, count, size, align) => {
+  readonly log: LogCall = (action, ptr, result, count, size, align) => {
     const [c, s] = [count >>> 0, size >>> 0];
     switch (LOGGED[action]) {
       case "free":

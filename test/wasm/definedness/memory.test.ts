@@ -1,7 +1,7 @@
 /** The undefined bits of memory: what the host has written, although no store of it is seen. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DefinedMemory } from "#src/wasm/definedness/defined-memory.js";
+import { DefinedMemory } from "#src/wasm/definedness/memory.js";
 import { type Layout, NEVER_WRITTEN } from "#src/wasm/shadow/layout.js";
 
 const layout = { definedStart: 65536, originStart: 131072 } as Layout;

@@ -4,7 +4,7 @@ import { runInNewContext } from "node:vm";
 import type { Subject } from "./subject.ts";
 
 /** A pointer is the index in a table of arrays, as a program would keep them. */
-export function plainSubject(): Subject {
+export function typedArraySubject(): Subject {
   const blocks: (Uint8Array | undefined)[] = [undefined];
   const spare: number[] = [];
   function malloc(size: number): number {

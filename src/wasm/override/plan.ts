@@ -2,8 +2,8 @@
 
 import { WASI_ENOMEM } from "../../common/errno.ts";
 import {
-  allocatorFind,
   type FindOptions,
+  findAllocator,
   functionNamed,
   type Which,
 } from "../allocators/finder.ts";
@@ -22,7 +22,7 @@ import {
   liveFind,
   reachedBy,
   sizeAskersFind,
-} from "./override-live.ts";
+} from "./live.ts";
 
 /** Pages that a heap needs to begin: one for its state, one for blocks. */
 const PAGES_LEAST = 2;
@@ -76,7 +76,7 @@ export interface Plan {
 export function planMake(module: Module, options: PlanOptions): Plan {
   const limits = memoryCheck(module, options.form);
   const { sbrk: given, ...roles } = options.functions ?? {};
-  const found = foundCheck(module, allocatorFind(module, { functions: roles }), options);
+  const found = foundCheck(module, findAllocator(module, { functions: roles }), options);
   const kept = keptFind(module, found);
   const replaced = new Set(found.map((each) => each.index).filter((index) => !kept.has(index)));
   const merged = options.form === "merge";

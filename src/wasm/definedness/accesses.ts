@@ -7,9 +7,9 @@ import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
 import { rangeLocals } from "../shadow/access-checks.ts";
 import { bitsType, integerAccess, integerStore } from "./bits.ts";
-import { Flow } from "./defined-code.ts";
-import { ADDRESS, SIZE } from "./defined-setting.ts";
-import { DEFINED, type Slot } from "./defined-stack.ts";
+import { Flow } from "./flow.ts";
+import { ADDRESS, SIZE } from "./setting.ts";
+import { DEFINED, type Slot } from "./stack.ts";
 
 /** Copies an instruction, checks of its address before it. */
 type InstructionCopy = (at: CodeReader) => void;

@@ -7,8 +7,8 @@ import { type FunctionType, functionType } from "../module/module.ts";
 import { op } from "../module/opcodes.ts";
 import { I32 } from "../module/value-types.ts";
 import { bitsType } from "./bits.ts";
-import { ADDRESS, ARGUMENTS, type FlowSetting, HOST_CALL } from "./defined-setting.ts";
-import { DEFINED, type ShadowStack, type Slot } from "./defined-stack.ts";
+import { ADDRESS, ARGUMENTS, type FlowSetting, HOST_CALL } from "./setting.ts";
+import { DEFINED, type ShadowStack, type Slot } from "./stack.ts";
 
 /** Asks for the definedness of a value that decides something. */
 type Check = (slot: Slot, use: number) => void;

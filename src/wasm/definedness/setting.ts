@@ -1,7 +1,7 @@
 /** What following the definedness of a module's values needs to know, and has put into it. */
 
 import type { Module } from "../module/module.ts";
-import type { TestFunctions } from "./defined-numbers.ts";
+import type { TestFunctions } from "./numbers.ts";
 
 /** What a value decides, as reports say it, and its number in the new code. */
 export const USES = ["a condition", "an address", "a size", "a call of the host"] as const;

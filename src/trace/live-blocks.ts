@@ -2,32 +2,32 @@
 import { GRANULES, Granules } from "./granules.ts";
 
 /** Requested bytes of live blocks, and the most that they have been. */
-interface LiveBytes {
+interface ByteCounter {
   change(by: number): void;
   readonly peak: number;
 }
 
-export interface Books {
+export interface LiveBlocks {
   /** Each by slot. */
   readonly pointers: Uint32Array;
   readonly sizes: Uint32Array;
   /** ID of the slot's live block, 0 = none. */
   readonly ids: Uint32Array;
   readonly granules: Granules;
-  readonly live: LiveBytes;
+  readonly live: ByteCounter;
 }
 
-export function booksCreate(slots: number): Books {
+export function liveBlocksCreate(slots: number): LiveBlocks {
   return {
     pointers: new Uint32Array(slots),
     sizes: new Uint32Array(slots),
     ids: new Uint32Array(slots),
     granules: new Granules(),
-    live: new LiveCount(),
+    live: new ByteCount(),
   };
 }
 
-class LiveCount implements LiveBytes {
+class ByteCount implements ByteCounter {
   peak = 0;
   #bytes = 0;
 
@@ -42,7 +42,7 @@ class LiveCount implements LiveBytes {
  */
 
 /** The memory of shared books: can be sent to Workers. */
-export interface BooksBoard {
+export interface LiveBlocksMemory {
   readonly pointers: Uint32Array;
   readonly sizes: Uint32Array;
   readonly ids: Uint32Array;
@@ -55,7 +55,7 @@ export function sharedWords(count: number): Uint32Array {
   return new Uint32Array(new SharedArrayBuffer(count * 4));
 }
 
-export function boardCreate(slots: number): BooksBoard {
+export function boardCreate(slots: number): LiveBlocksMemory {
   return {
     pointers: sharedWords(slots),
     sizes: sharedWords(slots),
@@ -69,12 +69,12 @@ export function boardCreate(slots: number): BooksBoard {
  * One thread's books over a board. Slots need no atomics: who has an operation on a block has
  * waited for the one before.
  */
-export function booksOver({ pointers, sizes, ids, seen, live }: BooksBoard): Books {
-  return { pointers, sizes, ids, granules: new Granules(seen), live: new LiveShared(live) };
+export function liveBlocksOver({ pointers, sizes, ids, seen, live }: LiveBlocksMemory): LiveBlocks {
+  return { pointers, sizes, ids, granules: new Granules(seen), live: new SharedByteCount(live) };
 }
 
 /** Live blocks of one linear memory have less than 4 GiB, so a word is enough. */
-class LiveShared implements LiveBytes {
+class SharedByteCount implements ByteCounter {
   readonly #words: Uint32Array;
 
   constructor(words: Uint32Array) {
