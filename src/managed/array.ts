@@ -1,11 +1,11 @@
-/** Arrays that grow, of scalars and of structs, in the memory of a region. */
+/** Arrays that grow, of numbers and of structs, in the memory of a region. */
 import { type AllocatorBase, currentRegion } from "../layers/index.ts";
 import { checkIndex, Growing } from "./growing.ts";
 import { type Scalar, scalarGet, scalarSet, scalarSize } from "./scalars.ts";
 
 /**
- * A growing array of numbers. It stays in the region that was current when it was made, wherever it
- * is used, and goes with it; `free` gives it back before.
+ * A growing array of numbers. Its memory comes from one allocator, by default the region that was
+ * current when the array was made, and ends with that region; `free` gives it back earlier.
  *
  * @example
  * const xs = new ScalarArray("f64");
@@ -13,28 +13,38 @@ import { type Scalar, scalarGet, scalarSet, scalarSize } from "./scalars.ts";
  * xs.at(-1); // 3
  */
 export class ScalarArray implements Disposable {
+  /** The type of the elements. */
   readonly type: Scalar;
   readonly #block: Growing;
   readonly #size: number;
   #length = 0;
 
-  /** @throws TypeError for a type that is none. */
+  /**
+   * @param type the type of the elements.
+   * @param allocator where the memory comes from. Default: the current region.
+   * @throws TypeError for an unknown type.
+   */
   constructor(type: Scalar, allocator: AllocatorBase = currentRegion()) {
     this.type = type;
     this.#size = scalarSize(type);
     this.#block = new Growing(allocator);
   }
 
+  /** Number of elements. */
   get length(): number {
     return this.#length;
   }
 
-  /** Address of the first element; 0 while there was none. Growth may change it. */
+  /** Address of the first element; 0 before the first one. Growth may change it. */
   get ptr(): number {
     return this.#block.ptr;
   }
 
-  /** @throws HeapError ERR_OUT_OF_MEMORY; nothing was pushed then. */
+  /**
+   * Appends numbers, converted to the type as by a typed array.
+   *
+   * @throws HeapError ERR_OUT_OF_MEMORY; the array is as it was then.
+   */
   push(...values: number[]): void {
     this.#block.reserve((this.#length + values.length) * this.#size);
     for (const value of values) {
@@ -43,6 +53,7 @@ export class ScalarArray implements Disposable {
     }
   }
 
+  /** Removes the last element and returns it; undefined when the array is empty. */
   pop(): number | undefined {
     if (this.#length === 0) return undefined;
     const last = this.at(-1);
@@ -50,54 +61,67 @@ export class ScalarArray implements Disposable {
     return last;
   }
 
-  /** The element at an index; negative ones count from the end. */
+  /** The element at an index; negative ones count from the end. undefined = there is none. */
   at(index: number): number | undefined {
-    const place = index < 0 ? this.#length + index : index;
-    if (!Number.isInteger(place) || place < 0 || place >= this.#length) return undefined;
-    return scalarGet(this.#block.allocator, this.type, this.ptr + place * this.#size);
+    const from = index < 0 ? this.#length + index : index;
+    if (!Number.isInteger(from) || from < 0 || from >= this.#length) return undefined;
+    return scalarGet(this.#block.allocator, this.type, this.ptr + from * this.#size);
   }
 
-  /** @throws RangeError for an index that is none. */
+  /**
+   * Replaces an element.
+   *
+   * @throws TypeError or RangeError unless index is a whole number from 0 to length - 1.
+   */
   set(index: number, value: number): void {
     checkIndex(index, this.#length);
     scalarSet(this.#block.allocator, this.type, this.ptr + index * this.#size, value);
   }
 
-  /** Room for so many elements. */
+  /**
+   * Allocates memory for at least `length` elements, so that the array does not move before.
+   *
+   * @throws HeapError ERR_OUT_OF_MEMORY; the array is as it was then.
+   */
   reserve(length: number): void {
     this.#block.reserve(length * this.#size);
   }
 
+  /** Removes all elements; keeps the memory. */
   clear(): void {
     this.#length = 0;
   }
 
+  /** The elements in their order. */
   *[Symbol.iterator](): Generator<number> {
     for (let i = 0; i < this.#length; i++) yield this.at(i) as number;
   }
 
-  /** Gives the memory back; the array is empty and can be used again. */
+  /** Gives the memory back. The array is empty then, and can be used again. */
   free(): void {
     this.#length = 0;
     this.#block.free();
   }
 
+  /** `free`, for `using`. */
   [Symbol.dispose](): void {
     this.free();
   }
 }
 
-/** Where the fields of a struct lie: each aligned to its size, in the order that they are named. */
+/** The layout of a struct: see `struct`. */
 export interface Layout<F extends string> {
+  /** Name, type and offset in bytes of each field, in the order of the offsets. */
   readonly fields: readonly (readonly [F, Scalar, number])[];
-  /** Bytes from one struct to the next. */
+  /** Bytes from one struct of an array to the next. */
   readonly size: number;
 }
 
 /**
- * The layout of a struct, as C has it.
+ * The layout of a struct, as C has it: the fields follow each other in the order that they are
+ * named in, each aligned to its size.
  *
- * @throws TypeError for a type that is none, RangeError for no fields.
+ * @throws TypeError for an unknown type, RangeError without a field.
  * @example
  * struct({ id: "u32", x: "f64" }).size; // 16
  */
@@ -116,7 +140,8 @@ export function struct<const F extends Record<string, Scalar>>(types: F): Layout
 }
 
 /**
- * A growing array of structs, one behind the other.
+ * A growing array of structs, one after the other. Its memory comes from one allocator, as that of
+ * `ScalarArray` does.
  *
  * @example
  * const points = new StructArray(struct({ x: "f64", y: "f64" }));
@@ -124,32 +149,51 @@ export function struct<const F extends Record<string, Scalar>>(types: F): Layout
  * points.get(0); // { x: 1, y: 2 }
  */
 export class StructArray<F extends string> implements Disposable {
+  /** The layout of the elements. */
   readonly layout: Layout<F>;
   readonly #block: Growing;
   #length = 0;
 
+  /**
+   * @param layout of the elements, made by `struct`.
+   * @param allocator where the memory comes from. Default: the current region.
+   */
   constructor(layout: Layout<F>, allocator: AllocatorBase = currentRegion()) {
     this.layout = layout;
     this.#block = new Growing(allocator);
   }
 
+  /** Number of elements. */
   get length(): number {
     return this.#length;
   }
 
-  /** Address of a struct, for wasm. Growth may change it. */
+  /**
+   * Address of a struct, for wasm for example. Growth may change it.
+   *
+   * @throws TypeError or RangeError unless index is a whole number from 0 to length - 1.
+   */
   ptr(index: number): number {
     checkIndex(index, this.#length);
     return this.#block.ptr + index * this.layout.size;
   }
 
-  /** @throws HeapError ERR_OUT_OF_MEMORY; nothing was pushed then. */
+  /**
+   * Appends a struct.
+   *
+   * @throws HeapError ERR_OUT_OF_MEMORY; the array is as it was then.
+   */
   push(value: Record<F, number>): void {
     this.#block.reserve((this.#length + 1) * this.layout.size);
     this.#length += 1;
     this.set(this.#length - 1, value);
   }
 
+  /**
+   * The struct at an index, as a new object.
+   *
+   * @throws TypeError or RangeError unless index is a whole number from 0 to length - 1.
+   */
   get(index: number): Record<F, number> {
     const { allocator } = this.#block;
     const ptr = this.ptr(index);
@@ -159,7 +203,11 @@ export class StructArray<F extends string> implements Disposable {
     return Object.fromEntries(fields) as Record<F, number>;
   }
 
-  /** Changes the fields that are named. */
+  /**
+   * Changes those fields of a struct that `value` has.
+   *
+   * @throws TypeError or RangeError unless index is a whole number from 0 to length - 1.
+   */
   set(index: number, value: Partial<Record<F, number>>): void {
     const ptr = this.ptr(index);
     for (const [name, type, offset] of this.layout.fields) {
@@ -168,6 +216,7 @@ export class StructArray<F extends string> implements Disposable {
     }
   }
 
+  /** Removes the last struct and returns it; undefined when the array is empty. */
   pop(): Record<F, number> | undefined {
     if (this.#length === 0) return undefined;
     const last = this.get(this.#length - 1);
@@ -175,16 +224,18 @@ export class StructArray<F extends string> implements Disposable {
     return last;
   }
 
+  /** The structs in their order, each as a new object. */
   *[Symbol.iterator](): Generator<Record<F, number>> {
     for (let i = 0; i < this.#length; i++) yield this.get(i);
   }
 
-  /** Gives the memory back; the array is empty and can be used again. */
+  /** Gives the memory back. The array is empty then, and can be used again. */
   free(): void {
     this.#length = 0;
     this.#block.free();
   }
 
+  /** `free`, for `using`. */
   [Symbol.dispose](): void {
     this.free();
   }

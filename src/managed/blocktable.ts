@@ -1,11 +1,11 @@
 /**
- * The blocks of a collector: a list through 16 bytes in front of each, and a sorted table of their
+ * The blocks of a collector: a list through 16 bytes before each, and a sorted table of their
  * addresses while a collection runs.
  *
  *   ptr-16   ptr-12        ptr-8          ptr
  *    | next  | size  | kind, REACHED | mark | user's bytes …
  *
- * The mark is mixed from the address and the table's number: it tells blocks from other words.
+ * The mark is mixed from the address and the number of the table: it tells blocks from other words.
  */
 import type { AllocatorBase } from "../layers/index.ts";
 import type { Kind } from "./kinds.ts";
@@ -27,7 +27,7 @@ export class BlockTable {
   #first = 0;
   /** Addresses at the beginning of the collection, ascending. */
   #sorted: Uint32Array = NOTHING;
-  /** Where the sweep stands: the last block that stays, and the one behind it. */
+  /** The position of the sweep: the last block that stays, and the next one to look at. */
   #kept = 0;
   #next = 0;
 
@@ -45,7 +45,7 @@ export class BlockTable {
     words[(ptr - 12) >>> 2] = size;
     words[(ptr - 8) >>> 2] = this.#kindIndex(kind);
     words[(ptr - 4) >>> 2] = this.#markOf(ptr);
-    // A sweep under way has begun at the block that was first: it never comes to this one.
+    // A running sweep has begun at the block that was first: it does not come to this one.
     if (!this.swept && this.#kept === 0) this.#kept = ptr;
     this.#first = ptr;
     this.count += 1;
@@ -53,7 +53,7 @@ export class BlockTable {
     return ptr;
   }
 
-  /** Whether a block begins there; memory that was used again could hold a mark by chance. */
+  /** Whether a block begins at ptr, as far as its mark tells. */
   has(ptr: number): boolean {
     return ptr % 16 === 0 && this.#allocator.u32[(ptr - 4) >>> 2] === this.#markOf(ptr);
   }
@@ -64,7 +64,7 @@ export class BlockTable {
     return { size: words[(ptr - 12) >>> 2] as number, kind: this.#kinds[index] as Kind };
   }
 
-  /** Marks a block; false if it was marked before. */
+  /** Marks a block as reached; false if it was already. */
   reach(ptr: number): boolean {
     const words = this.#allocator.u32;
     const word = words[(ptr - 8) >>> 2] as number;
@@ -73,7 +73,7 @@ export class BlockTable {
     return true;
   }
 
-  /** Makes the table that blockAt looks into. */
+  /** Makes the table for blockAt. */
   sort(): void {
     this.#sorted = new Uint32Array(this.count);
     let i = 0;
@@ -81,7 +81,7 @@ export class BlockTable {
     this.#sorted.sort();
   }
 
-  /** The block that an address lies in, of those that were there at the last sort; or 0. */
+  /** The block that an address lies in, of those that existed at the last sort; or 0. */
   blockAt(address: number): number {
     let [low, high] = [0, this.#sorted.length];
     while (low < high) {
@@ -93,6 +93,7 @@ export class BlockTable {
     return ptr !== 0 && address < ptr + Math.max(this.at(ptr).size, 1) ? ptr : 0;
   }
 
+  /** Visits the reached blocks of a kind whose pointers are "any". */
   eachReachedAny(visit: (ptr: number) => void): void {
     for (let ptr = this.#first; ptr !== 0; ptr = this.#nextOf(ptr)) {
       const word = this.#allocator.u32[(ptr - 8) >>> 2] as number;
@@ -107,7 +108,7 @@ export class BlockTable {
     this.swept = false;
   }
 
-  /** Frees what was not reached among the next `blocks` blocks; answers how many it were. */
+  /** Frees what was not reached among the next `blocks` blocks; returns how many. */
   sweep(blocks: number): number {
     let freed = 0;
     for (let left = blocks; left > 0 && this.#next !== 0; left--) {

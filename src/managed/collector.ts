@@ -1,37 +1,44 @@
-/** A tracing collector within a region: blocks that nobody can reach are freed. */
+/** A tracing collector within a region: blocks that cannot be reached are freed. */
 import { outOfMemory } from "../common/errors.ts";
 import { type AllocatorBase, currentRegion, Region } from "../layers/index.ts";
 import { BlockTable } from "./blocktable.ts";
-import { collectorEnded, handleReleased, notManaged } from "./errors.ts";
+import { collectorEnded, handleDestroyed, notManaged } from "./errors.ts";
 import { type Kind, kind, pointersOf } from "./kinds.ts";
 
+/** Options of a collector. */
 export interface CollectorOptions {
-  /** Where blocks come from. Default: the current region, whose end ends the collector. */
+  /**
+   * Where blocks come from. Default: the current region. The end of a region destroys its
+   * collectors.
+   */
   allocator?: AllocatorBase | undefined;
   /**
-   * Bytes that are allocated between collections; 0 means that only `collect` and `step` do any.
-   * Default: 1 MiB, or what was live after the last one, if that is more.
+   * Bytes that are allocated between two collections, or the bytes that were live after the last
+   * one if that is more. 0: only `collect` and `step` collect. Default: 1 MiB.
    */
   every?: number | undefined;
 }
 
+/** Statistics of a collector. */
 export interface CollectorStats {
+  /** Number of blocks that exist. */
   readonly blocks: number;
+  /** Bytes of these blocks, as they were asked for. */
   readonly bytes: number;
-  /** Collections that came to their end. */
+  /** Number of collections that were completed. */
   readonly collections: number;
-  /** Blocks that were freed by them. */
+  /** Number of blocks that collections have freed. */
   readonly freed: number;
 }
 
-/** Blocks that a step looks at, unless told. */
+/** Blocks that a step looks at by default. */
 const STEP = 256;
-/** Steps of an allocation during a collection: it must end before memory does. */
+/** Blocks that an allocation during a collection looks at: collecting must outpace allocation. */
 const STEP_AT_ALLOC = 64;
 
 const ANY = kind("any", { pointers: "any" });
 
-/** A root: its block lives, and all that can be reached from it. */
+/** A root: its block lives, and so do all blocks that can be reached from it. */
 export class Handle implements Disposable {
   #ptr: number;
   readonly #roots: Set<Handle>;
@@ -45,41 +52,51 @@ export class Handle implements Disposable {
     roots.add(this);
   }
 
-  /** @throws ManagedError after release. */
+  /**
+   * Address of the block, or 0. Setting it makes the handle hold another block, or none (0).
+   *
+   * @throws ManagedError ERR_HANDLE_RELEASED after `destroy`; ERR_NOT_MANAGED for a value that is
+   * not a block of the collector.
+   */
   get ptr(): number {
-    if (!this.#roots.has(this)) throw handleReleased();
+    if (!this.#roots.has(this)) throw handleDestroyed();
     return this.#ptr;
   }
 
-  /** Holds another block, or none (0). */
   set ptr(ptr: number) {
-    if (!this.#roots.has(this)) throw handleReleased();
+    if (!this.#roots.has(this)) throw handleDestroyed();
     this.#shade(ptr);
     this.#ptr = ptr;
   }
 
+  /**
+   * Ends the handle. Its block is no root any more, and a later collection frees it if it cannot be
+   * reached otherwise.
+   */
   destroy(): void {
     this.#roots.delete(this);
   }
 
+  /** `destroy`, for `using`. */
   [Symbol.dispose](): void {
     this.destroy();
   }
 }
 
 /**
- * Mark and sweep. Roots are handles, exactly. Blocks of a kind with `pointers` are read at those
- * offsets, for addresses that `alloc` gave; in others ("any", the default) every word that could be
- * an address in a block counts as one (conservative, interior pointers included).
+ * An incremental mark-and-sweep collector. The roots are its handles. Blocks of a kind with offsets
+ * in `pointers` are read there, exactly; in blocks of a kind with "any", the default, every word
+ * that could be an address in a block counts as one (conservative, with interior pointers).
  *
- * A collection can run in steps between other work, and does so during `alloc`. While one is under
- * way, a pointer is stored in a block of a kind with offsets by `write`, which tells the collector.
- * Blocks of kind "any" may be written at will: they are read again at the end, in one go.
- * Between two calls of `alloc` nothing is freed: a block must be reachable before the next.
+ * A collection can run in steps between other work, and does so during `alloc`. Store pointers in
+ * blocks of a kind with offsets by `write`, which tells a running collection of them. Blocks of a
+ * kind with "any" can be written directly: a collection reads them again before its end. Only
+ * `alloc`, `collect`, `step` and `destroy` free blocks: a new block must be reachable before the
+ * next of these calls.
  *
  * Algorithm: Dijkstra, Lamport et al., On-the-fly garbage collection, 1978 (barrier); Boehm and
- * Weiser, 1988 (conservative blocks). Price: 16 bytes a block, and 4 bytes a block during a
- * collection.
+ * Weiser, 1988 (conservative blocks). Price: 16 bytes for each block, and 4 more during a
+ * collection. For one thread.
  *
  * @example
  * const gc = new Collector();
@@ -89,12 +106,13 @@ export class Handle implements Disposable {
  * gc.collect(); // both stay
  */
 export class Collector implements Disposable {
+  /** Where blocks come from. */
   readonly allocator: AllocatorBase;
   readonly #table: BlockTable;
   readonly #roots = new Set<Handle>();
   readonly #every: number;
   #budget: number;
-  /** Blocks that were reached and not read yet. */
+  /** Blocks that were reached and are still to be read. */
   #grey: number[] = [];
   #marking = false;
   #sweeping = false;
@@ -102,6 +120,7 @@ export class Collector implements Disposable {
   #freed = 0;
   #ended = false;
 
+  /** A collector without blocks. */
   constructor({ allocator = currentRegion(), every = 2 ** 20 }: CollectorOptions = {}) {
     this.allocator = allocator;
     this.#table = new BlockTable(allocator);
@@ -111,15 +130,18 @@ export class Collector implements Disposable {
   }
 
   /**
-   * A block of `size` zero bytes.
+   * A block of `size` zero bytes, aligned to 16. May do a step of a collection, or a whole one when
+   * memory is out.
    *
-   * @throws HeapError ERR_OUT_OF_MEMORY, after a collection that did not help.
+   * @param size bytes, a whole number from 0 to 2^31 - 17.
+   * @param of what the collector knows of the block. Default: pointers "any".
+   * @throws HeapError ERR_OUT_OF_MEMORY; ManagedError ERR_COLLECTOR_ENDED.
    */
   alloc(size: number, of: Kind = ANY): number {
     if (this.#ended) throw collectorEnded();
     if (this.#every > 0) this.#pace(size);
     const ptr = this.#table.add(size, of) || this.#allocAfterAll(size, of);
-    // New blocks count as reached while others are marked. A sweep never comes to them.
+    // New blocks count as reached while others are marked. A sweep does not come to them.
     if (this.#marking) this.#table.reach(ptr);
     return ptr;
   }
@@ -127,7 +149,8 @@ export class Collector implements Disposable {
   /**
    * A root that holds a block, or none yet (0).
    *
-   * @throws ManagedError when ptr is no block of this collector.
+   * @throws ManagedError ERR_NOT_MANAGED when ptr is not a block of this collector;
+   * ERR_COLLECTOR_ENDED.
    */
   handle(ptr: number): Handle {
     if (this.#ended) throw collectorEnded();
@@ -137,9 +160,12 @@ export class Collector implements Disposable {
   }
 
   /**
-   * Stores a pointer (or 0) at an offset of a block, so that a collection under way learns of it.
+   * Stores a pointer (or 0) in a block, so that a running collection knows of it.
    *
-   * @throws ManagedError when one of them is no block of this collector.
+   * @param ptr the block.
+   * @param offset in bytes, a multiple of 4.
+   * @param target the address that is stored.
+   * @throws ManagedError ERR_NOT_MANAGED when ptr or target is not a block of this collector.
    */
   write(ptr: number, offset: number, target: number): void {
     if (!this.#table.has(ptr)) throw notManaged("write", ptr);
@@ -147,7 +173,11 @@ export class Collector implements Disposable {
     this.allocator.u32[(ptr + offset) >>> 2] = target;
   }
 
-  /** Collects until everything that cannot be reached now is freed; answers how many blocks. */
+  /**
+   * Collects until everything that cannot be reached now is freed; returns the number of blocks.
+   *
+   * @throws ManagedError ERR_COLLECTOR_ENDED; what a finalizer throws.
+   */
   collect(): number {
     while (this.#marking || this.#sweeping) this.step(Number.POSITIVE_INFINITY);
     const before = this.#freed;
@@ -157,8 +187,11 @@ export class Collector implements Disposable {
   }
 
   /**
-   * A piece of a collection, which begins with it if none is under way: looks at about `blocks`
-   * blocks. Answers whether the collection has come to its end.
+   * Does a part of a collection, and begins one if none is running. Returns whether the collection
+   * has ended. The step that ends the marking also reads all reached blocks of kinds with "any".
+   *
+   * @param blocks about how many blocks to look at. Default: 256.
+   * @throws ManagedError ERR_COLLECTOR_ENDED; what a finalizer throws.
    */
   step(blocks = STEP): boolean {
     if (this.#ended) throw collectorEnded();
@@ -168,12 +201,13 @@ export class Collector implements Disposable {
     return !this.#marking && !this.#sweeping;
   }
 
+  /** Statistics as they are now. */
   stats(): CollectorStats {
     const { count: blocks, bytes } = this.#table;
     return { blocks, bytes, collections: this.#collections, freed: this.#freed };
   }
 
-  /** Finalizes and frees all blocks. The end of the collector's region does it too. */
+  /** Finalizes and frees all blocks. The end of the collector's region does so too. */
   destroy(): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -181,6 +215,7 @@ export class Collector implements Disposable {
     this.#table.clear();
   }
 
+  /** `destroy`, for `using`. */
   [Symbol.dispose](): void {
     this.destroy();
   }
@@ -191,7 +226,7 @@ export class Collector implements Disposable {
     for (const handle of this.#roots) this.#shade(handle.ptr);
   }
 
-  /** A reached block waits to be read. */
+  /** Marks a block as reached, to be read later. */
   #shade(ptr: number): void {
     if (this.#marking && ptr !== 0 && this.#table.reach(ptr)) this.#grey.push(ptr);
   }
@@ -206,7 +241,7 @@ export class Collector implements Disposable {
       this.#read(this.#grey.pop() as number);
     }
     if (this.#grey.length > 0) return;
-    // Words of these blocks may have changed unseen since they were read.
+    // Words of these blocks may have been written since they were read.
     this.#table.eachReachedAny((ptr) => this.#read(ptr));
     while (this.#grey.length > 0) this.#read(this.#grey.pop() as number);
     this.#marking = false;

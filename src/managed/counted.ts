@@ -1,14 +1,17 @@
-/** Blocks that are freed with their last reference. */
+/** Reference counting: blocks are freed with their last reference. */
 import { outOfMemory } from "../common/errors.ts";
 import { type AllocatorBase, currentRegion } from "../layers/index.ts";
 import { cyclesFind } from "./cycles.ts";
 import { notManaged } from "./errors.ts";
 import { type Kind, kind, pointersOf } from "./kinds.ts";
 
-/** One block of those that hold each other. */
+/** A block of a group of blocks that hold each other. */
 export interface CycleBlock {
+  /** Its address. */
   readonly ptr: number;
+  /** Bytes that were asked for. */
   readonly size: number;
+  /** The name of its kind. */
   readonly kind: string;
 }
 
@@ -21,7 +24,7 @@ interface Counted {
 
 const BYTES = kind("bytes");
 
-/** A reference that does not keep its block. */
+/** A reference that does not keep its block alive. */
 export class Weak {
   #ptr: number;
 
@@ -30,48 +33,57 @@ export class Weak {
     this.#ptr = ptr;
   }
 
-  /** The block's address, 0 once it is gone. `retain` it to keep it. */
+  /** Address of the block; 0 once it is freed. `retain` it to keep the block. */
   get ptr(): number {
     return this.#ptr;
   }
 
-  /** For the manager: the block is gone. */
+  /**
+   * For the manager: the block is freed.
+   *
+   * @internal
+   */
   clear(): void {
     this.#ptr = 0;
   }
 }
 
 /**
- * Reference counting in a region. A new block has one reference; the release of the last one
+ * Reference counting in a region. A new block has one reference. The release of the last reference
  * finalizes the block, releases what it points to, and frees it. A pointer that is stored in a
- * block at an offset that its kind names is a reference of its own: retain it, or hand over yours.
- * Blocks that hold each other are never freed by counting: `cycles` reports them, and the end of
- * the region frees them like everything else. Price: a table entry a block.
+ * block, at an offset that the kind of the block names, is a reference too: retain the target, or
+ * give it the reference that you have. Blocks that hold each other are never freed by counting:
+ * `cycles` reports them, and the end of the region frees them. Price: a table entry for each block.
+ * For one thread.
  *
  * @example
  * const counting = new Counting();
  * const list = kind("list", { pointers: [0] });
  * const tail = counting.alloc(16, list);
  * const head = counting.alloc(16, list);
- * currentRegion().u32[head / 4] = tail; // hands over the reference
+ * currentRegion().u32[head / 4] = tail; // gives the reference to the head
  * counting.release(head); // frees both
  */
 export class Counting {
+  /** Where blocks come from. */
   readonly allocator: AllocatorBase;
   readonly #blocks = new Map<number, Counted>();
 
+  /** @param allocator where blocks come from. Default: the current region. */
   constructor(allocator: AllocatorBase = currentRegion()) {
     this.allocator = allocator;
   }
 
-  /** How many blocks live. */
+  /** Number of blocks that are alive. */
   get live(): number {
     return this.#blocks.size;
   }
 
   /**
-   * A block of `size` zero bytes with one reference.
+   * A block of `size` zero bytes with one reference, aligned to 16.
    *
+   * @param size bytes, a whole number from 0 to 2^31 - 1.
+   * @param of what is known of the block. Default: it holds no pointers.
    * @throws HeapError ERR_OUT_OF_MEMORY.
    */
   alloc(size: number, of: Kind = BYTES): number {
@@ -82,9 +94,9 @@ export class Counting {
   }
 
   /**
-   * Adds a reference; answers ptr.
+   * Adds a reference; returns ptr.
    *
-   * @throws ManagedError when ptr is no live block.
+   * @throws ManagedError ERR_NOT_MANAGED when ptr is not a live block.
    */
   retain(ptr: number): number {
     this.#at("retain", ptr).count += 1;
@@ -92,9 +104,9 @@ export class Counting {
   }
 
   /**
-   * Takes a reference away; null is ignored. Long chains are released without recursion.
+   * Takes a reference away; a null pointer is ignored. Long chains are released without recursion.
    *
-   * @throws ManagedError when ptr is no live block.
+   * @throws ManagedError ERR_NOT_MANAGED when ptr is not a live block; what a finalizer throws.
    */
   release(ptr: number): void {
     if (ptr === 0) return;
@@ -107,12 +119,20 @@ export class Counting {
     }
   }
 
-  /** How many references a block has. */
+  /**
+   * Number of references of a block.
+   *
+   * @throws ManagedError ERR_NOT_MANAGED when ptr is not a live block.
+   */
   count(ptr: number): number {
     return this.#at("count", ptr).count;
   }
 
-  /** A reference that does not keep the block; the same for all who ask. */
+  /**
+   * A reference that does not keep the block alive; the same object at each call.
+   *
+   * @throws ManagedError ERR_NOT_MANAGED when ptr is not a live block.
+   */
   weak(ptr: number): Weak {
     const block = this.#at("weak", ptr);
     block.weak ??= new Weak(ptr);
@@ -120,8 +140,9 @@ export class Counting {
   }
 
   /**
-   * Blocks that only blocks hold, in groups that reach each other: what counting alone never frees.
-   * Blocks that nothing but such a group holds are no part of it. Costs a look at all blocks.
+   * The blocks that only hold each other, in groups whose blocks can all reach each other: what
+   * counting never frees. Blocks that are only held by such a group are not listed. Reads all
+   * blocks.
    */
   cycles(): CycleBlock[][] {
     const held = new Map([...this.#blocks].map(([ptr, { count }]) => [ptr, count]));

@@ -1,8 +1,8 @@
-/** Groups of blocks that keep each other (strongly connected components, after Tarjan, 1972). */
+/** Groups of blocks that hold each other: strongly connected components, after Tarjan, 1972. */
 
 type Targets = (ptr: number) => number[];
 
-/** @param counts references of each block, those from blocks included. */
+/** @param counts references to each block, including those from other blocks. */
 export function cyclesFind(counts: ReadonlyMap<number, number>, targets: Targets): number[][] {
   const lost = unreachable(counts, targets);
   return components(lost, targets).filter(
@@ -10,7 +10,7 @@ export function cyclesFind(counts: ReadonlyMap<number, number>, targets: Targets
   );
 }
 
-/** Blocks that no reference from outside leads to. */
+/** Blocks that cannot be reached by a reference from outside of the blocks. */
 function unreachable(counts: ReadonlyMap<number, number>, targets: Targets): Set<number> {
   const outside = new Map(counts);
   for (const ptr of counts.keys()) {
@@ -24,13 +24,13 @@ function unreachable(counts: ReadonlyMap<number, number>, targets: Targets): Set
   return lost;
 }
 
-/** A block on the way, and how many of its targets were looked at. */
+/** A block on the path, and its targets that are still to be visited. */
 interface Step {
   readonly ptr: number;
   readonly next: number[];
 }
 
-/** Without recursion: chains are as long as they like. */
+/** Without recursion, because chains can be long. */
 function components(nodes: ReadonlySet<number>, targets: Targets): number[][] {
   const order = new Map<number, number>();
   const low = new Map<number, number>();

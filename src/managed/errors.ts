@@ -1,15 +1,21 @@
-/** What can go wrong with managed blocks: one function a mistake. */
+/** What can go wrong with managed blocks: one function for each mistake. */
 import { hex, MemoryError } from "../common/errors.ts";
+import type { MistakeCode } from "../common/mistakes.ts";
 
-export type ManagedErrorCode = "ERR_NOT_MANAGED" | "ERR_COLLECTOR_ENDED" | "ERR_HANDLE_RELEASED";
+/** The codes that a ManagedError can have. */
+export type ManagedErrorCode = Extract<
+  MistakeCode,
+  "ERR_NOT_MANAGED" | "ERR_COLLECTOR_ENDED" | "ERR_HANDLE_RELEASED"
+>;
 
 /** A mistake with a managed block. Everything is as it was before the call. */
 export class ManagedError extends MemoryError<ManagedErrorCode> {
+  /** For people: the kind of error. */
   override readonly name = "ManagedError";
 }
 
 export function notManaged(call: string, ptr: number): ManagedError {
-  const message = `${call}: ${hex(ptr)} is no live block of this manager`;
+  const message = `${call}: ${hex(ptr)} is not a live block of this manager`;
   return new ManagedError("ERR_NOT_MANAGED", ptr, message);
 }
 
@@ -17,8 +23,8 @@ export function collectorEnded(): ManagedError {
   return new ManagedError("ERR_COLLECTOR_ENDED", 0, "the collector has ended");
 }
 
-export function handleReleased(): ManagedError {
-  return new ManagedError("ERR_HANDLE_RELEASED", 0, "the handle was released");
+export function handleDestroyed(): ManagedError {
+  return new ManagedError("ERR_HANDLE_RELEASED", 0, "the handle was destroyed");
 }
 
 /** Checks the offsets of pointers that a kind of block names. */

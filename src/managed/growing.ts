@@ -1,11 +1,11 @@
-/** A block that grows: what arrays and byte strings stand on. */
+/** A block that grows: the memory of arrays and byte strings. */
 import { outOfMemory } from "../common/errors.ts";
 import type { AllocatorBase } from "../layers/index.ts";
 
 const LEAST = 16;
 
 export class Growing implements Disposable {
-  /** Where the block was allocated, and grows. */
+  /** The allocator of the block, wherever it grows. */
   readonly allocator: AllocatorBase;
   #ptr = 0;
   #bytes = 0;
@@ -14,7 +14,7 @@ export class Growing implements Disposable {
     this.allocator = allocator;
   }
 
-  /** Address of the first byte; 0 while nothing was reserved. Growth may change it. */
+  /** Address of the first byte; 0 before the first reserve. Growth may change it. */
   get ptr(): number {
     return this.#ptr;
   }
@@ -24,9 +24,10 @@ export class Growing implements Disposable {
   }
 
   /**
-   * Makes room for `bytes`, at least twice what was there, so that n appends copy 2n bytes at most.
+   * Grows to at least `bytes`, and at least to twice the size, so that n appends copy at most 2n
+   * bytes.
    *
-   * @throws HeapError ERR_OUT_OF_MEMORY; everything is as it was then.
+   * @throws HeapError ERR_OUT_OF_MEMORY; the block is as it was then.
    */
   reserve(bytes: number): void {
     if (bytes <= this.#bytes) return;
@@ -37,7 +38,7 @@ export class Growing implements Disposable {
     this.#bytes = wanted;
   }
 
-  /** Gives the block back; it is as new afterwards. */
+  /** Gives the block back; `reserve` allocates a new one. */
   free(): void {
     this.allocator.free(this.#ptr);
     this.#ptr = 0;

@@ -3,7 +3,7 @@
 const words = new Uint32Array(2);
 const numbers = new Float64Array(words.buffer);
 
-/** Spreads what differs over all bits (the finalizer of MurmurHash3). */
+/** Spreads every bit of a hash over all bits (the finalizer of MurmurHash3). */
 function mix(hash: number): number {
   let x = hash ^ (hash >>> 16);
   x = Math.imul(x, 0x85ebca6b);
@@ -16,7 +16,7 @@ export function numberHash(value: number): number {
   return mix((words[0] as number) ^ Math.imul(words[1] as number, 0x9e3779b1));
 }
 
-/** FNV-1a. Whoever chooses the keys can make them collide: no map for keys of strangers. */
+/** FNV-1a, without a secret: keys can be chosen so that they collide. */
 export function bytesHash(bytes: Uint8Array): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);

@@ -1,22 +1,26 @@
-/** What a manager knows of its blocks: where pointers lie, and what to do at the end. */
+/** What a manager knows of its blocks: where pointers lie, and what to do before they are freed. */
 import { checkPointers } from "./errors.ts";
 
+/** A kind of blocks: see `kind`. */
 export interface Kind {
-  /** For reports. */
+  /** The name in reports. */
   readonly name: string;
   /**
-   * Byte offsets of words that hold the address of a managed block, or 0. "any" means that every
-   * word may be one.
+   * Byte offsets, multiples of 4, of the words that hold the address of a managed block or 0.
+   * "any": every word may hold one.
    */
   readonly pointers: readonly number[] | "any";
-  /** Called when a block has no users left, before it is freed; it can be read then, not kept. */
+  /**
+   * Called before a block is freed that is not referenced any more. The block can still be read,
+   * but must not be kept.
+   */
   readonly finalize?: ((ptr: number) => void) | undefined;
 }
 
 /**
- * A kind of blocks. Without `pointers` they hold none.
+ * A kind of blocks. Without `pointers` its blocks hold none.
  *
- * @throws RangeError for an offset that is no multiple of 4.
+ * @throws RangeError for an offset that is not a multiple of 4.
  * @example
  * const node = kind("node", { pointers: [0, 4] });
  */
@@ -26,7 +30,7 @@ export function kind(name: string, options: Partial<Omit<Kind, "name">> = {}): K
   return { name, pointers, finalize };
 }
 
-/** The words of a block of `size` bytes that may hold pointers, one by one. */
+/** Visits the words of a block of `size` bytes that may hold pointers. */
 export function pointersOf(
   words: Uint32Array,
   ptr: number,

@@ -6,14 +6,18 @@ import { bytesHash, numberHash } from "./hash.ts";
 // A slot, 24 bytes:
 //   0      4        8      16
 //   | hash | length | key  | value |
-// hash is 0 for an empty slot. A key is a number, or address and length of UTF-8 bytes.
+// The hash of an empty slot is 0. A key is a number, or the address and length of UTF-8 bytes.
 const SLOT = 24;
 const LEAST = 8;
 
 /**
- * Numbers or texts to numbers (pointers, too), by open addressing with linear probing; a delete
- * moves what follows instead of leaving a mark. It stays in the region that was current when it was
- * made. Keys that are numbers are told apart as by Map: NaN is a key, and 0 and -0 are one.
+ * A map from numbers or texts to numbers, pointers for example. Its memory comes from one
+ * allocator, by default the region that was current when the map was made, and ends with that
+ * region. Numbers are compared as by Map: NaN is a key, and 0 and -0 are one key. Do not use it for
+ * keys from untrusted input, which can be chosen so that their hashes collide.
+ *
+ * Open addressing with linear probing; `delete` moves the entries that follow, so that no mark of
+ * a deleted entry is needed.
  *
  * @example
  * const ages = new HashMap("text");
@@ -21,13 +25,18 @@ const LEAST = 8;
  * ages.get("Ada"); // 36
  */
 export class HashMap<K extends "number" | "text"> implements Disposable {
+  /** The type of the keys. */
   readonly keys: K;
   readonly #allocator: AllocatorBase;
   #table = 0;
   #slots = 0;
   #size = 0;
 
-  /** @throws TypeError unless keys is "number" or "text". */
+  /**
+   * @param keys the type of the keys.
+   * @param allocator where the memory comes from. Default: the current region.
+   * @throws TypeError unless keys is "number" or "text".
+   */
   constructor(keys: K, allocator: AllocatorBase = currentRegion()) {
     if (keys !== "number" && keys !== "text") {
       throw new TypeError(`HashMap: keys must be "number" or "text", not ${String(keys)}`);
@@ -36,20 +45,36 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
     this.#allocator = allocator;
   }
 
+  /** Number of entries. */
   get size(): number {
     return this.#size;
   }
 
+  /**
+   * The value of a key; undefined = the key is not in the map.
+   *
+   * @throws TypeError for a key of another type.
+   */
   get(key: KeyOf<K>): number | undefined {
     const slot = this.#find(this.#keyOf(key));
     return slot === 0 ? undefined : (this.#allocator.f64[(slot + 16) / 8] as number);
   }
 
+  /**
+   * Whether a key is in the map.
+   *
+   * @throws TypeError for a key of another type.
+   */
   has(key: KeyOf<K>): boolean {
     return this.#find(this.#keyOf(key)) !== 0;
   }
 
-  /** @throws HeapError ERR_OUT_OF_MEMORY; the map is as it was then. */
+  /**
+   * Sets the value of a key, and adds the key if it is new; returns the map.
+   *
+   * @throws HeapError ERR_OUT_OF_MEMORY, and the map is as it was then; TypeError for a key of
+   * another type.
+   */
   set(key: KeyOf<K>, value: number): this {
     const wanted = this.#keyOf(key);
     let slot = this.#find(wanted);
@@ -58,7 +83,11 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
     return this;
   }
 
-  /** Whether the key was there. */
+  /**
+   * Removes a key; returns whether it was in the map.
+   *
+   * @throws TypeError for a key of another type.
+   */
   delete(key: KeyOf<K>): boolean {
     const slot = this.#find(this.#keyOf(key));
     if (slot === 0) return false;
@@ -68,7 +97,7 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
     return true;
   }
 
-  /** Keys and values, in no order that means anything; the map must not change meanwhile. */
+  /** Keys and values in any order. The map must not change during the iteration. */
   *[Symbol.iterator](): Generator<[KeyOf<K>, number]> {
     for (let index = 0; index < this.#slots; index++) {
       const slot = this.#table + index * SLOT;
@@ -77,7 +106,7 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
     }
   }
 
-  /** Gives the memory back; the map is empty and can be used again. */
+  /** Gives the memory back. The map is empty then, and can be used again. */
   free(): void {
     for (let index = 0; this.keys === "text" && index < this.#slots; index++) {
       const slot = this.#table + index * SLOT;
@@ -89,6 +118,7 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
     this.#size = 0;
   }
 
+  /** `free`, for `using`. */
   [Symbol.dispose](): void {
     this.free();
   }
@@ -100,7 +130,7 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
       const bytes = new TextEncoder().encode(key);
       return { hash: bytesHash(bytes), number: 0, bytes };
     }
-    const number = (key as number) + 0; // no -0
+    const number = (key as number) + 0; // -0 becomes 0
     return { hash: numberHash(number), number, bytes: undefined };
   }
 
@@ -121,7 +151,7 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
     ) as KeyOf<K>;
   }
 
-  /** Address of the key's slot, or 0. */
+  /** Address of the slot of a key, or 0. */
   #find(key: Key): number {
     for (let index = key.hash % Math.max(this.#slots, 1), left = this.#slots; left > 0; left--) {
       const slot = this.#table + index * SLOT;
@@ -141,7 +171,7 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
     return bytes.every((byte, i) => memory[ptr + i] === byte);
   }
 
-  /** A slot for a key that is not there, with the key in it. */
+  /** A slot for a key that is not in the map, with the key in it. */
   #add(key: Key): number {
     if (4 * (this.#size + 1) > 3 * this.#slots) this.#grow();
     const text = key.bytes ? this.#textNew(key.bytes) : key.number;
@@ -181,7 +211,7 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
     this.#slots = slots;
   }
 
-  /** Fills the hole at an index from behind, as far as keys there would not be found any more. */
+  /** Moves entries after an empty slot into it, where a search would no longer find them. */
   #close(hole: number): void {
     for (let index = (hole + 1) % this.#slots; ; index = (index + 1) % this.#slots) {
       const hash = this.#hashAt(this.#table + index * SLOT);
@@ -197,6 +227,7 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
   }
 }
 
+/** The type of a key of a map with `K` keys. */
 export type KeyOf<K> = K extends "text" ? string : number;
 
 interface Key {

@@ -1,9 +1,10 @@
-/** Numbers in memory by the names of their types, which are those of the views. */
+/** Numbers in memory, by the names of their types, which are those of the views. */
 import type { AllocatorBase } from "../layers/index.ts";
 
-/** Bytes of each scalar type; each is aligned to its size. */
+/** Bytes of each type; each is aligned to its size. */
 const sizes = { i8: 1, u8: 1, i16: 2, u16: 2, i32: 4, u32: 4, f32: 4, f64: 8 } as const;
 
+/** Name of a type of numbers: signed, unsigned or floating point, and its bits. */
 export type Scalar = keyof typeof sizes;
 
 export function scalarSize(type: Scalar): number {
@@ -12,7 +13,7 @@ export function scalarSize(type: Scalar): number {
   return size;
 }
 
-/** The scalar at an address, a multiple of its size. */
+/** The number at an address, which is a multiple of its size. */
 export function scalarGet(allocator: AllocatorBase, type: Scalar, ptr: number): number {
   return allocator[type][ptr / sizes[type]] as number;
 }

@@ -1,4 +1,4 @@
-/** The tracing collector: what can be reached stays, what cannot goes, also between steps. */
+/** The tracing collector: what can be reached stays, what cannot is freed, also in steps. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
@@ -12,7 +12,7 @@ setGroundHeap(heap);
 const pair = kind("pair", { pointers: [0, 4] });
 const any = kind("any", { pointers: "any" });
 
-test("collect frees what no handle reaches, cycles included", () => {
+test("collect frees what cannot be reached from a handle, cycles included", () => {
   using gc = new Collector({ every: 0 });
   const [a, b, c] = Array.from({ length: 3 }, () => gc.alloc(8, pair));
   gc.write(a!, 0, b!);
@@ -26,7 +26,7 @@ test("collect frees what no handle reaches, cycles included", () => {
   assert.equal(heap.stats().blocks, 0);
 });
 
-test("words of conservative blocks keep what they might point to, into the middle as well", () => {
+test("words of conservative blocks keep the blocks that they may point into", () => {
   using gc = new Collector({ every: 0 });
   const target = gc.alloc(100);
   const holder = gc.alloc(16);
@@ -34,10 +34,10 @@ test("words of conservative blocks keep what they might point to, into the middl
   currentRegion().u32[root.ptr / 4 + 3] = target + 60;
   assert.equal(gc.collect(), 0);
   currentRegion().u32[root.ptr / 4 + 3] = target + 100;
-  assert.equal(gc.collect(), 1, "behind the end is no longer in it");
+  assert.equal(gc.collect(), 1, "an address past the end is not in the block");
 });
 
-test("a block without pointers keeps nothing", () => {
+test("a block of a kind without pointers keeps no other block", () => {
   using gc = new Collector({ every: 0 });
   const bytes = kind("bytes");
   using root = gc.handle(gc.alloc(16, bytes));
@@ -46,7 +46,7 @@ test("a block without pointers keeps nothing", () => {
   assert.equal(gc.collect(), 1);
 });
 
-test("finalizers run once, before the block is freed, and at the end for the rest", () => {
+test("finalizers run once, before the block is freed, and at destroy for all others", () => {
   const seen: number[] = [];
   const noted = kind("noted", { finalize: (ptr) => seen.push(currentRegion().u32[ptr / 4]!) });
   enter(arena, (region) => {
@@ -68,7 +68,7 @@ test("finalizers run once, before the block is freed, and at the end for the res
   assert.equal(heap.stats().blocks, 0);
 });
 
-test("allocation collects by itself, in steps, and memory stays bounded", () => {
+test("allocation collects in steps, and memory stays bounded", () => {
   enter(kingsley, (region) => {
     const gc = new Collector({ every: 10000 });
     const root = gc.handle(gc.alloc(8, pair));
@@ -78,7 +78,7 @@ test("allocation collects by itself, in steps, and memory stays bounded", () => 
   });
 });
 
-test("memory that is out brings a collection before it throws", () => {
+test("allocation collects before it throws that memory is out", () => {
   enter(limit(4000), () => {
     const gc = new Collector({ every: 0 });
     for (let i = 0; i < 500; i++) gc.alloc(64);
@@ -93,7 +93,7 @@ test("memory that is out brings a collection before it throws", () => {
 
 test("pointers that move between steps are not lost", () => {
   using gc = new Collector({ every: 0 });
-  // One block is read early, and gets the only pointer to a block that was not reached yet.
+  // A block that was read already gets the only pointer to a block that was not reached.
   const [early, late, hidden] = Array.from({ length: 3 }, () => gc.alloc(8, pair));
   const roots = [gc.handle(late!), gc.handle(early!)];
   gc.write(late!, 0, hidden!);
@@ -112,7 +112,7 @@ test("pointers that move between steps are not lost", () => {
   assert.equal(gc.stats().blocks, 4);
 });
 
-/** A graph of JavaScript objects beside the collector's: what can be reached there must live. */
+/** A model of the collector's blocks as JavaScript objects: what can be reached there must live. */
 interface Node {
   ptr: number;
   readonly exact: boolean;
@@ -120,7 +120,7 @@ interface Node {
   readonly mark: number;
 }
 
-test("random graphs over random steps: everything reachable lives, everything else goes", (t) => {
+test("random graphs in random steps: what can be reached lives, all else is freed", (t) => {
   const seed = seedOf(61);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const random = new Random(seed);
@@ -185,7 +185,7 @@ test("random graphs over random steps: everything reachable lives, everything el
   gc.collect();
   const left = check();
   assert.ok(gc.stats().collections > 50 && gc.stats().freed > 5000);
-  // Words that look like addresses may keep a block or two, as marks are random.
+  // A word that looks like an address may keep a block.
   const { blocks } = gc.stats();
   assert.ok(blocks >= left && blocks <= left + 50, `${blocks} blocks, ${left} reachable`);
   gc.destroy();
@@ -202,7 +202,7 @@ function nearby(roots: readonly { node: Node | undefined }[]): Set<Node> {
   return found;
 }
 
-test("mistakes are refused", () => {
+test("wrong pointers and calls after the end throw", () => {
   const gc = new Collector({ every: 0 });
   const ptr = gc.alloc(8, pair);
   const root = gc.handle(ptr);
@@ -216,7 +216,7 @@ test("mistakes are refused", () => {
   using other = new Collector({ every: 0 });
   assert.throws(() => other.handle(ptr), foreign);
   root.destroy();
-  const released = { code: "ERR_HANDLE_RELEASED", message: "the handle was released" };
+  const released = { code: "ERR_HANDLE_RELEASED", message: "the handle was destroyed" };
   assert.throws(() => root.ptr, released);
   gc.destroy();
   gc.destroy();

@@ -1,4 +1,4 @@
-/** Arrays, byte strings and maps: against their models, in whatever region they were made. */
+/** Arrays, byte strings and maps: compared with models, and in the region that they were made in. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
@@ -9,7 +9,7 @@ import { Random, seedOf } from "../support/random.js";
 const heap = createHeap();
 setGroundHeap(heap);
 
-test("an array of scalars grows, and answers what was put in", () => {
+test("an array of numbers grows, and returns what was stored", () => {
   for (const type of ["i8", "u8", "i16", "u16", "i32", "u32", "f32", "f64"] as const) {
     using xs = new ScalarArray(type);
     for (let i = 0; i < 100; i++) xs.push(i, i + 1);
@@ -35,7 +35,7 @@ test("containers grow in the region that they were made in", () => {
     }
   });
   enter(kingsley, (region) => {
-    const ptr = region.malloc(1e6); // what the arena had, written over
+    const ptr = region.malloc(1e6); // overwrites what the ended arena had
     region.u8.fill(0xff, ptr, ptr + 1e6);
   });
   assert.deepEqual([xs.at(999), text.length, map.get("key 999")], [999, 1001, 999]);
@@ -43,7 +43,7 @@ test("containers grow in the region that they were made in", () => {
   assert.equal(heap.stats().blocks, 0);
 });
 
-test("the region's end frees containers that nobody freed", () => {
+test("the end of a region frees its containers", () => {
   enter(arena, () => {
     new ScalarArray("u8").push(1, 2, 3);
     new HashMap("text").set("a", 1);
@@ -51,7 +51,7 @@ test("the region's end frees containers that nobody freed", () => {
   assert.equal(heap.stats().blocks, 0);
 });
 
-test("structs lie as in C, and columns of them are kept", () => {
+test("structs have the layout of C, and keep their fields", () => {
   const layout = struct({ flag: "u8", id: "u32", x: "f64", short: "i16" });
   assert.deepEqual(layout.fields, [
     ["flag", "u8", 0],
@@ -73,7 +73,7 @@ test("structs lie as in C, and columns of them are kept", () => {
   });
 });
 
-test("a byte string appends text, bytes, others and itself", () => {
+test("a byte string appends text, bytes, another string and itself", () => {
   using text = new ByteString("grü").append("ße").append(new Uint8Array([33]));
   assert.deepEqual([text.toString(), text.length, text.at(-1)], ["grüße!", 8, 33]);
   text.append(text).append(text.bytes);
@@ -89,7 +89,7 @@ test("a byte string appends text, bytes, others and itself", () => {
 });
 
 for (const keys of ["number", "text"] as const) {
-  test(`a map of ${keys} keys is what Map is, over random operations`, (t) => {
+  test(`a map of ${keys} keys behaves as Map does, over random operations`, (t) => {
     const seed = seedOf(31);
     t.diagnostic(`TERRANE_SEED=${seed}`);
     const random = new Random(seed);
@@ -115,7 +115,7 @@ for (const keys of ["number", "text"] as const) {
   });
 }
 
-test("a map tells numbers apart as Map does", () => {
+test("a map compares numbers as Map does", () => {
   using map = new HashMap("number");
   map
     .set(Number.NaN, 1)
@@ -132,7 +132,7 @@ test("a map tells numbers apart as Map does", () => {
   assert.equal(map.size, 5);
 });
 
-test("memory that is out leaves a container as it was", () => {
+test("a container is as it was when memory is out", () => {
   enter(limit(600), () => {
     const xs = new ScalarArray("f64");
     const map = new HashMap("text");
@@ -150,7 +150,7 @@ test("memory that is out leaves a container as it was", () => {
   });
 });
 
-test("wrong kinds are refused", () => {
+test("wrong types and indexes throw", () => {
   const refusals: [() => unknown, string][] = [
     [() => new ScalarArray("u7" as never), "TypeError: unknown scalar type: u7"],
     [() => struct({}), "RangeError: struct: needs at least one field"],

@@ -1,4 +1,4 @@
-/** Reference counting: what lives, what goes, what cycles keep. */
+/** Reference counting: what lives, what is freed, what cycles keep. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
@@ -15,7 +15,7 @@ function link(ptr: number, field: number, target: number): void {
   currentRegion().u32[ptr / 4 + field] = target;
 }
 
-test("the last release frees a block, after its finalizer, and what it holds", () => {
+test("the last release finalizes and frees a block, and releases what it holds", () => {
   const order: number[] = [];
   const noted = kind("noted", { pointers: [0], finalize: (ptr) => order.push(ptr) });
   const counting = new Counting();
@@ -31,7 +31,7 @@ test("the last release frees a block, after its finalizer, and what it holds", (
   counting.release(0);
 });
 
-test("a shared block lives as long as one holder", () => {
+test("a block lives as long as one reference to it", () => {
   const counting = new Counting();
   const shared = counting.alloc(8);
   const holders = [0, 1].map(() => {
@@ -60,7 +60,7 @@ test("a chain of 200 000 blocks is released without recursion", () => {
   });
 });
 
-test("a weak reference knows when its block is gone", () => {
+test("a weak reference is 0 once its block is freed", () => {
   const counting = new Counting();
   const ptr = counting.alloc(8);
   const weak = counting.weak(ptr);
@@ -72,16 +72,16 @@ test("a weak reference knows when its block is gone", () => {
   assert.equal(weak.ptr, 0);
 });
 
-test("cycles are reported with what holds them together, and nothing else", () => {
+test("cycles lists the blocks that hold each other, and no others", () => {
   enter(arena, () => {
     const counting = new Counting();
     const [a, b, c, own, outside, leaf] = Array.from({ length: 6 }, () => counting.alloc(8, pair));
     link(a!, 0, counting.retain(b!));
     link(b!, 0, counting.retain(c!));
     link(c!, 0, counting.retain(a!));
-    link(c!, 1, counting.retain(leaf!)); // held by the cycle, no part of it
+    link(c!, 1, counting.retain(leaf!)); // held by the cycle, not a part of it
     link(own!, 0, counting.retain(own!));
-    link(outside!, 0, counting.retain(outside!)); // a cycle that we still hold
+    link(outside!, 0, counting.retain(outside!)); // a cycle with a reference from outside
     assert.deepEqual(counting.cycles(), []);
     for (const ptr of [a, b, c, own, leaf]) counting.release(ptr!);
     assert.equal(counting.live, 6);
@@ -96,12 +96,12 @@ test("cycles are reported with what holds them together, and nothing else", () =
     );
     link(a!, 0, 0);
     counting.release(b!);
-    assert.deepEqual([counting.live, counting.cycles().length], [2, 1], "a broken cycle goes");
+    assert.deepEqual([counting.live, counting.cycles().length], [2, 1], "a broken cycle is freed");
   });
   assert.equal(heap.stats().blocks, 0);
 });
 
-test("counts are what a model says, over random graphs without cycles", (t) => {
+test("counts are those of a model, over random graphs without cycles", (t) => {
   const seed = seedOf(51);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const random = new Random(seed);
@@ -125,11 +125,11 @@ test("counts are what a model says, over random graphs without cycles", (t) => {
   assert.deepEqual([counting.live, heap.stats().blocks], [0, 0]);
 });
 
-test("mistakes are refused", () => {
+test("wrong pointers throw", () => {
   const counting = new Counting();
   const ptr = counting.alloc(8);
   counting.release(ptr);
-  const message = `release: 0x${ptr.toString(16)} is no live block of this manager`;
+  const message = `release: 0x${ptr.toString(16)} is not a live block of this manager`;
   const expected = { name: "ManagedError", code: "ERR_NOT_MANAGED", ptr, message };
   assert.throws(() => counting.release(ptr), expected);
   assert.throws(() => counting.retain(1), { code: "ERR_NOT_MANAGED" });
