@@ -1,6 +1,6 @@
-/** The types of @thi.ng/malloc, by the names under which its users import them. */
+/** The types of @thi.ng/malloc, by the names that its users import. */
 
-/** Constructors of the element types, by the names that @thi.ng/api has for them. */
+/** Constructors of the element types, by their names in @thi.ng/api. */
 const typedArrays = {
   u8: Uint8Array,
   u8c: Uint8ClampedArray,
@@ -15,72 +15,83 @@ const typedArrays = {
   u64: BigUint64Array,
 };
 
-/** Name of an element type. */
+/** Name of an element type: bits, and signed, unsigned, clamped or floating point. */
 export type Type = keyof typeof typedArrays;
 
-/** The view that a type name stands for. */
+/** The typed array for the name of an element type. */
 export type TypedArrayOf<T extends Type> = InstanceType<(typeof typedArrays)[T]>;
 
+/** A typed array of any element type. */
 export type TypedArray = TypedArrayOf<Type>;
 
+/** Options of a pool. */
 export interface MemPoolOpts {
-  /** The memory; without it the pool makes one of `size` bytes. A multiple of 4 bytes long. */
+  /**
+   * The memory, whose length is a multiple of 4. Default: a new ArrayBuffer of `size` bytes.
+   */
   buf: ArrayBufferLike;
-  /** Bytes of a memory that the pool makes. Default: 4096. */
+  /** Bytes of the memory that the pool makes, a multiple of 4. Default: 4096. */
   size: number;
-  /** Where the pool's 28 bytes of state begin, a multiple of 4; blocks follow. Default: 0. */
+  /** Offset of the 28 bytes of state, a multiple of 4; blocks follow them. Default: 0. */
   start: number;
-  /** One past the last byte that the pool may use. Default: the end of the memory. */
+  /** Offset of the byte after the last that the pool may use. Default: the end of the memory. */
   end: number;
-  /** Every address is a multiple of this power of two, at least 8. Default: 8. */
+  /** Every address is a multiple of it: a power of two from 8 to 2^30. Default: 8. */
   align: number;
-  /** Whether free neighbours become one block. Default: true. */
+  /** Whether free neighbours are joined. Default: true. */
   compact: boolean;
   /** Whether a free block that is larger than needed is cut. Default: true. */
   split: boolean;
-  /** Bytes, more than 8, that must be left over for a cut. Default: 16. */
+  /** The least bytes, more than 8, that a cut must leave over. Default: 16. */
   minSplit: number;
-  /** Takes the pool that is in `buf` already, with its options. Default: false. */
+  /** Opens the pool that is in `buf` at `start`, with its options. Default: false. */
   skipInitialization: boolean;
 }
 
+/** Statistics of a pool. All sizes are bytes. */
 export interface MemPoolStats {
-  /** Blocks that were freed and lie below `top`; bytes with their headers of 8. */
+  /** Free blocks below `top`: how many, and their bytes with headers of 8 bytes. */
   free: { count: number; size: number };
-  /** Blocks in use; bytes with their headers. */
+  /** Blocks in use: how many, and their bytes with headers. */
   used: { count: number; size: number };
-  /** Address behind the highest block: nothing above it has been given out. */
+  /** Address of the end of the highest block: no block above it was given. */
   top: number;
-  /** Bytes of free blocks and above `top`. */
+  /** Bytes of free blocks and of the space above `top`. */
   available: number;
   /** Bytes of the whole memory. */
   total: number;
 }
 
+/** The calls of a pool for typed arrays. */
 export interface IMemPoolArray {
-  /** A view of `num` elements with whatever the memory holds; undefined = no room. */
+  /** Allocates a typed array of `num` elements, which are not cleared; undefined = no space. */
   mallocAs<T extends Type>(type: T, num: number): TypedArrayOf<T> | undefined;
-  /** As mallocAs, every element set to `fill`. */
+  /** As mallocAs, with every element set to `fill`. Default: 0. */
   callocAs<T extends Type>(type: T, num: number, fill?: number): TypedArrayOf<T> | undefined;
-  /** A view of `num` elements with the old contents; undefined = no room, or not of this pool. */
+  /**
+   * Resizes a typed array of the pool to `num` elements and returns the new one, with the old
+   * contents; undefined = no space, or the array is not from this pool.
+   */
   reallocArray<T extends TypedArray>(array: T, num: number): T | undefined;
-  /** Frees what a view was made of. */
+  /** Frees the block of a typed array; false = it is not from this pool, or was freed. */
   free(array: TypedArray): boolean;
-  /** Frees everything. */
+  /** Frees all blocks. */
   freeAll(): void;
-  /** Lets go of the memory; the pool cannot be used any more. */
+  /** Ends the pool: it forgets the memory, and later calls throw. */
   release(): boolean;
 }
 
+/** The calls of a pool. */
 export interface IMemPool extends IMemPoolArray {
-  /** Address of a block of `size` bytes; 0 = no room. */
+  /** Address of a block of `size` bytes, rounded up; 0 = no space. */
   malloc(size: number): number;
-  /** As malloc, the bytes set to `fill`. */
+  /** As malloc, with the bytes set to `fill`. Default: 0. */
   calloc(size: number, fill?: number): number;
-  /** Address of the block with its new size, moved if need be; 0 = no room, or no block. */
+  /** Resizes a block and returns its address, which may be new; 0 = no space, or not a block. */
   realloc(ptr: number, size: number): number;
-  /** Whether there was such a block. */
+  /** Frees the block at an address or of a typed array; false = it is not a block in use. */
   free(ptr: number | TypedArray): boolean;
+  /** Statistics as they are now. */
   stats(): Readonly<MemPoolStats>;
 }
 
@@ -91,7 +102,7 @@ export function constructorOf<T extends Type>(type: T): (typeof typedArrays)[T] 
   throw new TypeError(`type must be one of ${Object.keys(typedArrays).join(" ")}, not ${type}`);
 }
 
-/** Sets every element of a view of any kind. */
+/** Sets every element of a typed array. */
 export function arrayFill(array: TypedArray, fill: number): void {
   if (array instanceof BigInt64Array || array instanceof BigUint64Array) array.fill(BigInt(fill));
   else array.fill(fill);

@@ -1,19 +1,19 @@
 /**
- * The blocks of a pool: where they lie, which are free, and what of that is in the memory.
+ * The blocks of a pool: where they are, which are free, and what of that is in the memory.
  *
  *   start                first            top          end
  *   +-------------------+----------------+------------+
- *   | state, 7 words    | blocks         | never given|     block: header of 8 bytes, then data
+ *   | state, 7 words    | blocks         | never used |     block: header of 8 bytes, then data
  *   +-------------------+----------------+------------+
  *
- *   blocks lie side by side from `first` to `top`;  used + free == top - first
+ *   blocks follow each other from `first` to `top`;  used + free == top - first
  *
- * The memory holds all that another instance must know: the state, and in each header the size of
- * the block and whether it is free. The lists that make calls fast (a bitmap of the blocks in use,
- * the free blocks in the order of their addresses) are of JavaScript and belong to an instance. A
- * word in the state counts changes, so an instance sees that another one was here and reads the
- * blocks again. @thi.ng/malloc links both kinds of blocks in the memory; its free walks all blocks
- * in use, ours asks one bit.
+ * The memory has everything that another instance must know: the state, and in each header the size
+ * of the block and whether it is free. What makes calls fast (a bitmap of the blocks in use, the
+ * free blocks in the order of their addresses) are JavaScript objects of one instance. A word in
+ * the state counts changes, so that an instance notices changes of another one and reads the blocks
+ * again. @thi.ng/malloc links both kinds of blocks in the memory: its free walks all blocks in use,
+ * this one tests one bit.
  */
 import type { MemPoolOpts } from "./api.ts";
 import { FreeList } from "./freelist.ts";
@@ -28,16 +28,16 @@ const S_MIN_SPLIT = 5;
 const S_CHANGES = 6;
 const STATE_BYTES = 28;
 
-/** "PooL": stands in S_MARK of a pool. */
+/** "PooL": the word S_MARK of a pool. */
 const MARK = 0x4c6f6f50;
 const FLAG_COMPACT = 1;
 const FLAG_SPLIT = 2;
 
-/** In front of the data: a word with the size of the whole block, a word that says: it is free. */
+/** Bytes before the data: a word with the size of the whole block, and one that is FREE or 0. */
 export const HEADER = 8;
 const FREE = 1;
 
-/** Answers of the searches. */
+/** No index: a search found nothing. */
 const NONE = -1;
 
 function roundUp(bytes: number, align: number): number {
@@ -48,6 +48,11 @@ function firstBlock(start: number, align: number): number {
   return roundUp(start + STATE_BYTES + HEADER, align) - HEADER;
 }
 
+/** The error for a range that cannot hold a pool. */
+export function noSpace(start: number, end: number): RangeError {
+  return new RangeError(`no space for a pool from ${start} to ${end}`);
+}
+
 export class Blocks {
   readonly #words: Uint32Array;
   readonly #state: Uint32Array;
@@ -56,7 +61,7 @@ export class Blocks {
   readonly #used: Uint32Array;
   readonly #free = new FreeList();
   #usedCount = 0;
-  /** What S_CHANGES was when the lists were right. */
+  /** S_CHANGES when the lists were read or changed last. */
   #seen = 0;
 
   constructor(buffer: ArrayBufferLike, start: number) {
@@ -66,11 +71,11 @@ export class Blocks {
     this.#start = start;
   }
 
-  /** Makes the memory from `start` on an empty pool. */
+  /** Makes an empty pool in the memory from `start` on. */
   begin(end: number, options: Pick<MemPoolOpts, "align" | "compact" | "split" | "minSplit">): void {
     const state = this.#state;
     const first = firstBlock(this.#start, options.align);
-    if (first >= end) throw new RangeError(`no room for a pool from ${this.#start} to ${end}`);
+    if (first >= end) throw noSpace(this.#start, end);
     state[S_MARK] = MARK;
     state[S_TOP] = first;
     state[S_END] = end;
@@ -81,7 +86,7 @@ export class Blocks {
     this.#changed();
   }
 
-  /** Takes the pool that is there. */
+  /** Opens the pool that is in the memory. */
   join(): void {
     if (this.#state[S_MARK] !== MARK) {
       throw new RangeError(`skipInitialization: there is no pool at ${this.#start} of buf`);
@@ -89,7 +94,7 @@ export class Blocks {
     this.#read();
   }
 
-  /** Address of the first block: its data is aligned. */
+  /** Address of the first block, whose data is aligned. */
   get first(): number {
     return firstBlock(this.#start, this.#state[S_ALIGN] as number);
   }
@@ -114,7 +119,7 @@ export class Blocks {
     return this.#free.bytes;
   }
 
-  /** Bytes of a block with room for `bytes`. */
+  /** Bytes of a block that holds `bytes`. */
   sizeFor(bytes: number): number {
     return roundUp(bytes + HEADER, this.#state[S_ALIGN] as number);
   }
@@ -133,7 +138,7 @@ export class Blocks {
     if (this.#state[S_CHANGES] !== this.#seen) this.#read();
   }
 
-  /** The lowest free block that is large enough, else one at the top; 0 = no room. */
+  /** The lowest free block that is large enough, else one at the top; 0 = no space. */
   take(size: number): number {
     const index = this.#fitFind(size);
     const block = index === NONE ? this.#takeTop(size) : this.#takeFree(index, size);
@@ -144,7 +149,7 @@ export class Blocks {
     return block;
   }
 
-  /** Makes a block in use a free one. */
+  /** Frees a block in use. */
   give(block: number): void {
     this.#useUnmark(block);
     this.#usedCount -= 1;
@@ -152,7 +157,7 @@ export class Blocks {
     this.#changed();
   }
 
-  /** Gives a block in use another size where it stands, if that can be. */
+  /** Resizes a block in use without moving it; false = that is not possible. */
   resize(block: number, size: number): boolean {
     const have = this.sizeOf(block);
     const atTop = block + have === this.top;
@@ -186,7 +191,7 @@ export class Blocks {
     this.#state[S_CHANGES] = this.#seen;
   }
 
-  /** The lists as the headers tell. */
+  /** Makes the lists from the headers. */
   #read(): void {
     this.#forget();
     this.#seen = this.#state[S_CHANGES] as number;
@@ -221,7 +226,7 @@ export class Blocks {
     this.#used[block >>> 8] = (this.#used[block >>> 8] as number) & ~(1 << ((block >>> 3) & 31));
   }
 
-  /** Index of the first free block that fits, or that can be made to at the top; or NONE. */
+  /** Index of the first free block that fits, or that can grow at the top; or NONE. */
   #fitFind(size: number): number {
     const index = this.#free.fit(size);
     if (index !== NONE || this.#free.count === 0) return index;
@@ -255,15 +260,15 @@ export class Blocks {
     return block;
   }
 
-  /** Whether a block of `have` bytes is cut to give `size`. */
+  /** Whether a block of `have` bytes is cut for a request of `size`. */
   #isCut(have: number, size: number): boolean {
     const splits = ((this.#state[S_FLAGS] as number) & FLAG_SPLIT) !== 0;
     return splits && have - size >= (this.#state[S_MIN_SPLIT] as number);
   }
 
-  /** Files a free block; with `compact` it joins its neighbours and the room above the top. */
+  /** Adds a free block; with `compact` it joins its neighbours and the space above the top. */
   #freePut(block: number, size: number): void {
-    const index = this.#free.placeOf(block);
+    const index = this.#free.indexFor(block);
     if (((this.#state[S_FLAGS] as number) & FLAG_COMPACT) !== 0) {
       this.#freeJoin(index, block, size);
     } else {
@@ -275,18 +280,18 @@ export class Blocks {
   #freeJoin(index: number, block: number, size: number): void {
     const free = this.#free;
     const before = index > 0 && free.blockAt(index - 1) + free.sizeAt(index - 1) === block;
-    const behind = index < free.count && free.blockAt(index) === block + size;
+    const after = index < free.count && free.blockAt(index) === block + size;
     const start = before ? free.blockAt(index - 1) : block;
-    const end = block + size + (behind ? free.sizeAt(index) : 0);
-    if (before && behind) free.remove(index);
-    const place = before ? index - 1 : index;
+    const end = block + size + (after ? free.sizeAt(index) : 0);
+    if (before && after) free.remove(index);
+    const at = before ? index - 1 : index;
     if (end === this.top) {
-      if (before || behind) free.remove(place);
+      if (before || after) free.remove(at);
       this.#topSet(start);
       return;
     }
     this.#headWrite(start, end - start, FREE);
-    if (before || behind) free.replace(place, start, end - start);
-    else free.insert(place, start, end - start);
+    if (before || after) free.replace(at, start, end - start);
+    else free.insert(at, start, end - start);
   }
 }

@@ -1,14 +1,14 @@
 /**
- * The free blocks of a pool in the order of their addresses: an array of addresses beside one of
- * sizes, so that the search reads neighbours and not a header in every corner of the memory. That
- * is where first fit spends its time.
+ * The free blocks of a pool in the order of their addresses: an array of addresses and an array of
+ * sizes, so that a search reads adjacent words and not headers all over the memory. First fit
+ * spends most of its time in that search.
  */
 export class FreeList {
   #at = new Uint32Array(16);
   #size = new Uint32Array(16);
   #count = 0;
   #bytes = 0;
-  /** No block is larger: saves the searches that would fail. */
+  /** No block is larger: saves searches that would fail. */
   #largest = 0;
 
   get count(): number {
@@ -47,8 +47,8 @@ export class FreeList {
     return -1;
   }
 
-  /** Where a block belongs: the index of the first one behind it. */
-  placeOf(block: number): number {
+  /** The index that a block belongs at: that of the first one above it. */
+  indexFor(block: number): number {
     const at = this.#at;
     let low = 0;
     let high = this.#count;
@@ -77,7 +77,7 @@ export class FreeList {
     this.#count -= 1;
   }
 
-  /** Another block, between the same neighbours, in the place of one. */
+  /** Replaces a block by another one between the same neighbours. */
   replace(index: number, block: number, size: number): void {
     this.#bytes += size - this.sizeAt(index);
     this.#at[index] = block;

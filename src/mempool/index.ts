@@ -1,4 +1,4 @@
-/** terrane/mempool: the pool of @thi.ng/malloc, for a change of one import. */
+/** `terrane/mempool`: replaces the pool of @thi.ng/malloc by a change of one import. */
 export type {
   IMemPool,
   IMemPoolArray,

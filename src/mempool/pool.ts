@@ -1,4 +1,4 @@
-/** MemPool as @thi.ng/malloc has it: the same options, the same addresses, the same figures. */
+/** MemPool as @thi.ng/malloc has it: the same options, the same addresses, the same statistics. */
 import {
   arrayFill,
   constructorOf,
@@ -9,15 +9,15 @@ import {
   type TypedArray,
   type TypedArrayOf,
 } from "./api.ts";
-import { Blocks, HEADER } from "./blocks.ts";
+import { Blocks, HEADER, noSpace } from "./blocks.ts";
 
 /**
- * A pool of blocks in one buffer that does not grow, first fit by address. All that it knows is in
- * the buffer, so a pool can be sent, stored, and opened again with `skipInitialization`; instances
- * over one buffer work in turns, not at the same time.
+ * A pool of blocks in one buffer that does not grow, first fit by address. All of its state is in
+ * the buffer, so that a pool can be sent, stored, and opened again with `skipInitialization`.
+ * Several instances over one buffer may work in turns, but not at the same time.
  *
- * Requests that are no positive number answer 0 or undefined and change nothing. For threads, for
- * growth, and for malloc in constant time: createHeap.
+ * Requests that are not a positive number below 2^32 return 0 or undefined and change nothing. For
+ * threads, growth, and malloc in constant time use createHeap.
  *
  * @example
  * const pool = new MemPool({ size: 0x1000 });
@@ -26,14 +26,14 @@ import { Blocks, HEADER } from "./blocks.ts";
  * pool.free(vec); // false
  */
 export class MemPool implements IMemPool {
-  /** The memory; undefined after release. */
+  /** The memory; undefined after `release`. */
   buf: ArrayBufferLike;
   #bytes: Uint8Array | undefined;
   #blocks: Blocks | undefined;
 
   /**
-   * @throws TypeError when `buf` is no buffer; RangeError for values out of range, for a region
-   * without room, and with `skipInitialization` where no pool is.
+   * @throws TypeError when `buf` is not a buffer; RangeError for values out of range, for a range
+   * that cannot hold a pool, and with `skipInitialization` where there is no pool.
    */
   constructor(options: Partial<MemPoolOpts> = {}) {
     const { size = 0x1000, start = 0, align = 8, minSplit = 16 } = options;
@@ -52,6 +52,11 @@ export class MemPool implements IMemPool {
     }
   }
 
+  /**
+   * Statistics as they are now.
+   *
+   * @throws TypeError after `release`.
+   */
   stats(): Readonly<MemPoolStats> {
     const blocks = this.#current();
     const { top, freeSize } = blocks;
@@ -64,6 +69,11 @@ export class MemPool implements IMemPool {
     };
   }
 
+  /**
+   * Address of a block of `size` bytes, rounded up; 0 = no space.
+   *
+   * @throws TypeError after `release`.
+   */
   malloc(size: number): number {
     const blocks = this.#current();
     if (!isSize(size)) return 0;
@@ -71,12 +81,18 @@ export class MemPool implements IMemPool {
     return block === 0 ? 0 : block + HEADER;
   }
 
+  /** As malloc, with the bytes set to `fill`. */
   calloc(size: number, fill = 0): number {
     const ptr = this.malloc(size);
     if (ptr !== 0) this.#bytes?.fill(fill, ptr, ptr + size);
     return ptr;
   }
 
+  /**
+   * Allocates a typed array of `num` elements, which are not cleared; undefined = no space.
+   *
+   * @throws TypeError for an unknown type, and after `release`.
+   */
   mallocAs<T extends Type>(type: T, num: number): TypedArrayOf<T> | undefined {
     const elements = constructorOf(type);
     const ptr = this.malloc(num * elements.BYTES_PER_ELEMENT);
@@ -84,12 +100,18 @@ export class MemPool implements IMemPool {
     return viewOf(elements, this.buf, ptr, num) as TypedArrayOf<T>;
   }
 
+  /** As mallocAs, with every element set to `fill`. */
   callocAs<T extends Type>(type: T, num: number, fill = 0): TypedArrayOf<T> | undefined {
     const array = this.mallocAs(type, num);
     if (array) arrayFill(array, fill);
     return array;
   }
 
+  /**
+   * Resizes a block and returns its address, which may be new; 0 = no space, or not a block.
+   *
+   * @throws TypeError after `release`.
+   */
   realloc(ptr: number, size: number): number {
     const blocks = this.#current();
     const block = typeof ptr === "number" ? ptr - HEADER : 0;
@@ -103,6 +125,12 @@ export class MemPool implements IMemPool {
     return moved + HEADER;
   }
 
+  /**
+   * Resizes a typed array of the pool to `num` elements and returns the new one, with the old
+   * contents; undefined = no space, or the array is not from this pool.
+   *
+   * @throws TypeError after `release`.
+   */
   reallocArray<T extends TypedArray>(array: T, num: number): T | undefined {
     if (array.buffer !== this.buf) return undefined;
     const ptr = this.realloc(array.byteOffset, num * array.BYTES_PER_ELEMENT);
@@ -110,6 +138,11 @@ export class MemPool implements IMemPool {
     return viewOf(array.constructor, this.buf, ptr, num) as T;
   }
 
+  /**
+   * Frees the block at an address or of a typed array; false = it is not a block in use.
+   *
+   * @throws TypeError for null and undefined, and after `release`.
+   */
   free(ptr: number | TypedArray): boolean {
     const blocks = this.#current();
     const block = this.#addressOf(ptr) - HEADER;
@@ -118,10 +151,16 @@ export class MemPool implements IMemPool {
     return true;
   }
 
+  /**
+   * Frees all blocks.
+   *
+   * @throws TypeError after `release`.
+   */
   freeAll(): void {
     this.#current().clear();
   }
 
+  /** Ends the pool: it forgets the memory, and later calls throw. Returns true. */
   release(): boolean {
     this.#bytes = undefined;
     this.#blocks = undefined;
@@ -129,10 +168,10 @@ export class MemPool implements IMemPool {
     return true;
   }
 
-  /** Address of what `free` was given; 0 = none of ours. */
+  /** The address for an argument of `free`; 0 = a typed array of another buffer. */
   #addressOf(ptr: number | TypedArray): number {
     if (typeof ptr === "number") return ptr;
-    if (ptr === null || ptr === undefined) throw new TypeError(`free: ${ptr} is no address`);
+    if (ptr === null || ptr === undefined) throw new TypeError(`free: ${ptr} is not an address`);
     return ptr.buffer === this.buf ? ptr.byteOffset : 0;
   }
 
@@ -164,7 +203,7 @@ function checkRegion(bytes: number, start: number): void {
   if (!Number.isInteger(start) || start < 0 || start % 4 !== 0) {
     throw new RangeError(`start must be a multiple of 4, not ${start}`);
   }
-  if (start + 28 > bytes) throw new RangeError(`no room for a pool from ${start} to ${bytes}`);
+  if (start + 28 > bytes) throw noSpace(start, bytes);
 }
 
 function checkLimits(align: number, minSplit: number): void {

@@ -1,4 +1,4 @@
-/** MemPool beside the package whose place it takes: one program, two imports, the same answers. */
+/** MemPool and the package that it replaces: the same programs must see the same results. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemPool as Rival, NativePool as RivalNative } from "@thi.ng/malloc";
@@ -7,7 +7,7 @@ import { Random, seedOf } from "../support/random.js";
 
 type Options = Partial<Omit<MemPoolOpts, "align">> & { align?: 8 | 16 | 64 };
 
-/** The rival's calls that both have; its own types differ in names only. */
+/** The calls that both have; the types of the other package differ in names only. */
 interface Pool {
   readonly buf: ArrayBufferLike;
   malloc(size: unknown): number;
@@ -30,7 +30,7 @@ function ours(options: Options): Pool {
   return new MemPool(options) as unknown as Pool;
 }
 
-/** What a program saw, with every view as where it lies and what it holds. */
+/** What a program saw, with the address and the elements of every typed array. */
 function seen(value: unknown): unknown {
   if (!ArrayBuffer.isView(value)) return value;
   const numbers = Array.from(value as unknown as ArrayLike<number>);
@@ -53,7 +53,7 @@ function fails(call: () => unknown): boolean {
 
 const small: Options = { size: 256 };
 
-test("the same regions are accepted and refused", () => {
+test("the same ranges are accepted and refused", () => {
   const regions: Options[] = [
     {},
     { size: 28 },
@@ -85,7 +85,7 @@ test("the same sizes are served, at the same addresses", () => {
   }
 });
 
-test("malloc and free: blocks join, are cut, and give the top back", () => {
+test("malloc and free: blocks are joined, cut, and given back at the top", () => {
   both(small, (pool) => {
     const log: unknown[] = [pool.malloc(256), pool.stats()];
     let [a, b, c] = [pool.malloc(12), pool.malloc(31), pool.malloc(24)];
@@ -99,7 +99,7 @@ test("malloc and free: blocks join, are cut, and give the top back", () => {
   });
 });
 
-test("typed views of every kind, filled and not", () => {
+test("typed arrays of every type, filled and not", () => {
   const types: Type[] = ["u8", "u8c", "i8", "u16", "i16", "u32", "i32", "f32", "f64"];
   for (const type of types) {
     both(small, (pool) => {
@@ -112,7 +112,7 @@ test("typed views of every kind, filled and not", () => {
   }
 });
 
-test("calloc fills what was asked for and no more", () => {
+test("calloc fills the bytes that were asked for and no others", () => {
   both(small, (pool) => {
     const bytes = new Uint8Array(pool.buf);
     bytes.fill(0xff, 32);
@@ -122,7 +122,7 @@ test("calloc fills what was asked for and no more", () => {
   });
 });
 
-test("what is no block is not freed and not resized", () => {
+test("an address that is not a block is neither freed nor resized", () => {
   for (const ptr of [0, -1, 32, 41, 48, Number.NaN, "40", [40], {}, new Uint16Array(1)]) {
     both(small, (pool) => [pool.malloc(8), pool.free(ptr), pool.stats()]);
     if (typeof ptr !== "number") continue;
@@ -133,7 +133,7 @@ test("what is no block is not freed and not resized", () => {
   }
 });
 
-test("any view of a block frees it", () => {
+test("free takes any typed array over a block", () => {
   both(small, (pool) => {
     const [a, b, c] = [pool.malloc(16), pool.malloc(16), pool.malloc(16)];
     const views = [new Float64Array(pool.buf, a, 1), new DataView(pool.buf, b), new Uint8Array(8)];
@@ -155,7 +155,7 @@ test("realloc in place: shrinks with and without a cut, grows at the top", () =>
   });
 });
 
-test("reallocArray: grows with its contents; foreign, interior and hopeless ones are undefined", () => {
+test("reallocArray keeps contents; returns undefined for other arrays and impossible sizes", () => {
   both(small, (pool) => {
     const a = pool.callocAs("f32", 4, 1) as Float32Array;
     const grown = pool.reallocArray(a, 8);
@@ -165,7 +165,7 @@ test("reallocArray: grows with its contents; foreign, interior and hopeless ones
   });
 });
 
-test("a second instance takes the pool that is in the buffer, options too", () => {
+test("a second instance opens the pool that is in the buffer, with its options", () => {
   for (const make of [
     (options: object) => new MemPool(options),
     (options: object) => new Rival(options),
@@ -182,7 +182,7 @@ test("a second instance takes the pool that is in the buffer, options too", () =
   }
 });
 
-test("a SharedArrayBuffer will do", () => {
+test("the memory can be a SharedArrayBuffer", () => {
   for (const make of [ours, rival]) {
     const buf = new SharedArrayBuffer(256);
     const view = make({ buf }).mallocAs("f32", 2) as Float32Array;
@@ -191,7 +191,7 @@ test("a SharedArrayBuffer will do", () => {
   }
 });
 
-test("NativePool gives views of their own", () => {
+test("NativePool gives typed arrays with buffers of their own", () => {
   for (const pool of [new NativePool(), new RivalNative() as unknown as NativePool]) {
     assert.deepEqual(pool.mallocAs("f32", 0), new Float32Array(0));
     assert.deepEqual(pool.callocAs("f32", 3, 1), Float32Array.of(1, 1, 1));
@@ -202,14 +202,14 @@ test("NativePool gives views of their own", () => {
   }
 });
 
-/** Sizes of blocks stand in our headers. */
+/** Size of a block, from the header of MemPool. */
 function blockSize(pool: Pool, ptr: number): number {
   return new Uint32Array(pool.buf)[(ptr - 8) / 4] as number;
 }
 
 /**
- * Whether the rival does the right thing. Not at the top: without a cut it lowers the top below the
- * block's end, and it refuses a growth that ends exactly at the end of the pool.
+ * Whether the other package is right about a realloc. At the top it is not: without a cut it lowers
+ * the top below the end of the block, and it refuses growth to exactly the end of the pool.
  */
 function rivalIsSound(mine: Pool, options: Required<Options>, ptr: number, size: number): boolean {
   const have = blockSize(mine, ptr);
@@ -235,7 +235,7 @@ function optionsDraw(random: Random): Required<Options> {
   };
 }
 
-/** The same random operations on both. The block that the rival leaks is freed for it. */
+/** The same random operations on both. A block that the other package leaks is freed for it. */
 function stepsCompare(random: Random, options: Required<Options>, steps: number): number {
   const given = Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
@@ -269,7 +269,7 @@ function stepsCompare(random: Random, options: Required<Options>, steps: number)
   return moves;
 }
 
-test("random programs get the same addresses and the same figures after every step", () => {
+test("random programs get the same addresses and the same statistics after every step", () => {
   const random = new Random(seedOf(4));
   let moves = 0;
   for (let run = 0; run < 150; run++) moves += stepsCompare(random, optionsDraw(random), 200);

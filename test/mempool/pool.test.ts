@@ -1,15 +1,15 @@
-/** What MemPool does better than the package that it replaces, and what it refuses. */
+/** What MemPool does better than the package that it replaces, and the errors that it throws. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemPool, type MemPoolOpts, NativePool, type Type } from "#src/mempool/index.js";
 import { Random, seedOf } from "../support/random.js";
 import { thrownText } from "../support/thrown.js";
 
-test("every wrong option has its text", () => {
+test("each wrong option throws an error that names it", () => {
   const texts: [Partial<MemPoolOpts>, string][] = [
-    [{ size: 28 }, "RangeError: no room for a pool from 0 to 28"],
-    [{ size: 256, start: 256 }, "RangeError: no room for a pool from 256 to 256"],
-    [{ size: 256, start: 128, end: 0 }, "RangeError: no room for a pool from 128 to 0"],
+    [{ size: 28 }, "RangeError: no space for a pool from 0 to 28"],
+    [{ size: 256, start: 256 }, "RangeError: no space for a pool from 256 to 256"],
+    [{ size: 256, start: 128, end: 0 }, "RangeError: no space for a pool from 128 to 0"],
     [{ size: 101 }, "RangeError: buf must be a multiple of 4 bytes long, not 101"],
     [{ start: 2 }, "RangeError: start must be a multiple of 4, not 2"],
     [{ start: -4 }, "RangeError: start must be a multiple of 4, not -4"],
@@ -30,13 +30,13 @@ test("every wrong option has its text", () => {
     );
 });
 
-test("a refused region is not written to", () => {
+test("a buffer whose range is refused is not written", () => {
   const buf = new ArrayBuffer(64);
   assert.throws(() => new MemPool({ buf, end: 16 }));
   assert.ok(new Uint8Array(buf).every((byte) => byte === 0));
 });
 
-test("after release every call says so", () => {
+test("every call after release throws", () => {
   const pool = new MemPool();
   assert.equal(pool.release(), true);
   assert.equal(pool.buf, undefined);
@@ -52,7 +52,7 @@ test("after release every call says so", () => {
   assert.equal(pool.release(), true);
 });
 
-test("sizes that are no numbers of bytes change nothing", () => {
+test("sizes that are not a number of bytes change nothing", () => {
   const pool = new MemPool({ size: 256 });
   const before = pool.stats();
   for (const size of [Number.NaN, Number.POSITIVE_INFINITY, undefined, {}, 2 ** 32, 2 ** 40]) {
@@ -65,7 +65,7 @@ test("sizes that are no numbers of bytes change nothing", () => {
   assert.deepEqual(pool.stats(), before);
 });
 
-test("unknown types are refused by name", () => {
+test("unknown types throw an error that names them", () => {
   const message = "TypeError: type must be one of u8 u8c i8 u16 i16 u32 i32 f32 f64 i64 u64, not";
   for (const pool of [new MemPool(), new NativePool()]) {
     assert.equal(
@@ -79,7 +79,7 @@ test("unknown types are refused by name", () => {
   }
   assert.equal(
     thrownText(() => new MemPool().free(null as unknown as number)),
-    "TypeError: free: null is no address",
+    "TypeError: free: null is not an address",
   );
 });
 
@@ -89,7 +89,7 @@ test("64-bit integers can be filled", () => {
   assert.deepEqual(new NativePool().callocAs("u64", 1), BigUint64Array.of(0n));
 });
 
-test("a block that moves is freed where it was", () => {
+test("realloc frees the old block when a block moves", () => {
   const pool = new MemPool({ size: 256 });
   const a = pool.malloc(8);
   pool.malloc(8);
@@ -100,7 +100,7 @@ test("a block that moves is freed where it was", () => {
   assert.equal(pool.free(a), false);
 });
 
-test("a block may grow to the very end of the pool", () => {
+test("a block can grow to the end of the pool", () => {
   const pool = new MemPool({ size: 256 });
   const a = pool.malloc(8);
   assert.equal(pool.realloc(a, 216), a);
@@ -114,7 +114,7 @@ test("without split a block at the top keeps its bytes when it shrinks", () => {
   assert.ok(pool.malloc(8) >= a + 80);
 });
 
-test("a pool that is made anew in the buffer is seen by the instance that was there", () => {
+test("an instance notices a new pool in its buffer", () => {
   const buf = new ArrayBuffer(256);
   const old = new MemPool({ buf });
   const a = old.malloc(8);
@@ -123,7 +123,7 @@ test("a pool that is made anew in the buffer is seen by the instance that was th
   assert.equal(old.stats().used.count, 0);
 });
 
-test("a damaged header is named and not walked past", () => {
+test("a damaged header throws an error that names its block", () => {
   const buf = new ArrayBuffer(256);
   const pool = new MemPool({ buf });
   const [a] = [pool.malloc(8), pool.malloc(8)];
