@@ -1,31 +1,80 @@
-/** Writes the generated tables of docs/ from the tables in the built package. */
-import { readFileSync, writeFileSync } from "node:fs";
-import { optionsMarkdown } from "../build/src/common/option-table.js";
-import { runtimeOptionsMarkdown } from "../build/src/common/runtime-option-texts.js";
-import { guardedOptionsMarkdown } from "../build/src/debug/guarded/options.js";
-import { debugOptionsMarkdown } from "../build/src/debug/store/option-rows.js";
-import { hardeningOptionTexts, heapOptionTexts } from "../build/src/heap/option-texts.js";
+/**
+ * The generated tables of docs/: which page has which, made from the tables of the built package.
+ * `npm run docs` writes them into the pages; test/docs/docs.test.ts compares.
+ */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 
-/** Each page with the tables in it, known by how their first line begins. */
-const tables = {
-  "debugging.md": [debugOptionsMarkdown()],
-  "guarded.md": [guardedOptionsMarkdown()],
-  "hardening.md": [optionsMarkdown(hardeningOptionTexts)],
-  "options.md": [optionsMarkdown(heapOptionTexts), runtimeOptionsMarkdown()],
-};
-
-for (const [name, made] of Object.entries(tables)) {
-  const path = new URL(`../docs/${name}`, import.meta.url);
-  let page = readFileSync(path, "utf8");
-  for (const table of made) page = tableReplace(page, table);
-  writeFileSync(path, page);
+/** A table of Markdown; `align` as in the line below the head. */
+export function markdownTable(head, align, rows) {
+  const cell = (text) => String(text).replaceAll("|", "\\|");
+  const line = (cells) => `| ${cells.map(cell).join(" | ")} |`;
+  return [line(head), `|${align.join("|")}|`, ...rows.map(line)].join("\n");
 }
 
-/** The table goes in the place of the one whose first two cells are the same. */
-function tableReplace(page, table) {
-  const head = table.split("|").slice(0, 3).join("|");
-  const from = page.indexOf(head);
-  if (from < 0) throw new Error(`no table that begins with ${head}`);
-  const length = page.slice(from).search(/\n(?!\|)/);
-  return page.slice(0, from) + table.trimEnd() + page.slice(from + length);
+/** Errors have the code, reports the title. */
+function mistakesMarkdown(mistakes) {
+  const rows = Object.entries(mistakes).map(([code, { title, text }]) => {
+    return [`\`${code}\``, `\`${title}\``, text];
+  });
+  return markdownTable(["code", "title", "meaning"], ["---", "---", "---"], rows);
+}
+
+/**
+ * All tables, each with its page.
+ *
+ * @param {URL} modules the compiled modules of src
+ * @returns {Promise<{ page: string, table: string }[]>}
+ */
+export async function tablesOfDocs(modules) {
+  const load = (path) => import(new URL(path, modules).href);
+  const { optionsMarkdown } = await load("common/option-table.js");
+  const { runtimeOptionsMarkdown } = await load("common/runtime-option-texts.js");
+  const { mistakes } = await load("common/mistakes.js");
+  const { heapOptionTexts, hardeningOptionTexts } = await load("heap/option-texts.js");
+  const { debugOptionsMarkdown } = await load("debug/store/option-rows.js");
+  const { guardedOptionsMarkdown } = await load("debug/guarded/options.js");
+  const options = [
+    optionsMarkdown(heapOptionTexts),
+    runtimeOptionsMarkdown(),
+    optionsMarkdown(hardeningOptionTexts),
+    debugOptionsMarkdown(),
+    guardedOptionsMarkdown(),
+  ];
+  return [
+    ...options.map((table) => ({ page: "docs/reference/options.md", table: table.trimEnd() })),
+    { page: "docs/reference/mistakes.md", table: mistakesMarkdown(mistakes) },
+  ];
+}
+
+/** Where a table goes: behind a comment that names it. */
+const MARK = /<!-- table (\d+) -->\n\n(?:\|.*\n)*/g;
+
+/** A page with its tables in the places that are marked, in their order. */
+export function pageWith(page, tables) {
+  const places = [...page.matchAll(MARK)];
+  if (places.length !== tables.length) {
+    throw new Error(`${places.length} places for ${tables.length} tables`);
+  }
+  return page.replace(MARK, (_, index) => `<!-- table ${index} -->\n\n${tables[index - 1]}\n`);
+}
+
+/** Each page with generated tables, and what it should be. */
+export async function pagesOfDocs(modules, root) {
+  const tables = await tablesOfDocs(modules);
+  const pages = [...new Set(tables.map(({ page }) => page))];
+  return pages.map((path) => {
+    const page = readFileSync(new URL(path, root), "utf8");
+    const own = tables.filter((each) => each.page === path).map(({ table }) => table);
+    return { path, page, wanted: pageWith(page, own) };
+  });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const root = new URL("../", import.meta.url);
+  const modules = new URL("build/src/", root);
+  if (!existsSync(modules)) throw new Error("no build/src: run npm run build first");
+  for (const { path, wanted } of await pagesOfDocs(modules, root)) {
+    writeFileSync(new URL(path, root), wanted);
+  }
 }

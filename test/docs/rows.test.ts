@@ -1,10 +1,10 @@
 /**
- * The checklist of the specification (26): each row has a test, or a reason in docs/differences.md
+ * The checklist of the specification (26): each row has a test, or a reason in docs/internals/differences.md
  * why it has none, or belongs to what is still to come. rows.json is the list:
  *
  *   tests    files that have a test named after the row, as "row 7: …" or row("7: …"), rowInBoth("7: …")
  *   named    the name of the test, where it is not named after the row
- *   differs  words of the reason in docs/differences.md
+ *   differs  words of the reason in docs/internals/differences.md
  *   open     what is to come
  */
 import assert from "node:assert/strict";
@@ -24,7 +24,7 @@ interface Row {
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const read = (path: string) => readFileSync(root + path, "utf8");
 const rows: Row[] = JSON.parse(read("test/docs/rows.json"));
-const differences = read("docs/differences.md");
+const differences = read("docs/internals/differences.md");
 
 /** Whether a file has a test whose name names a row, alone or among others. */
 function names(text: string, row: number): boolean {

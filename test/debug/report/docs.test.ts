@@ -1,4 +1,4 @@
-/** docs/debugging.md shows the text that is printed. */
+/** docs/guide/debugging.md shows the text that is printed. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 
 const root = new URL("../../../../", import.meta.url);
 
-test("docs/debugging.md: the report is the one that its first example prints", () => {
-  const page = readFileSync(new URL("docs/debugging.md", root), "utf8");
+test("docs/guide/debugging.md: the report is the one that its first example prints", () => {
+  const page = readFileSync(new URL("docs/guide/debugging.md", root), "utf8");
   const source = /```js\n([\s\S]*?)```/.exec(page)?.[1] ?? "";
   const text = /```text\n([\s\S]*?)```/.exec(page)?.[1] ?? "";
   // In the package, so that `terrane` resolves to it.

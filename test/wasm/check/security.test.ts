@@ -1,4 +1,4 @@
-/** The table of docs/checking.md: every row is run, and must say what came out. */
+/** The table of docs/internals/check-coverage.md: every row is run, and must say what came out. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { type CheckedProgram, fixturePath, programOf, programRun } from "../support/fixtures.js";
 
 const docs = readFileSync(
-  fileURLToPath(new URL("../../../../docs/checking.md", import.meta.url)),
+  fileURLToPath(new URL("../../../../docs/internals/check-coverage.md", import.meta.url)),
   "utf8",
 );
 const rows = [...docs.matchAll(/^\| `(\w+)` \| .* \| ([\w-]+)( with `--uninit`)? \|$/gm)].map(
