@@ -20,6 +20,39 @@ function mistakesMarkdown(mistakes) {
   return markdownTable(["code", "title", "meaning"], ["---", "---", "---"], rows);
 }
 
+/** The words of a doc comment in one line: without its stars, its examples and its marks. */
+function commentText(comment) {
+  const text = comment.replace(/^\s*\*+ ?/gm, "").replace(/@example[\s\S]*?(?=\n@|$)/, "");
+  return text
+    .replace(/@throws/g, "Throws")
+    .replace(/\s+/g, " ")
+    .trim();
+}
+
+/** The calls of AllocatorCalls as its declaration documents them, with their names in C. */
+function callsMarkdown(declaration, calls) {
+  const member = /\/\*\*([\s\S]*?)\*\/\s*"?(\w+)"?\(([^)]*(?:\([^)]*\)[^)]*)?)\)/g;
+  const inside = declaration.slice(declaration.indexOf("interface AllocatorCalls"));
+  const rows = [...inside.matchAll(member)].map(([, comment, name, parameters]) => {
+    const { c = [], mi = [], ms = [], ofHeap } = calls[name];
+    const inC = [...c, ...mi, ...ms].map((each) => `\`${each}\``).join(", ");
+    const words = parameters.split(",").map((each) => each.split(":")[0].trim());
+    const call = `\`${name}(${words.join(", ")})\``;
+    return [call, commentText(comment), inC, ofHeap ? "yes" : ""];
+  });
+  return markdownTable(["call", "what it does", "in C", "heap"], Array(4).fill("---"), rows);
+}
+
+/** C++'s operators, by the call that each stands for. */
+function operatorsMarkdown(operators) {
+  const names = new Map();
+  for (const { name, call } of operators) {
+    names.set(call, [...(names.get(call) ?? []), `\`${name}\``]);
+  }
+  const rows = [...names].map(([call, all]) => [`\`${call}\``, all.join(", ")]);
+  return markdownTable(["call", "operators"], ["---", "---"], rows);
+}
+
 /**
  * All tables, each with its page.
  *
@@ -34,6 +67,8 @@ export async function tablesOfDocs(modules) {
   const { heapOptionTexts, hardeningOptionTexts } = await load("heap/option-texts.js");
   const { debugOptionsMarkdown } = await load("debug/store/option-rows.js");
   const { guardedOptionsMarkdown } = await load("debug/guarded/options.js");
+  const { calls, operators } = await load("heap/calls/table.js");
+  const declaration = readFileSync(new URL("heap/calls/allocator-calls.d.ts", modules), "utf8");
   const options = [
     optionsMarkdown(heapOptionTexts),
     runtimeOptionsMarkdown(),
@@ -43,6 +78,8 @@ export async function tablesOfDocs(modules) {
   ];
   return [
     ...options.map((table) => ({ page: "docs/reference/options.md", table: table.trimEnd() })),
+    { page: "docs/reference/calls.md", table: callsMarkdown(declaration, calls) },
+    { page: "docs/reference/calls.md", table: operatorsMarkdown(operators()) },
     { page: "docs/reference/mistakes.md", table: mistakesMarkdown(mistakes) },
   ];
 }
