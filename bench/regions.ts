@@ -5,7 +5,7 @@
 import { fileURLToPath } from "node:url";
 import { createHeap } from "#src/heap/index.js";
 import { osPages, wasmMemory, withOsPages } from "#src/memory/index.js";
-import { type SizeClassHeap, type SizeClassOptions, sizeClass } from "#src/sizeclass/index.js";
+import { type SizeClassHeap, type SizeClassOptions, createSizeClassHeap } from "#src/sizeclass/index.js";
 import { linearSubject, measureRun, readTrace, type Subject } from "#src/trace/index.js";
 import { engine } from "./report.ts";
 
@@ -21,7 +21,7 @@ interface Verbs {
 type Make = (maximum?: number) => Verbs;
 
 const regions = (options: SizeClassOptions): Make => {
-  return (maximum) => sizeClass({ releaseInterval: -1, maximum, ...options });
+  return (maximum) => createSizeClassHeap({ releaseInterval: -1, maximum, ...options });
 };
 
 const subjects: Record<string, Make> = {
@@ -105,7 +105,7 @@ function memoryOf(heap: Verbs, live: number): string {
 /** Three blocks of each class: what a program pays that uses a little of everything. */
 function everyClass(make: Make): string {
   const heap = make();
-  const map = sizeClass().primary.map;
+  const map = createSizeClassHeap().primary.map;
   let live = 0;
   for (let id = 1; id < map.classes; id++) {
     live += fill(heap, () => map.size(id), 3 * map.size(id), true);
@@ -158,7 +158,7 @@ function release(): void {
     reserved: { spaceSize: 2 ** 28 },
   })) {
     const memory = withOsPages(wasmMemory({ maximum: 2 ** 29 }));
-    const heap = sizeClass({ memory, releaseInterval: -1, ...options });
+    const heap = createSizeClassHeap({ memory, releaseInterval: -1, ...options });
     const resident = () => (memory.pages?.resident?.(65536, heap.u8.length - 65536) ?? 0) / MIB;
     const before = resident();
     const blocks: number[] = [];

@@ -1,12 +1,12 @@
 /**
- * What the size-class allocator costs beside the core heap, and what a release takes:
- * `npm run bench:sizeclass`. The subjects take turns within each round.
+ * Time of the size-class allocator compared with the core heap, and of a release:
+ * `npm run bench:sizeclass`. The subjects alternate within each round.
  */
 import { createHeap } from "#src/heap/index.js";
 import { javascript } from "#src/heap/javascript.js";
 import { createSharedHeap } from "#src/heap/shared.js";
 import { osPages } from "#src/memory/index.js";
-import { hardenedMalloc, sizeClass } from "#src/sizeclass/index.js";
+import { createHardenedMalloc, createSizeClassHeap } from "#src/sizeclass/index.js";
 import { engine } from "./report.ts";
 import { median } from "./stats.ts";
 
@@ -19,11 +19,11 @@ interface Verbs {
 
 type Work = (heap: Verbs) => number;
 
-/** Blocks that live at a time, and rounds of them in one measurement. */
+/** Live blocks, and rounds of them in one measurement. */
 const LIVE = 100;
 const REPEATS = 1500;
 
-/** Nanoseconds of processor time, which other programs on the machine do not change much. */
+/** Nanoseconds of processor time, which other programs on the machine change little. */
 function timed(work: () => void): number {
   const start = process.cpuUsage();
   work();
@@ -43,7 +43,7 @@ function batches(sizeOf: (i: number) => number): Work {
     });
 }
 
-/** A block and its free, at once. */
+/** A block, freed at once. */
 function pairs(size: number): Work {
   return (heap) =>
     timed(() => {
@@ -83,24 +83,25 @@ function compare(subjects: Record<string, () => Verbs>): void {
   }
 }
 
-/** Both through their typed doors, which check every argument and every pointer. */
+/** Both through their checked APIs, which check every argument and every pointer. */
 function fastPath(): void {
   compare({
     "core heap (wasm)": () => createHeap(),
-    "size class (wasm)": () => sizeClass({ releaseInterval: -1 }),
-    "size class (wasm, reserved)": () => sizeClass({ releaseInterval: -1, regions: "reserved" }),
+    "size class (wasm)": () => createSizeClassHeap({ releaseInterval: -1 }),
+    "size class (wasm, reserved)": () =>
+      createSizeClassHeap({ releaseInterval: -1, regions: "reserved" }),
     "core heap (wasm), abi": () => createHeap().abi,
-    "size class (wasm), abi": () => sizeClass({ releaseInterval: -1 }).abi,
+    "size class (wasm), abi": () => createSizeClassHeap({ releaseInterval: -1 }).abi,
     "size class (wasm, reserved), abi": () =>
-      sizeClass({ releaseInterval: -1, regions: "reserved" }).abi,
-    "size class (wasm, default map)": () => sizeClass({ releaseInterval: -1, map: "default" }),
+      createSizeClassHeap({ releaseInterval: -1, regions: "reserved" }).abi,
+    "size class (wasm, default map)": () => createSizeClassHeap({ releaseInterval: -1, map: "default" }),
     "core heap (js)": () => createHeap({ backend: javascript }),
-    "size class (js)": () => sizeClass({ releaseInterval: -1, backend: "js" }),
+    "size class (js)": () => createSizeClassHeap({ releaseInterval: -1, backend: "js" }),
     "core heap (wasm, shared)": () => createSharedHeap(),
-    "size class (wasm, shared)": () => sizeClass({ releaseInterval: -1, shared: true }),
-    "hardened malloc": () => hardenedMalloc({ releaseInterval: -1 }),
+    "size class (wasm, shared)": () => createSizeClassHeap({ releaseInterval: -1, shared: true }),
+    "hardened malloc": () => createHardenedMalloc({ releaseInterval: -1 }),
     "hardened malloc, quarantine of 256 KiB": () =>
-      hardenedMalloc({
+      createHardenedMalloc({
         releaseInterval: -1,
         quarantineSizeKb: 256,
         threadLocalQuarantineSizeKb: 64,
@@ -116,7 +117,7 @@ function release(pages: boolean): void {
     const times: number[] = [];
     let bytes = 0;
     for (let round = 0; round < 3; round++) {
-      const heap = sizeClass({
+      const heap = createSizeClassHeap({
         spaceSize: 2 ** 31,
         shuffle: true,
         releaseInterval: -1,

@@ -60,12 +60,12 @@ export const mistakes = {
   },
   ERR_OUT_OF_BOUNDS: {
     title: "out-of-bounds",
-    text: "An access reaches beyond the bounds that the call was given.",
+    text: "An access is out of bounds, and the block that it missed is not known.",
   },
   ERR_NULL_ACCESS: { title: "null-access", text: "An access is through a null pointer." },
   ERR_WILD_ACCESS: {
     title: "wild-access",
-    text: "An access is to memory that belongs to nobody.",
+    text: "An access is to memory that no block, stack or variable has.",
   },
   ERR_UNINITIALISED_READ: {
     title: "uninitialised-read",
@@ -108,14 +108,14 @@ export const mistakes = {
   },
   ERR_CLASS_FULL: {
     title: "class-full",
-    text: "The region of a size class has no room for another block.",
+    text: "The region of a size class has no space for another block.",
   },
   ERR_FREE_ARRAY_FULL: {
     title: "free-array-full",
     text: "The array of free blocks of a size class cannot grow.",
   },
   ERR_NO_THREAD: { title: "no-thread", text: "There is no thread slot left." },
-  ERR_NO_ARENA: { title: "no-arena", text: "There is no room for another arena." },
+  ERR_NO_ARENA: { title: "no-arena", text: "There is no space for another arena." },
   ERR_LOCKED: { title: "locked", text: "Another thread holds a lock that the call needs." },
   // Things that have ended, or are not what the call needs.
   ERR_HEAP_DESTROYED: { title: "heap-destroyed", text: "The heap was destroyed." },

@@ -2,7 +2,7 @@
 import type { Heap } from "#src/heap/index.js";
 import * as L from "#src/layers/index.js";
 import { wasmMemory } from "#src/memory/index.js";
-import { sizeClass } from "#src/sizeclass/index.js";
+import { createSizeClassHeap } from "#src/sizeclass/index.js";
 import { Random } from "../support/random.js";
 
 export interface Subject {
@@ -94,8 +94,8 @@ const sources: Subject[] = [
   { name: "kingsley over sbrk", create: () => L.kingsley(L.sbrk(wasmMemory())) },
   { name: "buddy over slices", create: () => L.pipe(L.slices(wasmMemory()), L.buddy()) },
   { name: "lea over slices", create: () => L.lea(L.slices(wasmMemory())) },
-  { name: "sizeClass", create: () => L.std(sizeClass()) },
-  { name: "kingsley over sizeClass", create: () => L.kingsley(L.std(sizeClass())) },
+  { name: "size classes", create: () => L.std(createSizeClassHeap()) },
+  { name: "kingsley over size classes", create: () => L.kingsley(L.std(createSizeClassHeap())) },
   {
     name: "the region library's example",
     create: () =>

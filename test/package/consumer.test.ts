@@ -27,17 +27,17 @@ export const all = [${entries.map((_, i) => `entry${i}`).join()}];
 /** With the DOM's library: WebAssembly's own types go in and come out. */
 const typed = `import { createHeap } from "terrane";
 import { guarded } from "terrane/debug";
-import { attachSizeClass, sizeClass, type SizeClassHandle } from "terrane/sizeclass";
+import { attachSizeClassHeap, createSizeClassHeap, type SizeClassHandle } from "terrane/sizeclass";
 import { override } from "terrane/wasm";
-const heap = sizeClass({ shared: true, onError: (code, size, text) => console.log(code, size, text) });
+const heap = createSizeClassHeap({ shared: true, onError: (code, size, text) => console.log(code, size, text) });
 const handle: SizeClassHandle = heap.handle();
-attachSizeClass(handle).detach();
+attachSizeClassHeap(handle).detach();
 const memory: WebAssembly.Memory | undefined = createHeap().memory;
 const imports: WebAssembly.Imports = { env: { ...heap.abi, ...(memory ? { memory } : {}) } };
 export const compiled = WebAssembly.compile(override(new Uint8Array(8)).bytes);
 export const all = [imports, createHeap, guarded];
 // @ts-expect-error: there is no such option
-sizeClass({ size: 5 });
+createSizeClassHeap({ size: 5 });
 `;
 
 interface Setting {

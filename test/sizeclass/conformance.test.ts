@@ -1,22 +1,22 @@
-/** One suite, every subject: blocks stay apart and whole, and the books close. */
+/** One suite, every subject: blocks do not overlap, contents stay, and counters end at 0. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { debug } from "#src/debug/index.js";
 import { createAllocator, kingsley, lea, pipe, segregated, std } from "#src/layers/index.js";
-import { type SizeClassHeap, sizeClass, sparseSpace } from "#src/sizeclass/index.js";
+import { createSizeClassHeap, type SizeClassHeap, sparseSpace } from "#src/sizeclass/index.js";
 import { abiVerbs, profiles, Shadow, step, typedVerbs } from "../support/model.js";
 import { Random, seedOf } from "../support/random.js";
 import { sizeClassSubjects } from "./subjects.js";
 
 const OPERATIONS = Number(process.env.TERRANE_OPERATIONS ?? 3000);
 
-/** The memories above 2 GiB and the buffers of a fixed size have no room for the large profiles. */
+/** Memories above 2 GiB and buffers of a fixed size are too small for the large profiles. */
 function profilesOf(name: string) {
   return /2 GiB|js/.test(name) ? profiles.slice(0, 2) : profiles;
 }
 
 for (const subject of sizeClassSubjects.filter((one) => one.name.startsWith("wasm"))) {
-  test(`${subject.name}, C's functions: a random run keeps blocks apart and whole`, (t) => {
+  test(`${subject.name}, C's functions: in a random run blocks do not overlap and contents stay`, (t) => {
     const seed = seedOf(7050);
     t.diagnostic(`TERRANE_SEED=${seed}`);
     const random = new Random(seed);
@@ -31,7 +31,7 @@ for (const subject of sizeClassSubjects.filter((one) => one.name.startsWith("was
 }
 
 for (const subject of sizeClassSubjects) {
-  test(`${subject.name}: random runs keep blocks apart and whole`, (t) => {
+  test(`${subject.name}: in random runs blocks do not overlap and contents stay`, (t) => {
     for (const [number, profile] of profilesOf(subject.name).entries()) {
       const seed = seedOf(7000 + number);
       t.diagnostic(`${profile.name}: TERRANE_SEED=${seed}`);
@@ -51,7 +51,7 @@ for (const subject of sizeClassSubjects) {
   });
 }
 
-/** Every live block is known by any address inside. */
+/** Every live block is found by any address inside. */
 function assertFound(heap: SizeClassHeap, shadow: Shadow): void {
   for (const { p, usable } of shadow.live) {
     assert.equal(heap.blockBegin(p + (usable >>> 1)), p);
@@ -66,14 +66,14 @@ function assertClosed(heap: SizeClassHeap): void {
     assert.equal(one.allocations, one.frees, `chunks of ${one.size} bytes`);
     assert.equal(one.freeChunks, one.chunks);
   }
-  assert.equal(heap.largeStats().mappedBytes, 0);
+  assert.equal(heap.stats().large.mappedBytes, 0);
 }
 
-test("a memory that is too small refuses, keeps what it has, and serves again", (t) => {
+test("a memory that is too small refuses, keeps its blocks, and serves again", (t) => {
   const seed = seedOf(7100);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const random = new Random(seed);
-  const heap = sizeClass({ spaceSize: 2 ** 22, granule: 4096, maximum: 2 ** 23 });
+  const heap = createSizeClassHeap({ spaceSize: 2 ** 22, granule: 4096, maximum: 2 ** 23 });
   const shadow = new Shadow(typedVerbs(heap));
   const profile = profiles.find((one) => one.name === "mixed") as (typeof profiles)[0];
   for (let i = 0; i < 20000; i++) step(shadow, profile, random);
@@ -82,25 +82,25 @@ test("a memory that is too small refuses, keeps what it has, and serves again", 
   assertClosed(heap);
 });
 
-test("it stands under layers, under debug and under an allocator of layers", (t) => {
+test("it serves layers, debug and an allocator of layers", (t) => {
   const seed = seedOf(7200);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const profile = { ...(profiles[1] as (typeof profiles)[0]), live: 150 };
-  const heap = sizeClass();
-  const doors = [
+  const heap = createSizeClassHeap();
+  const allocators = [
     createAllocator(std(heap)),
     createAllocator(pipe(std(heap), segregated())),
     createAllocator(kingsley(std(heap))),
     createAllocator(lea(std(heap))),
     debug(heap),
   ];
-  for (const door of doors) {
-    const shadow = new Shadow(typedVerbs(door));
+  for (const subject of allocators) {
+    const shadow = new Shadow(typedVerbs(subject));
     const random = new Random(seed);
     for (let i = 0; i < 1500; i++) step(shadow, profile, random);
     assert.equal(shadow.refused, 0);
     shadow.freeAll();
-    door.destroy();
+    subject.destroy();
   }
   assertClosed(heap);
 });
@@ -110,7 +110,7 @@ test("sparse: random runs at 2^44 keep blocks apart and whole", (t) => {
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const random = new Random(seed);
   const space = sparseSpace();
-  const a = sizeClass({ space, shuffle: true, releaseInterval: 0 });
+  const a = createSizeClassHeap({ space, shuffle: true, releaseInterval: 0 });
   const live = new Map<number, number>();
   for (let i = 0; i < 20000; i++) {
     if (live.size > 0 && random.chance(live.size / 10)) {

@@ -6,7 +6,11 @@ import {
   sharedArrayBuffer,
   wasmMemory,
 } from "#src/memory/index.js";
-import { type SizeClassHeap, type SizeClassOptions, sizeClass } from "#src/sizeclass/index.js";
+import {
+  createSizeClassHeap,
+  type SizeClassHeap,
+  type SizeClassOptions,
+} from "#src/sizeclass/index.js";
 
 export interface SizeClassSubject {
   name: string;
@@ -14,7 +18,7 @@ export interface SizeClassSubject {
 }
 
 function subject(name: string, options: () => SizeClassOptions): SizeClassSubject {
-  return { name, create: (more = {}) => sizeClass({ ...options(), ...more }) };
+  return { name, create: (more = {}) => createSizeClassHeap({ ...options(), ...more }) };
 }
 
 /** 32 regions of 128 KiB, reserved. */

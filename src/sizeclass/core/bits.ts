@@ -1,7 +1,8 @@
 /**
- * A bit for each chunk of a class, scratch of a release: its region's number in the class, and its
- * place there. Set for chunks on the free array, they find what is there twice, the ranges of free
- * chunks and the regions of nothing else; and the array that is written from them is sorted.
+ * A bit for each chunk of a class, temporary data of a release. Its index is the ordinal of the
+ * region times the chunks of a region, plus the index of the chunk in the region. Bits are set for
+ * the chunks on the free array: that finds chunks that are on it twice, ranges of free chunks and
+ * regions without live chunks; the array that is written from them is sorted.
  */
 import { load32, memoryZero, store32 } from "../../core/target/glue.ts";
 import * as L from "./layout.ts";
@@ -29,13 +30,13 @@ import {
   unitMask,
 } from "./state.ts";
 
-/** The bits end where the array's memory ends. */
+/** The bits end where the memory of the array ends. */
 export function bitsAt(cls: u32, bytes: u32): usize {
   const info: usize = infoOf(cls);
   return arrayAt(cls) + (mapRegions === 0 ? arrayBytes : load32(info, L.R_MAPPED_ARRAY)) - bytes;
 }
 
-/** An array that moves has room for the bits. */
+/** Maps the bits. On demand the array has space for them. */
 export function bitsMap(cls: u32, bytes: u32): bool {
   if (mapRegions !== 0) return true;
   const info: usize = infoOf(cls);
@@ -48,8 +49,8 @@ export function bitsMap(cls: u32, bytes: u32): bool {
 }
 
 /**
- * One for each chunk on the free array; answers what is on it twice, or NONE. Two loops, because a
- * look at the map in the one that needs none makes it three times as slow.
+ * Sets a bit for each chunk on the free array. Returns a chunk that is on it twice, or NONE. There
+ * are two loops, because a lookup in the map makes the one that needs none three times as slow.
  */
 export function bitsSet(cls: u32, chunks: u32): u32 {
   const bytes: u32 = bitsBytes(chunks);
@@ -88,15 +89,16 @@ function mapBitsSet(cls: u32, bits: usize): u32 {
     const word: u32 = load32(regionMap + (compact >>> log) * 4, 0);
     const offset: u32 = (compact & unitMask) >>> 0;
     const within: u32 = power ? offset >>> shift : (offset / units) >>> 0;
-    // A chunk whose region has gone was in a cache as well when it went.
+    // A chunk whose region was released was also in a cache at that time.
     if ((word & 255) !== cls || bitMark(bits, (word >>> 8) * each + within)) twice = compact;
   }
   return twice;
 }
 
 /**
- * A chunk on the array that this thread's cache has as well was freed twice: the cache keeps it,
- * and its region does not go. What caches of others have stays unseen: they change meanwhile.
+ * A chunk that is on the array and in this thread's cache was freed twice: it stays in the cache,
+ * and its region is not released. The caches of other threads are not searched: they change
+ * meanwhile.
  */
 export function cachedBitsClear(cls: u32, chunks: u32): u32 {
   const bits: usize = bitsAt(cls, bitsBytes(chunks));
@@ -110,7 +112,7 @@ export function cachedBitsClear(cls: u32, chunks: u32): u32 {
   return twice;
 }
 
-/** Which bit a chunk has; NONE: its region has gone. */
+/** Index of the bit of a chunk; NONE if its region was released. */
 function bitOf(cls: u32, compact: u32): u32 {
   const info: usize = infoOf(cls);
   const index: u32 = compact >>> (regionShift - 4);
@@ -119,7 +121,7 @@ function bitOf(cls: u32, compact: u32): u32 {
   return first + (((compact & unitMask) / load32(info, L.R_UNITS)) >>> 0);
 }
 
-/** Clears a bit, if there are so many; whether it was set. */
+/** Clears a bit below `count`. Returns whether it was set. */
 function bitClear(bits: usize, i: u32, count: u32): bool {
   if (i >= count) return false;
   const at: usize = bits + (i >>> 5) * 4;
@@ -129,7 +131,7 @@ function bitClear(bits: usize, i: u32, count: u32): bool {
   return (word & bit) !== 0;
 }
 
-/** Sets a bit; whether it was set. */
+/** Sets a bit. Returns whether it was set before. */
 function bitMark(bits: usize, i: u32): bool {
   const at: usize = bits + (i >>> 5) * 4;
   const word: u32 = load32(at, 0);
@@ -144,7 +146,7 @@ function logOf(x: u32): u32 {
   return log;
 }
 
-/** The array anew from the bits, ascending: what is allocated next comes from the end. */
+/** Rewrites the array from the bits, ascending: chunks are taken from its end. */
 export function arrayRewrite(cls: u32): void {
   const info: usize = infoOf(cls);
   const units: u32 = load32(info, L.R_UNITS);
@@ -161,7 +163,7 @@ export function arrayRewrite(cls: u32): void {
   store32(info, L.R_FREED, ((to - array) / 4) >>> 0);
 }
 
-/** Writes a compact for each bit from `from` to `end`; where the next one goes. */
+/** Writes a compact for each bit from `from` to `end`. Returns the address after the last. */
 function compactsWrite(
   array: usize,
   bits: usize,
@@ -191,7 +193,7 @@ function compactsWrite(
   return to;
 }
 
-/** The next region of a class, from a number on, of which the bits say that all chunks are free. */
+/** The next region of a class, from a number on, of which all chunks are free. */
 export function regionFree(cls: u32, from: u32): u32 {
   const info: usize = infoOf(cls);
   const each: u32 = regionChunks(info);
@@ -206,7 +208,7 @@ export function regionFree(cls: u32, from: u32): u32 {
   return L.NONE;
 }
 
-/** The first bit from `from` on that is not in words of `skipped` and not alike; or `end`. */
+/** The first bit from `from` on that differs from the bits of `skipped`, 0 or NONE; else `end`. */
 export function bitFind(bits: usize, from: u32, end: u32, skipped: u32): u32 {
   let i: u32 = from;
   while (i < end) {

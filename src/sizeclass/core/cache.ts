@@ -1,13 +1,13 @@
 /**
- * A thread's own chunks: the fast path. A stack for each class, filled and emptied in batches, so
- * that a region's lock is taken once for many blocks.
+ * A thread's own chunks: the fast path. Each class has a stack, filled and emptied in batches, so
+ * that the lock of a class is acquired once for many blocks.
  */
 import { atomicCas, atomicLoad, atomicStore } from "../../core/target/atomics.ts";
 import { errorRaise, load32, memoryCopy, store32 } from "../../core/target/glue.ts";
 import { classes } from "./classes.ts";
 import * as L from "./layout.ts";
 import { lockAcquire, lockRelease } from "./lock.ts";
-import { chunksGive, chunksRoom, chunksTake, latePush } from "./region.ts";
+import { chunksReserve, chunksReturn, chunksTake, lateListPush } from "./region.ts";
 import { regionClass } from "./regions.ts";
 import { regionRelease, releaseMaybe } from "./release.ts";
 import { scale } from "./space.ts";
@@ -24,7 +24,7 @@ import {
   regionShift,
 } from "./state.ts";
 
-/** A chunk of a class, or 0. */
+/** Takes a chunk of a class; 0 = none. */
 export function chunkPop(cls: u32): usize {
   const at: usize = cache + cls * 8;
   const count: u32 = load32(at, L.K_COUNT);
@@ -34,6 +34,7 @@ export function chunkPop(cls: u32): usize {
   return baseOf(cls) + load32(entry, 0) * 16;
 }
 
+/** Puts a chunk into the cache. */
 export function chunkPush(cls: u32, compact: u32): void {
   const at: usize = cache + cls * 8;
   const count: u32 = load32(at, L.K_COUNT);
@@ -45,7 +46,7 @@ export function chunkPush(cls: u32, compact: u32): void {
   }
 }
 
-/** Class 0 is that of size 0, which takes the smallest there is. */
+/** Class 0 stands for size 0, which gets a chunk of class 1. */
 function chunkPopRefilled(cls: u32): usize {
   const real: u32 = cls === 0 ? 1 : cls;
   const count: u32 = refill(real);
@@ -56,12 +57,12 @@ function chunkPopRefilled(cls: u32): usize {
   return baseOf(real) + load32(entry, 0) * 16;
 }
 
-/** Whether a class may have a chunk at hand; a guess, since no lock is taken. */
-export function chunkIsNear(cls: u32): bool {
+/** Whether the cache or the class may have a free chunk: a guess, without the lock. */
+export function chunkIsLikely(cls: u32): bool {
   return load32(cache + cls * 8, L.K_COUNT) !== 0 || load32(infoOf(cls), L.R_FREED) !== 0;
 }
 
-/** Fills the empty stack of a class; how many there are now. */
+/** Fills the empty stack of a class. Returns the number of chunks on it. */
 function refill(cls: u32): u32 {
   const at: usize = cache + cls * 8;
   if (load32(at, L.K_COUNT) !== 0) return load32(at, L.K_COUNT);
@@ -75,8 +76,8 @@ function refill(cls: u32): u32 {
 }
 
 /**
- * A batch; what is left of the array when there is no batch; else a single new one. A new region
- * on demand has many batches, so that who cannot have one has nothing.
+ * Takes a batch, or the rest of the free array, or a single new chunk. On demand a new region has
+ * several batches, so if no batch can be had, no chunk can.
  */
 function refillLocked(cls: u32, to: usize): u32 {
   const info: usize = infoOf(cls);
@@ -95,7 +96,7 @@ function stackFill(cls: u32, n: u32, to: usize): bool {
   return true;
 }
 
-/** Once a region: what is full stays full for long. */
+/** Once for each class: a class that is full stays so for long. */
 function regionFullReport(cls: u32): void {
   const info: usize = infoOf(cls);
   if (atomicLoad(info, L.R_REPORTED) !== 0 || !atomicCas(info, L.R_REPORTED, 0, 1)) return;
@@ -103,8 +104,8 @@ function regionFullReport(cls: u32): void {
 }
 
 /**
- * The newest half goes back; the older chunks stay to be taken. A chunk whose region went with them
- * was free before.
+ * Returns the newest half of the stack, then pushes the chunk. If its region was released with that
+ * half, the chunk was free already.
  */
 function chunkPushDrained(cls: u32, compact: u32): void {
   const at: usize = cache + cls * 8;
@@ -121,17 +122,17 @@ function chunkPushDrained(cls: u32, compact: u32): void {
   }
 }
 
-/** What drain found besides a chunk that was free twice. */
+/** Result of drain, besides NONE and a chunk that was freed twice. */
 const TOO_MANY: u32 = 0xfffffffe;
 
-/** Gives the n newest chunks of a class back to their region; NONE, or what was found wrong. */
+/** Returns the n newest chunks of a class. NONE, TOO_MANY, or a chunk that was freed twice. */
 function drain(base: usize, cls: u32, n: u32): u32 {
   const info: usize = infoOf(cls);
   const left: u32 = load32(base + cls * 8, L.K_COUNT) - n;
   const from: usize = base + L.CACHE_HEAD + scale(cls, cacheShift) + left * 4;
   store32(base + cls * 8, L.K_COUNT, left);
   if (!lockAcquire(info + L.R_LOCK)) {
-    for (let i: u32 = 0; i < n; i++) latePush(cls, load32(from + i * 4, 0));
+    for (let i: u32 = 0; i < n; i++) lateListPush(cls, load32(from + i * 4, 0));
     return L.NONE;
   }
   const found: u32 = drainLocked(cls, from, n);
@@ -140,21 +141,21 @@ function drain(base: usize, cls: u32, n: u32): u32 {
 }
 
 function drainLocked(cls: u32, from: usize, n: u32): u32 {
-  if (!chunksRoom(cls, n)) return TOO_MANY;
+  if (!chunksReserve(cls, n)) return TOO_MANY;
   memoryCopy(arrayAt(cls) + load32(infoOf(cls), L.R_FREED) * 4, from, n * 4);
-  chunksGive(cls, n);
+  chunksReturn(cls, n);
   return releaseMaybe(cls);
 }
 
-/** Last of all, with no lock held and every word written: the host may throw. */
+/** Reports a mistake. Comes last, without a lock and after all stores: the host may throw. */
 function mistakeReport(cls: u32, found: u32): void {
   if (found === TOO_MANY) errorRaise(L.ARRAY_FULL + cls, 0);
   else errorRaise(L.DOUBLE_FREE + cls, found);
 }
 
 /**
- * Gives back all that the cache of a thread slot has, and then the thread slot; for NONE all that this thread's
- * own cache has. What is found wrong is told at the end, because the host may throw.
+ * Returns all chunks of the cache of a thread slot, then frees the slot; for NONE all chunks of
+ * this thread's cache. A mistake is reported at the end, because the host may throw.
  */
 export function cacheDrain(slot: u32): void {
   const base: usize = slot === L.NONE ? cache : cacheAt(slot);
@@ -172,7 +173,7 @@ export function cacheDrain(slot: u32): void {
   if (wrong !== 0) mistakeReport(wrong, what);
 }
 
-/** Releases what can be of a region, whatever the interval says. */
+/** Releases all free pages of a class, without regard to the interval. */
 export function releaseNow(cls: u32): void {
   const info: usize = infoOf(cls);
   if (!lockAcquire(info + L.R_LOCK)) return;

@@ -1,6 +1,6 @@
-/** What users call: the combination of regions and large blocks, and questions about addresses. */
+/** The calls of users: allocation from regions or large blocks, and queries about addresses. */
 import { load32, memoryCopy, memoryZero, mulOverflows } from "../../core/target/glue.ts";
-import { chunkIsNear, chunkPop, chunkPush } from "./cache.ts";
+import { chunkIsLikely, chunkPop, chunkPush } from "./cache.ts";
 import { classes, classOf, classSize, sizeLast } from "./classes.ts";
 import { largeAlloc, largeBegin, largeFree, largeOf, largeUsable } from "./large.ts";
 import * as L from "./layout.ts";
@@ -19,7 +19,7 @@ import {
   userUnits,
 } from "./state.ts";
 
-/** A block of at least `size` bytes, aligned to 16; 0 = out of memory. */
+/** Allocates at least `size` bytes, aligned to 16; 0 = out of memory. */
 export function malloc(size: u32): usize {
   if (size > sizeLast) return largeAlloc(size, 16);
   const p: usize = chunkPop(classOf(size));
@@ -27,14 +27,14 @@ export function malloc(size: u32): usize {
 }
 
 /**
- * The region is full: a chunk of a larger class, as in Scudo, else a mapping. On demand it was only
- * the lock of the class, which the next one can do without; or there was no region to be had, and
- * none of the others need look for one.
+ * The class is full: takes a chunk of a larger class, as in Scudo, else a mapping. On demand either
+ * its lock was held, which the next class does not need, or there was no region: then the classes
+ * after the next are tried only if they may have a chunk already.
  */
 function mallocAbove(size: u32): usize {
   const next: u32 = classOf(size) + 1;
   for (let cls: u32 = next; cls < classes; cls++) {
-    if (mapRegions !== 0 && cls !== next && !chunkIsNear(cls)) continue;
+    if (mapRegions !== 0 && cls !== next && !chunkIsLikely(cls)) continue;
     const p: usize = chunkPop(cls);
     if (p !== 0) return p;
   }
@@ -52,8 +52,8 @@ export function calloc(count: u32, size: u32): usize {
 }
 
 /**
- * A block at a multiple of `alignment`, a power of two. Sizes that are multiples of it have classes
- * whose chunks are too: a class of 2^k and more is a multiple of 2^k / 2^(bits - 1).
+ * Allocates at a multiple of `alignment`, a power of two. If the size is a multiple of it, so are
+ * the chunks of its class: classes from 2^k on are multiples of 2^k / 2^(bits - 1).
  */
 export function memalign(alignment: u32, size: u32): usize {
   if (alignment <= 16) return malloc(size);
@@ -64,7 +64,7 @@ export function memalign(alignment: u32, size: u32): usize {
   return p === 0 ? largeAlloc(size, alignment) : p;
 }
 
-/** Frees a block of ours, or null, which lies in region 0 where the space begins at 0. */
+/** Frees a block or null, which is in the unused region 0 where the space begins at 0. */
 export function free(p: usize): void {
   const index: u32 = unscale(p - space, regionShift);
   const cls: u32 = mapRegions === 0 ? index : regionClass(index);
@@ -72,7 +72,7 @@ export function free(p: usize): void {
   else if (p !== 0) freeLarge(p);
 }
 
-/** Frees what is a block, and says what else p is: a PTR_ of layout.ts. */
+/** Frees p if it is a block. Returns what it is: a PTR_ of layout.ts. */
 export function freeChecked(p: usize): u32 {
   if (p === 0) return L.PTR_GOOD;
   const index: u32 = unscale(p - space, regionShift);
@@ -89,12 +89,12 @@ export function freeChecked(p: usize): u32 {
 }
 
 function freeLarge(p: usize): u32 {
-  const what: u32 = pointerLarge(p);
-  if (what !== L.PTR_GOOD || largeFree(largeOf(p))) return what;
+  const found: u32 = pointerLarge(p);
+  if (found !== L.PTR_GOOD || largeFree(largeOf(p))) return found;
   return L.PTR_FOREIGN;
 }
 
-/** What p is. A free chunk counts as a block: nothing here says that it is none. */
+/** What p is: a PTR_ of layout.ts. A free chunk counts as a block: nothing marks it as free. */
 export function pointerCheck(p: usize): u32 {
   const index: u32 = unscale(p - space, regionShift);
   const cls: u32 = mapRegions === 0 ? index : regionClass(index);
@@ -113,14 +113,14 @@ function pointerLarge(p: usize): u32 {
   return largeBegin(head) === p ? L.PTR_GOOD : L.PTR_INTERIOR;
 }
 
-/** Class of the region that p lies in, also where nothing is mapped; 0 = none. */
+/** Class of the region that contains p, mapped or not; 0 = none. */
 export function classAt(p: usize): u32 {
   const index: u32 = unscale(p - space, regionShift);
   const cls: u32 = mapRegions === 0 ? index : regionClass(index);
   return cls < classes ? cls : 0;
 }
 
-/** Where the block that has p begins, free or not; 0 for what is mapped for no chunk. */
+/** Start of the block, live or free, that contains p; 0 if none does. */
 export function blockBegin(p: usize): usize {
   const cls: u32 = classAt(p);
   if (cls === 0) return largeBlock(p);
@@ -136,7 +136,7 @@ function largeBlock(p: usize): usize {
   return head === 0 ? 0 : largeBegin(head);
 }
 
-/** Bytes that the block at p holds; 0 for null. */
+/** Bytes that the block at p can hold; 0 for null. */
 export function usableSize(p: usize): u32 {
   const cls: u32 = classAt(p);
   if (cls !== 0) return load32(infoOf(cls), L.R_UNITS) * 16;
@@ -144,13 +144,13 @@ export function usableSize(p: usize): u32 {
   return head === 0 ? 0 : largeUsable(head);
 }
 
-/** What usableSize of a fresh block will be. */
+/** What usableSize of a new block for `size` bytes is. */
 export function goodSize(size: u32): u32 {
   if (size <= sizeLast) return classSize(size === 0 ? 1 : classOf(size));
   return (((size + pageSize - 1) / pageSize) >>> 0) * pageSize;
 }
 
-/** Where the metadata of the block that has p is; 0 where there is none. */
+/** Address of the metadata of the block that contains p; 0 if it has none. */
 export function metaOf(p: usize): usize {
   const cls: u32 = classAt(p);
   if (cls === 0) return largeMeta(p);
@@ -166,8 +166,8 @@ function largeMeta(p: usize): usize {
 }
 
 /**
- * Resizes a block: in place where its class or its pages stay the same. 0 = out of memory, and p
- * is as it was.
+ * Resizes a block, in place where its class or its number of pages stays the same. 0 = out of
+ * memory: then p is as it was.
  */
 export function realloc(p: usize, size: u32): usize {
   if (p === 0) return malloc(size);

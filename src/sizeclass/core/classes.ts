@@ -15,7 +15,7 @@ let stepLog: u32 = 2;
 let stepMask: u32 = 3;
 
 export let sizeLast: u32 = 131072;
-/** Class 0 and all others. */
+/** Number of classes, with class 0. */
 export let classes: u32 = 53;
 
 export function classesBind(bits: u32, min: u32, mid: u32, max: u32): void {
@@ -30,7 +30,7 @@ export function classesBind(bits: u32, min: u32, mid: u32, max: u32): void {
   classes = midClass + (((max - mid) << stepLog) >>> 0) + 1;
 }
 
-/** The class whose chunks hold `size` bytes; 0 for 0. Sizes beyond the last one are not for it. */
+/** The class whose chunks hold `size` bytes, which must be at most `sizeLast`; 0 for 0. */
 export function classOf(size: u32): u32 {
   return size <= midSize ? (size + minLess) >>> minLog : classAbove(size);
 }
@@ -52,7 +52,7 @@ export function classSize(cls: u32): u32 {
   return doubling + (doubling >>> stepLog) * (above & stepMask);
 }
 
-/** LLVM's ClassID: 0 for what no class holds. */
+/** LLVM's ClassID: 0 for sizes that no class holds. */
 export function classId(size: u32): u32 {
   return size > sizeLast ? 0 : classOf(size);
 }

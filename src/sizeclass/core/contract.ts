@@ -1,12 +1,12 @@
 /**
- * What an instance of the allocator offers, in whichever build. Numbers from WebAssembly may be
- * negative: `>>> 0` mends them. Addresses of the sparse build go up to 2^53.
+ * What an instance of the allocator exports, in every build. Numbers from WebAssembly may be
+ * negative: `>>> 0` makes them unsigned. Addresses of the build for address spaces go up to 2^53.
  */
 export interface SizeClassCore {
   addressesBind(space: number, control: number, large: number): void;
   sizesBind(region: number, array: number, meta: number, granule: number, page: number): void;
   countsBind(regions: number, threadSlots: number, cacheShift: number, largePages: number): void;
-  /** Last of all; not called where each class has one region. */
+  /** The last of the binds; only for regions on demand. */
   mapBind(regions: number): void;
   behaviourBind(shuffle: boolean, seedsByAddress: boolean, keepsLast: boolean): void;
   classesBind(bits: number, min: number, mid: number, max: number): void;
@@ -23,7 +23,7 @@ export interface SizeClassCore {
   memalign(alignment: number, size: number): number;
   realloc(p: number, size: number): number;
   free(p: number): void;
-  /** Frees a block; answers a PTR_ of layout.ts. */
+  /** Frees a block; returns a PTR_ of layout.ts. */
   freeChecked(p: number): number;
   pointerCheck(p: number): number;
   usableSize(p: number): number;
@@ -34,8 +34,9 @@ export interface SizeClassCore {
   classSize(cls: number): number;
   /** Number of the next region of a class from a number on; -1 = none. */
   regionNext(cls: number, from: number): number;
-  /** Where a class counts its compacts from, and where its free array is. */
+  /** The address that the compacts of a class count from. */
   baseOf(cls: number): number;
+  /** Address of the free array of a class. */
   arrayAt(cls: number): number;
   /** Address of the last large mapping that begins at p's page or before, or 0. */
   largeBefore(p: number): number;
@@ -43,10 +44,10 @@ export interface SizeClassCore {
   metaOf(p: number): number;
   cacheDrain(slot: number): void;
   releaseNow(cls: number): void;
-  /** These four need the region's lock. */
+  /** These four need the lock of the class. */
   chunksTake(cls: number, n: number): number;
-  chunksRoom(cls: number, n: number): boolean | number;
-  chunksGive(cls: number, n: number): void;
+  chunksReserve(cls: number, n: number): boolean | number;
+  chunksReturn(cls: number, n: number): void;
   releaseMaybe(cls: number): number;
   regionLock(cls: number): boolean | number;
   regionUnlock(cls: number): void;
@@ -59,65 +60,102 @@ export interface SizeClassCore {
 }
 
 /**
- * Memory at addresses. Ranges are whole pages of 4 KiB. What is mapped reads as zero until it is
- * written, and again after a release. No call but the loads and stores throws.
+ * Memory at addresses up to 2^53, for the option `space`. Addresses and sizes are in bytes; ranges
+ * are whole pages. A mapped range reads as zero until it is written, and again after a release.
+ * Only the loads, the stores, `copy` and `fill` may throw.
  */
 export interface AddressSpace {
+  /** For error texts: what kind of memory it is. */
   readonly kind: string;
-  /** Where a space that may be anywhere begins; a multiple of its size, at best. */
+  /** The lowest address: a multiple of `pageBytes`, best of the size of all regions. */
   readonly begin: number;
-  /** Makes a range usable; pages that are mapped already stay as they are. False: no memory. */
+  /**
+   * Makes a range usable; pages that are mapped already keep their contents. Returns false where
+   * there is no memory for it: then nothing has changed.
+   */
   map(address: number, bytes: number): boolean;
+  /** Ends the use of a range, which may be mapped again. */
   unmap(address: number, bytes: number): void;
-  /** Gives physical memory back; the range stays mapped. */
+  /** Returns the physical memory of a range to the system; the range stays mapped. */
   release(address: number, bytes: number): void;
+  /** Reads the unsigned word at an address that is a multiple of 4. */
   load32(address: number): number;
+  /** Writes an unsigned word at an address that is a multiple of 4. */
   store32(address: number, value: number): void;
+  /** Copies bytes between two ranges, which may overlap. */
   copy(to: number, from: number, bytes: number): void;
+  /** Writes the byte `value` over a range. */
   fill(address: number, bytes: number, value: number): void;
-  /** Bytes from `begin` on that can be mapped. Default: all up to 2^53. */
+  /** Bytes from `begin` on that can be mapped. Default: 2^52. */
   readonly bytes?: number;
-  /** The least that can be mapped and given back. Default: 4096. */
+  /** Bytes of a page: the least that can be mapped and released. Default: 4096. */
   readonly pageBytes?: number;
-  /** Bytes of a range that are in physical memory, where that can be known. */
+  /** Bytes of a range that are in physical memory. Absent where that is not known. */
   resident?(address: number, bytes: number): number;
-  /** Ends the space: nothing is mapped any more. */
-  end?(): void;
+  /** Ends the space: nothing is mapped afterwards. Called when the allocator is destroyed. */
+  destroy?(): void;
 }
 
-/** Where everything lies: what another thread needs to know. All can be cloned. */
+/**
+ * Where everything is in the memory of an allocator, and its fixed options: what another thread
+ * needs to know. All of it can be cloned. Addresses and sizes are in bytes.
+ */
 export interface Geometry {
+  /** Address of the regions. */
   readonly space: number;
+  /** Address of the control area: words, caches and bitmaps. */
   readonly control: number;
+  /** Address of the large blocks; on demand of the regions too. */
   readonly large: number;
+  /** Size of all regions; on demand from `space` to the end. */
   readonly spaceSize: number;
+  /** Size of the control area. */
   readonly controlBytes: number;
+  /** Base-2 logarithm of the size of a region. */
   readonly regionLog: number;
+  /** Reserved: base-2 logarithm of `freeArray`. */
   readonly arrayLog: number;
+  /** Size of the metadata of a chunk. */
   readonly metadataSize: number;
+  /** Reserved: size that is mapped at a time. */
   readonly granule: number;
+  /** Size of a page. */
   readonly pageSize: number;
+  /** How many threads may be attached at a time. */
   readonly threadSlots: number;
+  /** Base-2 logarithm of the size of a class's stack in a cache. */
   readonly cacheShift: number;
+  /** Pages that large blocks may be in. */
   readonly largePages: number;
-  /** Regions that may be had on demand; 0 = they are reserved. */
+  /** Regions that may be had on demand; 0 = regions are reserved. */
   readonly mapRegions: number;
+  /** Whether new chunks come in a random order. */
   readonly shuffle: boolean;
+  /** Whether the seed of that order is made from the address of the region. */
   readonly seedsByAddress: boolean;
+  /** Whether releases omit the last range of free chunks. */
   readonly keepsLast: boolean;
+  /** The size classes. */
   readonly map: SizeClassMapOptions;
 }
 
-/** Logarithms of bytes, but for `bits` and `cachedHint`. */
+/**
+ * The numbers that make a size-class map. Those with names in Log are base-2 logarithms of bytes.
+ *
+ * @example
+ * createSizeClassMap({ ...sizeClassMaps.default, maxLog: 16 });
+ */
 export interface SizeClassMapOptions {
-  /** 2^(bits - 1) classes a doubling, above 2^midLog. */
+  /** There are 2^(bits - 1) classes a doubling above 2^midLog; from 1 to 6. */
   bits: number;
-  /** The smallest chunk, and the step up to 2^midLog; at least 4: 16 bytes. */
+  /** The smallest chunk, and the step between classes up to 2^midLog; from 4 to 16. */
   minLog: number;
+  /** Where steps end and doublings begin; from minLog + bits - 1 to 24. */
   midLog: number;
-  /** The largest chunk. */
+  /** The largest chunk; from midLog + 1 to 28. */
   maxLog: number;
-  /** The most chunks that a cache takes at a time, up to 128, and about how many bytes. */
+  /** The most chunks that a cache takes at a time; from 1 to 128. */
   cachedHint: number;
+  /** About how many bytes a cache takes at a time; from 4 to 30. */
   bytesCachedLog: number;
 }

@@ -1,4 +1,4 @@
-/** What every build of the allocator exports; contract.ts has it as a type. */
+/** The exports of every build of the allocator; contract.ts is their type. */
 
 export { memoryRefresh } from "../../core/target/glue.ts";
 export { cacheDrain, releaseNow } from "./cache.ts";
@@ -19,7 +19,7 @@ export {
 } from "./calls.ts";
 export { classesBind, classId, classSize } from "./classes.ts";
 export { largeBefore, largeMark } from "./large.ts";
-export { chunksGive, chunksRoom, chunksTake } from "./region.ts";
+export { chunksReserve, chunksReturn, chunksTake } from "./region.ts";
 export { regionNext } from "./regions.ts";
 export { releaseMaybe } from "./release.ts";
 export {

@@ -1,6 +1,5 @@
 /**
- * The core's intrinsics over an address space beyond 2^32: it stands in for `glue.ts` in the build
- * of the sparse profile.
+ * The core's intrinsics over an address space beyond 2^32: replaces `glue.ts` in the wide build.
  */
 
 import type { AddressSpace } from "./contract.ts";

@@ -1,7 +1,7 @@
 /**
- * Large blocks: each in a mapping of its own, with its head in a page before it. Bits say which
- * pages are in mappings and where these begin, so that any address finds its mapping by looking
- * back, and the head of a block is never trusted to say that it is one.
+ * Large blocks: each has a mapping of its own, with its head in the page before the block. Bitmaps
+ * record which pages are in mappings and where mappings begin, so the mapping of any address is
+ * found by a search backwards, and the head is not needed to tell that there is a block.
  */
 import { atomicCas, atomicLoad } from "../../core/target/atomics.ts";
 import { errorRaise, leadingZeros, load32, store32 } from "../../core/target/glue.ts";
@@ -10,14 +10,14 @@ import { lockAcquire, lockRelease } from "./lock.ts";
 import { alignUp, spaceMap, spaceUnmap } from "./space.ts";
 import { control, large, largePages, largeStarts, largeUsed, pageSize } from "./state.ts";
 
-/** A block of its own mapping, aligned to a page or to more; 0 = out of memory. */
+/** Allocates a block with its own mapping, aligned to at least a page; 0 = out of memory. */
 export function largeAlloc(size: u32, alignment: u32): usize {
   if (size > L.SIZE_MAX) return largeFail(size);
   const more: u32 = alignment > pageSize ? (alignment / pageSize) >>> 0 : 0;
   const bytes: u32 = size === 0 ? 1 : size;
   const pages: u32 = pagesOf(bytes) + 1 + more;
   if (!lockAcquire(control + L.C_LOCK)) return largeFail(size);
-  lateUnmap();
+  lateListUnmap();
   const page: u32 = mappingMake(pages, 1);
   const p: usize = page === L.NONE ? 0 : headWrite(page, pages, bytes, alignment);
   lockRelease(control + L.C_LOCK);
@@ -34,17 +34,17 @@ function pagesOf(size: u32): u32 {
 }
 
 /**
- * Pages that nobody else has, mapped and marked, from a multiple of `alignment` pages on; NONE. The
- * caller has the lock, and the host may mark others while it maps.
+ * Maps and marks free pages, from a multiple of `alignment` pages on. Returns the first one; NONE.
+ * The caller holds the lock. The host may mark other pages while it maps.
  */
 export function mappingMake(pages: u32, alignment: u32): u32 {
   let page: u32 = runFind(pages, alignment);
-  let answer: u32 = L.MAP_ELSEWHERE;
-  while (page !== L.NONE && answer === L.MAP_ELSEWHERE) {
-    answer = spaceMap(addressOf(page), pages * pageSize);
-    if (answer === L.MAP_ELSEWHERE) page = runFind(pages, alignment);
+  let result: u32 = L.MAP_ELSEWHERE;
+  while (page !== L.NONE && result === L.MAP_ELSEWHERE) {
+    result = spaceMap(addressOf(page), pages * pageSize);
+    if (result === L.MAP_ELSEWHERE) page = runFind(pages, alignment);
   }
-  if (page === L.NONE || answer !== L.MAP_DONE) return L.NONE;
+  if (page === L.NONE || result !== L.MAP_DONE) return L.NONE;
   largeMark(page, pages, true);
   if (page === load32(control, L.C_LOW)) store32(control, L.C_LOW, page + pages);
   return page;
@@ -54,7 +54,7 @@ export function addressOf(page: u32): usize {
   return large + page * pageSize;
 }
 
-/** The lowest run of so many pages from a multiple of `alignment` on. */
+/** The lowest run of so many free pages from a multiple of `alignment` on; NONE. */
 function runFind(count: u32, alignment: u32): u32 {
   const bits: usize = largeUsed();
   let page: u32 = load32(control, L.C_LOW);
@@ -79,7 +79,7 @@ function runFind(count: u32, alignment: u32): u32 {
   return L.NONE;
 }
 
-/** Says of pages that they are taken or free; also for the host, of pages that others have. */
+/** Marks pages as taken or free; the host also marks pages that are not ours. */
 export function largeMark(page: u32, count: u32, taken: bool): void {
   const bits: usize = largeUsed();
   for (let i: u32 = page; i < page + count; i++) bitPut(bits, i, taken);
@@ -113,13 +113,13 @@ function countAdd(offset: u32, n: u32): void {
 }
 
 /**
- * Unmaps the mapping that begins at `head`, or leaves it to the next who has the lock. False: there
- * is none any more, another thread was quicker.
+ * Unmaps the mapping that begins at `head`, or puts it on the late list, for the next thread that
+ * holds the lock. Returns false if another thread has unmapped it.
  */
 export function largeFree(head: usize): bool {
   const page: u32 = ((head - large) / pageSize) >>> 0;
   if (!lockAcquire(control + L.C_LOCK)) {
-    latePush(head, page);
+    lateListPush(head, page);
     return true;
   }
   const begins: bool = mappingBegins(page);
@@ -142,14 +142,15 @@ function mappingEnd(page: u32): void {
   countAdd(L.C_LARGE_PAGES, -pages);
 }
 
-/** Ends a mapping that has no head; the caller has the lock. */
+/** Unmaps a mapping without a head; the caller holds the lock. */
 export function pagesUnmap(page: u32, pages: u32): void {
   spaceUnmap(addressOf(page), pages * pageSize);
   largeMark(page, pages, false);
   if (page < load32(control, L.C_LOW)) store32(control, L.C_LOW, page);
 }
 
-function latePush(head: usize, page: u32): void {
+/** Puts a mapping on the late list. */
+function lateListPush(head: usize, page: u32): void {
   let first: u32 = atomicLoad(control, L.C_LATE);
   store32(head, L.H_LINK, first);
   while (!atomicCas(control, L.C_LATE, first, page + 1)) {
@@ -159,10 +160,10 @@ function latePush(head: usize, page: u32): void {
 }
 
 /**
- * One at a time, as in `lateTake`. A block that was freed twice makes a circle of links: where no
- * mapping begins any more, the list ends.
+ * Unmaps the late list, one mapping at a time, as `lateListTake` does. A block that was freed twice
+ * makes a cycle of links: the list ends where no mapping begins any more.
  */
-function lateUnmap(): void {
+function lateListUnmap(): void {
   let link: u32 = atomicLoad(control, L.C_LATE);
   while (link !== 0) {
     const page: u32 = link - 1;
@@ -174,8 +175,9 @@ function lateUnmap(): void {
 }
 
 /**
- * Counts anew after a thread died in here; the caller has its lock. Pages that it had marked, and
- * for which no mapping begins, stay marked: who else grew the memory is marked in the same way.
+ * Recomputes the counters after a thread died while it held the lock, which the caller has taken
+ * over. Pages that it had marked without a mapping stay marked, since pages that other code grew
+ * look alike.
  */
 export function largeMend(): void {
   let blocks: u32 = 0;
@@ -191,7 +193,7 @@ export function largeMend(): void {
   store32(control, L.C_LARGE_ALLOCS, (load32(control, L.C_LARGE_FREES) + blocks) >>> 0);
 }
 
-/** Head of the mapping that has p, or 0. */
+/** Head of the mapping that contains p, or 0. */
 export function largeOf(p: usize): usize {
   const head: usize = largeBefore(p);
   if (head === 0) return 0;
@@ -206,7 +208,7 @@ export function largeBefore(p: usize): usize {
   return begin === L.NONE ? 0 : addressOf(begin);
 }
 
-/** The last bit that is set, up to `from`. */
+/** Index of the last bit, up to `from`, that is set; NONE. */
 function bitBack(bits: usize, from: u32): u32 {
   let at: u32 = from >>> 5;
   let word: u32 = (load32(bits + at * 4, 0) << (31 - (from & 31))) >>> 0;
@@ -223,7 +225,7 @@ export function largeBegin(head: usize): usize {
   return head + load32(head, L.H_OFFSET) * 16;
 }
 
-/** Whole pages: all that lies behind the block's begin is its own. */
+/** Whole pages: a block has everything from its begin to the end of its mapping. */
 export function largeUsable(head: usize): u32 {
   return pagesOf(load32(head, L.H_SIZE)) * pageSize;
 }

@@ -1,20 +1,20 @@
 /**
- * A lock is a word that names its holder, so that whoever sees a thread die can take it from it. A
- * thread that waits looks for a while and then gives up: no call waits for a dead thread for ever.
- * What the callers do without the lock stands with them.
+ * A lock is a word with the id of the thread that holds it, so that the lock of a thread that died
+ * can be taken over. A thread that waits tries for a while and then gives up: no call waits for
+ * ever for a dead thread. The callers document what they do without the lock.
  */
 import { atomicCas, atomicLoad, atomicStore } from "../../core/target/atomics.ts";
 import { lockPause } from "./space.ts";
 import { threadId } from "./state.ts";
 
-/** Looks between two pauses. */
+/** Attempts between two pauses. */
 const LOOKS: u32 = 200;
 
 export function lockAcquire(p: usize): bool {
   return atomicCas(p, 0, 0, threadId) || lockWait(p);
 }
 
-/** The host pauses, and says when it has been enough. */
+/** Pauses in the host, which ends the waiting by returning false. */
 function lockWait(p: usize): bool {
   for (let round: u32 = 0; lockPause(round); round++) {
     for (let look: u32 = 0; look < LOOKS; look++) {

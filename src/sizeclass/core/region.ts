@@ -1,10 +1,9 @@
 /**
- * Regions: the chunks of one class, and the array of those that are free. LLVM's
- * SizeClassAllocator64, with one order turned round: what does not fit is refused before anything
- * is mapped.
+ * The chunks of one class, and the array of those that are free. LLVM's SizeClassAllocator64, with
+ * one change of order: what does not fit is refused before anything is mapped.
  *
- * The callers hold the region's lock. Every function writes the word that makes a change count as
- * its last act: whoever dies before loses chunks, but none is ever free twice.
+ * The callers hold the lock of the class. Every function makes its change valid by its last store:
+ * a thread that dies before it loses chunks, but no chunk is ever free twice.
  */
 import { atomicCas, atomicLoad } from "../../core/target/atomics.ts";
 import { load32, mul32, store32 } from "../../core/target/glue.ts";
@@ -34,12 +33,12 @@ import {
 } from "./state.ts";
 
 /**
- * Takes n chunks from the free array, of which some may have to be made. Answers the index of the
- * first one in the array, where all n stay to be read until the lock is left; NONE = region full.
+ * Takes n chunks from the free array, after making those that are missing. Returns the index of the
+ * first one: all n can be read from the array until the lock is released. NONE = the class is full.
  */
 export function chunksTake(cls: u32, n: u32): u32 {
   const info: usize = infoOf(cls);
-  if (atomicLoad(info, L.R_LATE) !== 0) lateTake(cls);
+  if (atomicLoad(info, L.R_LATE) !== 0) lateListTake(cls);
   const freed: u32 = load32(info, L.R_FREED);
   if (freed < n && !populate(cls, n - freed)) return L.NONE;
   const left: u32 = load32(info, L.R_FREED) - n;
@@ -49,29 +48,29 @@ export function chunksTake(cls: u32, n: u32): u32 {
 }
 
 /**
- * Makes room for n entries behind the free array, to be written there before `chunksGive`. False:
- * there would be more than the array can hold, so some were given back twice.
+ * Maps space for n entries after the free array, to be written before `chunksReturn`. Returns false
+ * if the array cannot hold so many: then some chunks were returned twice.
  */
-export function chunksRoom(cls: u32, n: u32): bool {
+export function chunksReserve(cls: u32, n: u32): bool {
   const info: usize = infoOf(cls);
   return arrayMap(cls, load32(info, L.R_FREED) + n, bitsBytes(chunkCount(info)));
 }
 
-export function chunksGive(cls: u32, n: u32): void {
+export function chunksReturn(cls: u32, n: u32): void {
   const info: usize = infoOf(cls);
   store32(info, L.R_FREED, load32(info, L.R_FREED) + n);
   store32(info, L.R_FREES, load32(info, L.R_FREES) + n);
 }
 
 /**
- * Puts at least `wanted` new chunks on the free array, which has a place for every chunk there is,
- * so that a free needs no memory.
+ * Puts at least `wanted` new chunks on the free array. It has space for every chunk, so that a free
+ * needs no memory.
  */
 function populate(cls: u32, wanted: u32): bool {
   return mapRegions === 0 ? populateOwn(cls, wanted) : populateMore(cls, wanted);
 }
 
-/** From more regions, all that each holds. */
+/** Adds regions, and all chunks of each. */
 function populateMore(cls: u32, wanted: u32): bool {
   const info: usize = infoOf(cls);
   const reach: u32 = load32(info, L.R_REACH);
@@ -85,7 +84,7 @@ function populateMore(cls: u32, wanted: u32): bool {
   return true;
 }
 
-/** From the one region of the class, all that fit in what is mapped. */
+/** Extends the one region of the class, and makes all chunks that fit in what is mapped. */
 function populateOwn(cls: u32, wanted: u32): bool {
   const info: usize = infoOf(cls);
   const units: u32 = load32(info, L.R_UNITS);
@@ -105,13 +104,13 @@ function populateOwn(cls: u32, wanted: u32): bool {
   return true;
 }
 
-/** In this order, because the product may be more than 32 bits hold. */
-function metaFits(chunks: u32, room: u32): bool {
+/** The division comes first, because the product may exceed 32 bits. */
+function metaFits(chunks: u32, space: u32): bool {
   if (metaUnits === 0) return true;
-  return chunks <= (room / metaUnits) >>> 0 && granules(chunks * metaUnits) <= room;
+  return chunks <= (space / metaUnits) >>> 0 && granules(chunks * metaUnits) <= space;
 }
 
-/** Units in whole granules. */
+/** Units rounded up to whole granules. */
 function granules(units: u32): u32 {
   const less: u32 = (granule >>> 4) - 1;
   return ((units + less) & ~less) >>> 0;
@@ -139,8 +138,8 @@ function metaMap(cls: u32, wanted: u32): bool {
 }
 
 /**
- * Has room for `count` entries mapped, and leaves the bits theirs. On demand there is room for
- * every chunk since its region came.
+ * Maps the free array for `count` entries, without the space of the bits. On demand the array got
+ * space for every chunk when its region was added.
  */
 function arrayMap(cls: u32, count: u32, bits: u32): bool {
   const info: usize = infoOf(cls);
@@ -154,7 +153,7 @@ function arrayMap(cls: u32, count: u32, bits: u32): bool {
   return true;
 }
 
-/** The `total` chunks before `end`, the lowest one last, or in an order of chance. */
+/** Appends the `total` chunks before `end`, the lowest one last, or in a random order. */
 function chunksAppend(cls: u32, end: u32, total: u32): void {
   const info: usize = infoOf(cls);
   const units: u32 = load32(info, L.R_UNITS);
@@ -170,7 +169,7 @@ function chunksAppend(cls: u32, end: u32, total: u32): void {
   store32(info, L.R_ALLOCATED, load32(info, L.R_ALLOCATED) + total * units);
 }
 
-/** After a death between the two stores above: what is on the array was made. */
+/** Repairs the count after a death between the two stores above: what is on the array was made. */
 export function chunksMend(cls: u32): void {
   const info: usize = infoOf(cls);
   const freed: u32 = load32(info, L.R_FREED);
@@ -183,7 +182,7 @@ export function chunksMend(cls: u32): void {
   if (mapRegions === 0) store32(info, L.R_REACH, end);
 }
 
-/** How many units of chunks a class has at least, if it has this one. */
+/** The least that R_ALLOCATED is if this chunk was made. */
 function unitsBehind(cls: u32, compact: u32): u32 {
   const info: usize = infoOf(cls);
   if (mapRegions === 0) return compact + load32(info, L.R_UNITS);
@@ -191,7 +190,7 @@ function unitsBehind(cls: u32, compact: u32): u32 {
   return regionClass(index) === cls ? (regionOrdinal(index) + 1) * load32(info, L.R_REACH) : 0;
 }
 
-/** Fisher and Yates over `count` words, from a linear congruential generator; its last state. */
+/** Shuffles `count` words (Fisher and Yates). Returns the state of the generator. */
 export function shuffle(at: usize, count: u32, seed: u32): u32 {
   let state: u32 = seed;
   for (let i: u32 = count; i > 1; i--) {
@@ -206,10 +205,10 @@ export function shuffle(at: usize, count: u32, seed: u32): u32 {
 }
 
 /**
- * Pushes a chunk for the next holder of the lock to take: for whoever could not have it. A chunk's
- * first word is the link, which is why this is not the way of every free.
+ * Puts a chunk on the late list: for a thread that did not get the lock. The link is the first word
+ * of the chunk, which a write after free can damage: therefore not every free goes this way.
  */
-export function latePush(cls: u32, compact: u32): void {
+export function lateListPush(cls: u32, compact: u32): void {
   const info: usize = infoOf(cls);
   const p: usize = baseOf(cls) + compact * 16;
   let first: u32 = atomicLoad(info, L.R_LATE);
@@ -221,22 +220,22 @@ export function latePush(cls: u32, compact: u32): void {
 }
 
 /**
- * One at a time: whoever dies has only that one. Others push meanwhile, but only the lock's holder
- * takes off, so that a first one that is the same has the same behind it. A link that was
- * overwritten ends the list: the chunks behind it are lost. Links go as they are followed, or a
- * chunk that was pushed twice would make a circle of the list.
+ * Moves the late list to the free array, one chunk at a time, so that a death loses only one. Other
+ * threads push meanwhile, but only the holder of the lock takes: if the first chunk is unchanged,
+ * so is its link. A link that was overwritten ends the list, and the chunks after it are lost.
+ * Links are cleared as they are followed, because a chunk that was pushed twice makes a cycle.
  */
-function lateTake(cls: u32): void {
+function lateListTake(cls: u32): void {
   const info: usize = infoOf(cls);
   let link: u32 = atomicLoad(info, L.R_LATE);
-  while (link !== 0 && chunksRoom(cls, 1)) {
+  while (link !== 0 && chunksReserve(cls, 1)) {
     const good: bool = compactIsChunk(cls, link - 1);
     const p: usize = baseOf(cls) + (link - 1) * 16;
     const next: u32 = good ? load32(p, 0) : 0;
     if (atomicCas(info, L.R_LATE, link, next) && good) {
       store32(p, 0, 0);
       store32(arrayAt(cls) + load32(info, L.R_FREED) * 4, 0, link - 1);
-      chunksGive(cls, 1);
+      chunksReturn(cls, 1);
     }
     link = atomicLoad(info, L.R_LATE);
   }

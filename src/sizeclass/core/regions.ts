@@ -1,8 +1,8 @@
 /**
- * Which class has which region. Where each class has one region, its number is the class. Where
- * regions are had on demand, as in LLVM's SizeClassAllocator32, a map has a word for each: any
- * class takes the next one, out of the pages that large blocks lie in, and a release gives back
- * those of which all chunks are free.
+ * Which class has which region. Where regions are reserved, the number of a region is its class. On
+ * demand, as in LLVM's SizeClassAllocator32, a map has a word for each: any class takes the next
+ * free one, from the pages of the large blocks, and a release returns those of which all chunks are
+ * free.
  */
 import { load32, memoryCopy, store32 } from "../../core/target/glue.ts";
 import { addressOf, mappingMake, pagesUnmap } from "./large.ts";
@@ -25,7 +25,7 @@ import {
   userUnits,
 } from "./state.ts";
 
-/** On demand, the class that has a region; 0 = none. */
+/** On demand, the class of a region; 0 = none. */
 export function regionClass(index: u32): u32 {
   return index < mapRegions ? load32(regionMap + index * 4, 0) & 255 : 0;
 }
@@ -38,21 +38,22 @@ export function regionNext(cls: u32, from: u32): u32 {
   return L.NONE;
 }
 
-/** How many regions its class has before it. */
+/** The ordinal of a region among the regions of its class. */
 export function regionOrdinal(index: u32): u32 {
   return mapRegions === 0 ? 0 : load32(regionMap + index * 4, 0) >>> 8;
 }
 
-/** The compact of what a region of a class begins with. */
+/** The compact of the begin of a region. */
 export function regionCompact(index: u32): u32 {
   return mapRegions === 0 ? 0 : (index << (regionShift - 4)) >>> 0;
 }
 
-/** Chunks of a class that there are, free or not; and in each of its regions. */
+/** Number of chunks of a class, live or free. */
 export function chunkCount(info: usize): u32 {
   return (load32(info, L.R_ALLOCATED) / load32(info, L.R_UNITS)) >>> 0;
 }
 
+/** Number of chunks of each region of a class. */
 export function regionChunks(info: usize): u32 {
   return (load32(info, L.R_REACH) / load32(info, L.R_UNITS)) >>> 0;
 }
@@ -62,7 +63,7 @@ export function bitsBytes(chunks: u32): u32 {
   return ((chunks + 31) >>> 5) * 4;
 }
 
-/** Whether a class has a chunk there. */
+/** Whether a compact is that of a chunk of the class. */
 export function compactIsChunk(cls: u32, compact: u32): bool {
   const info: usize = infoOf(cls);
   let offset: u32 = compact;
@@ -74,7 +75,7 @@ export function compactIsChunk(cls: u32, compact: u32): bool {
   return offset < load32(info, L.R_REACH) && offset % load32(info, L.R_UNITS) === 0;
 }
 
-/** One more region for a class, whose chunks are still to be made; its number, or NONE. */
+/** Adds a region to a class. Returns its number, for its chunks to be made; NONE. */
 export function regionAdd(cls: u32): u32 {
   const info: usize = infoOf(cls);
   const made: u32 = (load32(info, L.R_ALLOCATED) / load32(info, L.R_REACH)) >>> 0;
@@ -110,22 +111,22 @@ function regionsCount(info: usize, count: u32): void {
   store32(info, L.R_REGIONS, count);
 }
 
-/** A region whose chunks nobody made, because a thread died before it came to that. */
+/** The region of an ordinal, whose chunks were not made because a thread died before. */
 function regionUnmade(cls: u32, ordinal: u32): u32 {
   let index: u32 = regionNext(cls, 0);
   while (index !== L.NONE && regionOrdinal(index) !== ordinal) index = regionNext(cls, index + 1);
   return index;
 }
 
-/** From now on a region is no class's: what is freed there is foreign. */
+/** Takes a region from its class: pointers into it are not blocks from then on. */
 export function regionUnassign(index: u32): void {
-  store32(regionMap + index * 4, 0, L.GOING);
+  store32(regionMap + index * 4, 0, L.UNASSIGNED);
 }
 
 /**
- * Numbers the regions of a class anew and counts them, after some have left it or a thread died
- * that had its lock. Until the chunks are counted, regions whose chunks are made have numbers below
- * the old count, then below the new one, and others never: so a death in here changes nothing.
+ * Renumbers and counts the regions of a class, after some were taken from it or a thread died while
+ * it held the lock. At any moment, exactly the regions whose chunks were made have ordinals below
+ * the count of the chunks, old or new: so this can be repeated after a death in here.
  */
 export function regionsNumber(cls: u32): void {
   const info: usize = infoOf(cls);
@@ -136,7 +137,9 @@ export function regionsNumber(cls: u32): void {
   regionsCount(info, ordinalsWrite(cls, kept, L.NONE));
 }
 
-/** Numbers from `low` on the regions whose numbers were from `low` to `high`; the next number. */
+/**
+ * Gives the regions with ordinals from `low` to `high` new ones from `low` on. Returns the next.
+ */
 function ordinalsWrite(cls: u32, low: u32, high: u32): u32 {
   let next: u32 = low;
   for (let index: u32 = regionNext(cls, 0); index !== L.NONE; index = regionNext(cls, index + 1)) {
@@ -149,51 +152,51 @@ function ordinalsWrite(cls: u32, low: u32, high: u32): u32 {
 }
 
 /**
- * Gives back the pages of all regions that have left their class, neighbours at once. The caller
- * has the lock of the large blocks, for itself or from a thread that died in here.
+ * Unmaps all regions that have lost their class, neighbours together. The caller holds the lock of
+ * the large blocks, or has taken it over from a thread that died in here.
  */
 export function regionsUnmap(): void {
   const end: u32 = load32(control, L.C_REGIONS);
   const pages: u32 = regionPages();
   let from: u32 = 0;
   for (let index: u32 = 0; index <= end; index++) {
-    if (index < end && load32(regionMap + index * 4, 0) === L.GOING) continue;
+    if (index < end && load32(regionMap + index * 4, 0) === L.UNASSIGNED) continue;
     if (from < index) pagesUnmap(from * pages, (index - from) * pages);
     for (; from < index; from++) store32(regionMap + from * 4, 0, 0);
     from = index + 1;
   }
 }
 
-/** Entries to spare, so that chunks that are free twice are on the array for a release to find. */
+/** Spare entries: chunks that were freed twice fit on the array, where a release finds them. */
 const SPARE: u32 = 128;
 
 /**
- * Has room on the free array for the chunks of one more region, and for their bits, so that a free
- * never wants memory. An array that is too small moves to a place half as large again.
+ * Makes space on the free array for the chunks of one more region and their bits, so that a free
+ * needs no memory. An array that is too small moves to a range of one and a half times its size.
  */
 function arrayEnsure(cls: u32): bool {
   const info: usize = infoOf(cls);
-  const needed: u32 = arrayNeeds(info, load32(info, L.R_REGIONS) + 1);
+  const needed: u32 = arrayBytesFor(info, load32(info, L.R_REGIONS) + 1);
   const had: u32 = load32(info, L.R_MAPPED_ARRAY);
   if (needed <= had) return true;
   return arrayMove(cls, had, needed + (had >>> 1)) || arrayMove(cls, had, needed);
 }
 
 /** Bytes of the free array of so many regions. */
-function arrayNeeds(info: usize, count: u32): u32 {
+function arrayBytesFor(info: usize, count: u32): u32 {
   const chunks: u32 = count * regionChunks(info);
   return (chunks + SPARE) * 4 + bitsBytes(chunks);
 }
 
 /**
- * Gives back the array of a class that has no regions any more, and what is far too much of
- * another. The caller has both locks.
+ * Unmaps the array of a class without regions, and moves one that is four times too large. The
+ * caller holds both locks.
  */
 export function arrayFit(cls: u32): void {
   const info: usize = infoOf(cls);
   const had: u32 = load32(info, L.R_MAPPED_ARRAY);
   const count: u32 = load32(info, L.R_REGIONS);
-  const needed: u32 = arrayNeeds(info, count);
+  const needed: u32 = arrayBytesFor(info, count);
   if (count === 0) {
     store32(info, L.R_MAPPED_ARRAY, 0);
     arrayUnmap(arrayAt(cls), had);
@@ -202,7 +205,7 @@ export function arrayFit(cls: u32): void {
   }
 }
 
-/** The page before an array stays unused: a chunk may lie before it. */
+/** The page before an array stays unused, since chunks may come before it. */
 function arrayMove(cls: u32, had: u32, bytes: u32): bool {
   const info: usize = infoOf(cls);
   const pages: u32 = ((bytes + pageSize - 1) / pageSize) >>> 0;
@@ -211,7 +214,7 @@ function arrayMove(cls: u32, had: u32, bytes: u32): bool {
   const before: usize = arrayAt(cls);
   const now: usize = addressOf(page + 1);
   memoryCopy(now, before, load32(info, L.R_FREED) * 4);
-  // A death between them leaves an array of which less is used than is there.
+  // After a death between these stores the array is at least as large as its count says.
   if (pages * pageSize < had) store32(info, L.R_MAPPED_ARRAY, pages * pageSize);
   store32(info, L.R_ARRAY, now);
   store32(info, L.R_MAPPED_ARRAY, pages * pageSize);

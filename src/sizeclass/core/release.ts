@@ -1,9 +1,8 @@
 /**
- * Giving whole pages of free chunks back to the operating system.
+ * Returns whole pages of free chunks to the operating system.
  *
  * LLVM sorts the free array and looks for neighbours. Here a bit for each chunk does both in one
- * pass over each (bits.ts): 4 million chunks take some ten milliseconds; sorting them took fifty
- * times as long.
+ * pass (bits.ts): 4 million chunks take some ten milliseconds, a fiftieth of the time of sorting.
  */
 import { atomicLoad } from "../../core/target/atomics.ts";
 import { load32, store32 } from "../../core/target/glue.ts";
@@ -46,12 +45,13 @@ import {
 } from "./state.ts";
 
 /**
- * Releases what can be, unless it is too early or too little. The caller holds the lock. Answers
- * the compact of a chunk that was free twice, or NONE; it is on the array once afterwards.
+ * Releases a class, unless it is too early or too little is free. The caller holds the lock.
+ * Returns the compact of a chunk that was freed twice, which is on the array once afterwards; or
+ * NONE.
  */
 export function releaseMaybe(cls: u32): u32 {
   const info: usize = infoOf(cls);
-  if (!releaseIsWorth(info)) return L.NONE;
+  if (!releaseIsWorthwhile(info)) return L.NONE;
   const interval: u32 = atomicLoad(control, L.C_INTERVAL);
   if (interval === L.NEVER) return L.NONE;
   const now: u32 = timeNow();
@@ -61,14 +61,14 @@ export function releaseMaybe(cls: u32): u32 {
   return regionRelease(cls);
 }
 
-/** Whether a page or more is free, and was freed since the last time. */
-export function releaseIsWorth(info: usize): bool {
+/** Whether at least a page is free, and was freed since the last release. */
+export function releaseIsWorthwhile(info: usize): bool {
   const least: u32 = pageChunks(info);
   if (load32(info, L.R_FREED) < least) return false;
   return (load32(info, L.R_FREES) - load32(info, L.R_FREES_AT)) >>> 0 >= least;
 }
 
-/** The fewest chunks that have a page of bytes. */
+/** The fewest chunks that together have the bytes of a page. */
 function pageChunks(info: usize): u32 {
   const units: u32 = load32(info, L.R_UNITS);
   return (((pageSize >>> 4) + units - 1) / units) >>> 0;
@@ -84,21 +84,21 @@ export function regionRelease(cls: u32): u32 {
   store32(info, L.R_REWRITE, 1);
   arrayRewrite(cls);
   store32(info, L.R_REWRITE, 0);
-  // A chunk that was free twice came back once.
+  // A chunk that was freed twice counts as returned once.
   store32(info, L.R_FREES, (load32(info, L.R_FREES) + load32(info, L.R_FREED) - before) >>> 0);
   if (regionIsIdle(info, chunks)) {
     regionUnmap(cls);
   } else {
     rangesRelease(cls);
-    if (mapRegions !== 0) regionsGive(cls);
+    if (mapRegions !== 0) regionsReturn(cls);
   }
   return onArray === L.NONE ? inCache : onArray;
 }
 
 /**
- * Whether all chunks are free, and so many that their places on the array take a page: an array of
- * four bytes for each of 64 would keep a sixteenth of what was freed. Metadata outlives its chunks,
- * and who wants the original behaviour has it.
+ * Whether all chunks are free, and their entries on the array take at least a page: for chunks of
+ * 64 bytes the array would keep a sixteenth of what was freed. Not with metadata, which stays when
+ * its chunk is freed, nor where the original behaviour is asked for.
  */
 function regionIsIdle(info: usize, chunks: u32): bool {
   if (mapRegions !== 0 || keepsLast || metaUnits !== 0) return false;
@@ -107,8 +107,8 @@ function regionIsIdle(info: usize, chunks: u32): bool {
 }
 
 /**
- * Unmaps a region of which no chunk is in use: chunks are made anew when one is wanted. After a
- * thread that died in here, `regionMend` finds all chunks free or none at all.
+ * Unmaps a region without live chunks: chunks are made again when one is needed. After a death in
+ * here, `regionMend` finds all chunks free, or none made.
  */
 function regionUnmap(cls: u32): void {
   const info: usize = infoOf(cls);
@@ -131,14 +131,15 @@ function regionUnmap(cls: u32): void {
 }
 
 /**
- * On demand: regions of which all chunks are free go back to where large blocks and the regions of
- * other classes come from; without one the array goes too. Their pages are released already, so
- * that the lock of the large blocks is had for the books only. Who cannot have it leaves them.
+ * On demand: returns regions of which all chunks are free to the pages of the large blocks, and
+ * with the last one the array. Their pages are released already, so the lock of the large blocks is
+ * held only to update counters and bitmaps; without it the regions stay.
  *
- * Each region leaves by one store, while the array is to be rewritten: after a death the array is
- * made from the bits of the regions that are left, and who inherits the other lock unmaps the rest.
+ * Each region loses its class by one store, while R_REWRITE is set: after a death the array is
+ * written from the bits of the remaining regions, and the thread that takes over the other lock
+ * unmaps the rest.
  */
-function regionsGive(cls: u32): void {
+function regionsReturn(cls: u32): void {
   if (keepsLast || metaUnits !== 0) return;
   let index: u32 = regionFree(cls, 0);
   if (index === L.NONE || !lockAcquire(control + L.C_LOCK)) return;
@@ -154,8 +155,9 @@ function regionsGive(cls: u32): void {
 }
 
 /**
- * What a thread that died has left half done; the caller has its lock. Chunks that it took and
- * noted nowhere count as handed out. The array comes first: the bits know regions by old numbers.
+ * Completes what a thread that died left half done; the caller has taken over its lock. Chunks that
+ * it took and recorded nowhere count as handed out. The array comes first: the bits are in the
+ * order of the old ordinals.
  */
 export function regionMend(cls: u32): void {
   const info: usize = infoOf(cls);
@@ -169,7 +171,7 @@ export function regionMend(cls: u32): void {
   store32(info, L.R_ALLOCS, (load32(info, L.R_FREES) + out) >>> 0);
 }
 
-/** A range is released when the next one begins; the last one is what LLVM forgets. */
+/** A range is released when the next one begins; LLVM omits the last one. */
 function rangesRelease(cls: u32): void {
   const info: usize = infoOf(cls);
   store32(info, L.R_TO, 0);
@@ -179,7 +181,7 @@ function rangesRelease(cls: u32): void {
   if (!keepsLast) rangeRelease(cls);
 }
 
-/** The ranges of free chunks in a region; none where its chunks are still to be made. */
+/** Finds the ranges of free chunks in a region; none if its chunks were not made yet. */
 function rangesFind(cls: u32, index: u32): void {
   const info: usize = infoOf(cls);
   const units: u32 = load32(info, L.R_UNITS);
@@ -199,12 +201,12 @@ function rangesFind(cls: u32, index: u32): void {
   }
 }
 
-/** Units of a region behind which its last chunk's range ends: a rest that is nobody's is in it. */
+/** End of a range with the last chunk, in units: it includes the rest that holds no chunk. */
 function regionEnd(info: usize): u32 {
   return mapRegions === 0 || metaUnits !== 0 ? load32(info, L.R_REACH) : userUnits;
 }
 
-/** Joins a range to the one before, or ends that one. */
+/** Joins a range to the last one, or releases that one. */
 function rangeAdd(cls: u32, from: u32, to: u32): void {
   const info: usize = infoOf(cls);
   if (load32(info, L.R_TO) !== from || from === 0) {
@@ -214,7 +216,7 @@ function rangeAdd(cls: u32, from: u32, to: u32): void {
   store32(info, L.R_TO, to);
 }
 
-/** Releases the range that was added last, if there is one with a page of bytes. */
+/** Releases the range that was added last, if it has the bytes of a page. */
 function rangeRelease(cls: u32): void {
   const info: usize = infoOf(cls);
   const from: u32 = load32(info, L.R_FROM);

@@ -1,4 +1,4 @@
-/** What space.ts has, for addresses up to 2^53: no bit operation may see one. */
+/** space.ts for addresses up to 2^53: they never go through a bit operation. */
 import type { SpaceHost } from "./space.ts";
 
 declare const host: SpaceHost;

@@ -1,4 +1,4 @@
-/** What space.ts has, AssemblyScript side. */
+/** space.ts for AssemblyScript. */
 
 // @ts-expect-error: decorator
 @external("env", "map")

@@ -1,32 +1,31 @@
 /**
- * What the allocator asks of the place where its addresses lie, JavaScript side over one buffer;
- * space.as.ts is the AssemblyScript side, space-wide.ts the one for addresses beyond 2^32. The
- * words that memory holds come through the core's glue.
+ * What the allocator needs of its host, for JavaScript over one buffer. space.as.ts is the same for
+ * AssemblyScript, space-wide.ts for addresses beyond 2^32. Loads and stores are in the core's glue.
  */
 import type { CoreHost } from "../../core/target/glue.ts";
 import { memoryRefresh } from "../../core/target/glue.ts";
 
 export interface SpaceHost extends CoreHost {
-  /** Makes a range usable; all zero if it was never mapped. Answers one of layout.ts's MAP_. */
+  /** Makes a range usable; it is zero if it was never mapped. Returns a MAP_ of layout.ts. */
   map(address: number, bytes: number): number;
   /** Ends a mapping of a large block. */
   unmap(address: number, bytes: number): void;
-  /** Gives the physical memory of whole pages back; they read as zero then. */
+  /** Returns the physical memory of whole pages to the system; they read as zero afterwards. */
   release(address: number, bytes: number): void;
   /** Milliseconds since any moment. */
   now(): number;
-  /** Called now and then by a thread that finds a lock held; whether to go on trying. */
+  /** Pauses a thread that waits for a lock. Returns whether it should try again. */
   pause(rounds: number): boolean;
 }
 
 declare const host: SpaceHost;
 
-/** An index as the address of what has 2^shift bytes each. */
+/** Offset of an element of 2^shift bytes. */
 export function scale(index: u32, shift: u32): usize {
   return (index << shift) >>> 0;
 }
 
-/** Which piece of 2^shift bytes an offset is in; more than there are for a negative one. */
+/** Index of the element of 2^shift bytes at an offset; out of range for negative offsets. */
 export function unscale(offset: usize, shift: u32): u32 {
   return offset >>> shift;
 }
@@ -37,9 +36,9 @@ export function alignUp(p: usize, alignment: u32): usize {
 }
 
 export function spaceMap(address: usize, bytes: u32): u32 {
-  const answer: u32 = host.map(address, bytes);
+  const result: u32 = host.map(address, bytes);
   memoryRefresh();
-  return answer;
+  return result;
 }
 
 export function spaceUnmap(address: usize, bytes: u32): void {

@@ -1,4 +1,4 @@
-/** The globals of an instance: where everything lies, and whose cache it uses. */
+/** The globals of an instance: where everything is, and which cache it uses. */
 import { load32 } from "../../core/target/glue.ts";
 import * as L from "./layout.ts";
 import { scale } from "./space.ts";
@@ -7,7 +7,7 @@ export let space: usize = 0;
 export let control: usize = 0;
 export let large: usize = 0;
 export let regionShift: u32 = 0;
-/** Leaves of a compact the units in its region. */
+/** Masks a compact to its offset in the region. */
 export let unitMask: u32 = 0xffffffff;
 /** Units of a region before its free array, and bytes of that. */
 export let userUnits: u32 = 0;
@@ -16,26 +16,27 @@ export let arrayBytes: u32 = 0;
 export let metaUnits: u32 = 0;
 export let granule: u32 = 0;
 export let pageSize: u32 = 0;
-/** Pages that large blocks may lie in, used or not: a multiple of 32. */
+/** Pages that large blocks may be in, used or not: a multiple of 32. */
 export let largePages: u32 = 0;
-/** Whether populate shuffles, and from what; whether releases leave out the last range. */
+/** Whether new chunks are shuffled, and whether from a seed made of the address. */
 export let shuffles: bool = false;
 export let seedsByAddress: bool = false;
+/** Whether releases omit the last range. */
 export let keepsLast: bool = false;
 
-/** Regions, one of them unused, and the classes that there are, with class 0. */
+/** Number of classes rounded up, with class 0: reserved regions, and stacks of a cache. */
 export let regions: u32 = 0;
 export let threadSlots: u32 = 0;
 export let cacheShift: u32 = 0;
 
 /**
- * A word for each region that may be had on demand: its class, and 256 times how many regions the
- * class had before it. Of no length where each class has one region, that of its number.
+ * On demand, a word for each region: its class, plus 256 times its ordinal in the class. Empty
+ * where regions are reserved: then the number of a region is its class.
  */
 export let regionMap: usize = 0;
 export let mapRegions: u32 = 0;
 
-/** This thread's number and cache. */
+/** This thread's id and cache. */
 export let threadId: u32 = 1;
 export let cache: usize = 0;
 export let cacheStacks: usize = 0;
@@ -46,7 +47,7 @@ export function addressesBind(spaceAt: usize, controlAt: usize, largeAt: usize):
   large = largeAt;
 }
 
-/** All are bytes or logarithms of bytes. */
+/** All are in bytes, or base-2 logarithms of bytes. */
 export function sizesBind(
   regionLog: u32,
   arrayLog: u32,
@@ -56,7 +57,7 @@ export function sizesBind(
 ): void {
   regionShift = regionLog;
   const array: u32 = (1 << (regionLog - arrayLog - 4)) >>> 0;
-  // Doubled afterwards: 2^32 units of a region of 64 GiB are no u32, but fewer are left for chunks.
+  // Doubled afterwards: 2^32 units of a region of 64 GiB exceed u32, but the difference does not.
   userUnits = ((1 << (regionLog - 5)) >>> 0) * 2 - array;
   arrayBytes = array * 16;
   metaUnits = metaSize >>> 4;
@@ -73,7 +74,7 @@ export function countsBind(regionCount: u32, slotCount: u32, stackShift: u32, pa
   largePages = pages;
 }
 
-/** After all others: regions on demand, from memory that large blocks lie in too. */
+/** The last of the binds: regions on demand, from the pages of large blocks. */
 export function mapBind(regionCount: u32): void {
   regionMap = largeStarts() + (largePages >>> 3);
   mapRegions = regionCount;
@@ -87,9 +88,9 @@ export function behaviourBind(shuffle: bool, byAddress: bool, keepLast: bool): v
   keepsLast = keepLast;
 }
 
-/** Works as the thread with this number, from the cache of this thread slot. */
-export function slotBind(number: u32, slot: u32): void {
-  threadId = number;
+/** Makes this instance that of a thread, with the cache of a thread slot. */
+export function slotBind(id: u32, slot: u32): void {
+  threadId = id;
   cache = cacheAt(slot);
   cacheStacks = cache + L.CACHE_HEAD;
 }
@@ -98,21 +99,22 @@ export function cacheAt(slot: u32): usize {
   return control + L.cachesBegin() + slot * L.cacheSize(regions, cacheShift);
 }
 
+/** One bit a page: whether it is in a mapping. */
 export function largeUsed(): usize {
   return cacheAt(threadSlots);
 }
 
-/** One bit a page: a mapping begins there. */
+/** One bit a page: whether a mapping begins there. */
 export function largeStarts(): usize {
   return largeUsed() + (largePages >>> 3);
 }
 
-/** Where a region begins: by its number, which is its class unless there is a map. */
+/** Address of a region, by its number. */
 export function regionAt(index: u32): usize {
   return space + scale(index, regionShift);
 }
 
-/** Where the compacts of a class count from. */
+/** The address that the compacts of a class count from. */
 export function baseOf(cls: u32): usize {
   return space + scale(mapRegions === 0 ? cls : 0, regionShift);
 }

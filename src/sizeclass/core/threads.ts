@@ -1,4 +1,4 @@
-/** The beginning of a space, and the threads that come and go. */
+/** Initialises a space; attaches, detaches and recovers threads. */
 import { atomicAdd, atomicCas, atomicLoad, atomicStore } from "../../core/target/atomics.ts";
 import { load32, store32 } from "../../core/target/glue.ts";
 import { cacheDrain } from "./cache.ts";
@@ -21,7 +21,7 @@ import {
   userUnits,
 } from "./state.ts";
 
-/** Writes what is not zero at the beginning; everything is bound. */
+/** Writes the words that are not zero at first; comes after all binds. */
 export function spaceInit(hint: u32, cachedLog: u32, seed: u32, interval: u32): void {
   store32(control, L.C_INTERVAL, interval);
   for (let cls: u32 = 1; cls < classes; cls++) {
@@ -35,7 +35,7 @@ export function spaceInit(hint: u32, cachedLog: u32, seed: u32, interval: u32): 
   }
 }
 
-/** Chunks of a batch: at most `hint`, and about 2^log bytes. */
+/** Number of chunks in a batch: at most `hint`, and about 2^log bytes. */
 export function cachedHint(cls: u32, hint: u32, log: u32): u32 {
   if (cls === 0) return 0;
   const fit: u32 = (((1 << log) >>> 0) / classSize(cls)) >>> 0;
@@ -47,41 +47,41 @@ export function threadIdDraw(): u32 {
   return atomicAdd(control, L.C_THREAD_ID, 1) + 1;
 }
 
-/** Takes a thread slot for a thread; whether there was one. */
-export function slotTake(number: u32): bool {
+/** Takes a free thread slot for a thread. Returns whether there was one. */
+export function slotTake(id: u32): bool {
   for (let slot: u32 = 0; slot < threadSlots; slot++) {
     const at: usize = control + L.C_SLOTS + slot * 4;
-    if (atomicLoad(at, 0) === 0 && atomicCas(at, 0, 0, number)) {
-      slotBind(number, slot);
+    if (atomicLoad(at, 0) === 0 && atomicCas(at, 0, 0, id)) {
+      slotBind(id, slot);
       return true;
     }
   }
   return false;
 }
 
-/** The thread slot of a thread from a thread slot on, or NONE. */
-function slotOf(number: u32, from: u32): u32 {
+/** The first slot of a thread from the slot `from` on; NONE. */
+function slotOf(id: u32, from: u32): u32 {
   for (let slot: u32 = from; slot < threadSlots; slot++) {
-    if (atomicLoad(control + L.C_SLOTS + slot * 4, 0) === number) return slot;
+    if (atomicLoad(control + L.C_SLOTS + slot * 4, 0) === id) return slot;
   }
   return L.NONE;
 }
 
-/** Gives back what a thread's cache has, and then its thread slot. */
-export function slotFree(number: u32): void {
-  const slot: u32 = slotOf(number, 0);
+/** Empties the cache of a thread and frees its slot. */
+export function slotFree(id: u32): void {
+  const slot: u32 = slotOf(id, 0);
   if (slot !== L.NONE) cacheDrain(slot);
 }
 
 /**
- * Takes from a thread that does not run any more its thread slot, its locks and its chunks; false: it has
- * no thread slot. Of two that try, one has the thread slot, and is named by it from then on: should it die here
- * as well, then its own recovery goes on with all that it has not done.
+ * Frees the slot, the locks and the chunks of a thread that has ended without detaching. Returns
+ * false if it has no slot. Of two threads that try, one gets the slot, which has that thread's id
+ * from then on: if it dies in here, its own recovery does the rest.
  */
-export function threadRecover(number: u32): bool {
+export function threadRecover(id: u32): bool {
   let found: bool = false;
   for (let slot: u32 = 0; slot < threadSlots; slot++) {
-    if (atomicCas(control + L.C_SLOTS + slot * 4, 0, number, threadId)) found = true;
+    if (atomicCas(control + L.C_SLOTS + slot * 4, 0, id, threadId)) found = true;
   }
   if (!found) return false;
   for (let cls: u32 = 1; cls < classes; cls++) {
@@ -94,19 +94,19 @@ export function threadRecover(number: u32): bool {
     regionsUnmap();
     lockRelease(control + L.C_LOCK);
   }
-  slotsInherit();
+  othersSlotsFree();
   return true;
 }
 
-/** Takes a lock from a holder that has no thread slot: it is dead, since who leaves leaves its locks. */
+/** Takes over a lock whose holder has no slot: it died, for threads that detach hold no lock. */
 function lockTakeOver(p: usize): bool {
   const holder: u32 = atomicLoad(p, 0);
   if (holder === 0 || slotOf(holder, 0) !== L.NONE) return false;
   return atomicCas(p, 0, holder, threadId);
 }
 
-/** Empties the thread slots that this thread has besides its own. */
-function slotsInherit(): void {
+/** Empties the slots that this thread has besides its own. */
+function othersSlotsFree(): void {
   let slot: u32 = slotOf(threadId, 0);
   while (slot !== L.NONE) {
     if (cacheAt(slot) !== cache) cacheDrain(slot);
@@ -122,7 +122,7 @@ export function regionUnlock(cls: u32): void {
   lockRelease(infoOf(cls) + L.R_LOCK);
 }
 
-/** Takes every lock, or none; in one order, so that two threads that do it cannot meet. */
+/** Acquires every lock, or none; in one order, so that two threads cannot deadlock. */
 export function locksAcquire(): bool {
   for (let cls: u32 = 1; cls < classes; cls++) {
     if (lockAcquire(infoOf(cls) + L.R_LOCK)) continue;
@@ -134,12 +134,12 @@ export function locksAcquire(): bool {
   return false;
 }
 
-/** Leaves the locks of the classes below `end`, the last one first. */
+/** Releases the locks of the classes below `end`, the last one first. */
 function locksReleaseBelow(end: u32): void {
   for (let cls: u32 = end - 1; cls !== 0; cls--) lockRelease(infoOf(cls) + L.R_LOCK);
 }
 
-/** Leaves those that this thread has. */
+/** Releases the locks that this thread holds. */
 export function locksRelease(): void {
   if (atomicLoad(control, L.C_LOCK) === threadId) lockRelease(control + L.C_LOCK);
   for (let cls: u32 = classes - 1; cls !== 0; cls--) {
@@ -147,7 +147,7 @@ export function locksRelease(): void {
   }
 }
 
-/** A word of a region's info, for figures. */
+/** A word of the info of a class. */
 export function regionWord(cls: u32, offset: u32): u32 {
   return load32(infoOf(cls) + offset, 0);
 }

@@ -1,4 +1,4 @@
-/** Walks over all structures that are out of reach of a user, for tests and for the suspicious. */
+/** Checks of all structures, for tests and for users who look for damage. */
 import { load32 } from "../../core/target/glue.ts";
 import { classes } from "./classes.ts";
 import * as L from "./layout.ts";
@@ -30,7 +30,7 @@ import {
   userUnits,
 } from "./state.ts";
 
-/** No lock is taken: of use while nobody works. */
+/** Takes no lock: correct only while no other thread works. */
 export function spaceIsValid(): bool {
   for (let cls: u32 = 1; cls < classes; cls++) if (!regionIsValid(cls)) return false;
   for (let slot: u32 = 0; slot < threadSlots; slot++)
@@ -38,10 +38,11 @@ export function spaceIsValid(): bool {
   return mapIsValid() && largeIsValid();
 }
 
-/** No region has left its class and still has its pages. */
+/** No region has lost its class and still has its pages. */
 function mapIsValid(): bool {
   const end: u32 = mapRegions === 0 ? 0 : load32(control, L.C_REGIONS);
-  for (let i: u32 = 0; i < end; i++) if (load32(regionMap + i * 4, 0) === L.GOING) return false;
+  for (let i: u32 = 0; i < end; i++)
+    if (load32(regionMap + i * 4, 0) === L.UNASSIGNED) return false;
   return true;
 }
 
@@ -60,7 +61,7 @@ function ownIsValid(info: usize): bool {
   return load32(info, L.R_MAPPED_USER) + load32(info, L.R_MAPPED_META) <= userUnits;
 }
 
-/** They are numbered, in pages that are marked, and the array has room for all their chunks. */
+/** They are numbered, their pages are marked, and the array has space for all their chunks. */
 function regionsAreValid(cls: u32): bool {
   const info: usize = infoOf(cls);
   const count: u32 = load32(info, L.R_REGIONS);
@@ -94,7 +95,7 @@ export function cacheIsValid(base: usize): bool {
   return true;
 }
 
-/** Mappings lie one behind the other, and their pages are marked. */
+/** Mappings do not overlap, and their pages are marked. */
 export function largeIsValid(): bool {
   let pages: u32 = 0;
   let page: u32 = 0;

@@ -4,7 +4,7 @@
  */
 import { EINVAL, ENOMEM } from "../../common/errno.ts";
 import { type FreeClaims, MALLOC, NEW, NEW_ARRAY } from "./blocks.ts";
-import { type HardenedVerbs, isPosixAlignment } from "./calls.ts";
+import { type HardenedCApi, isPosixAlignment } from "./calls.ts";
 import { type Origin, PAGE } from "./reports.ts";
 
 type AbiFunction = (...args: number[]) => number | undefined;
@@ -27,14 +27,14 @@ export type HardenedAbi = Readonly<Record<string, AbiFunction>> & {
   malloc_usable_size(ptr: number): number;
 };
 
-export function hardenedAbi(verbs: HardenedVerbs): HardenedAbi {
+export function hardenedAbi(verbs: HardenedCApi): HardenedAbi {
   const unsigned = Object.entries({ ...functionsOf(verbs), ...operatorsOf(verbs) }).map(
     ([name, call]) => [name, (...args: number[]) => call(...args.map((value) => value >>> 0))],
   );
   return Object.fromEntries(unsigned);
 }
 
-function functionsOf(verbs: HardenedVerbs): Record<string, AbiFunction> {
+function functionsOf(verbs: HardenedCApi): Record<string, AbiFunction> {
   const drop = (ptr: number, claims: FreeClaims) => dropped(verbs, ptr, MALLOC, claims);
   return {
     malloc: (size = 0) => verbs.malloc(size),
@@ -53,11 +53,11 @@ function functionsOf(verbs: HardenedVerbs): Record<string, AbiFunction> {
   };
 }
 
-function dropped(verbs: HardenedVerbs, ptr: number, origin: Origin, claims: FreeClaims): undefined {
+function dropped(verbs: HardenedCApi, ptr: number, origin: Origin, claims: FreeClaims): undefined {
   verbs.deallocate(ptr, origin, claims);
 }
 
-function posixMemalign(verbs: HardenedVerbs, out = 0, alignment = 0, size = 0): number {
+function posixMemalign(verbs: HardenedCApi, out = 0, alignment = 0, size = 0): number {
   if (out === 0) return EINVAL;
   const ptr = verbs.posixMemalign(alignment, size);
   if (ptr === 0) return isPosixAlignment(alignment) ? ENOMEM : EINVAL;
@@ -66,7 +66,7 @@ function posixMemalign(verbs: HardenedVerbs, out = 0, alignment = 0, size = 0): 
 }
 
 /** size_t is `m` where it is unsigned long, `j` in old toolchains. */
-function operatorsOf(verbs: HardenedVerbs): Record<string, AbiFunction> {
+function operatorsOf(verbs: HardenedCApi): Record<string, AbiFunction> {
   const table: Record<string, AbiFunction> = {};
   for (const [make, drop, origin] of [
     ["_Znw", "_ZdlPv", NEW],

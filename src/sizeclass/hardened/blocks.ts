@@ -1,6 +1,6 @@
 /**
- * Blocks with checked headers over the size classes: what the doors of the hardened malloc share.
- * Every mistake throws before anything has changed.
+ * Blocks with checked headers over the size classes: what all calls of the hardened malloc stand
+ * on. Every mistake throws before anything has changed.
  *
  *   begin                                  ptr            ptr + size
  *   +------------------+---------+--------+--------------+----------------+
@@ -8,11 +8,11 @@
  *   +------------------+---------+--------+--------------+----------------+
  */
 import { SIZE_LIMIT } from "../../common/errors.ts";
-import type { SizeClassHeap } from "../heap/allocator.ts";
+import type { SizeClassHeap } from "../heap/linear.ts";
 import { SharedSizeClassHeap } from "../heap/shared.ts";
 import { ALLOCATED, AVAILABLE, HEADER_BYTES, type Header, Headers, QUARANTINED } from "./chunk.ts";
 import type { HardenedFlags, HardenedHooks } from "./flags.ts";
-import { type BlockHistory, errorTell, History } from "./history.ts";
+import { type BlockHistory, History, stacksAdd } from "./history.ts";
 import { Quarantine } from "./quarantine.ts";
 import {
   type Action,
@@ -33,26 +33,32 @@ export interface HardenedParts {
   readonly heap: SizeClassHeap;
   readonly flags: HardenedFlags;
   readonly hooks: HardenedHooks;
+  /** The secret in the checksums of headers. */
   readonly cookie: number;
   /** Address of the quarantine's list. */
   readonly list: number;
 }
 
-/** What fresh blocks are filled with. */
+/** What new blocks are filled with: nothing, zeros, or 0xab. */
 export type FillContents = "none" | "zero" | "pattern";
 
-/** What an address has to do with a block. */
+/** What is known about an address in or near a block. */
 export interface ErrorInfo {
+  /** What an access to the address is; "unknown" inside a live block. */
   readonly type: "use after free" | "buffer overflow" | "buffer underflow" | "unknown";
-  /** The block that has the address, or whose memory has it, and its size. */
+  /** Address of the block. */
   readonly ptr: number;
+  /** Bytes of its request. */
   readonly size: number;
+  /** What was done with the block last. */
   readonly state: "allocated" | "quarantined" | "free";
+  /** Stack of its allocation; undefined if this thread did not track it. */
   readonly allocatedAt: string | undefined;
+  /** Stack of its free; undefined if it is live, or this thread did not track it. */
   readonly freedAt: string | undefined;
 }
 
-/** What the caller of a free says besides the pointer. */
+/** What the caller of a free passes besides the pointer. */
 export interface FreeClaims {
   readonly size?: number | undefined;
   readonly alignment?: number | undefined;
@@ -101,57 +107,58 @@ export class HardenedBlocks {
     });
   }
 
-  /** A block, or what refuse makes of it. */
+  /** Allocates a block; where that fails, refuses. */
   allocate(size: number, alignment: number, origin: Origin, zeroed = false): number {
     const ptr = this.#make(size, alignment, origin, zeroed);
     if (ptr === 0) return this.refuse(this.#noMemory(size, alignment));
-    this.#allocated(ptr, size);
+    this.#onAllocate(ptr, size);
     return ptr;
   }
 
-  /** allocate for C's functions that name an alignment. */
+  /** The same for the calls that take an alignment. */
   allocateAligned(size: number, alignment: number, origin: Origin): number {
     if (!isPower(alignment)) return this.refuse(alignmentNotPower(alignment));
     return this.allocate(size, Math.max(alignment, 16), origin);
   }
 
+  /** Throws the error, or returns 0, as the flags say. */
   refuse(error: HardenedError): 0 {
     if (this.flags.mayReturnNull === false) throw error;
     return 0;
   }
 
-  /** In place while its class stays the same, or where there is no memory for another one. */
+  /** In place while its class stays the same, or where there is no memory for another block. */
   resize(ptr: number, size: number): number {
     this.checkEnabled();
-    const header = this.#live("reallocating", ptr);
+    const header = this.#headerOf("reallocating", ptr);
     if (header.origin === NEW || header.origin === NEW_ARRAY) {
-      this.#mismatch("reallocating", header, ptr, MALLOC);
+      this.#checkOrigin("reallocating", header, ptr, MALLOC);
     }
     const begin = ptr - header.offset;
-    const room = this.heap.usableSize(begin) - header.offset;
-    if (size <= room && this.heap.goodSize(header.offset + size) === room + header.offset) {
+    const most = this.heap.usableSize(begin) - header.offset;
+    if (size <= most && this.heap.goodSize(header.offset + size) === most + header.offset) {
       return this.#resizeHere(ptr, header, size);
     }
     const to = this.#make(size, 16, MALLOC, false);
     if (to !== 0) return this.#move(ptr, header, to, size);
-    return size <= room
+    return size <= most
       ? this.#resizeHere(ptr, header, size)
       : this.refuse(this.#noMemory(size, 16));
   }
 
   deallocate(ptr: number, origin: Origin, claims?: FreeClaims): void {
     this.checkEnabled();
-    const header = this.#live("deallocating", ptr);
-    // What memalign gave, free takes.
+    const header = this.#headerOf("deallocating", ptr);
+    // free also takes the blocks of memalign.
     const good = header.origin === origin || (header.origin === MEMALIGN && origin === MALLOC);
-    if (!good) this.#mismatch("deallocating", header, ptr, origin);
+    if (!good) this.#checkOrigin("deallocating", header, ptr, origin);
     if (claims !== undefined) this.#checkClaims(ptr, header, claims);
     this.#retire(ptr, header);
-    this.#deallocated(ptr);
+    this.#onDeallocate(ptr);
   }
 
   usableSize(ptr: number): number {
-    const header = this.#live("sizing", ptr);
+    const header = this.#headerOf("sizing", ptr);
     return this.#usable(ptr, header);
   }
 
@@ -159,7 +166,7 @@ export class HardenedBlocks {
     return ptr !== 0 && ptr % 16 === 0 && this.#headers.find(ptr)?.state === ALLOCATED;
   }
 
-  /** Calls `visit` with each block in use, in the order of the size-class heap's forEachBlock. */
+  /** Calls `visit` with each live block, in the order of the size-class heap's forEachBlock. */
   forEach(visit: (ptr: number, size: number, bytes: number) => void): void {
     this.heap.forEachBlock((begin, bytes) => {
       const ptr = begin === this.#list ? 0 : this.#headers.blockIn(begin);
@@ -168,7 +175,7 @@ export class HardenedBlocks {
     });
   }
 
-  /** The block that has an address, in use or not; undefined where there never was one. */
+  /** The block, live or free, that contains an address; undefined where there never was one. */
   describe(address: number): ErrorInfo | undefined {
     const begin = this.heap.blockBegin(address);
     const ptr = begin === 0 || begin === this.#list ? 0 : this.#headers.blockIn(begin);
@@ -188,14 +195,14 @@ export class HardenedBlocks {
     return this.#tracks;
   }
 
-  /** Nothing is set up before the first time; what was remembered stays when it ends. */
+  /** Allocates nothing before the first time; what was remembered stays when it is turned off. */
   set tracks(on: boolean) {
     const size = this.flags.allocationRingBufferSize ?? RING;
     this.#tracks = on && size > 0;
     if (this.#tracks) this.#history ??= new History(size);
   }
 
-  /** Stacks that are remembered. */
+  /** Number of different stacks that are remembered. */
   get stacks(): number {
     return this.#history?.stacks ?? 0;
   }
@@ -215,7 +222,7 @@ export class HardenedBlocks {
     if (this.#disabled) throw allocatorDisabled();
   }
 
-  /** The block, without a word to anybody; 0 = out of memory, or too large. */
+  /** A block, before hooks and history; 0 = out of memory, or too large. */
   #make(size: number, alignment: number, origin: Origin, zeroed: boolean): number {
     this.checkEnabled();
     const total = totalOf(size, alignment);
@@ -239,12 +246,12 @@ export class HardenedBlocks {
     if (fill !== "none") this.heap.u8.fill(fill === "zero" ? 0 : PATTERN, from, to);
   }
 
-  /** What a block grows by in its place is filled as fresh blocks are: it was used before. */
+  /** The bytes that a block grows by in place are filled like new blocks: they were used before. */
   #resizeHere(ptr: number, header: Header, size: number): number {
     const before = this.#usable(ptr, header);
     this.#headers.write(ptr, header.origin, size, header.offset);
     this.#fill(ptr + before, ptr + this.#usable(ptr, { ...header, size }), this.fill);
-    if (size !== header.size) this.#told(ptr, ptr, size);
+    if (size !== header.size) this.#onResize(ptr, ptr, size);
     return ptr;
   }
 
@@ -252,21 +259,21 @@ export class HardenedBlocks {
     const bytes = Math.min(this.#usable(ptr, header), this.usableSize(to));
     this.heap.u8.copyWithin(to, ptr, ptr + bytes);
     this.#retire(ptr, header);
-    this.#told(ptr, to, size);
+    this.#onResize(ptr, to, size);
     return to;
   }
 
-  #told(from: number, to: number, size: number): void {
-    this.#deallocated(from);
-    this.#allocated(to, size);
+  #onResize(from: number, to: number, size: number): void {
+    this.#onDeallocate(from);
+    this.#onAllocate(to, size);
   }
 
-  #allocated(ptr: number, size: number): void {
+  #onAllocate(ptr: number, size: number): void {
     if (this.#tracks) this.#history?.allocated(ptr);
     this.#hooks.onAllocate?.(ptr, size);
   }
 
-  #deallocated(ptr: number): void {
+  #onDeallocate(ptr: number): void {
     if (this.#tracks) this.#history?.freed(ptr);
     this.#hooks.onDeallocate?.(ptr);
   }
@@ -275,28 +282,28 @@ export class HardenedBlocks {
     const { deleteSizeMismatch, deallocAlignMismatch } = this.flags;
     if (alignment !== undefined && deallocAlignMismatch !== false) {
       if (!isPower(alignment)) throw alignmentNotPower(alignment);
-      if (ptr % alignment !== 0) throw this.#tell(alignmentMismatch(ptr, alignment));
+      if (ptr % alignment !== 0) throw this.#withStacks(alignmentMismatch(ptr, alignment));
     }
     if (size === undefined || size === header.size || deleteSizeMismatch === false) return;
     const usable = this.#usable(ptr, header);
-    if (size !== usable) throw this.#tell(sizeMismatch(ptr, size, header.size, usable));
+    if (size !== usable) throw this.#withStacks(sizeMismatch(ptr, size, header.size, usable));
   }
 
-  #mismatch(action: Action, { origin }: Header, ptr: number, given: Origin): void {
+  #checkOrigin(action: Action, { origin }: Header, ptr: number, given: Origin): void {
     if (this.flags.deallocTypeMismatch === false) return;
-    throw this.#tell(typeMismatch(action, ptr, origin, given));
+    throw this.#withStacks(typeMismatch(action, ptr, origin, given));
   }
 
-  #tell(error: HardenedError): HardenedError {
-    return errorTell(error, this.#history);
+  #withStacks(error: HardenedError): HardenedError {
+    return stacksAdd(error, this.#history);
   }
 
-  /** The header of a block that must be in use. */
-  #live(action: Action, ptr: number): Header {
+  /** @throws HardenedError unless ptr is a live block. */
+  #headerOf(action: Action, ptr: number): Header {
     if (ptr % 16 !== 0) throw misalignedPointer(action, ptr);
     const header = this.#headers.find(ptr);
-    if (header === undefined) throw this.#tell(this.#headers.corrupted(ptr));
-    if (header.state !== ALLOCATED) throw this.#tell(invalidState(action, ptr));
+    if (header === undefined) throw this.#withStacks(this.#headers.corrupted(ptr));
+    if (header.state !== ALLOCATED) throw this.#withStacks(invalidState(action, ptr));
     return header;
   }
 
@@ -305,7 +312,7 @@ export class HardenedBlocks {
     return this.heap.usableSize(ptr - offset) - offset;
   }
 
-  /** To the quarantine, or back to its class. */
+  /** Moves a block to the quarantine, or returns it to its class. */
   #retire(ptr: number, header: Header): void {
     const {
       quarantineSizeKb = 0,
@@ -313,19 +320,19 @@ export class HardenedBlocks {
       zeroOnDeallocMaxSize = 0,
     } = this.flags;
     const tooLarge = quarantineMaxChunkSize > 0 && header.size > quarantineMaxChunkSize;
-    const waits = quarantineSizeKb > 0 && !tooLarge;
+    const isKept = quarantineSizeKb > 0 && !tooLarge;
     const usable = zeroOnDeallocMaxSize === 0 ? 0 : this.#usable(ptr, header);
-    this.#headers.turn(ptr, header, waits ? QUARANTINED : AVAILABLE, "deallocating");
+    this.#headers.stateChange(ptr, header, isKept ? QUARANTINED : AVAILABLE, "deallocating");
     if (usable > 0 && usable <= zeroOnDeallocMaxSize) this.#fill(ptr, ptr + usable, "zero");
-    if (waits) this.quarantine.put(ptr, header.size);
+    if (isKept) this.quarantine.put(ptr, header.size);
     else this.heap.free(ptr - header.offset);
   }
 
   #recycle(ptr: number): void {
     const header = this.#headers.find(ptr);
     if (header === undefined || header.offset < HEADER_BYTES) throw this.#headers.corrupted(ptr);
-    if (header.state !== QUARANTINED) throw this.#tell(invalidState("recycling", ptr));
-    this.#headers.turn(ptr, header, AVAILABLE, "recycling");
+    if (header.state !== QUARANTINED) throw this.#withStacks(invalidState("recycling", ptr));
+    this.#headers.stateChange(ptr, header, AVAILABLE, "recycling");
     this.heap.free(ptr - header.offset);
   }
 }
@@ -334,7 +341,7 @@ function totalOf(size: number, alignment: number): number {
   return size + HEADER_BYTES + (alignment > 16 ? alignment : 0);
 }
 
-/** Scudo's words for what touching an address would be. */
+/** Scudo's names of what an access to the address is. */
 function typeOf(address: number, ptr: number, { state, size }: Header): ErrorInfo["type"] {
   if (state !== ALLOCATED) return "use after free";
   if (address < ptr) return "buffer underflow";

@@ -19,7 +19,7 @@ import {
 
 const UINT_MAX = 0xffffffff;
 
-export class HardenedVerbs {
+export class HardenedCApi {
   readonly blocks: HardenedBlocks;
 
   constructor(blocks: HardenedBlocks) {

@@ -7,17 +7,18 @@
  *   | origin   |          |          |          |          |
  *   +----------+----------+----------+----------+----------+----------
  *
- *   size      bytes that were asked for
- *   offset    from the begin of the memory that holds header and block, to the block
- *   link      the next one in quarantine; not in the checksum
- *   checksum  16 bits over all before, the address, and a secret of the allocator
+ *   size      bytes of the request
+ *   offset    from the begin of the chunk or mapping that holds header and block, to the block
+ *   link      the next block in quarantine; not part of the checksum
+ *   checksum  16 bits over state, origin, size, offset, the address and a secret of the allocator
  *
- * Where an alignment leaves a gap before the header, a mark and the offset lie at the begin of the
- * memory, so that the block is found from there. The mark is no header: states and origins take
- * four bits. Neither is trusted: what they lead to has a checksum, or is no block.
+ * Where an alignment leaves a gap before the header, the begin of the chunk has a mark and the
+ * offset, so that the block can be found from there. The mark cannot be a header, whose state and
+ * origin take four bits. Neither mark nor offset is trusted: the header that they lead to has a
+ * checksum.
  *
- * A header is changed by compare-and-swap of its first word, so that of two threads that free a
- * block at once one finds it freed.
+ * A header is changed by compare-and-swap of its first word. If two threads free a block at once,
+ * one of them finds it freed.
  */
 import {
   type Action,
@@ -28,7 +29,7 @@ import {
 } from "./reports.ts";
 
 export const HEADER_BYTES = 16;
-/** States. All zero is no chunk. */
+/** States of a block. A header of zeros is invalid. */
 export const AVAILABLE = 1;
 export const ALLOCATED = 2;
 export const QUARANTINED = 3;
@@ -39,7 +40,7 @@ const SIZE = 1;
 const OFFSET = 2;
 const LINK = 3;
 
-/** What a header says. */
+/** The fields of a header. */
 export interface Header {
   /** The first word as it was read. */
   readonly first: number;
@@ -59,7 +60,7 @@ export class Headers {
     this.#cookie = cookie;
   }
 
-  /** Of a block that was just allocated, or resized in its place. */
+  /** Writes the header of a block that was just allocated, or resized in place. */
   write(ptr: number, origin: Origin, size: number, offset: number): void {
     const words = this.#words();
     const at = indexOf(ptr);
@@ -71,7 +72,7 @@ export class Headers {
     words[(ptr - offset) / 4 + 1] = offset;
   }
 
-  /** The header in front of ptr; undefined for what no allocator has written. */
+  /** The header in front of ptr; undefined if its checksum is wrong. */
   find(ptr: number): Header | undefined {
     const words = this.#words();
     const at = indexOf(ptr);
@@ -83,12 +84,12 @@ export class Headers {
     return { first, state: first & 3, origin: ((first >>> 2) & 3) as Origin, size, offset };
   }
 
-  /** What is wrong where find finds nothing. */
+  /** The error for a pointer where find returns undefined. */
   corrupted(ptr: number): HardenedError {
     return corruptedHeader(ptr, this.#words()[indexOf(ptr)]);
   }
 
-  /** The block, in use or not, in memory that begins at an address; 0 = there never was one. */
+  /** The block, live or free, in the chunk that begins at an address; 0 = there never was one. */
   blockIn(begin: number): number {
     const words = this.#words();
     const marked = words[begin / 4] === MARK;
@@ -97,11 +98,11 @@ export class Headers {
   }
 
   /**
-   * Changes the state of a chunk.
+   * Changes the state of a block.
    *
-   * @throws HardenedError ERR_CHUNK_STATE when another thread was quicker.
+   * @throws HardenedError ERR_BLOCK_STATE when another thread changed it first.
    */
-  turn(ptr: number, header: Header, state: number, action: Action): void {
+  stateChange(ptr: number, header: Header, state: number, action: Action): void {
     const { first, origin, size, offset } = header;
     const after = this.#first(ptr, state | (origin << 2), size, offset);
     const found = Atomics.compareExchange(this.#words(), indexOf(ptr), first, after);
@@ -115,12 +116,12 @@ export class Headers {
   }
 }
 
-/** Unchecked, for accounts only. */
+/** The size in a header that is not checked: for statistics only. */
 export function sizeIn(words: Uint32Array, ptr: number): number {
   return words[indexOf(ptr) + SIZE] as number;
 }
 
-/** The chunk that is linked behind another; 0 = none. */
+/** The block that is linked after another; 0 = none. */
 export function linkIn(words: Uint32Array, ptr: number): number {
   return words[indexOf(ptr) + LINK] as number;
 }

@@ -1,18 +1,20 @@
-/** How hardened mallocs come into being. */
+/** Creates hardened mallocs, and attaches threads to them. */
 import { typeName } from "../../common/errors.ts";
 import { optionsCheck } from "../../common/option-table.ts";
 import { type SizeClassOptions, sizeClassRows } from "../heap/options.ts";
-import { attachSizeClass, sizeClass } from "../heap/sizeclass.ts";
+import { attachSizeClassHeap, createSizeClassHeap } from "../heap/sizeclass.ts";
 import { flagRows, type HardenedFlags, type HardenedHooks, hookRows } from "./flags.ts";
-import { type HardenedHandle, HardenedMalloc, listMake } from "./malloc.ts";
+import { HardenedMalloc } from "./malloc.ts";
+import { LIST_BYTES } from "./quarantine.ts";
 import { outOfMemoryFor } from "./reports.ts";
+import type { HardenedHandle } from "./threads.ts";
 
-/** Scudo's flags, hooks, and sizeClass's options for linear memory. */
+/** Options of createHardenedMalloc: flags, hooks, and createSizeClassHeap's for linear memory. */
 export type HardenedOptions = HardenedFlags &
   HardenedHooks &
   Omit<SizeClassOptions, "space" | "spaceBegin">;
 
-/** What a thread that attaches has of its own. */
+/** Options of a thread that attaches; the others are those of the first thread. */
 export type HardenedAttachOptions = HardenedHooks &
   Pick<SizeClassOptions, "onError" | "onExhausted">;
 
@@ -28,7 +30,7 @@ const attachRows = [
 
 type Row = (typeof rows)[0];
 
-/** The options that are in a table, and the others. */
+/** Splits options into those of a table and the others. */
 function optionsSplit<T extends object>(options: T, table: Row[]): [Partial<T>, Partial<T>] {
   const known = new Set(table.map((row) => row.name));
   const entries = Object.entries(options);
@@ -43,40 +45,53 @@ function randomWord(): number {
 }
 
 /**
- * A hardened malloc in linear memory: size classes whose fresh chunks come in a random order,
- * unless `shuffle` is false, a checked header for each block, and a quarantine for freed ones.
+ * Creates a hardened malloc in linear memory: size classes whose new chunks come in a random order
+ * unless `shuffle` is false, a checked header for each block, and a quarantine for freed blocks.
  *
- * @throws TypeError or RangeError for options that are unknown or out of range.
+ * @throws TypeError or RangeError for options that are unknown, out of range or in conflict.
+ * @throws HardenedError ERR_OUT_OF_MEMORY when there is no memory for the list of the quarantine.
  * @example
- * using heap = hardenedMalloc({ quarantineSizeKb: 256, zeroContents: true });
+ * using heap = createHardenedMalloc({ quarantineSizeKb: 256, zeroContents: true });
  * heap.free(heap.malloc(100));
  */
-export function hardenedMalloc(options: HardenedOptions = {}): HardenedMalloc {
+export function createHardenedMalloc(options: HardenedOptions = {}): HardenedMalloc {
   optionsCheck(rows, options);
   const [flags, others] = optionsSplit(options, flagRows);
   const [hooks, rest] = optionsSplit(others, hookRows);
   const given = Object.entries(rest).filter(([, value]) => value !== undefined);
-  const heap = sizeClass({ shuffle: true, seed: randomWord(), ...Object.fromEntries(given) });
-  const list = listMake(heap);
+  const heap = createSizeClassHeap({
+    shuffle: true,
+    seed: randomWord(),
+    ...Object.fromEntries(given),
+  });
+  const list = heap.zalloc(LIST_BYTES);
   if (list === 0) throw outOfMemoryFor(0);
   return new HardenedMalloc({ heap, flags, hooks, cookie: randomWord(), list });
 }
 
 /**
- * This thread's part of a hardened malloc of another thread, from its `handle()`.
+ * Attaches this thread to the hardened malloc of another one. `handle` is what its `handle()`, or
+ * `startWorker`, gave.
  *
- * @throws TypeError for what is no handle; SizeClassError ERR_NO_SEAT when so many threads are
- * attached as the allocator allows.
+ * @throws TypeError unless handle is one.
+ * @throws SizeClassError ERR_NO_THREAD when all thread slots are taken, or the thread of the handle
+ * is attached already.
+ * @example
+ * const heap = attachHardenedMalloc(workerData);
+ * heap.free(heap.malloc(100));
+ * heap.detach();
  */
 export function attachHardenedMalloc(
   handle: HardenedHandle,
   options: HardenedAttachOptions = {},
 ): HardenedMalloc {
   if (typeof handle !== "object" || handle === null || !("cookie" in handle)) {
-    throw new TypeError(`no handle of a hardened malloc: ${typeName(handle)}`);
+    throw new TypeError(
+      `handle must come from handle() of a hardened malloc, not ${typeName(handle)}`,
+    );
   }
   optionsCheck(attachRows, options);
   const [hooks, rest] = optionsSplit(options, hookRows);
   const { heap, flags, cookie, list } = handle;
-  return new HardenedMalloc({ heap: attachSizeClass(heap, rest), flags, hooks, cookie, list });
+  return new HardenedMalloc({ heap: attachSizeClassHeap(heap, rest), flags, hooks, cookie, list });
 }

@@ -1,69 +1,62 @@
-/** The flags of the hardened malloc, checked, and Scudo's way to say them in a string. */
+/** The flags of the hardened malloc, their checks, and their spelling in Scudo. */
 import { typeName, wrongKind } from "../../common/errors.ts";
 import type { OptionRow } from "../../common/option-table.ts";
+import { booleanRule, functionRule, optionRow, wholeRule } from "../heap/options.ts";
 
-/** Scudo's flags, in our spelling; the rest is `sizeClass`'s. */
+/**
+ * Scudo's flags in camel case; undefined is the same as absent. The other options are those of
+ * createSizeClassHeap.
+ */
 export interface HardenedFlags {
-  /** KiB of freed blocks that all threads together keep from reuse. Default: 0, none. */
+  /**
+   * KiB of freed blocks that all threads together keep from reuse, from 0 to 2^22. Default: 0, no
+   * quarantine.
+   */
   quarantineSizeKb?: number | undefined;
-  /** KiB of them that a thread keeps for itself before it passes them on. Default: 0. */
+  /**
+   * KiB of freed blocks that a thread collects before it passes them to the quarantine of all
+   * threads, from 0 to 2^22. Default: 0.
+   */
   threadLocalQuarantineSizeKb?: number | undefined;
-  /** Larger blocks go back at once. Default: 0, no limit. */
+  /** Blocks of more bytes do not enter the quarantine; up to 2^32. Default: 0, no limit. */
   quarantineMaxChunkSize?: number | undefined;
   /** Whether free, delete and delete[] must match malloc, new and new[]. Default: true. */
   deallocTypeMismatch?: boolean | undefined;
   /** Whether a sized delete must name the size of its new. Default: true. */
   deleteSizeMismatch?: boolean | undefined;
-  /** Whether a block must lie at the alignment that an aligned delete names. Default: true. */
+  /** Whether a block must have the alignment that an aligned delete names. Default: true. */
   deallocAlignMismatch?: boolean | undefined;
-  /** Fills blocks with zeros when they are allocated. Default: false. */
+  /** Fills new blocks with zeros. Default: false. */
   zeroContents?: boolean | undefined;
-  /** Fills blocks with 0xab when they are allocated. Default: false. */
+  /** Fills new blocks with 0xab, unless zeroContents is true. Default: false. */
   patternFillContents?: boolean | undefined;
-  /** Blocks of up to so many bytes are filled with zeros when they are freed. Default: 0, none. */
+  /**
+   * Blocks of up to so many bytes are filled with zeros when they are freed; up to 2^32. Default:
+   * 0, none.
+   */
   zeroOnDeallocMaxSize?: number | undefined;
-  /** Whether usableSize is what was asked for, or all that the block can hold. Default: true. */
+  /** Whether usableSize is the size of the request; else all that a block holds. Default: true. */
   exactUsableSize?: boolean | undefined;
-  /** Whether requests that fail answer 0, or throw. Default: true. */
+  /** Whether requests that fail return 0; else they throw. Default: true. */
   mayReturnNull?: boolean | undefined;
-  /** Freed blocks whose stacks are remembered, once stacks are tracked; 0: none. Default: 32768. */
+  /**
+   * Freed blocks whose stacks are remembered while stacks are tracked, up to 2^24; 0 = none.
+   * Default: 32768.
+   */
   allocationRingBufferSize?: number | undefined;
 }
 
-/** Whom one thread's part tells of what it does. */
+/** Functions that are called after allocations and frees of this thread. */
 export interface HardenedHooks {
-  /** Called with each block that was allocated, when all is done; also by realloc. */
+  /** Called with the address and the size of each block that was allocated; also by realloc. */
   onAllocate?: ((ptr: number, size: number) => void) | undefined;
-  /** Called with each block that was freed; also by realloc, before onAllocate. */
+  /** Called with the address of each block that was freed; also by realloc, before onAllocate. */
   onDeallocate?: ((ptr: number) => void) | undefined;
 }
 
 const KIB_MOST = 2 ** 22;
 const BYTES_MOST = 2 ** 32;
 const RING_MOST = 2 ** 24;
-
-type Refuse = OptionRow["refuse"];
-
-function whole(name: string, most: number): Refuse {
-  return (value) => {
-    if (typeof value !== "number") return wrongKind(name, "a number", value);
-    if (Number.isInteger(value) && value >= 0 && value <= most) return undefined;
-    return new RangeError(`${name} must be a whole number from 0 to ${most}, not ${value}`);
-  };
-}
-
-function isBoolean(name: string): Refuse {
-  return (value) => (typeof value === "boolean" ? undefined : wrongKind(name, "a boolean", value));
-}
-
-function isFunction(name: string): Refuse {
-  return (value) =>
-    typeof value === "function" ? undefined : wrongKind(name, "a function", value);
-}
-
-function row(name: string, refuse: Refuse): OptionRow {
-  return { name, type: "", default: "", text: "", refuse };
-}
 
 const booleans = [
   ...["deallocTypeMismatch", "deleteSizeMismatch", "deallocAlignMismatch", "zeroContents"],
@@ -78,29 +71,30 @@ const numbers: Record<string, number> = {
 };
 
 export const flagRows: OptionRow[] = [
-  ...Object.entries(numbers).map(([name, most]) => row(name, whole(name, most))),
-  ...booleans.map((name) => row(name, isBoolean(name))),
+  ...Object.entries(numbers).map(([name, most]) => optionRow(name, wholeRule(name, 0, most))),
+  ...booleans.map((name) => optionRow(name, booleanRule(name))),
 ];
 
 export const hookRows: OptionRow[] = ["onAllocate", "onDeallocate"].map((name) =>
-  row(name, isFunction(name)),
+  optionRow(name, functionRule(name)),
 );
 
-/** What scudoOptions answers: flags, and the interval of releases. */
+/** What parseScudoOptions returns. */
 export interface ScudoOptions extends HardenedFlags {
+  /** Milliseconds between releases: the option of createSizeClassHeap. */
   releaseInterval?: number;
 }
 
-/** An environment, as process.env. */
+/** Environment variables, such as process.env. */
 export type ScudoEnvironment = Readonly<Record<string, string | undefined>>;
 
-/** Options whose names are not those of their flags. */
+/** Flags whose option has another name. */
 const renamed: Record<string, string> = { release_to_os_interval_ms: "releaseInterval" };
 
-/** Option of each flag. */
+/** The option of each flag. */
 const options = new Map(
   [...Object.keys(numbers), ...booleans]
-    .filter((name) => name !== "exactUsableSize") // no flag of Scudo, but of how it is built
+    .filter((name) => name !== "exactUsableSize") // a constant of the build in Scudo
     .map((name) => [name.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`), name] as const)
     .concat(Object.entries(renamed)),
 );
@@ -110,18 +104,19 @@ const PAIR = /^([^=\s,:]+)(?:=(?:"([^"]*)"|'([^']*)'|([^\s,:]*)))?(?=[\s,:]|$)/;
 const SEPARATORS = /^[\s,:]+/;
 
 /**
- * Options for hardenedMalloc from flags in Scudo's spelling, `name=value` with spaces, commas or
- * colons between; or from an environment, where SCUDO_OPTIONS has them and
- * SCUDO_ALLOCATION_RING_BUFFER_SIZE the last one. Values are whole numbers, or 1, yes, true, 0, no,
- * false. Flags that are unknown here are told to `onUnknown`, and otherwise ignored, as in Scudo.
- * Negative sizes are 0.
+ * Parses flags in Scudo's spelling to options for createHardenedMalloc: a string of `name=value`
+ * with spaces, commas or colons between, or an environment, in which SCUDO_OPTIONS has the flags
+ * and SCUDO_ALLOCATION_RING_BUFFER_SIZE the last one. Values are whole numbers, or 1, yes, true, 0,
+ * no, false. Negative sizes become 0. A flag that is unknown here is passed to `onUnknown` and
+ * otherwise ignored, as in Scudo.
  *
- * @throws RangeError for flags without a value or with a wrong one, in Scudo's words.
+ * @throws RangeError, with Scudo's text, for a flag without a value or with a wrong one.
+ * @throws TypeError unless from is a string or an object, and onUnknown a function.
  * @example
- * const heap = hardenedMalloc(scudoOptions("quarantine_size_kb=64:zero_contents=true"));
- * const other = hardenedMalloc(scudoOptions(process.env));
+ * const heap = createHardenedMalloc(parseScudoOptions("quarantine_size_kb=64:zero_contents=true"));
+ * const other = createHardenedMalloc(parseScudoOptions(process.env));
  */
-export function scudoOptions(
+export function parseScudoOptions(
   from: string | ScudoEnvironment,
   onUnknown: (name: string) => void = () => {},
 ): ScudoOptions {

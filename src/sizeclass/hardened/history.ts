@@ -1,18 +1,18 @@
 /**
- * Where blocks were allocated and freed: a stack for each block in use, and a ring of the blocks
- * that were freed last. Of one thread, in JavaScript's memory, out of reach of what it is about.
+ * Where blocks were allocated and freed: a stack for each live block, and a ring of the blocks that
+ * were freed last. Each thread has its own, outside the memory of the blocks.
  *
  *   live:  ptr -> stack
- *   ring:  [ptr, stack, stack] ... next ... , overwritten round and round
- *   depot: each stack once, however many blocks have it
+ *   ring:  [ptr, stack, stack] ... next ..., the oldest is overwritten
+ *   depot: each stack once, for all blocks that have it
  */
 import type { HardenedError } from "./reports.ts";
 
-/** Where a block came from and went. */
+/** Where a block was allocated and freed. */
 export interface BlockHistory {
-  /** Stack of the allocation; undefined when another thread made it, or when none were tracked. */
+  /** Stack of the allocation; undefined if another thread made it, or stacks were not tracked. */
   readonly allocatedAt: string | undefined;
-  /** Stack of the free; undefined while the block is in use, and when the ring has forgotten it. */
+  /** Stack of the free; undefined while the block is live, and once the ring has dropped it. */
   readonly freedAt: string | undefined;
 }
 
@@ -30,7 +30,7 @@ export class History {
   #next = 0;
   readonly #depot = new Map<string, string>();
 
-  /** `size`: freed blocks that are remembered; more than 0. */
+  /** `size`: freed blocks that are remembered, at least 1. */
   constructor(size: number) {
     this.#size = size;
   }
@@ -46,14 +46,14 @@ export class History {
     this.#next = (this.#next + 1) % this.#size;
   }
 
-  /** Of the block that is at ptr, or was there last. */
+  /** The history of the block at ptr, or of the last one there. */
   of(ptr: number): BlockHistory {
     const allocatedAt = this.#live.get(ptr);
     if (allocatedAt !== undefined) return { allocatedAt, freedAt: undefined };
     return this.#last(ptr) ?? UNKNOWN;
   }
 
-  /** Stacks that are kept; equal ones count once. */
+  /** Number of different stacks that are kept. */
   get stacks(): number {
     return this.#depot.size;
   }
@@ -72,7 +72,7 @@ export class History {
     const text = stackText();
     const known = this.#depot.get(text);
     if (known !== undefined) return known;
-    // A program has few stacks; one that makes ever new ones begins anew, and loses only sharing.
+    // Most programs have few stacks. Clearing the depot loses only the sharing of equal ones.
     if (this.#depot.size >= this.#size) this.#depot.clear();
     this.#depot.set(text, text);
     return text;
@@ -84,12 +84,12 @@ function stackText(): string {
   Error.stackTraceLimit = FRAMES;
   const { stack } = new Error("");
   Error.stackTraceLimit = stackTraceLimit;
-  // The first line is "Error", the next three are this function and its callers in here.
+  // The first line is "Error", the next three are this function and its callers in this file.
   return String(stack).split("\n").slice(4).join("\n");
 }
 
-/** Says in an error where its block came from and went. */
-export function errorTell(error: HardenedError, history: History | undefined): HardenedError {
+/** Adds to an error the stacks of its block. */
+export function stacksAdd(error: HardenedError, history: History | undefined): HardenedError {
   const { allocatedAt, freedAt } = history?.of(error.ptr) ?? UNKNOWN;
   if (allocatedAt !== undefined) error.allocatedAt = allocatedAt;
   if (freedAt !== undefined) error.freedAt = freedAt;

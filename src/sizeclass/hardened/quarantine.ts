@@ -1,13 +1,13 @@
 /**
- * Blocks that were freed and must not be used again yet. Each thread keeps some of its own; beyond
- * its budget they all go to the list of all threads, and beyond the budget of that the oldest are
- * recycled, down to nine tenths of it.
+ * Freed blocks that must not be reused yet. Each thread collects its own; beyond the thread's
+ * budget they all move to the list of all threads, and beyond the budget of the list its oldest
+ * blocks are recycled, down to nine tenths of it.
  *
  *   thread:  p, q, r        bytes
  *   all:     lock | bytes | count | first -> ... -> last      links are in the headers
  *
- * The list lies in memory that all threads share. Its lock names its holder, and who cannot have it
- * keeps its blocks for the next time.
+ * The list is in memory that all threads share. Its lock names the thread that holds it; a thread
+ * that does not get it keeps its blocks until the next time.
  */
 import { linkIn, linkTo, sizeIn } from "./chunk.ts";
 
@@ -22,25 +22,29 @@ const LOOKS = 10_000;
 
 export interface QuarantineParts {
   readonly words: () => Uint32Array;
-  /** Where the list of all threads is. */
+  /** Address of the list of all threads. */
   readonly list: number;
-  /** Bytes that one thread, and all together, may keep. */
+  /** Budget of this thread. */
   readonly threadBytes: number;
+  /** Budget of the list of all threads. */
   readonly bytes: number;
-  /** This thread's number. */
   readonly threadId: number;
   recycle(ptr: number): void;
 }
 
+/** Statistics of the quarantine. Bytes are those of the requests; a block of size 0 counts as 1. */
 export interface QuarantineStats {
-  /** Blocks and bytes that this thread keeps, and that are on the list of all. */
+  /** Blocks that this thread has not passed on yet. */
   readonly threadBlocks: number;
+  /** Bytes of those. */
   readonly threadBytes: number;
+  /** Blocks on the list of all threads. */
   readonly blocks: number;
+  /** Bytes of those. */
   readonly bytes: number;
 }
 
-/** Blocks of no bytes count too. */
+/** Blocks of size 0 count too. */
 function weight(size: number): number {
   return Math.max(1, size);
 }
@@ -60,13 +64,13 @@ export class Quarantine {
     if (this.#ownBytes > this.#parts.threadBytes) this.#pass(this.#parts.bytes);
   }
 
-  /** Recycles everything that this thread can reach. */
+  /** Recycles the blocks of this thread and of the list, unless another thread has the lock. */
   drain(): void {
     this.#pass(0);
   }
 
-  /** Gives what this thread keeps to all; who cannot have the lock recycles it too early. */
-  leave(): void {
+  /** Passes on all blocks of this thread; recycles them early if another thread has the lock. */
+  detach(): void {
     this.#pass(this.#parts.bytes);
     this.#ownBytes = 0;
     this.#recycleAll(this.#own.splice(0));
@@ -81,13 +85,15 @@ export class Quarantine {
     };
   }
 
-  /** Takes from a thread that has died its lock. */
+  /** Releases the lock if a thread that died holds it. */
   recover(threadId: number): void {
     const { words, list } = this.#parts;
     Atomics.compareExchange(words(), list / 4 + LOCK, threadId, 0);
   }
 
-  /** Appends the thread's own blocks to the list, and takes from its front what is too much. */
+  /**
+   * Appends this thread's blocks to the list, and recycles what exceeds `budget` from its front.
+   */
   #pass(budget: number): void {
     const words = this.#parts.words();
     if (!this.#lock(words)) return;
@@ -101,7 +107,7 @@ export class Quarantine {
     if (old.length > 0) this.#recycleAll(old);
   }
 
-  /** All of them, whatever is wrong with one; throws what was found first. */
+  /** Recycles all, also if one of them is damaged; then throws the first error. */
   #recycleAll(old: readonly number[]): void {
     const errors: unknown[] = [];
     for (const ptr of old) {
@@ -131,7 +137,7 @@ export class Quarantine {
   }
 }
 
-/** The caller holds the lock. */
+/** The caller holds the lock, as for `take`. */
 function append(words: Uint32Array, list: Uint32Array, ptr: number): void {
   linkTo(words, ptr, 0);
   const last = list[LAST] as number;
@@ -142,15 +148,15 @@ function append(words: Uint32Array, list: Uint32Array, ptr: number): void {
   list[BYTES] = (list[BYTES] as number) + weight(sizeIn(words, ptr));
 }
 
-/** The oldest blocks, off the list, until it has at most `budget` bytes. */
+/** Removes the oldest blocks until the list has at most `budget` bytes. */
 function take(words: Uint32Array, list: Uint32Array, budget: number): number[] {
-  const most = list[COUNT] as number; // links that were overwritten may go in a circle
+  const most = list[COUNT] as number; // overwritten links may form a cycle
   const taken: number[] = [];
   for (let ptr = list[FIRST] as number; ptr !== 0 && taken.length < most; ) {
     const bytes = list[BYTES] as number;
     if (budget > 0 && bytes <= budget) return taken;
     const next = linkIn(words, ptr);
-    // First the end, then the begin: to a list with an end and no begin all that comes is lost.
+    // The end first: blocks that are appended to a list with an end and no begin are lost.
     if (next === 0) list[LAST] = 0;
     list[FIRST] = next;
     list[COUNT] = most - taken.length - 1;
@@ -158,7 +164,7 @@ function take(words: Uint32Array, list: Uint32Array, budget: number): number[] {
     taken.push(ptr);
     ptr = next;
   }
-  // All was taken: what a thread that died has left half done is put right.
+  // The list is empty: this also repairs what a thread that died left half done.
   list.fill(0, BYTES);
   return taken;
 }

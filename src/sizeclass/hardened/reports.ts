@@ -1,38 +1,45 @@
-/** What the hardened malloc finds, in Scudo's words: one function a mistake. */
+/** Mistakes that the hardened malloc finds, with Scudo's texts: one function for each. */
 import { hex, MemoryError, SIZE_LIMIT } from "../../common/errors.ts";
+import type { MistakeCode } from "../../common/mistakes.ts";
 
-/** What pvalloc rounds to. */
+/** Bytes that pvalloc rounds up to, and valloc aligns to. */
 export const PAGE = 4096;
 
-export type HardenedErrorCode =
+/** What a HardenedError can be about. */
+export type HardenedErrorCode = Extract<
+  MistakeCode,
   | "ERR_CORRUPTED_HEADER"
-  | "ERR_CHUNK_STATE"
+  | "ERR_BLOCK_STATE"
   | "ERR_MISALIGNED_POINTER"
-  | "ERR_TYPE_MISMATCH"
+  | "ERR_FAMILY_MISMATCH"
   | "ERR_SIZE_MISMATCH"
   | "ERR_ALIGNMENT_MISMATCH"
-  | "ERR_SIZE_TOO_BIG"
-  | "ERR_CALLOC_OVERFLOW"
-  | "ERR_ALIGNMENT"
+  | "ERR_SIZE_LIMIT"
+  | "ERR_SIZE_OVERFLOW"
+  | "ERR_BAD_ALIGNMENT"
   | "ERR_OUT_OF_MEMORY"
-  | "ERR_DISABLED";
+  | "ERR_DISABLED"
+>;
 
-/** A mistake that the hardened malloc has found. Nothing was done with the block. */
+/**
+ * A mistake that the hardened malloc found, with Scudo's text: `code` tells which, `ptr` is the
+ * block, or 0. The block is as it was before the call.
+ */
 export class HardenedError extends MemoryError<HardenedErrorCode> {
   override readonly name = "HardenedError";
-  /** Where the block was allocated, if this thread did it and tracks stacks. */
+  /** Stack of the allocation of the block, if this thread made it while it tracked stacks. */
   allocatedAt?: string;
-  /** Where it was freed, as long as the ring buffer has it. */
+  /** Stack of the free of the block, as long as the ring buffer has it. */
   freedAt?: string;
 }
 
-/** What was to be done with a block. */
+/** What the call does with a block. */
 export type Action = "deallocating" | "reallocating" | "sizing" | "recycling";
 
-/** Who asked for a block: malloc, new, new[] or memalign. */
+/** What allocated a block: malloc, new, new[] or memalign. */
 export type Origin = 0 | 1 | 2 | 3;
 
-/** `first`: the header's first word; undefined beyond the memory. */
+/** `first`: the first word of the header; undefined past the end of the memory. */
 export function corruptedHeader(ptr: number, first: number | undefined): HardenedError {
   const why =
     first === 0
@@ -44,7 +51,7 @@ export function corruptedHeader(ptr: number, first: number | undefined): Hardene
 
 export function invalidState(action: Action, ptr: number): HardenedError {
   const text = `invalid chunk state when ${action} address ${hex(ptr)}`;
-  return new HardenedError("ERR_CHUNK_STATE", ptr, text);
+  return new HardenedError("ERR_BLOCK_STATE", ptr, text);
 }
 
 export function misalignedPointer(action: Action, ptr: number): HardenedError {
@@ -52,7 +59,7 @@ export function misalignedPointer(action: Action, ptr: number): HardenedError {
   return new HardenedError("ERR_MISALIGNED_POINTER", ptr, text);
 }
 
-/** Scudo's words for origins. */
+/** Scudo's names of the origins. */
 const origins = ["malloc", "new", "new[]", "aligned malloc"] as const;
 
 export function typeMismatch(
@@ -63,10 +70,10 @@ export function typeMismatch(
 ): HardenedError {
   const types = `(${origins[has]} vs ${origins[given]})`;
   const text = `allocation type mismatch when ${action} address ${hex(ptr)} ${types}`;
-  return new HardenedError("ERR_TYPE_MISMATCH", ptr, text);
+  return new HardenedError("ERR_FAMILY_MISMATCH", ptr, text);
 }
 
-/** `usable`: what a sized delete may name as well, where usable sizes are not exact. */
+/** `usable`: another size that a sized delete may name, where usable sizes are not exact. */
 export function sizeMismatch(
   ptr: number,
   given: number,
@@ -90,7 +97,7 @@ export function sizeTooBig(size: number, total: number): HardenedError {
   const text =
     `requested allocation size ${size} (${total} after adjustments) ` +
     `exceeds maximum supported size of ${SIZE_LIMIT}`;
-  return new HardenedError("ERR_SIZE_TOO_BIG", 0, text);
+  return new HardenedError("ERR_SIZE_LIMIT", 0, text);
 }
 
 export function productOverflow(
@@ -101,33 +108,33 @@ export function productOverflow(
   const text =
     `${call} parameters overflow: count * size (${count} * ${size}) ` +
     "cannot be represented with type size_t";
-  return new HardenedError("ERR_CALLOC_OVERFLOW", 0, text);
+  return new HardenedError("ERR_SIZE_OVERFLOW", 0, text);
 }
 
 export function pvallocOverflow(size: number): HardenedError {
   const text =
     `pvalloc parameters overflow: size ${size} rounded up to system page size ${PAGE} ` +
     "cannot be represented in type size_t";
-  return new HardenedError("ERR_CALLOC_OVERFLOW", 0, text);
+  return new HardenedError("ERR_SIZE_OVERFLOW", 0, text);
 }
 
 export function alignmentNotPower(alignment: number): HardenedError {
   const text = `invalid allocation alignment: ${alignment}, alignment must be a power of two`;
-  return new HardenedError("ERR_ALIGNMENT", 0, text);
+  return new HardenedError("ERR_BAD_ALIGNMENT", 0, text);
 }
 
 export function alignmentOfPosixMemalign(alignment: number): HardenedError {
   const text =
     `invalid alignment requested in posix_memalign: ${alignment}, alignment must be a power of ` +
     "two and a multiple of sizeof(void *) == 4";
-  return new HardenedError("ERR_ALIGNMENT", 0, text);
+  return new HardenedError("ERR_BAD_ALIGNMENT", 0, text);
 }
 
 export function alignmentOfAlignedAlloc(alignment: number, size: number): HardenedError {
   const text =
     `invalid alignment requested in aligned_alloc: ${alignment}, alignment must be a power of ` +
     `two and the requested size ${size} must be a multiple of alignment`;
-  return new HardenedError("ERR_ALIGNMENT", 0, text);
+  return new HardenedError("ERR_BAD_ALIGNMENT", 0, text);
 }
 
 export function outOfMemoryFor(size: number): HardenedError {

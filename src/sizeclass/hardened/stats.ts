@@ -1,15 +1,19 @@
-/** Figures of the hardened malloc, as numbers and in Scudo's formats. */
+/** Statistics of the hardened malloc, as numbers and in Scudo's formats. */
 import type { HardenedBlocks } from "./blocks.ts";
+import type { QuarantineStats } from "./quarantine.ts";
 
-/** Bytes and blocks; quarantined blocks count as free. */
+/** Statistics of a hardened malloc at one moment. Blocks in quarantine count as free. */
 export interface HardenedStats {
   /** Bytes that are mapped for blocks: of regions, and of large blocks with their heads. */
   readonly mappedBytes: number;
-  /** Usable bytes of blocks in use, and how many there are. */
+  /** Usable bytes of the live blocks. */
   readonly allocatedBytes: number;
+  /** Number of live blocks. */
   readonly allocatedBlocks: number;
-  /** Bytes of chunks that hold no block in use. */
+  /** Bytes of chunks without a live block. */
   readonly freeBytes: number;
+  /** Freed blocks that are kept from reuse. */
+  readonly quarantine: QuarantineStats;
 }
 
 export function statsOf(blocks: HardenedBlocks): HardenedStats {
@@ -22,12 +26,13 @@ export function statsOf(blocks: HardenedBlocks): HardenedStats {
     allocatedBlocks++;
     if (primary.classOf(ptr) !== 0) freeBytes -= bytes;
   });
-  const regions = primary.stats().reduce((sum, one) => sum + one.mappedBytes, 0);
-  const mappedBytes = regions + blocks.heap.largeStats().mappedBytes;
-  return { mappedBytes, allocatedBytes, allocatedBlocks, freeBytes };
+  const { regions, large } = blocks.heap.stats();
+  const mappedBytes = regions.reduce((sum, one) => sum + one.mappedBytes, large.mappedBytes);
+  const quarantine = blocks.quarantine.stats();
+  return { mappedBytes, allocatedBytes, allocatedBlocks, freeBytes, quarantine };
 }
 
-/** A line of the quarantine and one of its limits; nothing where there is none. */
+/** The quarantine and its limits, a line each; empty without a quarantine. */
 export function quarantineText({ flags, quarantine }: HardenedBlocks): string {
   const { quarantineSizeKb = 0, threadLocalQuarantineSizeKb = 0 } = flags;
   if (quarantineSizeKb === 0) return "";

@@ -1,50 +1,41 @@
-/** The regions themselves, below caches and large blocks: LLVM's SizeClassAllocator64. */
+/** The chunks of all classes, below caches and large blocks: LLVM's SizeClassAllocator64. */
 
 import { checkSize, pointerError } from "../../common/checks.ts";
 import type { Geometry, SizeClassCore } from "../core/contract.ts";
-import {
-  C_INTERVAL,
-  NEVER,
-  NONE,
-  PTR_FOREIGN,
-  PTR_GOOD,
-  R_ALLOCATED,
-  R_ALLOCS,
-  R_FREED,
-  R_FREES,
-  R_FREES_AT,
-  R_MAPPED_ARRAY,
-  R_MAPPED_META,
-  R_MAPPED_USER,
-  R_PAGES,
-  R_REACH,
-  R_RELEASES,
-} from "../core/layout.ts";
+import * as L from "../core/layout.ts";
 import type { SizeClassMap } from "../spaces/maps.ts";
 import { arrayFull, classError, freedTwice, locked, regionFull } from "./errors.ts";
 import { intervalCheck } from "./options.ts";
 
-/** Words of memory, wherever they lie. */
+/** Words of linear memory or of an address space. */
 export interface Words {
   load32(address: number): number;
   store32(address: number, value: number): void;
 }
 
-/** Figures of a class, in chunks unless they say bytes. */
+/** Statistics of a class. */
 export interface RegionStats {
+  /** Number of the class, from 1 on. */
   readonly id: number;
   /** Bytes of a chunk. */
   readonly size: number;
+  /** Bytes that are mapped for chunks. */
   readonly mappedBytes: number;
+  /** Bytes that are mapped for metadata. */
   readonly metadataBytes: number;
+  /** Bytes that are mapped for the free array. */
   readonly arrayBytes: number;
-  /** Taken from the region, and given back to it, by caches: modulo 2^32. */
+  /** Chunks that caches took from the class, modulo 2^32. */
   readonly allocations: number;
+  /** Chunks that caches returned to the class, modulo 2^32. */
   readonly frees: number;
+  /** Chunks on the free array; those in caches count as taken. */
   readonly freeChunks: number;
+  /** Chunks that were made, live or free. */
   readonly chunks: number;
-  /** Ranges that were released, and bytes of the whole pages in them. */
+  /** Ranges of free chunks that were released to the system. */
   readonly releases: number;
+  /** Bytes of the whole pages in those ranges, modulo 2^32 pages. */
   readonly releasedBytes: number;
 }
 
@@ -53,30 +44,33 @@ export interface PrimaryParts {
   readonly map: SizeClassMap;
   readonly geometry: Geometry;
   readonly words: Words;
-  /** Bytes of a mapping that are in physical memory, where that can be known. */
+  /** Bytes of a mapping that are in physical memory; undefined where that is not known. */
   readonly resident: ((address: number, bytes: number) => number) | undefined;
 }
 
-/** The counts go round after 2^32; their difference does not. */
+/** The counters wrap at 2^32; their difference does not. */
 function inUse({ allocations, frees }: RegionStats): number {
   return (allocations - frees) >>> 0;
 }
 
 /**
- * Chunks of size classes, taken and given back in batches. The chunks that caches hold count as
- * taken. Addresses are those of the allocator.
+ * Chunks of size classes, taken and returned in batches. Chunks in caches count as taken. Addresses
+ * are those of the allocator.
  */
 export class Primary {
+  /** The sizes of all classes. */
   readonly map: SizeClassMap;
-  /** Bytes of a region, and where the first one begins. */
+  /** Bytes of a region: a power of two. */
   readonly regionBytes: number;
+  /** Address of the first region. */
   readonly spaceBegin: number;
+  /** Bytes of all regions; on demand of all addresses that regions and large blocks may have. */
   readonly spaceSize: number;
-  /** Whether a class may have several regions, had when they are needed. */
+  /** Whether a class takes regions as it needs them; else it has exactly one. */
   readonly onDemand: boolean;
   #parts: PrimaryParts;
 
-  /** Use sizeClass. */
+  /** Use createSizeClassHeap. */
   constructor(parts: PrimaryParts) {
     this.#parts = parts;
     this.map = parts.map;
@@ -86,12 +80,16 @@ export class Primary {
     this.onDemand = parts.geometry.mapRegions > 0;
   }
 
-  /** For the allocator itself: from now on a core that only throws answers. */
-  end(core: SizeClassCore): void {
+  /** @internal The allocator was destroyed: `core` throws in each call. */
+  coreReplace(core: SizeClassCore): void {
     this.#parts = { ...this.#parts, core };
   }
 
-  /** Where a class has its region, or the lowest one of several; 0 = none yet. */
+  /**
+   * Address of the region of a class, of its lowest one on demand; 0 if it has none yet.
+   *
+   * @throws RangeError unless id is the number of a class.
+   */
   regionBegin(id: number): number {
     if (!this.onDemand) {
       this.#check(id);
@@ -100,12 +98,16 @@ export class Primary {
     return this.regionsOf(id)[0] ?? 0;
   }
 
-  /** Where the regions of a class begin, ascending. */
+  /**
+   * Addresses of the regions of a class, ascending.
+   *
+   * @throws RangeError unless id is the number of a class.
+   */
   regionsOf(id: number): number[] {
     this.#check(id);
     const { core } = this.#parts;
     const begins: number[] = [];
-    for (let at = core.regionNext(id, 0) >>> 0; at !== NONE; ) {
+    for (let at = core.regionNext(id, 0) >>> 0; at !== L.NONE; ) {
       begins.push(this.spaceBegin + at * this.regionBytes);
       at = core.regionNext(id, at + 1) >>> 0;
     }
@@ -113,10 +115,11 @@ export class Primary {
   }
 
   /**
-   * Takes n chunks of a class, in the order of its free array.
+   * Takes n chunks of a class. Returns their addresses, in the order of the free array.
    *
-   * @throws SizeClassError ERR_REGION_FULL when there are not so many; then none are taken, and in
-   * reserved regions nothing was mapped.
+   * @throws SizeClassError ERR_CLASS_FULL when there are fewer than n: then none is taken, and in
+   * reserved regions nothing was mapped; ERR_LOCKED when another thread keeps the lock of the
+   * class.
    */
   getFrom(id: number, n: number): number[] {
     this.#check(id);
@@ -124,17 +127,18 @@ export class Primary {
     const { core } = this.#parts;
     return this.#locked(id, "getFrom", () => {
       const first = core.chunksTake(id, n) >>> 0;
-      if (first === NONE) throw regionFull(this.#parts.geometry, this.map.size(id));
+      if (first === L.NONE) throw regionFull(this.#parts.geometry, this.map.size(id));
       return Array.from({ length: n }, (_, i) => this.#entry(id, first + i));
     });
   }
 
   /**
-   * Gives chunks of a class back; may release pages to the system.
+   * Returns chunks to their class; may release pages to the system.
    *
-   * @throws HeapError for what is no chunk of that class.
-   * @throws SizeClassError ERR_FREE_ARRAY_FULL for more than the region has; ERR_DOUBLE_FREE when a
-   * release finds a chunk twice: it is free once then, and everything else has happened.
+   * @throws HeapError when one of them is not a chunk of that class: then none is returned.
+   * @throws SizeClassError ERR_FREE_ARRAY_FULL for more chunks than the class has; ERR_DOUBLE_FREE
+   * when a release finds a chunk twice: it is free once then, and everything else is done;
+   * ERR_LOCKED when another thread keeps the lock of the class.
    */
   returnTo(id: number, chunks: readonly number[]): void {
     this.#check(id);
@@ -142,92 +146,93 @@ export class Primary {
     for (const p of chunks) this.#checkChunk(id, p);
     const size = this.map.size(id);
     const twice = this.#locked(id, "returnTo", () => {
-      if (!core.chunksRoom(id, chunks.length)) throw arrayFull(size);
-      const first = this.#word(id, R_FREED);
+      if (!core.chunksReserve(id, chunks.length)) throw arrayFull(size);
+      const first = this.#word(id, L.R_FREED);
       chunks.forEach((p, i) => {
         this.#parts.words.store32(this.#array(id) + 4 * (first + i), this.#compact(id, p));
       });
-      core.chunksGive(id, chunks.length);
+      core.chunksReturn(id, chunks.length);
       return core.releaseMaybe(id) >>> 0;
     });
-    if (twice !== NONE) throw freedTwice(this.#base(id) + twice * 16, size);
+    if (twice !== L.NONE) throw freedTwice(this.#base(id) + twice * 16, size);
   }
 
-  /** Whether a size at an alignment has a class. */
+  /** Whether blocks of a size and an alignment, both in bytes, come from a class. */
   canAllocate(size: number, alignment = 16): boolean {
     return size <= this.map.sizeLast && alignment <= this.map.sizeLast;
   }
 
-  /** Whether an address lies in a region, mapped or not. */
+  /** Whether an address is in a region, mapped or not. */
   pointerIsMine(p: number): boolean {
     if (this.onDemand) return this.#parts.core.classAt(p) !== 0;
     return p >= this.spaceBegin && p < this.spaceBegin + this.spaceSize;
   }
 
-  /** The class of an address's region; 0 for what is in none. */
+  /** The class of the region that contains an address; 0 if none does. */
   classOf(p: number): number {
     return this.pointerIsMine(p) ? this.#parts.core.classAt(p) : 0;
   }
 
   /**
-   * Where the chunk that has an address begins, be it in use or free; 0 for addresses that are
-   * mapped for no chunk: the gap, metadata, the free array, class 0.
+   * Start of the chunk, live or free, that contains an address; 0 for all other addresses: the gap,
+   * metadata, the free array, the unused region 0.
    */
   blockBegin(p: number): number {
     return this.classOf(p) === 0 ? 0 : this.#address(this.#parts.core.blockBegin(p));
   }
 
-  /** Bytes of the chunk that has an address. */
+  /** Bytes of the chunks of the region that contains an address; 0 if none does. */
   sizeOf(p: number): number {
     return this.map.size(this.classOf(p));
   }
 
-  /** Where a chunk's metadata is; 0 if it has none. It outlives the chunk's user. */
+  /** Address of the metadata of a chunk; 0 if it has none. It stays when the chunk is freed. */
   metadata(p: number): number {
     return this.classOf(p) === 0 ? 0 : this.#address(this.#parts.core.metaOf(p));
   }
 
-  /**
-   * Bytes of all chunks that were made, in use or free: less than before only after a release that
-   * has unmapped a region.
-   */
+  /** Bytes of all chunks that were made, live or free. Only the release of a region lowers it. */
   get totalMemoryUsed(): number {
-    return this.#sum((id) => this.#word(id, R_ALLOCATED) * 16);
+    return this.#sum((id) => this.#word(id, L.R_ALLOCATED) * 16);
   }
 
   /**
-   * Milliseconds between two releases of a region; negative: none. For all threads.
+   * Milliseconds between two releases of a class, for all threads; negative: frees release nothing.
    *
-   * @throws TypeError or RangeError for what is no number of milliseconds.
+   * @throws TypeError or RangeError unless it is set to a whole number from -2^31 to 2^31.
    */
   get releaseInterval(): number {
-    const interval = this.#parts.core.controlWord(C_INTERVAL) >>> 0;
-    return interval === NEVER ? -1 : interval;
+    const interval = this.#parts.core.controlWord(L.C_INTERVAL) >>> 0;
+    return interval === L.NEVER ? -1 : interval;
   }
   set releaseInterval(interval: number) {
     intervalCheck(interval);
-    this.#parts.core.intervalSet(interval < 0 ? NEVER : interval);
+    this.#parts.core.intervalSet(interval < 0 ? L.NEVER : interval);
   }
 
-  /** Releases every whole page of free chunks of all classes now. */
+  /**
+   * Releases every whole page of free chunks of all classes now.
+   *
+   * @throws SizeClassError ERR_DOUBLE_FREE when it finds that a chunk was freed twice.
+   */
   releaseAll(): void {
     for (let id = 1; id < this.map.classes; id++) this.#parts.core.releaseNow(id);
   }
 
-  /** releaseAll of the regions in which chunks were freed since their last release. */
+  /** releaseAll for the classes of which chunks were freed since their last release. */
   releaseFreed(): void {
     for (let id = 1; id < this.map.classes; id++) {
-      if (this.#word(id, R_FREES) !== this.#word(id, R_FREES_AT)) {
+      if (this.#word(id, L.R_FREES) !== this.#word(id, L.R_FREES_AT)) {
         this.#parts.core.releaseNow(id);
       }
     }
   }
 
-  /** Calls `visit` with each chunk that there is, in use or not; takes no lock. */
+  /** Calls `visit` with each chunk that was made, live or free. Takes no lock. */
   forEachChunk(visit: (chunk: number, size: number) => void): void {
     for (let id = 1; id < this.map.classes; id++) {
       const size = this.map.size(id);
-      const reach = this.#word(id, R_REACH) * 16;
+      const reach = this.#word(id, L.R_REACH) * 16;
       for (const begin of this.regionsOf(id)) {
         for (let p = begin; p < begin + reach; p += size) visit(p, size);
       }
@@ -235,25 +240,26 @@ export class Primary {
   }
 
   /**
-   * Takes the locks of all regions and of the large blocks, in one order. Until `forceUnlock` only
-   * caches serve. False: another thread kept one for too long, and none is taken.
+   * Acquires the locks of all classes and of the large blocks, always in the same order. Until
+   * `forceUnlock` only caches serve. Returns false, with no lock held, if another thread kept one
+   * for too long.
    */
   forceLock(): boolean {
     return Boolean(this.#parts.core.locksAcquire());
   }
 
-  /** Leaves the locks that this thread has. */
+  /** Releases the locks that this thread holds. */
   forceUnlock(): void {
     this.#parts.core.locksRelease();
   }
 
-  /** Figures of the classes that have anything mapped, or had before a release gave it back. */
+  /** Statistics of the classes that have memory, or had some before a release. Takes no lock. */
   stats(): RegionStats[] {
     const all = Array.from({ length: this.map.classes - 1 }, (_, i) => this.#stats(i + 1));
     return all.filter((one) => one.mappedBytes > 0 || one.releases > 0);
   }
 
-  /** What `stats` says, in the format of LLVM. */
+  /** `stats` as text, in LLVM's format. */
   printStats(): string {
     const all = this.stats();
     const sum = (of: (one: RegionStats) => number) =>
@@ -267,7 +273,7 @@ export class Primary {
     return `${head}remains ${remains}\n${lines.join("")}`;
   }
 
-  /** Whether every count and every list is as it must be. Of use while no thread works. */
+  /** Whether all counters and lists agree. Correct only while no other thread works. */
   isValid(): boolean {
     return Boolean(this.#parts.core.spaceIsValid());
   }
@@ -282,7 +288,7 @@ export class Primary {
     );
   }
 
-  /** Where nobody can say what is in physical memory: all that is mapped. */
+  /** Where it is not known what is in physical memory: all that is mapped. */
   #resident(one: RegionStats): number {
     const { resident } = this.#parts;
     if (!resident) return one.mappedBytes;
@@ -296,15 +302,15 @@ export class Primary {
     return {
       id,
       size,
-      mappedBytes: this.#word(id, R_MAPPED_USER) * 16,
-      metadataBytes: this.#word(id, R_MAPPED_META) * 16,
-      arrayBytes: this.#word(id, R_MAPPED_ARRAY),
-      allocations: this.#word(id, R_ALLOCS),
-      frees: this.#word(id, R_FREES),
-      freeChunks: this.#word(id, R_FREED),
-      chunks: (this.#word(id, R_ALLOCATED) * 16) / size,
-      releases: this.#word(id, R_RELEASES),
-      releasedBytes: this.#word(id, R_PAGES) * this.#parts.geometry.pageSize,
+      mappedBytes: this.#word(id, L.R_MAPPED_USER) * 16,
+      metadataBytes: this.#word(id, L.R_MAPPED_META) * 16,
+      arrayBytes: this.#word(id, L.R_MAPPED_ARRAY),
+      allocations: this.#word(id, L.R_ALLOCS),
+      frees: this.#word(id, L.R_FREES),
+      freeChunks: this.#word(id, L.R_FREED),
+      chunks: (this.#word(id, L.R_ALLOCATED) * 16) / size,
+      releases: this.#word(id, L.R_RELEASES),
+      releasedBytes: this.#word(id, L.R_PAGES) * this.#parts.geometry.pageSize,
     };
   }
 
@@ -320,8 +326,8 @@ export class Primary {
   }
 
   #checkChunk(id: number, p: number): void {
-    const what = this.classOf(p) === id ? this.#parts.core.pointerCheck(p) : PTR_FOREIGN;
-    if (what !== PTR_GOOD) throw pointerError("returnTo", what, p);
+    const found = this.classOf(p) === id ? this.#parts.core.pointerCheck(p) : L.PTR_FOREIGN;
+    if (found !== L.PTR_GOOD) throw pointerError("returnTo", found, p);
   }
 
   #locked<T>(id: number, call: string, work: () => T): T {
@@ -338,12 +344,12 @@ export class Primary {
     return this.#parts.core.regionWord(id, offset) >>> 0;
   }
 
-  /** Where the free array begins. */
+  /** Address of the free array. */
   #array(id: number): number {
     return this.#address(this.#parts.core.arrayAt(id));
   }
 
-  /** Where the compacts of a class count from. */
+  /** The address that the compacts of a class count from. */
   #base(id: number): number {
     return this.#address(this.#parts.core.baseOf(id));
   }
@@ -356,7 +362,7 @@ export class Primary {
     return (p - this.#base(id)) / 16;
   }
 
-  /** Addresses from WebAssembly are negative above 2 GiB; those of a space go beyond 2^32. */
+  /** Addresses from WebAssembly are negative from 2^31 on; those of a space may exceed 2^32. */
   #address(p: number): number {
     return p < 0 ? p >>> 0 : p;
   }

@@ -1,21 +1,30 @@
-/** One thread's part of an allocator that threads share. */
+/** One thread's part of a size-class heap that threads share. */
 
 import { threadRefuse } from "../../common/errors.ts";
 import type { BackEnd } from "../../heap/calls/contract.ts";
 import type { MemorySource } from "../../memory/index.ts";
 import type { Geometry } from "../core/contract.ts";
-import { type AllocatorParts, SizeClassHeap } from "./allocator.ts";
+import type { AllocatorParts } from "./allocator.ts";
+import { SizeClassHeap } from "./linear.ts";
 
-/** What another thread needs to attach: can be sent with postMessage or as workerData. */
+/**
+ * What another thread needs for attachSizeClassHeap. Send it by postMessage or as workerData; its
+ * fields are the allocator's own.
+ */
 export interface SizeClassHandle {
+  /** Which build serves the memory. */
   readonly backend: BackEnd;
+  /** Where everything is in the memory. */
   readonly geometry: Geometry;
+  /** The shared memory, unless it is a buffer. */
   readonly memory?: WebAssembly.Memory;
+  /** The shared buffer, where there is no WebAssembly.Memory. */
   readonly buffer?: SharedArrayBuffer;
+  /** Bytes that the memory does not grow beyond. */
   readonly maximum?: number | undefined;
-  /** Whether pages go back to the system, if the thread can: koffi may not load there. */
+  /** Whether pages are released: "auto" = where the thread can load koffi. */
   readonly release: "auto" | false;
-  /** The number of the one thread that it is for, or 0. */
+  /** The thread that it is for; 0 = any number of threads. */
   readonly threadId: number;
 }
 
@@ -26,38 +35,41 @@ interface SharedParts extends AllocatorParts {
   readonly maximum: number | undefined;
 }
 
-/** A Worker of Node. */
+/** A Worker of Node, or what has its event "exit". */
 export interface EndingWorker {
+  /** Calls `listener` when the Worker has ended. */
   once(event: "exit", listener: () => void): unknown;
 }
 
 /**
- * A thread's part: its own cache, over regions that all threads share. Any thread frees any block.
+ * One thread's part of a size-class heap: a cache of its own, over regions that all threads share.
+ * Any thread frees any block.
  *
- * Regions have locks, which name their holder. A thread that cannot have one within 50 ms goes on
- * without it: malloc takes a larger class, free leaves its chunks on a list for the next holder. So
- * nobody waits for ever for a thread that has died; `recover` frees what it held.
+ * Classes have locks, which name the thread that holds them. A thread that does not get one within
+ * 50 ms continues without it: malloc takes a larger class, free puts its chunks on a list for the
+ * next thread that holds the lock. So a thread that dies blocks no other for ever; `recover` frees
+ * what it held.
  *
  * @example
- * const heap = sizeClass({ shared: true });
- * const mine = attachSizeClass(heap.handle()); // mostly in a Worker
+ * const heap = createSizeClassHeap({ shared: true });
+ * const mine = attachSizeClassHeap(heap.handle()); // in a Worker
  * heap.free(mine.malloc(100));
  * mine.detach();
  */
 export class SharedSizeClassHeap extends SizeClassHeap {
-  /** A number that no other thread of this memory has or will have. */
+  /** A number that no other thread of this memory has or will have; from 1 on. */
   readonly threadId: number;
   readonly #parts: SharedParts;
   #attached = true;
 
-  /** Use sizeClass or attachSizeClass. */
+  /** Use createSizeClassHeap or attachSizeClassHeap. */
   constructor(parts: SharedParts) {
     super(parts);
     this.#parts = parts;
     this.threadId = parts.threadId;
   }
 
-  /** What another thread needs for attachSizeClass; any number of threads may use it. */
+  /** A handle for attachSizeClassHeap, for any number of threads. */
   handle(): SizeClassHandle {
     return this.#handle(0);
   }
@@ -71,8 +83,12 @@ export class SharedSizeClassHeap extends SizeClassHeap {
   }
 
   /**
-   * Starts a Worker of Node with a handle of its own, and recovers what it leaves behind when it
-   * ends, however it does, as long as this thread has not detached: then `recover` is for others.
+   * Starts a Worker of Node with a handle for it alone, and recovers what it leaves behind when it
+   * ends in any way, as long as this thread is attached. `start` gets the handle and returns the
+   * Worker, which startWorker returns.
+   *
+   * @example
+   * heap.startWorker((handle) => new Worker(url, { workerData: handle }));
    */
   startWorker<W extends EndingWorker>(start: (handle: SizeClassHandle) => W): W {
     const threadId = this.core.threadIdDraw() >>> 0;
@@ -82,10 +98,10 @@ export class SharedSizeClassHeap extends SizeClassHeap {
   }
 
   /**
-   * Gives the cache and the thread slot of this thread back. Later calls throw.
+   * Returns the cache of this thread to the regions and frees its thread slot. Later calls throw.
    *
-   * @throws SizeClassError ERR_DOUBLE_FREE when a release finds a chunk twice; the thread has
-   * detached all the same.
+   * @throws SizeClassError ERR_DOUBLE_FREE when a release finds that a chunk was freed twice; the
+   * thread is detached all the same.
    */
   detach(): void {
     if (!this.#attached) return;
@@ -97,15 +113,17 @@ export class SharedSizeClassHeap extends SizeClassHeap {
     }
   }
 
-  /** detach: the memory and the blocks of other threads live on. */
+  /** The same as detach: the memory and all blocks stay. */
   override destroy(): void {
     this.detach();
   }
 
   /**
-   * Gives back what a thread had that does not run any more: locks, the chunks in its cache, its
-   * thread slot. What it had taken and noted nowhere is lost, a batch at most. False: no such thread, or
-   * another one recovers it.
+   * Frees what a thread held that has ended without detach: its locks, the chunks in its cache, its
+   * thread slot. Chunks that it had taken and recorded nowhere are lost, a batch at most. Returns
+   * false if no such thread is attached, or another thread recovers it.
+   *
+   * @throws TypeError or RangeError unless threadId is a whole number from 1 to 2^30 - 1.
    */
   recover(threadId: number): boolean {
     if (!Number.isInteger(threadId) || threadId < 1 || threadId > 0x3fffffff)

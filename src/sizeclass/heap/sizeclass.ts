@@ -1,4 +1,4 @@
-/** How size-class allocators come into being: in an address space, a memory, another thread. */
+/** Creates size-class allocators: in an address space, in a memory, in another thread. */
 
 import { outOfMemory, typeName } from "../../common/errors.ts";
 import { errorText } from "../../common/log-messages.ts";
@@ -14,10 +14,12 @@ import { SLICE_BYTES, SLICES_LIMIT, slicesFor } from "../../memory/source.ts";
 import type { AddressSpace, Geometry, SizeClassCore } from "../core/contract.ts";
 import { ARRAY_FULL, C_SLOTS, DOUBLE_FREE, NEVER, REGION_FULL } from "../core/layout.ts";
 import { coreBind, linearCore, type SpaceHooks, topWrite, wideCore } from "../spaces/host.ts";
-import { type SizeClassMap, sizeClassMap } from "../spaces/maps.ts";
-import { type AllocatorParts, SizeClassAllocator, SizeClassHeap } from "./allocator.ts";
+import { createSizeClassMap, type SizeClassMap } from "../spaces/maps.ts";
+import { type AllocatorParts, SizeClassAllocator } from "./allocator.ts";
 import { arrayFull, freedTwice, noThread, regionFull } from "./errors.ts";
-import { geometryOf, type SizeClassOptions, sizeClassCheck } from "./options.ts";
+import { geometryOf } from "./geometry.ts";
+import { SizeClassHeap } from "./linear.ts";
+import { type SizeClassOptions, sizeClassCheck } from "./options.ts";
 import { Primary, type Words } from "./primary.ts";
 import { SharedSizeClassHeap, type SizeClassHandle } from "./shared.ts";
 
@@ -29,37 +31,48 @@ const LINEAR = { spaceSize: 2 ** 26, map: "veryCompact" } as const;
 const INTERVAL = 5000;
 
 /**
- * A size-class allocator: in linear memory, or with `space` beyond it.
+ * Creates a size-class allocator: in linear memory, or with `space` in an address space beyond it.
+ * The options say which of them exclude each other.
  *
- * @throws TypeError or RangeError for options that are unknown or make no allocator, with the
- * numbers; also when the memory has no room for the space.
+ * @throws TypeError or RangeError for options that are unknown, out of range or in conflict, with
+ * the numbers; also when the memory has no space for the allocator.
+ * @throws HeapError ERR_OUT_OF_MEMORY when the memory cannot be committed.
  * @example
- * using heap = sizeClass({ shuffle: true });
+ * using heap = createSizeClassHeap({ shuffle: true });
  * heap.free(heap.malloc(100));
  */
-export function sizeClass(
+export function createSizeClassHeap(
   options: SizeClassOptions & { readonly space: AddressSpace },
 ): SizeClassAllocator;
-export function sizeClass(
+export function createSizeClassHeap(
   options: SizeClassOptions & { readonly shared: true },
 ): SharedSizeClassHeap;
-export function sizeClass(options?: SizeClassOptions): SizeClassHeap;
-export function sizeClass(options: SizeClassOptions = {}): SizeClassAllocator {
+export function createSizeClassHeap(options?: SizeClassOptions): SizeClassHeap;
+export function createSizeClassHeap(options: SizeClassOptions = {}): SizeClassAllocator {
   sizeClassCheck(options);
   return options.space ? wideMake(options, options.space) : linearMake(options);
 }
 
 /**
- * This thread's part of an allocator of another thread: `handle` is what its `handle()` answered.
+ * Attaches this thread to the allocator of another one. `handle` is what its `handle()`, or
+ * `startWorker`, gave.
  *
- * @throws SizeClassError ERR_NO_SEAT when so many threads are attached as the allocator allows.
+ * @throws TypeError unless handle is one.
+ * @throws SizeClassError ERR_NO_THREAD when all thread slots are taken, or the thread of the handle
+ * is attached already.
+ * @example
+ * const heap = attachSizeClassHeap(workerData);
+ * heap.free(heap.malloc(100));
+ * heap.detach();
  */
-export function attachSizeClass(
+export function attachSizeClassHeap(
   handle: SizeClassHandle,
   options: Pick<SizeClassOptions, "onError" | "onExhausted"> = {},
 ): SharedSizeClassHeap {
   if (typeof handle !== "object" || handle === null || !("geometry" in handle)) {
-    throw new TypeError(`no handle of a size-class allocator: ${typeName(handle)}`);
+    throw new TypeError(
+      `handle must come from handle() of a size-class heap, not ${typeName(handle)}`,
+    );
   }
   const { geometry, backend, memory, buffer, maximum } = handle;
   const plain = memory
@@ -81,7 +94,7 @@ export function attachSizeClass(
   return heap;
 }
 
-/** Takes a thread slot for a thread with a number, or a new one for 0; answers its number. */
+/** Takes a thread slot. Returns the id of the thread: the given one, or a new one for 0. */
 function slotFind(core: SizeClassCore, { threadSlots }: Geometry, given: number): number {
   const threadId = given === 0 ? core.threadIdDraw() >>> 0 : given;
   for (let slot = 0; slot < threadSlots; slot++) {
@@ -95,22 +108,22 @@ function slotFind(core: SizeClassCore, { threadSlots }: Geometry, given: number)
 function wideMake(options: SizeClassOptions, space: AddressSpace): SizeClassAllocator {
   const begin = options.spaceBegin ?? space.begin;
   const { bytes = 2 ** 52, pageBytes: pageSize = 4096 } = space;
-  // The other half is for large blocks.
+  // Regions have at most half of the space; the rest is for large blocks.
   const spaceSize = Math.min(WIDE.spaceSize, 2 ** (Math.ceil(Math.log2(bytes)) - 1));
   const limit = space.begin + bytes;
   const geometry = geometryOf(options, { ...WIDE, spaceSize, pageSize, begin, limit });
   const resident = space.resident?.bind(space);
   const parts = partsOf(geometry, options, (hooks) => wideCore(space, hooks), space, resident);
   if (!space.map(geometry.control, geometry.controlBytes)) {
-    throw new RangeError(`${space.kind} has no room for a space at ${begin}`);
+    throw new RangeError(`${space.kind} has no space for the allocator at ${begin}`);
   }
   options.onMap?.(geometry.control, geometry.controlBytes);
   coreInit(parts.core, geometry, options, -1);
-  const end = () => {
+  const destroy = () => {
     options.onUnmap?.(geometry.space, geometry.spaceSize + geometry.controlBytes);
-    space.end?.();
+    space.destroy?.();
   };
-  return new SizeClassAllocator({ ...parts, end });
+  return new SizeClassAllocator({ ...parts, destroy });
 }
 
 function linearMake(options: SizeClassOptions): SizeClassHeap {
@@ -118,7 +131,9 @@ function linearMake(options: SizeClassOptions): SizeClassHeap {
   const given = sourceOf(backend, options);
   const source = withRelease(given, options.release);
   if (source.capabilities.shared !== shared) {
-    throw new RangeError(`${source.kind} is ${shared ? "not shared" : "shared: say shared: true"}`);
+    throw new RangeError(
+      `${source.kind} is ${shared ? "not shared" : "shared: set the option shared"}`,
+    );
   }
   const foreign = shared || options.memory !== undefined;
   const { canGrow } = source.capabilities;
@@ -128,7 +143,7 @@ function linearMake(options: SizeClassOptions): SizeClassHeap {
     : source.buffer.byteLength;
   const pageSize = source.pages?.pageBytes ?? 4096;
   const geometry = geometryOf(options, { ...LINEAR, pageSize, begin: source.start, limit });
-  roomEnsure(source, geometry, given.capabilities.zeroed && !used.has(given));
+  spaceEnsure(source, geometry, given.capabilities.zeroed && !used.has(given));
   used.add(given);
   const words: Words = {
     load32: (p) => new Uint32Array(source.buffer)[p / 4] as number,
@@ -160,34 +175,34 @@ function sourceOf(backend: BackEnd, options: SizeClassOptions): MemorySource {
   return memory instanceof WebAssembly.Memory ? wasmMemory({ memory }) : memory;
 }
 
-/** A SharedArrayBuffer is all there from the beginning: it needs room for the space. */
+/** A SharedArrayBuffer has its full size from the beginning: it must hold the whole space. */
 function newMemory(shared: boolean | undefined, maximum: number | undefined): NewMemory {
   return { shared, maximum: maximum ?? (shared ? 2 ** 28 : undefined) };
 }
 
-/** Sources that have served before: only at first are they zero. */
+/** Sources that an allocator has used before: they may hold bytes that are not zero. */
 const used = new WeakSet<MemorySource>();
 
-/** The space and the control area are there at once; what is not touched costs addresses only. */
-function roomEnsure(source: MemorySource, geometry: Geometry, zeroed: boolean): void {
+/** Grows the memory over the space and the control area: untouched, they cost only addresses. */
+function spaceEnsure(source: MemorySource, geometry: Geometry, zeroed: boolean): void {
   const missing = geometry.large - source.buffer.byteLength;
   if (missing > 0 && source.grow(slicesFor(missing)) === 0) {
     const { mapRegions, spaceSize, space } = geometry;
     const regions = mapRegions > 0 ? "" : `${spaceSize} bytes of space and `;
     throw new RangeError(
-      `${source.kind} of ${source.buffer.byteLength} bytes has no room for ${regions}` +
+      `${source.kind} of ${source.buffer.byteLength} bytes has no space for ${regions}` +
         `${geometry.controlBytes} of control from ${Math.min(space, geometry.control)} on`,
     );
   }
   const { control, controlBytes } = geometry;
   if (source.pages?.needsCommit && !source.pages.commit(control, controlBytes)) {
-    throw outOfMemory("sizeClass", controlBytes);
+    throw outOfMemory("createSizeClassHeap", controlBytes);
   }
   if (!zeroed) new Uint8Array(source.buffer, control, controlBytes).fill(0);
   topWrite(source, geometry, Math.floor(source.buffer.byteLength / SLICE_BYTES));
 }
 
-/** Parts, and whom to tell of a growth: the heap, once there is one. */
+/** The parts, and what is called after a growth: it is set once there is a heap. */
 interface StartedParts extends AllocatorParts {
   grown: () => void;
 }
@@ -199,9 +214,9 @@ function partsOf(
   words: Words,
   resident?: (address: number, bytes: number) => number,
 ): StartedParts {
-  const map = sizeClassMap(geometry.map);
+  const map = createSizeClassMap(geometry.map);
   const hooks: SpaceHooks = {
-    onError: (code, size) => told(options, map, geometry, code, size),
+    onError: (code, size) => onCoreError(options, map, geometry, code, size),
     onGrow: () => parts.grown(),
     onMap: (address, bytes) => void safely(() => options.onMap?.(address, bytes)),
     onUnmap: (address, bytes) => void safely(() => options.onUnmap?.(address, bytes)),
@@ -210,11 +225,11 @@ function partsOf(
   const core = start(hooks);
   coreBind(core, geometry, map.rounded);
   const primary = new Primary({ core, map, geometry, words, resident });
-  const parts: StartedParts = { core, primary, geometry, end: () => {}, grown: () => {} };
+  const parts: StartedParts = { core, primary, geometry, destroy: () => {}, grown: () => {} };
   return parts;
 }
 
-/** Calls back while a lock is held: what is thrown comes when nobody holds it any more. */
+/** Calls a function of the user while a lock is held: what it throws is thrown in a microtask. */
 function safely<R>(call: () => R): R | undefined {
   try {
     return call();
@@ -226,8 +241,8 @@ function safely<R>(call: () => R): R | undefined {
   }
 }
 
-/** What the core has to say: mistakes throw, what is full is reported. */
-function told(
+/** The core reports: mistakes throw, a full class or memory calls the user's function. */
+function onCoreError(
   options: SizeClassOptions,
   map: SizeClassMap,
   geometry: Geometry,

@@ -1,4 +1,4 @@
-/** The places where a space can lie: linear memory, or an address space beyond it. */
+/** What an instance of the core imports: over linear memory, or over an address space. */
 
 import type { CoreHooks } from "../../heap/backend.ts";
 import type { BackEnd } from "../../heap/calls/contract.ts";
@@ -12,7 +12,7 @@ import { sizeclassSharedWasm } from "../embed/sizeclass-shared-wasm.js";
 import { sizeclassWasm } from "../embed/sizeclass-wasm.js";
 import { createCore as createWide } from "../embed/sizeclass-wide-js.js";
 
-/** Whom the allocator tells. */
+/** What the allocator does at events of the core. */
 export interface SpaceHooks extends Omit<CoreHooks, "onReport"> {
   onMap(address: number, bytes: number): void;
   onUnmap(address: number, bytes: number): void;
@@ -32,27 +32,27 @@ function moduleOf(shared: boolean): WebAssembly.Module {
   return made;
 }
 
-/** A word that nobody wakes: sleeping on it is a pause. */
-let pillow: Int32Array | undefined;
+/** A word that is never notified: a wait for it is a pause. */
+let pauseWord: Int32Array | undefined;
 
-/** Whether to look again for a lock: for about 50 ms. Where threads may not sleep, they spin. */
+/** Whether to try for a lock again: for about 50 ms. Threads that must not sleep spin. */
 function pause(rounds: number): boolean {
   if (rounds >= PAUSES) return false;
-  pillow ??= new Int32Array(new SharedArrayBuffer(4));
+  pauseWord ??= new Int32Array(new SharedArrayBuffer(4));
   try {
-    if (rounds > 0) Atomics.wait(pillow, 0, 0, 1);
+    if (rounds > 0) Atomics.wait(pauseWord, 0, 0, 1);
   } catch {
-    // The main thread of a browser: it goes round.
+    // The main thread of a browser must not wait: it spins.
   }
   return true;
 }
 
-/** Never 0, which is the time of what never was. */
+/** Never 0, which means that there was no release yet. */
 function clock(now: () => number): number {
   return (Math.floor(now()) % (2 ** 32 - 1)) + 1;
 }
 
-/** An instance over linear memory. `foreign`: others may hold the source, and grow it. */
+/** An instance over linear memory. `foreign`: code elsewhere may have the source, and grow it. */
 export function linearCore(
   backend: BackEnd,
   source: MemorySource,
@@ -61,7 +61,7 @@ export function linearCore(
   hooks: SpaceHooks,
 ): SizeClassCore {
   const { shared } = source.capabilities;
-  const place = new LinearSpace(source, geometry, hooks);
+  const space = new LinearSpace(source, geometry, hooks);
   const host: SpaceHost = {
     get buffer() {
       return source.buffer;
@@ -69,14 +69,14 @@ export function linearCore(
     grow: () => 0,
     pages: () => 0,
     error: (code, size) => hooks.onError(code >>> 0, size >>> 0),
-    map: (address, bytes) => place.map(address >>> 0, bytes >>> 0),
-    unmap: (address, bytes) => place.unmap(address >>> 0, bytes >>> 0),
-    release: (address, bytes) => place.release(address >>> 0, bytes >>> 0),
+    map: (address, bytes) => space.map(address >>> 0, bytes >>> 0),
+    unmap: (address, bytes) => space.unmap(address >>> 0, bytes >>> 0),
+    release: (address, bytes) => space.release(address >>> 0, bytes >>> 0),
     now: () => clock(hooks.now),
     pause: (rounds) => shared && pause(rounds >>> 0),
   };
   const core = backend === "wasm" ? wasmCore(host, source, shared) : jsCore(host, source, foreign);
-  place.core = core;
+  space.core = core;
   return core;
 }
 
@@ -97,7 +97,8 @@ function jsCore(host: SpaceHost, { capabilities }: MemorySource, foreign: boolea
 }
 
 /**
- * Somebody else may have grown the memory: then views are empty, or end too early if it is shared.
+ * Refreshes views before each call: if the memory was grown elsewhere, they are empty, or too short
+ * where it is shared.
  */
 function refreshing(core: SizeClassCore): SizeClassCore {
   const guard =
@@ -110,7 +111,7 @@ function refreshing(core: SizeClassCore): SizeClassCore {
   return Object.fromEntries(calls);
 }
 
-/** Regions lie in memory that is there from the beginning; large blocks where it grows. */
+/** Maps ranges of linear memory: reserved regions exist from the beginning, the rest grows. */
 export class LinearSpace {
   core: SizeClassCore | undefined;
   readonly #source: MemorySource;
@@ -124,8 +125,8 @@ export class LinearSpace {
   }
 
   map(address: number, bytes: number): number {
-    const answer = address < this.#geometry.large ? MAP_DONE : this.#reach(address + bytes);
-    if (answer !== MAP_DONE) return answer;
+    const result = address < this.#geometry.large ? MAP_DONE : this.#growTo(address + bytes);
+    if (result !== MAP_DONE) return result;
     if (this.#source.pages?.needsCommit && !this.#source.pages.commit(address, bytes)) {
       return MAP_REFUSED;
     }
@@ -133,7 +134,7 @@ export class LinearSpace {
     return MAP_DONE;
   }
 
-  /** What a large block had stays in the memory, and its pages go back to the system. */
+  /** Linear memory does not shrink: the range stays, and its pages return to the system. */
   unmap(address: number, bytes: number): void {
     this.#hooks.onUnmap(address, bytes);
     this.release(address, bytes);
@@ -145,17 +146,17 @@ export class LinearSpace {
     if (pages.needsCommit) pages.commit(address, bytes);
   }
 
-  /** Grows the memory up to `end`; what others grew in between is marked as theirs. */
-  #reach(end: number): number {
+  /** Grows the memory up to `end`; what other code grew meanwhile is marked as not ours. */
+  #growTo(end: number): number {
     const core = this.core as SizeClassCore;
     const top = core.controlWord(C_TOP) >>> 0;
     if (end <= top * SLICE) return MAP_DONE;
-    const answer = this.#source.grow(Math.ceil(end / SLICE) - top);
-    if (answer === 0) return MAP_REFUSED;
+    const grown = this.#source.grow(Math.ceil(end / SLICE) - top);
+    if (grown === 0) return MAP_REFUSED;
     this.#hooks.onGrow();
     core.memoryRefresh();
-    const from = answer & 0xffff;
-    topWrite(this.#source, this.#geometry, from + (answer >>> 16));
+    const from = grown & 0xffff;
+    topWrite(this.#source, this.#geometry, from + (grown >>> 16));
     if (from === top) return MAP_DONE;
     this.#skip(top, from);
     return MAP_ELSEWHERE;
@@ -168,7 +169,7 @@ export class LinearSpace {
   }
 }
 
-/** Says how far the memory is ours. */
+/** Records how many slices, from 0 on, the allocator may use. */
 export function topWrite(source: MemorySource, { control }: Geometry, slices: number): void {
   new Uint32Array(source.buffer, control + C_TOP, 1)[0] = slices;
 }
@@ -197,7 +198,7 @@ export function wideCore(space: AddressSpace, hooks: SpaceHooks): SizeClassCore 
   return createWide(host);
 }
 
-/** Tells an instance where everything lies. */
+/** Gives an instance the geometry. */
 export function coreBind(core: SizeClassCore, geometry: Geometry, rounded: number): void {
   const { map } = geometry;
   core.addressesBind(geometry.space, geometry.control, geometry.large);

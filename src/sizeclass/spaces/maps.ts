@@ -1,10 +1,11 @@
 /**
- * Size-class maps: which sizes chunks have, and how many a thread's cache takes at a time.
- * Algorithm: LLVM's SizeClassMap. classes.ts has the same in the dialect.
+ * Size-class maps: the sizes of chunks, and how many a thread's cache takes at a time. Algorithm:
+ * LLVM's SizeClassMap. classes.ts is the same in the dialect.
  */
 import { wrongKind } from "../../common/errors.ts";
 import type { SizeClassMapOptions } from "../core/contract.ts";
 
+/** Names of the maps that LLVM has. */
 export type SizeClassMapName = "default" | "compact" | "veryCompact" | "dense" | "veryDense";
 
 function options(
@@ -18,7 +19,7 @@ function options(
   return { bits, minLog, midLog, maxLog, cachedHint, bytesCachedLog };
 }
 
-/** Those that LLVM has. */
+/** The maps that LLVM has, by name. */
 export const sizeClassMaps: Record<SizeClassMapName, SizeClassMapOptions> = {
   default: options(3, 4, 8, 17, 128, 16),
   compact: options(3, 4, 8, 17, 64, 14),
@@ -29,17 +30,25 @@ export const sizeClassMaps: Record<SizeClassMapName, SizeClassMapOptions> = {
 
 const HINT_LIMIT = 128;
 
-/** A map of sizes to classes: class 0 holds nothing, the others ascend. */
+/**
+ * A map of sizes to classes: class 0 is unused, the sizes of the others ascend.
+ *
+ * @example
+ * const map = createSizeClassMap("default");
+ * map.size(map.id(300)); // 320
+ */
 export class SizeClassMap {
+  /** The numbers that it was made from. */
   readonly options: SizeClassMapOptions;
-  /** Number of classes, with class 0, and that rounded up to 32, 64, 128 or 256. */
+  /** Number of classes, with class 0. */
   readonly classes: number;
+  /** `classes` rounded up to 32, 64, 128 or 256: the number of reserved regions. */
   readonly rounded: number;
-  /** The largest size that a class holds. */
+  /** Bytes of the largest chunk. */
   readonly sizeLast: number;
   readonly #midClass: number;
 
-  /** Use sizeClassMap. */
+  /** Use createSizeClassMap. */
   constructor(of: SizeClassMapOptions) {
     this.options = of;
     this.#midClass = 2 ** (of.midLog - of.minLog);
@@ -48,7 +57,7 @@ export class SizeClassMap {
     this.sizeLast = 2 ** of.maxLog;
   }
 
-  /** The class whose chunks hold `size` bytes; 0 for size 0 and for more than `sizeLast`. */
+  /** The class whose chunks hold `size` bytes; 0 for size 0 and for sizes above `sizeLast`. */
   id(size: number): number {
     const { bits, minLog, midLog } = this.options;
     if (size > this.sizeLast) return 0;
@@ -58,7 +67,7 @@ export class SizeClassMap {
     return this.#midClass + (top - midLog) * 2 ** (bits - 1) + Math.ceil((size - 2 ** top) / step);
   }
 
-  /** Bytes of the chunks of a class. */
+  /** Bytes of a chunk of a class. */
   size(id: number): number {
     const { bits, minLog, midLog } = this.options;
     if (id <= this.#midClass) return id * 2 ** minLog;
@@ -67,7 +76,7 @@ export class SizeClassMap {
     return doubling + (doubling / steps) * ((id - this.#midClass) % steps);
   }
 
-  /** How many chunks of a class a cache takes at a time. */
+  /** How many chunks of a class a cache takes at a time; 0 for class 0. */
   cachedHint(id: number): number {
     if (id === 0) return 0;
     const { cachedHint, bytesCachedLog } = this.options;
@@ -75,10 +84,10 @@ export class SizeClassMap {
   }
 
   /**
-   * Proves the map: every size has a class that holds it and no smaller one does, and classes
-   * ascend.
+   * Checks every size and every class: each size has the smallest class that holds it, and the
+   * sizes of classes ascend. Takes time in proportion to `sizeLast`.
    *
-   * @throws RangeError with the first size or class that is wrong.
+   * @throws RangeError that names the first size or class that is wrong.
    */
   validate(): void {
     for (let id = 1; id < this.classes; id++) this.#validateClass(id);
@@ -104,13 +113,14 @@ function mapWrong(what: string, value: number): RangeError {
 }
 
 /**
- * A map by its name or its numbers.
+ * Creates a map from its name or its numbers.
  *
- * @throws RangeError when the numbers make no map; TypeError for what is neither name nor numbers.
+ * @throws RangeError for an unknown name, or numbers that are out of range or make fewer than 16 or
+ * more than 256 classes; TypeError for anything else.
  * @example
- * sizeClassMap("default").size(17); // 320
+ * createSizeClassMap("default").size(17); // 320
  */
-export function sizeClassMap(of: SizeClassMapName | SizeClassMapOptions): SizeClassMap {
+export function createSizeClassMap(of: SizeClassMapName | SizeClassMapOptions): SizeClassMap {
   const given = typeof of === "string" ? mapNamed(of) : of;
   if (typeof given !== "object" || given === null) throw wrongKind("map", MAP_KIND, given);
   checkNumbers(given);
@@ -126,14 +136,14 @@ const MAP_KIND = "a size-class map's name or its numbers";
 function mapNamed(name: SizeClassMapName): SizeClassMapOptions {
   if (Object.hasOwn(sizeClassMaps, name)) return sizeClassMaps[name];
   const known = Object.keys(sizeClassMaps).join(", ");
-  throw new RangeError(`no size-class map ${name}; known: ${known}`);
+  throw new RangeError(`unknown size-class map ${name}; known: ${known}`);
 }
 
 function checkNumbers(given: SizeClassMapOptions): void {
   const { bits, minLog, midLog, maxLog, cachedHint, bytesCachedLog } = given;
   within("bits", bits, 1, 6);
   within("minLog", minLog, 4, 16);
-  // The smallest doubling that is divided has chunks that are multiples of 2^minLog.
+  // So that the chunks of the smallest doubling are multiples of 2^minLog.
   within("midLog", midLog, minLog + bits - 1, 24);
   within("maxLog", maxLog, midLog + 1, 28);
   within("cachedHint", cachedHint, 1, HINT_LIMIT);

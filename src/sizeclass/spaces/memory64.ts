@@ -4,7 +4,7 @@ import { type OptionRow, optionsCheck } from "../../common/option-table.ts";
 import { type OsPages, osPages } from "../../memory/index.ts";
 import { WINDOW, WindowSpace } from "./windows.ts";
 
-/** What lib.dom will know of such a memory. */
+/** The part of such a memory that lib.dom does not declare yet. */
 interface Memory64 {
   readonly buffer: ArrayBuffer;
   grow(pages: bigint): bigint;
@@ -19,19 +19,26 @@ const rows: OptionRow[] = [
   },
 ];
 
+/** Options of memory64Space. */
 export interface Memory64SpaceOptions {
-  /** The most bytes, up to 16 GiB, in multiples of 16 MiB. Default: 16 GiB. */
+  /**
+   * Bytes that the memory may grow to: a multiple of 16 MiB, from 64 MiB to 16 GiB. Default: 16
+   * GiB.
+   */
   maximum?: number | undefined;
 }
 
 /**
- * Addresses are offsets in `memory`, which a module with a 64-bit memory imports. It grows by what
- * is mapped. Nobody else may grow it.
+ * An address space in a WebAssembly.Memory with 64-bit addresses, which a module that is compiled
+ * so can import. Addresses are offsets in it. It grows as ranges are mapped, and nothing else may
+ * grow it.
  */
 export class Memory64Space extends WindowSpace {
+  /** For error texts. */
   readonly kind = "memory64";
-  /** The first window stays empty, so that a write through a null pointer hits nothing of ours. */
+  /** The first 16 MiB stay unused, so that a write through a null pointer damages nothing. */
   readonly begin = WINDOW;
+  /** Bytes from `begin` on that can be mapped. */
   readonly bytes: number;
   readonly #memory: Memory64;
   readonly #os: OsPages | undefined;
@@ -45,16 +52,17 @@ export class Memory64Space extends WindowSpace {
     this.#os = os.available ? os : undefined;
   }
 
-  /** For the imports of a module. */
+  /** The memory for the imports of a wasm module. */
   get memory(): WebAssembly.Memory {
     return this.#memory as unknown as WebAssembly.Memory;
   }
 
-  /** The bytes as they are now; ask again after anything that may allocate. */
+  /** The buffer as it is now: read it again after any call that may allocate. */
   get buffer(): ArrayBuffer {
     return this.#memory.buffer;
   }
 
+  /** Grows the memory over a range; false where it cannot grow so far. */
   map(address: number, bytes: number): boolean {
     const missing = Math.ceil((address + bytes) / WINDOW) * WINDOW - this.buffer.byteLength;
     if (missing <= 0) return true;
@@ -67,16 +75,18 @@ export class Memory64Space extends WindowSpace {
     return true;
   }
 
+  /** The same as release: the memory does not shrink. */
   unmap(address: number, bytes: number): void {
     this.release(address, bytes);
   }
 
-  /** Without OS pages the bytes are only filled with zeros. */
+  /** Returns the physical memory of a range to the system; without OS pages it writes zeros. */
   release(address: number, bytes: number): void {
     const base = this.#os?.addressOf(this.buffer) ?? 0;
     if (base === 0 || !this.#os?.decommit(base + address, bytes)) this.fill(address, bytes, 0);
   }
 
+  /** Bytes of a range that are in physical memory; all of them where that is not known. */
   resident(address: number, bytes: number): number {
     const base = this.#os?.addressOf(this.buffer) ?? 0;
     return base === 0 ? bytes : (this.#os as OsPages).resident(base + address, bytes);
@@ -88,11 +98,13 @@ export class Memory64Space extends WindowSpace {
 }
 
 /**
- * A memory64 for `sizeClass({ space })`.
+ * Creates a memory with 64-bit addresses as an address space. Its regions are small, so the default
+ * map needs `freeArray: 4`.
  *
- * @throws RangeError where the engine has none, or refuses the maximum.
+ * @throws RangeError where the engine does not support such memories (Node before 24), or refuses
+ * the maximum.
  * @example
- * const heap = sizeClass({ space: memory64Space(), freeArray: 4 });
+ * const heap = createSizeClassHeap({ space: memory64Space(), freeArray: 4 });
  */
 export function memory64Space(options: Memory64SpaceOptions = {}): Memory64Space {
   optionsCheck(rows, options);
@@ -103,7 +115,7 @@ export function memory64Space(options: Memory64SpaceOptions = {}): Memory64Space
   return new Memory64Space(memoryNew(BigInt(WINDOW / SLICE), BigInt(maximum / SLICE)), maximum);
 }
 
-/** An engine without memory64 takes the bigints for numbers, or the word for nothing. */
+/** An engine without memory64 throws for the bigints, or ignores `address`: then grow throws. */
 function memoryNew(initial: bigint, maximum: bigint): Memory64 {
   try {
     const Memory = WebAssembly.Memory as unknown as new (limits: object) => Memory64;

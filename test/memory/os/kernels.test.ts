@@ -78,7 +78,7 @@ for (const pageBytes of [16384, 65536]) {
        import { debug, guarded } from "terrane/debug";
        import { javascript } from "terrane/javascript";
        import { osMemory, osPages, simulatedMemory } from "terrane/memory";
-       import { osSpace, sizeClass } from "terrane/sizeclass";
+       import { osSpace, createSizeClassHeap } from "terrane/sizeclass";
        const os = osPages(), page = os.pageBytes, say = (...values) => console.log(...values);
        say(page);
        const heap = createHeap({ backend: javascript, memory: osMemory() });
@@ -99,7 +99,7 @@ for (const pageBytes of [16384, 65536]) {
        }
        door.check();
        door.destroy();
-       const classes = sizeClass({ space: osSpace(), releaseInterval: 0 });
+       const classes = createSizeClassHeap({ space: osSpace(), releaseInterval: 0 });
        const blocks = Array.from({ length: 4000 }, () => classes.malloc(1000));
        for (const block of blocks) classes.free(block);
        classes.drain();
@@ -146,7 +146,7 @@ for (const [platform, arch, missing] of elsewhere) {
        const { watchFaults, osMemory, osPages, wasmMemory, withOsPages } =
          await import("terrane/memory");
        const { debug, guarded } = await import("terrane/debug");
-       const { osSpace, sizeClass } = await import("terrane/sizeclass");
+       const { osSpace, createSizeClassHeap } = await import("terrane/sizeclass");
        for (const name of ["layers", "managed", "wasm", "mempool"]) await import("terrane/" + name);
        const said = (call) => {
          try { return call(); } catch (error) { return error.name + " " + error.message; }
@@ -157,11 +157,11 @@ for (const [platform, arch, missing] of elsewhere) {
          ...[
            () => withOsPages(wasmMemory()), () => osMemory(), () => createHeap({ release: true }),
            () => guarded(createHeap()), () => guarded(createHeap(), { faults: true }),
-           () => osSpace(), () => sizeClass({ release: true }),
+           () => osSpace(), () => createSizeClassHeap({ release: true }),
          ].map(said),
        ];
        for (const heap of [createHeap({ release: "auto" }), debug(createHeap({ release: "auto" })),
-         sizeClass({ release: "auto" })]) heap.free(heap.malloc(100));
+         createSizeClassHeap({ release: "auto" })]) heap.free(heap.malloc(100));
        console.log(answers.join("\\n"));`,
     );
     const doors = ["withOsPages", "osMemory", "release: true", "withOsPages", "withOsPages"];

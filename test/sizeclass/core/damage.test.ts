@@ -1,4 +1,4 @@
-/** Mistakes of callers and failures of hosts at bad moments: what they must leave whole. */
+/** Mistakes of callers and failures of hosts at bad moments: what must stay intact. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -9,10 +9,10 @@ import {
   REGIONS,
 } from "#src/sizeclass/core/layout.js";
 import {
-  attachSizeClass,
+  attachSizeClassHeap,
+  createSizeClassHeap,
   type SizeClassAllocator,
   type SizeClassOptions,
-  sizeClass,
   sparseSpace,
 } from "#src/sizeclass/index.js";
 
@@ -29,8 +29,8 @@ function statsOf(a: SizeClassAllocator, id: number) {
 }
 
 for (const backend of backends) {
-  test(`${backend}: after a double free was found all counts are right`, () => {
-    const { primary } = sizeClass({ backend });
+  test(`${backend}: after a double free was found all counters are right`, () => {
+    const { primary } = createSizeClassHeap({ backend });
     const [p, q, ...rest] = primary.getFrom(5, 64) as [number, number, ...number[]];
     primary.returnTo(5, [p, ...rest, p, p]);
     assert.throws(() => primary.releaseAll(), { code: "ERR_DOUBLE_FREE", ptr: p });
@@ -44,7 +44,7 @@ for (const backend of backends) {
 }
 
 for (const backend of backends) {
-  test(`${backend}: callbacks that throw leave no lock behind; their errors come later`, (t) => {
+  test(`${backend}: callbacks that throw leave no lock held; their errors are thrown later`, (t) => {
     const later: (() => void)[] = [];
     t.mock.method(globalThis, "queueMicrotask", (call: () => void) => later.push(call));
     const fails = () => {
@@ -52,7 +52,13 @@ for (const backend of backends) {
     };
     let quiet = true;
     const call = () => (quiet ? undefined : fails());
-    const heap = sizeClass({ backend, onMap: call, onUnmap: call, releaseInterval: 0, now: fails });
+    const heap = createSizeClassHeap({
+      backend,
+      onMap: call,
+      onUnmap: call,
+      releaseInterval: 0,
+      now: fails,
+    });
     quiet = false;
     const blocks = [heap.malloc(100), heap.malloc(300_000)];
     assert.ok(blocks.every((p) => p !== 0));
@@ -70,8 +76,8 @@ for (const backend of backends) {
 }
 
 for (const backend of backends) {
-  test(`${backend}: a chunk that is freed twice under the lock is twice on the array, not more`, () => {
-    const heap = sizeClass({ backend, ...one, releaseInterval: -1 });
+  test(`${backend}: a chunk that is freed twice under the lock is on the array just twice`, () => {
+    const heap = createSizeClassHeap({ backend, ...one, releaseInterval: -1 });
     const [p, q, r] = heap.primary.getFrom(20, 3) as [number, number, number];
     const before = statsOf(heap, 20)?.freeChunks as number;
     assert.ok(heap.primary.forceLock());
@@ -83,26 +89,26 @@ for (const backend of backends) {
     assert.throws(() => heap.primary.releaseAll(), { code: "ERR_DOUBLE_FREE" });
   });
 
-  test(`${backend}: a large block that is freed twice under the lock goes once`, () => {
-    const heap = sizeClass({ backend });
+  test(`${backend}: a large block that is freed twice under the lock is unmapped once`, () => {
+    const heap = createSizeClassHeap({ backend });
     const [p, q] = [heap.malloc(300_000), heap.malloc(300_000)];
     assert.ok(heap.primary.forceLock());
     for (const each of [p, q, p, p, q]) heap.free(each);
     heap.primary.forceUnlock();
     const next = heap.malloc(300_000);
-    assert.equal(heap.largeStats().frees, 2);
+    assert.equal(heap.stats().large.frees, 2);
     assert.ok(heap.primary.isValid());
     heap.free(next);
     assert.throws(() => heap.free(next), { code: "ERR_NOT_A_BLOCK" });
-    assert.equal(heap.largeStats().mappedBytes, 0);
+    assert.equal(heap.stats().large.mappedBytes, 0);
   });
 }
 
 for (const backend of backends) {
-  test(`${backend}: a double free that is found at the end leaves the slot and every cache`, () => {
+  test(`${backend}: a double free that is found at the end damages no thread slot or cache`, () => {
     const shared = true;
-    const heap = sizeClass({ backend, ...one, shared, threads: 2, releaseInterval: 0 });
-    const mine = attachSizeClass(heap.handle());
+    const heap = createSizeClassHeap({ backend, ...one, shared, threads: 2, releaseInterval: 0 });
+    const mine = attachSizeClassHeap(heap.handle());
     const sizes = [4096, 8192, 16384];
     for (const size of sizes) {
       const p = mine.malloc(size);
@@ -115,14 +121,14 @@ for (const backend of backends) {
     for (const figures of heap.primary.stats()) {
       assert.equal(figures.allocations, figures.frees, `class ${figures.id}`);
     }
-    attachSizeClass(heap.handle()).detach();
+    attachSizeClassHeap(heap.handle()).detach();
     assert.ok(heap.primary.isValid());
   });
 }
 
-test("forceUnlock leaves the locks that this thread has, and no others", () => {
-  const heap = sizeClass({ shared: true });
-  const other = attachSizeClass(heap.handle());
+test("forceUnlock releases the locks of this thread, and no others", () => {
+  const heap = createSizeClassHeap({ shared: true });
+  const other = attachSizeClassHeap(heap.handle());
   assert.ok(heap.primary.forceLock());
   other.primary.forceUnlock();
   assert.equal(other.primary.forceLock(), false);
@@ -131,24 +137,24 @@ test("forceUnlock leaves the locks that this thread has, and no others", () => {
   other.primary.forceUnlock();
 });
 
-test("a free never needs memory: each chunk has its place on the array from the beginning", () => {
+test("a free never needs memory: the array has space for each chunk from the beginning", () => {
   const space = sparseSpace();
-  const a = sizeClass({ space, granule: 4096 });
+  const a = createSizeClassHeap({ space, granule: 4096 });
   const chunks = Array.from({ length: 60 }, () => a.primary.getFrom(1, 128)).flat();
   space.limit = 0;
   a.primary.returnTo(1, chunks);
   assert.ok(a.primary.isValid());
 });
 
-test("a chunk for which the free array has no place is not made", () => {
+test("a chunk for which the free array has no space is not made", () => {
   const space = sparseSpace();
   const full: string[] = [];
-  const a = sizeClass({ space, onExhausted: (error) => full.push(error.message) });
+  const a = createSizeClassHeap({ space, onExhausted: (error) => full.push(error.message) });
   const info = a.primary.spaceBegin + a.primary.spaceSize + REGIONS + REGION_SIZE;
-  // As if 2^29 chunks of 16 bytes were in use: an array of 2 GiB has places for 520 million.
+  // As if 2^29 chunks of 16 bytes were live: an array of 2 GiB has space for 520 million.
   for (const word of [R_ALLOCATED, R_MAPPED_USER, R_ALLOCS]) space.store32(info + word, 2 ** 29);
   assert.throws(() => a.primary.getFrom(1, 1), {
-    code: "ERR_REGION_FULL",
+    code: "ERR_CLASS_FULL",
     message: "Out of memory. The process has exhausted 16384MB for size class 16.",
   });
   assert.equal(a.usableSize(a.malloc(16)), 32);
@@ -160,18 +166,18 @@ test("metadata that no region can hold is refused before anything is mapped", ()
   const map = space.map.bind(space);
   let maps = 0;
   space.map = (address, bytes) => ++maps === 1 && map(address, bytes);
-  const a = sizeClass({ space, spaceSize: 2 ** 42, metadataSize: 1024 });
+  const a = createSizeClassHeap({ space, spaceSize: 2 ** 42, metadataSize: 1024 });
   assert.equal(maps, 1);
   // 64 GiB of metadata: as units, 2^32.
-  assert.throws(() => a.primary.getFrom(1, 2 ** 26), { code: "ERR_REGION_FULL" });
+  assert.throws(() => a.primary.getFrom(1, 2 ** 26), { code: "ERR_CLASS_FULL" });
   assert.equal(maps, 1);
 });
 
-test("what is mapped but was never made a chunk cannot be given back", () => {
+test("an address that is mapped but was never a chunk cannot be returned", () => {
   const space = sparseSpace();
-  const a = sizeClass({ space, metadataSize: 16 });
+  const a = createSizeClassHeap({ space, metadataSize: 16 });
   space.limit = space.mapped + 2 * 65536; // the array and the chunks, but no metadata
-  assert.throws(() => a.primary.getFrom(9, 1), { code: "ERR_REGION_FULL" });
+  assert.throws(() => a.primary.getFrom(9, 1), { code: "ERR_CLASS_FULL" });
   assert.throws(() => a.primary.returnTo(9, [a.primary.regionBegin(9)]), {
     code: "ERR_NOT_A_BLOCK",
   });

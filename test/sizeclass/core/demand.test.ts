@@ -1,21 +1,21 @@
 /**
- * Regions on demand, LLVM's SizeClassAllocator32: the rows of the checklist that say something of
- * regions, over linear memory, and what is only here. The other suites have them as subjects.
+ * Regions on demand, LLVM's SizeClassAllocator32: the rows of the checklist about regions, in
+ * linear memory, and what only they have. The other suites use them as subjects.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  createSizeClassHeap,
   type SizeClassError,
   type SizeClassHeap,
   type SizeClassOptions,
-  sizeClass,
 } from "#src/sizeclass/index.js";
 import { Random, seedOf } from "../../support/random.js";
 
 const KIB = 1024;
 
 function make(options: SizeClassOptions = {}): SizeClassHeap {
-  return sizeClass({ regions: "onDemand", releaseInterval: -1, ...options });
+  return createSizeClassHeap({ regions: "onDemand", releaseInterval: -1, ...options });
 }
 
 function statsOf(heap: SizeClassHeap, id: number) {
@@ -24,7 +24,7 @@ function statsOf(heap: SizeClassHeap, id: number) {
   return one;
 }
 
-/** Chunks by their place in their region. */
+/** Chunks by their index in their region. */
 function indexes(heap: SizeClassHeap, id: number, chunks: readonly number[]): number[] {
   const { spaceBegin, regionBytes } = heap.primary;
   return chunks.map((p) => ((p - spaceBegin) % regionBytes) / heap.primary.map.size(id));
@@ -39,7 +39,7 @@ test("row 112: without shuffling, the first blocks of a class ascend from its re
   }
 });
 
-test("row 113: a region's chunks are made at once, as many as fit before their metadata", () => {
+test("row 113: the chunks of a region are made at once, as many as fit before their metadata", () => {
   const heap = make({ metadataSize: 16, map: "default" });
   heap.primary.getFrom(1, 128);
   const one = statsOf(heap, 1);
@@ -72,7 +72,7 @@ test("a region and its free array are mapped, and nothing else is: row 114", () 
   assert.deepEqual(maps[2], [p, 64 * KIB]);
 });
 
-test("row 114: an array that has become too small is unmapped when it has moved", () => {
+test("row 114: an array that has become too small is unmapped after its move", () => {
   const unmaps: number[] = [];
   const heap = make({ onUnmap: (_, bytes) => unmaps.push(bytes) });
   const blocks = Array.from({ length: 20_000 }, () => heap.malloc(64));
@@ -132,7 +132,7 @@ test("row 117: metadata grows down from the end of the chunk's region", () => {
   }
 });
 
-test("row 118: an address in a chunk finds its begin; rests, arrays and what is no region do not", () => {
+test("row 118: an address in a chunk finds its begin; rests, arrays and other pages do not", () => {
   const heap = make();
   const { primary } = heap;
   const p = heap.malloc(20_000);
@@ -152,7 +152,7 @@ test("row 118: an address in a chunk finds its begin; rests, arrays and what is 
   assert.deepEqual([primary.classOf(large), heap.blockBegin(large + 99_999)], [0, large]);
 });
 
-/** Takes chunks of 1 024 bytes, 64 a region, and gives back all but some, by their place. */
+/** Takes chunks of 1 024 bytes, 64 a region, and returns all but some, by their index. */
 function makeHoles(heap: SizeClassHeap, regions: number, kept: readonly number[]): number[] {
   const id = heap.primary.map.id(1024);
   const chunks = heap.primary.getFrom(id, regions * 64).toSorted((x, y) => x - y);
@@ -165,19 +165,19 @@ function makeHoles(heap: SizeClassHeap, regions: number, kept: readonly number[]
   return chunks;
 }
 
-test("row 120: ranges of free chunks go on from one region to the next", () => {
+test("row 120: ranges of free chunks continue from one region to the next", () => {
   const heap = make();
   const id = heap.primary.map.id(1024);
   const chunks = makeHoles(heap, 3, [0, 100, 191]);
   const one = statsOf(heap, id);
-  // Of three pages a chunk is in use.
+  // Three pages have a live chunk.
   assert.equal(one.releasedBytes, 3 * 64 * KIB - 3 * 4096);
   assert.ok(one.releases === 2 || one.releases === 3, `${one.releases} ranges`);
   assert.deepEqual(heap.primary.getFrom(id, 2), chunks.slice(-3, -1), "sorted, from the end");
   assert.ok(heap.primary.isValid());
 });
 
-test("a class of which all chunks are free gives its regions and its array back", () => {
+test("a class of which all chunks are free returns its regions and its array", () => {
   const mapped = new Map<number, number>();
   const heap = make({
     onMap: (address, bytes) => {
@@ -206,7 +206,7 @@ test("a class of which all chunks are free gives its regions and its array back"
   assert.equal(mapped.size, before);
 });
 
-test("regions of which all chunks are free go, and those around them stay", () => {
+test("regions of which all chunks are free are released, and those around them stay", () => {
   const heap = make();
   const id = heap.primary.map.id(1024);
   const chunks = makeHoles(heap, 5, [70, 200]);
@@ -223,7 +223,7 @@ test("regions of which all chunks are free go, and those around them stay", () =
   assert.ok(heap.primary.isValid());
 });
 
-test("an array of free chunks that is far too large moves when regions have gone", () => {
+test("an array that is far too large moves when regions are released", () => {
   const heap = make();
   const id = heap.primary.map.id(64);
   const chunks = heap.primary.getFrom(id, 100_000);
@@ -238,7 +238,7 @@ test("an array of free chunks that is far too large moves when regions have gone
   assert.ok(heap.primary.isValid());
 });
 
-test("regions stay with metadata, which outlives its chunks, and where LLVM's conduct is asked for", () => {
+test("regions stay with metadata, which outlives its chunks, and with releaseLast: false", () => {
   for (const options of [{ metadataSize: 16 }, { releaseLast: false }]) {
     const heap = make(options);
     const id = heap.primary.map.id(1024);
@@ -251,7 +251,7 @@ test("regions stay with metadata, which outlives its chunks, and where LLVM's co
   }
 });
 
-test("blocks whose region has gone are foreign; where a large block is now, inside one", () => {
+test("pointers into a released region are not blocks, or are inside a large block", () => {
   const heap = make();
   const blocks = Array.from({ length: 500 }, () => heap.malloc(1000));
   for (const p of blocks) heap.free(p);
@@ -274,7 +274,7 @@ test("blocks whose region has gone are foreign; where a large block is now, insi
   assert.ok(heap.primary.isValid());
 });
 
-test("a block that is freed again by the free that gives its region back is found", () => {
+test("a double free in the free that releases the region is found", () => {
   const heap = make();
   const id = heap.primary.map.id(1024);
   const chunks = heap.primary.getFrom(id, 128).toSorted((x, y) => x - y);
@@ -308,7 +308,7 @@ test("a chunk that is free and in a cache is found by a release, and its region 
   assert.ok(heap.primary.isValid());
 });
 
-test("row 120: the last range stays where that is asked for", () => {
+test("row 120: the last range stays with releaseLast: false", () => {
   const heap = make({ releaseLast: false });
   const id = heap.primary.map.id(1024);
   heap.primary.returnTo(id, heap.primary.getFrom(id, 64));
@@ -316,7 +316,7 @@ test("row 120: the last range stays where that is asked for", () => {
   assert.equal(statsOf(heap, id).releases, 0);
 });
 
-test("row 121: a chunk that is free twice is found by the next release, in whichever region", () => {
+test("row 121: a chunk that was freed twice is found by the next release, in any region", () => {
   const heap = make();
   const id = heap.primary.map.id(1024);
   const chunks = heap.primary.getFrom(id, 5 * 64);
@@ -331,22 +331,22 @@ test("row 121: a chunk that is free twice is found by the next release, in which
   assert.ok(heap.primary.isValid());
 });
 
-test("row 122: no region is left: each class tells once, free chunks of larger ones serve", () => {
-  const told: string[] = [];
+test("row 122: no region is left: each class reports once, free chunks of larger classes serve", () => {
+  const texts: string[] = [];
   const errors: number[] = [];
   const heap = make({
     maximum: 2 ** 21,
-    onExhausted: (error) => told.push(error.message),
+    onExhausted: (error) => texts.push(error.message),
     onError: (code) => errors.push(code),
   });
   const larger = heap.malloc(64);
   const blocks: number[] = [];
   for (let p = heap.malloc(32); p !== 0; p = heap.malloc(32)) blocks.push(p);
-  assert.equal(told[0], "Out of memory. There is no region of 64KB for size class 32.");
-  assert.equal(new Set(told).size, told.length);
+  assert.equal(texts[0], "Out of memory. There is no region of 64KB for size class 32.");
+  assert.equal(new Set(texts).size, texts.length);
   assert.deepEqual(errors, [12]);
   assert.equal(heap.malloc(32), 0);
-  assert.equal(new Set(told).size, told.length);
+  assert.equal(new Set(texts).size, texts.length);
   assert.ok(
     blocks.some((p) => heap.usableSize(p) === 64),
     "from the region of the larger class",
@@ -356,10 +356,10 @@ test("row 122: no region is left: each class tells once, free chunks of larger o
   for (const p of [larger, ...blocks]) heap.free(p);
   assert.notEqual(heap.malloc(32), 0);
   assert.ok(heap.primary.isValid());
-  assert.throws(() => heap.primary.getFrom(20, 1000), { code: "ERR_REGION_FULL" });
+  assert.throws(() => heap.primary.getFrom(20, 1000), { code: "ERR_CLASS_FULL" });
 });
 
-test("row 123: figures have the allocator's name, and count all regions", () => {
+test("row 123: statistics have the allocator's name, and count all regions", () => {
   const heap = make();
   heap.primary.getFrom(heap.primary.map.id(3072), 50);
   const [head, line] = heap.primary.printStats().split("\n");
@@ -389,7 +389,7 @@ test("a memory begins small, and a class is never full while there is memory", (
   assert.ok(live > 0.9 * 2 ** 25, `${live} bytes fit`);
 });
 
-test("what large blocks leave, regions take, and blocks stay apart", (t) => {
+test("regions take the pages of freed large blocks, and blocks do not overlap", (t) => {
   const seed = seedOf(7900);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const random = new Random(seed);

@@ -1,14 +1,14 @@
 /** The size-class allocator under the explorer: see steps.ts. */
 import assert from "node:assert/strict";
 import { C_LARGE_PAGES, C_LOCK, R_ALLOCATED, R_LATE, R_LOCK } from "#src/sizeclass/core/layout.js";
-import { listMake } from "#src/sizeclass/hardened/malloc.js";
+import { LIST_BYTES } from "#src/sizeclass/hardened/quarantine.js";
 import { SharedSizeClassHeap } from "#src/sizeclass/heap/shared.js";
 import { Explorer } from "../../support/explorer.js";
 import { allPrograms } from "./step-all.js";
 import { dropAll } from "./step-blocks.js";
 import * as S from "./steps.js";
 
-/** What a death has lost: chunks of all classes, and pages of large blocks. */
+/** What a death lost: chunks of all classes, and pages of large blocks. */
 export interface Lost {
   chunks: number;
   pages: number;
@@ -17,7 +17,7 @@ export interface Lost {
 const classes = Array.from({ length: 16 }, (_, i) => i + 1);
 
 export class SizeClassExplorer extends Explorer<S.Program> {
-  /** The most that a run has lost so far. */
+  /** The most that a run lost so far. */
   lost: Lost = { chunks: 0, pages: 0 };
   readonly #me: S.Instance;
   #program: S.Program | undefined;
@@ -41,7 +41,7 @@ export class SizeClassExplorer extends Explorer<S.Program> {
     this.#me.begin(program);
     if (!program.hardened) return;
     const heap = this.#me.attach(SharedSizeClassHeap);
-    cells[S.CELL_LIST] = listMake(heap);
+    cells[S.CELL_LIST] = heap.zalloc(LIST_BYTES);
     heap.detach();
   }
 
@@ -53,9 +53,9 @@ export class SizeClassExplorer extends Explorer<S.Program> {
     if (died) dropAll(me, 0);
     this.#drain(me);
     this.#assertNobodyIsLeft();
-    this.#lateTake(me);
+    this.#lateListTake(me);
     assert.ok(me.heap.primary.isValid(), "isValid");
-    if (!died) this.#regionsGive(program, me);
+    if (!died) this.#regionsReturn(program, me);
     const { chunks = 0, pages = 0 } = (died && program.leak) || {};
     const lost = this.#lostNow(program);
     assert.ok(lost.chunks <= chunks, `${lost.chunks} chunks are lost, ${chunks} may be`);
@@ -73,7 +73,7 @@ export class SizeClassExplorer extends Explorer<S.Program> {
     return me;
   }
 
-  /** Recovers the victim, unless it had left; then there is nothing to recover. */
+  /** Recovers the thread that died, unless it had detached before. */
   #bury(me: S.Thread): void {
     const threadId = me.cells[S.CELL_THREAD_IDS] as number;
     const attached = this.#me.isAttached(threadId);
@@ -97,8 +97,8 @@ export class SizeClassExplorer extends Explorer<S.Program> {
     );
   }
 
-  /** What waits for the next holder of a lock has one now. */
-  #lateTake({ heap }: S.Thread): void {
+  /** Empties the late lists by taking each lock once. */
+  #lateListTake({ heap }: S.Thread): void {
     for (const cls of this.#classes()) {
       if (this.#me.core.regionWord(cls, R_LATE) === 0) continue;
       heap.primary.returnTo(cls, heap.primary.getFrom(cls, 1));
@@ -107,8 +107,8 @@ export class SizeClassExplorer extends Explorer<S.Program> {
     if (p !== 0) heap.free(p);
   }
 
-  /** On demand a class of which every chunk is free gives all pages back. */
-  #regionsGive(program: S.Program, me: S.Thread): void {
+  /** On demand a class of which every chunk is free returns all its pages. */
+  #regionsReturn(program: S.Program, me: S.Thread): void {
     if (!me.heap.primary.onDemand || program.options?.metadataSize) return;
     me.heap.primary.releaseAll();
     assert.ok(me.heap.primary.isValid(), "isValid behind a release");
@@ -125,14 +125,14 @@ export class SizeClassExplorer extends Explorer<S.Program> {
     return { chunks, pages: Math.max(0, marked - had - (program.foreign ?? 0)) };
   }
 
-  /** Of a class; none may be on its array twice. */
+  /** Chunks of a class that are not free; none may be on the array twice. */
   #chunksLost(cls: number): number {
     const { made, free } = this.#me.chunksOf(cls);
     assert.equal(new Set(free).size, free.length, `class ${cls}: a chunk is free twice`);
     return made - free.length;
   }
 
-  /** Those that have any chunks. */
+  /** Classes that have chunks. */
   #classes(): number[] {
     return classes.filter((cls) => this.#me.core.regionWord(cls, R_ALLOCATED) !== 0);
   }

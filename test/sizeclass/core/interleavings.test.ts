@@ -11,9 +11,9 @@ import type { Program } from "./steps.js";
 
 const RANDOM_RUNS = Number(process.env.TERRANE_SCHEDULES ?? 20000) / 10;
 const PREEMPTIONS = Number(process.env.TERRANE_PREEMPTIONS ?? 1);
-/** A death comes before one of so many stores; releases on demand have more than others. */
+/** A death comes before one of so many stores; releases on demand make more than others. */
 const LATEST = { reserved: 80, "on demand": 160 };
-/** So few schedules that one preemption more costs little. */
+/** Programs with fewer schedules are explored with one more preemption. */
 const FEW = process.env.TERRANE_PREEMPTIONS === undefined ? 100 : 0;
 
 const explorer = new SizeClassExplorer();
@@ -22,7 +22,7 @@ after(() => explorer.close());
 const again = process.env.TERRANE_SCHEDULE;
 if (again !== undefined) test("one schedule again", () => void replay(explorer, again));
 
-/** Threads that find a lock held wait for it, or go on without it. */
+/** Threads wait for a lock that is held, or continue without it. */
 function explore(program: Program, preemptions: number): void {
   for (const haste of [WAITS, HURRIES]) exploreAll(explorer, program, preemptions, { haste });
 }
@@ -51,7 +51,7 @@ for (const [kind, some] of Object.entries(programs)) {
   });
 }
 
-/** Whether the first thread came to its death, in any schedule. */
+/** Whether the first thread died, in any schedule. */
 function exploreDeath(program: Program, haste: number, death: number): boolean {
   if (PREEMPTIONS > 1) return exploreAll(explorer, program, 1, { haste, death });
   return explorer.run(program, { first: 0, plan: [], haste }, false, death).died;
@@ -102,28 +102,28 @@ test("a compare-and-swap that is broken on purpose is found", (t) => {
 });
 
 for (const [program, schedule] of [
-  // Eight looks at the lock wait for nothing: the ninth must not take them for rounds of waiting.
+  // Eight attempts do not wait: the ninth must not count them as rounds of waiting.
   [
-    "quarantine: a block waits in it, whoever allocates",
+    "quarantine: a block is not reused while it is kept",
     { first: 1, plan: [], seed: -988623923, oneIn: 3, haste: EITHER },
   ],
-  // The thread goes on without the lock, and has it at the next attempt: that is a step.
+  // The thread continues without the lock and gets it at the next attempt, which is a step.
   [
-    "death: the quarantine, own and of all",
+    "death: the quarantine, of a thread and of all",
     { first: 1, plan: [], seed: 666714287, oneIn: 1, haste: EITHER, deaths: [65] },
   ],
 ] as const) {
-  test(`a thread that goes on without a lock does not wait for it: ${program}`, () => {
+  test(`a thread that continues without a lock does not wait for it: ${program}`, () => {
     replay(explorer, JSON.stringify({ program, ...schedule }));
   });
 }
 
 for (const [program, seed, oneIn] of [
   ["two threads force the locks", 436380767, 1],
-  ["a release of pages of which others have chunks", -1254589623, 2],
-  ["on demand: regions of which chunks wait on the late list stay", 672749289, 1],
+  ["a release of pages in which others have chunks", -1254589623, 2],
+  ["on demand: regions with chunks on the late list stay", 672749289, 1],
 ] as const) {
-  test(`a lock is left, however often its holder is preempted: ${program}`, () => {
+  test(`a lock is released, however often its holder is preempted: ${program}`, () => {
     const first = program.startsWith("on demand") ? 1 : 0;
     const schedule = { first, plan: [], seed, oneIn, haste: WAITS };
     replay(explorer, JSON.stringify({ program, ...schedule }));
@@ -131,7 +131,7 @@ for (const [program, seed, oneIn] of [
 }
 
 for (const [i, program] of stuckPrograms.entries()) {
-  test(`a lock that is never left is found: ${program.name}`, () => {
+  test(`a lock that is never released is found: ${program.name}`, () => {
     const step = [1, 1] as const; // the first lock is taken, the second is not
     const schedule = { first: 0, plan: i === 0 ? [] : [step], haste: WAITS };
     assert.throws(() => explorer.run(program, schedule), /a lock is never left/);

@@ -1,19 +1,23 @@
-/** Lockstep: the wasm and the JavaScript build answer alike and leave the same bytes behind. */
+/** Lockstep: the wasm and the JavaScript build return the same and write the same bytes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { wasmMemory } from "#src/memory/index.js";
-import { type SizeClassHeap, type SizeClassOptions, sizeClass } from "#src/sizeclass/index.js";
+import {
+  createSizeClassHeap,
+  type SizeClassHeap,
+  type SizeClassOptions,
+} from "#src/sizeclass/index.js";
 import { Random, seedOf } from "../../support/random.js";
 import { tiny } from "../subjects.js";
 
 const OPERATIONS = Number(process.env.TERRANE_OPERATIONS ?? 40_000);
 
-/** Both over WebAssembly.Memory, with a clock that goes by calls. */
+/** Both over WebAssembly.Memory, with a clock that counts calls. */
 function pair(options: SizeClassOptions, offset: number, shared: boolean): SizeClassHeap[] {
   return (["wasm", "js"] as const).map((backend) => {
     let now = 0;
     const memory = wasmMemory({ shared, offset });
-    return sizeClass({ backend, memory, shared, now: () => ++now, ...options });
+    return createSizeClassHeap({ backend, memory, shared, now: () => ++now, ...options });
   });
 }
 

@@ -1,9 +1,9 @@
-/** Memory that goes back: what the allocator asks of a source that can release. */
+/** Released memory: what the allocator does with a source that can release. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HeapError } from "#src/heap/index.js";
 import { type MemorySource, type PageOperations, wasmMemory } from "#src/memory/index.js";
-import { sizeClass } from "#src/sizeclass/index.js";
+import { createSizeClassHeap } from "#src/sizeclass/index.js";
 
 interface Fake {
   source: MemorySource;
@@ -13,7 +13,7 @@ interface Fake {
   resident: Set<number>;
 }
 
-/** A source whose pages count: committed at first use, gone after a decommit. */
+/** A source that counts pages: committed at first use, released by a decommit. */
 function releasing(needsCommit: boolean): Fake {
   const memory = wasmMemory();
   const calls: string[] = [];
@@ -71,10 +71,10 @@ function touch(fake: Fake, p: number, bytes: number): void {
 }
 
 for (const needsCommit of [false, true]) {
-  test(`all that was freed goes back, ${needsCommit ? "and is committed again" : "at once"}`, () => {
+  test(`all freed memory is released, ${needsCommit ? "and is committed again" : "at once"}`, () => {
     const fake = releasing(needsCommit);
     let now = 0;
-    const heap = sizeClass({ memory: fake.source, spaceSize: 2 ** 28, now: () => now });
+    const heap = createSizeClassHeap({ memory: fake.source, spaceSize: 2 ** 28, now: () => now });
     assert.equal(heap.primary.releaseInterval, 5000);
     const blocks: number[] = [];
     for (let i = 0; i < 60_000; i++) {
@@ -85,7 +85,7 @@ for (const needsCommit of [false, true]) {
     }
     const peak = fake.resident.size;
     assert.ok(peak > 6000);
-    // The first batch that comes back starts the interval; the rest waits for its end.
+    // The first batch that is returned starts the interval; the rest is released at its end.
     for (const p of blocks) heap.free(p);
     const kept = fake.resident.size;
     assert.ok(kept > peak / 2);
@@ -104,9 +104,9 @@ for (const needsCommit of [false, true]) {
   });
 }
 
-test("releaseAll gives everything back now; what is in use stays", () => {
+test("releaseAll releases everything that is free now; live blocks stay", () => {
   const fake = releasing(false);
-  const heap = sizeClass({ memory: fake.source, releaseInterval: -1 });
+  const heap = createSizeClassHeap({ memory: fake.source, releaseInterval: -1 });
   const blocks = Array.from({ length: 1000 }, () => heap.malloc(1024));
   for (const p of blocks) touch(fake, p, 1024);
   const kept = blocks[500] as number;
@@ -119,9 +119,9 @@ test("releaseAll gives everything back now; what is in use stays", () => {
   assert.equal(heap.u8[kept], 77);
 });
 
-test("a large block's pages go back with it", () => {
+test("the pages of a large block are released when it is freed", () => {
   const fake = releasing(false);
-  const heap = sizeClass({ memory: fake.source });
+  const heap = createSizeClassHeap({ memory: fake.source });
   const p = heap.malloc(1_000_000);
   touch(fake, p, 1_000_000);
   heap.free(p);
@@ -129,8 +129,8 @@ test("a large block's pages go back with it", () => {
   assert.ok(heap.u8.subarray(p, p + 1_000_000).every((byte) => byte === 0));
 });
 
-test("a double free that a release finds in free throws, and the block that is freed then is freed", () => {
-  const heap = sizeClass({ releaseInterval: 0, now: () => 1 });
+test("a free whose release finds a double free throws, and its own block is freed", () => {
+  const heap = createSizeClassHeap({ releaseInterval: 0, now: () => 1 });
   const id = heap.primary.map.id(1024);
   const hint = heap.primary.map.cachedHint(id);
   const chunks = heap.primary.getFrom(id, 4 * hint);

@@ -5,21 +5,21 @@ import * as life from "./step-programs.js";
 import { stuckPrograms } from "./step-stuck.js";
 import type { Program } from "./steps.js";
 
-/** What takes, gives back or releases chunks has more to do over regions on demand. */
+/** Programs that do more over regions on demand, and run there too. */
 const again = [
   "two threads make the first chunks of a class",
   "row 120: caches refill and drain against each other",
-  "threads free the blocks of others",
-  "a release of pages of which others have chunks",
+  "threads free blocks of other threads",
+  "a release of pages in which others have chunks",
   "two releases of a class, and a change of the interval",
-  "a release while late chunks wait",
-  "threads that cannot have the lock leave chunks to who can",
+  "a release while chunks are on the late list",
+  "threads without the lock leave chunks to its holder",
   "two threads recover a dead one",
   "death: malloc and free of chunks",
   "death: the first chunks of a class, shuffled, with metadata",
   "death: a release",
-  "death: who takes late chunks of others",
-  "death: recover of another",
+  "death: a thread takes late chunks of others",
+  "death: a thread recovers another",
 ];
 
 const both = (programs: readonly Program[]) =>

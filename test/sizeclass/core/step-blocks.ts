@@ -1,6 +1,6 @@
 /**
- * What the programs of virtual threads do with blocks: each is marked, stands in a cell, and is
- * noted in a map of what is live, so that a block that is given twice is seen at once.
+ * What the programs of virtual threads do with blocks: each is marked, recorded in a cell, and
+ * entered in a map of live memory, so that a block that is given twice is found at once.
  */
 import assert from "node:assert/strict";
 import { SizeClassError } from "#src/sizeclass/index.js";
@@ -13,14 +13,14 @@ export type Allocate = (thread: Thread, size: number) => number;
 
 const plainly: Allocate = ({ hard, heap }, size) => (hard ?? heap).malloc(size);
 
-/** Allocates and puts the block in a cell of the thread; 0 = out of memory. */
+/** Allocates and records the block in a cell of the thread; 0 = out of memory. */
 export function keep(thread: Thread, slot: number, size: number, how = plainly): number {
   const p = how(thread, size);
   if (p !== 0) hold(thread, thread.number * CELLS_EACH + slot, p, size);
   return p;
 }
 
-/** A block is in a cell from now on. */
+/** Records a block in a cell. */
 export function hold(thread: Thread, cell: number, p: number, size: number): void {
   thread.meet(cell);
   claim(thread, p, size, cell + 1);
@@ -35,7 +35,7 @@ function cookie(p: number, cell: number): number {
   return (p ^ ((cell + 1) * 0x9e3779b9)) >>> 0;
 }
 
-/** Notes who has a range now, that nobody had. */
+/** Enters the owner of a range, which must have had none. */
 function claim({ live }: Thread, p: number, size: number, by: number): void {
   for (let at = p >>> LIVE_LOG; at <= (p + size - 1) >>> LIVE_LOG; at++) {
     const had = live[at] as number;
@@ -44,7 +44,7 @@ function claim({ live }: Thread, p: number, size: number, by: number): void {
   }
 }
 
-/** Takes the block out of a cell of any thread: it is the caller's. Its marks must be there. */
+/** Takes the block out of a cell of any thread. Its marks must be intact. */
 export function take(thread: Thread, owner: number, slot: number): number {
   const { words, cells, live } = thread;
   const cell = owner * CELLS_EACH + slot;
@@ -58,7 +58,7 @@ export function take(thread: Thread, owner: number, slot: number): number {
   return p;
 }
 
-/** Frees the block in a cell of any thread; whether there was one. */
+/** Frees the block in a cell of any thread. Returns whether there was one. */
 export function drop(thread: Thread, owner: number, slot: number): boolean {
   const p = take(thread, owner, slot);
   if (p !== 0) (thread.hard ?? thread.heap).free(p);
@@ -71,15 +71,15 @@ export function dropAll(thread: Thread, owner = thread.number): void {
 }
 
 export function keepMany(thread: Thread, count: number, size: number, from = 0): void {
-  for (let i = 0; i < count; i++) assert.ok(keep(thread, from + i, size), "room for the program");
+  for (let i = 0; i < count; i++) assert.ok(keep(thread, from + i, size), "memory for the program");
 }
 
-/** Chunks from below the caches; none while another thread keeps the lock for too long. */
+/** Takes chunks without the cache; none if another thread keeps the lock for too long. */
 export function getMany({ heap }: Thread, cls: number, n: number): number[] {
   return unlessLocked(() => heap.primary.getFrom(cls, n)) ?? [];
 }
 
-/** Gives them back there, or through the cache. */
+/** Returns chunks without the cache; if the lock is held, through it. */
 export function giveMany({ heap }: Thread, cls: number, chunks: number[]): void {
   const given = unlessLocked(() => {
     heap.primary.returnTo(cls, chunks);

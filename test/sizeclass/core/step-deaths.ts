@@ -1,12 +1,12 @@
 /**
- * What a thread of the size-class allocator does that dies on the way; the others work on. `leak`
- * is what docs/sizeclass.md says of such a death.
+ * Programs in which a thread dies and the others continue. `leak` is
+ * what docs/sizeclass.md says of such a death.
  */
 import { drop, dropAll, getMany, giveMany, keep, keepMany } from "./step-blocks.js";
 import { BIG, CLASS_BIG, CLASS_SMALL, LARGE, SMALL } from "./step-sizes.js";
 import { CELL_THREAD_IDS, type Program, type Thread } from "./steps.js";
 
-/** A batch, and the block in hand. */
+/** A batch, and the block of the call. */
 const BATCH = 2;
 const BLOCK = 1;
 
@@ -44,7 +44,7 @@ export const deaths: Program[] = [
       {
         begin: (t) => keepMany(t, 6, BIG),
         run: (t) => {
-          // So that the array is not in the order in which it is written anew.
+          // So that the array is not in the order in which it is rewritten.
           for (const slot of [3, 0, 5, 1, 4, 2]) drop(t, 0, slot);
           t.heap.drain();
           t.heap.primary.releaseAll();
@@ -79,7 +79,7 @@ export const deaths: Program[] = [
     ],
   },
   {
-    name: "death: who takes late chunks of others",
+    name: "death: a thread takes late chunks of others",
     leak: { chunks: BATCH + BLOCK },
     roles: [
       { run: (t) => void keep(t, 10, SMALL) },
@@ -145,7 +145,7 @@ export const deaths: Program[] = [
     ],
   },
   {
-    name: "death: recover of another",
+    name: "death: a thread recovers another",
     leak: { chunks: 2 * BATCH },
     roles: [
       { run: (t) => void t.heap.recover(t.cells[CELL_THREAD_IDS + 2] as number) },
@@ -188,7 +188,7 @@ export const deaths: Program[] = [
     ],
   },
   {
-    name: "death: who unmaps late mappings of others",
+    name: "death: a thread unmaps late mappings of others",
     leak: { pages: 4 },
     roles: [
       { run: (t) => void keep(t, 10, LARGE) },
@@ -204,7 +204,7 @@ export const deaths: Program[] = [
     ],
   },
   {
-    name: "death: the quarantine, own and of all",
+    name: "death: the quarantine, of a thread and of all",
     hardened: { quarantineSizeKb: 2, threadLocalQuarantineSizeKb: 1 },
     leak: { chunks: 5 },
     roles: [

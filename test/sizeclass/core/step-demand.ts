@@ -1,10 +1,10 @@
-/** Programs over regions on demand: those that come and go, and some of the others once more. */
+/** Programs over regions on demand: regions that are added and released, and some others again. */
 import assert from "node:assert/strict";
 import { drop, dropAll, keep, keepMany } from "./step-blocks.js";
 import { BIG, CLASS_BIG, LARGE, SMALL, TWO } from "./step-sizes.js";
 import { onDemand, type Program, type Thread } from "./steps.js";
 
-/** Room for what several classes take at a time. */
+/** Space for what several classes take at a time. */
 const SLICES = 4;
 
 /** The same program over regions on demand. */
@@ -29,7 +29,7 @@ const leak = { chunks: 4, pages: 4 };
 
 export const demandPrograms: Program[] = [
   {
-    name: "on demand: a class gives its regions back while another takes some",
+    name: "on demand: a class returns its regions while another takes some",
     options: releases,
     slices: SLICES,
     roles: [
@@ -43,7 +43,7 @@ export const demandPrograms: Program[] = [
     ],
   },
   {
-    name: "on demand: regions go, and the class takes others",
+    name: "on demand: regions are released, and the class takes others",
     options: releases,
     slices: SLICES,
     roles: [
@@ -58,7 +58,7 @@ export const demandPrograms: Program[] = [
     ],
   },
   {
-    name: "on demand: regions between those of which others have chunks go",
+    name: "on demand: free regions between those with live chunks are released",
     options: releases,
     slices: SLICES,
     roles: [
@@ -76,7 +76,7 @@ export const demandPrograms: Program[] = [
     ],
   },
   {
-    name: "on demand: a large block comes where regions were",
+    name: "on demand: a large block takes the pages of released regions",
     options: releases,
     slices: SLICES,
     roles: [
@@ -91,7 +91,7 @@ export const demandPrograms: Program[] = [
     ],
   },
   {
-    name: "on demand: two classes give their regions back at once",
+    name: "on demand: two classes return their regions at once",
     options: releases,
     slices: SLICES,
     roles: [
@@ -100,7 +100,7 @@ export const demandPrograms: Program[] = [
     ],
   },
   {
-    name: "on demand: regions of which chunks wait on the late list stay",
+    name: "on demand: regions with chunks on the late list stay",
     options: releases,
     slices: SLICES,
     roles: [
@@ -121,7 +121,7 @@ export const demandPrograms: Program[] = [
 
 export const demandDeaths: Program[] = [
   {
-    name: "death: on demand: regions go",
+    name: "death: on demand: regions are released",
     options: releases,
     slices: SLICES,
     leak,
@@ -137,7 +137,7 @@ export const demandDeaths: Program[] = [
     ],
   },
   {
-    name: "death: on demand: some of a class's regions go",
+    name: "death: on demand: some regions of a class are released",
     options: releases,
     slices: SLICES,
     leak,

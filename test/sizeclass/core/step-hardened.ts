@@ -8,25 +8,25 @@ import { CELL_FREE, CELLS_EACH, type Program, type Thread } from "./steps.js";
 const BLOCK = 1000;
 const QUARANTINE = { quarantineSizeKb: 4, threadLocalQuarantineSizeKb: 1 };
 
-/** The address of a block that the thread has no more, for all to free. */
+/** Passes on the address of a block, for all threads to free. */
 function lend(t: Thread): void {
   keepMany(t, 1, BLOCK, 30);
   t.cells[CELL_FREE] = take(t, t.number, 30);
 }
 
-/** Frees the block that was lent; a mistake counts. */
+/** Frees that block, and counts the mistake. */
 function mistake({ hard, cells, number }: Thread): void {
   try {
     hard?.free((cells[CELL_FREE] as number) >>> 0);
   } catch (error) {
-    assert.equal((error as HardenedError).code, "ERR_CHUNK_STATE");
+    assert.equal((error as HardenedError).code, "ERR_BLOCK_STATE");
     cells[CELL_FREE + 1 + number]!++;
   }
 }
 
 const once = ({ cells }: Thread) => {
-  const told = [1, 2, 3].reduce((sum, i) => sum + cells[CELL_FREE + i]!, 0);
-  assert.equal(told, 1, "one of the two is told");
+  const mistakes = [1, 2, 3].reduce((sum, i) => sum + cells[CELL_FREE + i]!, 0);
+  assert.equal(mistakes, 1, "one of the two frees throws");
 };
 
 export const hardenedPrograms: Program[] = [
@@ -77,7 +77,7 @@ export const hardenedPrograms: Program[] = [
       run: (t: Thread) => dropAll(t),
     })),
     check: ({ hard }) => {
-      const { blocks, bytes, threadBlocks } = hard?.quarantineStats() ?? assert.fail();
+      const { blocks, bytes, threadBlocks } = hard?.stats().quarantine ?? assert.fail();
       assert.ok(blocks <= 4 && bytes === blocks * BLOCK && threadBlocks === 0);
     },
   },
@@ -96,7 +96,7 @@ export const hardenedPrograms: Program[] = [
     ],
   },
   {
-    name: "quarantine: drain against free, and a thread that leaves",
+    name: "quarantine: drain against free, and a thread that detaches",
     hardened: QUARANTINE,
     roles: [
       {
@@ -120,7 +120,7 @@ export const hardenedPrograms: Program[] = [
     ],
   },
   {
-    name: "quarantine: a block waits in it, whoever allocates",
+    name: "quarantine: a block is not reused while it is kept",
     hardened: { quarantineSizeKb: 64 },
     roles: [
       {

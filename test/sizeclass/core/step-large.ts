@@ -4,10 +4,10 @@ import { drop, dropAll, keep, keepMany } from "./step-blocks.js";
 import { LARGE } from "./step-sizes.js";
 import { CELL_FREE, CELL_SLICES, CELLS_EACH, type Program, type Thread } from "./steps.js";
 
-/** Of the map of what is live, in a slice. */
+/** Units of the map of live memory in a slice. */
 const UNITS = 128;
 
-/** Grows the memory as somebody else would; the slice is theirs. */
+/** Grows the memory as other code would, which then owns the slice. */
 function grow({ cells, live }: Thread): void {
   const slice = Atomics.add(cells, CELL_SLICES, 1);
   live.fill(-1, slice * UNITS, (slice + 1) * UNITS);
@@ -23,7 +23,7 @@ export const largePrograms: Program[] = [
     roles: [0, 1].map(() => ({ run: (t: Thread) => void keep(t, 0, LARGE) })),
   },
   {
-    name: "large blocks: frees by others against mallocs",
+    name: "large blocks: frees by other threads against mallocs",
     roles: [
       {
         begin: (t) => keepMany(t, 2, LARGE),
@@ -57,7 +57,7 @@ export const largePrograms: Program[] = [
     },
   },
   {
-    name: "large blocks: who has no lock leaves mappings to who can",
+    name: "large blocks: threads without the lock leave mappings to its holder",
     roles: [
       {
         begin: (t) => {
@@ -84,7 +84,7 @@ export const largePrograms: Program[] = [
     ],
   },
   {
-    name: "large blocks: others grow the memory too",
+    name: "large blocks: other code grows the memory too",
     foreign: 16,
     roles: [
       {
@@ -120,14 +120,14 @@ export const largePrograms: Program[] = [
     ],
   },
   {
-    name: "large blocks: a walk while they come and go",
+    name: "large blocks: a walk while they are allocated and freed",
     figures: true,
     roles: [
       {
         begin: (t) => keepMany(t, 2, LARGE),
         run: (t) => {
           t.heap.forEachBlock((p, size) => assert.ok(p > 0 && size >= 0));
-          assert.ok(t.heap.largeStats().allocations >= 2);
+          assert.ok(t.heap.stats().large.allocations >= 2);
         },
       },
       {

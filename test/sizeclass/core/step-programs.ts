@@ -1,4 +1,4 @@
-/** Small programs of two or three threads over the size classes, in which everything meets. */
+/** Small programs of two or three threads over the size classes. */
 import assert from "node:assert/strict";
 import { C_SLOTS, R_HINT } from "#src/sizeclass/core/layout.js";
 import {
@@ -26,7 +26,7 @@ import {
 
 const detach = ({ heap }: Thread) => heap.detach();
 
-/** Fills the cache of a thread: the next one that it frees empties half of it. */
+/** Fills the cache of a thread: the next free empties half of it. */
 function cacheFill(t: Thread, size: number): void {
   keepMany(t, 4, size, 20);
   for (let i = 0; i < 4; i++) drop(t, t.number, 20 + i);
@@ -45,11 +45,11 @@ const zeroed: Allocate = ({ heap, words }, size) => {
   return p;
 };
 
-/** Moves a block of the thread's to another size. */
+/** Resizes a block of the thread. */
 function resize(t: Thread, slot: number, size: number): void {
   const p = take(t, t.number, slot);
   const to = t.heap.realloc(p, size);
-  assert.ok(to !== 0, "room for the program");
+  assert.ok(to !== 0, "memory for the program");
   hold(t, t.number * CELLS_EACH + slot, to, size);
 }
 
@@ -77,7 +77,7 @@ export const programs: Program[] = [
     roles: [0, 1, 2].map(() => ({ run: (t: Thread) => void keep(t, 0, TWO) })),
   },
   {
-    name: "threads free the blocks of others",
+    name: "threads free blocks of other threads",
     roles: [
       {
         begin: (t) => keepMany(t, 6, SMALL),
@@ -96,7 +96,7 @@ export const programs: Program[] = [
     ],
   },
   {
-    name: "blocks go from hand to hand",
+    name: "blocks are passed from thread to thread",
     roles: [0, 1, 2].map((role) => ({
       begin: (t: Thread) => cacheFill(t, BIG),
       run: (t: Thread) => {
@@ -107,7 +107,7 @@ export const programs: Program[] = [
     })),
   },
   {
-    name: "a release against threads that get and return",
+    name: "a release against threads that allocate and free",
     options: { releaseInterval: 0 },
     roles: [
       {
@@ -125,7 +125,7 @@ export const programs: Program[] = [
     ],
   },
   {
-    name: "a release of pages of which others have chunks",
+    name: "a release of pages in which others have chunks",
     options: { releaseInterval: 0 },
     roles: [
       {
@@ -162,7 +162,7 @@ export const programs: Program[] = [
     ],
   },
   {
-    name: "a release while late chunks wait",
+    name: "a release while chunks are on the late list",
     options: { releaseInterval: 0 },
     roles: [
       {
@@ -186,7 +186,7 @@ export const programs: Program[] = [
     ],
   },
   {
-    name: "threads that cannot have the lock leave chunks to who can",
+    name: "threads without the lock leave chunks to its holder",
     roles: [
       ...[0, 1].map((role) => ({
         begin: (t: Thread) => cacheFill(t, SMALL),
@@ -209,7 +209,7 @@ export const programs: Program[] = [
     ],
   },
   {
-    name: "force lock against threads that get and return",
+    name: "force lock against threads that allocate and free",
     roles: [
       {
         run: (t) => {
@@ -241,13 +241,13 @@ export const programs: Program[] = [
     })),
   },
   {
-    name: "the last chunk of a class, and who comes too late",
+    name: "the last chunk of a class, and a thread that gets none",
     roles: [
       { begin: (t) => keepMany(t, 6, BIG), run: (t) => void keep(t, 10, BIG) },
       { run: (t) => void keep(t, 10, BIG) },
       { run: (t) => void keep(t, 10, BIG) },
     ],
-    check: ({ cells }) => assert.ok((cells[CELL_FULL] as number) <= 1, "told once"),
+    check: ({ cells }) => assert.ok((cells[CELL_FULL] as number) <= 1, "reported once"),
   },
   {
     name: "the last class is full: a mapping serves",
@@ -266,7 +266,7 @@ export const programs: Program[] = [
         },
       },
     ],
-    check: ({ cells }) => assert.ok((cells[CELL_FULL] as number) <= 1, "told once"),
+    check: ({ cells }) => assert.ok((cells[CELL_FULL] as number) <= 1, "reported once"),
   },
   {
     name: "getFrom and returnTo against caches",
@@ -379,7 +379,7 @@ export const programs: Program[] = [
     },
   },
   {
-    name: "a dead thread's cache is drained while others get and return",
+    name: "the cache of a dead thread is drained while others allocate and free",
     roles: [
       { run: (t) => void assert.equal(recover(t, 2), true) },
       {
@@ -412,7 +412,7 @@ export const programs: Program[] = [
     check: ({ cells }) => assert.equal(cells[CELL_FREE]! + cells[CELL_FREE + 1]!, 1, "once"),
   },
   {
-    name: "figures and walks while others work",
+    name: "statistics and walks while others work",
     figures: true,
     roles: [
       {

@@ -1,14 +1,14 @@
-/** Sizes of the programs' blocks, by the map of steps.ts. */
+/** Sizes of blocks in the programs, for the map of steps.ts. */
 
-/** 28 chunks, four of them a granule. */
+/** 28 chunks, four in a granule. */
 export const SMALL = 1024;
 export const CLASS_SMALL = 2;
-/** 14 chunks, two of them a granule. */
+/** 14 chunks, two in a granule. */
 export const TWO = 2048;
 /** 7 chunks of a page. */
 export const BIG = 4096;
 export const CLASS_BIG = 8;
-/** 3 chunks, and there is no larger class. */
+/** 3 chunks of the largest class. */
 export const HUGE = 8192;
-/** Four pages with the head's, in a mapping of their own. */
+/** Four pages with the head, in a mapping of its own. */
 export const LARGE = 12000;

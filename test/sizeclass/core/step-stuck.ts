@@ -1,4 +1,4 @@
-/** Programs that keep locks by mistake: the explorer must find that. */
+/** Programs that keep locks by mistake, which the explorer must find. */
 import type { Program, Thread } from "./steps.js";
 
 const take = (cls: number) => (t: Thread) => void t.core.regionLock(cls);

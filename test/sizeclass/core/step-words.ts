@@ -1,10 +1,10 @@
 /**
- * Words whose every access from TypeScript is a step, for the parts of the allocator that are not
- * in the core's dialect: headers and the quarantine. `Atomics` of this realm knows them.
+ * Words of which every access from TypeScript is a step, for the parts of the allocator that are
+ * not in the core's dialect: headers and the quarantine. The `Atomics` of this realm is replaced.
  */
 import type { VirtualThread } from "../../support/step-thread.js";
 
-/** A view that is stepped: its words, and which word of the memory is its first. */
+/** A stepped view: its words, and the index of the first one in the memory. */
 interface Stepped {
   words: Uint32Array;
   base: number;
@@ -47,8 +47,8 @@ function viewOf(view: Stepped, thread: VirtualThread): Uint32Array {
 }
 
 /**
- * A lock that is tried over and over is one that its thread waits for: until the scheduler says that
- * it was long enough. From then on the thread looks without a step, as often as it will.
+ * Repeated attempts at one word are waits for a lock, until the scheduler ends the waiting; then
+ * they are not steps any more.
  */
 function atomicsOf(thread: VirtualThread): Atomics {
   let [spinsAt, rounds, waits] = [-1, 0, true];
@@ -56,7 +56,7 @@ function atomicsOf(thread: VirtualThread): Atomics {
     spinsAt = -1;
     thread.step(view.base + i, load);
   }
-  /** A lock that is free by now is tried anew: nobody else runs between two looks. */
+  /** A lock that is free is a new attempt, because no other thread runs between two attempts. */
   function lookAt(index: number, isFree: boolean): void {
     if (spinsAt === index && !isFree) waits &&= thread.pause(rounds++);
     else [spinsAt, rounds, waits] = [index, 0, true];

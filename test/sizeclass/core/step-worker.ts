@@ -24,7 +24,7 @@ const instance = new S.Instance(
 const { core, words, cells } = instance;
 const stepped = steppedWords(words, virtual);
 
-/** What TypeScript does with words are steps as well. */
+/** The accesses of TypeScript to words are steps too. */
 class SteppedHeap extends SharedSizeClassHeap {
   override get u32(): Uint32Array {
     return stepped;
@@ -53,7 +53,7 @@ function program(): S.Program {
   return allPrograms[virtual.get(S.PROGRAM)] as S.Program;
 }
 
-/** A thread that has detached attaches again for what is left to do. */
+/** A thread that has detached attaches again for the rest. */
 function end(role: S.Program["roles"][number]): void {
   if (!instance.isAttached(thread.heap.threadId)) attach();
   role.end?.(thread);

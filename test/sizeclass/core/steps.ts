@@ -1,6 +1,6 @@
 /**
- * What the explorer of the size-class allocator and its Workers agree on: the place, the build that
- * asks before each step, and what a program may ask for.
+ * What the explorer of the size-class allocator and its Workers share: the memory, the build that
+ * calls the scheduler before each step, and the form of a program.
  */
 
 import type { MemorySource } from "#src/memory/index.js";
@@ -25,16 +25,17 @@ import {
 import type { SpaceHost } from "#src/sizeclass/core/space.js";
 import type { HardenedFlags } from "#src/sizeclass/hardened/flags.js";
 import { HardenedMalloc } from "#src/sizeclass/hardened/malloc.js";
-import { geometryOf, type SizeClassOptions } from "#src/sizeclass/heap/options.js";
+import { geometryOf } from "#src/sizeclass/heap/geometry.js";
+import type { SizeClassOptions } from "#src/sizeclass/heap/options.js";
 import { Primary, type Words } from "#src/sizeclass/heap/primary.js";
 import type { SharedSizeClassHeap } from "#src/sizeclass/heap/shared.js";
 import { coreBind, LinearSpace, topWrite } from "#src/sizeclass/spaces/host.js";
-import { sizeClassMap } from "#src/sizeclass/spaces/maps.js";
+import { createSizeClassMap } from "#src/sizeclass/spaces/maps.js";
 import type { ProgramOf } from "../../support/schedule.js";
 
 export * from "../../support/schedule.js";
 
-/** The shared build that asks before each step. */
+/** The shared build that calls the scheduler before each step. */
 export interface SteppedHost extends SpaceHost {
   step(index: number, load: boolean): void;
   plain(index: number, load: boolean): void;
@@ -46,13 +47,13 @@ const createStepped: CreateStepped = (await import(built)).createCore;
 
 const SLICE = 65536;
 const PAGE = 4096;
-/** The space begins behind it, so that null is no block. */
+/** The space begins after it, so that null is not a block. */
 const BEGIN = SLICE;
-/** 32 regions of 32 KiB, of which 4 are the free array. */
+/** 32 regions of 32 KiB; an eighth of each is the free array. */
 const SPACE = 2 ** 20;
 /** Sizes 512 to 4096 by 512, then 4608 to 8192: 16 classes, a page has one chunk or a few. */
 const map = { bits: 4, minLog: 9, midLog: 12, maxLog: 13, cachedHint: 2, bytesCachedLog: 16 };
-/** Behind the control area there are as many pages as its bitmaps have bits. */
+/** After the control area there are as many pages as its bitmaps have bits. */
 const LARGE_SLICES = 4;
 const LIMIT = BEGIN + SPACE + 2 * SLICE + (LARGE_SLICES + 1) * SLICE;
 
@@ -61,31 +62,31 @@ export const MEMORY_WORDS = LIMIT / 4;
 /** On demand: regions of two pages, eight chunks of a small size, two of a big one. */
 export const onDemand = { regions: "onDemand" as const, regionSize: 2 * PAGE };
 
-/** The cells that the threads of a program share; threads meet there. */
+/** Cells that the threads of a program share: an access to one is a step. */
 export const CELLS = 512;
-/** A thread's blocks stand in the cells from its number times CELLS_EACH on, and their sizes. */
+/** A thread's blocks are in the cells from its number times CELLS_EACH on; then their sizes. */
 export const CELLS_EACH = 32;
 export const CELL_SIZES = 128;
 /** For a program's own use. */
 export const CELL_FREE = 256;
-/** What the host was told, by kind; mistakes throw instead. */
+/** Reports to the host, by kind; mistakes throw instead. */
 export const CELL_FULL = 496;
 export const CELL_REFUSED = 497;
-/** Slices of the memory: what grow() adds to. */
+/** Slices of the memory: grow() adds to it. */
 export const CELL_SLICES = 500;
-/** Thread ids of the threads. */
+/** Ids of the threads. */
 export const CELL_THREAD_IDS = 504;
 /** Address of the list of quarantined blocks. */
 export const CELL_LIST = 510;
 
-/** All words that races are looked for at: the memory's, then the cells. */
+/** All words that are checked for races: those of the memory, then the cells. */
 export const WORDS = MEMORY_WORDS + CELLS;
 
 /** What all threads of an explorer share. */
 export interface Shared {
   memory: SharedArrayBuffer;
   cells: SharedArrayBuffer;
-  /** Who has each 512 bytes of the memory: a cell and one. */
+  /** The owner of each 512 bytes of the memory: its cell plus 1. */
   live: SharedArrayBuffer;
 }
 
@@ -96,13 +97,13 @@ export interface Thread {
   readonly words: Uint32Array;
   readonly cells: Int32Array;
   readonly live: Int32Array;
-  /** Of this thread as it is attached now. */
+  /** The heap of this thread since it attached last. */
   heap: SharedSizeClassHeap;
-  /** In programs with `hardened`. */
+  /** Only in programs with `hardened`. */
   hard: HardenedMalloc | undefined;
-  /** Takes a thread slot, and works from it. */
+  /** Attaches this thread. */
   attach(): void;
-  /** Before an access to a cell where threads meet: a step. */
+  /** Makes an access to a cell that threads share a step. */
   meet(cell: number): void;
 }
 
@@ -113,9 +114,9 @@ export interface Program extends ProgramOf<Thread> {
   slices?: number;
   /** Chunks and pages of large blocks that a death may lose. */
   leak?: { chunks?: number; pages?: number };
-  /** Pages of others in the midst of the large blocks, marked for good. */
+  /** Pages among the large blocks that other code grew: they stay marked. */
   foreign?: number;
-  /** Whether figures are read while others work: any word of theirs may be in a race. */
+  /** Whether statistics are read while others work: then any of their words may be in a race. */
   figures?: boolean;
 }
 
@@ -131,7 +132,7 @@ export function geometryFor(program: Program): Geometry {
   return made;
 }
 
-/** Where the bits of the large blocks' pages are, and of those where mappings begin. */
+/** Addresses of the bits of used pages, and of those where mappings begin. */
 export function bitmapsOf(program: Program): { used: number; starts: number; bytes: number } {
   const { control, cacheShift, threadSlots, largePages } = geometryFor(program);
   const bytes = largePages / 8;
@@ -139,13 +140,13 @@ export function bitmapsOf(program: Program): { used: number; starts: number; byt
   return { used, starts: used + bytes, bytes };
 }
 
-/** Where the words of the regions on demand are. */
+/** Address and size of the map of regions on demand. */
 function mapOf(program: Program): { map: number; bytes: number } {
   const { starts, bytes } = bitmapsOf(program);
   return { map: starts + bytes, bytes: geometryFor(program).mapRegions * 4 };
 }
 
-/** What a word is: one of control, of a region, or where else it lies. */
+/** What a word belongs to, for the message of a race. */
 export function wordName(program: Program, index: number): string {
   const { space, control, large, regionLog } = geometryFor(program);
   const p = index * 4;
@@ -162,10 +163,10 @@ export function wordName(program: Program, index: number): string {
 }
 
 /**
- * Words that are read without their lock. What the caller may ask about is settled there: its own
- * chunk lies below R_REACH, which only grows; its own mapping's bit is set. On demand who looks for
- * regions of a class sees those of others come and go, and for a larger class it guesses which has
- * chunks.
+ * Words that are read without their lock. For the caller's own blocks their value is fixed: its own
+ * chunk is below R_REACH, which only grows; the bit of its own mapping is set. On demand a search
+ * for regions of a class reads those of other classes, and the search for a larger class guesses
+ * which has chunks.
  */
 export function raceIsMeant(program: Program, index: number): boolean {
   const { control, large } = geometryFor(program);
@@ -184,14 +185,14 @@ export function raceIsMeant(program: Program, index: number): boolean {
   return program.figures === true || word === R_REACH || (demands && word === R_FREED);
 }
 
-/** The hardened malloc of a thread that has its heap, if the program has one. */
+/** The hardened malloc of a thread, if the program has one. */
 export function hardenedOf(program: Program, { heap, cells }: Thread): HardenedMalloc | undefined {
   const { hardened: flags } = program;
   const list = cells[CELL_LIST] as number;
   return flags && new HardenedMalloc({ heap, flags, hooks: {}, cookie: 0x5eed, list });
 }
 
-/** One thread's instance, for all programs one after the other. */
+/** One thread's instance, for all programs in turn. */
 export class Instance {
   readonly core: SizeClassCore;
   readonly words: Uint32Array;
@@ -214,7 +215,7 @@ export class Instance {
       buffer: memory,
       grow: () => 0,
       pages: () => 0,
-      error: (code, size) => this.#told(code, size),
+      error: (code, size) => this.#onError(code, size),
       map: (address, bytes) => place().map(address, bytes),
       unmap: (address, bytes) => place().unmap(address, bytes),
       release: (address, bytes) => place().release(address, bytes),
@@ -228,7 +229,7 @@ export class Instance {
     });
   }
 
-  /** Binds everything for a program. */
+  /** Binds the instance for a program. */
   bind(program: Program): void {
     this.#program = program;
     const geometry = geometryFor(program);
@@ -241,10 +242,10 @@ export class Instance {
     };
     this.#place = new LinearSpace(this.#source, geometry, hooks);
     this.#place.core = this.core;
-    coreBind(this.core, geometry, sizeClassMap(geometry.map).rounded);
+    coreBind(this.core, geometry, createSizeClassMap(geometry.map).rounded);
   }
 
-  /** A fresh space. */
+  /** Initialises the space. */
   begin(program: Program): void {
     this.bind(program);
     const geometry = geometryFor(program);
@@ -256,23 +257,23 @@ export class Instance {
     this.core.spaceInit(cachedHint, bytesCachedLog, seed, releaseInterval >>> 0);
   }
 
-  /** This thread's part under a number of its own. */
+  /** This thread's part, with a new thread id. */
   attach<H>(Heap: new (parts: ConstructorParameters<typeof SharedSizeClassHeap>[0]) => H): H {
     const threadId = this.core.threadIdDraw() >>> 0;
     if (!this.core.slotTake(threadId)) throw new Error("no thread slot for a thread");
     const geometry = geometryFor(this.#program as Program);
     const primary = new Primary({
       core: this.core,
-      map: sizeClassMap(geometry.map),
+      map: createSizeClassMap(geometry.map),
       geometry,
       words: this.#words(),
       resident: undefined,
     });
     const parts = { core: this.core, primary, geometry, source: this.#source, threadId };
-    return new Heap({ ...parts, backend: "js", maximum: undefined, end: () => {} });
+    return new Heap({ ...parts, backend: "js", maximum: undefined, destroy: () => {} });
   }
 
-  /** Whether a thread has a thread slot. */
+  /** Whether a thread has a slot. */
   isAttached(threadId: number): boolean {
     const { control, threadSlots } = geometryFor(this.#program as Program);
     const from = (control + C_SLOTS) / 4;
@@ -289,7 +290,7 @@ export class Instance {
     return regions * (2 ** regionLog / PAGE) + arrayPages;
   }
 
-  /** Chunks of a class that there are, and its free array. */
+  /** Number of chunks of a class, and its free array. */
   chunksOf(cls: number): { made: number; free: Uint32Array } {
     const word = (offset: number) => this.core.regionWord(cls, offset);
     const at = this.core.arrayAt(cls) / 4;
@@ -306,16 +307,16 @@ export class Instance {
     };
   }
 
-  #told(code: number, size: number): void {
+  #onError(code: number, size: number): void {
     const kind = code & ~0xffff;
     if (kind === DOUBLE_FREE) throw new Error(`class ${code & 0xffff}: ${size} was free twice`);
     if (kind === ARRAY_FULL) throw new Error(`class ${code & 0xffff}: too many were given back`);
     if (kind === REGION_FULL) Atomics.add(this.cells, CELL_FULL, 1);
     else if (code === OUT_OF_MEMORY) Atomics.add(this.cells, CELL_REFUSED, 1);
-    else throw new Error(`the host is told of ${code}`);
+    else throw new Error(`unknown report to the host: ${code}`);
   }
 
-  /** A memory that grows up to the program's slices, and whose released pages read as zero. */
+  /** A memory that grows up to the slices of the program, and zeroes released pages. */
   #sourceMake(buffer: SharedArrayBuffer): MemorySource {
     const capabilities = { canGrow: true, shared: true, zeroed: true, detaches: false };
     const decommit = (address: number, bytes: number) => {
@@ -341,7 +342,7 @@ export class Instance {
     };
   }
 
-  /** Adds slices to the memory, for whoever asks. */
+  /** Adds slices to the memory. */
   grow(slices: number): number {
     const program = this.#program as Program;
     const most = geometryFor(program).large / SLICE + (program.slices ?? LARGE_SLICES);

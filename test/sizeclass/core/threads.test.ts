@@ -1,4 +1,4 @@
-/** Threads: caches of their own, locks that name their holder, deaths at any instant. */
+/** Threads: a cache each, locks that name their holder, deaths at any instant. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
@@ -21,12 +21,12 @@ import {
 } from "#src/sizeclass/core/layout.js";
 import {
   attachHardenedMalloc,
-  attachSizeClass,
-  hardenedMalloc,
+  attachSizeClassHeap,
+  createHardenedMalloc,
+  createSizeClassHeap,
   type SharedSizeClassHeap,
   type SizeClassError,
   type SizeClassHandle,
-  sizeClass,
 } from "#src/sizeclass/index.js";
 import { Random, seedOf } from "../../support/random.js";
 import type { WorkerData } from "./worker.js";
@@ -39,14 +39,16 @@ function infoIndex(heap: SharedSizeClassHeap, id: number, offset: number): numbe
   return (heap.handle().geometry.control + REGIONS + id * REGION_SIZE + offset) / 4;
 }
 
-test("any thread frees any block; detach gives the cache and the thread slot back", () => {
-  const heap = sizeClass({ shared: true, threads: 2, releaseInterval: -1 });
-  const mine = attachSizeClass(heap.handle());
+test("any thread frees any block; detach returns the cache and frees the thread slot", () => {
+  const heap = createSizeClassHeap({ shared: true, threads: 2, releaseInterval: -1 });
+  const mine = attachSizeClassHeap(heap.handle());
   assert.notEqual(mine.threadId, heap.threadId);
   assert.throws(
-    () => attachSizeClass(heap.handle()),
+    () => attachSizeClassHeap(heap.handle()),
     (error: SizeClassError) =>
-      error.code === "ERR_NO_SEAT" && error.message === "attachSizeClass: 2 threads are attached",
+      error.code === "ERR_NO_THREAD" &&
+      error.message ===
+        "attachSizeClassHeap: 2 threads are attached: the option threads allows more",
   );
   const blocks = Array.from({ length: 300 }, () => mine.malloc(100));
   for (const p of blocks) heap.free(p);
@@ -59,12 +61,12 @@ test("any thread frees any block; detach gives the cache and the thread slot bac
   heap.drain();
   for (const one of heap.primary.stats()) assert.equal(one.allocations, one.frees);
   assert.ok(heap.primary.isValid());
-  attachSizeClass(heap.handle()).detach();
+  attachSizeClassHeap(heap.handle()).detach();
 });
 
-test("a lock that a dead thread holds: malloc and free go on, recover gives all back", () => {
-  const heap = sizeClass({ shared: true, releaseInterval: -1 });
-  const dead = attachSizeClass(heap.handle());
+test("a lock that a dead thread holds: malloc and free continue, recover returns everything", () => {
+  const heap = createSizeClassHeap({ shared: true, releaseInterval: -1 });
+  const dead = attachSizeClassHeap(heap.handle());
   const cached = Array.from({ length: 10 }, () => dead.malloc(1024));
   for (const p of cached) dead.free(p);
   const id = heap.primary.map.id(1024);
@@ -90,10 +92,10 @@ test("a lock that a dead thread holds: malloc and free go on, recover gives all 
   assert.equal(heap.recover(heap.threadId), false);
 });
 
-test("a thread that died while it recovered another: its recovery goes on with that", () => {
-  const heap = sizeClass({ shared: true, releaseInterval: -1 });
-  const first = attachSizeClass(heap.handle());
-  const second = attachSizeClass(heap.handle());
+test("a thread that died while it recovered another: its recovery completes that one", () => {
+  const heap = createSizeClassHeap({ shared: true, releaseInterval: -1 });
+  const first = attachSizeClassHeap(heap.handle());
+  const second = attachSizeClassHeap(heap.handle());
   const id = heap.primary.map.id(1024);
   for (const mine of [first, second]) {
     const blocks = Array.from({ length: 5 }, () => mine.malloc(1024));
@@ -101,7 +103,7 @@ test("a thread that died while it recovered another: its recovery goes on with t
   }
   const lock = infoIndex(heap, id, R_LOCK);
   Atomics.store(heap.u32, lock, first.threadId);
-  // The second has taken the first one's thread slot, and no more.
+  // The second has taken over the slot of the first, and nothing else.
   const slot = (heap.handle().geometry.control + C_SLOTS) / 4 + 1;
   assert.equal(heap.u32[slot], first.threadId);
   heap.u32[slot] = second.threadId;
@@ -113,8 +115,8 @@ test("a thread that died while it recovered another: its recovery goes on with t
 });
 
 test("a thread that died while it made chunks: all that are on the array were made", () => {
-  const heap = sizeClass({ shared: true, releaseInterval: -1 });
-  const dead = attachSizeClass(heap.handle());
+  const heap = createSizeClassHeap({ shared: true, releaseInterval: -1 });
+  const dead = attachSizeClassHeap(heap.handle());
   const id = heap.primary.map.id(1024);
   heap.primary.returnTo(id, heap.primary.getFrom(id, 1));
   const allocated = infoIndex(heap, id, R_ALLOCATED);
@@ -127,8 +129,8 @@ test("a thread that died while it made chunks: all that are on the array were ma
 });
 
 test("a thread that died while it unmapped: the lowest free pages are found again", () => {
-  const heap = sizeClass({ shared: true, releaseInterval: -1 });
-  const dead = attachSizeClass(heap.handle());
+  const heap = createSizeClassHeap({ shared: true, releaseInterval: -1 });
+  const dead = attachSizeClassHeap(heap.handle());
   const p = heap.malloc(500_000);
   heap.malloc(500_000);
   const { control } = heap.handle().geometry;
@@ -142,14 +144,14 @@ test("a thread that died while it unmapped: the lowest free pages are found agai
   assert.equal(heap.malloc(500_000), p);
 });
 
-test("a thread that died while it took a region: the others find it, and others go on without", () => {
+test("a thread that died while it took a region: others find the region, or continue without it", () => {
   const errors: number[] = [];
   const onError = (code: number) => errors.push(code);
-  const heap = sizeClass({ shared: true, releaseInterval: -1, onError });
-  const dead = attachSizeClass(heap.handle());
+  const heap = createSizeClassHeap({ shared: true, releaseInterval: -1, onError });
+  const dead = attachSizeClassHeap(heap.handle());
   const id = heap.primary.map.id(1024);
   const chunks = heap.primary.getFrom(id, 64);
-  // The map has the region; that the class has it, and its chunks, was not noted any more.
+  // The region is in the map, but neither the class's count nor its chunks are updated.
   for (const offset of [R_REGIONS, R_ALLOCATED, R_FREED, R_ALLOCS]) {
     heap.u32[infoIndex(heap, id, offset)] = 0;
   }
@@ -167,16 +169,16 @@ test("a thread that died while it took a region: the others find it, and others 
   assert.ok(heap.primary.isValid());
 });
 
-test("a region whose chunks nobody made is left out of releases until somebody makes them", () => {
-  const heap = sizeClass({ shared: true, releaseInterval: -1 });
-  const dead = attachSizeClass(heap.handle());
+test("a region whose chunks were not made is omitted from releases until they are", () => {
+  const heap = createSizeClassHeap({ shared: true, releaseInterval: -1 });
+  const dead = attachSizeClassHeap(heap.handle());
   const id = heap.primary.map.id(1024);
   const first = heap.primary.getFrom(id, 64);
   const words = [R_ALLOCATED, R_FREED, R_ALLOCS].map((offset) => infoIndex(heap, id, offset));
   const before = words.map((index) => heap.u32[index] as number);
   heap.primary.getFrom(id, 64);
   assert.equal(heap.primary.regionsOf(id).length, 2);
-  // As if it had died between the second region and its chunks.
+  // As if it had died before it made the chunks of the second region.
   for (const [i, index] of words.entries()) heap.u32[index] = before[i] as number;
   Atomics.store(heap.u32, infoIndex(heap, id, R_LOCK), dead.threadId);
   heap.recover(dead.threadId);
@@ -195,9 +197,15 @@ test("a region whose chunks nobody made is left out of releases until somebody m
 });
 
 for (const regions of ["onDemand", "reserved"] as const) {
-  test(`${regions}: a thread that died while it wrote a free array anew: the array is written again`, () => {
-    const heap = sizeClass({ regions, shared: true, shuffle: true, seed: 5, releaseInterval: -1 });
-    const dead = attachSizeClass(heap.handle());
+  test(`${regions}: a thread that died while it rewrote a free array: the array is written again`, () => {
+    const heap = createSizeClassHeap({
+      regions,
+      shared: true,
+      shuffle: true,
+      seed: 5,
+      releaseInterval: -1,
+    });
+    const dead = attachSizeClassHeap(heap.handle());
     const id = heap.primary.map.id(1024);
     const chunks = heap.primary.getFrom(id, 64);
     heap.primary.returnTo(id, chunks);
@@ -220,7 +228,7 @@ for (const backend of ["wasm", "js"] as const) {
   test(`${backend}: three Workers pass blocks to each other`, async (t) => {
     const seed = seedOf(7700);
     t.diagnostic(`TERRANE_SEED=${seed}`);
-    const heap = sizeClass({
+    const heap = createSizeClassHeap({
       shared: true,
       backend,
       shuffle: true,
@@ -240,16 +248,21 @@ for (const backend of ["wasm", "js"] as const) {
     heap.drain();
     assert.ok(heap.primary.isValid());
     for (const one of heap.primary.stats()) assert.equal(one.allocations, one.frees);
-    assert.equal(heap.largeStats().mappedBytes, 0);
+    assert.equal(heap.stats().large.mappedBytes, 0);
   });
 }
 
 for (const regions of ["onDemand", "reserved"] as const) {
-  test(`${regions}: Workers die at any instant; the others go on, and no block is given twice`, async (t) => {
+  test(`${regions}: Workers die at any instant; the others continue, and no block is given twice`, async (t) => {
     const seed = seedOf(7800);
     t.diagnostic(`TERRANE_SEED=${seed}`);
     const random = new Random(seed);
-    const heap = sizeClass({ regions, shared: true, maximum: 2 ** 29, releaseInterval: 1 });
+    const heap = createSizeClassHeap({
+      regions,
+      shared: true,
+      maximum: 2 ** 29,
+      releaseInterval: 1,
+    });
     const mail = new SharedArrayBuffer(4 * 64);
     const start = (operations: number) =>
       heap.startWorker((handle) => {
@@ -265,7 +278,7 @@ for (const regions of ["onDemand", "reserved"] as const) {
       await worker.terminate();
     }
     assert.deepEqual(await survived, [0]);
-    // A block that was in a dead Worker's hands may be half written: its bytes say nothing.
+    // A block that a dead Worker used may be half written: its bytes are not checked.
     for (const place of new Int32Array(mail)) heap.free(place >>> 0);
     heap.drain();
     assert.ok(heap.primary.isValid());
@@ -278,8 +291,8 @@ for (const regions of ["onDemand", "reserved"] as const) {
   });
 }
 
-test("a quarantine of all threads: what one frees waits for all", () => {
-  const heap = hardenedMalloc({
+test("a quarantine of all threads: what one frees, no other reuses", () => {
+  const heap = createHardenedMalloc({
     shared: true,
     quarantineSizeKb: 64,
     threadLocalQuarantineSizeKb: 1,
@@ -288,20 +301,20 @@ test("a quarantine of all threads: what one frees waits for all", () => {
   const mine = attachHardenedMalloc(heap.handle());
   const p = mine.malloc(2000);
   heap.free(p);
-  assert.equal(mine.quarantineStats().blocks, 1, "on the list of all");
+  assert.equal(mine.stats().quarantine.blocks, 1, "on the list of all");
   assert.throws(() => mine.free(p), /invalid chunk state when deallocating/);
   const q = mine.malloc(100);
   mine.free(q);
-  assert.equal(heap.quarantineStats().blocks, 1);
+  assert.equal(heap.stats().quarantine.blocks, 1);
   mine.detach();
-  assert.equal(heap.quarantineStats().blocks, 2);
+  assert.equal(heap.stats().quarantine.blocks, 2);
   heap.drain();
-  assert.equal(heap.quarantineStats().blocks, 0);
+  assert.equal(heap.stats().quarantine.blocks, 0);
   assert.equal(heap.recover(99), false);
 });
 
-test("who leaves and cannot have the quarantine's lock recycles what it has", () => {
-  const heap = hardenedMalloc({
+test("a thread that detaches without the quarantine's lock recycles its blocks", () => {
+  const heap = createHardenedMalloc({
     shared: true,
     quarantineSizeKb: 64,
     threadLocalQuarantineSizeKb: 64,
@@ -319,12 +332,12 @@ test("who leaves and cannot have the quarantine's lock recycles what it has", ()
   assert.equal(one?.freeChunks, one?.chunks, "nothing waits for ever");
 });
 
-/** A Worker that attaches and runs a text with `heap` and `id`; its exit code. */
+/** Runs code with `heap` and `id` in a Worker that attaches. Returns its exit code. */
 async function workerRun(heap: SharedSizeClassHeap, id: number, text: string): Promise<number> {
   const module = import.meta.resolve("#src/sizeclass/index.js");
-  const source = `import("${module}").then(({ attachSizeClass }) => {
+  const source = `import("${module}").then(({ attachSizeClassHeap }) => {
     const { handle, id } = require("node:worker_threads").workerData;
-    const heap = attachSizeClass(handle);
+    const heap = attachSizeClassHeap(handle);
     ${text}
   });`;
   const worker = heap.startWorker(
@@ -335,8 +348,8 @@ async function workerRun(heap: SharedSizeClassHeap, id: number, text: string): P
 }
 
 test("a Worker ends after its starter has detached: nothing throws, and others recover it", async () => {
-  const heap = sizeClass({ shared: true });
-  const other = attachSizeClass(heap.handle());
+  const heap = createSizeClassHeap({ shared: true });
+  const other = attachSizeClassHeap(heap.handle());
   const id = heap.primary.map.id(4096);
   const ended = workerRun(heap, id, "heap.malloc(4096); process.exit(7);");
   heap.detach();
@@ -347,18 +360,18 @@ test("a Worker ends after its starter has detached: nothing throws, and others r
 });
 
 test("a handle that is for one thread serves one at a time", () => {
-  const heap = sizeClass({ shared: true });
+  const heap = createSizeClassHeap({ shared: true });
   let mine: SizeClassHandle | undefined;
   heap.startWorker((handle) => {
     mine = handle;
     return { once: () => {} };
   });
   const handle = mine as SizeClassHandle;
-  const first = attachSizeClass(handle);
-  assert.throws(() => attachSizeClass(handle), {
-    code: "ERR_NO_SEAT",
-    message: `attachSizeClass: thread ${handle.threadId} is attached already`,
+  const first = attachSizeClassHeap(handle);
+  assert.throws(() => attachSizeClassHeap(handle), {
+    code: "ERR_NO_THREAD",
+    message: `attachSizeClassHeap: thread ${handle.threadId} is attached already: take a new handle`,
   });
   first.detach();
-  attachSizeClass(handle).detach();
+  attachSizeClassHeap(handle).detach();
 });

@@ -1,18 +1,18 @@
-/** A Worker that allocates, frees what others allocated, and looks whether blocks are whole. */
+/** A Worker that allocates, frees blocks of other Workers, and checks that contents are intact. */
 import { parentPort, workerData } from "node:worker_threads";
-import { attachSizeClass, type SizeClassHandle } from "#src/sizeclass/index.js";
+import { attachSizeClassHeap, type SizeClassHandle } from "#src/sizeclass/index.js";
 import { Random } from "../../support/random.js";
 
 export interface WorkerData {
   handle: SizeClassHandle;
-  /** Places where threads leave blocks for each other: an address each, or 0. */
+  /** Words in which threads pass blocks to each other: an address each, or 0. */
   mail: SharedArrayBuffer;
   seed: number;
   operations: number;
 }
 
 const { handle, mail, seed, operations } = workerData as WorkerData;
-const heap = attachSizeClass(handle);
+const heap = attachSizeClassHeap(handle);
 const places = new Int32Array(mail);
 const random = new Random(seed);
 

@@ -1,40 +1,40 @@
-/** Wrong values at every door of the hardened malloc, and of what makes one: kinds and ranges. */
+/** Wrong arguments to every call of the hardened malloc, and to those that create one. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   attachHardenedMalloc,
-  attachSizeClass,
-  hardenedMalloc,
+  attachSizeClassHeap,
+  createHardenedMalloc,
+  createSizeClassMap,
   memory64Space,
-  scudoOptions,
-  sizeClassMap,
+  parseScudoOptions,
   sparseSpace,
 } from "#src/sizeclass/index.js";
 
-type Door = (value: never) => unknown;
+type Call = (value: never) => unknown;
 
 const kinds = [null, true, "1", "", 1n, {}, [], () => 1, Symbol("s"), new Date(0)];
 const ranges = [Number.NaN, -1, 0.5, 2 ** 32, 2 ** 53, Number.POSITIVE_INFINITY];
 
-/** Our own words, and not the engine's. */
-function refused(name: string, door: Door, value: unknown, kind: ErrorConstructor): void {
+/** The text must be ours, not the engine's. */
+function refused(name: string, call: Call, value: unknown, kind: ErrorConstructor): void {
   const what = `${name} of ${typeof value} ${typeof value === "symbol" ? "" : String(value)}`;
   assert.throws(
-    () => door(value as never),
+    () => call(value as never),
     (error: Error) => {
       assert.equal(error.constructor.name, kind.name, `${what}: ${error}`);
-      assert.match(error.message, / must be | no handle of | no size-class map /, what);
+      assert.match(error.message, / must be |^unknown size-class map /, what);
       return true;
     },
     what,
   );
 }
 
-const heap = hardenedMalloc();
-const shared = hardenedMalloc({ shared: true });
+const heap = createHardenedMalloc();
+const shared = createHardenedMalloc({ shared: true });
 
 /** Each argument that is a pointer, a size or an alignment. */
-const numbers: Record<string, Door> = {
+const numbers: Record<string, Call> = {
   malloc: (v) => heap.malloc(v),
   "calloc, count": (v) => heap.calloc(v, 1),
   "calloc, size": (v) => heap.calloc(1, v),
@@ -68,32 +68,32 @@ const numbers: Record<string, Door> = {
   "forEachBlock, from": (v) => heap.forEachBlock(() => {}, v),
 };
 
-test("pointers, sizes and alignments: other kinds, and numbers that are none", () => {
-  for (const [name, door] of Object.entries(numbers)) {
-    for (const value of kinds) refused(name, door, value, TypeError);
-    for (const value of ranges) refused(name, door, value, RangeError);
+test("pointers, sizes and alignments: other types, and wrong numbers", () => {
+  for (const [name, call] of Object.entries(numbers)) {
+    for (const value of kinds) refused(name, call, value, TypeError);
+    for (const value of ranges) refused(name, call, value, RangeError);
   }
   assert.ok(heap.isOwned(heap.malloc(-0)), "-0 is 0");
   heap.free(-0);
 });
 
-test("doors that take no number", () => {
-  const others: Record<string, [Door, allowed: string]> = {
+test("calls with arguments that are not numbers", () => {
+  const others: Record<string, [Call, allowed: string]> = {
     "forEachBlock, visit": [(v) => heap.forEachBlock(v), "function"],
     "operatorNew, array": [(v) => heap.operatorNew(8, v), "boolean"],
     releaseToOS: [(v) => heap.releaseToOS(v), "boolean"],
     trackAllocationStacks: [(v) => Reflect.set(heap, "trackAllocationStacks", v), "boolean"],
     startWorker: [(v) => shared.startWorker(v), "function"],
-    "scudoOptions, onUnknown": [(v) => scudoOptions("zzz=1", v), "function"],
+    "parseScudoOptions, onUnknown": [(v) => parseScudoOptions("zzz=1", v), "function"],
   };
-  for (const [name, [door, allowed]] of Object.entries(others)) {
+  for (const [name, [call, allowed]] of Object.entries(others)) {
     const wrong = [...kinds, ...ranges].filter((value) => typeof value !== allowed);
-    for (const value of wrong) refused(name, door, value, TypeError);
+    for (const value of wrong) refused(name, call, value, TypeError);
   }
   for (const value of ["1", true, 1n]) {
-    const door: Door = (bytes) => heap.forEachBlock(() => {}, 0, bytes);
-    refused("forEachBlock, bytes", door, value, TypeError);
-    refused("forEachBlock, bytes", door, -1, RangeError);
+    const call: Call = (bytes) => heap.forEachBlock(() => {}, 0, bytes);
+    refused("forEachBlock, bytes", call, value, TypeError);
+    refused("forEachBlock, bytes", call, -1, RangeError);
     refused("recover", (v) => shared.recover(v), value, TypeError);
   }
 });
@@ -119,14 +119,14 @@ const functions = [
   ...["onAllocate", "onDeallocate", "onError", "onExhausted", "onMap", "onUnmap", "now"],
 ];
 
-test("options: other kinds, numbers out of range, and undefined", () => {
-  const door = (name: string): Door => {
-    return (value) => hardenedMalloc({ [name]: value });
+test("options: other types, numbers out of range, and undefined", () => {
+  const call = (name: string): Call => {
+    return (value) => createHardenedMalloc({ [name]: value });
   };
   for (const name of counts) {
-    for (const value of kinds) refused(name, door(name), value, TypeError);
+    for (const value of kinds) refused(name, call(name), value, TypeError);
     for (const value of [Number.NaN, -1, 0.5, 2 ** 53]) {
-      refused(name, door(name), value, RangeError);
+      refused(name, call(name), value, RangeError);
     }
   }
   for (const [names, kind] of [
@@ -135,41 +135,48 @@ test("options: other kinds, numbers out of range, and undefined", () => {
   ] as const) {
     const wrong = [...kinds, ...ranges].filter((value) => typeof value !== kind);
     for (const name of names) {
-      for (const value of wrong) refused(name, door(name), value, TypeError);
+      for (const value of wrong) refused(name, call(name), value, TypeError);
     }
   }
   const all = [...counts, ...booleans, ...functions, "memory", "map", "backend", "release"];
   const unset = Object.fromEntries(all.map((name) => [name, undefined]));
-  hardenedMalloc(unset).malloc(1);
+  createHardenedMalloc(unset).malloc(1);
   for (const value of [null, 1, {}, [], "memory", new Date(0)]) {
-    refused("memory", door("memory"), value, TypeError);
+    refused("memory", call("memory"), value, TypeError);
   }
 });
 
-test("makers: what is no map, no options, no handle", () => {
+test("creation: wrong maps, options and handles", () => {
   for (const value of [null, 1, true, 1n, () => 1, Symbol("s")]) {
-    refused("sizeClassMap", sizeClassMap, value, TypeError);
-    refused("hardenedMalloc", hardenedMalloc, value === null ? 5 : value, TypeError);
+    refused("createSizeClassMap", createSizeClassMap, value, TypeError);
+    refused("createHardenedMalloc", createHardenedMalloc, value === null ? 5 : value, TypeError);
     refused("sparseSpace", sparseSpace, value, TypeError);
     refused("memory64Space", memory64Space, value, TypeError);
   }
-  const handles: [string, Door][] = [
-    ["attachSizeClass", attachSizeClass],
+  const handles: [string, Call][] = [
+    ["attachSizeClassHeap", attachSizeClassHeap],
     ["attachHardenedMalloc", attachHardenedMalloc],
   ];
   for (const [name, attach] of handles) {
     for (const value of [undefined, ...kinds]) {
-      assert.throws(() => attach(value as never), /^TypeError: no handle of a /, name);
+      assert.throws(
+        () => attach(value as never),
+        /^TypeError: handle must come from handle\(\) of a /,
+        name,
+      );
     }
   }
   for (const name of ["toString", "__proto__", "Default", ""]) {
-    assert.throws(() => sizeClassMap(name as never), /^RangeError: no size-class map .*; known: /);
+    assert.throws(
+      () => createSizeClassMap(name as never),
+      /^RangeError: unknown size-class map .*; known: /,
+    );
   }
   const good = { bits: 3, minLog: 4, midLog: 8, maxLog: 17, cachedHint: 128, bytesCachedLog: 16 };
   for (const name of Object.keys(good)) {
-    const door: Door = (value) => sizeClassMap({ ...good, [name]: value });
-    for (const value of [undefined, ...kinds]) refused(name, door, value, TypeError);
-    for (const value of ranges) refused(name, door, value, RangeError);
+    const call: Call = (value) => createSizeClassMap({ ...good, [name]: value });
+    for (const value of [undefined, ...kinds]) refused(name, call, value, TypeError);
+    for (const value of ranges) refused(name, call, value, RangeError);
   }
   for (const [name, value] of [
     ["begin", 100],

@@ -1,19 +1,21 @@
-/** Scudo's tests of iterations, sizes, states, releases, figures, the primary and the secondary. */
+/**
+ * Scudo's tests of iteration, sizes, states, releases, statistics, the primary and the secondary.
+ */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { simulatedMemory, wasmMemory } from "#src/memory/index.js";
 import {
+  createHardenedMalloc,
+  createSizeClassHeap,
   HardenedError,
   type HardenedMalloc,
-  hardenedMalloc,
   type SizeClassAllocator,
-  sizeClass,
   sparseSpace,
 } from "#src/sizeclass/index.js";
 import { Random, seedOf } from "../../support/random.js";
 import { hardenedSubjects } from "./combined-subjects.js";
 
-/** All blocks that an iteration shows, while the allocator stands still. */
+/** All blocks of an iteration while the allocator is disabled. */
 function iterated(heap: HardenedMalloc): [number, number][] {
   const found: [number, number][] = [];
   assert.equal(heap.disable(), true);
@@ -22,7 +24,7 @@ function iterated(heap: HardenedMalloc): [number, number][] {
   return found.sort(([a], [b]) => a - b);
 }
 
-test("IterateOverChunks: an iteration shows the blocks in use, each once, and no others", (t) => {
+test("IterateOverChunks: an iteration visits each live block once, and no others", (t) => {
   const seed = seedOf(8100);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const random = new Random(seed);
@@ -49,8 +51,8 @@ test("IterateOverChunks: an iteration shows the blocks in use, each once, and no
   }
 });
 
-test("ExactUsableSize: the size that was asked for, at every alignment, and in iterations", () => {
-  const heap = hardenedMalloc();
+test("ExactUsableSize: the size of the request, at every alignment, and in iterations", () => {
+  const heap = createHardenedMalloc();
   const check = (ptr: number, size: number) => {
     assert.equal(heap.usableSize(ptr), size);
     heap.free(ptr);
@@ -62,7 +64,7 @@ test("ExactUsableSize: the size that was asked for, at every alignment, and in i
   assertIteratedSizes(heap);
 });
 
-/** Small, middling and large, with alignments. */
+/** Small, medium and large sizes, with alignments. */
 function assertIteratedSizes(heap: HardenedMalloc): void {
   const live = [128, 2000, 8000, 2_000_205].flatMap((size) =>
     [16, 64, 256].map((alignment) => heap.memalign(alignment, size)),
@@ -72,8 +74,8 @@ function assertIteratedSizes(heap: HardenedMalloc): void {
   assert.equal(sizes.size, live.length);
 }
 
-test("FullUsableSize: all that lies behind a block up to the end of its chunk or its pages", () => {
-  const heap = hardenedMalloc({ exactUsableSize: false });
+test("FullUsableSize: everything from the block to the end of its chunk or its pages", () => {
+  const heap = createHardenedMalloc({ exactUsableSize: false });
   for (const alignment of [16, 32, 128, 4096]) {
     for (const size of [0, 1, 15, 16, 17, 100, 1000, 1008, 1009, 5000, 60_000, 996_780]) {
       const ptr = heap.memalign(alignment, size);
@@ -88,8 +90,8 @@ test("FullUsableSize: all that lies behind a block up to the end of its chunk or
   assertIteratedSizes(heap);
 });
 
-test("ReallocUsableSize: realloc keeps all that was usable", () => {
-  const heap = hardenedMalloc({ exactUsableSize: false });
+test("ReallocUsableSize: realloc keeps all usable bytes", () => {
+  const heap = createHardenedMalloc({ exactUsableSize: false });
   const ptr = heap.malloc(1000);
   const usable = heap.usableSize(ptr);
   assert.ok(usable > 1000);
@@ -100,14 +102,14 @@ test("ReallocUsableSize: realloc keeps all that was usable", () => {
   heap.free(to);
 });
 
-test("QuarantineIterateOverChunks: what waits in quarantine is no block", () => {
-  const heap = hardenedMalloc({ quarantineSizeKb: 64 });
+test("QuarantineIterateOverChunks: what is in quarantine is not a live block", () => {
+  const heap = createHardenedMalloc({ quarantineSizeKb: 64 });
   for (const size of [128, 128, 256, 256]) heap.free(heap.malloc(size));
-  assert.equal(heap.quarantineStats().blocks, 4);
+  assert.equal(heap.stats().quarantine.blocks, 4);
   assert.deepEqual(iterated(heap), []);
 });
 
-/** A mistake's code. */
+/** The code of a mistake. */
 function codeOf(call: () => unknown): string {
   try {
     call();
@@ -118,16 +120,16 @@ function codeOf(call: () => unknown): string {
   return "none";
 }
 
-test("DoubleFreeFromPrimary: in every class, and of a block of a mapping", () => {
+test("DoubleFreeFromPrimary: in every class, and of a large block", () => {
   for (const { name, create } of hardenedSubjects) {
     const heap = create();
     for (let size = 1; size <= 2 ** 20; size *= 2) {
-      // Neighbours, so that the chunk is not given back with its pages.
+      // Neighbours, so that the region of the chunk is not released.
       const [before, ptr, after] = [heap.malloc(size), heap.malloc(size), heap.malloc(size)];
       heap.free(ptr);
       assert.equal(
         codeOf(() => heap.free(ptr)),
-        "ERR_CHUNK_STATE",
+        "ERR_BLOCK_STATE",
         `${name}: ${size} bytes`,
       );
       heap.free(before);
@@ -165,23 +167,23 @@ test("DeathCombined: a wrong size, misaligned pointers, flipped headers, dead bl
     heap.freeSize(ptr, 1000);
     assert.equal(
       codeOf(() => heap.freeSize(ptr, 1000)),
-      "ERR_CHUNK_STATE",
+      "ERR_BLOCK_STATE",
     );
     assert.equal(
       codeOf(() => heap.realloc(ptr, 2000)),
-      "ERR_CHUNK_STATE",
+      "ERR_BLOCK_STATE",
     );
     assert.equal(
       codeOf(() => heap.usableSize(ptr)),
-      "ERR_CHUNK_STATE",
+      "ERR_BLOCK_STATE",
     );
   }
 });
 
-test("FullRegion: more blocks than a class's region has come from the larger ones", () => {
+test("FullRegion: when the region of a class is full, larger classes serve", () => {
   const small = { spaceSize: 2 ** 22, granule: 4096 };
   for (const backend of ["wasm", "js"] as const) {
-    const heap = hardenedMalloc({ ...small, backend });
+    const heap = createHardenedMalloc({ ...small, backend });
     const { map, regionBytes } = heap.heap.primary;
     for (let id = 20; id < map.classes; id += 3) {
       const size = map.size(id) - 64;
@@ -201,18 +203,18 @@ test("FullRegion: more blocks than a class's region has come from the larger one
   }
 });
 
-/** A memory whose pages count, in both back ends. */
+/** A memory that counts its pages, in both back ends. */
 function releasing(more: object = {}): HardenedMalloc[] {
   return [
-    hardenedMalloc({ memory: simulatedMemory({ source: wasmMemory() }), ...more }),
-    hardenedMalloc({ memory: simulatedMemory(), backend: "js", ...more }),
+    createHardenedMalloc({ memory: simulatedMemory({ source: wasmMemory() }), ...more }),
+    createHardenedMalloc({ memory: simulatedMemory(), backend: "js", ...more }),
   ];
 }
 
-test("ReleaseToOS: before anything else, and where nothing can be released", () => {
+test("ReleaseToOS: before any allocation, and where nothing can be released", () => {
   for (const { create } of hardenedSubjects) assert.equal(create().releaseToOS(), 0);
   for (const heap of releasing()) {
-    // What was mapped for the first chunks and never touched counts as well.
+    // Pages that were mapped for the first chunks and never touched count too.
     for (const bytes of [heap.releaseToOS(), heap.releaseToOS(true)]) {
       assert.ok(bytes % 4096 === 0 && bytes <= 2 ** 17, `${bytes}`);
     }
@@ -220,7 +222,7 @@ test("ReleaseToOS: before anything else, and where nothing can be released", () 
   }
 });
 
-test("ForceFast: what was freed leaves at once, and its place serves again", () => {
+test("ForceFast: freed blocks are released at once, and their memory is used again", () => {
   for (const heap of releasing()) {
     const ptr = heap.malloc(2048);
     heap.u8.fill(0xff, ptr, ptr + 2048);
@@ -231,7 +233,7 @@ test("ForceFast: what was freed leaves at once, and its place serves again", () 
   }
 });
 
-test("Drain: the thread's cache is empty then", (t) => {
+test("Drain: afterwards the thread's cache is empty", (t) => {
   for (const heap of releasing()) {
     freeSome(heap, t);
     const held = () =>
@@ -251,13 +253,13 @@ function freeSome(heap: HardenedMalloc, t: TestContext): void {
   for (const ptr of blocks) heap.free(ptr);
 }
 
-test("ForceCacheDrain: a release of all empties the cache and the quarantine first", (t) => {
+test("ForceCacheDrain: a release of everything empties the cache and the quarantine first", (t) => {
   for (const heap of releasing({ quarantineSizeKb: 4096, threadLocalQuarantineSizeKb: 1024 })) {
     freeSome(heap, t);
     const before = heap.releaseToOS();
     const released = heap.releaseToOS(true);
     assert.ok(released > before && released > 500_000, `${before}, then ${released} bytes`);
-    assert.deepEqual(Object.values(heap.quarantineStats()), [0, 0, 0, 0]);
+    assert.deepEqual(Object.values(heap.stats().quarantine), [0, 0, 0, 0]);
     const left = heap.heap.primary.stats().map((one) => one.allocations - one.frees);
     assert.equal(
       left.reduce((sum, one) => sum + one),
@@ -268,14 +270,14 @@ test("ForceCacheDrain: a release of all empties the cache and the quarantine fir
 });
 
 test("Stats: the text has the regions and the large blocks", () => {
-  const heap = hardenedMalloc();
+  const heap = createHardenedMalloc();
   heap.malloc(100);
   assert.match(heap.printStats(), /^Stats: SizeClassAllocator\d\d: \d+M mapped in \d+ allocations/);
   assert.match(heap.printStats(), /^Stats: LargeMmapAllocator: allocated 0 times/m);
 });
 
-test("QuarantineEnabled: its figures and limits are in the text", () => {
-  const heap = hardenedMalloc({ quarantineSizeKb: 8, threadLocalQuarantineSizeKb: 1 });
+test("QuarantineEnabled: its statistics and limits are in the text", () => {
+  const heap = createHardenedMalloc({ quarantineSizeKb: 8, threadLocalQuarantineSizeKb: 1 });
   heap.free(heap.malloc(1000));
   heap.free(heap.malloc(100));
   const text =
@@ -283,8 +285,8 @@ test("QuarantineEnabled: its figures and limits are in the text", () => {
   assert.match(heap.printStats(), text);
 });
 
-test("QuarantineDisabled: no word of it", () => {
-  const heap = hardenedMalloc();
+test("QuarantineDisabled: it is not mentioned", () => {
+  const heap = createHardenedMalloc();
   heap.free(heap.malloc(1000));
   assert.doesNotMatch(heap.printStats(), /Quarantine/);
 });
@@ -306,11 +308,11 @@ test("ZeroOnDeallocEnabledAndFlag: blocks up to the size are zero when they are 
   }
 });
 
-test("BasicPrimary: batches of the classes of 1 to 64 KiB, in both back ends and beyond 2^32", () => {
+test("BasicPrimary: batches of the classes from 1 to 64 KiB, in both back ends and beyond 2^32", () => {
   const allocators: SizeClassAllocator[] = [
-    sizeClass(),
-    sizeClass({ backend: "js" }),
-    sizeClass({ space: sparseSpace() }),
+    createSizeClassHeap(),
+    createSizeClassHeap({ backend: "js" }),
+    createSizeClassHeap({ space: sparseSpace() }),
   ];
   for (const { primary } of allocators) {
     for (let size = 1; size <= 65536; size *= 2) {
@@ -324,7 +326,7 @@ test("BasicPrimary: batches of the classes of 1 to 64 KiB, in both back ends and
   }
 });
 
-test("Primary64OOM: a class of small regions ends, and all comes back", () => {
+test("Primary64OOM: a class of small regions is exhausted, and everything is returned", () => {
   for (const { create } of hardenedSubjects) {
     const { primary } = create({ spaceSize: 2 ** 26, freeArray: 4 }).heap;
     const id = primary.map.classes - 1;
@@ -332,16 +334,16 @@ test("Primary64OOM: a class of small regions ends, and all comes back", () => {
     const take = () => {
       for (let i = 0; i < 10_000; i++) chunks.push(...primary.getFrom(id, 1));
     };
-    assert.throws(take, { code: "ERR_REGION_FULL" });
+    assert.throws(take, { code: "ERR_CLASS_FULL" });
     assert.ok(chunks.length > 3);
     primary.returnTo(id, chunks);
     assert.equal(primary.getFrom(id, chunks.length).length, chunks.length);
   }
 });
 
-test("MemoryGroup: what is taken again after many frees lies close together", () => {
-  // Blocks come back as they were freed: a batch that was freed in order of address is dense.
-  const { primary } = sizeClass();
+test("MemoryGroup: blocks that are reused after many frees are close together", () => {
+  // Blocks are reused in the order of their frees: a batch freed in address order is dense.
+  const { primary } = createSizeClassHeap();
   const id = primary.map.id(32);
   const chunks = primary.getFrom(id, 40_000).sort((p, q) => p - q);
   primary.returnTo(id, chunks);
@@ -361,6 +363,6 @@ test("AllocatorIterate: large blocks of 0 to 15 pages more than a class has", ()
       blocks.sort((p, q) => p - q),
     );
     for (const ptr of blocks) heap.free(ptr);
-    assert.equal(heap.heap.largeStats().mappedBytes, 0);
+    assert.equal(heap.heap.stats().large.mappedBytes, 0);
   }
 });

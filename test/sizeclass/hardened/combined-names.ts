@@ -1,6 +1,6 @@
 /**
  * The names of Scudo's unit tests, file by file, and for each the test of ours or the reason why
- * there is none. Names of one file that is both a test and a death test count once.
+ * there is none. A name that one file uses for a test and a death test counts once.
  */
 
 /** From compiler-rt/lib/scudo/standalone/tests of LLVM. */
@@ -76,7 +76,7 @@ export const names: Record<string, string> = {
   allocator_config_test: "VerifyOptionalFlags",
 };
 
-/** How titles of ours begin that are the names themselves. */
+/** Our titles that begin with the names themselves. */
 function same(list: string): Record<string, string> {
   return Object.fromEntries(list.split(" ").map((name) => [name, `${name}:`]));
 }
@@ -97,9 +97,9 @@ const NO_FORK = "a JavaScript program cannot fork";
 const NO_BATCHES = "no batches: quarantined blocks are linked through their headers";
 const NO_CACHE =
   "no cache of mappings: the pages of a large block are free once its bits are cleared";
-const LANGUAGE = "the language has it";
+const LANGUAGE = "JavaScript has it";
 
-export const answers: Record<string, Record<string, string>> = {
+export const ours: Record<string, Record<string, string>> = {
   combined_test: {
     ...by(basics, "BasicCombined$"),
     ...same("IsOwned ZeroContents ZeroFill PatternOrZeroFill BlockReuse"),
@@ -123,7 +123,7 @@ export const answers: Record<string, Record<string, string>> = {
     ...same("StressThreadInitTSDExclusive"),
     ...none(
       "StressThreadTSDSharedSetTSDs StressThreadTSDSharedMultiThreadSetTSDs",
-      "each thread has a cache of its own; how many there may be is settled at the beginning",
+      "each thread has a cache of its own; their number is fixed at the beginning",
     ),
     DeallocateAlignNotPowerOfTwo: "AlignMismatch:",
     ...same("TypeMismatch ReallocTypeMismatch AlignTypeMismatch SizeMismatch AlignMismatch"),
@@ -131,19 +131,19 @@ export const answers: Record<string, Record<string, string>> = {
     ...same("SizeNotExactUsableMismatch VerifyConfigOverrideMatchChecks"),
     ...none(
       "VerifyNumericValuesConfig VerifyAllBoolFalseConfig VerifyAllBoolTrueConfig",
-      "the configuration is not in the figures: it is the object that the caller has made",
+      "the configuration is not in the statistics: the caller passed it as an object",
     ),
     AllocAfterFork: `none: ${NO_FORK}`,
     ...none(
       "MultiRegionStress MultiRegionWithCVStress",
-      "a class has one region; FullRegion shows what serves when it is full",
+      "a class has one region; FullRegion tests what serves when it is full",
     ),
   },
   primary_test: {
     ...same("BasicPrimary Primary64OOM MemoryGroup"),
     PrimaryIterate: "row 124: iteration",
     PrimaryThreaded: "ThreadedCombined, ThreadedNew",
-    ReleaseToOS: "releaseAll gives everything back now",
+    ReleaseToOS: "releaseAll releases everything that is free now",
   },
   secondary_test: {
     Basic: "Basic of the secondary:",
@@ -165,18 +165,18 @@ export const answers: Record<string, Record<string, string>> = {
     ...none("QuarantineCacheMergeBatchesSmallBatches", NO_BATCHES),
     ...none("QuarantineCacheMergeBatchesTooBigToMerge", NO_BATCHES),
     ...none("QuarantineCacheMergeBatchesALotOfBatches", NO_BATCHES),
-    GlobalQuarantine: "quarantine: freed blocks are not used again",
+    GlobalQuarantine: "quarantine: freed blocks are not reused",
     ThreadedGlobalQuarantine: "ThreadedCombined, ThreadedNew",
   },
   release_test: {
-    ...none("RegionPageMap PageMapMarkRange", "a bit for each chunk takes the place of counters"),
-    FreePagesRangeTracker: "ranges of free pages",
+    ...none("RegionPageMap PageMapMarkRange", "a bit for each chunk replaces the counters"),
+    FreePagesRangeTracker: "exactly the ranges of free pages",
     ReleaseFreeMemoryToOSDefault: "every chunk but some",
     ReleaseFreeMemoryToOSAndroid: "every chunk but some",
     ReleaseFreeMemoryToOSSvelte: "every chunk but some",
   },
   report_test: {
-    Check: "none: no assertions at run time; isValid walks the structures",
+    Check: "none: no assertions at run time; isValid checks the structures",
     ...by("Generic CSpecific", "Generic, CSpecific:"),
     HeaderCorruption: "HeaderCorruption:",
     Linux: "no memory for new chunks",
@@ -184,16 +184,16 @@ export const answers: Record<string, Record<string, string>> = {
   size_class_map_test: {
     DefaultSizeClassMap: "row 111",
     AndroidSizeClassMap:
-      "none: a table of sizes that one system has measured; maps are numbers here",
-    SvelteSizeClassMap: "custom maps prove themselves",
-    OneClassSizeClassMap: "maps that are none",
-    LargeMaxSizeClassMap: "maps that are none",
+      "none: a table of sizes that were measured on one system; maps are numbers here",
+    SvelteSizeClassMap: "custom maps are valid",
+    OneClassSizeClassMap: "wrong maps",
+    LargeMaxSizeClassMap: "wrong maps",
   },
   tsd_test: {
-    TSDRegistryInit: "any thread frees any block; detach gives",
-    TSDRegistryBasic: "any thread frees any block; detach gives",
+    TSDRegistryInit: "any thread frees any block; detach returns",
+    TSDRegistryBasic: "any thread frees any block; detach returns",
     TSDRegistryThreaded: "StressThreadInitTSDExclusive:",
-    TSDRegistryTSDsCount: "any thread frees any block; detach gives",
+    TSDRegistryTSDsCount: "any thread frees any block; detach returns",
   },
   wrappers_c_test: {
     ...same("Malloc Calloc SmallAlign Memalign AlignedAlloc Realloc Reallocarray"),
@@ -220,7 +220,7 @@ export const answers: Record<string, Record<string, string>> = {
   list_test: none("LinkedListCommon SinglyLinkedList DoublyLinkedList", LANGUAGE),
   vector_test: none("Basic Stride ResizeReduction ReallocateFails", LANGUAGE),
   strings_test: none(names.strings_test as string, LANGUAGE),
-  timing_test: none("SimpleTimer NestedTimer", "profilers of the engine time functions"),
+  timing_test: none("SimpleTimer NestedTimer", "the engine's profilers time functions"),
   memtag_test: none(names.memtag_test as string, NO_TAGS),
   map_test: {
     PageSize: "release: what a heap's source can do then",
@@ -236,13 +236,10 @@ export const answers: Record<string, Record<string, string>> = {
     VerifyReleasePagesToOS: "the kernel has the memory back at once",
     Zeros: "what is decommitted is zero",
   },
-  bytemap_test: none(
-    "FlatByteMap",
-    "an address tells its region by a shift; docs/sizeclass.md has what a map of regions would give",
-  ),
+  bytemap_test: none("FlatByteMap", "a shift of an address gives its region"),
   condition_variable_test: none(
     "DummyCVWaitAndNotifyAll LinuxCVWaitAndNotifyAll",
-    "no condition variables: who cannot have a region's lock goes on without it",
+    "no condition variables: a thread without the lock of a region continues without it",
   ),
   scudo_hooks_test: { AllocateHooks: "AllocateHooks:" },
   error_info_test: same(names.error_info_test as string),

@@ -1,8 +1,8 @@
-/** What Scudo's tests of C++'s operators check, and of frees that say what they free. */
+/** What Scudo's tests check of C++'s operators, and of sized and aligned frees. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hardenedMalloc, scudoOptions } from "#src/sizeclass/index.js";
-import { backends, hooked, textOf } from "./combined-told.js";
+import { createHardenedMalloc, parseScudoOptions } from "#src/sizeclass/index.js";
+import { backends, hooked, textOf } from "./combined-hooks.js";
 
 test("New: operators by their mangled names, sized, aligned and nothrow", () => {
   for (const options of backends) {
@@ -49,8 +49,8 @@ test("New: operators by their mangled names, sized, aligned and nothrow", () => 
   }
 });
 
-test("TypeMismatch: who freed what is not theirs, in words", () => {
-  const heap = hardenedMalloc(scudoOptions("dealloc_type_mismatch=true"));
+test("TypeMismatch: the text names the functions that allocated and freed", () => {
+  const heap = createHardenedMalloc(parseScudoOptions("dealloc_type_mismatch=true"));
   const makers = [
     () => heap.malloc(10),
     () => heap.operatorNew(10),
@@ -77,8 +77,8 @@ test("TypeMismatch: who freed what is not theirs, in words", () => {
   });
 });
 
-test("ReallocTypeMismatch: what new made is not resized", () => {
-  const heap = hardenedMalloc();
+test("ReallocTypeMismatch: blocks of new are not resized", () => {
+  const heap = createHardenedMalloc();
   for (const array of [false, true]) {
     const ptr = heap.operatorNew(10, array);
     const text = `allocation type mismatch when reallocating (new${array ? "[]" : ""} vs malloc)`;
@@ -90,9 +90,9 @@ test("ReallocTypeMismatch: what new made is not resized", () => {
   }
 });
 
-test("AlignTypeMismatch: what memalign made is freed and, unlike in Scudo, resized as malloc's", () => {
+test("AlignTypeMismatch: blocks of memalign are freed and, not as in Scudo, resized", () => {
   // C allows realloc of any block of aligned_alloc; Scudo refuses it.
-  const heap = hardenedMalloc();
+  const heap = createHardenedMalloc();
   const ptr = heap.memalign(32, 10);
   const moved = heap.realloc(ptr, 1000);
   assert.ok(moved !== ptr && moved % 16 === 0);
@@ -107,7 +107,7 @@ test("AlignTypeMismatch: what memalign made is freed and, unlike in Scudo, resiz
 });
 
 test("SizeMismatch: a sized free of another size, also of aligned blocks", () => {
-  const heap = hardenedMalloc(scudoOptions("delete_size_mismatch=true"));
+  const heap = createHardenedMalloc(parseScudoOptions("delete_size_mismatch=true"));
   const text = "invalid sized delete when deallocating (1000000 vs 10)";
   const ptr = heap.malloc(10);
   assert.equal(
@@ -123,8 +123,8 @@ test("SizeMismatch: a sized free of another size, also of aligned blocks", () =>
   heap.freeSizeAligned(aligned, 10, 32);
 });
 
-test("SizeNotExactUsableMismatch: the size, or all that is usable, and no other", () => {
-  const heap = hardenedMalloc({ exactUsableSize: false });
+test("SizeNotExactUsableMismatch: the size of the request or the usable size, and no other", () => {
+  const heap = createHardenedMalloc({ exactUsableSize: false });
   const ptr = heap.malloc(10);
   const usable = heap.usableSize(ptr);
   assert.notEqual(usable, 10);
@@ -137,8 +137,8 @@ test("SizeNotExactUsableMismatch: the size, or all that is usable, and no other"
   heap.freeSize(heap.malloc(10), usable);
 });
 
-test("AlignMismatch: a block that does not lie at the alignment, or at none", () => {
-  const heap = hardenedMalloc({ shuffle: false });
+test("AlignMismatch: a block without the alignment, and a wrong alignment", () => {
+  const heap = createHardenedMalloc({ shuffle: false });
   const ptr = Array.from({ length: 4 }, () => heap.memalign(32, 10)).find(
     (one) => one % 8192 !== 0,
   );
@@ -163,9 +163,9 @@ test("AlignMismatch: a block that does not lie at the alignment, or at none", ()
   heap.operatorDeleteArray(array, 10, 64);
 });
 
-test("VerifyConfigOverrideMatchChecks: flags that are off let everything pass", () => {
+test("VerifyConfigOverrideMatchChecks: flags that are off turn the checks off", () => {
   const off = ["dealloc_type_mismatch", "delete_size_mismatch", "dealloc_align_mismatch"];
-  const heap = hardenedMalloc(scudoOptions(off.map((name) => `${name}=no`).join(":")));
+  const heap = createHardenedMalloc(parseScudoOptions(off.map((name) => `${name}=no`).join(":")));
   heap.free(heap.operatorNew(10));
   heap.freeSize(heap.malloc(10), 1_000_000);
   heap.freeSizeAligned(heap.memalign(32, 10), 10, 2 ** 20);

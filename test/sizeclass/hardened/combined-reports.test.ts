@@ -3,15 +3,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Headers } from "#src/sizeclass/hardened/chunk.js";
 import {
+  createHardenedMalloc,
   HardenedError,
   type HardenedMalloc,
-  hardenedMalloc,
+  parseScudoOptions,
   type ScudoOptions,
-  scudoOptions,
 } from "#src/sizeclass/index.js";
-import { hooked, textOf } from "./combined-told.js";
+import { hooked, textOf } from "./combined-hooks.js";
 
-test("AllocateHooks: told of what was done, not of what was refused or left as it was", () => {
+test("AllocateHooks: called for what was done, not for what failed or changed nothing", () => {
   const { heap, since } = hooked();
   const ptr = heap.malloc(16);
   assert.equal(since(), `+${ptr}:16`);
@@ -31,13 +31,13 @@ test("AllocateHooks: told of what was done, not of what was refused or left as i
   }
 });
 
-test("RingBufferDefaultDisabled: no stacks before they are asked for, or with a size of 0", () => {
-  const heap = hardenedMalloc();
+test("RingBufferDefaultDisabled: no stacks by default, or with a size of 0", () => {
+  const heap = createHardenedMalloc();
   assert.equal(heap.trackAllocationStacks, false);
   const ptr = heap.malloc(10);
   heap.free(ptr);
   assert.deepEqual(heap.errorInfo(ptr)?.freedAt, undefined);
-  const none = hardenedMalloc({ allocationRingBufferSize: 0 });
+  const none = createHardenedMalloc({ allocationRingBufferSize: 0 });
   none.trackAllocationStacks = true;
   assert.equal(none.trackAllocationStacks, false);
 });
@@ -48,8 +48,8 @@ function useHere(heap: HardenedMalloc, size = 64): number {
   return ptr;
 }
 
-test("RingBufferInitOnce: asked for again, stacks stay that were there", () => {
-  const heap = hardenedMalloc();
+test("RingBufferInitOnce: turned on again, it keeps the stacks that it has", () => {
+  const heap = createHardenedMalloc();
   heap.trackAllocationStacks = true;
   const ptr = useHere(heap);
   const before = heap.errorInfo(ptr);
@@ -65,8 +65,8 @@ test("RingBufferInitOnce: asked for again, stacks stay that were there", () => {
   );
 });
 
-test("StackDepot: equal stacks are kept once; a ring forgets the oldest block", () => {
-  const heap = hardenedMalloc({ allocationRingBufferSize: 4, shuffle: false });
+test("StackDepot: equal stacks are kept once; a ring drops the oldest block", () => {
+  const heap = createHardenedMalloc({ allocationRingBufferSize: 4, shuffle: false });
   heap.trackAllocationStacks = true;
   const blocks = Array.from({ length: 8 }, (_, i) => heap.malloc(64 + i));
   for (const ptr of blocks) heap.free(ptr);
@@ -77,8 +77,8 @@ test("StackDepot: equal stacks are kept once; a ring forgets the oldest block", 
   assert.match(String(known[0]), /combined-reports/);
 });
 
-test("errors tell where the block was allocated and freed", () => {
-  const heap = hardenedMalloc({ quarantineSizeKb: 64 });
+test("errors say where the block was allocated and freed", () => {
+  const heap = createHardenedMalloc({ quarantineSizeKb: 64 });
   heap.trackAllocationStacks = true;
   const ptr = useHere(heap);
   const stacks = (call: () => void) => {
@@ -105,8 +105,8 @@ test("errors tell where the block was allocated and freed", () => {
   );
 });
 
-test("RingBufferErrorInfo: of a block that was freed twice in its place, the last one", () => {
-  const heap = hardenedMalloc();
+test("RingBufferErrorInfo: of two blocks freed at one address, the last one", () => {
+  const heap = createHardenedMalloc();
   heap.trackAllocationStacks = true;
   const ptr = useHere(heap);
   const again = heap.malloc(64);
@@ -122,7 +122,7 @@ test("GetErrorInfoUAF: any address of a block that is free or in quarantine", ()
     [0, "free"],
     [64, "quarantined"],
   ] as const) {
-    const heap = hardenedMalloc({ quarantineSizeKb });
+    const heap = createHardenedMalloc({ quarantineSizeKb });
     heap.trackAllocationStacks = true;
     for (const size of [64, 5000]) {
       const ptr = useHere(heap, size);
@@ -136,8 +136,8 @@ test("GetErrorInfoUAF: any address of a block that is free or in quarantine", ()
   }
 });
 
-test("GetErrorInfoOverflow: behind the end of a block", () => {
-  const heap = hardenedMalloc();
+test("GetErrorInfoOverflow: after the end of a block", () => {
+  const heap = createHardenedMalloc();
   for (const ptr of [heap.malloc(64), heap.memalign(256, 64), heap.malloc(200_000)]) {
     const size = heap.usableSize(ptr);
     const info = heap.errorInfo(ptr + size);
@@ -147,8 +147,8 @@ test("GetErrorInfoOverflow: behind the end of a block", () => {
   }
 });
 
-test("GetErrorInfoUnderflow: before the begin of a block; nothing where none ever was", () => {
-  const heap = hardenedMalloc();
+test("GetErrorInfoUnderflow: before the begin of a block; undefined where there never was one", () => {
+  const heap = createHardenedMalloc();
   for (const ptr of [heap.malloc(64), heap.memalign(256, 64)]) {
     const info = heap.errorInfo(ptr - 1);
     assert.deepEqual([info?.type, info?.ptr, info?.size], ["buffer underflow", ptr, 64]);
@@ -157,10 +157,10 @@ test("GetErrorInfoUnderflow: before the begin of a block; nothing where none eve
   for (const at of [0, 16, nowhere, 2 ** 32 - 1]) assert.equal(heap.errorInfo(at), undefined);
 });
 
-/** One flag: its option, or the text of the refusal. */
+/** One flag: its option, or the text of the error. */
 function flag(text: string): unknown {
   try {
-    return Object.values(scudoOptions(text))[0];
+    return Object.values(parseScudoOptions(text))[0];
   } catch (error) {
     assert.ok(error instanceof RangeError);
     return error.message;
@@ -197,17 +197,17 @@ test("IntFlags: whole numbers, also in quotes; others are refused, unknown flags
   }
   const unknown: string[] = [];
   assert.deepEqual(
-    scudoOptions("--quarantine_size_kb=42 zzzzzzz=42 exact_usable_size=1 toString=1", (one) =>
+    parseScudoOptions("--quarantine_size_kb=42 zzzzzzz=42 exact_usable_size=1 toString=1", (one) =>
       unknown.push(one),
     ),
     {},
   );
   assert.deepEqual(unknown, ["--quarantine_size_kb", "zzzzzzz", "exact_usable_size", "toString"]);
-  assert.deepEqual(scudoOptions("zzz=1"), {});
-  assert.throws(() => scudoOptions("=1"), /^RangeError: expected '=' in flags at "=1"$/);
+  assert.deepEqual(parseScudoOptions("zzz=1"), {});
+  assert.throws(() => parseScudoOptions("=1"), /^RangeError: expected '=' in flags at "=1"$/);
   for (const wrong of [undefined, null, 5, () => 0]) {
     assert.throws(
-      () => scudoOptions(wrong as never),
+      () => parseScudoOptions(wrong as never),
       /^TypeError: flags must be a string or an env/,
     );
   }
@@ -216,18 +216,18 @@ test("IntFlags: whole numbers, also in quotes; others are refused, unknown flags
 test("MultipleFlags: spaces, colons, commas and lines between; the last one counts", () => {
   const both = { zeroContents: true, quarantineSizeKb: 42 };
   for (const between of [" ", ":", ",", "\n", "\r\n", "\t", " : ,"]) {
-    assert.deepEqual(scudoOptions(`zero_contents=1${between}quarantine_size_kb=42`), both);
-    assert.deepEqual(scudoOptions(`:quarantine_size_kb=42${between}zero_contents=yes `), both);
+    assert.deepEqual(parseScudoOptions(`zero_contents=1${between}quarantine_size_kb=42`), both);
+    assert.deepEqual(parseScudoOptions(`:quarantine_size_kb=42${between}zero_contents=yes `), both);
   }
-  assert.deepEqual(scudoOptions("zero_contents=0:zero_contents=1"), { zeroContents: true });
-  assert.deepEqual(scudoOptions("thread_local_quarantine_size_kb=1 quarantine_size_kb=2"), {
+  assert.deepEqual(parseScudoOptions("zero_contents=0:zero_contents=1"), { zeroContents: true });
+  assert.deepEqual(parseScudoOptions("thread_local_quarantine_size_kb=1 quarantine_size_kb=2"), {
     threadLocalQuarantineSizeKb: 1,
     quarantineSizeKb: 2,
   });
-  assert.deepEqual(scudoOptions(""), {});
+  assert.deepEqual(parseScudoOptions(""), {});
 });
 
-test("AllocatorFlags: every flag of Scudo is an option that hardenedMalloc takes", () => {
+test("AllocatorFlags: every flag of Scudo is an option that createHardenedMalloc takes", () => {
   const flags: Record<string, [string, keyof ScudoOptions, number | boolean]> = {
     quarantine_size_kb: ["64", "quarantineSizeKb", 64],
     thread_local_quarantine_size_kb: ["8", "threadLocalQuarantineSizeKb", 8],
@@ -244,30 +244,34 @@ test("AllocatorFlags: every flag of Scudo is an option that hardenedMalloc takes
   };
   const text = Object.entries(flags).map(([name, [value]]) => `${name}=${value}`);
   const expected = Object.fromEntries(Object.values(flags).map(([, name, value]) => [name, value]));
-  const options = scudoOptions(text.join(":"), (name) => assert.fail(name));
+  const options = parseScudoOptions(text.join(":"), (name) => assert.fail(name));
   assert.deepEqual(options, expected);
-  const heap = hardenedMalloc(options);
+  const heap = createHardenedMalloc(options);
   heap.operatorDelete(heap.malloc(10));
-  assert.equal(heap.quarantineStats().threadBlocks, 1);
+  assert.equal(heap.stats().quarantine.threadBlocks, 1);
   assert.equal(heap.fillContents, "zero");
 });
 
-test("InitFlagsEnv: an environment has the flags, and one of them of its own", () => {
+test("InitFlagsEnv: the flags of an environment, and the variable for one of them", () => {
   const env = { SCUDO_OPTIONS: "zero_contents=1", SCUDO_ALLOCATION_RING_BUFFER_SIZE: "123" };
-  assert.deepEqual(scudoOptions(env), { zeroContents: true, allocationRingBufferSize: 123 });
-  assert.deepEqual(scudoOptions({}), {});
-  assert.deepEqual(scudoOptions({ SCUDO_ALLOCATION_RING_BUFFER_SIZE: "-5" }), {
+  assert.deepEqual(parseScudoOptions(env), { zeroContents: true, allocationRingBufferSize: 123 });
+  assert.deepEqual(parseScudoOptions({}), {});
+  assert.deepEqual(parseScudoOptions({ SCUDO_ALLOCATION_RING_BUFFER_SIZE: "-5" }), {
     allocationRingBufferSize: 0,
   });
 });
 
-test("VerifyOptionalFlags: what nobody sets is as Scudo has it; undefined counts as not set", () => {
+test("VerifyOptionalFlags: defaults are Scudo's; undefined is the same as absent", () => {
   const unset = Object.fromEntries(
     ["shuffle", "seed", "quarantineSizeKb", "exactUsableSize", "mayReturnNull", "onAllocate"].map(
       (name) => [name, undefined],
     ),
   );
-  for (const heap of [hardenedMalloc(), hardenedMalloc({}), hardenedMalloc(unset)]) {
+  for (const heap of [
+    createHardenedMalloc(),
+    createHardenedMalloc({}),
+    createHardenedMalloc(unset),
+  ]) {
     const ptr = heap.malloc(10);
     assert.equal(heap.usableSize(ptr), 10);
     assert.match(
@@ -283,7 +287,7 @@ test("VerifyOptionalFlags: what nobody sets is as Scudo has it; undefined counts
       /aligned/,
     );
     heap.free(ptr);
-    assert.equal(heap.quarantineStats().blocks, 0);
+    assert.equal(heap.stats().quarantine.blocks, 0);
     assert.equal(heap.malloc(2 ** 31 - 1), 0);
     const order = Array.from({ length: 20 }, () => heap.malloc(3000));
     assert.notDeepEqual(
@@ -295,7 +299,7 @@ test("VerifyOptionalFlags: what nobody sets is as Scudo has it; undefined counts
 });
 
 test("Generic, CSpecific: every report has its numbers", () => {
-  const heap = hardenedMalloc({ mayReturnNull: false, maximum: 2 ** 27 });
+  const heap = createHardenedMalloc({ mayReturnNull: false, maximum: 2 ** 27 });
   const { abi } = heap;
   const refused: [() => unknown, string][] = [
     [() => heap.malloc(2 ** 27), "out of memory trying to allocate 134217728 bytes"],
@@ -332,8 +336,8 @@ test("Generic, CSpecific: every report has its numbers", () => {
   for (const [call, text] of refused) assert.equal(textOf(call), text);
 });
 
-test("HeaderCorruption: a header of zeros is told from one that is wrong", () => {
-  const heap = hardenedMalloc();
+test("HeaderCorruption: a header of zeros has another text than a wrong one", () => {
+  const heap = createHardenedMalloc();
   const ptr = heap.malloc(100);
   const at = ptr / 4 - 4;
   const first = heap.u32[at] as number;
@@ -351,7 +355,7 @@ test("HeaderCorruption: a header of zeros is told from one that is wrong", () =>
   heap.free(ptr);
 });
 
-test("ChunkBasic: a header is read with its cookie, and with no other", () => {
+test("ChunkBasic: a header is valid with its cookie, and with no other", () => {
   const words = new Uint32Array(64);
   const mine = new Headers(() => words, 0x41424344);
   const other = new Headers(() => words, 0x11223344);

@@ -1,23 +1,23 @@
-/** The hardened malloc and the combined allocator, profile by profile, as Scudo's tests see them. */
+/** The hardened malloc and the combined allocator as subjects of Scudo's tests. */
 import {
   type AddressSpace,
+  createHardenedMalloc,
+  createSizeClassHeap,
   type HardenedMalloc,
   type HardenedOptions,
-  hardenedMalloc,
   memory64Space,
   osSpace,
   type SizeClassAllocator,
-  sizeClass,
   sparseSpace,
 } from "#src/sizeclass/index.js";
 import { sizeClassSubjects } from "../subjects.js";
 
-/** What Scudo's tests ask of an allocator. `free` names the size where the allocator checks it. */
+/** What Scudo's tests call. `free` passes the size where the allocator checks it. */
 export interface Combined {
   name: string;
   /** The largest size of a class. */
   sizeLast: number;
-  /** What usableSize answers for a size is the size. */
+  /** Whether usableSize returns the size of the request. */
   exact: boolean;
   allocate(size: number, alignment: number): number;
   calloc(size: number): number;
@@ -35,7 +35,7 @@ export interface HardenedSubject {
 }
 
 function subject(name: string, options: HardenedOptions): HardenedSubject {
-  return { name, create: (more = {}) => hardenedMalloc({ ...options, ...more }) };
+  return { name, create: (more = {}) => createHardenedMalloc({ ...options, ...more }) };
 }
 
 /** Profiles of the hardened malloc: both back ends, plain and shared, maps, small regions. */
@@ -81,7 +81,7 @@ function hardenedCombined(name: string, heap: HardenedMalloc): Combined {
 
 type Bytes = Pick<Combined, "fill" | "load32">;
 
-/** The combined allocator without headers: any block is owned, in use or free. */
+/** The combined allocator without headers: any block, live or free, is owned. */
 function plainCombined(name: string, heap: SizeClassAllocator, bytes: Bytes): Combined {
   return {
     name,
@@ -99,13 +99,13 @@ function plainCombined(name: string, heap: SizeClassAllocator, bytes: Bytes): Co
 }
 
 function wideCombined(name: string, space: AddressSpace, options: object = {}): Combined {
-  return plainCombined(name, sizeClass({ space, ...options }), {
+  return plainCombined(name, createSizeClassHeap({ space, ...options }), {
     fill: (ptr, bytes, value) => space.fill(ptr, bytes, value),
     load32: (ptr) => space.load32(ptr),
   });
 }
 
-/** Spaces that this system or engine lacks are told to `missing`. */
+/** `missing` is called with the spaces that this system or engine lacks. */
 function* wideSubjects(missing: (name: string, why: string) => void): Generator<Combined> {
   yield wideCombined("combined, 2^40 bytes, simulated", sparseSpace());
   const others: [string, () => AddressSpace, object][] = [

@@ -6,9 +6,9 @@ import { Worker } from "node:worker_threads";
 import { simulatedMemory, wasmMemory } from "#src/memory/index.js";
 import {
   attachHardenedMalloc,
+  createHardenedMalloc,
   type HardenedMalloc,
   type HardenedOptions,
-  hardenedMalloc,
 } from "#src/sizeclass/index.js";
 import { seedOf } from "../../support/random.js";
 import type { CombinedWorkerData } from "./combined-worker.js";
@@ -30,13 +30,13 @@ async function race(heap: HardenedMalloc, threads: number, blocks: number, seed:
   );
 }
 
-/** Nothing is in use, waits or was lost. */
+/** No block is live, in quarantine or lost. */
 function assertClosed(heap: HardenedMalloc): void {
   heap.releaseToOS(true);
-  assert.deepEqual(Object.values(heap.quarantineStats()), [0, 0, 0, 0]);
+  assert.deepEqual(Object.values(heap.stats().quarantine), [0, 0, 0, 0]);
   assert.ok(heap.heap.primary.isValid());
   assert.equal(heap.stats().allocatedBlocks, 0);
-  assert.equal(heap.heap.largeStats().mappedBytes, 0);
+  assert.equal(heap.heap.stats().large.mappedBytes, 0);
   const left = heap.heap.primary.stats().map((one) => one.allocations - one.frees);
   assert.equal(
     left.reduce((sum, one) => sum + one),
@@ -56,26 +56,26 @@ for (const [name, options] of kinds) {
   test(`${name}: ThreadedCombined, ThreadedNew: threads allocate, release and free at once`, async (t) => {
     const seed = seedOf(8400);
     t.diagnostic(`TERRANE_SEED=${seed}`);
-    const heap = hardenedMalloc(options);
+    const heap = createHardenedMalloc(options);
     await race(heap, 4, 256, seed);
     assertClosed(heap);
   });
 }
 
-test("StressThreadInitTSDExclusive: many threads begin in the same moment", async (t) => {
+test("StressThreadInitTSDExclusive: many threads attach at the same time", async (t) => {
   const seed = seedOf(8500);
   t.diagnostic(`TERRANE_SEED=${seed}`);
-  const heap = hardenedMalloc({ shared: true, threads: 12 });
+  const heap = createHardenedMalloc({ shared: true, threads: 12 });
   await race(heap, 10, 1, seed);
   assertClosed(heap);
 });
 
-test("hooks, fills and stacks are a thread's own; attaching checks its arguments", () => {
-  const told: string[] = [];
-  const heap = hardenedMalloc({ ...shared, onAllocate: () => told.push("first") });
+test("hooks, fills and stacks are separate for each thread; attaching checks its arguments", () => {
+  const calls: string[] = [];
+  const heap = createHardenedMalloc({ ...shared, onAllocate: () => calls.push("first") });
   const handle = structuredClone(heap.handle());
   const mine = attachHardenedMalloc(handle, {
-    onAllocate: () => told.push("second"),
+    onAllocate: () => calls.push("second"),
     onDeallocate: undefined,
   });
   mine.fillContents = "zero";
@@ -84,13 +84,13 @@ test("hooks, fills and stacks are a thread's own; attaching checks its arguments
   const ptr = mine.malloc(100);
   heap.free(ptr);
   heap.malloc(10);
-  assert.deepEqual(told, ["second", "first"]);
+  assert.deepEqual(calls, ["second", "first"]);
   assert.match(String(mine.errorInfo(ptr)?.allocatedAt), /combined-threads/);
   assert.equal(heap.errorInfo(ptr)?.allocatedAt, undefined);
   for (const wrong of [undefined, null, 1, {}, "handle"]) {
     assert.throws(
       () => attachHardenedMalloc(wrong as never),
-      /^TypeError: no handle of a hardened m/,
+      /^TypeError: handle must come from handle\(\) of a hardened m/,
     );
   }
   const attach = (options: object) => () => attachHardenedMalloc(handle, options);
@@ -104,7 +104,7 @@ test("hooks, fills and stacks are a thread's own; attaching checks its arguments
 });
 
 test("a Worker that dies leaves no lock, cache or thread slot behind", async () => {
-  const heap = hardenedMalloc({ ...shared, threads: 2 });
+  const heap = createHardenedMalloc({ ...shared, threads: 2 });
   for (let round = 0; round < 3; round++) {
     const worker = heap.startWorker((handle) => {
       const data: CombinedWorkerData = {
@@ -122,13 +122,14 @@ test("a Worker that dies leaves no lock, cache or thread slot behind", async () 
   attachHardenedMalloc(heap.handle()).detach();
 });
 
-test("wrong door: threads need a shared memory", () => {
-  const plain = hardenedMalloc({ memory: simulatedMemory({ source: wasmMemory() }) });
+test("calls for threads need a shared memory", () => {
+  const plain = createHardenedMalloc({ memory: simulatedMemory({ source: wasmMemory() }) });
   const calls = [
     () => plain.handle(),
     () => plain.detach(),
     () => plain.recover(1),
     () => plain.startWorker(() => assert.fail("started")),
   ];
-  for (const call of calls) assert.throws(call, /^TypeError: threads need shared: true$/);
+  for (const call of calls)
+    assert.throws(call, /^TypeError: threads need the option shared: true$/);
 });

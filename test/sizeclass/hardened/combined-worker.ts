@@ -5,7 +5,7 @@ import { Random } from "../../support/random.js";
 
 export interface CombinedWorkerData {
   handle: HardenedHandle;
-  /** How many are there; that of the threads that begin together. */
+  /** Counter of the threads that begin together. */
   gate: SharedArrayBuffer;
   threads: number;
   blocks: number;
@@ -22,7 +22,7 @@ for (let here = Atomics.load(words, 0); here < threads; here = Atomics.load(word
   Atomics.wait(words, 0, here);
 }
 
-// Only here, so that all attach at the same time.
+// After the wait, so that all attach at the same time.
 const heap = attachHardenedMalloc(handle);
 const mark = seed & 0xff;
 

@@ -1,14 +1,14 @@
-/** What Scudo's tests of C's functions check, at the typed door and under C's names. */
+/** What Scudo's tests of C's functions check, in the checked API and under C's names. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hardenedMalloc } from "#src/sizeclass/index.js";
+import { createHardenedMalloc } from "#src/sizeclass/index.js";
+import { backends, hooked, textOf } from "./combined-hooks.js";
 import { hardenedSubjects } from "./combined-subjects.js";
-import { backends, hooked, textOf } from "./combined-told.js";
 
 const SIZE = 100;
 const UINT_MAX = 0xffffffff;
 
-test("Malloc: aligned, usable, told; misaligned and double frees; nothing for too much", () => {
+test("Malloc: aligned, usable, hooks called; misaligned and double frees; 0 for too much", () => {
   for (const options of backends) {
     const { heap, abi, since } = hooked({ quarantineSizeKb: 16, ...options });
     const ptr = abi.malloc(SIZE);
@@ -18,7 +18,7 @@ test("Malloc: aligned, usable, told; misaligned and double frees; nothing for to
       textOf(() => abi.free(ptr | 1)),
       "misaligned pointer when deallocating",
     );
-    // As a wasm module would send it.
+    // As a wasm module would pass it.
     abi.free(ptr | 0);
     assert.equal(since(), `-${ptr}`);
     assert.equal(
@@ -35,7 +35,7 @@ test("Malloc: aligned, usable, told; misaligned and double frees; nothing for to
   }
 });
 
-test("Calloc: zeros, blocks of no bytes, and nothing for what does not fit in size_t", () => {
+test("Calloc: zeros, blocks of size 0, and 0 for what does not fit in size_t", () => {
   for (const options of backends) {
     const { heap, abi, since } = hooked(options);
     const ptr = abi.calloc(1, SIZE);
@@ -60,7 +60,7 @@ test("Calloc: zeros, blocks of no bytes, and nothing for what does not fit in si
 
 test("SmallAlign: powers of two up to 64 KiB, sizes and alignments, three of each", () => {
   for (const options of backends) {
-    const { abi } = hardenedMalloc({ ...options, spaceSize: 2 ** 27 });
+    const { abi } = createHardenedMalloc({ ...options, spaceSize: 2 ** 27 });
     const blocks: number[] = [];
     for (let size = 1; size <= 65536; size *= 2) {
       for (let alignment = 1; alignment <= 65536; alignment *= 2) {
@@ -130,7 +130,7 @@ test("Realloc: null, zero, more, less, dead and too much", () => {
     assert.equal(since(), `-${first}`);
     assert.equal(heap.isOwned(first), false);
     const empty = abi.realloc(abi.malloc(SIZE), 0);
-    assert.equal(abi.malloc_usable_size(empty), 0, "realloc answers a block of no bytes");
+    assert.equal(abi.malloc_usable_size(empty), 0, "realloc returns a block of size 0");
     abi.free(empty);
     const ptr = abi.malloc(SIZE);
     heap.u8.fill(0x42, ptr, ptr + SIZE);
@@ -210,7 +210,7 @@ test("MallocFreeSized: sized and aligned frees, of each way to allocate", () => 
   }
 });
 
-test("OtherAlloc: valloc and pvalloc, whole pages, and nothing for too much", () => {
+test("OtherAlloc: valloc and pvalloc, whole pages, and 0 for too much", () => {
   for (const options of backends) {
     const { heap, abi } = hooked(options);
     for (const [ptr, size] of [
@@ -225,7 +225,7 @@ test("OtherAlloc: valloc and pvalloc, whole pages, and nothing for too much", ()
     }
     assert.deepEqual([abi.valloc(-1), abi.pvalloc(-1), heap.pvalloc(2 ** 31 - 1)], [0, 0, 0]);
   }
-  const strict = hardenedMalloc({ mayReturnNull: false });
+  const strict = createHardenedMalloc({ mayReturnNull: false });
   assert.match(
     textOf(() => strict.abi.pvalloc(-1)),
     /^pvalloc parameters overflow: size 4294967295 rounded up to system page size 4096 cannot be /,
@@ -233,7 +233,7 @@ test("OtherAlloc: valloc and pvalloc, whole pages, and nothing for too much", ()
 });
 
 test("MallOpt: purge now, purge all, and another interval", () => {
-  const heap = hardenedMalloc();
+  const heap = createHardenedMalloc();
   const { primary } = heap.heap;
   assert.equal(primary.releaseInterval, -1);
   for (const interval of [1, 0, 1, 0, -1]) {
@@ -263,8 +263,8 @@ test("MallInfo: what is allocated, free and mapped", () => {
   }
 });
 
-test("MallocInfo: sizes and counts of blocks in use, as XML", () => {
-  const heap = hardenedMalloc();
+test("MallocInfo: sizes and counts of live blocks, as XML", () => {
+  const heap = createHardenedMalloc();
   const blocks = [1234, 4321, 1234].map((size) => heap.malloc(size));
   assert.equal(
     heap.mallocInfo(),
@@ -276,7 +276,7 @@ test("MallocInfo: sizes and counts of blocks in use, as XML", () => {
 });
 
 test("MallocIterateBoundary: a block at the boundary of two ranges is in one of them", () => {
-  const heap = hardenedMalloc({ shuffle: false });
+  const heap = createHardenedMalloc({ shuffle: false });
   const size = 4096 - 16;
   let ptr = heap.malloc(size);
   for (let i = 0; i < 1000 && (ptr - 16) % 4096 !== 0; i++) ptr = heap.malloc(size);
@@ -291,7 +291,7 @@ test("MallocIterateBoundary: a block at the boundary of two ranges is in one of 
   assert.equal(count, 1);
 });
 
-test("MallocDisableDeadlock: a disabled allocator says so, and works again", () => {
+test("MallocDisableDeadlock: a disabled allocator throws, and works again after enable", () => {
   for (const { create } of hardenedSubjects) {
     const heap = create();
     const ptr = heap.malloc(SIZE);

@@ -1,19 +1,19 @@
 /**
- * What Scudo's combined_test.cpp and its siblings check, each in our words, over every profile:
- * the list of the names, sizes and alignments, contents, realloc. The rest is in the files beside.
+ * What Scudo's combined_test.cpp and related tests check, written anew, over every profile: the
+ * list of names, sizes and alignments, contents, realloc. The other combined-* files have the rest.
  */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type HardenedMalloc, hardenedMalloc } from "#src/sizeclass/index.js";
+import { createHardenedMalloc, type HardenedMalloc } from "#src/sizeclass/index.js";
 import { Random, seedOf } from "../../support/random.js";
-import { answers, names } from "./combined-names.js";
+import { names, ours } from "./combined-names.js";
 import { type Combined, combinedAll, hardenedSubjects } from "./combined-subjects.js";
 
 const root = fileURLToPath(new URL("../../../../test/", import.meta.url));
 
-/** Titles of all tests, or how those begin that a loop makes. */
+/** Titles of all tests, or how the titles from loops begin. */
 function titlesAll(): string[] {
   return readdirSync(root, { recursive: true })
     .map(String)
@@ -22,21 +22,21 @@ function titlesAll(): string[] {
     .map((match) => (match[1] as string).replace(/^\$\{[\w.]+\}[,:] /, ""));
 }
 
-test("each test of Scudo has one here, or a reason", (t) => {
+test("each test of Scudo has one of ours, or a reason", (t) => {
   const titles = titlesAll();
   for (const [file, list] of Object.entries(names)) {
-    const rows = answers[file] ?? {};
+    const rows = ours[file] ?? {};
     assert.deepEqual(Object.keys(rows).sort(), list.split(" ").sort(), file);
-    for (const [name, ours] of Object.entries(rows)) {
-      if (ours.startsWith("none: ")) t.diagnostic(`${file}, ${name}: ${ours}`);
+    for (const [name, begin] of Object.entries(rows)) {
+      if (begin.startsWith("none: ")) t.diagnostic(`${file}, ${name}: ${begin}`);
       else
         assert.ok(
-          titles.some((title) => title.startsWith(ours)),
-          `${name}: no test "${ours}"`,
+          titles.some((title) => title.startsWith(begin)),
+          `${name}: no test begins with "${begin}"`,
         );
     }
   }
-  assert.equal(Object.keys(answers).length, Object.keys(names).length);
+  assert.equal(Object.keys(ours).length, Object.keys(names).length);
 });
 
 /** Writes both ends of a block, and all of a small one. */
@@ -75,7 +75,7 @@ function around(one: Combined, log: number): void {
   }
 }
 
-test("IsOwned: memory that looks like anything is no block, and stays as it was", () => {
+test("IsOwned: memory with any contents is not a block, and is not changed", () => {
   for (const { create } of hardenedSubjects) {
     const heap = create();
     const ptr = heap.malloc(64);
@@ -91,7 +91,7 @@ test("IsOwned: memory that looks like anything is no block, and stays as it was"
   }
 });
 
-/** Sizes that fills are looked at with: 2^log and up to 512 bytes more, of large ones a few. */
+/** Sizes for fills: 2^log and up to 512 bytes more, a few of the large ones. */
 function* fillSizes(): Generator<number> {
   for (let log = 0; log <= 20; log++) {
     for (let more = 0; more <= (log > 16 ? 0 : 4); more++) yield 2 ** log + more * 128;
@@ -100,7 +100,7 @@ function* fillSizes(): Generator<number> {
 
 const references = new Map([0, 0xab].map((byte) => [byte, Buffer.alloc(2 ** 20 + 512, byte)]));
 
-/** Every byte of a block, and what is written there before it goes. */
+/** Checks every byte of a block, then overwrites and frees it. */
 function assertFilled(heap: HardenedMalloc, ptr: number, size: number, byte: number): void {
   const bytes = Buffer.from(heap.buffer as ArrayBuffer, ptr, size);
   const wanted = references.get(byte) as Buffer;
@@ -109,7 +109,7 @@ function assertFilled(heap: HardenedMalloc, ptr: number, size: number, byte: num
   heap.freeSize(ptr, size);
 }
 
-test("ZeroContents: calloc answers zeros, whatever was there before", () => {
+test("ZeroContents: calloc returns zeros, whatever the memory held before", () => {
   for (const { create } of hardenedSubjects) {
     const heap = create();
     for (const size of fillSizes()) assertFilled(heap, heap.calloc(1, size), size, 0);
@@ -129,7 +129,7 @@ test("ZeroContents: so does the combined allocator", (t) => {
   }
 });
 
-test("ZeroFill: every block is zero, once that is asked for", () => {
+test("ZeroFill: every block is zero once the fill is set", () => {
   for (const { create } of hardenedSubjects) {
     const flagged = create({ zeroContents: true });
     const heap = create();
@@ -142,7 +142,7 @@ test("ZeroFill: every block is zero, once that is asked for", () => {
   }
 });
 
-test("PatternOrZeroFill: every block has the pattern, large ones as well", () => {
+test("PatternOrZeroFill: every block has the pattern, also large ones", () => {
   for (const { create } of hardenedSubjects) {
     const heap = create({ patternFillContents: true });
     for (const size of fillSizes()) assertFilled(heap, heap.malloc(size), size, 0xab);
@@ -155,12 +155,12 @@ test("PatternOrZeroFill: every block has the pattern, large ones as well", () =>
   }
 });
 
-test("fills reach what a block grows by in its place", () => {
+test("the bytes that a block grows by in place are filled", () => {
   for (const [fill, byte] of [
     ["zero", 0],
     ["pattern", 0xab],
   ] as const) {
-    const heap = hardenedMalloc({ shuffle: false });
+    const heap = createHardenedMalloc({ shuffle: false });
     const before = heap.malloc(112);
     heap.u8.fill(7, before, before + 112);
     heap.free(before);
@@ -172,7 +172,7 @@ test("fills reach what a block grows by in its place", () => {
   }
 });
 
-test("BlockReuse: a chunk that was freed comes back at some time", (t) => {
+test("BlockReuse: a freed chunk is reused at some time", (t) => {
   for (const one of profiles(t)) {
     const needle = one.allocate(1024, 16);
     one.free(needle, 1024);
@@ -223,7 +223,7 @@ test("ReallocateLargeDecreasing: from a mapping to nothing, contents stay", (t) 
   }
 });
 
-test("ReallocateSame: a little more or less is the same block, and contents stay", (t) => {
+test("ReallocateSame: a slightly different size keeps the block, and contents stay", (t) => {
   for (const one of profiles(t)) {
     const size = one.sizeLast - 64;
     const ptr = one.allocate(size, 16);
@@ -238,7 +238,7 @@ test("ReallocateSame: a little more or less is the same block, and contents stay
   }
 });
 
-test("ReallocateInPlaceStress: blocks grow to the very end of their chunks", (t) => {
+test("ReallocateInPlaceStress: blocks grow to the end of their chunks", (t) => {
   for (const one of profiles(t).filter(({ name }) => !/128 KiB|tiny/.test(name))) {
     for (let step = 1; step < 32; step += 3) {
       const size = 16 * step - 1;
@@ -256,8 +256,8 @@ test("ReallocateInPlaceStress: blocks grow to the very end of their chunks", (t)
   }
 });
 
-test("realloc keeps a block that nothing else has room for", () => {
-  const heap = hardenedMalloc({ maximum: 2 ** 26 + 2 ** 21, spaceSize: 2 ** 26 });
+test("realloc keeps a block where there is no memory for another", () => {
+  const heap = createHardenedMalloc({ maximum: 2 ** 26 + 2 ** 21, spaceSize: 2 ** 26 });
   const ptr = heap.malloc(300_000);
   const blocks: number[] = [];
   for (let size = 2 ** 20; size >= 1; size >>>= 1) {
@@ -271,7 +271,7 @@ test("realloc keeps a block that nothing else has room for", () => {
   for (const one of blocks) heap.free(one);
 });
 
-test("DisableMemInit: a thread that wants no fills still has zeros from calloc", () => {
+test("DisableMemInit: calloc returns zeros also in a thread without fills", () => {
   for (const { create } of hardenedSubjects) {
     const heap = create({ zeroContents: true });
     heap.fillContents = "none";

@@ -5,10 +5,10 @@ import { debug } from "#src/debug/index.js";
 import { createAllocator, kingsley, std } from "#src/layers/index.js";
 import {
   attachHardenedMalloc,
+  createHardenedMalloc,
   HardenedError,
   type HardenedMalloc,
   type HardenedOptions,
-  hardenedMalloc,
 } from "#src/sizeclass/index.js";
 import { profiles, Shadow, step, typedVerbs } from "../../support/model.js";
 import { Random, seedOf } from "../../support/random.js";
@@ -23,7 +23,7 @@ function caught(call: () => unknown): HardenedError {
   return assert.fail("nothing was thrown");
 }
 
-/** A mistake about a block: its code, and its text with the block's address for `@`. */
+/** Asserts a mistake: its code, and its text with the block's address for `@`. */
 function reported(call: () => unknown, code: string, ptr: number, text: string): void {
   const error = caught(call);
   assert.deepEqual(
@@ -33,10 +33,10 @@ function reported(call: () => unknown, code: string, ptr: number, text: string):
 }
 
 test("a double free, and other uses of a block that is free", () => {
-  const heap = hardenedMalloc();
+  const heap = createHardenedMalloc();
   const p = heap.malloc(100);
   heap.free(p);
-  const state = "ERR_CHUNK_STATE";
+  const state = "ERR_BLOCK_STATE";
   reported(() => heap.free(p), state, p, "invalid chunk state when deallocating address @");
   reported(() => heap.realloc(p, 9), state, p, "invalid chunk state when reallocating address @");
   reported(() => heap.usableSize(p), state, p, "invalid chunk state when sizing address @");
@@ -44,8 +44,8 @@ test("a double free, and other uses of a block that is free", () => {
   assert.ok(heap.heap.primary.isValid());
 });
 
-test("a pointer that is no block: misaligned, into a block, foreign", () => {
-  const heap = hardenedMalloc();
+test("a pointer that is not a block: misaligned, into a block, foreign", () => {
+  const heap = createHardenedMalloc();
   const p = heap.malloc(100);
   const code = "ERR_MISALIGNED_POINTER";
   const q = p + 4;
@@ -65,7 +65,7 @@ test("a pointer that is no block: misaligned, into a block, foreign", () => {
 });
 
 test("any bit of a header that changes is found", () => {
-  const heap = hardenedMalloc();
+  const heap = createHardenedMalloc();
   const p = heap.malloc(100);
   for (let bit = 0; bit < 96; bit++) {
     const at = p / 4 - 4 + (bit >>> 5);
@@ -78,7 +78,7 @@ test("any bit of a header that changes is found", () => {
 });
 
 test("an overflow into the next block's header is found when that is freed", () => {
-  const heap = hardenedMalloc({ shuffle: false });
+  const heap = createHardenedMalloc({ shuffle: false });
   const [p, q] = [heap.malloc(112), heap.malloc(112)];
   assert.equal(q - p, 128);
   heap.u8.fill(0x41, p, p + 113);
@@ -87,38 +87,38 @@ test("an overflow into the next block's header is found when that is freed", () 
   assert.equal(error.message, `corrupted chunk header at address 0x${q.toString(16)}: ${why}`);
 });
 
-test("a block that is freed as what it is not", () => {
-  const heap = hardenedMalloc();
+test("a block that is freed by another function family", () => {
+  const heap = createHardenedMalloc();
   const words = ["malloc", "new", "new[]", "aligned malloc"];
   const text = (has: number, given: number) =>
     `allocation type mismatch when deallocating address @ (${words[has]} vs ${words[given]})`;
   const p = heap.malloc(10);
-  reported(() => heap.operatorDelete(p), "ERR_TYPE_MISMATCH", p, text(0, 1));
-  reported(() => heap.operatorDeleteArray(p), "ERR_TYPE_MISMATCH", p, text(0, 2));
+  reported(() => heap.operatorDelete(p), "ERR_FAMILY_MISMATCH", p, text(0, 1));
+  reported(() => heap.operatorDeleteArray(p), "ERR_FAMILY_MISMATCH", p, text(0, 2));
   const n = heap.operatorNew(10);
-  reported(() => heap.free(n), "ERR_TYPE_MISMATCH", n, text(1, 0));
-  reported(() => heap.operatorDeleteArray(n), "ERR_TYPE_MISMATCH", n, text(1, 2));
+  reported(() => heap.free(n), "ERR_FAMILY_MISMATCH", n, text(1, 0));
+  reported(() => heap.operatorDeleteArray(n), "ERR_FAMILY_MISMATCH", n, text(1, 2));
   reported(
     () => heap.realloc(n, 20),
-    "ERR_TYPE_MISMATCH",
+    "ERR_FAMILY_MISMATCH",
     n,
     "allocation type mismatch when reallocating address @ (new vs malloc)",
   );
   const a = heap.operatorNew(10, true);
-  reported(() => heap.operatorDelete(a), "ERR_TYPE_MISMATCH", a, text(2, 1));
+  reported(() => heap.operatorDelete(a), "ERR_FAMILY_MISMATCH", a, text(2, 1));
   heap.operatorDelete(n);
   heap.operatorDeleteArray(a);
   heap.free(p);
   heap.free(heap.memalign(64, 10));
   const aligned = heap.memalign(64, 10);
-  reported(() => heap.operatorDelete(aligned), "ERR_TYPE_MISMATCH", aligned, text(3, 1));
-  const lax = hardenedMalloc({ deallocTypeMismatch: false });
+  reported(() => heap.operatorDelete(aligned), "ERR_FAMILY_MISMATCH", aligned, text(3, 1));
+  const lax = createHardenedMalloc({ deallocTypeMismatch: false });
   lax.free(lax.operatorNew(10));
   lax.operatorDelete(lax.realloc(lax.operatorNew(10), 20));
 });
 
 test("a sized delete of another size", () => {
-  const heap = hardenedMalloc();
+  const heap = createHardenedMalloc();
   const p = heap.operatorNew(100);
   reported(
     () => heap.operatorDelete(p, 99),
@@ -127,11 +127,11 @@ test("a sized delete of another size", () => {
     "invalid sized delete when deallocating address @ (99 vs 100)",
   );
   heap.operatorDelete(p, 100);
-  const lax = hardenedMalloc({ deleteSizeMismatch: false });
+  const lax = createHardenedMalloc({ deleteSizeMismatch: false });
   lax.operatorDeleteArray(lax.operatorNew(100, true), 5);
 });
 
-test("requests that cannot be served: 0, or Scudo's words", () => {
+test("requests that fail: 0, or Scudo's text", () => {
   const calls = (heap: HardenedMalloc) => [
     () => heap.malloc(2 ** 31 - 1),
     () => heap.calloc(2 ** 20, 2 ** 20),
@@ -153,11 +153,11 @@ test("requests that cannot be served: 0, or Scudo's words", () => {
       "requested size 100 must be a multiple of alignment",
     "out of memory trying to allocate 134217728 bytes",
   ];
-  const codes = ["ERR_SIZE_TOO_BIG", "ERR_CALLOC_OVERFLOW", "ERR_ALIGNMENT", "ERR_ALIGNMENT"];
-  codes.push("ERR_ALIGNMENT", "ERR_OUT_OF_MEMORY");
+  const codes = ["ERR_SIZE_LIMIT", "ERR_SIZE_OVERFLOW", "ERR_BAD_ALIGNMENT", "ERR_BAD_ALIGNMENT"];
+  codes.push("ERR_BAD_ALIGNMENT", "ERR_OUT_OF_MEMORY");
   const maximum = 2 ** 27;
-  for (const call of calls(hardenedMalloc({ maximum }))) assert.equal(call(), 0);
-  const strict = hardenedMalloc({ maximum, mayReturnNull: false });
+  for (const call of calls(createHardenedMalloc({ maximum }))) assert.equal(call(), 0);
+  const strict = createHardenedMalloc({ maximum, mayReturnNull: false });
   const errors = calls(strict).map(caught);
   assert.deepEqual(
     errors.map((error) => error.message),
@@ -171,19 +171,19 @@ test("requests that cannot be served: 0, or Scudo's words", () => {
 });
 
 test("wrong flags", () => {
-  const wrong = (options: object) => () => hardenedMalloc(options as HardenedOptions);
+  const wrong = (options: object) => () => createHardenedMalloc(options as HardenedOptions);
   assert.throws(wrong({ quarantineSizeKb: -1 }), /quarantineSizeKb must be a whole number from 0/);
   assert.throws(wrong({ quarantineMaxChunkSize: "1" }), /quarantineMaxChunkSize must be a number,/);
   assert.throws(wrong({ zeroContents: 1 }), /zeroContents must be a boolean, not number/);
   assert.throws(wrong({ zeroContent: 1 }), /unknown option zeroContent; known: quarantineSizeKb,/);
   assert.throws(wrong({ space: {} }), /unknown option space; known: quarantineSizeKb,/);
   assert.throws(wrong(null as never), /^TypeError: options must be an object, not null$/);
-  assert.throws(() => hardenedMalloc().handle(), /threads need shared: true/);
+  assert.throws(() => createHardenedMalloc().handle(), /threads need the option shared: true/);
 });
 
 test("contents: zeros, a pattern, or as they were", () => {
   const fill = (options: HardenedOptions) => {
-    const heap = hardenedMalloc({ shuffle: false, ...options });
+    const heap = createHardenedMalloc({ shuffle: false, ...options });
     const p = heap.malloc(100);
     heap.u8.fill(7, p, p + 100);
     heap.free(p);
@@ -198,17 +198,17 @@ test("contents: zeros, a pattern, or as they were", () => {
   assert.deepEqual(fill({ patternFillContents: true }), [0xab]);
 });
 
-test("fresh blocks come in another order in each allocator", () => {
+test("each allocator has another order of new blocks", () => {
   const orders = [0, 1, 2].map(() => {
-    const heap = hardenedMalloc();
+    const heap = createHardenedMalloc();
     const first = heap.malloc(100);
     return Array.from({ length: 50 }, () => heap.malloc(100) - first).join();
   });
   assert.equal(new Set(orders).size, 3);
 });
 
-test("quarantine: freed blocks are not used again before the budget is full, oldest first", () => {
-  const heap = hardenedMalloc({ quarantineSizeKb: 10, threadLocalQuarantineSizeKb: 1 });
+test("quarantine: freed blocks are not reused before the budget is full, oldest first", () => {
+  const heap = createHardenedMalloc({ quarantineSizeKb: 10, threadLocalQuarantineSizeKb: 1 });
   const freed: number[] = [];
   const free = () => {
     const p = heap.malloc(100);
@@ -217,20 +217,20 @@ test("quarantine: freed blocks are not used again before the budget is full, old
     freed.push(p);
   };
   for (let i = 0; i < 100; i++) free(); // 10 000 bytes
-  const { threadBlocks, blocks, threadBytes, bytes } = heap.quarantineStats();
+  const { threadBlocks, blocks, threadBytes, bytes } = heap.stats().quarantine;
   assert.equal(threadBlocks + blocks, 100);
   assert.ok(threadBytes <= 1024 && bytes <= 10240 && threadBytes + bytes === 10_000);
-  const state = "ERR_CHUNK_STATE";
+  const state = "ERR_BLOCK_STATE";
   const text = "invalid chunk state when deallocating address @";
   for (const p of freed) reported(() => heap.free(p), state, p, text);
-  // From here on the oldest go, down to nine tenths.
+  // From here on the oldest are recycled, down to nine tenths.
   for (let i = 0; i < 1000; i++) {
     const p = heap.malloc(100);
     heap.free(p);
-    assert.ok(heap.quarantineStats().bytes <= 10240);
+    assert.ok(heap.stats().quarantine.bytes <= 10240);
   }
   heap.drain();
-  assert.deepEqual(heap.quarantineStats(), {
+  assert.deepEqual(heap.stats().quarantine, {
     threadBlocks: 0,
     threadBytes: 0,
     blocks: 0,
@@ -240,17 +240,17 @@ test("quarantine: freed blocks are not used again before the budget is full, old
   assert.equal(stats?.allocations, stats?.frees);
 });
 
-test("quarantine: large blocks go back at once, and blocks of no bytes count", () => {
-  const heap = hardenedMalloc({ quarantineSizeKb: 1000, quarantineMaxChunkSize: 500 });
+test("quarantine: large blocks are freed at once, and blocks of size 0 count", () => {
+  const heap = createHardenedMalloc({ quarantineSizeKb: 1000, quarantineMaxChunkSize: 500 });
   heap.free(heap.malloc(501));
-  assert.equal(heap.quarantineStats().blocks, 0);
+  assert.equal(heap.stats().quarantine.blocks, 0);
   heap.free(heap.malloc(500));
   heap.free(heap.malloc(0));
-  assert.deepEqual([heap.quarantineStats().blocks, heap.quarantineStats().bytes], [2, 501]);
+  assert.deepEqual([heap.stats().quarantine.blocks, heap.stats().quarantine.bytes], [2, 501]);
 });
 
 test("quarantine: what is written to a freed block's header is found when it is recycled", () => {
-  const heap = hardenedMalloc({ quarantineSizeKb: 100 });
+  const heap = createHardenedMalloc({ quarantineSizeKb: 100 });
   const blocks = Array.from({ length: 10 }, () => heap.malloc(100));
   for (const p of blocks) heap.free(p);
   const bad = blocks[3] as number;
@@ -262,16 +262,16 @@ test("quarantine: what is written to a freed block's header is found when it is 
   assert.equal(stats?.allocations, (stats?.frees as number) + 1, "never used again");
 });
 
-test("recycling a block that is in use", () => {
-  const heap = hardenedMalloc({ quarantineSizeKb: 100 });
+test("recycling a live block", () => {
+  const heap = createHardenedMalloc({ quarantineSizeKb: 100 });
   const [p, q] = [heap.malloc(100), heap.malloc(100)];
   heap.free(p);
   heap.free(heap.malloc(100));
-  // An attacker who can link: the list leads to a live block now.
+  // An attacker overwrites a link: the list leads to a live block.
   heap.u32[p / 4 - 1] = q;
   reported(
     () => heap.drain(),
-    "ERR_CHUNK_STATE",
+    "ERR_BLOCK_STATE",
     q,
     "invalid chunk state when recycling address @",
   );
@@ -292,7 +292,7 @@ for (const [name, options] of variants) {
     for (const [number, profile] of profiles.slice(0, 2).entries()) {
       const seed = seedOf(7500 + number);
       t.diagnostic(`${profile.name}: TERRANE_SEED=${seed}`);
-      const heap = hardenedMalloc(options);
+      const heap = createHardenedMalloc(options);
       run(heap, profile, 4000, seed);
       heap.drain();
       assert.ok(heap.heap.primary.isValid());
@@ -306,10 +306,10 @@ for (const [name, options] of variants) {
   });
 }
 
-type Door = Omit<ConstructorParameters<typeof Shadow>[0], "bytes"> & { readonly u8: Uint8Array };
+type Api = Omit<ConstructorParameters<typeof Shadow>[0], "bytes"> & { readonly u8: Uint8Array };
 
-function run(door: Door, profile: (typeof profiles)[0], operations: number, seed: number): void {
-  const shadow = new Shadow(typedVerbs(door));
+function run(api: Api, profile: (typeof profiles)[0], operations: number, seed: number): void {
+  const shadow = new Shadow(typedVerbs(api));
   const random = new Random(seed);
   for (let i = 0; i < operations; i++) step(shadow, profile, random);
   assert.equal(shadow.refused, 0);
@@ -317,29 +317,25 @@ function run(door: Door, profile: (typeof profiles)[0], operations: number, seed
   shadow.freeAll();
 }
 
-test("it stands under layers and under debug", () => {
-  const heap = hardenedMalloc({ quarantineSizeKb: 16 });
+test("it serves layers and debug", () => {
+  const heap = createHardenedMalloc({ quarantineSizeKb: 16 });
   const profile = { ...(profiles[1] as (typeof profiles)[0]), live: 100 };
-  for (const door of [
-    createAllocator(std(heap)),
-    createAllocator(kingsley(std(heap))),
-    debug(heap),
-  ]) {
-    run(door, profile, 1500, seedOf(7600));
-    door.destroy();
+  for (const api of [createAllocator(std(heap)), createAllocator(kingsley(std(heap))), debug(heap)]) {
+    run(api, profile, 1500, seedOf(7600));
+    api.destroy();
   }
 });
 
-test("a thread that ends by destroy leaves no quarantined block behind", () => {
+test("destroy of a thread's part leaves no block in quarantine", () => {
   const sizes = { quarantineSizeKb: 64, threadLocalQuarantineSizeKb: 16 };
-  const heap = hardenedMalloc({ shared: true, ...sizes, releaseInterval: -1 });
+  const heap = createHardenedMalloc({ shared: true, ...sizes, releaseInterval: -1 });
   const inUse = () =>
     heap.heap.primary.stats().reduce((sum, one) => sum + one.allocations - one.frees, 0);
   heap.drain();
   const before = inUse();
   const mine = attachHardenedMalloc(heap.handle());
   for (let i = 0; i < 20; i++) mine.free(mine.malloc(100));
-  assert.equal(mine.quarantineStats().threadBlocks, 20);
+  assert.equal(mine.stats().quarantine.threadBlocks, 20);
   mine.destroy();
   mine.destroy();
   assert.throws(() => mine.malloc(1), { code: "ERR_HEAP_DESTROYED" });
@@ -347,9 +343,9 @@ test("a thread that ends by destroy leaves no quarantined block behind", () => {
   assert.equal(inUse(), before);
 });
 
-test("a damaged block that is found at the end of a thread keeps it from nothing", () => {
+test("a damaged block that is found when a thread detaches does not stop it", () => {
   const sizes = { quarantineSizeKb: 1, threadLocalQuarantineSizeKb: 64 };
-  const heap = hardenedMalloc({ shared: true, threads: 2, ...sizes });
+  const heap = createHardenedMalloc({ shared: true, threads: 2, ...sizes });
   const mine = attachHardenedMalloc(heap.handle());
   const p = mine.malloc(1000);
   mine.free(p);

@@ -1,12 +1,12 @@
-/** What callers may hand over: numbers as wasm has them, and such as make no sense. */
+/** Arguments of callers: numbers as wasm passes them, and wrong ones. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { wasmMemory } from "#src/memory/index.js";
 import { R_ALLOCS, R_FREES, REGION_SIZE, REGIONS } from "#src/sizeclass/core/layout.js";
 import {
-  attachSizeClass,
+  attachSizeClassHeap,
+  createSizeClassHeap,
   type SizeClassHeap,
-  sizeClass,
   sparseSpace,
 } from "#src/sizeclass/index.js";
 
@@ -15,7 +15,7 @@ const backends = ["wasm", "js"] as const;
 for (const backend of backends) {
   test(`${backend}: C's functions take sizes and pointers above 2 GiB as negative numbers`, () => {
     const memory = wasmMemory({ offset: 2 ** 31 + 65536 });
-    const { abi, primary } = sizeClass({ backend, memory });
+    const { abi, primary } = createSizeClassHeap({ backend, memory });
     for (const size of [-1, -(2 ** 31)]) {
       assert.equal(abi.malloc(size) >>> 0, 0);
       assert.equal(abi.calloc(1, size) >>> 0, 0);
@@ -38,7 +38,7 @@ for (const backend of backends) {
 for (const backend of backends) {
   test(`${backend}: C's free of null does nothing, also where the space begins at 0`, () => {
     const memory = wasmMemory({ memory: new WebAssembly.Memory({ initial: 1200 }), offset: 0 });
-    const { abi, primary } = sizeClass({ backend, memory });
+    const { abi, primary } = createSizeClassHeap({ backend, memory });
     abi.free(0);
     abi.free(100); // in region 0, which has no chunks
     const p = abi.malloc(0);
@@ -48,8 +48,8 @@ for (const backend of backends) {
     assert.ok(primary.isValid());
   });
 
-  test(`${backend}: a number of chunks that is none is refused`, () => {
-    const { primary } = sizeClass({ backend });
+  test(`${backend}: a wrong number of chunks is refused`, () => {
+    const { primary } = createSizeClassHeap({ backend });
     const known = primary.getFrom(1, 3);
     for (const n of [-1, 1.5, Number.NaN, 2 ** 32]) {
       assert.throws(() => primary.getFrom(1, n), {
@@ -64,8 +64,8 @@ for (const backend of backends) {
   });
 }
 
-test("an interval that is none is refused, and what was set stays", () => {
-  const { primary } = sizeClass({ releaseInterval: 70 });
+test("a wrong interval is refused, and the old one stays", () => {
+  const { primary } = createSizeClassHeap({ releaseInterval: 70 });
   for (const interval of [Number.NaN, Number.POSITIVE_INFINITY, 0.5, 2 ** 32 + 7]) {
     assert.throws(
       () => {
@@ -84,18 +84,18 @@ test("an interval that is none is refused, and what was set stays", () => {
 
 test("a space must begin at a page, so that blocks are aligned", () => {
   for (const spaceBegin of [2 ** 44 + 8, 2 ** 44 + 1, 2 ** 44 + 2048]) {
-    assert.throws(() => sizeClass({ space: sparseSpace(), spaceBegin }), {
+    assert.throws(() => createSizeClassHeap({ space: sparseSpace(), spaceBegin }), {
       name: "RangeError",
       message: `a space must begin at a multiple of its pages of 4096 bytes, not at ${spaceBegin}`,
     });
   }
-  const a = sizeClass({ space: sparseSpace(), spaceBegin: 2 ** 44 + 4096 });
+  const a = createSizeClassHeap({ space: sparseSpace(), spaceBegin: 2 ** 44 + 4096 });
   assert.equal(a.memalign(4096, 10) % 4096, 0);
 });
 
 for (const backend of backends) {
-  test(`${backend}: an address that no block has has no metadata`, () => {
-    const heap = sizeClass({ backend, metadataSize: 16 });
+  test(`${backend}: an address outside all blocks has no metadata`, () => {
+    const heap = createSizeClassHeap({ backend, metadataSize: 16 });
     const p = heap.malloc(100);
     const begin = heap.primary.regionBegin(heap.primary.classOf(p));
     assert.notEqual(heap.metadata(p + 100), 0);
@@ -108,13 +108,13 @@ for (const backend of backends) {
   });
 }
 
-test("printed figures are right beyond 4 GiB, and after 2^32 operations", () => {
+test("printed statistics are right beyond 4 GiB, and after 2^32 operations", () => {
   const space = sparseSpace();
   space.resident = () => 2 ** 33 + 2 ** 20;
-  const a = sizeClass({ space });
+  const a = createSizeClassHeap({ space });
   const id = a.primary.classOf(a.malloc(100));
   assert.match(a.printStats(), / inuse: 128 .* rss: 8389632K /);
-  // The counts are words, and go round.
+  // The counters are words, and wrap.
   const info = a.primary.spaceBegin + a.primary.spaceSize + REGIONS + id * REGION_SIZE;
   space.store32(info + R_ALLOCS, 28);
   space.store32(info + R_FREES, 2 ** 32 - 100);
@@ -122,9 +122,9 @@ test("printed figures are right beyond 4 GiB, and after 2^32 operations", () => 
   assert.ok(a.primary.isValid());
 });
 
-test("what is ended answers no more, and ends once", () => {
+test("calls throw after destroy, which happens once", () => {
   let ended = 0;
-  const a = sizeClass({ space: sparseSpace(), onUnmap: () => ended++ });
+  const a = createSizeClassHeap({ space: sparseSpace(), onUnmap: () => ended++ });
   const { primary } = a;
   const p = a.malloc(100);
   a.destroy();
@@ -134,17 +134,17 @@ test("what is ended answers no more, and ends once", () => {
   assert.throws(() => a.free(p), gone);
   assert.throws(() => primary.getFrom(1, 1), gone);
   assert.throws(() => primary.stats(), gone);
-  const heap = sizeClass({ shared: true });
-  const mine = attachSizeClass(heap.handle());
+  const heap = createSizeClassHeap({ shared: true });
+  const mine = attachSizeClassHeap(heap.handle());
   mine.detach();
   assert.throws(() => mine.primary.getFrom(1, 1), gone);
   heap.primary.getFrom(1, 1);
 });
 
 for (const backend of backends) {
-  test(`${backend}: somebody else grows the memory that was given`, () => {
+  test(`${backend}: other code grows the given memory`, () => {
     const memory = new WebAssembly.Memory({ initial: 1, maximum: 4096 });
-    const heap = sizeClass({ backend, memory });
+    const heap = createSizeClassHeap({ backend, memory });
     const blocks = [heap.malloc(32)];
     for (const size of [32, 500, 300_000]) {
       memory.grow(1);
@@ -160,9 +160,9 @@ for (const backend of backends) {
   });
 }
 
-test("two allocators in one memory keep to themselves while both grow", () => {
+test("two allocators in one memory do not interfere while both grow", () => {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 16384 });
-  const heaps = backends.map((backend) => sizeClass({ backend, memory }));
+  const heaps = backends.map((backend) => createSizeClassHeap({ backend, memory }));
   const live: [SizeClassHeap, number, number][] = [];
   for (let i = 0; i < 200; i++) {
     const heap = heaps[i % 2] as SizeClassHeap;
@@ -179,12 +179,12 @@ test("two allocators in one memory keep to themselves while both grow", () => {
   assert.ok(heaps.every((heap) => heap.primary.isValid()));
 });
 
-test("a source that served an allocator before serves a new one from the beginning", () => {
+test("a source that an allocator used before serves a new one from the beginning", () => {
   const memory = wasmMemory();
   for (const spaceSize of [2 ** 26, 2 ** 25, 2 ** 26]) {
-    const heap = sizeClass({ memory, spaceSize });
+    const heap = createSizeClassHeap({ memory, spaceSize });
     assert.deepEqual(heap.primary.stats(), []);
-    assert.equal(heap.largeStats().allocations, 0);
+    assert.equal(heap.stats().large.allocations, 0);
     for (let i = 0; i < 40_000; i++) heap.u32.fill(0xffffffff, heap.malloc(100) / 4, 25);
     heap.malloc(300_000);
     assert.ok(heap.primary.isValid());

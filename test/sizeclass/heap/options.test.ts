@@ -4,16 +4,16 @@ import { test } from "node:test";
 import { HeapError } from "#src/heap/index.js";
 import { arrayBuffer, sharedArrayBuffer, wasmMemory } from "#src/memory/index.js";
 import {
+  createSizeClassHeap,
+  createSizeClassMap,
   type SizeClassError,
   type SizeClassOptions,
-  sizeClass,
-  sizeClassMap,
   sparseSpace,
 } from "#src/sizeclass/index.js";
 
 function refused(options: object, message: RegExp, kind: ErrorConstructor = RangeError): void {
   assert.throws(
-    () => sizeClass(options as SizeClassOptions),
+    () => createSizeClassHeap(options as SizeClassOptions),
     (error: Error) => {
       assert.ok(error instanceof kind, `${error}`);
       assert.match(error.message, message);
@@ -58,7 +58,10 @@ test("values out of range", () => {
   refused({ seed: -1 }, /seed must be a whole number from 0 to 4294967295, not -1/);
   refused({ threads: 65 }, /threads must be a whole number from 1 to 64, not 65/);
   refused({ backend: "c" }, /backend must be "wasm" or "js", not c/);
-  refused({ map: "some" }, /no size-class map some; known: default, compact, veryCompact, dense/);
+  refused(
+    { map: "some" },
+    /unknown size-class map some; known: default, compact, veryCompact, dense/,
+  );
 });
 
 test("a region that cannot hold what it must is refused with the numbers", () => {
@@ -83,30 +86,30 @@ test("a region that cannot hold what it must is refused with the numbers", () =>
     { space: sparseSpace(), spaceSize: 2 ** 43 },
     /^regions of 137438953472 bytes: compact pointers reach 68719476736 bytes$/,
   );
-  sizeClass({ space: sparseSpace(), spaceSize: 2 ** 42 }).malloc(1);
+  createSizeClassHeap({ space: sparseSpace(), spaceSize: 2 ** 42 }).malloc(1);
 });
 
-test("a memory that has no room, or is of another kind", () => {
+test("a memory that is too small, or of another kind", () => {
   refused(
     {
       memory: arrayBuffer({ buffer: new ArrayBuffer(2 ** 20) }),
       backend: "js",
       regions: "reserved",
     },
-    /^ArrayBuffer of 1048576 bytes has no room for 67108864 bytes of space and \d+ of control from 0 on$/,
+    /^ArrayBuffer of 1048576 bytes has no space for 67108864 bytes of space and \d+ of control from 0 on$/,
   );
   refused(
     { maximum: 2 ** 22, regions: "reserved" },
-    /WebAssembly.Memory of 131072 bytes has no room for 67108864/,
+    /WebAssembly.Memory of 131072 bytes has no space for 67108864/,
   );
   refused(
     { maximum: 2 ** 17, shared: true },
-    /^WebAssembly.Memory of 131072 bytes has no room for \d+ of control from 65536 on$/,
+    /^WebAssembly.Memory of 131072 bytes has no space for \d+ of control from 65536 on$/,
   );
   refused({ memory: wasmMemory(), shared: true }, /WebAssembly.Memory is not shared/);
   refused(
     { memory: sharedArrayBuffer(), backend: "js" },
-    /SharedArrayBuffer is shared: say shared: true/,
+    /SharedArrayBuffer is shared: set the option shared/,
   );
   refused(
     { memory: arrayBuffer({ initial: 2 ** 27 }) },
@@ -114,13 +117,13 @@ test("a memory that has no room, or is of another kind", () => {
   );
   refused(
     { space: sparseSpace({ limit: 1000 }) },
-    /sparse has no room for a space at 17592186044416/,
+    /sparse has no space for the allocator at 17592186044416/,
   );
 });
 
-test("maps that are none", () => {
+test("wrong maps", () => {
   const good = { bits: 3, minLog: 4, midLog: 8, maxLog: 17, cachedHint: 128, bytesCachedLog: 16 };
-  const map = (more: object) => () => sizeClassMap({ ...good, ...more });
+  const map = (more: object) => () => createSizeClassMap({ ...good, ...more });
   assert.throws(map({ bits: 0 }), /bits must be a whole number from 1 to 6, not 0/);
   assert.throws(map({ minLog: 3 }), /minLog must be a whole number from 4 to 16, not 3/);
   assert.throws(map({ midLog: 5 }), /midLog must be a whole number from 6 to 24, not 5/);
@@ -131,7 +134,7 @@ test("maps that are none", () => {
   assert.throws(map({ bits: 1, midLog: 4, maxLog: 10 }), /8 classes, not 16 to 256/);
 });
 
-test("custom maps prove themselves, and the core's classes are the same for all sizes", () => {
+test("custom maps are valid, and the core's classes are the same for all sizes", () => {
   for (const [bits, minLog, midLog, maxLog] of [
     [1, 4, 8, 14],
     [2, 5, 9, 16],
@@ -140,9 +143,9 @@ test("custom maps prove themselves, and the core's classes are the same for all 
     [5, 4, 10, 15],
   ] as const) {
     const options = { bits, minLog, midLog, maxLog, cachedHint: 20, bytesCachedLog: 12 };
-    const map = sizeClassMap(options);
+    const map = createSizeClassMap(options);
     map.validate();
-    const heap = sizeClass({ map: options, spaceSize: 2 ** 28, freeArray: 2 });
+    const heap = createSizeClassHeap({ map: options, spaceSize: 2 ** 28, freeArray: 2 });
     for (let size = 1; size <= 2 ** maxLog; size += 7) {
       assert.equal(heap.goodSize(size), map.size(map.id(size)));
     }
@@ -150,9 +153,9 @@ test("custom maps prove themselves, and the core's classes are the same for all 
   }
 });
 
-test("mistakes at the door throw and change nothing", () => {
-  const heap = sizeClass();
-  const reserved = sizeClass({ regions: "reserved" });
+test("mistakes of callers throw and change nothing", () => {
+  const heap = createSizeClassHeap();
+  const reserved = createSizeClassHeap({ regions: "reserved" });
   const p = heap.malloc(100);
   const large = heap.malloc(100_000);
   const codes = (call: () => void) => {
@@ -201,7 +204,7 @@ test("mistakes at the door throw and change nothing", () => {
     () => heap.primary.getFrom(0, 1),
     /class must be a whole number from 1 to 30, not 0/,
   );
-  const wide = sizeClass({ space: sparseSpace() });
+  const wide = createSizeClassHeap({ space: sparseSpace() });
   assert.throws(() => wide.free(0.5), /pointer must be a whole number from 0 to 2\^53, not 0.5/);
   assert.throws(() => wide.free("1" as never), /pointer must be a number/);
   assert.ok(heap.primary.isValid());
@@ -209,8 +212,8 @@ test("mistakes at the door throw and change nothing", () => {
   assert.throws(() => heap.malloc(1), /the heap has been destroyed/);
 });
 
-test("more chunks than a region has cannot be given back", () => {
-  const heap = sizeClass({ spaceSize: 2 ** 22, granule: 4096, releaseInterval: -1 });
+test("more chunks than a region has cannot be returned", () => {
+  const heap = createSizeClassHeap({ spaceSize: 2 ** 22, granule: 4096, releaseInterval: -1 });
   const chunks = heap.primary.getFrom(1, 100);
   assert.throws(
     () => {

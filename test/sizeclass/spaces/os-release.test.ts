@@ -1,7 +1,11 @@
-/** Memory that goes back, in the kernel's own figures: each in a process of its own. */
+/** Released memory, as the kernel counts it: each test in a process of its own. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { hardenedMalloc, type SizeClassAllocator, sizeClass } from "#src/sizeclass/index.js";
+import {
+  createHardenedMalloc,
+  createSizeClassHeap,
+  type SizeClassAllocator,
+} from "#src/sizeclass/index.js";
 import { skip } from "../../support/os.js";
 import {
   assertReleased,
@@ -14,8 +18,8 @@ import {
 const MIB = 2 ** 20;
 
 /**
- * Blocks of 64 to 512 bytes, chained through themselves so that the program has no books of its own.
- * `fill` and `drain` for the thread's `heap`.
+ * Blocks of 64 to 512 bytes, linked through themselves, so that the program keeps no list of its
+ * own. `fill` and `drain` for the thread's `heap`.
  */
 const chain = `
   function fill(bytes) {
@@ -33,7 +37,7 @@ const chain = `
   }
   ${drainSource}`;
 
-/** All blocks were there, and their memory has gone. */
+/** All blocks were allocated, and their memory was released. */
 function assertGone(t: TestContext, source: string, bytes: number): void {
   const lines = figuresOf(source);
   const [start, full] = lines as [Figures, Figures];
@@ -45,9 +49,9 @@ function assertGone(t: TestContext, source: string, bytes: number): void {
 const demand = "maximum: 2 ** 32 - 65536, release: true";
 const options = `spaceSize: 2 ** 31, ${demand}`;
 
-/** The program fills and frees, and then rests for one release interval and a little. */
+/** The program fills and frees, and then is idle for one release interval and a little. */
 const scene = (create: string, bytes: number) => `
-  const { sizeClass, hardenedMalloc } = await import("terrane/sizeclass");
+  const { createSizeClassHeap, createHardenedMalloc } = await import("terrane/sizeclass");
   ${figuresSource}
   const heap = ${create};
   ${chain}
@@ -66,27 +70,35 @@ const scene = (create: string, bytes: number) => `
   console.log(figures());`;
 
 const subjects: [name: string, create: string, mebibytes: number][] = [
-  ["wasm", `sizeClass({ ${demand}, releaseInterval: 200 })`, 512],
-  ["wasm, shared", `sizeClass({ ${demand}, releaseInterval: 200, shared: true })`, 256],
-  ["wasm, reserved", `sizeClass({ ${options}, releaseInterval: 200 })`, 512],
-  ["wasm, shared, reserved", `sizeClass({ ${options}, releaseInterval: 200, shared: true })`, 256],
-  ["js, shared", `sizeClass({ ${options}, backend: "js", shared: true, maximum: 2 ** 32 })`, 64],
-  ["hardened malloc", `hardenedMalloc({ ${demand}, releaseInterval: 200 })`, 256],
+  ["wasm", `createSizeClassHeap({ ${demand}, releaseInterval: 200 })`, 512],
+  ["wasm, shared", `createSizeClassHeap({ ${demand}, releaseInterval: 200, shared: true })`, 256],
+  ["wasm, reserved", `createSizeClassHeap({ ${options}, releaseInterval: 200 })`, 512],
+  [
+    "wasm, shared, reserved",
+    `createSizeClassHeap({ ${options}, releaseInterval: 200, shared: true })`,
+    256,
+  ],
+  [
+    "js, shared",
+    `createSizeClassHeap({ ${options}, backend: "js", shared: true, maximum: 2 ** 32 })`,
+    64,
+  ],
+  ["hardened malloc", `createHardenedMalloc({ ${demand}, releaseInterval: 200 })`, 256],
 ];
 
 for (const [name, create, mebibytes] of subjects) {
-  test(`${name}: small blocks that were freed leave within one release interval`, {
+  test(`${name}: freed small blocks are released within one release interval`, {
     skip,
   }, (t) => {
     assertGone(t, scene(create, mebibytes * MIB), mebibytes * MIB);
   });
 }
 
-/** A Worker: fills when it is told to, frees when it is told to, and rests. */
+/** A Worker that fills and frees on messages, and is idle otherwise. */
 const worker = `
-  import("terrane/sizeclass").then(({ attachSizeClass }) => {
+  import("terrane/sizeclass").then(({ attachSizeClassHeap }) => {
     const { workerData, parentPort } = process.getBuiltinModule("node:worker_threads");
-    const heap = attachSizeClass(workerData);
+    const heap = attachSizeClassHeap(workerData);
     heap.releaseEvery(200);
     ${chain}
     for (let i = 0; i < 3; i++) drain(fill(${MIB * 16}));
@@ -101,28 +113,28 @@ const worker = `
     parentPort.postMessage(heap.source.capabilities.canRelease);
   });`;
 
-test("Workers: small blocks that they freed leave within one release interval", { skip }, (t) => {
+test("Workers: freed small blocks are released within one release interval", { skip }, (t) => {
   assertGone(t, workersScene(demand), 128 * MIB);
 });
 
-test("Workers, reserved regions: small blocks leave as well", { skip }, (t) => {
+test("Workers, reserved regions: freed small blocks are released too", { skip }, (t) => {
   assertGone(t, workersScene(options), 128 * MIB);
 });
 
 const workersScene = (options: string) => `
-    const { sizeClass } = await import("terrane/sizeclass");
+    const { createSizeClassHeap } = await import("terrane/sizeclass");
     const { Worker } = await import("node:worker_threads");
     ${figuresSource}
-    const heap = sizeClass({ ${options}, releaseInterval: 200, shared: true });
-    const said = (worker) => new Promise((resolve) => worker.once("message", resolve));
+    const heap = createSizeClassHeap({ ${options}, releaseInterval: 200, shared: true });
+    const nextMessage = (worker) => new Promise((resolve) => worker.once("message", resolve));
     const workers = [0, 1].map(() =>
       heap.startWorker((workerData) => new Worker(${JSON.stringify(worker)}, { eval: true, workerData })));
-    const can = await Promise.all(workers.map(said));
+    const can = await Promise.all(workers.map(nextMessage));
     if (!can.every(Boolean)) throw new Error("a Worker cannot release");
     const tell = (what) => Promise.all(workers.map((worker) => {
-      const answer = said(worker);
+      const reply = nextMessage(worker);
       worker.postMessage(what);
-      return answer;
+      return reply;
     }));
     for (let i = 0; i < 3; i++) {
       await tell("fill");
@@ -139,15 +151,15 @@ const workersScene = (options: string) => `
     for (const one of workers) await one.terminate();`;
 
 test("without release the memory stays", { skip }, () => {
-  const create = `sizeClass({ ${options.replace("true", "false")} })`;
+  const create = `createSizeClassHeap({ ${options.replace("true", "false")} })`;
   const [, , after] = figuresOf(scene(create, 64 * MIB)) as [Figures, Figures, Figures];
   assert.ok(after[1] >= 64 * MIB);
 });
 
-test("releaseEvery: wrong intervals, and an allocator that has ended", () => {
+test("releaseEvery: wrong intervals, and an allocator that was destroyed", () => {
   const heaps: Pick<SizeClassAllocator, "releaseEvery" | "destroy">[] = [
-    sizeClass(),
-    hardenedMalloc(),
+    createSizeClassHeap(),
+    createHardenedMalloc(),
   ];
   for (const heap of heaps) {
     for (const wrong of [-1, Number.NaN, 2 ** 31, Number.POSITIVE_INFINITY]) {

@@ -1,14 +1,14 @@
-/** The original constants over real pages: what the kernel says of them before and after. */
+/** The original constants over real pages, as the kernel counts them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { osPages, wasmMemory, withOsPages } from "#src/memory/index.js";
-import { memory64Space, osSpace, sizeClass } from "#src/sizeclass/index.js";
+import { createSizeClassHeap, memory64Space, osSpace } from "#src/sizeclass/index.js";
 
 const os = osPages();
 const missing = os.available ? false : os.missing;
 const MIB = 2 ** 20;
 
-test("without OS pages, osSpace says what is missing", {
+test("without OS pages, the error of osSpace says what is missing", {
   skip: missing === false && "this system has OS pages",
 }, () => {
   assert.throws(() => osSpace(), /^RangeError: osSpace needs OS pages: /);
@@ -16,7 +16,7 @@ test("without OS pages, osSpace says what is missing", {
 
 test("2^40 bytes of space, reserved: blocks, metadata, iteration", { skip: missing }, () => {
   const space = osSpace();
-  const a = sizeClass({ space, metadataSize: 16, shuffle: true });
+  const a = createSizeClassHeap({ space, metadataSize: 16, shuffle: true });
   assert.equal(a.primary.regionBytes, 2 ** 34);
   const blocks = Array.from({ length: 5000 }, (_, i) => a.malloc((i * 31) % 9000));
   blocks.push(a.malloc(3 * MIB), a.malloc(200_000));
@@ -36,11 +36,11 @@ test("2^40 bytes of space, reserved: blocks, metadata, iteration", { skip: missi
   assert.throws(() => a.malloc(1), /destroyed/);
 });
 
-test("a space ends once, whoever has its addresses next, and answers no more", {
+test("a space is destroyed once, also if its addresses are reserved again, and throws afterwards", {
   skip: missing,
 }, () => {
   const space = osSpace();
-  const a = sizeClass({ space });
+  const a = createSizeClassHeap({ space });
   const { primary } = a;
   const p = a.malloc(100);
   assert.throws(() => space.view(space.begin - 4096, 4096), /nothing is reserved at/);
@@ -48,23 +48,23 @@ test("a space ends once, whoever has its addresses next, and answers no more", {
   a.destroy();
   const next = osSpace();
   a.destroy();
-  space.end();
+  space.destroy();
   assert.equal(next.map(next.begin, 4096), true, "still reserved");
   next.store32(next.begin, 7);
   assert.equal(space.map(p, 4096), false);
   assert.equal(space.resident(p, 4096), 0);
   space.release(next.begin, 4096);
   assert.equal(next.load32(next.begin), 7);
-  assert.throws(() => space.load32(p), /^RangeError: the address space has ended$/);
-  assert.throws(() => space.view(p, 4), /the address space has ended/);
+  assert.throws(() => space.load32(p), /^RangeError: the address space was destroyed$/);
+  assert.throws(() => space.view(p, 4), /the address space was destroyed/);
   assert.throws(() => primary.stats(), { code: "ERR_HEAP_DESTROYED" });
-  next.end();
+  next.destroy();
 });
 
-test("what was freed leaves physical memory at the next release", { skip: missing }, () => {
+test("freed memory leaves physical memory at the next release", { skip: missing }, () => {
   const space = osSpace();
   let now = 0;
-  const a = sizeClass({ space, releaseInterval: 1000, now: () => now });
+  const a = createSizeClassHeap({ space, releaseInterval: 1000, now: () => now });
   const resident = () => {
     const { spaceBegin, regionBytes } = a.primary;
     return a.primary
@@ -92,15 +92,15 @@ test("what was freed leaves physical memory at the next release", { skip: missin
   a.destroy();
 });
 
-test("linear memory: 64 MiB of small blocks go back to the kernel", { skip: missing }, () => {
+test("linear memory: 64 MiB of small blocks are released to the kernel", { skip: missing }, () => {
   for (const [shared, spaceSize] of [
     [false, 2 ** 28],
     [true, undefined],
   ] as const) {
     const memory = withOsPages(wasmMemory({ shared, maximum: 2 ** 29 }));
-    // Some kernels put huge pages around whatever is touched: they are not the allocator's.
+    // Some kernels map huge pages around touched ones, which do not belong to the allocator.
     if (os.available) os.hugePages(os.addressOf(memory.buffer), 2 ** 29, false);
-    const heap = sizeClass({ memory, shared, spaceSize, releaseInterval: 0 });
+    const heap = createSizeClassHeap({ memory, shared, spaceSize, releaseInterval: 0 });
     const begin = heap.primary.spaceBegin;
     const resident = () => memory.pages?.resident?.(begin, heap.u8.length - begin) as number;
     const before = resident();
@@ -122,17 +122,22 @@ test("linear memory: 64 MiB of small blocks go back to the kernel", { skip: miss
   }
 });
 
-test("release: wherever it can, always, or not", () => {
-  assert.equal(sizeClass({ release: false }).primary.releaseInterval, -1);
-  assert.equal(sizeClass().primary.releaseInterval, -1);
-  const auto = sizeClass({ release: "auto" });
+test("release: where available, always, or never", () => {
+  assert.equal(createSizeClassHeap({ release: false }).primary.releaseInterval, -1);
+  assert.equal(createSizeClassHeap().primary.releaseInterval, -1);
+  const auto = createSizeClassHeap({ release: "auto" });
   assert.equal(auto.primary.releaseInterval, os.available ? 5000 : -1);
-  if (os.available) assert.equal(sizeClass({ release: true }).primary.releaseInterval, 5000);
-  else assert.throws(() => sizeClass({ release: true }), /release: true needs OS pages: /);
-  assert.throws(() => sizeClass({ release: 1 as never }), /release must be "auto" or a boolean/);
+  if (os.available)
+    assert.equal(createSizeClassHeap({ release: true }).primary.releaseInterval, 5000);
+  else
+    assert.throws(() => createSizeClassHeap({ release: true }), /release: true needs OS pages: /);
+  assert.throws(
+    () => createSizeClassHeap({ release: 1 as never }),
+    /release must be "auto" or a boolean/,
+  );
 });
 
-/** Node 20 crashes with memory64 behind its flag, and has none without. */
+/** Node 20 has memory64 only behind a flag, and crashes with it. */
 function memory64Missing(): string | false {
   try {
     memory64Space({ maximum: 2 ** 26 });
@@ -144,16 +149,16 @@ function memory64Missing(): string | false {
 
 const no64 = memory64Missing();
 
-test("memory64: an engine without it is told", {
+test("memory64: an engine without it gets a clear error", {
   skip: no64 === false && "this engine has memory64",
 }, () => {
   assert.throws(() => memory64Space(), /^RangeError: this engine has no memory64: /);
 });
 
-test("memory64: blocks beyond 4 GiB are whole, grow and go", { skip: no64 }, () => {
+test("memory64: blocks beyond 4 GiB are allocated, grown and freed", { skip: no64 }, () => {
   assert.throws(() => memory64Space({ maximum: 1e6 }), /maximum must be a multiple of 16 MiB/);
   const space = memory64Space();
-  const a = sizeClass({ space, freeArray: 4, metadataSize: 16, releaseInterval: 0 });
+  const a = createSizeClassHeap({ space, freeArray: 4, metadataSize: 16, releaseInterval: 0 });
   assert.equal(a.primary.regionBytes, 2 ** 27);
   const blocks = Array.from({ length: 3000 }, (_, i) => a.malloc((i * 53) % 140_000));
   assert.ok(blocks.some((p) => p > 2 ** 32));

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  createSizeClassHeap,
   type SizeClassAllocator,
   type SizeClassHeap,
-  sizeClass,
   sparseSpace,
 } from "#src/sizeclass/index.js";
 import { Random, seedOf } from "../../support/random.js";
@@ -12,10 +12,10 @@ import { Random, seedOf } from "../../support/random.js";
 /** The same behaviour at 2^44 as in linear memory, in both back ends. */
 const linear = { metadataSize: 16, releaseInterval: -1 } as const;
 const subjects: [string, () => SizeClassAllocator][] = [
-  ["sparse", () => sizeClass({ space: sparseSpace(), metadataSize: 16 })],
-  ["wasm", () => sizeClass(linear)],
-  ["wasm, reserved", () => sizeClass({ ...linear, regions: "reserved" })],
-  ["js", () => sizeClass({ ...linear, backend: "js" })],
+  ["sparse", () => createSizeClassHeap({ space: sparseSpace(), metadataSize: 16 })],
+  ["wasm", () => createSizeClassHeap(linear)],
+  ["wasm, reserved", () => createSizeClassHeap({ ...linear, regions: "reserved" })],
+  ["js", () => createSizeClassHeap({ ...linear, backend: "js" })],
 ];
 
 function statsOf(a: SizeClassAllocator, id: number) {
@@ -48,7 +48,7 @@ for (const [name, make] of subjects) {
     assert.equal(statsOf(a, id)?.frees, statsOf(a, id)?.allocations);
   });
 
-  test(`${name}, row 125: a full cache gives its newest half back, and drain gives all`, () => {
+  test(`${name}, row 125: a full cache returns its newest half, and drain returns all`, () => {
     const a = make();
     const id = a.primary.map.id(1024);
     const hint = a.primary.map.cachedHint(id);
@@ -75,11 +75,11 @@ for (const [name, make] of subjects) {
         a.free(p);
       }
     }
-    assert.equal(a.largeStats().mappedBytes, 0);
+    assert.equal(a.stats().large.mappedBytes, 0);
     assert.ok(a.primary.isValid());
   });
 
-  test(`${name}, row 126: nulls, too large and too many`, () => {
+  test(`${name}, row 126: null pointers, too large and too many requests`, () => {
     const a = make();
     assert.throws(() => a.malloc(-1), RangeError);
     assert.equal(a.reallocate(a.malloc(10), 0), 0);
@@ -95,7 +95,7 @@ for (const [name, make] of subjects) {
     assert.notEqual(a.realloc(p, 1000), p);
   });
 
-  test(`${name}, row 127: 1 000 large blocks, freed in any order, leave nothing`, (t) => {
+  test(`${name}, row 127: 1 000 large blocks, freed in any order, leave nothing mapped`, (t) => {
     const a = make();
     const seed = seedOf(127);
     t.diagnostic(`TERRANE_SEED=${seed}`);
@@ -108,12 +108,12 @@ for (const [name, make] of subjects) {
         assert.equal(a.blockBegin(p + 131072), p);
         assert.equal(a.primary.pointerIsMine(p), false);
       }
-      assert.ok(a.largeStats().mappedBytes > 1000 * 131073);
+      assert.ok(a.stats().large.mappedBytes > 1000 * 131073);
       assert.ok(a.primary.isValid());
       while (blocks.length > 0) a.free(blocks.splice(random.below(blocks.length), 1)[0] as number);
-      assert.equal(a.largeStats().mappedBytes, 0);
+      assert.equal(a.stats().large.mappedBytes, 0);
     }
-    assert.equal(a.largeStats().allocations, 2000);
+    assert.equal(a.stats().large.allocations, 2000);
     assert.match(
       a.printStats(),
       /Stats: LargeMmapAllocator: allocated 2000 times, remains 0 \(0 K\) max 1[23]\d M; by size logs: 17:2000; \n$/,
@@ -121,9 +121,9 @@ for (const [name, make] of subjects) {
   });
 }
 
-test("row 127: a page behind a large block is not its own; its metadata is kept", () => {
+test("row 127: the page after a large block is not part of it; its metadata is kept", () => {
   const space = sparseSpace();
-  const a = sizeClass({ space });
+  const a = createSizeClassHeap({ space });
   const p = a.malloc(200_000);
   const end = p + a.usableSize(p);
   assert.equal(a.contains(end - 1), true);
@@ -139,10 +139,10 @@ test("row 127: a page behind a large block is not its own; its metadata is kept"
   assert.throws(() => space.load32(p), /nothing is mapped at/);
 });
 
-test("row 127: who else grows the memory keeps what is theirs", () => {
+test("row 127: memory that other code grows is not used", () => {
   const memory = new WebAssembly.Memory({ initial: 3, maximum: 4096 });
   new Uint8Array(memory.buffer).fill(0xa5);
-  const heap: SizeClassHeap = sizeClass({ memory });
+  const heap: SizeClassHeap = createSizeClassHeap({ memory });
   const first = heap.malloc(300_000);
   const theirs = memory.grow(5) * 65536;
   new Uint8Array(memory.buffer, theirs, 5 * 65536).fill(0x77);
@@ -158,9 +158,9 @@ test("row 127: who else grows the memory keeps what is theirs", () => {
   assert.ok(heap.primary.isValid());
 });
 
-test("force lock: only caches serve, until the locks are left", () => {
+test("force lock: only caches serve, until the locks are released", () => {
   const errors: number[] = [];
-  const heap = sizeClass({ onError: (code) => errors.push(code) });
+  const heap = createSizeClassHeap({ onError: (code) => errors.push(code) });
   const p = heap.malloc(100);
   assert.equal(heap.primary.forceLock(), true);
   assert.equal(heap.primary.forceLock(), false, "held already");
@@ -175,19 +175,19 @@ test("force lock: only caches serve, until the locks are left", () => {
   assert.ok(heap.primary.isValid());
 });
 
-test("a large block that is freed under the lock goes when the lock is left", () => {
-  const heap = sizeClass();
+test("a large block that is freed under the lock is unmapped when the lock is released", () => {
+  const heap = createSizeClassHeap();
   const blocks = [0, 1, 2].map(() => heap.malloc(300_000));
   heap.primary.forceLock();
   for (const p of blocks) heap.free(p);
-  assert.ok(heap.largeStats().mappedBytes > 900_000);
+  assert.ok(heap.stats().large.mappedBytes > 900_000);
   heap.primary.forceUnlock();
   heap.free(heap.malloc(300_000));
-  assert.equal(heap.largeStats().mappedBytes, 0);
+  assert.equal(heap.stats().large.mappedBytes, 0);
 });
 
-test("chunks that are freed under the lock go to the region when it is left", () => {
-  const heap = sizeClass();
+test("chunks that are freed under the lock return to the region when it is released", () => {
+  const heap = createSizeClassHeap();
   const id = heap.primary.map.id(1024);
   const chunks = heap.primary.getFrom(id, 100);
   heap.primary.forceLock();
@@ -199,8 +199,8 @@ test("chunks that are freed under the lock go to the region when it is left", ()
   assert.equal(statsOf(heap, id)?.frees, 100 + statsOf(heap, id)!.allocations - 300);
 });
 
-test("an aligned block of no bytes has a place of its own, also where its region is full", () => {
-  const heap = sizeClass({ spaceSize: 2 ** 22, granule: 4096 });
+test("an aligned block of size 0 has an address of its own, also where its region is full", () => {
+  const heap = createSizeClassHeap({ spaceSize: 2 ** 22, granule: 4096 });
   const blocks = Array.from({ length: 100 }, () => heap.memalign(4096, 0));
   assert.equal(new Set(blocks).size, 100);
   for (const p of blocks) {

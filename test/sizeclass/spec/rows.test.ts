@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  createSizeClassHeap,
+  createSizeClassMap,
   type SizeClassAllocator,
   SizeClassError,
   type SizeClassMapName,
   type SizeClassOptions,
   type SparseSpace,
-  sizeClass,
-  sizeClassMap,
   sizeClassMaps,
   sparseSpace,
 } from "#src/sizeclass/index.js";
@@ -41,7 +41,7 @@ function original(options: SizeClassOptions = {}): Subject {
     if (id !== 0) subject.released.push([id, from, from + bytes]);
     release(address, bytes);
   };
-  subject.a = sizeClass({
+  subject.a = createSizeClassHeap({
     space,
     onMap: (_, bytes) => subject.maps.push(bytes),
     onUnmap: (_, bytes) => subject.unmaps.push(bytes),
@@ -61,11 +61,11 @@ function indexes({ a }: Subject, id: number, chunks: readonly number[]): number[
   return chunks.map((p) => (p - a.primary.regionBegin(id)) / a.primary.map.size(id));
 }
 
-test("row 111: every map proves itself; default: id(257) = 17, id(131073) = 0", () => {
+test("row 111: every map is valid; default: id(257) = 17, id(131073) = 0", () => {
   for (const name of Object.keys(sizeClassMaps) as SizeClassMapName[]) {
-    sizeClassMap(name).validate();
+    createSizeClassMap(name).validate();
   }
-  const map = sizeClassMap("default");
+  const map = createSizeClassMap("default");
   assert.deepEqual(
     [1, 257, 513, 131072, 131073].map((size) => map.id(size)),
     [1, 17, 21, 52, 0],
@@ -79,7 +79,7 @@ test("row 111: every map proves itself; default: id(257) = 17, id(131073) = 0", 
     [128, 128, 102, 64, 21, 16, 1, 1],
   );
   assert.deepEqual([map.classes, map.rounded], [53, 64]);
-  const small = sizeClassMap("veryCompact");
+  const small = createSizeClassMap("veryCompact");
   assert.deepEqual([small.classes, small.rounded, small.size(30)], [31, 32, 65536]);
 });
 
@@ -108,7 +108,7 @@ test("row 113: populate maps the least multiple of 64 KiB and takes all chunks i
   assert.ok(subject.a.primary.isValid());
 });
 
-test("row 114: one mapping at the beginning, four after the first chunks, one end of all", () => {
+test("row 114: one mapping at the beginning, four after the first chunks, one unmapping of all", () => {
   const subject = original({ metadataSize: 16 });
   assert.equal(subject.maps.length, 1);
   subject.a.primary.getFrom(30, 128);
@@ -126,14 +126,14 @@ test("row 115: chunks come in the order of the array: chunk 127 first, chunk 0 l
   assert.deepEqual([chunks[0], chunks[127]], [127, 0]);
   const small = indexes(subject, 1, subject.a.primary.getFrom(1, 128));
   assert.deepEqual([small[0], small[127]], [127, 0]);
-  // What was given back last comes first, and n is what one asks for.
+  // What was returned last is taken first, and getFrom takes exactly n.
   const again = subject.a.primary.getFrom(30, 3);
   subject.a.primary.returnTo(30, again);
   assert.deepEqual(subject.a.primary.getFrom(30, 3), again);
   assert.equal(statsOf(subject, 30).allocations - statsOf(subject, 30).frees, 131);
 });
 
-/** The generator of the specification, in other words. */
+/** The generator of the specification, written independently. */
 function shuffled(count: number, seed: number): number[] {
   const order = Array.from({ length: count }, (_, i) => i);
   let state = BigInt(seed);
@@ -147,7 +147,7 @@ function shuffled(count: number, seed: number): number[] {
   return order;
 }
 
-test("row 116: a seed shuffles as the vectors say; a constant space has seed 0", () => {
+test("row 116: a seed shuffles as the test vectors say; a space at a fixed address has seed 0", () => {
   const vectors: [number, number, number[]][] = [
     [8192, 0, [3, 1, 4, 2, 5, 6, 7, 0]],
     [8192, 1, [2, 0, 1, 4, 7, 3, 5, 6]],
@@ -176,7 +176,7 @@ test("row 116: a seed shuffles as the vectors say; a constant space has seed 0",
   );
 });
 
-test("row 116: a space that may be anywhere draws from its place, each region another order", () => {
+test("row 116: a space at any address takes its seed from it, and each region has another order", () => {
   const subject = original({ shuffle: true });
   const id = subject.a.primary.map.id(8192);
   const seed = Number((BigInt(subject.a.primary.regionBegin(id)) >> 12n) % 2n ** 32n);
@@ -185,7 +185,7 @@ test("row 116: a space that may be anywhere draws from its place, each region an
     got,
     shuffled(8, seed).map((place) => 7 - place),
   );
-  // Every batch of new chunks is shuffled among itself.
+  // Every batch of new chunks is shuffled separately.
   const second = indexes(subject, id, subject.a.primary.getFrom(id, 8));
   assert.deepEqual(
     second.toSorted((x, y) => x - y),
@@ -193,7 +193,7 @@ test("row 116: a space that may be anywhere draws from its place, each region an
   );
 });
 
-test("row 117: each chunk has its own metadata, downwards, through rounds of frees", () => {
+test("row 117: each chunk has its own metadata, downwards, and keeps it when it is freed", () => {
   const subject = original({ metadataSize: 16 });
   const { primary } = subject.a;
   for (const size of [16, 48, 1024, 3072]) {
@@ -209,7 +209,7 @@ test("row 117: each chunk has its own metadata, downwards, through rounds of fre
         assert.equal(primary.metadata(p + size - 1), meta, "of an address inside");
         if (i > 0) assert.equal(meta, primary.metadata(chunks[i - 1] as number) - 16 * step(i));
       });
-      /** Chunks between this one and the one before. */
+      /** Chunks between this one and the last. */
       function step(i: number): number {
         return ((chunks[i] as number) - (chunks[i - 1] as number)) / size;
       }
@@ -228,7 +228,7 @@ test("row 118: an address in a chunk finds its begin; gap, metadata, array and c
   for (const at of [p, p + 1, p + 500, p + 1023]) assert.equal(primary.blockBegin(at), p);
   assert.equal(primary.blockBegin(q + 3), q);
   a.free(q);
-  assert.equal(primary.blockBegin(q + 3), q, "a free chunk still answers");
+  assert.equal(primary.blockBegin(q + 3), q, "a free chunk is still found");
   const id = primary.classOf(p);
   const begin = primary.regionBegin(id);
   const array = begin + (primary.regionBytes / 8) * 7;
@@ -277,12 +277,12 @@ test("row 119: an interval of -1 never releases, and can be set later", () => {
   assert.deepEqual([asked, statsOf(subject, 24).releases, primary.releaseInterval], [1, 1, 0]);
 });
 
-test("row 119: within the interval nothing is released; the time counts even where nothing is", () => {
+test("row 119: nothing is released within the interval, which begins even if nothing is found", () => {
   let now = 1000;
   const subject = original({ releaseInterval: 500, now: () => now });
   const { primary } = subject.a;
   const chunks = primary.getFrom(24, 64).toSorted((x, y) => x - y);
-  // Every other chunk: a page of bytes, but no page of neighbours.
+  // Every other chunk: a page of bytes, but no whole page.
   primary.returnTo(
     24,
     chunks.filter((_, i) => i % 2 === 0),
@@ -324,12 +324,12 @@ test("row 120: here the last range is released too", () => {
   assert.equal(statsOf(subject, 24).releases, 2);
   assert.equal(statsOf(subject, 24).releasedBytes, 32768 + 28672);
   assert.ok(subject.space.touched < before);
-  // Sorted: what is allocated next comes from the highest addresses.
+  // Sorted: the next allocations have the highest addresses.
   assert.deepEqual(primary.getFrom(24, 2), [chunks[62], chunks[63]]);
   assert.ok(primary.isValid());
 });
 
-test("row 121: a chunk that is free twice is found by the next release, and is free once then", () => {
+test("row 121: a chunk that was freed twice is found by the next release, and is free once then", () => {
   const subject = original({ releaseInterval: -1 });
   const { primary } = subject.a;
   const chunks = primary.getFrom(24, 64);
@@ -354,7 +354,7 @@ test("row 121: a chunk that is free twice is found by the next release, and is f
   assert.equal(new Set(primary.getFrom(24, 64)).size, 64);
 });
 
-test("row 122: a full region is told before anything is mapped, with its MB and its size", () => {
+test("row 122: a full region is reported before anything is mapped, with its MB and its size", () => {
   const subject = original();
   const { primary } = subject.a;
   const most = ((2 ** 34 / 8) * 7) / 131072;
@@ -362,7 +362,7 @@ test("row 122: a full region is told before anything is mapped, with its MB and 
   assert.throws(
     () => primary.getFrom(52, most + 1),
     (error: SizeClassError) => {
-      assert.equal(error.code, "ERR_REGION_FULL");
+      assert.equal(error.code, "ERR_CLASS_FULL");
       assert.equal(
         error.message,
         "Out of memory. The process has exhausted 16384MB for size class 131072.",
@@ -375,23 +375,23 @@ test("row 122: a full region is told before anything is mapped, with its MB and 
   assert.equal(primary.getFrom(52, 3).length, 3);
 });
 
-test("row 122: in use, a full region tells once, and larger classes serve", () => {
-  const told: string[] = [];
-  const heap = sizeClass({
+test("row 122: malloc reports a full region once, and larger classes serve", () => {
+  const texts: string[] = [];
+  const heap = createSizeClassHeap({
     spaceSize: 2 ** 22,
     granule: 4096,
-    onExhausted: (error) => told.push(error.message),
+    onExhausted: (error) => texts.push(error.message),
   });
   const region = 2 ** 17;
   const last = heap.primary.map.id(32);
   const blocks: number[] = [];
-  while (told.length === 0) blocks.push(heap.malloc(32));
-  assert.deepEqual(told, ["Out of memory. The process has exhausted 0MB for size class 32."]);
+  while (texts.length === 0) blocks.push(heap.malloc(32));
+  assert.deepEqual(texts, ["Out of memory. The process has exhausted 0MB for size class 32."]);
   assert.equal(blocks.length, (region / 8 / 32) * 7 + 1);
   assert.ok(blocks.slice(0, -1).every((p) => heap.primary.classOf(p) === last));
   assert.equal(heap.primary.classOf(blocks.at(-1) as number), last + 1);
   for (let i = 0; i < 100; i++) blocks.push(heap.malloc(32));
-  assert.equal(told.length, 1);
+  assert.equal(texts.length, 1);
   assert.equal(new Set(blocks).size, blocks.length);
   for (const p of blocks) heap.free(p);
   assert.ok(heap.primary.isValid());

@@ -1,21 +1,21 @@
 /**
- * The tests that LLVM has for its allocators, by name, each with ours or the reason why there is
- * none; and those of ours that no row of the checklist has.
+ * The tests that LLVM has for its allocators, by name, each with our test or the reason why there
+ * is none; and our tests that belong to no row of the checklist.
  */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type SizeClassMapName, sizeClass, sparseSpace } from "#src/sizeclass/index.js";
+import { createSizeClassHeap, type SizeClassMapName, sparseSpace } from "#src/sizeclass/index.js";
 
 const folder = fileURLToPath(new URL("../../../../test/sizeclass/", import.meta.url));
 
-/** What a test of ours is called, or begins with; a reason begins with "none: ". */
+/** The title of our test, or its begin; a reason begins with "none: ". */
 const upstream: Record<string, string> = {
   DefaultSizeClassMap: "row 111",
   CompactSizeClassMap: "row 111",
   VeryCompactSizeClassMap: "row 111",
-  InternalSizeClassMap: "custom maps prove themselves",
+  InternalSizeClassMap: "custom maps are valid",
   DenseSizeClassMap: "row 111",
   SizeClassAllocator64: "every map: three rounds",
   SizeClassAllocator64Dynamic: "every map: three rounds",
@@ -45,19 +45,19 @@ const upstream: Record<string, string> = {
   CombinedAllocator64: "row 126",
   CombinedAllocator64Dynamic: "row 126",
   CombinedAllocator64DynamicPremapped: "none: no premapping",
-  CombinedAllocator64Compact: "all maps under the combination",
+  CombinedAllocator64Compact: "all maps, combined",
   CombinedAllocator64VeryCompact: "row 126",
-  CombinedAllocator32Compact: "all maps under the combination",
+  CombinedAllocator32Compact: "all maps, combined",
   SizeClassAllocator64LocalCache: "row 125",
   SizeClassAllocator64DynamicLocalCache: "row 125",
   SizeClassAllocator64DynamicPremappedLocalCache: "none: no premapping",
-  SizeClassAllocator64CompactLocalCache: "caches come and go",
+  SizeClassAllocator64CompactLocalCache: "200 caches",
   SizeClassAllocator64VeryCompactLocalCache: "row 125",
-  SizeClassAllocator32CompactLocalCache: "caches come and go",
-  AllocatorLeakTest: "caches come and go",
+  SizeClassAllocator32CompactLocalCache: "200 caches",
+  AllocatorLeakTest: "200 caches",
   AllocatorCacheDeallocNewThread: "row 125: the first operation of a cache",
-  "Allocator.Basic": "random runs",
-  "Allocator.Stress": "random runs",
+  "Allocator.Basic": "in random runs",
+  "Allocator.Stress": "in random runs",
   "Allocator.LargeAlloc": "row 127",
   "Allocator.ScopedBuffer": "none: memory of one scope; regions of terrane/layers are that",
   SizeClassAllocator64Iteration: "row 124",
@@ -67,16 +67,17 @@ const upstream: Record<string, string> = {
   LargeMmapAllocatorIteration: "row 124",
   LargeMmapAllocatorBlockBegin: "row 127",
   SizeClassAllocator64PopulateFreeListOOM: "no memory for new chunks",
-  SizeClassAllocator64PackedCounterArray: "none: a bit for each chunk takes the place of counters",
-  SizeClassAllocator64FreePagesRangeTracker: "ranges of free pages",
+  SizeClassAllocator64PackedCounterArray: "none: a bit for each chunk replaces the counters",
+  SizeClassAllocator64FreePagesRangeTracker: "exactly the ranges of free pages",
   SizeClassAllocator64ReleaseFreeMemoryToOS: "every chunk but some",
   SizeClassAllocator64CompactReleaseFreeMemoryToOS: "every chunk but some",
   SizeClassAllocator64VeryCompactReleaseFreeMemoryToOS: "every chunk but some",
   LowLevelAllocatorShouldRoundUpSizeOnAlloc: "none: no such allocator; the control area is fixed",
 };
 
-test("each test of LLVM has one here, or a reason", () => {
-  const titles = readdirSync(folder)
+test("each test of LLVM has one of ours, or a reason", () => {
+  const titles = readdirSync(folder, { recursive: true })
+    .map(String)
     .filter((name) => name.endsWith(".test.ts"))
     .flatMap((name) => [
       ...readFileSync(folder + name, "utf8").matchAll(/^\s*test\(\s*["`](.*)["`],/gm),
@@ -93,12 +94,12 @@ const maps: SizeClassMapName[] = ["default", "compact", "veryCompact", "dense", 
 
 function wide(map: SizeClassMapName, more: object = {}) {
   const space = sparseSpace();
-  return { space, a: sizeClass({ space, map, ...more }) };
+  return { space, a: createSizeClassHeap({ space, map, ...more }) };
 }
 
 /** SizeClassAllocator32: regions on demand. */
 function narrow(map: SizeClassMapName, more: object = {}) {
-  const a = sizeClass({ regions: "onDemand", map, ...more });
+  const a = createSizeClassHeap({ regions: "onDemand", map, ...more });
   const space = {
     load32: (p: number) => a.u32[p / 4] as number,
     store32(p: number, value: number) {
@@ -154,7 +155,7 @@ for (const kind of kinds) {
 }
 
 for (const kind of kinds) {
-  test(`${kind.name}, every address of a chunk finds its begin, in every class`, () => {
+  test(`${kind.name}, every address of a chunk leads to its begin, in every class`, () => {
     for (const map of maps) {
       const { a } = kind.make(map);
       for (let id = 1; id < a.primary.map.classes; id++) {
@@ -169,9 +170,9 @@ for (const kind of kinds) {
   });
 }
 
-test("a large block is one mapping, which ends with it", () => {
+test("a large block is one mapping, which is unmapped with it", () => {
   const events: [string, number][] = [];
-  const a = sizeClass({
+  const a = createSizeClassHeap({
     space: sparseSpace(),
     onMap: (_, bytes) => events.push(["map", bytes]),
     onUnmap: (_, bytes) => events.push(["unmap", bytes]),
@@ -184,7 +185,7 @@ test("a large block is one mapping, which ends with it", () => {
 });
 
 for (const kind of kinds) {
-  test(`${kind.name}, all maps under the combination: blocks of all sizes, in place and moved`, () => {
+  test(`${kind.name}, all maps, combined: blocks of all sizes, in place and moved`, () => {
     for (const map of maps) {
       const { a, space } = kind.make(map);
       let p = a.malloc(1);
@@ -202,7 +203,7 @@ for (const kind of kinds) {
 }
 
 for (const kind of kinds) {
-  test(`${kind.name}, caches come and go: 200 of them, drained, leave the regions as they were`, () => {
+  test(`${kind.name}, 200 caches, drained one after another, leave the regions as they were`, () => {
     for (const map of ["compact", "veryCompact"] as const) {
       const { a } = kind.make(map);
       let used = 0;
@@ -220,16 +221,16 @@ for (const kind of kinds) {
   });
 }
 
-test("no memory for new chunks: none are given, and later all is well", () => {
+test("no memory for new chunks: none is given, and later requests succeed", () => {
   const space = sparseSpace();
   const errors: number[] = [];
-  const a = sizeClass({ space, metadataSize: 16, onError: (code) => errors.push(code) });
+  const a = createSizeClassHeap({ space, metadataSize: 16, onError: (code) => errors.push(code) });
   const first = a.primary.getFrom(30, 10);
   const limits = [0, 4096, 65536, 65536 * 7];
   for (const more of limits) {
     space.limit = space.mapped + more;
-    assert.throws(() => a.primary.getFrom(30, 500), { code: "ERR_REGION_FULL" });
-    assert.throws(() => a.primary.getFrom(40, 500), { code: "ERR_REGION_FULL" });
+    assert.throws(() => a.primary.getFrom(30, 500), { code: "ERR_CLASS_FULL" });
+    assert.throws(() => a.primary.getFrom(40, 500), { code: "ERR_CLASS_FULL" });
     assert.ok(a.primary.isValid());
   }
   space.limit = space.mapped;
@@ -241,7 +242,7 @@ test("no memory for new chunks: none are given, and later all is well", () => {
   assert.ok(a.primary.isValid());
 });
 
-/** What a release of these pages releases: x = free, . = in use. */
+/** Which of these pages a release releases: x = free, . = live. */
 const patterns: [string, [number, number][]][] = [
   [".", []],
   ["x", [[0, 1]]],
@@ -280,7 +281,7 @@ const patterns: [string, [number, number][]][] = [
   ["x.x.x.x.x.x", [0, 2, 4, 6, 8, 10].map((i) => [i, i + 1])],
 ];
 
-test("ranges of free pages are those that are released, for each pattern", () => {
+test("exactly the ranges of free pages are released, for each pattern", () => {
   for (const [pattern, expected] of patterns) {
     for (const repeat of [0, 32, 40]) {
       const { a, space } = wide("default", { releaseInterval: -1 });
@@ -289,7 +290,7 @@ test("ranges of free pages are those that are released, for each pattern", () =>
       const chunks = a.primary.getFrom(id, pages.length).toReversed();
       const got: [number, number][] = [];
       const begin = a.primary.regionBegin(id);
-      // The rest of the last 64 KiB is free, so that a last page in use ends every range.
+      // The rest of the last 64 KiB is free, so that a live last page ends every range.
       const last = chunks[0] === begin ? a.primary.stats()[0]?.freeChunks : 0;
       for (let i = 0; i < (last ?? 0); i++) a.primary.getFrom(id, 1);
       space.release = (address, bytes) => {
@@ -306,7 +307,7 @@ test("ranges of free pages are those that are released, for each pattern", () =>
   }
 });
 
-/** Ranges that touch are one. */
+/** Adjacent ranges are one. */
 function joined(ranges: number[][]): number[][] {
   const all: number[][] = [];
   for (const [from, to] of ranges as [number, number][]) {
@@ -317,7 +318,7 @@ function joined(ranges: number[][]): number[][] {
   return all;
 }
 
-test("every chunk but some: their pages stay, all others go", () => {
+test("every chunk but some: their pages stay, all others are released", () => {
   for (const map of ["default", "compact", "veryCompact"] as const) {
     for (const size of [96, 1024, 1536, 3072, 8192]) {
       const { a, space } = wide(map, { releaseInterval: -1 });
@@ -340,7 +341,7 @@ test("every chunk but some: their pages stay, all others go", () => {
       );
       const begin = a.primary.regionBegin(id);
       const mapped = a.primary.stats()[0]?.mappedBytes as number;
-      // What is smaller than a page between two kept chunks stays as well, and the last remainder.
+      // Less than a page between two kept chunks stays too, and the last remainder.
       const resident = space.resident(begin, mapped) / 4096;
       assert.ok(resident >= pages.size && resident <= pages.size + 1, `${resident}, ${pages.size}`);
       for (const p of kept) assert.equal(space.load32(p), 1);

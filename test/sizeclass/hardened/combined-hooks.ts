@@ -1,9 +1,9 @@
-/** What tests of the hardened malloc look at: texts of errors, and what hooks are told. */
+/** What tests of the hardened malloc check: texts of errors, and calls of hooks. */
 import assert from "node:assert/strict";
 import { wasmMemory } from "#src/memory/index.js";
-import { HardenedError, type HardenedOptions, hardenedMalloc } from "#src/sizeclass/index.js";
+import { createHardenedMalloc, HardenedError, type HardenedOptions } from "#src/sizeclass/index.js";
 
-/** The error that a call throws: its text without the address. */
+/** The text, without the address, of the error that a call throws. */
 export function textOf(call: () => unknown): string {
   try {
     call();
@@ -14,15 +14,15 @@ export function textOf(call: () => unknown): string {
   return assert.fail("nothing was thrown");
 }
 
-/** A hardened malloc, and what its hooks were told last. */
+/** A hardened malloc, and the last calls of its hooks. */
 export function hooked(options: HardenedOptions = {}) {
-  const told: string[] = [];
-  const heap = hardenedMalloc({
+  const calls: string[] = [];
+  const heap = createHardenedMalloc({
     ...options,
-    onAllocate: (ptr, size) => told.push(`+${ptr}:${size}`),
-    onDeallocate: (ptr) => told.push(`-${ptr}`),
+    onAllocate: (ptr, size) => calls.push(`+${ptr}:${size}`),
+    onDeallocate: (ptr) => calls.push(`-${ptr}`),
   });
-  return { heap, abi: heap.abi, since: () => told.splice(0).join(" ") };
+  return { heap, abi: heap.abi, since: () => calls.splice(0).join(" ") };
 }
 
 /** Both back ends, and addresses that are negative in wasm. */
