@@ -5,7 +5,11 @@
 import { fileURLToPath } from "node:url";
 import { createHeap } from "#src/heap/index.js";
 import { osPages, wasmMemory, withOsPages } from "#src/memory/index.js";
-import { type SizeClassHeap, type SizeClassOptions, createSizeClassHeap } from "#src/sizeclass/index.js";
+import {
+  createSizeClassHeap,
+  type SizeClassHeap,
+  type SizeClassOptions,
+} from "#src/sizeclass/index.js";
 import { linearSubject, measureRun, readTrace, type Subject } from "#src/trace/index.js";
 import { engine } from "./report.ts";
 

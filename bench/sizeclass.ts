@@ -94,7 +94,8 @@ function fastPath(): void {
     "size class (wasm), abi": () => createSizeClassHeap({ releaseInterval: -1 }).abi,
     "size class (wasm, reserved), abi": () =>
       createSizeClassHeap({ releaseInterval: -1, regions: "reserved" }).abi,
-    "size class (wasm, default map)": () => createSizeClassHeap({ releaseInterval: -1, map: "default" }),
+    "size class (wasm, default map)": () =>
+      createSizeClassHeap({ releaseInterval: -1, map: "default" }),
     "core heap (js)": () => createHeap({ backend: javascript }),
     "size class (js)": () => createSizeClassHeap({ releaseInterval: -1, backend: "js" }),
     "core heap (wasm, shared)": () => createSharedHeap(),

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
 import { osMemory, osPages, wasmMemory, withOsPages } from "#src/memory/index.js";
-import { type Native, findNative } from "#src/memory/os/ffi.js";
+import { findNative, type Native } from "#src/memory/os/ffi.js";
 import { GUARDS_FULL, GUARDS_LIMIT, ProtectGuards } from "#src/memory/os/guards.js";
 import { numaNodes } from "#src/memory/os/numa.js";
 import { OsPages } from "#src/memory/os/pages.js";

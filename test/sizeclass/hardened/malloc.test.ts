@@ -320,7 +320,11 @@ function run(api: Api, profile: (typeof profiles)[0], operations: number, seed: 
 test("it serves layers and debug", () => {
   const heap = createHardenedMalloc({ quarantineSizeKb: 16 });
   const profile = { ...(profiles[1] as (typeof profiles)[0]), live: 100 };
-  for (const api of [createAllocator(std(heap)), createAllocator(kingsley(std(heap))), debug(heap)]) {
+  for (const api of [
+    createAllocator(std(heap)),
+    createAllocator(kingsley(std(heap))),
+    debug(heap),
+  ]) {
     run(api, profile, 1500, seedOf(7600));
     api.destroy();
   }
