@@ -20,8 +20,8 @@ export interface SharedBumpOptions {
  * and the same word, which is 0 at first and in which they count by atomic operations: no lock is
  * needed. The buffer must be zero. `put` frees nothing and `destroy` gives nothing back, because
  * other threads may have blocks: put layers that keep blocks on top, in each thread or below one
- * lock. A block that passes those layers is lost when it is put: one above `largest` of `magazines`,
- * for example.
+ * lock. A block that passes those layers is lost when it is put: one above `largest` of
+ * `magazines`, for example.
  *
  * @param buffer the memory that blocks come from.
  * @param word an Int32Array over a SharedArrayBuffer, the same in all threads.

@@ -36,10 +36,9 @@ export interface LeakReports {
  * Watches one instance of a checked module. For one thread.
  *
  * @example
- * const checker = new Checker(instrument(bytes), { onReport: (r) => console.log(formatReport(r)) });
- * const module = await WebAssembly.compile(checker.instrumented.bytes);
- * const instance = await WebAssembly.instantiate(module, checker.importObject({ env }));
- * checker.attach(instance);
+ * const checker = new Checker(instrument(bytes), { onReport: (r) => console.log(formatReport(r))
+ * }); const module = await WebAssembly.compile(checker.instrumented.bytes); const instance = await
+ * WebAssembly.instantiate(module, checker.importObject({ env })); checker.attach(instance);
  */
 export class Checker {
   readonly instrumented: Instrumented;

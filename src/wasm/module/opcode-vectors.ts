@@ -1,4 +1,6 @@
-/** The rows of vector instructions, relaxed ones included. Their effect on definedness: none known. */
+/**
+ * The rows of vector instructions, relaxed ones included. Their effect on definedness: none known.
+ */
 import { accessRows, LANE, MEMARG_LANE, type Opcode, rows, SIXTEEN_BYTES } from "./opcode-row.ts";
 
 const lane = { immediates: LANE };
