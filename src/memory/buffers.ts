@@ -10,34 +10,49 @@ import {
   slicesFor,
 } from "./source.ts";
 
+/** Options of `arrayBuffer`. */
 export interface ArrayBufferOptions extends GrowthOptions {
-  /** The caller's buffer; grows only if it is resizable. */
+  /** A buffer of the caller's; it grows only if it is resizable. Default: a new one. */
   buffer?: ArrayBuffer | undefined;
-  /** First byte that the heap may use, rounded up to 64 KiB. Default: 64 KiB if ours, else 0. */
+  /**
+   * Offset of the first byte that the heap may use, rounded up to 64 KiB. Default: 64 KiB in a new
+   * buffer, 0 in one of the caller's.
+   */
   offset?: number | undefined;
-  /** Bytes of a new buffer that are there at once. Default: as few as possible. */
+  /** Bytes that a new buffer has at first. Default: as few as possible. */
   initial?: number | undefined;
-  /** Tells that a caller's buffer is zero from `offset` on. Default: false. */
+  /** Whether a buffer of the caller's is zero from `offset` on. Default: false. */
   zeroed?: boolean | undefined;
 }
 
+/** Options of `sharedArrayBuffer`. */
 export interface SharedArrayBufferOptions {
-  /** The caller's buffer; grows only if it is growable. */
+  /** A buffer of the caller's; it grows only if it is growable. Default: a new one. */
   buffer?: SharedArrayBuffer | undefined;
+  /**
+   * Offset of the first byte that the heap may use, rounded up to 64 KiB. Default: 64 KiB in a new
+   * buffer, 0 in one of the caller's.
+   */
   offset?: number | undefined;
+  /** Whether a buffer of the caller's is zero from `offset` on. Default: false. */
   zeroed?: boolean | undefined;
+  /** Bytes that a new growable buffer has at first. Default: 128 KiB. */
   initial?: number | undefined;
-  /** Size of a new buffer, all of it there at once unless `growable`. Default: 64 MiB. */
+  /**
+   * Largest size in bytes, rounded up to 64 KiB. A new buffer has it at once, unless `growable`.
+   * Default: 64 MiB.
+   */
   maximum?: number | undefined;
   /**
-   * Makes a growable buffer where the engine has it. V8 reads such a buffer 40 times slower, so
-   * the default is a fixed one, whose untouched pages cost nothing on most systems.
+   * Makes a growable buffer. V8 reads such a buffer 40 times slower; the pages of a fixed one that
+   * were never touched cost nothing on most systems. Default: false.
    */
   growable?: boolean | undefined;
+  /** By how much a growable buffer grows. Default: growEighth. */
   growth?: GrowthOptions["growth"];
 }
 
-/** What lib.es2024 will call these members. */
+/** Members of lib.es2024. */
 interface Resizable {
   readonly resizable?: boolean;
   readonly growable?: boolean;
@@ -49,11 +64,11 @@ interface Resizable {
 const SHARED_DEFAULT = 64 * 2 ** 20;
 
 /**
- * A source over an ArrayBuffer. One of ours grows by moving into a larger buffer: fixed buffers are
- * the fast ones (a resizable one costs 2.5 times as much at every access), and moving is paid once
- * an eighth more is needed. The old buffer is detached, so stale views are empty and not wrong.
+ * A source over an ArrayBuffer. A new buffer grows by moving to a larger one: accesses to a
+ * resizable buffer take 2.5 times as long, and by default the memory moves only once an eighth more
+ * is needed. The old buffer is detached, so that old views are empty. For one thread.
  *
- * @throws RangeError when a number of bytes makes no sense.
+ * @throws TypeError or RangeError for a number of bytes out of range.
  * @example
  * const source = arrayBuffer({ initial: 2 ** 20 });
  */
@@ -83,7 +98,7 @@ function movingBuffer(options: ArrayBufferOptions): MemorySource {
   };
 }
 
-/** The bytes in a larger buffer; the old one is detached as memory.grow would do it. */
+/** The bytes in a larger buffer; the old one is detached, as by memory.grow. */
 function moveBuffer(from: ArrayBuffer, bytes: number): ArrayBuffer | undefined {
   try {
     const to = new ArrayBuffer(bytes);
@@ -125,9 +140,10 @@ function resized(buffer: Resizable & { byteLength: number }, slices: number): nu
 }
 
 /**
- * A source over a SharedArrayBuffer.
+ * A source over a SharedArrayBuffer, for memory that threads share without WebAssembly.
  *
- * @throws RangeError when a number of bytes makes no sense.
+ * @throws TypeError or RangeError for a number of bytes out of range; RangeError where the page is
+ * not cross-origin isolated.
  * @example
  * const source = sharedArrayBuffer({ maximum: 2 ** 24 });
  */

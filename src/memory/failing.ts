@@ -1,16 +1,20 @@
-/** A source for tests: out of memory at a growth of one's choice. */
+/** A source for tests: out of memory at a chosen growth. */
 import type { MemorySource } from "./source.ts";
 
+/** A memory that refuses growths: see `failingMemory`. */
 export interface FailingMemory extends MemorySource {
-  /** Growths asked for so far. */
+  /** Number of growths that were asked for. */
   readonly growths: number;
-  /** Refuses the n-th growth (from 1) and all later ones; Infinity refuses none. */
+  /** The first growth that is refused, from 1; all later ones are refused too. Infinity: none. */
   refuseFrom: number;
 }
 
 /**
  * Passes everything to another source, but refuses growths from the n-th on.
  *
+ * @param source the memory.
+ * @param refuseFrom the first growth that is refused, from 1; Infinity refuses none.
+ * @throws RangeError when refuseFrom is below 1 or not a number.
  * @example
  * const source = failingMemory(wasmMemory(), 3);
  */

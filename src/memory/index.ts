@@ -1,4 +1,4 @@
-/** Sources of memory: `terrane/memory`. */
+/** `terrane/memory`: where the bytes of a heap come from. */
 export {
   type ArrayBufferOptions,
   arrayBuffer,
@@ -10,7 +10,7 @@ export { type Fault, FaultWatch, watchFaults } from "./os/faults.ts";
 export { type OsMemory, type OsMemoryOptions, osMemory } from "./os/memory.ts";
 export { type OsPages, type OsPagesMissing, osPages, type ReserveOptions } from "./os/pages.ts";
 export type { Residency } from "./os/residency.ts";
-export { type Release, withOsPages, withRelease } from "./os/source-pages.ts";
+export { type Release, type SourcePages, withOsPages, withRelease } from "./os/source-pages.ts";
 export {
   type SimulatedMemory,
   type SimulatedOptions,

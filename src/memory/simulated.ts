@@ -1,49 +1,56 @@
 /**
- * A memory whose pages behave like an operating system's, for tests: they are committed, given
- * back, reset and protected one by one, every call can be made to fail, and what a program may no
- * longer look at is scribbled over, so that looking shows.
+ * A memory whose pages behave like those of an operating system, for tests: pages are committed,
+ * given back, reset and protected; every call can be made to fail; and what a program must not
+ * access any more is overwritten, so that accesses show.
  */
 import { arrayBuffer } from "./buffers.ts";
 import { type PageCall, SimulatedPages } from "./simulated-pages.ts";
 import { type HugePages, type MemorySource, SLICE_BYTES } from "./source.ts";
 
+/** Options of `simulatedMemory`. */
 export interface SimulatedOptions {
-  /** Where the bytes are. Default: a growing ArrayBuffer. */
+  /** The memory. Default: `arrayBuffer()`. */
   source?: MemorySource | undefined;
   /** Bytes of a page: a power of two from 16 to 65536. Default: 4096. */
   pageBytes?: number | undefined;
   /**
-   * Pages are unusable until they are committed, as VirtualAlloc has it; else they are usable from
-   * the start, and zero when they are touched after a decommit, as madvise has it. Default: false.
+   * true: pages must be committed before they are accessed, as with VirtualAlloc. false: they are
+   * usable from the start, and zero when touched after a decommit, as with madvise. Default: false.
    */
   needsCommit?: boolean | undefined;
-  /** Huge pages: bytes of each, how many there are, what one takes. Default: none. */
+  /**
+   * Huge pages: bytes of each (a multiple of 65536), how many there are, and the milliseconds that
+   * each takes to reserve. Default: none.
+   */
   hugePages?: { bytes: number; count: number; milliseconds?: number } | undefined;
-  /** NUMA nodes, and the one that the calling thread runs on. Default: one. */
+  /** Number of NUMA nodes, and the one that the calling thread runs on. Default: one node. */
   numa?: { nodes: number; node: number } | undefined;
 }
 
+/** A memory with simulated pages: see `simulatedMemory`. */
 export interface SimulatedMemory extends MemorySource {
+  /** The operations on its pages. */
   readonly pages: SimulatedPages;
-  /** Bytes that are committed: without `needsCommit`, those that are not zero after a decommit. */
+  /** Bytes that are committed; without `needsCommit`, those of pages that were touched. */
   readonly committedBytes: number;
   /** Bytes that are protected. */
   readonly protectedBytes: number;
-  /** How often each operation was asked for. */
+  /** Number of calls of each operation. */
   readonly calls: Readonly<Record<PageCall, number>>;
-  /** Makes the n-th call of an operation from now on fail, from 1; 0 = none does. */
+  /** Makes the n-th call of an operation from now on fail, from 1; 0: no call fails. */
   failAt(operation: PageCall, call: number): void;
   /**
-   * What has been done to pages that nobody may touch, in words, in address order: they cannot
-   * trap, so their scribble is looked at here and before every operation on them.
+   * The writes to forbidden pages since the last check, each as a sentence, in the order of their
+   * addresses. Such pages cannot trap: their bytes are compared here, and before every operation.
    */
   check(): string[];
 }
 
 /**
- * A simulated memory.
+ * A memory with simulated pages, for tests of code that uses `pages`.
  *
- * @throws RangeError when pageBytes is no power of two from 16 to 65536.
+ * @throws RangeError when pageBytes is not a power of two from 16 to 65536, or huge pages are not
+ * multiples of 65536 bytes.
  * @example
  * const memory = simulatedMemory({ needsCommit: true });
  * const heap = createHeap({ backend: javascript, memory });
@@ -57,9 +64,9 @@ export function simulatedMemory(options: SimulatedOptions = {}): SimulatedMemory
     throw new RangeError(`pageBytes must be a power of two from 16 to 65536, not ${pageBytes}`);
   const pages = new SimulatedPages(source, pageBytes, needsCommit);
   const grow = (slices: number) => {
-    const answer = source.grow(slices);
-    if (answer !== 0) pages.add((answer & 0xffff) * SLICE_BYTES, (answer >>> 16) * SLICE_BYTES);
-    return answer;
+    const grown = source.grow(slices);
+    if (grown !== 0) pages.add((grown & 0xffff) * SLICE_BYTES, (grown >>> 16) * SLICE_BYTES);
+    return grown;
   };
   const { hugePages, numa } = options;
   return {
@@ -103,13 +110,13 @@ function hugePagesOf(
   return {
     pageBytes: bytes,
     reserve(wanted, _node, timeout) {
-      // As mimalloc guesses it after the first page, whose time is that of all others.
+      // mimalloc estimates the time of all pages after the first one.
       const late = timeout > 0 && milliseconds * wanted > 2 * timeout;
       const got = Math.min(wanted, left, late ? 1 : wanted);
-      const answer = got === 0 ? 0 : grow((got * bytes) / SLICE_BYTES);
-      if (answer === 0) return { address: 0, pages: 0 };
+      const grown = got === 0 ? 0 : grow((got * bytes) / SLICE_BYTES);
+      if (grown === 0) return { address: 0, pages: 0 };
       left -= got;
-      const address = (answer & 0xffff) * SLICE_BYTES;
+      const address = (grown & 0xffff) * SLICE_BYTES;
       pages.commit(address, got * bytes);
       return { address, pages: got };
     },

@@ -1,126 +1,141 @@
 /**
- * Where bytes come from: one contract for every kind of memory, with its features as a record, so
- * that nobody asks for a platform.
+ * Where bytes come from: one contract for every kind of memory. What a memory can do is a record of
+ * capabilities, so that no other code tests for a platform.
  */
 
 /** Bytes of a slice, the unit of growth. */
 export const SLICE_BYTES = 65536;
-/** The most slices a memory may have; the last one of 4 GiB is never used. */
+/** The most slices that a memory has; the last one of 4 GiB is never used. */
 export const SLICES_LIMIT = 65535;
 
+/** What a memory can do. */
 export interface MemoryCapabilities {
-  /** grow() can succeed. */
+  /** `grow` can succeed. */
   readonly canGrow: boolean;
-  /** Other threads may hold the same bytes. */
+  /** Other threads may use the same bytes. */
   readonly shared: boolean;
-  /** Everything from `start` on is zero when the source is made. */
+  /** All bytes from `start` on are zero when the source is made. */
   readonly zeroed: boolean;
-  /** Growth replaces `buffer`; views made before become empty. */
+  /** Growth replaces `buffer`; views that were made before become empty. */
   readonly detaches: boolean;
-  /** Ranges can be given back to the operating system. */
+  /** Ranges can be given back to the operating system: `pages.decommit` works. */
   readonly canRelease: boolean;
-  /** Ranges can be made inaccessible. */
+  /** Ranges can be made inaccessible: `pages.protect` works. */
   readonly canProtect: boolean;
 }
 
 /**
- * What a memory can do with its pages beyond holding bytes. Addresses are offsets in `buffer`.
- * Calls narrow their range to the whole pages inside; commit widens it. So nothing outside what
- * the caller named loses its bytes. Each answers whether it happened; an empty range is a success.
- * No call throws.
+ * Operations on the pages of a memory. Addresses are offsets in `buffer`, sizes are bytes. Calls
+ * narrow their range to the whole pages inside, and `commit` widens it, so that no byte outside of
+ * the range is lost. Each returns whether it was done; an empty range counts as done. No call
+ * throws.
  */
 export interface PageOperations {
   /** Bytes of a page: a power of two, at most 64 KiB. */
   readonly pageBytes: number;
-  /** A decommitted range must be committed before anybody touches it. */
+  /** A decommitted range must be committed before it is accessed. */
   readonly needsCommit: boolean;
-  /** Makes a range usable. What was decommitted before is zero now. */
+  /** Makes a range usable. What was decommitted before is zero. */
   commit(address: number, bytes: number): boolean;
-  /** Gives the physical memory of a range back. Without `needsCommit` it reads as zero at once. */
+  /** Gives the physical memory of a range back. Without `needsCommit` it is zero at once. */
   decommit(address: number, bytes: number): boolean;
-  /** Says that the contents no longer matter; the range stays usable. */
+  /** Tells that the contents of a range do not matter any more; the range stays usable. */
   reset(address: number, bytes: number): boolean;
   /**
-   * Any access to the range fails from now on. Its bytes are lost: after unprotect it reads as
-   * zero. WebAssembly traps; an access from JavaScript may end the process.
+   * Forbids accesses to a range. Its bytes are lost: after `unprotect` it is zero. An access from
+   * WebAssembly traps; one from JavaScript may end the process.
    */
   protect(address: number, bytes: number): boolean;
+  /** Allows accesses to a range that was protected; it is zero. */
   unprotect(address: number, bytes: number): boolean;
-  /** Bytes of the range that are in physical memory. */
+  /** Bytes of a range that are in physical memory. */
   resident?(address: number, bytes: number): number;
 }
 
-/** Huge pages of a memory, each a multiple of 64 KiB. */
+/** Huge pages of a memory. */
 export interface HugePages {
+  /** Bytes of a huge page: a multiple of 64 KiB. */
   readonly pageBytes: number;
   /**
-   * Makes up to `pages` of them part of the memory, one behind the other, on a NUMA node; answers
-   * where they begin and how many there are. Stops when one cannot be had, or when all of them
-   * would take more than twice `timeout` milliseconds (0 = no limit). Never throws.
+   * Adds up to `pages` huge pages to the memory, one after the other, on a NUMA node. Returns their
+   * address and their number. Stops when there is none left, or when all of them would take more
+   * than twice `timeout` milliseconds (0 = no limit). Never throws.
    */
   reserve(pages: number, node: number, timeout: number): { address: number; pages: number };
 }
 
 /** NUMA nodes, numbered from 0. */
 export interface NumaNodes {
+  /** Number of nodes. */
   readonly nodes: number;
-  /** The one that the calling thread runs on. */
+  /** The node that the calling thread runs on. */
   readonly node: number;
 }
 
 /**
- * A memory and the right to grow it. A heap is the only one that grows its source; if somebody else
- * grows the memory underneath, those slices are theirs and no heap touches them.
+ * A memory and the right to grow it. A source has one user, which grows it. If other code grows the
+ * memory itself, the slices that it added belong to that code, and no heap uses them.
  */
 export interface MemorySource {
+  /** What kind of memory it is, for people: "WebAssembly.Memory". */
   readonly kind: string;
+  /** What the memory can do. */
   readonly capabilities: MemoryCapabilities;
-  /** The bytes, as they are now; ask again after a growth. */
+  /** All bytes of the memory as it is now; read it again after a growth. */
   readonly buffer: ArrayBufferLike;
-  /** First byte that a heap may use: a multiple of 64 KiB. */
+  /** Offset of the first byte that a heap may use: a multiple of 64 KiB. */
   readonly start: number;
   /** The memory as WebAssembly can import it, if it is one. */
   readonly memory?: WebAssembly.Memory;
-  /** There if `canRelease` or `canProtect` is. */
+  /** Operations on pages; present if `canRelease` or `canProtect` is true. */
   readonly pages?: PageOperations;
+  /** Huge pages, if the memory has any. */
   readonly huge?: HugePages;
+  /** NUMA nodes, if the memory knows them. */
   readonly numa?: NumaNodes;
   /**
-   * Grows by at least `slices` slices of 64 KiB. Answers `granted << 16 | size before, in slices`
-   * as an unsigned number, or 0 when it cannot; then nothing has changed. Never throws.
+   * Grows by at least `slices` slices of 64 KiB, from 1 to 65535. Returns `granted << 16 | before`
+   * as an unsigned number, where both are numbers of slices and `before` is the size until now; or
+   * 0 when it cannot grow, and then nothing has changed. Never throws.
    */
   grow(slices: number): number;
 }
 
 /**
- * The bytes of a source that is known to have at least `bytes`: where another thread has grown a
- * WebAssembly.Memory and the engine has not told this one yet, it is made to look.
+ * The bytes of a source that is known to have at least `bytes`. When another thread has grown a
+ * WebAssembly.Memory and this one does not see it yet, a growth by 0 makes the engine look.
  */
 export function bufferReaching(source: MemorySource, bytes: number): ArrayBufferLike {
   if (source.buffer.byteLength < bytes) source.memory?.grow(0);
   return source.buffer;
 }
 
-/** How many slices to grow by when `needed` are missing and the memory has `present`. */
+/**
+ * By how many slices of 64 KiB to grow when `needed` are missing and the memory has `present`.
+ *
+ * @example
+ * const double: GrowthPolicy = (needed, present) => Math.max(needed, present);
+ */
 export type GrowthPolicy = (needed: number, present: number) => number;
 
-/** An eighth of the memory at a time: few growths, and little more address space than needed. */
+/** Grows by an eighth of the memory: few growths, and little more memory than needed. */
 export const growEighth: GrowthPolicy = (needed, present) => Math.max(needed, present >>> 3);
 
-/** Never more than asked for. */
+/** Grows by what is needed and not more. */
 export const growExactly: GrowthPolicy = (needed) => needed;
 
+/** Options of memories that grow. */
 export interface GrowthOptions {
-  /** Largest size in bytes; rounded down to slices. Default: 4 GiB less one slice. */
+  /** Largest size in bytes, rounded down to 64 KiB. Default: 4 GiB less 64 KiB. */
   maximum?: number | undefined;
-  /** Default: growEighth. */
+  /** By how much the memory grows. Default: growEighth. */
   growth?: GrowthPolicy | undefined;
 }
 
 /**
- * The rule that every growing source follows: what the policy wants, else what is needed, never
- * beyond the maximum. `attempt` grows by exactly that many slices and answers the size in slices
- * that it grew from, which is not `present` if another thread was quicker; -1 = it could not.
+ * How every source grows: by what the policy says, else by what is needed, never beyond the
+ * maximum. `attempt` grows by exactly that many slices and returns the size in slices before the
+ * growth, which is not `present` if another thread grew first; -1 = it could not grow.
  */
 export function growWithin(
   needed: number,
@@ -128,17 +143,17 @@ export function growWithin(
   options: GrowthOptions,
   attempt: (slices: number) => number,
 ): number {
-  const room = slicesBelow(options.maximum) - present;
-  if (needed > room) return 0;
+  const most = slicesBelow(options.maximum) - present;
+  if (needed > most) return 0;
   const policy = options.growth ?? growEighth;
-  const wanted = Math.min(Math.max(needed, Math.ceil(policy(needed, present))), room);
+  const wanted = Math.min(Math.max(needed, Math.ceil(policy(needed, present))), most);
   const before = attempt(wanted);
-  if (before >= 0) return growthAnswer(wanted, before);
+  if (before >= 0) return growthOf(wanted, before);
   const second = wanted > needed ? attempt(needed) : -1;
-  return second >= 0 ? growthAnswer(needed, second) : 0;
+  return second >= 0 ? growthOf(needed, second) : 0;
 }
 
-function growthAnswer(granted: number, before: number): number {
+function growthOf(granted: number, before: number): number {
   return ((granted << 16) | before) >>> 0;
 }
 
@@ -147,12 +162,12 @@ function slicesBelow(maximum: number | undefined): number {
   return Math.min(SLICES_LIMIT, Math.floor(maximum / SLICE_BYTES));
 }
 
-/** Bytes in whole slices. */
+/** Number of slices that hold `bytes`. */
 export function slicesFor(bytes: number): number {
   return Math.ceil(bytes / SLICE_BYTES);
 }
 
-/** Checks a number of bytes that a caller gave. */
+/** Checks a number of bytes that an option gives. */
 export function checkBytes(name: string, bytes: unknown): void {
   if (bytes === undefined) return;
   if (typeof bytes !== "number") throw new TypeError(`${name} must be a number of bytes`);
@@ -161,7 +176,7 @@ export function checkBytes(name: string, bytes: unknown): void {
   }
 }
 
-/** Throws where threads cannot share memory. */
+/** @throws RangeError where threads cannot share memory. */
 export function requireShared(): void {
   if (typeof SharedArrayBuffer !== "undefined") return;
   throw new RangeError(

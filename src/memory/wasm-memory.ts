@@ -1,4 +1,4 @@
-/** WebAssembly.Memory as a source: our own, or the caller's from an offset on. */
+/** WebAssembly.Memory as a source: a new one, or the caller's from an offset on. */
 import {
   checkBytes,
   type GrowthOptions,
@@ -10,22 +10,26 @@ import {
   slicesFor,
 } from "./source.ts";
 
+/** Options of `wasmMemory`. */
 export interface WasmMemoryOptions extends GrowthOptions {
-  /** The caller's memory; without it a new one is made. */
+  /** A memory of the caller's. Default: a new one. */
   memory?: WebAssembly.Memory | undefined;
   /**
-   * First byte that the heap may use, rounded up to 64 KiB; what lies below stays the caller's.
-   * Default: the end of a caller's memory; 64 KiB in a memory of our own, so that writes through a
-   * null pointer hit nothing.
+   * Offset of the first byte that the heap may use, rounded up to 64 KiB; the bytes below stay the
+   * caller's. Default: the end of a memory of the caller's; 64 KiB in a new one, so that a write
+   * through a null pointer damages nothing.
    */
   offset?: number | undefined;
-  /** Bytes of a new memory that are there at once. Default: as few as possible. */
+  /** Bytes that a new memory has at first, rounded up to 64 KiB. Default: as few as possible. */
   initial?: number | undefined;
-  /** Tells that a caller's memory is zero from `offset` on. Default: only what grows is. */
+  /**
+   * Whether a memory of the caller's is zero from `offset` on. Default: true if `offset` is at its
+   * end, else false.
+   */
   zeroed?: boolean | undefined;
   /**
-   * Makes a new memory that threads can share. It reserves address space up to `maximum`; without
-   * one it takes the largest that the engine grants of 4, 2 and 1 GiB, and so on to 64 MiB.
+   * Makes a new memory that threads can share. It reserves address space up to `maximum`; without a
+   * maximum it tries 4, 2 and 1 GiB, and so on down to 64 MiB. Default: false.
    */
   shared?: boolean | undefined;
 }
@@ -33,7 +37,8 @@ export interface WasmMemoryOptions extends GrowthOptions {
 /**
  * A source over WebAssembly.Memory.
  *
- * @throws RangeError when a number of bytes makes no sense or the engine refuses the memory.
+ * @throws TypeError or RangeError for a number of bytes out of range; RangeError when the engine
+ * refuses the memory, or cannot share memory because the page is not cross-origin isolated.
  * @example
  * const source = wasmMemory({ maximum: 64 * 2 ** 20 });
  */
@@ -65,20 +70,22 @@ export function wasmMemory(options: WasmMemoryOptions = {}): MemorySource {
 }
 
 /**
- * V8 tells a thread of growth by others with an interrupt, but not while the thread is just
- * receiving the memory: then the memory keeps its old length until somebody grows it once more, and
- * what is written behind that vanishes. In Node 26.10 one of some 6 000 that were received during a
- * growth was too short. Growth by nothing makes the engine look.
+ * V8 informs a thread of growth by other threads with an interrupt, but not while the thread is
+ * receiving the memory. Then the memory keeps its old length until the next growth, and writes
+ * beyond that length are lost: in Node 26.10, one of some 6 000 memories that were received during
+ * a growth was too short. Growth by 0 makes the engine look.
  */
 function lengthRenew(memory: WebAssembly.Memory): void {
   if (isShared(memory.buffer)) grown(memory, 0);
 }
 
-/** The engine checks `maximum` too, but only `growWithin` knows it for a caller's memory. */
+/** In a memory that is not shared, `growWithin` alone enforces `maximum`. */
 function memoryNew(options: WasmMemoryOptions): WebAssembly.Memory {
   const initial = slicesFor(Math.max(options.initial ?? 0, (options.offset ?? SLICE_BYTES) + 1));
   if (options.maximum !== undefined && initial * SLICE_BYTES > options.maximum) {
-    throw new RangeError(`maximum ${options.maximum} is below the ${initial * SLICE_BYTES} needed`);
+    throw new RangeError(
+      `maximum must be at least ${initial * SLICE_BYTES} bytes, not ${options.maximum}`,
+    );
   }
   return options.shared ? sharedNew(initial, options.maximum) : new WebAssembly.Memory({ initial });
 }

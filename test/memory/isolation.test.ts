@@ -9,8 +9,8 @@ import { sharedArrayBuffer, wasmMemory } from "#src/memory/index.js";
 const message =
   "shared memory is off: a browser page must be cross-origin isolated (headers COOP and COEP)";
 
-test("without SharedArrayBuffer all ways to a shared heap say what is missing", () => {
-  // A browser makes such a memory all the same; only its buffer is of an unknown kind.
+test("without SharedArrayBuffer every call for a shared heap throws what is missing", () => {
+  // A browser makes such a memory nevertheless; its buffer has an unknown type.
   const memory = new WebAssembly.Memory({ initial: 8, maximum: 100, shared: true });
   Reflect.deleteProperty(globalThis, "SharedArrayBuffer");
   const refused: (() => unknown)[] = [

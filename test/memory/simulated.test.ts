@@ -1,4 +1,4 @@
-/** The simulated memory against its own contract, and heaps that live in it. */
+/** The simulated memory against its contract, and heaps in it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap, type Heap } from "#src/heap/index.js";
@@ -43,7 +43,7 @@ test("row 88: commit widens to pages, decommit narrows: 100 bytes do nothing and
   );
 });
 
-test("what is committed again is zero, what was never committed is scribble", () => {
+test("what is committed again is zero, what was never committed is overwritten", () => {
   const memory = fresh(true);
   assert.ok(bytes(memory, SLICE, SLICE).every((byte) => byte === 0xdc));
   memory.pages.commit(SLICE, PAGE);
@@ -60,7 +60,7 @@ test("what is committed again is zero, what was never committed is scribble", ()
   assert.deepEqual(memory.check(), []);
 });
 
-test("a touch of a page that is not committed is found, once", () => {
+test("a write to a page that is not committed is found once", () => {
   const memory = fresh(true);
   bytes(memory, SLICE + PAGE, 1)[0] = 1;
   const text = "the page at 0x11000 was written to while it was not committed";
@@ -86,7 +86,7 @@ test("without needsCommit a decommitted page is zero and counts again once it is
   assert.deepEqual(memory.check(), []);
 });
 
-test("reset scribbles over what is usable and changes no count", () => {
+test("reset overwrites usable pages and changes no count", () => {
   const memory = fresh(true);
   memory.pages.commit(SLICE, 2 * PAGE);
   assert.equal(memory.pages.reset(SLICE, 3 * PAGE), true);
@@ -100,7 +100,7 @@ test("protected pages lose their bytes, and a write to them is found", () => {
   bytes(memory, SLICE, PAGE).fill(3);
   assert.equal(memory.pages.protect(SLICE, PAGE), true);
   assert.equal(memory.protectedBytes, PAGE);
-  assert.notEqual(bytes(memory, SLICE, 1)[0], 3, "nobody reads them");
+  assert.notEqual(bytes(memory, SLICE, 1)[0], 3, "the bytes are lost");
   bytes(memory, SLICE, 1)[0] = 1;
   assert.equal(memory.pages.unprotect(SLICE, PAGE), true);
   assert.ok(bytes(memory, SLICE, PAGE).every((byte) => byte === 0));
@@ -121,7 +121,7 @@ test("the n-th call of an operation fails and changes nothing", () => {
   }
 });
 
-test("pages of every size, and refusals", () => {
+test("pages of every size, and sizes that throw", () => {
   for (const pageBytes of [16, 256, 65536]) {
     const memory = fresh(true, pageBytes);
     memory.pages.commit(SLICE, 1);
@@ -164,7 +164,7 @@ function place(
   return [memory, { ...heap, memory }];
 }
 
-/** One random step; what it allocates is written from end to end. */
+/** One random step; every byte that it allocates is written. */
 function cycle(heap: Heap, live: [number, number][], random: Random): void {
   const dice = random.below(100);
   if (dice < 3) heap.purge(random.chance(20));
@@ -188,7 +188,7 @@ function cycle(heap: Heap, live: [number, number][], random: Random): void {
 }
 
 for (const [name, make] of places) {
-  test(`row 87: commit accounting - ${name}: 10 000 random cycles, books against pages`, (t) => {
+  test(`row 87: commit accounting - ${name}: 10 000 random cycles, counted against the pages`, (t) => {
     const seed = seedOf(8700);
     t.diagnostic(`TERRANE_SEED=${seed}`);
     const random = new Random(seed);
@@ -202,7 +202,7 @@ for (const [name, make] of places) {
     for (const [p] of live) heap.free(p);
     heap.collect(true);
     assert.equal(heap.stats().committedBytes, memory.committedBytes);
-    assert.deepEqual(memory.check(), [], "nobody touched what was not committed");
+    assert.deepEqual(memory.check(), [], "no page was accessed that was not committed");
     const { purges, purgedBytes, commits, committedBytesPeak } = heap.stats();
     assert.equal(memory.calls.decommit, purges);
     assert.equal(memory.calls.commit - 1, commits, "and once the state");
@@ -231,7 +231,7 @@ for (const [name, make] of places) {
     assert.equal(memory.calls.decommit, purges);
   });
 
-  test(`a commit that fails is out of memory, and the heap works on: ${name}`, () => {
+  test(`a commit that fails counts as out of memory, and the heap goes on: ${name}`, () => {
     for (let call = 2; call < 12; call++) {
       const [memory, options] = make(true);
       const errors: number[] = [];
@@ -251,7 +251,7 @@ for (const [name, make] of places) {
     }
   });
 
-  test(`a reset range is not taken for zero: ${name}`, () => {
+  test(`a range that was reset does not count as zero: ${name}`, () => {
     const [memory, options] = make(false);
     const heap = anyHeap({ ...options, purgeDecommits: false });
     const p = heap.malloc(500000);
@@ -265,7 +265,7 @@ for (const [name, make] of places) {
   });
 }
 
-test("a first commit that fails refuses the heap", () => {
+test("a heap whose first commit fails is not created", () => {
   const memory = simulatedMemory({ needsCommit: true });
   memory.failAt("commit", 1);
   assert.throws(() => createHeap({ backend: javascript, memory }), {

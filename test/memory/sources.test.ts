@@ -1,4 +1,4 @@
-/** Every source against its contract, and the growth rule. */
+/** Every source against its contract, and how sources grow. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -23,7 +23,7 @@ const growing: [string, () => MemorySource][] = [
 ];
 
 for (const [name, create] of growing) {
-  test(`${name}: asked for n slices it gives at least n or refuses, and never loops`, () => {
+  test(`${name}: a growth by n slices gives at least n or fails, and ends`, () => {
     const source = create();
     if (!source.capabilities.canGrow) return assert.fail(`${name} cannot grow here`);
     new Uint8Array(source.buffer)[source.start === 0 ? 0 : 5] = 77;
@@ -47,7 +47,7 @@ for (const [name, create] of growing) {
   });
 }
 
-test("a growth detaches old views exactly when the capability says so", () => {
+test("a growth detaches old views if the capability says so, and only then", () => {
   for (const [name, create] of growing) {
     const source = create();
     const view = new Uint8Array(source.buffer);
@@ -67,7 +67,7 @@ test("fixed buffers refuse to grow", () => {
   }
 });
 
-test("where the heap may start, and what is known to be zero there", () => {
+test("start, and what is known to be zero from there", () => {
   const memory = new WebAssembly.Memory({ initial: 4 });
   const facts = (source: MemorySource) => [source.start / SLICE, source.capabilities.zeroed];
   assert.deepEqual(facts(wasmMemory()), [1, true]);
@@ -105,7 +105,7 @@ test("failingMemory refuses from the n-th growth on", () => {
   assert.throws(() => failingMemory(wasmMemory(), 0), /refuseFrom must be at least 1, not 0/);
 });
 
-test("numbers of bytes that make no sense are refused", () => {
+test("numbers of bytes out of range throw", () => {
   for (const make of [wasmMemory, arrayBuffer, sharedArrayBuffer]) {
     for (const name of ["offset", "initial", "maximum"]) {
       assert.throws(() => make({ [name]: -1 }), {
@@ -119,6 +119,6 @@ test("numbers of bytes that make no sense are refused", () => {
     }
   }
   assert.throws(() => wasmMemory({ maximum: SLICE }), {
-    message: `maximum ${SLICE} is below the ${2 * SLICE} needed`,
+    message: `maximum must be at least ${2 * SLICE} bytes, not ${SLICE}`,
   });
 });

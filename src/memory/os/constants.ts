@@ -1,4 +1,4 @@
-/** What Linux calls things, on every architecture that ffi.ts takes. */
+/** Linux's numbers, which are the same on every architecture that ffi.ts accepts. */
 
 export const PROT_NONE = 0;
 export const PROT_READ = 1;
@@ -20,7 +20,7 @@ export const MADV_GUARD_REMOVE = 103;
 
 export const SC_PAGESIZE = 30;
 export const SIGSEGV = 11;
-/** A handler is told what happened. The flags of a sigaction are read as the words they lie in. */
+/** The handler gets a siginfo_t. A BigInt, because a sigaction is read as words of 64 bits. */
 export const SA_SIGINFO = 4n;
-/** "Ignore" as a handler; 0 means that the system does what it does by default. */
+/** The handler that ignores a signal; 0 is the default action of the system. */
 export const SIG_IGN = 1n;

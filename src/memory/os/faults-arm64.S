@@ -1,18 +1,17 @@
 // The signal handler of faults.ts, for arm64 Linux. scripts/faults.mjs makes faults-code.ts of
-// it. What it is for, what it does and how its data lie is told in faults-x64.S; here is only what
-// differs.
+// it. faults-x64.S tells what it is for, what it does and what its data are; this is what differs.
 //
-// Pages have 4, 16 or 64 KiB, as the kernel was built, so the data tell their size, and begin where
-// the largest of them would end.
+// Pages have 4, 16 or 64 KiB, as the kernel was built. So the data have their size, and begin after
+// the largest possible page of code.
 //
 // Whether a fault was a write is not in the registers that the kernel has saved, but in a record
-// behind them, with the processor's exception syndrome (ESR): the records stand one after the other,
-// each begins with its kind and its size, and one of size 0 is the last. A kernel (or an emulator)
-// without that record makes every fault a read.
+// after them, with the processor's exception syndrome (ESR). The records follow each other; each
+// begins with its kind and its size, and the last one has size 0. With a kernel or an emulator that
+// does not write that record, every fault counts as a read.
 //
-// Other processors may see our stores in any order, so the number of an entry is cleared before the
-// entry is written, and stored after it, with what the architecture has for that. Counting up is a
-// loop, because the single instruction for it is missing in ARMv8.0.
+// Other processors may see stores in any order, so the number of an entry is cleared before the
+// entry is written and stored after it, with barriers. Counting up is a loop, because ARMv8.0 does
+// not have the single instruction for it.
 
         .equ DATA, 65536
         .equ OLD, 0
@@ -50,7 +49,7 @@ other:  add     x5, x5, #RANGE_SIZE
         cmp     x5, x6
         b.ne    next
         ldr     x16, [x4, #OLD]
-        br      x16                     // with all arguments as they came
+        br      x16                     // with the arguments of this handler
 
 ours:   stp     x29, x30, [sp, #-80]!
         mov     x29, sp
@@ -61,7 +60,7 @@ ours:   stp     x29, x30, [sp, #-80]!
         mov     x19, x4                 // x19 = data
         mov     x20, x3                 // x20 = address
         add     x7, x5, #HEAD
-count:  ldaxr   x21, [x7]               // x21 = faults before this one
+count:  ldaxr   x21, [x7]               // x21 = number of faults before this one
         add     x9, x21, #1
         stlxr   w10, x9, [x7]
         cbnz    w10, count
@@ -91,7 +90,7 @@ esr:    ldr     x10, [x9, #8]
         lsl     x11, x10, #1
 kind:   str     x11, [x22, #16]
 
-        ldr     x16, [x19, #TRY]        // with all arguments as they came
+        ldr     x16, [x19, #TRY]        // with the arguments of this handler
         blr     x16
         tbz     w0, #0, open
         ldr     x9, [x22, #16]
@@ -113,13 +112,13 @@ open:   ldr     x1, [x19, #PAGE]
         cbnz    x0, fail
 done:   add     x21, x21, #1
         add     x9, x22, #24
-        stlr    x21, [x9]               // the entry is whole
+        stlr    x21, [x9]               // the entry is complete
         ldp     x19, x20, [sp, #16]
         ldp     x21, x22, [sp, #32]
         ldp     x29, x30, [sp], #80
         ret
 
-fail:   ldr     x16, [x19, #OLD]        // the page cannot be opened: as if it were not ours
+fail:   ldr     x16, [x19, #OLD]        // the page stays closed: the old handler decides
         ldp     x0, x1, [sp, #48]
         ldr     x2, [sp, #64]
         ldp     x19, x20, [sp, #16]

@@ -1,29 +1,31 @@
 # The signal handler of faults.ts, for x86-64 Linux. scripts/faults.mjs makes faults-code.ts
-# of it. Position-independent, without stack frames of its own kind, calls and data but those named
-# here, because a signal handler may interrupt anything.
+# of it. The code is position-independent, calls only the two functions named here, and uses only
+# the data named here, because a signal handler may interrupt any code.
 #
-# 64 KiB for this code, read-only, and behind it data:
+# 64 KiB for this code, read-only, and then the data:
 #
-#      0  OLD     handler that was there before: everything that is not ours goes to it
+#      0  OLD     handler that was installed before: it gets all other faults
 #      8  TRY     v8::TryHandleWebAssemblyTrapPosix
 #     16  PAGE    bytes of a page, for processors that have several sizes
-#   4096  RANGES  32 ranges of addresses whose faults are ours, of 2048 bytes each:
+#   4096  RANGES  32 ranges of addresses that are watched, with 2048 bytes of data each:
 #                    0  FROM
 #                    8  TO    0 = unused
 #                   16  HEAD  faults so far
-#                 1024  RING  the last 32:
+#                 1024  RING  the last 32 faults:
 #                                0  address of the fault
 #                                8  instruction that made it
-#                               16  2 = a write; 4 = V8 made a RuntimeError of it; 0 = a read, and
-#                                   the page was opened
-#                               24  number of the fault from 1, written last: the entry is whole
+#                               16  2 = a write; 4 = V8 threw a RuntimeError; 0 = a read, and the
+#                                   page was made accessible
+#                               24  number of the fault from 1, written last, when the entry is
+#                                   complete
 #
-# Each range has a ring of its own, so that no thread's faults push out another's.
+# Each range has a ring of its own, so that the faults of one thread do not replace another's.
 #
-# A fault in one of our ranges is noted. If WebAssembly code made it, V8 turns it into a trap as it
-# would have done without us. Anything else would end the process: JavaScript, the engine and the
-# system's calls cannot trap. So the page is opened, whichever way it was closed, and the instruction
-# runs again. (Kernels before 6.13 know no guards and refuse the first of the two calls.)
+# A fault in a watched range is recorded. If WebAssembly code made the access, V8 turns the fault
+# into a trap, as it does without this handler. Any other access would end the process: JavaScript,
+# the engine and calls of the system cannot trap. So the page is made accessible, by whichever means
+# it was closed, and the instruction runs again. (Kernels before 6.13 do not know guards and refuse
+# the first of the two calls.)
 
         .intel_syntax noprefix
         .set PAGE, 4096
@@ -58,7 +60,7 @@ next:   cmp     rax, [r9 + FROM]
 other:  add     r9, RANGE_SIZE
         cmp     r9, r10
         jne     next
-        jmp     [r8 + OLD]                      # with all arguments as they came
+        jmp     [r8 + OLD]                      # with the arguments of this handler
 
 ours:   push    rbx                             # with seven pushes the stack is aligned for a call
         push    rbp
@@ -71,7 +73,7 @@ ours:   push    rbx                             # with seven pushes the stack is
         mov     r13, rax                        # r13 = address
         mov     r14, rsi                        # r14 = siginfo_t
         mov     ebx, 1
-        lock xadd [r9 + HEAD], rbx              # rbx = faults before this one
+        lock xadd [r9 + HEAD], rbx              # rbx = number of faults before this one
         mov     r12d, ebx
         and     r12d, 31
         shl     r12d, 5
@@ -111,7 +113,7 @@ done:   inc     rbx
         pop     rbx
         ret
 
-fail:   mov     r8, rbp                         # the page cannot be opened: as if it were not ours
+fail:   mov     r8, rbp                         # the page stays closed: the old handler decides
         mov     rsi, r14
         pop     rdx
         pop     rdi

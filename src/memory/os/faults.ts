@@ -1,10 +1,10 @@
 /**
- * Addresses of faults. V8 turns a fault of WebAssembly code into a RuntimeError that does not say
- * where, and any other fault ends the process. A signal handler of ours in front of Node's notes
- * the address, and opens the page where nothing else can go on: see faults-x64.S.
+ * Addresses of faults. V8 turns a fault of WebAssembly code into a RuntimeError without the
+ * address, and any other fault ends the process. A signal handler before Node's records the
+ * address, and makes the page accessible where V8 does not throw: see faults-x64.S.
  *
- * A handler belongs to the process: the first thread that wants one installs it, others find it by
- * its code. It is never removed, because handlers that came later may call it.
+ * The handler belongs to the process: the first thread that watches installs it, other threads find
+ * it by its code. It is not removed, because handlers that were installed later may call it.
  */
 
 import {
@@ -23,17 +23,18 @@ import { type OsPages, type OsPagesMissing, osPages } from "./pages.ts";
 
 /** An access to a page that was inaccessible. */
 export interface Fault {
+  /** The address that was accessed. */
   readonly address: number;
-  /** Of an atomic operation that reads and writes, arm64 may tell the one or the other. */
+  /** Whether it was a write. For an atomic read and write, arm64 may report either. */
   readonly write: boolean;
   /**
-   * WebAssembly code made it, and a RuntimeError was thrown. Otherwise the page was opened, and the
-   * access went through as if nothing were there: it must be closed again.
+   * true: WebAssembly code made the access, and V8 threw a RuntimeError. false: the page was made
+   * accessible and the access was done; close the page again.
    */
   readonly thrown: boolean;
 }
 
-/** Where the data begin: the code before them can be closed whatever the size of a page. */
+/** Offset of the data: the code before them is on pages of its own, whatever their size. */
 const DATA = 65536;
 /** Words of the data: see faults-x64.S. */
 const OLD = 0;
@@ -55,27 +56,28 @@ const SIGACTION_BYTES = 152;
 const FLAGS = 17;
 const V8_TRAP = "_ZN2v829TryHandleWebAssemblyTrapPosixEiP9siginfo_tPv";
 
-/** Faults in one range of addresses, as they come. */
+/** The faults in one range of addresses. */
 export class FaultWatch implements Disposable {
+  /** The faults are watched; false in the result of `watchFaults` where they cannot be. */
   readonly available = true;
   readonly #range: BigUint64Array;
   #seen: bigint;
 
-  /** Use watchFaults. */
+  /** Use `watchFaults`. */
   constructor(range: BigUint64Array, to: bigint) {
     this.#range = range;
     this.#seen = Atomics.load(range, HEAD);
     Atomics.store(range, TO, to);
   }
 
-  /** Whether there are faults that read() has not looked at. */
+  /** Whether there are faults that `read` has not returned. */
   get pending(): boolean {
     return Atomics.load(this.#range, HEAD) !== this.#seen;
   }
 
   /**
-   * The faults since the last call, oldest first; at most the last 32. Those of other threads that
-   * are being noted at this moment come with the next call, those of this thread are all there.
+   * The faults since the last call, oldest first; at most the last 32. All faults of this thread
+   * are included; those of other threads that are being recorded come with the next call.
    */
   read(): Fault[] {
     const head = Atomics.load(this.#range, HEAD);
@@ -90,19 +92,20 @@ export class FaultWatch implements Disposable {
     return found;
   }
 
-  /** Ends the watch: a fault in the range is the engine's again. */
+  /** Ends the watch: faults in the range go to the engine again. */
   destroy(): void {
     Atomics.store(this.#range, TO, 0n);
     Atomics.store(this.#range, FROM, 0n);
   }
 
+  /** `destroy`, for `using`. */
   [Symbol.dispose](): void {
     this.destroy();
   }
 
   /**
-   * Its number is stored last and cleared first: if it stands there before and after the rest was
-   * read, nobody has written meanwhile.
+   * The number of an entry is stored last and cleared first: if it is there before and after the
+   * rest was read, the entry was not written meanwhile.
    */
   #entry(number: bigint): Fault | undefined {
     const at = RING + Number(number % BigInt(RING_COUNT)) * ENTRY;
@@ -113,21 +116,24 @@ export class FaultWatch implements Disposable {
     return { address, write: (kind & 2) !== 0, thrown: (kind & 4) !== 0 };
   }
 
-  /** Whether an entry is still being written, and not lost to one that came 32 faults later. */
+  /** Whether an entry is still being written, and was not replaced 32 faults later. */
   #unfinished(number: bigint): boolean {
     return Atomics.load(this.#range, HEAD) <= number + BigInt(RING_COUNT);
   }
 }
 
 /**
- * Watches a range of addresses, or says what is missing. At most 32 ranges in a process.
+ * Watches a range of addresses for accesses to inaccessible pages, or returns what is missing for
+ * that. At most 32 ranges in a process. Linux on x86-64 and arm64 only.
  *
+ * @param address of the range in the process, from `OsPages.addressOf` for example.
+ * @param bytes of the range.
  * @example
  * const watch = watchFaults(os.addressOf(memory.buffer), 2 ** 20);
  * if (watch.available) console.log(watch.read());
  */
 export function watchFaults(address: number, bytes: number): FaultWatch | OsPagesMissing {
-  const data = dataFind();
+  const data = findData();
   if (typeof data === "string") return { available: false, missing: data };
   for (let index = 0; index < RANGES_COUNT; index++) {
     const at = RANGES + index * RANGE_WORDS;
@@ -136,18 +142,21 @@ export function watchFaults(address: number, bytes: number): FaultWatch | OsPage
     if (Atomics.compareExchange(range, FROM, 0n, from) !== 0n) continue;
     return new FaultWatch(range, from + BigInt(bytes));
   }
-  return { available: false, missing: `all ${RANGES_COUNT} ranges of the process are watched` };
+  return {
+    available: false,
+    missing: `all ${RANGES_COUNT} ranges of the process are watched: destroy one`,
+  };
 }
 
 let known: BigUint64Array | string | undefined;
 
-/** The data of the handler in this process, or what is missing. */
-function dataFind(): BigUint64Array | string {
-  known ??= dataMake();
+/** The data of the handler in this process, or what is missing for it. */
+function findData(): BigUint64Array | string {
+  known ??= makeData();
   return known;
 }
 
-function dataMake(): BigUint64Array | string {
+function makeData(): BigUint64Array | string {
   const os = osPages();
   if (!os.available) return os.missing;
   const arch = nodeProcess()?.arch ?? "";
@@ -156,19 +165,19 @@ function dataMake(): BigUint64Array | string {
   const native = findNative() as Native;
   const trap = native.symbol(V8_TRAP);
   if (trap === 0) return "this program does not export V8's trap handler";
-  const before = sigactionRead(native);
+  const before = readSigaction(native);
   if ((before[0] as bigint) <= SIG_IGN) return "V8's trap handler is off";
   const code = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
   return installed(native, before, code, os) ?? install(native, before, code, trap, os);
 }
 
-function sigactionRead(native: Native): BigUint64Array {
+function readSigaction(native: Native): BigUint64Array {
   const action = new Uint8Array(SIGACTION_BYTES);
   native.sigaction(SIGSEGV, null, action);
   return new BigUint64Array(action.buffer);
 }
 
-/** The handler that is there begins a page with our code, if it is ours. */
+/** The data of the installed handler, if it is this one: it begins a page with the same code. */
 function installed(native: Native, action: BigUint64Array, code: Uint8Array, os: OsPages) {
   const handler = Number(action[0]);
   if (handler % os.pageBytes !== 0) return undefined;
@@ -177,7 +186,7 @@ function installed(native: Native, action: BigUint64Array, code: Uint8Array, os:
   return new BigUint64Array(native.view(handler + DATA, DATA_BYTES));
 }
 
-/** The kernel makes caches of instructions tell the truth when it lets a page be executed. */
+/** The kernel updates instruction caches when it makes a page executable. */
 function install(
   native: Native,
   before: BigUint64Array,
@@ -198,11 +207,11 @@ function install(
   }
   const action = before.slice();
   action[0] = BigInt(at);
-  // Else the handler is given nothing but the signal's number.
+  // Without it the handler gets only the number of the signal.
   action[FLAGS] = (action[FLAGS] as bigint) | SA_SIGINFO;
   const replaced = new BigUint64Array(before.length);
   native.sigaction(SIGSEGV, bytesOf(action), bytesOf(replaced));
-  // Another thread may have been quicker: then its handler is the one behind this one.
+  // Another thread may have installed its handler first: then this one calls that.
   data[OLD] = replaced[0] as bigint;
   return data;
 }

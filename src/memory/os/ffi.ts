@@ -1,9 +1,9 @@
 /**
- * The operating system's calls, through koffi, which is loaded at the first wish for them and never
- * before: most programs have no need of native code, and many have no koffi.
+ * The calls of the operating system, through koffi. It is loaded at the first use and not before:
+ * most programs do not need native code, and many do not have koffi.
  */
 
-/** Addresses are numbers: programs have at most 2^48 bytes of them. Results are as in C. */
+/** Addresses are numbers, because a process has at most 2^48 bytes of them. Results are as in C. */
 export interface Native {
   readonly mmap: (
     address: number,
@@ -29,22 +29,23 @@ export interface Native {
     flags: number,
   ) => number;
   readonly sysconf: (name: number) => number;
-  /** errno of the call before, if it failed. */
+  /** errno of the last call, if it failed. */
   errno(): number;
-  /** Where the bytes of a view lie; 0 if its buffer is detached. */
+  /** Address of the bytes of a view; 0 if its buffer is detached. */
   addressOf(view: ArrayBufferView): number;
-  /** The bytes at an address as an ArrayBuffer. Nothing keeps the memory alive. */
+  /** The bytes at an address as an ArrayBuffer, which does not keep the memory mapped. */
   view(address: number, bytes: number): ArrayBuffer;
   /** The address of an exported symbol of the running program, or 0. */
   symbol(name: string): number;
 }
 
-/** Why there is none. */
+/** There are no native calls. */
 interface NativeMissing {
+  /** Why, in a sentence. */
   readonly missing: string;
 }
 
-/** The part of koffi that is used. Its own declarations are not, so nobody needs to have them. */
+/** The part of koffi that is used. Its own declarations are not, so users need not have them. */
 interface Koffi {
   load(path: null): KoffiLibrary;
   address(view: ArrayBufferView): bigint;
@@ -57,12 +58,12 @@ interface KoffiLibrary {
   symbol(name: string): bigint;
 }
 
-/** Where the numbers of constants.ts are right. */
+/** The architectures that the numbers of constants.ts hold on. */
 const ARCHITECTURES = ["x64", "arm64", "riscv64", "loong64"];
 
 let known: { from: string; found: Native | NativeMissing } | undefined;
 
-/** The operating system's calls, or why there are none. Asks once. */
+/** The calls of the operating system, or why there are none. Looks for koffi once. */
 export function findNative(): Native | NativeMissing {
   const from = nodeProcess()?.env?.TERRANE_KOFFI ?? "koffi";
   if (known?.from !== from) known = { from, found: nativeLoad(from) };
@@ -70,8 +71,8 @@ export function findNative(): Native | NativeMissing {
 }
 
 /**
- * Asked for without an import, so that bundles for browsers carry no trace of it. Not in the
- * declarations, which need nothing of Node.
+ * Node's `process`, without an import, so that bundles for browsers need no replacement for it. Not
+ * in the declarations, so that they need none of Node's.
  *
  * @internal
  */
@@ -98,7 +99,7 @@ function whyNot(from: string, { code, message }: NodeJS.ErrnoException): string 
   return `${from} does not load: ${message.split("\n")[0]}`;
 }
 
-/** An error says its errno only until the next call: what koffi itself does leaves it alone. */
+/** errno is that of the last call: calls of koffi itself do not change it. */
 function nativeOf(koffi: Koffi): Native {
   const libc = koffi.load(null);
   const at = "uintptr_t";
@@ -120,9 +121,10 @@ function nativeOf(koffi: Koffi): Native {
   };
 }
 
+/** Number of the system call move_pages, on x86-64 and elsewhere. */
 const MOVE_PAGES = { x64: 279, other: 239 };
 
-/** In libnuma, and in no libc: so by its number, which is the same on all but x86. */
+/** By the number of the system call, because no libc has a function for it. */
 function movePagesOf(libc: KoffiLibrary): Native["movePages"] {
   const types = ["long", "int", "size_t", "void *", "void *", "void *", "int"];
   const syscall = libc.func("syscall", "long", types);

@@ -1,4 +1,4 @@
-/** Guard pages, in the two ways that Linux has. */
+/** Guard pages, by the two means that Linux has. */
 
 import {
   MADV_DONTNEED,
@@ -17,13 +17,13 @@ export interface Guards {
   readonly kind: "install" | "mprotect";
   set(address: number, bytes: number): number;
   clear(address: number, bytes: number): number;
-  /** Sets those again that lie in a range where somebody has undone them. */
+  /** Sets the guards within a range again, after the engine has undone them. */
   renew(address: number, bytes: number): number;
-  /** A range is no more. */
+  /** The range was unmapped: forgets its guards. */
   forget(address: number, bytes: number): void;
 }
 
-/** The better way, if the kernel has it: it is tried once on a page of our own. */
+/** Guards by madvise if the kernel has them, which is tested once on a page, else by mprotect. */
 export function guardsOf(native: Native, pageBytes: number): Guards {
   const flags = MAP_PRIVATE | MAP_ANONYMOUS;
   const page = native.mmap(0, pageBytes, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -33,15 +33,15 @@ export function guardsOf(native: Native, pageBytes: number): Guards {
 }
 
 /**
- * Emulators of other processors answer "done" to advice that they do not know. So the kernel is
- * made to write to the page: where a guard is, it answers that it cannot, and nobody is hurt.
+ * Emulators of other processors return success for advice that they do not know. So this makes the
+ * kernel write to the page: where there is a guard, the call fails without a signal.
  */
 function guardInstalls(native: Native, page: number, pageBytes: number): boolean {
   if (native.madvise(page, pageBytes, MADV_GUARD_INSTALL) !== 0) return false;
   return native.mincore(page, pageBytes, BigInt(page)) !== 0;
 }
 
-/** A mark in the page table: no mapping is split, and mprotect and growth leave it. */
+/** Marks in the page table: they split no mapping, and stay after mprotect and growth. */
 function installGuards(native: Native): Guards {
   return {
     kind: "install",
@@ -53,16 +53,16 @@ function installGuards(native: Native): Guards {
 }
 
 /**
- * The most ranges that mprotect guards in a thread. Each splits a mapping in three, and beyond
- * 65 530 mappings the engine itself cannot get memory any more.
+ * The most ranges that mprotect guards in a thread. Each splits a mapping in three, and a process
+ * with 65 530 mappings, engine included, can map no more memory.
  */
 export const GUARDS_LIMIT = 8192;
-/** The answer to one range more, which is no errno of the system. */
+/** The result for one more range; the system does not return this number. */
 export const GUARDS_FULL = -2;
 
 /**
  * Inaccessible pages by mprotect. V8 makes all of a memory accessible whenever it grows, so the
- * ranges are kept, for a thread: other threads do not know of them.
+ * ranges are kept to be set again; each thread has its own list.
  */
 export class ProtectGuards implements Guards {
   readonly kind = "mprotect";
@@ -102,7 +102,7 @@ export class ProtectGuards implements Guards {
     return result;
   }
 
-  /** What sticks out on either side of the range stays guarded. */
+  /** The parts of a guard outside of the range stay guarded. */
   forget(address: number, bytes: number): void {
     if (this.#ranges.get(address) === bytes) {
       this.#ranges.delete(address);

@@ -12,26 +12,28 @@ import {
 import type { OsPages } from "./pages.ts";
 import { requirePages, SourcePages } from "./source-pages.ts";
 
+/** Options of `osMemory`. */
 export interface OsMemoryOptions extends GrowthOptions {
-  /** Bytes that are there at once. Default: as few as possible. */
+  /** Bytes that the memory has at first, rounded up to 64 KiB. Default: 128 KiB. */
   initial?: number | undefined;
-  /** Wishes for huge pages wherever the kernel finds some. Default: false. */
+  /** Asks for huge pages where the kernel can make some. Default: false. */
   hugePages?: boolean | undefined;
 }
 
-/** Memory that can grow in place, with operations on its pages. */
+/** Memory of the operating system: see `osMemory`. */
 export interface OsMemory extends MemorySource {
+  /** The operations on its pages. */
   readonly pages: SourcePages;
-  /** Where it lies, for other code in the process. */
+  /** Address of its first byte in the process, for native code. */
   readonly address: number;
 }
 
-/** Address spaces by their memories, to be given back when nobody can touch them any more. */
+/** A range of addresses, which is unmapped when no buffer over it can be reached any more. */
 interface Space {
   readonly os: OsPages;
   readonly address: number;
   readonly bytes: number;
-  /** Buffers over it that the collector has not taken. */
+  /** Number of buffers over it that were not garbage-collected. */
   buffers: number;
 }
 
@@ -41,16 +43,16 @@ const spaces = new FinalizationRegistry((space: Space) => {
 });
 
 /**
- * Memory that the system maps, as a source for `backend: javascript`. Its address space, up to
- * `maximum`, is reserved at once and costs nothing; it grows in place, so no byte is ever copied
- * and old views stay valid, but short. It goes back to the system once the source and all views
- * were collected. For one thread: it is no SharedArrayBuffer.
+ * Memory that the system maps, as a source for the JavaScript back end. Its address space, up to
+ * `maximum`, is reserved at once and costs nothing. It grows in place: no byte is copied, and old
+ * views stay valid but do not cover the new bytes. It goes back to the system when the source and
+ * all of its views have been garbage-collected. For one thread: it is not a SharedArrayBuffer.
  *
- * It doubles by default, because each growth makes a buffer that counts as external memory until
- * the old one is collected; pages that nobody touches cost nothing.
+ * By default it doubles, because each growth makes a buffer that counts as external memory until
+ * the old one is collected. Pages that are not touched cost nothing.
  *
- * @throws RangeError where there are no OS pages, when a number of bytes makes no sense, or when
- * the system refuses.
+ * @throws RangeError where there are no OS pages, or when the system refuses; TypeError or
+ * RangeError for a number of bytes out of range.
  * @example
  * if (osPages().available) {
  *   const heap = createHeap({ backend: javascript, memory: osMemory() });
@@ -62,7 +64,7 @@ export function osMemory(options: OsMemoryOptions = {}): OsMemory {
   const initial = slicesFor(Math.max(options.initial ?? 0, 2 * SLICE_BYTES)) * SLICE_BYTES;
   const maximum = Math.min(options.maximum ?? 2 ** 32, SLICES_LIMIT * SLICE_BYTES);
   if (maximum < initial) {
-    throw new RangeError(`maximum ${maximum} is below the ${initial} needed`);
+    throw new RangeError(`maximum must be at least ${initial} bytes, not ${maximum}`);
   }
   const os = requirePages("osMemory");
   const space = spaceReserve(os, Math.floor(maximum / SLICE_BYTES) * SLICE_BYTES);
@@ -93,7 +95,7 @@ export function osMemory(options: OsMemoryOptions = {}): OsMemory {
         return grown ? before / SLICE_BYTES : -1;
       }),
   };
-  // Not a spread: that would read the buffer once and for all.
+  // Not a spread, which would read the getter `buffer` only once.
   return Object.assign(source, { pages: new SourcePages(source, os, true) });
 }
 
@@ -108,14 +110,16 @@ function spaceReserve(os: OsPages, bytes: number): Space {
   return space;
 }
 
-/** The system has no more address space, or the process as many mappings as it may have. */
+/** The system has no address space left, or the process has as many mappings as it may have. */
 function spaceMissing({ os, address, bytes }: Space): RangeError {
   const errno = os.lastError;
   if (address !== 0) os.release(address, bytes);
-  return new RangeError(`osMemory: no ${bytes} bytes of address space (errno ${errno})`);
+  return new RangeError(
+    `osMemory: no ${bytes} bytes of address space (errno ${errno}): pass a smaller maximum`,
+  );
 }
 
-/** The first `to` bytes, of which those from `from` on are made accessible. */
+/** A buffer over the first `to` bytes; makes those from `from` on accessible. */
 function spaceView(space: Space, from: number, to: number): ArrayBuffer | undefined {
   const { os, address } = space;
   if (!os.commit(address + from, to - from)) return undefined;

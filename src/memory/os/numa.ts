@@ -1,7 +1,7 @@
-/** Which NUMA node memory lies on: questions only, because the kernel places it well by itself. */
+/** Which NUMA node memory is on. The kernel places it well by itself, so this only reads. */
 import type { Native } from "./ffi.ts";
 
-/** Pages asked for in one call. */
+/** Pages for one call of move_pages. */
 const PAGES_AT_ONCE = 16384;
 
 /** "0-2,5" as [0, 1, 2, 5]. */
@@ -15,7 +15,7 @@ export function numaNodes(online: string): number[] {
     });
 }
 
-/** move_pages that moves nothing tells the node of each page, and faults none in. */
+/** move_pages without target nodes moves nothing, and returns the node of each present page. */
 export function numaBytes(
   native: Native,
   address: number,

@@ -1,4 +1,4 @@
-/** Pages of the operating system, by address: what a memory's `pages` and osMemory are made of. */
+/** Pages of the operating system, by address: `pages` of a memory and osMemory use them. */
 
 import { ENOMEM } from "../../common/errno.ts";
 import {
@@ -20,20 +20,22 @@ import { GUARDS_FULL, type Guards, guardsOf } from "./guards.ts";
 import { numaBytes, numaNodes } from "./numa.ts";
 import { type Residency, residencyRead, residentCount } from "./residency.ts";
 
-/** What is told where there are no OS pages. */
+/** The result where there are no OS pages. */
 export interface OsPagesMissing {
+  /** There are none. */
   readonly available: false;
-  /** What is missing, in a sentence: "koffi is not installed (npm install koffi)". */
+  /** What is missing, as a sentence: "koffi is not installed (npm install koffi)". */
   readonly missing: string;
 }
 
+/** Options of `OsPages.reserve`. */
 export interface ReserveOptions {
-  /** A power of two, in bytes. Default: a page. */
+  /** Alignment of the address in bytes, a power of two. Default: the size of a page. */
   alignment?: number | undefined;
   /**
-   * Takes huge pages that the administrator has set aside (vm.nr_hugepages) and commits them; the
-   * answer is 0 where there are too few. To be released in whole huge pages. `hugePages` asks for
-   * those that the kernel finds itself.
+   * Takes huge pages that the administrator has reserved (vm.nr_hugepages), and commits them;
+   * `reserve` returns 0 if there are too few. Release them in whole huge pages. `hugePages` asks
+   * for those that the kernel makes by itself. Default: false.
    */
   huge?: boolean | undefined;
 }
@@ -42,15 +44,16 @@ const ACCESS = { none: PROT_NONE, read: PROT_READ, write: PROT_READ | PROT_WRITE
 
 /**
  * Page operations on addresses of the process, in bytes. Each is one call of the system, however
- * long the range: never call them page by page. All may be called from any thread, for memory of
- * any thread. Calls that take something away narrow their range to the whole pages inside; those
- * that give widen it; an empty range is a success. They answer whether it happened; `lastError`
- * says why not.
+ * long the range: do not call them page by page. All may be called from any thread, for memory of
+ * any thread. Calls that take something away narrow their range to the whole pages inside; calls
+ * that give something widen it. An empty range counts as done. They return whether they were done;
+ * `lastError` tells why not.
  *
- * Nothing checks that a range is yours: a wrong address destroys memory of the engine. The
+ * It is not checked that a range is yours: a wrong address destroys memory of the engine. The
  * operations of a memory source (`withOsPages`) stay within their memory.
  *
- * @throws TypeError or RangeError for what is no address or no number of bytes.
+ * All methods throw TypeError or RangeError for a value that is not an address or a number of
+ * bytes: a whole number from 0 to 2^53 - 1.
  * @example
  * const os = osPages();
  * if (os.available) {
@@ -61,14 +64,15 @@ const ACCESS = { none: PROT_NONE, read: PROT_READ, write: PROT_READ | PROT_WRITE
  * }
  */
 export class OsPages {
+  /** There are OS pages. */
   readonly available = true;
-  /** Bytes of a page. */
+  /** Bytes of a page: a power of two. */
   readonly pageBytes: number;
   readonly #native: Native;
   readonly #guards: Guards;
   #error = 0;
 
-  /** Use osPages. */
+  /** Use `osPages`. */
   constructor(native: Native, pageBytes: number, guards: Guards) {
     this.#native = native;
     this.pageBytes = pageBytes;
@@ -76,31 +80,34 @@ export class OsPages {
   }
 
   /**
-   * How guard pages are made. "install" (Linux 6.13 and newer): as many as wanted, and growth of a
-   * WebAssembly.Memory leaves them. "mprotect": at most 8192 a thread, and each growth makes
-   * all of the memory accessible again, until `guardsRenew`.
+   * How guard pages are made. "install" (Linux 6.13 and newer): any number of them, and they stay
+   * when a WebAssembly.Memory grows. "mprotect": at most 8192 in a thread, and each growth makes
+   * all of the memory accessible until `guardsRenew`.
    */
   get guardKind(): "install" | "mprotect" {
     return this.#guards.kind;
   }
 
-  /** errno of the last call that answered false or 0; 12 is "out of memory". */
+  /** errno of the last call that returned false or 0; 12 is "out of memory". */
   get lastError(): number {
     return this.#error;
   }
 
-  /** Bytes of a huge page that the kernel finds by itself; 0 where it looks for none. */
+  /** Bytes of a huge page that the kernel makes by itself; 0 where it makes none. */
   get hugePageBytes(): number {
-    return Number(fileRead("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size") ?? 0);
+    return Number(readFile("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size") ?? 0);
   }
 
-  /** Bytes of a huge page that `reserve` takes of those set aside; 0 where the kernel has none. */
+  /** Bytes of a huge page of the administrator's, for `reserve`; 0 where the kernel has none. */
   get hugetlbBytes(): number {
-    const found = /^Hugepagesize: +(\d+) kB/m.exec(fileRead("/proc/meminfo") ?? "");
+    const found = /^Hugepagesize: +(\d+) kB/m.exec(readFile("/proc/meminfo") ?? "");
     return Number(found?.[1] ?? 0) * 1024;
   }
 
-  /** Address space without memory behind it, inaccessible until `commit`. 0 = refused. */
+  /**
+   * Reserves address space without memory, which is inaccessible until `commit`. Returns its
+   * address; 0 = refused.
+   */
   reserve(
     bytes: number,
     { alignment = this.pageBytes, huge = false }: ReserveOptions = {},
@@ -114,105 +121,112 @@ export class OsPages {
     return raw === 0 ? 0 : this.#trim(raw, size, alignment);
   }
 
-  /** Gives a range back for good. Whoever touches it afterwards, through any view, crashes. */
+  /** Unmaps a range. An access to it afterwards, through a view for example, ends the process. */
   release(address: number, bytes: number): boolean {
     const { from, size } = this.#inside(address, bytes);
     this.#guards.forget(from, size);
-    return size === 0 || this.#told(this.#native.munmap(from, size));
+    return size === 0 || this.#isDone(this.#native.munmap(from, size));
   }
 
-  /** Makes a reserved range accessible; the pages come when they are touched, and are zero. */
+  /** Makes a reserved range accessible. Its pages are zero, and take memory when touched. */
   commit(address: number, bytes: number): boolean {
     const { from, size } = this.#around(address, bytes);
-    return size === 0 || this.#told(this.#native.mprotect(from, size, ACCESS.write));
+    return size === 0 || this.#isDone(this.#native.mprotect(from, size, ACCESS.write));
   }
 
-  /** Gives the memory behind a range back at once. The range stays accessible, and is zero. */
+  /** Gives the memory of a range back at once. The range stays accessible, and is zero. */
   decommit(address: number, bytes: number): boolean {
     const { from, size } = this.#inside(address, bytes);
-    return size === 0 || this.#told(this.#native.madvise(from, size, MADV_DONTNEED));
+    return size === 0 || this.#isDone(this.#native.madvise(from, size, MADV_DONTNEED));
   }
 
   /**
-   * Lets the kernel take the memory behind a range when it needs some. Until then the old bytes
-   * stay, and count as resident; each page is either as it was or zero, until it is written.
+   * Lets the kernel take the memory of a range when it needs some. Until then the memory counts as
+   * resident. Each page has its old bytes or is zero, until it is written.
    */
   reset(address: number, bytes: number): boolean {
     const { from, size } = this.#inside(address, bytes);
     if (size === 0 || this.#native.madvise(from, size, MADV_FREE) === 0) return true;
-    return this.#told(this.#native.madvise(from, size, MADV_DONTNEED)); // a file, or old kernel
+    return this.#isDone(this.#native.madvise(from, size, MADV_DONTNEED)); // file or old kernel
   }
 
   /**
-   * Changes what may be done with a range; its bytes stay. Each run of pages that differs from its
-   * neighbours is a mapping of the kernel, of which a process has 65 530: for many small ranges
-   * take `guard`. Growth of a WebAssembly.Memory undoes it.
+   * Changes which accesses to a range are allowed; its bytes stay. Each run of pages that differs
+   * from its neighbours is a mapping of the kernel, and a process can have 65 530: use `guard` for
+   * many small ranges. Growth of a WebAssembly.Memory undoes it.
+   *
+   * @throws RangeError for another value of access.
    */
   protect(address: number, bytes: number, access: "none" | "read" | "write"): boolean {
     const wanted = ACCESS[access];
     if (wanted === undefined) throw accessUnknown(access);
     const { from, size } = this.#inside(address, bytes);
-    return size === 0 || this.#told(this.#native.mprotect(from, size, wanted));
+    return size === 0 || this.#isDone(this.#native.mprotect(from, size, wanted));
   }
 
-  /** Makes guard pages of a range: any access fails. Its bytes and the memory behind it go. */
+  /** Makes guard pages of a range: every access fails. Its bytes are lost, its memory goes back. */
   guard(address: number, bytes: number): boolean {
     const { from, size } = this.#inside(address, bytes);
-    return size === 0 || this.#told(this.#guards.set(from, size));
+    return size === 0 || this.#isDone(this.#guards.set(from, size));
   }
 
-  /** Makes a range usable again that was guarded, wholly or in part; what was guarded is zero. */
+  /** Makes a range usable of which all or some pages are guarded; those pages are zero. */
   unguard(address: number, bytes: number): boolean {
     const { from, size } = this.#around(address, bytes);
-    return size === 0 || this.#told(this.#guards.clear(from, size));
+    return size === 0 || this.#isDone(this.#guards.clear(from, size));
   }
 
-  /** After a growth of the memory in this range: puts guards back that the engine has undone. */
+  /** Sets guards of a range again that the engine has undone by a growth of the memory. */
   guardsRenew(address: number, bytes: number): boolean {
-    return this.#told(this.#guards.renew(address, bytes));
+    return this.#isDone(this.#guards.renew(address, bytes));
   }
 
-  /** Wishes for huge pages in a range, or for none: fewer misses against more memory. */
+  /**
+   * Asks the kernel for huge pages in a range, or for none: they save TLB misses and take more
+   * memory.
+   */
   hugePages(address: number, bytes: number, wanted = true): boolean {
     const { from, size } = this.#around(address, bytes);
     const advice = wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;
-    return size === 0 || this.#told(this.#native.madvise(from, size, advice));
+    return size === 0 || this.#isDone(this.#native.madvise(from, size, advice));
   }
 
-  /** Bytes of the pages that a range touches and that are in physical memory. */
+  /** Bytes of the pages of a range that are in physical memory; counts whole pages. */
   resident(address: number, bytes: number): number {
     const { from, size } = this.#around(address, bytes);
-    const maps = () => fileRead("/proc/self/maps") ?? "";
+    const maps = () => readFile("/proc/self/maps") ?? "";
     return residentCount(this.#native, from, size, this.pageBytes, maps);
   }
 
-  /** What the kernel says of the mappings that a range touches, each of them as a whole. */
+  /** What the kernel tells of the mappings that a range overlaps, each of them as a whole. */
   residency(address: number, bytes: number): Residency {
     checkRange(address, bytes);
-    return residencyRead(fileRead("/proc/self/smaps") ?? "", address, address + bytes);
+    return residencyRead(readFile("/proc/self/smaps") ?? "", address, address + bytes);
   }
 
-  /** The NUMA nodes that are online. */
+  /** Numbers of the NUMA nodes that are online. */
   numaNodes(): number[] {
-    return numaNodes(fileRead("/sys/devices/system/node/online") ?? "0");
+    return numaNodes(readFile("/sys/devices/system/node/online") ?? "0");
   }
 
-  /** Bytes of a range by the NUMA node that they lie on; absent pages lie on none. */
+  /** Bytes of a range by the number of their NUMA node; pages that are absent do not count. */
   numaBytes(address: number, bytes: number): Map<number, number> {
     const { from, size } = this.#around(address, bytes);
     return numaBytes(this.#native, from, size, this.pageBytes);
   }
 
-  /** Where the bytes of a buffer or view lie: the same in all threads; 0 if it has none. */
+  /** Address of a buffer or view, which is the same in all threads; 0 if it has no bytes. */
   addressOf(bytes: ArrayBufferLike | ArrayBufferView): number {
     if (ArrayBuffer.isView(bytes)) return this.#native.addressOf(bytes);
-    // Not the buffer itself: koffi takes no SharedArrayBuffer on Node 20.
+    // Not the buffer itself: koffi does not accept a SharedArrayBuffer on Node 20.
     return bytes.byteLength === 0 ? 0 : this.#native.addressOf(new Uint8Array(bytes));
   }
 
   /**
-   * The bytes at an address as an ArrayBuffer. It does not keep them: after `release` any use of it
-   * ends the process. Its length counts as external memory of the engine, so make few.
+   * The bytes at an address as an ArrayBuffer, which does not keep them mapped: an access after
+   * `release` ends the process. Its length counts as external memory of the engine: make few.
+   *
+   * @param bytes at most 2^32.
    */
   view(address: number, bytes: number): ArrayBuffer {
     checkRange(address, bytes);
@@ -243,7 +257,7 @@ export class OsPages {
     return address;
   }
 
-  #told(result: number): boolean {
+  #isDone(result: number): boolean {
     if (result !== 0) this.#error = result === GUARDS_FULL ? ENOMEM : this.#native.errno();
     return result === 0;
   }
@@ -261,14 +275,14 @@ export class OsPages {
   }
 }
 
-/** Above, koffi on Node 20 ends the process; nothing here needs more. */
+/** With more, koffi on Node 20 ends the process. */
 const VIEW_LIMIT = 2 ** 32;
 
 let known: { native: Native; pages: OsPages | OsPagesMissing } | undefined;
 
 /**
  * The page operations of this system, or what is missing for them. The first call loads koffi and
- * tries the kernel out; later ones cost nothing.
+ * tests the kernel; later calls cost nothing.
  *
  * @example
  * const os = osPages();
@@ -291,8 +305,8 @@ function pagesOf(native: Native): OsPages | OsPagesMissing {
 }
 
 /**
- * Sandboxes may answer these calls with an error. Emulators may take decommit for advice, which it
- * is by its name: but heaps rely on what they gave back being zero.
+ * Sandboxes may refuse these calls. Emulators may ignore decommit, because it is advice by its
+ * name; but heaps rely on the memory that they gave back being zero.
  */
 function whatFails(native: Native, pages: OsPages, at: number): string | undefined {
   const { pageBytes } = pages;
@@ -336,7 +350,7 @@ function checkAlignment(alignment: number): void {
   throw new RangeError(`alignment must be a power of two, not ${alignment}`);
 }
 
-function fileRead(path: string): string | undefined {
+function readFile(path: string): string | undefined {
   try {
     return nodeProcess()?.getBuiltinModule("node:fs").readFileSync(path, "latin1");
   } catch {

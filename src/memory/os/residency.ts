@@ -1,22 +1,24 @@
-/** What is in physical memory: page by page from mincore, mapping by mapping from /proc. */
+/** What is in physical memory: by page from mincore, by mapping from /proc. */
 import type { Native } from "./ffi.ts";
 
-/** Figures of mappings, in bytes, as the kernel counts them: exact, unlike those of statm. */
+/** Sums over mappings, in bytes, as the kernel counts them: exact, unlike those of statm. */
 export interface Residency {
-  /** Of address space. */
+  /** Bytes of address space. */
   sizeBytes: number;
+  /** Bytes in physical memory. */
   residentBytes: number;
-  /** Of those, what `reset` has given away and nobody has needed yet. */
+  /** Those of the resident bytes that were `reset` and that the kernel may take. */
   lazyBytes: number;
-  /** Of those, what lies in huge pages. */
+  /** Those of the resident bytes that are in huge pages. */
   hugeBytes: number;
+  /** Bytes in swap space. */
   swapBytes: number;
 }
 
-/** Pages asked for in one call: the answer is a byte for each. */
+/** Pages for one call of mincore, which writes a byte for each. */
 const PAGES_AT_ONCE = 65536;
 
-/** `maps` answers /proc/self/maps: it is read only where a part of the range is not mapped. */
+/** `maps` returns /proc/self/maps; called only if a part of the range is not mapped. */
 export function residentCount(
   native: Native,
   address: number,
@@ -36,7 +38,7 @@ export function residentCount(
   return pages * pageBytes;
 }
 
-/** -1 where a part is not mapped. */
+/** Number of resident pages; -1 if a part of the range is not mapped. */
 function pagesResident(
   native: Native,
   from: number,
@@ -50,7 +52,7 @@ function pagesResident(
   return pages;
 }
 
-/** Mapping by mapping; one that goes meanwhile counts nothing. */
+/** Counts each mapping on its own; one that is unmapped meanwhile counts as 0. */
 function residentMapped(
   native: Native,
   from: number,
@@ -75,7 +77,7 @@ const FIELDS: [keyof Residency, string][] = [
   ["swapBytes", "Swap"],
 ];
 
-/** Adds up the mappings of /proc/self/smaps that touch [from, to). */
+/** Adds up the mappings of /proc/self/smaps that overlap [from, to). */
 export function residencyRead(smaps: string, from: number, to: number): Residency {
   const sum = { sizeBytes: 0, residentBytes: 0, lazyBytes: 0, hugeBytes: 0, swapBytes: 0 };
   for (const mapping of smaps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)) {

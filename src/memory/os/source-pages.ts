@@ -1,9 +1,9 @@
-/** The pages of any source, through the operating system. */
+/** The pages of any source, by the operating system. */
 
 import type { MemorySource, PageOperations } from "../source.ts";
 import { type OsPages, osPages } from "./pages.ts";
 
-/** What lib.es2024 will call these members. */
+/** Members of lib.es2024. */
 interface Resizable {
   readonly resizable?: boolean;
   readonly growable?: boolean;
@@ -11,13 +11,14 @@ interface Resizable {
 
 /**
  * The source with operations on its pages: ranges of it can be given back to the system, and made
- * inaccessible. A source that has operations keeps its own.
+ * inaccessible. A source that has `pages` is returned as it is.
  *
- * Ranges of a plain ArrayBuffer or SharedArrayBuffer cannot be made inaccessible (`canProtect`):
- * they are blocks of C's malloc, which must find them as they were. The same holds for a shared
- * memory that can grow where guards are made by mprotect: growth by another thread would undo them.
+ * Ranges of a fixed ArrayBuffer or SharedArrayBuffer cannot be made inaccessible (`canProtect`):
+ * they are blocks of C's malloc, which must be able to use them again. Neither can those of a
+ * shared memory that grows, where guards are made by mprotect: growth by another thread undoes
+ * them.
  *
- * @throws RangeError where there are no OS pages: osPages() tells what is missing.
+ * @throws RangeError where there are no OS pages, with what is missing.
  * @example
  * if (osPages().available) {
  *   const heap = createHeap({ memory: withOsPages(wasmMemory()) });
@@ -29,13 +30,19 @@ export function withOsPages(source: MemorySource): MemorySource {
   return withPages(source, requirePages("withOsPages"));
 }
 
-/** Whether a heap gives free memory back to the system: wherever it can, always, or not. */
+/**
+ * Whether a heap gives free memory back to the system. "auto": where there are OS pages; true:
+ * always, or it throws; false: not.
+ */
 export type Release = "auto" | boolean;
 
 /**
- * The source as a heap with such a wish wants it.
+ * The source with operations on its pages as `release` asks for them: for allocators that have the
+ * option `release` of heaps. A source that has `pages` is returned as it is.
  *
- * @throws RangeError for true where there are no OS pages.
+ * @throws RangeError for true where there are no OS pages, with what is missing.
+ * @example
+ * const source = withRelease(wasmMemory(), "auto");
  */
 export function withRelease(source: MemorySource, release: Release | undefined): MemorySource {
   if (source.pages || !release) return source;
@@ -47,13 +54,13 @@ export function withRelease(source: MemorySource, release: Release | undefined):
 }
 
 /** @throws RangeError with what is missing. */
-export function requirePages(who: string): OsPages {
+export function requirePages(call: string): OsPages {
   const os = osPages();
   if (os.available) return os;
-  throw new RangeError(`${who} needs OS pages: ${os.missing}`);
+  throw new RangeError(`${call} needs OS pages: ${os.missing}`);
 }
 
-/** The source with the operations of `os`. */
+/** The source with operations on its pages by `os`. */
 export function withPages(source: MemorySource, os: OsPages): MemorySource {
   const canProtect = canGuard(source, os);
   const pages = new SourcePages(source, os, canProtect);
@@ -69,9 +76,9 @@ export function withPages(source: MemorySource, os: OsPages): MemorySource {
     ...(source.numa && { numa: source.numa }),
     pages,
     grow(slices) {
-      const answer = source.grow(slices);
-      if (answer !== 0) pages.grown();
-      return answer;
+      const grown = source.grow(slices);
+      if (grown !== 0) pages.grown();
+      return grown;
     },
   };
 }
@@ -82,9 +89,11 @@ function canGuard({ memory, buffer, capabilities }: MemorySource, os: OsPages): 
   return mapped && !(os.guardKind === "mprotect" && capabilities.shared && capabilities.canGrow);
 }
 
-/** Offsets in a buffer as addresses. Nothing outside of the buffer is ever named to the system. */
+/** Page operations on offsets in a buffer. They never leave the buffer. */
 export class SourcePages implements PageOperations {
+  /** Bytes of a page: a power of two. */
   readonly pageBytes: number;
+  /** A decommitted range need not be committed. */
   readonly needsCommit = false;
   readonly #source: { readonly buffer: ArrayBufferLike };
   readonly #os: OsPages;
@@ -92,6 +101,7 @@ export class SourcePages implements PageOperations {
   #buffer: ArrayBufferLike | undefined;
   #base = 0;
 
+  /** Use `withOsPages` or `osMemory`. */
   constructor(source: { readonly buffer: ArrayBufferLike }, os: OsPages, canProtect: boolean) {
     this.#source = source;
     this.#os = os;
@@ -99,11 +109,12 @@ export class SourcePages implements PageOperations {
     this.pageBytes = os.pageBytes;
   }
 
-  /** Nothing to do: pages come when they are touched. */
+  /** Does nothing, because pages take memory when they are touched; returns true. */
   commit(): boolean {
     return true;
   }
 
+  /** Gives the memory of a range back; the range is zero at once. */
   decommit(address: number, bytes: number): boolean {
     const { from, to } = this.#inside(address, bytes);
     if (!(from < to)) return true;
@@ -113,19 +124,23 @@ export class SourcePages implements PageOperations {
     return true;
   }
 
+  /** Lets the kernel take the memory of a range when it needs some. */
   reset(address: number, bytes: number): boolean {
     return this.#each(address, bytes, (at, size) => this.#os.reset(at, size));
   }
 
+  /** Makes a range inaccessible; its bytes are lost. false where `canProtect` is. */
   protect(address: number, bytes: number): boolean {
     if (!this.#canProtect) return false;
     return this.#each(address, bytes, (at, size) => this.#os.guard(at, size));
   }
 
+  /** Makes a range accessible that was protected; it is zero. */
   unprotect(address: number, bytes: number): boolean {
     return this.#each(address, bytes, (at, size) => this.#os.unguard(at, size));
   }
 
+  /** Bytes of the whole pages in a range that are in physical memory. */
   resident(address: number, bytes: number): number {
     const { from, to } = this.#inside(address, bytes);
     return from >= to
@@ -133,13 +148,17 @@ export class SourcePages implements PageOperations {
       : Math.min(to - from, this.#os.resident(this.#address() + from, to - from));
   }
 
-  /** Address of an offset; 0 = the buffer is detached. For those who read fault addresses. */
+  /** Address of an offset in the process, to compare with addresses of faults; 0 = detached. */
   addressOf(offset: number): number {
     const base = this.#address();
     return base === 0 ? 0 : base + offset;
   }
 
-  /** The engine has made all of the memory accessible. */
+  /**
+   * To be called after a growth, by which the engine makes all of the memory accessible.
+   *
+   * @internal
+   */
   grown(): void {
     if (this.#canProtect) this.#os.guardsRenew(this.#address(), this.#source.buffer.byteLength);
   }
@@ -160,8 +179,8 @@ export class SourcePages implements PageOperations {
   }
 
   /**
-   * A plain ArrayBuffer begins somewhere in a page: the first and the last page of a range belong
-   * to others as well, stay, and are cleared by hand.
+   * A fixed ArrayBuffer begins in the middle of a page. The first and the last page of a range have
+   * other bytes too: they stay resident, and the bytes of the range are cleared.
    */
   #edgesClear(base: number, from: number, to: number): void {
     const lead = this.pageBytes - (base % this.pageBytes);
@@ -170,7 +189,7 @@ export class SourcePages implements PageOperations {
     bytes.fill(0, Math.max(to - this.pageBytes + lead, from), to);
   }
 
-  /** Memories never move; buffers that grow by moving do. */
+  /** Memories do not move; buffers that grow by moving do. */
   #address(): number {
     const { buffer } = this.#source;
     if (buffer !== this.#buffer) {

@@ -1,4 +1,4 @@
-/** Faults, each in a process of its own: a crash is a result. */
+/** Faults, each in a process of its own, because some end it. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
@@ -10,7 +10,7 @@ import { child, skip, skipFaults, traps } from "../../support/os.js";
 
 const root = fileURLToPath(new URL("../../../../", import.meta.url));
 
-/** What every child begins with: a memory whose third slice is a guard. */
+/** The beginning of every child: a memory whose third slice is guarded. */
 const scene = (shared: boolean) => `
   import { osPages } from "terrane/memory";
   import { probe } from "${root}build/test/support/probe.js";
@@ -39,7 +39,7 @@ const watching = `
 const thrown = (seen: string, value: number | string) =>
   traps ? `RuntimeError, ${seen} thrown` : `${value}, ${seen} opened`;
 
-/** What the accesses do: by name, code and what is seen of it under the handler. */
+/** The accesses: name, code, and what the handler records. */
 const accesses: [string, string, string][] = [
   ["load", "wasm.load(at + 8)", thrown("8 read", 0)],
   ["store", "wasm.store(at + 12, 1)", thrown("12 write", "")],
@@ -56,7 +56,7 @@ const accesses: [string, string, string][] = [
 
 for (const shared of [false, true]) {
   const kind = shared ? "shared memory" : "memory";
-  test(`${kind}: without the handler wasm code traps, anything else ends the process`, {
+  test(`${kind}: without the handler wasm code traps, other accesses end the process`, {
     skip,
   }, () => {
     for (const [name, access, seen] of accesses) {
@@ -67,7 +67,7 @@ for (const shared of [false, true]) {
     }
   });
 
-  test(`${kind}: with the handler every access is seen, and the process goes on`, {
+  test(`${kind}: with the handler every access is recorded, and the process goes on`, {
     skip: skipFaults,
   }, () => {
     const list = accesses.map(([, access]) => `() => ${access}`).join(", ");
@@ -79,11 +79,11 @@ for (const shared of [false, true]) {
   });
 }
 
-test("atomics of wasm code trap or are seen, by the compiler that made them", {
+test("atomics of wasm code trap or are recorded, depending on the compiler", {
   skip: skipFaults,
 }, () => {
   const run = child(`${scene(true)}${watching} console.log(run(() => wasm.atomicAdd(at + 4, 1)));`);
-  // On arm64 an operation that reads and writes may count as the one or the other.
+  // On arm64 an operation that reads and writes may count as either.
   const kinds = process.arch === "arm64" ? ["read", "write"] : ["write"];
   const possible = kinds.flatMap((kind) => [
     `RuntimeError, 4 ${kind} thrown\n`,
@@ -92,7 +92,7 @@ test("atomics of wasm code trap or are seen, by the compiler that made them", {
   assert.ok(possible.includes(run.stdout), run.stdout + run.stderr);
 });
 
-test("a fault outside of what is watched stays the engine's", { skip: skipFaults }, () => {
+test("a fault outside of the watched range goes to the engine", { skip: skipFaults }, () => {
   const trap = child(`${scene(false)}${watching}
     try { wasm.load(0x7fffffff) } catch (error) { console.log(error.name, seen().length) }
     os.guard(base, os.pageBytes);
@@ -102,7 +102,7 @@ test("a fault outside of what is watched stays the engine's", { skip: skipFaults
   assert.equal(trap.signal, "SIGSEGV");
 });
 
-test("a watch that has stopped sees nothing more, and makes room for others", {
+test("a destroyed watch records nothing, and frees its range for another", {
   skip: skipFaults,
 }, () => {
   const run = child(`${scene(false)}${watching}
@@ -119,13 +119,13 @@ test("a watch that has stopped sees nothing more, and makes room for others", {
     bytes[at] = 1;`);
   assert.equal(
     run.stdout,
-    `31 all 32 ranges of the process are watched\ntrue\n${traps ? "RuntimeError\n" : ""}`,
+    `31 all 32 ranges of the process are watched: destroy one\ntrue\n${traps ? "RuntimeError\n" : ""}`,
     run.stderr,
   );
   assert.equal(run.signal, "SIGSEGV");
 });
 
-test("pages that mprotect has closed are opened as well", { skip: skipFaults }, () => {
+test("pages that mprotect closed are opened too", { skip: skipFaults }, () => {
   const run = child(`${scene(false)}${watching}
     const closed = (access) => { os.protect(base + at, 65536, "none"); return access(); };
     console.log(closed(() => bytes[at]), seen());
@@ -133,7 +133,7 @@ test("pages that mprotect has closed are opened as well", { skip: skipFaults }, 
   assert.equal(run.stdout, "0 [ '0 read opened' ]\n6 [ '5 write opened' ]\n", run.stderr);
 });
 
-test("Workers share the handler, and each sees its own faults", { skip: skipFaults }, () => {
+test("Workers share the handler, and each reads its own faults", { skip: skipFaults }, () => {
   const worker = `
     const { workerData, parentPort } = process.getBuiltinModule("node:worker_threads");
     (async () => {
@@ -166,7 +166,7 @@ test("Workers share the handler, and each sees its own faults", { skip: skipFaul
   assert.equal(run.stdout, each.repeat(3), run.stderr);
 });
 
-test("without V8's trap handler there is nothing to stand in front of", {
+test("without the trap handler of V8 faults cannot be watched", {
   skip: skipFaults,
 }, () => {
   const run = child(
@@ -178,7 +178,7 @@ test("without V8's trap handler there is nothing to stand in front of", {
   assert.equal(run.stdout, "V8's trap handler is off\n", run.stderr);
 });
 
-test("wasm code that checks its own bounds goes through as JavaScript does", {
+test("accesses of wasm code that checks bounds itself are done, as those of JavaScript", {
   skip: skipFaults,
 }, () => {
   const run = child(
@@ -192,7 +192,7 @@ test("wasm code that checks its own bounds goes through as JavaScript does", {
   assert.equal(run.stdout, "0, 0 read opened\n, 4 write opened\nRuntimeError\n", run.stderr);
 });
 
-test("faults that other threads are noting come with the next look, lost ones never", () => {
+test("faults that are being recorded come with the next read, replaced ones do not", () => {
   const [head, ring, entry] = [2, 128, 4];
   const range = new BigUint64Array(256);
   const watch = new FaultWatch(range, 0n);
@@ -229,7 +229,7 @@ for (const arch of ["x64", "arm64"]) {
   });
 }
 
-test("without koffi the handler says what is missing", () => {
+test("without koffi watchFaults returns what is missing", () => {
   const run = child(
     `const { watchFaults } = await import("${modules}memory/os/faults.js");
      console.log(JSON.stringify(watchFaults(0, 1)));`,

@@ -12,7 +12,7 @@ import { os, skip } from "../../support/os.js";
 
 const MIB = 2 ** 20;
 
-test("release: what a heap's source can do then", () => {
+test("release: what the source of the heap can do", () => {
   const { available } = osPages();
   for (const backend of ["wasm", "js"] as BackEnd[]) {
     for (const shared of [false, true]) {
@@ -25,7 +25,7 @@ test("release: what a heap's source can do then", () => {
   }
 });
 
-test("release: wrong values are refused", () => {
+test("release: wrong values throw", () => {
   assert.throws(() => createHeap({ release: 1 as never }), {
     name: "TypeError",
     message: 'release must be "auto" or a boolean, not number',
@@ -36,7 +36,7 @@ test("release: wrong values are refused", () => {
   });
 });
 
-test("release: a memory of the caller's gets operations, a source with some keeps them", {
+test("release: a memory of the caller's gets operations, a source keeps those that it has", {
   skip,
 }, () => {
   const memory = new WebAssembly.Memory({ initial: 2 });
@@ -63,7 +63,7 @@ function inWorker(handle: HeapHandle, from: number, bytes: number): Promise<Answ
 }
 
 for (const backend of ["wasm", "js"] as BackEnd[]) {
-  test(`${backend}: a Worker's heap releases where the heap that it joined does`, {
+  test(`${backend}: a heap in a Worker releases if the heap that it joined does`, {
     skip,
   }, async () => {
     const heap = anyHeap({ backend, shared: true, maximum: 64 * MIB, release: true });

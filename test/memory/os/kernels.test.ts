@@ -1,4 +1,4 @@
-/** Kernels, emulators and platforms that are not this one, made of this one. */
+/** Other kernels, emulators and platforms, simulated on this one. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -10,7 +10,7 @@ import { child, os, skip } from "../../support/os.js";
 const folder = mkdtempSync(join(tmpdir(), "terrane-"));
 after(() => rmSync(folder, { recursive: true }));
 
-/** The path of a koffi that answers some of the system's calls itself: `real` is what they do. */
+/** Path of a koffi that replaces some calls of the system; `real` has the real ones. */
 function kernel(name: string, calls: string): string {
   const path = join(folder, `${name}.cjs`);
   const koffi = createRequire(import.meta.url).resolve("koffi");
@@ -32,7 +32,7 @@ function kernel(name: string, calls: string): string {
 const answer =
   'const os = osPages(); console.log(os.missing ?? os.guardKind + " " + os.pageBytes);';
 
-test("advice that is taken and not followed is found out", { skip }, () => {
+test("a system that ignores advice is detected", { skip }, () => {
   const ask = (calls: string) => {
     const source = `import { osPages } from "terrane/memory"; ${answer}`;
     return child(source, { TERRANE_KOFFI: kernel("advice", calls) }).stdout;
@@ -48,7 +48,7 @@ test("advice that is taken and not followed is found out", { skip }, () => {
 });
 
 for (const pageBytes of [16384, 65536]) {
-  test(`pages of ${pageBytes} bytes: nothing smaller is ever named to the system`, {
+  test(`pages of ${pageBytes} bytes: the system gets no smaller range`, {
     skip,
   }, (t) => {
     const real = os.pageBytes;
@@ -57,7 +57,7 @@ for (const pageBytes of [16384, 65536]) {
       if (at % ${pageBytes} !== 0 || bytes % ${pageBytes} !== 0) throw new Error(at + " " + bytes);
       return real(at, bytes, ...rest);
     }`;
-    // mincore answers for pages of this kernel: one byte stands for so many.
+    // mincore writes a byte for each page of this kernel: one of these pages has several.
     const large = kernel(
       `pages-${pageBytes}`,
       `sysconf: () => ${pageBytes},
@@ -89,16 +89,16 @@ for (const pageBytes of [16384, 65536]) {
        for (const ptr of ptrs) heap.free(ptr);
        heap.collect(true);
        say(full > 9e6, pages.resident(0, heap.u8.length) <= 2 ** 20, heap.stats().blocks);
-       const door = guarded(heap, { every: 1, slots: 4, onReport: "throw" });
+       const guard = guarded(heap, { every: 1, slots: 4, onReport: "throw" });
        for (const size of [1, 5000, page, page + 1]) {
-         const ptr = door.malloc(size);
-         door.u8.fill(1, ptr, ptr + size);
+         const ptr = guard.malloc(size);
+         guard.u8.fill(1, ptr, ptr + size);
          const ends = (ptr + Math.ceil(size / 16) * 16) % page === 0 ? "ends" : "";
-         say(size, door.isGuarded(ptr) ? ptr % page === 0 ? "begins" + ends : ends : "large");
-         door.free(ptr);
+         say(size, guard.isGuarded(ptr) ? ptr % page === 0 ? "begins" + ends : ends : "large");
+         guard.free(ptr);
        }
-       door.check();
-       door.destroy();
+       guard.check();
+       guard.destroy();
        const classes = createSizeClassHeap({ space: osSpace(), releaseInterval: 0 });
        const blocks = Array.from({ length: 4000 }, () => classes.malloc(1000));
        for (const block of blocks) classes.free(block);
@@ -138,7 +138,7 @@ const elsewhere: [string, string, string][] = [
 ];
 
 for (const [platform, arch, missing] of elsewhere) {
-  test(`${platform} on ${arch}: every door says what is missing, and heaps work`, () => {
+  test(`${platform} on ${arch}: every call reports what is missing, and heaps work`, () => {
     const run = child(
       `for (const [name, value] of Object.entries({ platform: "${platform}", arch: "${arch}" }))
          Object.defineProperty(process, name, { value });
@@ -151,7 +151,7 @@ for (const [platform, arch, missing] of elsewhere) {
        const said = (call) => {
          try { return call(); } catch (error) { return error.name + " " + error.message; }
        };
-       const answers = [
+       const results = [
          osPages().missing,
          watchFaults(65536, 65536).missing,
          ...[
@@ -162,7 +162,7 @@ for (const [platform, arch, missing] of elsewhere) {
        ];
        for (const heap of [createHeap({ release: "auto" }), debug(createHeap({ release: "auto" })),
          createSizeClassHeap({ release: "auto" })]) heap.free(heap.malloc(100));
-       console.log(answers.join("\\n"));`,
+       console.log(results.join("\\n"));`,
     );
     const doors = ["withOsPages", "osMemory", "release: true", "withOsPages", "withOsPages"];
     assert.deepEqual(
@@ -179,7 +179,7 @@ for (const [platform, arch, missing] of elsewhere) {
   });
 }
 
-test("a koffi whose library is not there is told with the loader's words", { skip }, () => {
+test("a koffi without its library is reported with the message of the loader", { skip }, () => {
   const path = join(folder, "loader.cjs");
   writeFileSync(path, 'process.dlopen({ exports: {} }, "/nowhere/musl_x64/koffi.node");');
   const source = `import { osPages } from "terrane/memory"; ${answer}`;

@@ -1,4 +1,4 @@
-/** Pages by address, and what is told where there are none. */
+/** Pages by address, and the result where there are none. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,7 +28,7 @@ function withEnvironment<T>(koffi: string, run: () => T): T {
   }
 }
 
-test("without koffi everything says what is missing, and heaps work", () => {
+test("without koffi every call reports what is missing, and heaps work", () => {
   withEnvironment("/nowhere/koffi", () => {
     const missing = "koffi is not installed (npm install koffi)";
     assert.deepEqual(osPages(), { available: false, missing });
@@ -50,7 +50,7 @@ test("without koffi everything says what is missing, and heaps work", () => {
   });
 });
 
-test("a koffi that does not load is told with its own words", (t) => {
+test("a koffi that does not load is reported with its message", (t) => {
   const folder = mkdtempSync(join(tmpdir(), "terrane-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, "koffi.cjs");
@@ -63,7 +63,7 @@ test("a koffi that does not load is told with its own words", (t) => {
   });
 });
 
-test("other platforms and old Nodes are reported, not tried", () => {
+test("other platforms and old versions of Node are reported without a try", () => {
   const answer = (change: string) => {
     const source = `${change}; const { osPages } = await import("terrane/memory");
       console.log(JSON.stringify(osPages()))`;
@@ -78,7 +78,7 @@ test("other platforms and old Nodes are reported, not tried", () => {
   assert.equal(answer(old), "OS pages need Node 20.16 or newer");
 });
 
-test("nothing native is loaded before somebody asks for it", () => {
+test("native code is loaded at the first use", () => {
   const loaded = `console.log(process.report.getReport().sharedObjects
     .some((path) => path.includes("koffi")))`;
   const source = `import { createHeap } from "terrane"; import "terrane/memory";
@@ -86,7 +86,7 @@ test("nothing native is loaded before somebody asks for it", () => {
   assert.equal(child(source).stdout, "false\n");
 });
 
-test("reserved pages become usable by commit, and go by release", { skip }, () => {
+test("reserved pages become usable by commit, and are unmapped by release", { skip }, () => {
   const at = os.reserve(64 * MIB, { alignment: 4 * MIB });
   assert.notEqual(at, 0);
   assert.equal(at % (4 * MIB), 0);
@@ -105,12 +105,12 @@ test("reserved pages become usable by commit, and go by release", { skip }, () =
   assert.equal(os.reserve(2 ** 52), 0);
 });
 
-test("decommit takes the memory at once, reset when the system needs it", { skip }, () => {
+test("decommit gives memory back at once, reset when the system needs it", { skip }, () => {
   const at = os.reserve(16 * MIB, { alignment: MIB });
   os.commit(at, 16 * MIB);
   const bytes = new Uint8Array(os.view(at, 16 * MIB)).fill(1);
   assert.equal(os.residency(at, 16 * MIB).residentBytes, 16 * MIB);
-  assert.ok(os.decommit(at + MIB + 1, MIB)); // less than it, by a page
+  assert.ok(os.decommit(at + MIB + 1, MIB)); // covers one page less
   assert.equal(os.resident(at, 16 * MIB), 15 * MIB + PAGE);
   assert.deepEqual([bytes[MIB + PAGE - 1], bytes[MIB + PAGE], bytes[2 * MIB]], [1, 0, 1]);
   assert.ok(os.reset(at + 8 * MIB, 8 * MIB));
@@ -123,7 +123,7 @@ test("decommit takes the memory at once, reset when the system needs it", { skip
   assert.ok(os.release(at, 16 * MIB));
 });
 
-test("huge pages: those that the kernel finds, and those set aside", { skip }, (t) => {
+test("huge pages: those of the kernel, and those of the administrator", { skip }, (t) => {
   const bytes = 4 * os.hugePageBytes;
   if (bytes === 0) return t.skip("this kernel has no huge pages");
   const at = os.reserve(bytes, { alignment: os.hugePageBytes });
@@ -137,7 +137,7 @@ test("huge pages: those that the kernel finds, and those set aside", { skip }, (
   else assert.ok(os.release(reserved, os.hugetlbBytes));
 });
 
-test("NUMA: every resident byte lies on a node that is online", { skip }, (t) => {
+test("NUMA: every resident byte is on a node that is online", { skip }, (t) => {
   assert.deepEqual(numaNodes("0-2,5\n"), [0, 1, 2, 5]);
   assert.deepEqual(numaNodes("0"), [0]);
   const at = os.reserve(4 * MIB);
@@ -151,7 +151,7 @@ test("NUMA: every resident byte lies on a node that is online", { skip }, (t) =>
   os.release(at, 4 * MIB);
 });
 
-test("smaps are added up by the mappings that a range touches", () => {
+test("residency adds up the mappings that a range overlaps", () => {
   const smaps = [
     "10000-30000 rw-p 00000000 00:00 0 [heap]",
     "Size:                128 kB",
@@ -171,7 +171,7 @@ test("smaps are added up by the mappings that a range touches", () => {
   assert.equal(residencyRead(smaps, 0, 0x100000).sizeBytes, 196608);
 });
 
-test("a page that may only be read traps at a store from wasm", { skip: skipTraps }, () => {
+test("a read-only page traps at a store of wasm code", { skip: skipTraps }, () => {
   const memory = new WebAssembly.Memory({ initial: 4 });
   const wasm = probe(memory);
   const at = os.addressOf(memory.buffer) + 65536;
@@ -185,7 +185,7 @@ test("a page that may only be read traps at a store from wasm", { skip: skipTrap
   assert.equal(wasm.load(65536), 5);
 });
 
-test("guards by mprotect: growth undoes them, renew brings them back", { skip: skipTraps }, () => {
+test("guards by mprotect: growth undoes them, renew sets them again", { skip: skipTraps }, () => {
   const native = findNative();
   assert.ok("mmap" in native);
   const guards = new ProtectGuards(native);
@@ -199,7 +199,7 @@ test("guards by mprotect: growth undoes them, renew brings them back", { skip: s
   assert.equal(wasm.load(8 * PAGE), 0, "what a guard covered is lost");
   assert.equal(guards.renew(base, memory.buffer.byteLength), 0);
   assert.throws(() => wasm.load(8 * PAGE), WebAssembly.RuntimeError);
-  // A hole in the middle leaves two ranges, which renew knows.
+  // A hole in the middle leaves two ranges, which renew sets too.
   assert.equal(guards.clear(base + 9 * PAGE, 2 * PAGE), 0);
   assert.equal(guards.count, 2);
   memory.grow(1);
@@ -211,7 +211,7 @@ test("guards by mprotect: growth undoes them, renew brings them back", { skip: s
   assert.equal(wasm.load(11 * PAGE), 0);
 });
 
-test("guards by mprotect end before the system's mappings do", { skip }, () => {
+test("guards by mprotect are limited before the mappings of the system run out", { skip }, () => {
   const native = findNative();
   assert.ok("mmap" in native);
   const guards = new ProtectGuards(native);
@@ -225,7 +225,7 @@ test("guards by mprotect end before the system's mappings do", { skip }, () => {
   assert.ok(os.release(at, bytes));
 });
 
-test("wrong arguments are refused before the system sees them", { skip }, () => {
+test("wrong arguments throw before a call of the system", { skip }, () => {
   assert.throws(() => os.decommit("1" as never, 1), {
     name: "TypeError",
     message: "address must be a number",
@@ -244,7 +244,7 @@ test("wrong arguments are refused before the system sees them", { skip }, () => 
   });
 });
 
-test("guards by mprotect that cannot be made or undone are remembered as they were", () => {
+test("guards by mprotect that cannot be made or undone stay in the list as they were", () => {
   const calls: string[] = [];
   let result = 0;
   const native = {
@@ -269,7 +269,7 @@ test("guards by mprotect that cannot be made or undone are remembered as they we
   assert.equal(guards.count, GUARDS_LIMIT);
 });
 
-test("what has no address, and what access there is none of", { skip }, () => {
+test("buffers without an address, and unknown kinds of access", { skip }, () => {
   const buffer = new ArrayBuffer(100);
   const view = new DataView(buffer);
   assert.notEqual(os.addressOf(buffer), 0);
@@ -282,7 +282,7 @@ test("what has no address, and what access there is none of", { skip }, () => {
   });
 });
 
-test("huge pages of a kernel that has none are not set aside", () => {
+test("reserve returns 0 for huge pages of a kernel that has none", () => {
   class Small extends OsPages {
     override get hugetlbBytes(): number {
       return 0;

@@ -1,4 +1,4 @@
-/** Memory that goes back, in the kernel's own figures: each in a process of its own. */
+/** Memory that goes back to the system, as the kernel counts it: each in a process of its own. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { child, skip } from "../../support/os.js";
@@ -24,10 +24,10 @@ const fillSource = `
   }`;
 
 /**
- * Blocks of 64 bytes, chained through themselves so that the program has no books of its own, are
- * allocated and freed. Prints resident bytes, of the process and of the memory: at the start, with
- * all blocks, and after `end`. Without huge pages, which some kernels (THP "always") put around any
- * page that is touched: 2 MiB each, or 32 where pages have 16 KiB, of which no heap knows.
+ * Allocates and frees blocks of 64 bytes, linked through themselves so that the program needs no
+ * other memory. Prints the resident bytes of the process and of the memory: at the start, with all
+ * blocks, and after `end`. Without huge pages, which some kernels (THP "always") put around any page
+ * that is touched: 2 MiB each, or 32 MiB where pages have 16 KiB, and no heap knows of them.
  */
 const scene = (create: string, end: string, bytes: number) => `
   const { createHeap } = await import("terrane");
@@ -40,7 +40,7 @@ const scene = (create: string, end: string, bytes: number) => `
   ${fillSource}
   ${drainSource}
   for (let i = 0; i < 3; i++) {
-    drain(fill(2 ** 25)); // compiled code, and what the measuring needs, are not the heap's
+    drain(fill(2 ** 25)); // compiles the code, and allocates what measuring needs
     heap.collect(true);
     figures();
   }
@@ -56,7 +56,7 @@ function run(create: string, end: string, bytes = BYTES): Figures[] {
   return figuresOf(scene(create, end, bytes));
 }
 
-/** All blocks were there, and their memory has gone. */
+/** All blocks were allocated, and their memory has gone back. */
 function assertGone(t: TestContext, lines: Figures[], bytes = BYTES): void {
   const [, full] = lines as [Figures, Figures];
   assert.ok(full[1] >= bytes);
@@ -88,7 +88,7 @@ for (const [name, create] of others) {
   });
 }
 
-test("a timer gives 512 MiB of small blocks back while the program rests", { skip }, (t) => {
+test("a timer gives 512 MiB of small blocks back while the program does nothing", { skip }, (t) => {
   const wait = `
     heap.purgeEvery(5);
     const before = heap.stats().purges;
@@ -103,7 +103,7 @@ test("without release the memory stays", { skip }, () => {
   assert.ok(after[1] >= BYTES);
 });
 
-test("memory that Workers freed goes back, from their own heaps", { skip }, (t) => {
+test("memory that Workers freed goes back by their own heaps", { skip }, (t) => {
   const worker = `
     import("terrane/shared").then(({ attachHeap }) => {
       const { workerData, parentPort } = process.getBuiltinModule("node:worker_threads");

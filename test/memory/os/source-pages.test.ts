@@ -1,4 +1,4 @@
-/** The pages of every kind of source, against a shadow copy and the kernel's books. */
+/** The pages of every kind of source, against a shadow copy and the counts of the kernel. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
@@ -28,7 +28,7 @@ const Resizable = ArrayBuffer as unknown as new (
   options: { maxByteLength: number },
 ) => ArrayBuffer;
 
-/** Each kind with whether its pages can be made inaccessible. */
+/** Each kind, and whether its pages can be made inaccessible. */
 const kinds: [string, () => MemorySource, boolean][] = [
   ["wasm memory", () => withOsPages(wasmMemory({ initial })), true],
   ["shared wasm memory", () => withOsPages(wasmMemory({ initial, shared: true })), true],
@@ -54,7 +54,9 @@ const kinds: [string, () => MemorySource, boolean][] = [
 ];
 
 for (const [name, create, canProtect] of kinds) {
-  test(`${name}: says that it can release, and whether it can protect`, { skip }, () => {
+  test(`${name}: capabilities tell that it can release, and whether it can protect`, {
+    skip,
+  }, () => {
     const { capabilities, pages } = create();
     assert.equal(capabilities.canRelease, true);
     const shared = os.guardKind === "mprotect" && capabilities.shared && capabilities.canGrow;
@@ -63,7 +65,7 @@ for (const [name, create, canProtect] of kinds) {
     assert.equal(pages?.needsCommit, false);
   });
 
-  test(`${name}: what is decommitted is zero, and nothing else changes`, { skip }, (t) => {
+  test(`${name}: a decommitted range is zero, and other bytes do not change`, { skip }, (t) => {
     const seed = seedOf(7401);
     t.diagnostic(`TERRANE_SEED=${seed}`);
     const random = new Random(seed);
@@ -88,14 +90,14 @@ for (const [name, create, canProtect] of kinds) {
     assert.ok(Buffer.from(bytes).equals(Buffer.from(shadow)));
   });
 
-  test(`${name}: the kernel has the memory back at once`, { skip }, () => {
+  test(`${name}: the memory is back at once`, { skip }, () => {
     const source = create();
     const { pages, buffer } = source;
     assert.ok(pages);
     const bytes = new Uint8Array(buffer).fill(1);
     assert.equal(pages.resident?.(0, bytes.length), bytes.length);
     assert.ok(pages.decommit(SLICE, bytes.length - 2 * SLICE));
-    // A buffer that begins in the middle of a page keeps one on either side.
+    // A buffer that begins in the middle of a page keeps a page at each end.
     const left = pages.resident?.(0, bytes.length) as number;
     assert.ok(left <= 2 * SLICE + 2 * PAGE, `${left} bytes are left`);
     assert.equal(bytes[SLICE - 1], 1);
@@ -106,7 +108,7 @@ for (const [name, create, canProtect] of kinds) {
     assert.ok([0, 2].includes(bytes[SLICE] as number));
   });
 
-  test(`${name}: no range reaches beyond the memory`, { skip }, () => {
+  test(`${name}: no call reaches beyond the memory`, { skip }, () => {
     const { pages, buffer, capabilities } = create();
     assert.ok(pages);
     for (const call of ["decommit", "reset", "unprotect"] as const) {
@@ -120,7 +122,7 @@ for (const [name, create, canProtect] of kinds) {
   });
 }
 
-test("a source that has operations keeps them, and its growth", { skip }, () => {
+test("a source with operations keeps them, and its growth", { skip }, () => {
   const source = withOsPages(wasmMemory());
   assert.equal(withOsPages(source), source);
   const before = source.buffer.byteLength / SLICE;
@@ -129,7 +131,7 @@ test("a source that has operations keeps them, and its growth", { skip }, () => 
   assert.ok(source.buffer.byteLength / SLICE >= before + 3);
 });
 
-test("what a source says of huge pages and NUMA stays", { skip }, () => {
+test("huge pages and NUMA of a source stay", { skip }, () => {
   const huge = { pageBytes: 2 ** 21, reserve: () => ({ address: 0, pages: 0 }) };
   const numa = { nodes: 2, node: 1 };
   const source = withOsPages({ ...wasmMemory({ shared: true }), huge, numa });
@@ -139,7 +141,7 @@ test("what a source says of huge pages and NUMA stays", { skip }, () => {
 
 for (const shared of [false, true]) {
   const kind = shared ? "a shared wasm memory" : "a wasm memory";
-  test(`${kind}: protected pages trap in wasm code, and growth leaves them`, {
+  test(`${kind}: protected pages trap in wasm code, also after a growth`, {
     skip: skipTraps,
   }, (t) => {
     const source = withOsPages(wasmMemory({ initial: MIB, shared }));
@@ -161,7 +163,7 @@ for (const shared of [false, true]) {
   });
 }
 
-test("where growth undoes guards they are set again, and shared memories have none", {
+test("guards that growth undoes are set again; shared memories have none", {
   skip: skipTraps,
 }, async () => {
   const { OsPages } = await import("#src/memory/os/pages.js");
@@ -183,7 +185,7 @@ test("where growth undoes guards they are set again, and shared memories have no
   assert.equal(shared.pages?.protect(0, PAGE), false);
 });
 
-test("OS memory grows in place: no byte moves, old views stay", { skip }, () => {
+test("OS memory grows in place: no byte moves, old views stay valid", { skip }, () => {
   const source = osMemory({ maximum: 64 * MIB });
   const old = new Uint8Array(source.buffer);
   old[SLICE] = 7;
@@ -198,7 +200,7 @@ test("OS memory grows in place: no byte moves, old views stay", { skip }, () => 
   assert.equal(residentOf(source.buffer), PAGE);
 });
 
-test("a heap over OS memory gives the addresses that it gives elsewhere", { skip }, (t) => {
+test("a heap over OS memory gives the same addresses as over other memory", { skip }, (t) => {
   const seed = seedOf(7402);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   const random = new Random(seed);
@@ -221,7 +223,7 @@ test("a heap over OS memory gives the addresses that it gives elsewhere", { skip
   assert.ok(mine.buffer.byteLength > 16 * MIB);
 });
 
-test("OS memory goes back once nobody can touch it", { skip }, async () => {
+test("OS memory goes back when it cannot be reached any more", { skip }, async () => {
   const at = (() => osMemory({ maximum: 64 * MIB }).address)();
   const kept = osMemory({ maximum: 64 * MIB });
   const view = new Uint8Array(kept.buffer);
@@ -233,10 +235,10 @@ test("OS memory goes back once nobody can touch it", { skip }, async () => {
   assert.equal(new Uint8Array(kept.buffer)[5], 1);
 });
 
-test("OS memory refuses what makes no sense", { skip }, () => {
+test("OS memory throws for options out of range", { skip }, () => {
   assert.throws(() => osMemory({ maximum: SLICE }), {
     name: "RangeError",
-    message: `maximum ${SLICE} is below the ${2 * SLICE} needed`,
+    message: `maximum must be at least ${2 * SLICE} bytes, not ${SLICE}`,
   });
   assert.throws(() => osMemory({ initial: -1 }), { name: "RangeError" });
   const source = `import { osMemory } from "terrane/memory";
@@ -247,5 +249,8 @@ test("OS memory refuses what makes no sense", { skip }, () => {
     ["-c", 'ulimit -v 40000000; exec "$0" --input-type=module -e "$1"', process.execPath, source],
     { encoding: "utf8" },
   );
-  assert.equal(stdout, "RangeError osMemory: no N bytes of address space (errno 12)\n");
+  assert.equal(
+    stdout,
+    "RangeError osMemory: no N bytes of address space (errno 12): pass a smaller maximum\n",
+  );
 });
