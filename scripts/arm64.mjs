@@ -42,7 +42,7 @@ for (const name of ["kernel", "node", "root", "koffi"]) {
   if (!values[name]) throw new Error(`--${name} is missing: see the beginning of this script`);
 }
 
-/** Huge pages only for those who ask, as on most machines; see docs/os-pages.md. */
+/** Huge pages only for those who ask, as on most machines; see docs/guide/os-pages.md. */
 const WORDS = "console=ttyAMA0 quiet panic=-1 transparent_hugepage=madvise";
 
 const INIT = `#!/bin/sh

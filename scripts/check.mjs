@@ -133,7 +133,8 @@ const isEntry = (path) => /^src\/\w+\/index\.ts$/.test(path);
 function checkFile(path) {
   if (path.split("/").length > 4) breaches.push(`${path}: deeper than src/MODULE/PART/file.ts`);
   const { module, part } = placeOf(path);
-  if (!modules[module]) breaches.push(`${path}: ${module} is not a module of docs/design.md`);
+  if (!modules[module])
+    breaches.push(`${path}: ${module} is not a module of docs/internals/design.md`);
   else if (part && !modules[module].parts?.[part]) breaches.push(`${path}: ${part} is not a part`);
   const text = readFileSync(path, "utf8");
   checkImports(path, text);

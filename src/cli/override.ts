@@ -27,7 +27,7 @@ Examples:
 The bodies of malloc, free and their kin become our heap's. By default the heap is merged into the
 module, which needs no import and runs wherever it ran. With --import the module takes functions and
 memory from "terrane", so that several modules and threads share one heap; see overrideImports of
-terrane/wasm. Debug information is left out, since code moves. See docs/overriding.md.
+terrane/wasm. Debug information is left out, since code moves. See docs/guide/overriding.md.
 
 Exit code: 0 written (or could be, with --dry-run), 2 wrong use, a file that cannot be read, or one
 whose allocator cannot be replaced.`;

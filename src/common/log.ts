@@ -6,7 +6,7 @@ import { prefixOf } from "./log-messages.ts";
 import { messageWrite } from "./log-output.ts";
 import { type Environment, RuntimeOptions } from "./runtime-options.ts";
 
-/** The options of this thread: see docs/options.md. */
+/** The options of this thread: see docs/reference/options.md. */
 export const options = new RuntimeOptions(environment, (text, option) => {
   // Who asked for messages in a way that is none is told so at least.
   if (option === "verbose") messageWrite(prefixOf("warning: ", 0), text);

@@ -43,7 +43,7 @@ const checks: OptionCheck[] = [
 
 /**
  * Hardens a heap of one thread that runs on WebAssembly: a value for the option `hardening` of
- * createHeap. docs/hardening.md describes the features.
+ * createHeap. docs/guide/hardening.md describes the features.
  *
  * @throws TypeError or RangeError for unknown options and features, and seeds that are not 32 bits.
  * @example

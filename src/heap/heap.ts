@@ -279,7 +279,7 @@ export class Heap extends CoreAllocator {
   /**
    * Counts one tick of the purge clock and gives back the free memory whose delay is over; with
    * `force` all of it. For a timer: allocation counts ticks too, but an idle program does not
-   * allocate. Does nothing over a memory that can give nothing back: see docs/arenas.md.
+   * allocate. Does nothing over a memory that can give nothing back: see docs/guide/heaps.md.
    *
    * @example
    * const heap = createHeap();
@@ -349,7 +349,7 @@ export class Heap extends CoreAllocator {
 
   /**
    * Prints the statistics as mimalloc does, a call for each line; by default where messages go.
-   * docs/statistics.md explains the rows.
+   * docs/reference/statistics.md explains the rows.
    */
   printStats(write: (text: string) => void = outputWrite): void {
     checkFunction("write", write);
@@ -367,7 +367,7 @@ export class Heap extends CoreAllocator {
    * every `everyBytes`-th on average, 1 to 1 GiB, and for the blocks that they lie in. `bytes` is
    * what the sample stands for: added up, they are what was allocated. The function runs inside the
    * allocation and sees the stack that led to it; it may call the heap. Takes the place of the
-   * sampler before; undefined: no more. docs/profiling.md makes a profile of it.
+   * sampler before; undefined: no more. docs/guide/profiling.md makes a profile of it.
    *
    * @throws TypeError or RangeError for wrong arguments.
    * @example

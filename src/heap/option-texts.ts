@@ -34,7 +34,7 @@ export const heapOptionTexts: OptionText[] = [
     default: "false",
     text:
       "Gives free memory back to the operating system: `true` throws where that cannot be done, " +
-      '`"auto"` goes without. See docs/os-pages.md.',
+      '`"auto"` goes without. See docs/guide/os-pages.md.',
   },
   {
     name: "purgeDelay",
@@ -70,7 +70,7 @@ export const heapOptionTexts: OptionText[] = [
     name: "statsLevel",
     type: "0 | 1 | 2",
     default: "0",
-    text: "How much statistics count; above 0 it costs: see docs/statistics.md.",
+    text: "How much statistics count; above 0 it costs: see docs/reference/statistics.md.",
   },
   {
     name: "onError",
@@ -94,7 +94,7 @@ export const heapOptionTexts: OptionText[] = [
     default: "false",
     text:
       "Finds mistakes and makes attacks harder: what `hardening()` of terrane/hardening returns; " +
-      "for createSharedHeap `sharedHardening()`. See docs/hardening.md.",
+      "for createSharedHeap `sharedHardening()`. See docs/guide/hardening.md.",
   },
 ];
 

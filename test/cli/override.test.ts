@@ -15,7 +15,7 @@ test("override: the new file runs by itself, and the page shows what is printed"
   const path = join(folder, "new.wasm");
   const { code, out, err } = terrane("override", PROGRAM, "-o", path);
   assert.deepEqual([code, err], [0, ""]);
-  const page = readFileSync("docs/overriding.md", "utf8");
+  const page = readFileSync("docs/guide/overriding.md", "utf8");
   const shown = /faster\.wasm\n([\s\S]*?)```/.exec(page)?.[1];
   // Sizes follow the core's.
   const plain = (text = "") => text.replace(/\d+ bytes after .*/, "");

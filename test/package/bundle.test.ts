@@ -70,7 +70,7 @@ interface EntryCost {
   kib: number;
 }
 
-/** What it costs to import each entry point: figures of docs/performance.md, rounded up. */
+/** What it costs to import each entry point: figures of docs/internals/performance.md, rounded up. */
 const costs: EntryCost[] = [
   { entry: "index.js", files: 3, kib: 260 },
   { entry: "javascript.js", files: 4, kib: 405 },

@@ -1,6 +1,6 @@
 /**
  * Threads whose engine does not know of another thread's growth yet: V8 tells them by an interrupt,
- * and not at all for a memory that is just being received. See docs/threads.md.
+ * and not at all for a memory that is just being received. See docs/guide/threads.md.
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";

@@ -169,7 +169,7 @@ export function guardedSettings(options: GuardedOptions): GuardedSettings {
   };
 }
 
-/** The table as it stands in docs/guarded.md. */
+/** The table as it stands in docs/guide/guarded.md. */
 export function guardedOptionsMarkdown(): string {
   return optionsMarkdown(guardedOptions);
 }

@@ -1,4 +1,4 @@
-/** The table of the options of `debug`: it checks them, and docs/debugging.md shows it. */
+/** The table of the options of `debug`: it checks them, and docs/guide/debugging.md shows it. */
 import { wrongKind } from "../../common/errors.ts";
 import { type OptionRow, optionsMarkdown } from "../../common/option-table.ts";
 import { flagError, sinkError, wholeError } from "./option-errors.ts";
@@ -148,7 +148,7 @@ export const debugOptions: OptionRow[] = [
   },
 ];
 
-/** The table as it stands in docs/debugging.md. */
+/** The table as it stands in docs/guide/debugging.md. */
 export function debugOptionsMarkdown(): string {
   return optionsMarkdown(debugOptions);
 }

@@ -73,7 +73,7 @@ export interface SizeClassOptions {
   /**
    * Whether free memory returns to the system through OS pages: "auto" = where they are available,
    * true = throw where they are not. Default: only where `memory` has `pages` of its own. If a
-   * Worker is terminated while it loads koffi, the process ends: see docs/sizeclass.md.
+   * Worker is terminated while it loads koffi, the process ends: see docs/guide/sizeclass.md.
    */
   release?: Release | undefined;
   /** Whether the last range of free chunks is released too, which LLVM omits. Default: true. */

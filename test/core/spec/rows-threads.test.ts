@@ -1,7 +1,7 @@
 /**
  * Rows 56 to 67 of the checklist, step by step: two or more heaps of one shared state take turns in
  * one thread. Where the protocol differs from mimalloc's, the test of the row checks what this one
- * promises; see docs/differences.md. test/threads has real threads, interleavings.test.ts every
+ * promises; see docs/internals/differences.md. test/threads has real threads, interleavings.test.ts every
  * order of events.
  */
 import assert from "node:assert/strict";

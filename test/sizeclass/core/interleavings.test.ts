@@ -1,4 +1,4 @@
-/** Deterministic exploration of the size-class allocator: see docs/sizeclass.md, Threads. */
+/** Deterministic exploration of the size-class allocator: see docs/guide/sizeclass.md, Threads. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { exploreAll, findsTear, replay } from "../../support/explorer.js";

@@ -1,6 +1,6 @@
 /**
  * Programs in which a thread dies and the others continue. `leak` is
- * what docs/sizeclass.md says of such a death.
+ * what docs/guide/sizeclass.md says of such a death.
  */
 import { drop, dropAll, getMany, giveMany, keep, keepMany } from "./step-blocks.js";
 import { BIG, CLASS_BIG, CLASS_SMALL, LARGE, SMALL } from "./step-sizes.js";

@@ -215,7 +215,7 @@ export const ours: Record<string, Record<string, string>> = {
   flags_test: {
     ...same("BooleanFlags IntFlags MultipleFlags AllocatorFlags InitFlagsEnv"),
     CommonSuffixFlags: "MultipleFlags:",
-    GWPASanFlags: "none: guarded() samples, with options of its own: docs/guarded.md",
+    GWPASanFlags: "none: guarded() samples, with options of its own: docs/guide/guarded.md",
   },
   list_test: none("LinkedListCommon SinglyLinkedList DoublyLinkedList", LANGUAGE),
   vector_test: none("Basic Stride ResizeReduction ReallocateFails", LANGUAGE),
