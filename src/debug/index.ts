@@ -5,12 +5,13 @@ export {
   type AttachDebugOptions,
   attachDebug,
   DebugAllocator,
+  type DebugDestroyOptions,
   type DebugStats,
   debug,
 } from "./allocator/allocator.ts";
 export type { DebugHandle } from "./allocator/attach.ts";
+export { DebugHeap } from "./allocator/debug-heap.ts";
 export type { DeferredFree } from "./allocator/deferred.ts";
-export { DebugHeap } from "./allocator/heaps.ts";
 export type { DebugVisitOptions } from "./allocator/visit.ts";
 export type { GuardedBelow } from "./guarded/below.ts";
 export type { GuardedStats } from "./guarded/blocks.ts";

@@ -37,7 +37,7 @@ test("bundled, where there is no Node: reports have stacks of the program, and g
     const heap = terrane.debug(terrane.createHeap());
     function make() { return heap.malloc(10); }
     make();
-    heap.deinit();`;
+    heap.destroy();`;
   assert.equal(runInContext(program, context, { filename: "http://x/app.js" }), "leak");
   assert.equal(printed.length, 1);
   const [message, title, ...frames] = (printed[0] as string).split("\n");

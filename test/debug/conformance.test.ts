@@ -40,7 +40,7 @@ function run(heap: DebugAllocator, verbs: Verbs, profile: Profile, seed: number,
   const { blocks, requestedBytes } = heap.stats();
   assert.deepEqual([blocks, requestedBytes], [shadow.live.length, requested]);
   shadow.freeAll();
-  assert.equal(heap.deinit(), "ok");
+  assert.equal(heap.destroy(), "ok");
   const { residentBytes } = heap.stats();
   assert.equal(residentBytes, 0);
   return shadow;
@@ -132,5 +132,5 @@ test(`nothing is reported on ${CORRECT} correct operations`, (t) => {
     if (i % 100_000 === 0) heap.check();
   }
   for (const ptr of live) heap.free(ptr);
-  assert.equal(heap.deinit(), "ok");
+  assert.equal(heap.destroy(), "ok");
 });

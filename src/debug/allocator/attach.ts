@@ -1,4 +1,4 @@
-/** How other threads come to a debug allocator over a heap that they share. */
+/** How other threads attach to a debug allocator over a heap that they share. */
 import type { HeapHandle, SharedHeap } from "../../heap/shared-heap.ts";
 import type { AllocatorLike } from "../store/backing.ts";
 import type { DebugOptions, Settings } from "../store/options.ts";
@@ -17,9 +17,13 @@ const sharedNames = [
 
 /** What another thread needs for attachDebug: can be sent with postMessage or as workerData. */
 export interface DebugHandle {
+  /** Version of what the threads share: only the same version of terrane can attach. */
   readonly terraneDebug: number;
+  /** Of the heap below. */
   readonly heap: HeapHandle;
+  /** What is known about blocks and stacks. */
   readonly state: SharedArrayBuffer;
+  /** The options that all threads have together. */
   readonly options: SharedOptions;
 }
 
@@ -28,7 +32,7 @@ export function handleMake(heap: HeapHandle, state: SharedState, settings: Setti
   return { terraneDebug: VERSION, heap, state: state.buffer, options };
 }
 
-/** @throws TypeError or RangeError for what no allocator of this version has made. */
+/** @throws TypeError or RangeError for a handle that no allocator of this version has made. */
 export function handleCheck(handle: DebugHandle): void {
   const made = (handle as Partial<DebugHandle> | null | undefined)?.terraneDebug;
   if (typeof made !== "number") {
@@ -39,7 +43,7 @@ export function handleCheck(handle: DebugHandle): void {
 }
 
 /** @throws TypeError when threads cannot share an allocator. */
-export function sharedNeed(allocator: AllocatorLike): SharedHeap {
+export function requireShared(allocator: AllocatorLike): SharedHeap {
   const { handle } = allocator as Partial<SharedHeap>;
   if (typeof handle === "function" && allocator.source?.capabilities.shared) {
     return allocator as unknown as SharedHeap;

@@ -33,11 +33,11 @@ export function expectNoLeaks<R>(
   return settle(
     () => body(heap),
     () => {
-      heap.deinit();
+      heap.destroy();
       const [first, ...others] = reports;
       if (first) throw new MemoryMistake(first, others);
     },
-    () => void heap.deinit(),
+    () => void heap.destroy(),
   );
 }
 

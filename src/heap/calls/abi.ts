@@ -8,7 +8,7 @@ import { arenasAbi } from "./abi-arenas.ts";
 import { processAbi, statsAbi } from "./abi-process.ts";
 import type { AbiFunction, AbiHost, BackEnd, CFunctions } from "./contract.ts";
 import { type HeapState, heapCalls } from "./heap-calls.ts";
-import { type CallName, callRows, cNames, heapNames, operators } from "./table.ts";
+import { type CallName, callRows, heapNames, names, operators, prefixed } from "./table.ts";
 
 /**
  * C's allocation functions. They check nothing that C would not: a request that cannot be met
@@ -40,24 +40,23 @@ export function abiOf(core: CoreExports, backEnd: BackEnd, host: AbiHost): HeapA
   const { heap, arenas, events } = host;
   const state = { core, host: events, contains: (ptr: number) => !!core.contains(ptr) };
   const functionOf = (call: CallName) => own[coreNames[call] ?? call] ?? derived(state, call);
-  const names: Record<string, AbiFunction> = {};
+  const abi: Record<string, AbiFunction> = {};
+  const add = (name: string, target: AbiFunction) => {
+    for (const each of prefixed(name)) abi[each] = target;
+  };
   for (const [call, row] of callRows) {
     const target = functionOf(call);
-    for (const name of cNames(row)) names[name] = target;
-    const onHeap = within(core, target);
-    for (const name of heapNames(row)) names[name] = onHeap;
+    for (const name of names(row)) add(name, target);
+    for (const name of heapNames(row)) add(name, within(core, target));
   }
   for (const { name, call, arity } of operators()) {
-    names[name] = call.startsWith("free") ? own[frees[arity - 1] as string]! : functionOf(call);
+    abi[name] = call.startsWith("free") ? own[frees[arity - 1] as string]! : functionOf(call);
   }
-  for (const [name, call] of Object.entries(heapFunctions(core))) {
-    names[name] = call;
-    names[`mi_${name}`] = call;
-  }
+  for (const [name, target] of Object.entries(heapFunctions(core))) add(name, target);
   const store = (at: number, value: number) => wordStore(events.bytes(), at >>> 0, value);
   const heapIn = (arena: number) => heapNewIn(core, arena);
   return Object.assign(
-    names,
+    abi,
     arenasAbi({ arenas, store, heapIn }),
     processAbi(),
     statsAbi(heap, events),

@@ -1,7 +1,7 @@
 /** Methods that check their arguments: one function for each row of the table of calls. */
 import { checkAlignment, checkFunction, checkPointer, checkSize } from "../../common/checks.ts";
 import { sizeRefuse } from "../../common/errors.ts";
-import { type ArgumentKind, type CallRow, type MethodName, methodRows } from "./table.ts";
+import { type ArgumentKind, type MethodName, methodRows } from "./table.ts";
 
 /** A call on an allocator, with arguments that are right. */
 export type Run<Self> = (
@@ -25,13 +25,13 @@ type Method = (...args: never[]) => unknown;
 export function withCalls<Class extends { prototype: object }, Self>(
   to: Class,
   checkBlock: CheckBlock<Self>,
-  runOf: (call: MethodName, row: CallRow) => Run<Self>,
+  runOf: (call: MethodName, index: number) => Run<Self>,
 ): Class {
-  for (const [call, row] of methodRows) {
-    const checks = row.args.map((kind) => checkOf(call, kind, checkBlock));
-    const value = named(call, methodOf(runOf(call, row), checks));
+  methodRows.forEach(([call, { args }], index) => {
+    const checks = args.map((kind) => checkOf(call, kind, checkBlock));
+    const value = named(call, methodOf(runOf(call, index), checks));
     Object.defineProperty(to.prototype, call, { value, writable: true, configurable: true });
-  }
+  });
   return to;
 }
 

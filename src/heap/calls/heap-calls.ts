@@ -7,11 +7,9 @@ import type { CoreExports } from "../../core/contract.ts";
 import type { AllocatorCalls } from "./allocator-calls.ts";
 import { type Run, withCalls } from "./checked.ts";
 import type { HeapHost } from "./contract.ts";
-import type { CallName } from "./table.ts";
+import { type CallName, OS_PAGE } from "./table.ts";
 import { environmentCopy, pathCopy, type TextMemory, wideCopy } from "./text.ts";
 
-/** What valloc and pvalloc align to. */
-export const OS_PAGE = 4096;
 /** More than any block has: what a product that is too large counts as. */
 const TOO_LARGE = 0xffffffff;
 

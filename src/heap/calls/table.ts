@@ -30,6 +30,10 @@ export type ArgumentKind =
   /** A function or undefined. */
   | "handler";
 
+/** What calls with `page` align to: 4 KiB. */
+export const OS_PAGE = 4096;
+
+/** One call. */
 export interface CallRow {
   /** Its arguments, in order. */
   readonly args: readonly ArgumentKind[];
@@ -37,7 +41,7 @@ export interface CallRow {
   readonly does: "allocate" | "resize" | "free" | "other";
   /** All of a new block is zero; of a block that is resized, what it grows by. */
   readonly zero?: true;
-  /** The block is aligned to 4 KiB, and its size rounded up to that or not. */
+  /** The block is aligned to OS_PAGE; its size is rounded up to that or not. */
   readonly page?: "rounded" | "aligned";
   /** The new-handler is called while memory is out, before the call throws or returns 0. */
   readonly fails?: "throws" | "null";
@@ -258,18 +262,20 @@ export const methodRows = callRows.filter(([name]) => !onlyC.includes(name)) as 
   CallRow,
 ][];
 
-/** All names of a call in C: each as it is and with `mi_`. */
-export function cNames({ c = [], mi = [], ms = [] }: CallRow): string[] {
-  return [...c, ...mi, ...ms].flatMap((name) =>
-    name.startsWith("mi_") ? name : [name, `mi_${name}`],
-  );
+/** Names of a call in C, without the prefix that each has too. */
+export function names({ c = [], mi = [], ms = [] }: CallRow): readonly string[] {
+  return [...c, ...mi, ...ms];
 }
 
 /** Names in C of a call on a heap that is named first. */
-export function heapNames({ c = [], mi = [], ofHeap }: CallRow): string[] {
+export function heapNames({ c = [], mi = [], ofHeap }: CallRow): readonly string[] {
   if (!ofHeap) return [];
-  const names = ofHeap === true ? [...c, ...mi] : ofHeap;
-  return names.flatMap((name) => [`heap_${name}`, `mi_heap_${name}`]);
+  return (ofHeap === true ? [...c, ...mi] : ofHeap).map((name) => `heap_${name}`);
+}
+
+/** A name and its name in mimalloc, unless it is that already. */
+export function prefixed(name: string): readonly string[] {
+  return name.startsWith("mi_") ? [name] : [name, `mi_${name}`];
 }
 
 /** An operator of C++. */

@@ -111,5 +111,5 @@ test("C's functions answer as C's do", () => {
   assert.throws(() => abi.free(copy), { code: "ERR_DOUBLE_FREE" });
   const block = abi.malloc(9);
   assert.throws(() => abi.free_sized(block, 8), { code: "ERR_SIZE_MISMATCH" });
-  assert.equal(door.deinit(), "ok");
+  assert.equal(door.destroy(), "ok");
 });

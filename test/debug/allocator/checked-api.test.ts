@@ -111,7 +111,7 @@ test("null and nothing: free(0), sizes of 0, products that are too large", () =>
   const c = door.realloc(0, 10);
   assert.equal(door.goodSize(10), 10);
   for (const ptr of [a, b, c]) door.free(ptr);
-  assert.equal(door.deinit(), "ok");
+  assert.equal(door.destroy(), "ok");
   assert.deepEqual(reports, []);
 });
 
@@ -152,7 +152,7 @@ test("out of memory: 0 from calls, an error from views", () => {
   assert.equal(door.malloc(2 ** 21), 0);
   assert.throws(() => door.allocArray(Uint8Array, 2 ** 21), { code: "ERR_OUT_OF_MEMORY" });
   assert.throws(() => door.allocString("x".repeat(2 ** 21)), { code: "ERR_OUT_OF_MEMORY" });
-  assert.equal(door.deinit(), "ok");
+  assert.equal(door.destroy(), "ok");
 });
 
 test("contains knows blocks, live or free, and nothing else", () => {
@@ -185,7 +185,7 @@ test("the walk shows each live block with its size, and stops when told to", () 
   );
   assert.equal(count, 2);
   assert.ok(door.visitBlocks((ptr) => door.free(ptr)));
-  assert.equal(door.deinit(), "ok");
+  assert.equal(door.destroy(), "ok");
 });
 
 test("stats are requested, resident and overhead bytes", () => {
@@ -211,7 +211,7 @@ test("it is a source for layers, and layers are one for it", () => {
   mine.free(ptr);
   assert.ok(statsOf(pool));
   mine.destroy();
-  assert.equal(door.deinit(), "ok");
+  assert.equal(door.destroy(), "ok");
   assert.deepEqual(reports, []);
 });
 
@@ -223,7 +223,7 @@ test("a memory serves in whole pages, which come back to be used again", () => {
     for (const ptr of ptrs) door.free(ptr);
   }
   assert.ok(source.buffer.byteLength <= 8 * 65536);
-  assert.equal(door.deinit(), "ok");
+  assert.equal(door.destroy(), "ok");
 });
 
 test("track watches a handle's pointer, and says what is wrong with it", () => {
@@ -245,7 +245,7 @@ test("a leak of many places shows twenty, and has all as JSON", () => {
   for (let i = 0; i < 50; i++) {
     new Function("door", `${" ".repeat(i)}door.malloc(${i + 1})`)(door);
   }
-  door.deinit();
+  door.destroy();
   const text = String(reports[0]);
   assert.equal(text.match(/allocated:/g)?.length, 20);
   assert.ok(text.includes("  1 block of 50 bytes ("));
@@ -267,5 +267,5 @@ test("a reporter may use the allocator, and the next report comes all the same",
   door.u8[ptr + 10] = 1;
   door.free(ptr);
   assert.deepEqual(codes, ["ERR_HEAP_UNDERFLOW", "ERR_HEAP_OVERFLOW"]);
-  assert.equal(door.deinit(), "ok");
+  assert.equal(door.destroy(), "ok");
 });

@@ -51,14 +51,14 @@ test("what would be thrown is printed at exit, and a function is called", () => 
   assert.deepEqual([called.stdout, called.stderr], ["ERR_LEAK\n", ""]);
 });
 
-test("damage is told at exit too; nothing is told after deinit, without leaks, or unwanted", () => {
+test("damage is told at exit too; nothing is told after destroy, without leaks, or unwanted", () => {
   const damage = "const d = debug(createHeap()); const p = d.malloc(1); d.u8[p + 1] = 1;";
   assert.match(run(damage).stderr, /^write past the end of .*\n[\s\S]*\nleak: 1 block of 1 byte/);
   const quiet = [
     "debug(createHeap());",
     "const d = debug(createHeap()); d.free(d.malloc(1));",
     "const d = debug(createHeap(), { reportAtExit: false }); d.malloc(1);",
-    "const d = debug(createHeap(), { onReport: () => {} }); d.malloc(1); d.deinit();",
+    "const d = debug(createHeap(), { onReport: () => {} }); d.malloc(1); d.destroy();",
     "{ using d = debug(createHeap()); d.free(d.malloc(1)); }".replace("using d", "const d"),
   ];
   for (const program of quiet) assert.equal(run(program).stderr, "");
@@ -84,7 +84,7 @@ test("a forgotten handle is told once the collector has taken it", () => {
   );
 });
 
-test("an allocator is held until deinit, and then goes with its heap", () => {
+test("an allocator is held until destroy, and then goes with its heap", () => {
   const program = (end: string) =>
     `const refs = [];
     function use() {
@@ -97,7 +97,7 @@ test("an allocator is held until deinit, and then goes with its heap", () => {
     for (let i = 0; i < 20; i++) use();
     for (let i = 0; i < 5; i++) { gc(); await new Promise((done) => setTimeout(done, 5)); }
     console.log(refs.filter((ref) => ref.deref()).length);`;
-  assert.equal(run(program("door.deinit();"), ["--expose-gc"]).stdout, "0\n");
+  assert.equal(run(program("door.destroy();"), ["--expose-gc"]).stdout, "0\n");
   assert.equal(run(program(""), ["--expose-gc"]).stdout, "20\n");
 });
 

@@ -251,7 +251,7 @@ for (const [name, below, options] of backings) {
       if (i % 500 === 0) door.check();
     }
     for (const { ptr } of live) door.free(ptr);
-    assert.equal(door.deinit(), "ok");
+    assert.equal(door.destroy(), "ok");
     assert.deepEqual(reports.map(String), []);
   });
 }
@@ -298,7 +298,7 @@ test("frees that name a size or an alignment are compared with the request", () 
       assert.deepEqual(messages(), [`double free of the block of ${size} bytes at ${at(ptr)}`]);
     }
   }
-  assert.equal(door.deinit(), "ok");
+  assert.equal(door.destroy(), "ok");
 });
 
 test("right sizes and alignments say nothing", () => {
@@ -314,7 +314,7 @@ test("right sizes and alignments say nothing", () => {
   door.freeSizeAligned(0, 5, 8);
   door.abi._ZdlPvm?.(door.abi._Znwm?.(24) as number, 24);
   door.abi._ZdaPvRKSt9nothrow_t?.(door.abi._ZnamRKSt9nothrow_t?.(24, 1) as number, 1);
-  assert.equal(door.deinit(), "ok");
+  assert.equal(door.destroy(), "ok");
   assert.deepEqual(reports, []);
 });
 
@@ -469,7 +469,7 @@ test("new asks its handler while memory is out, and throws at last", () => {
   door.registerError(undefined);
   door.free(ptr);
   assert.throws(() => door.registerError(5 as never), TypeError);
-  assert.equal(door.deinit(), "ok");
+  assert.equal(door.destroy(), "ok");
 });
 
 test("the deferred free runs at intervals, and with force when memory is out", () => {
@@ -516,7 +516,7 @@ test("collect gives back what quarantine holds, with a look at its poison", () =
   door.collect();
   assert.equal(door.usableSize(ptr), 100);
   door.free(ptr);
-  assert.equal(door.deinit(), "ok");
+  assert.equal(door.destroy(), "ok");
 });
 
 test("a heap beside: its blocks go at once, and are known as freed by that call", () => {
@@ -565,7 +565,7 @@ test("a heap beside: its blocks go at once, and are known as freed by that call"
     assert.throws(use, { code: "ERR_HEAP_DESTROYED" });
   }
   door.free(mine);
-  assert.equal(door.deinit(), "ok");
+  assert.equal(door.destroy(), "ok");
 });
 
 test("a heap that keeps its blocks leaves them to the backing heap", () => {
@@ -590,7 +590,7 @@ test("a heap that keeps its blocks leaves them to the backing heap", () => {
   assert.throws(() => door.setDefaultHeap(watched().door.newHeap()), TypeError);
   door.free(ptr);
   door.free(moved);
-  assert.equal(door.deinit(), "ok");
+  assert.equal(door.destroy(), "ok");
   assert.deepEqual(reports, []);
 });
 
@@ -630,22 +630,45 @@ test("heaps under C's names, by their ids", () => {
   call("heap_collect", backing, 0);
 });
 
-test("a destroyed allocator throws, and so do its heaps and what is below", () => {
+test("a destroyed allocator throws, and so do its heaps and, if asked, what is below", () => {
   const heap = createHeap();
   const { door, messages } = watched({}, heap);
   const scratch = door.newHeap();
   door.malloc(10);
-  door.destroy();
+  assert.equal(door.destroy({ backing: true }), "leak");
   assert.deepEqual(messages(), ["leak: 1 block of 10 bytes never freed"]);
   const uses = [
     () => door.malloc(1),
     () => door.free(16),
-    () => door.deinit(),
+    () => door.destroy(),
     () => door.abi.malloc(1),
     () => scratch.malloc(1),
     () => heap.malloc(1),
   ];
   for (const use of uses) assert.throws(use, { code: "ERR_HEAP_DESTROYED" });
+});
+
+test("a destroyed allocator throws by itself, and the heap below goes on", () => {
+  const heap = createHeap();
+  for (const sampleEvery of [1, 1000]) {
+    const { door } = watched({ sampleEvery, seed: 1 }, heap);
+    const scratch = door.newHeap();
+    const { malloc, free } = door;
+    const ptr = door.malloc(10);
+    door.free(ptr);
+    assert.equal(door.destroy(), "ok");
+    door[Symbol.dispose](); // nothing is left to do
+    const uses = [
+      ...[() => door.malloc(1), () => door.free(ptr), () => door.calloc(1, 1)],
+      ...[() => malloc(1), () => door.realloc(0, 1), () => door.usableSize(ptr)],
+      ...[() => door.check(), () => door.detectLeaks(), () => door.newHeap()],
+      ...[() => door.abi.malloc(1), () => door.abi.free(ptr), () => door.abi.calloc(1, 1)],
+      ...[() => door.contains(ptr), () => door.goodSize(1), () => scratch.malloc(1)],
+    ];
+    for (const use of uses) assert.throws(use, { code: "ERR_HEAP_DESTROYED" }, String(use));
+    assert.equal(typeof free, "function");
+    assert.notEqual(heap.malloc(1), 0);
+  }
 });
 
 test("a sampling allocator guards all of a heap beside, and passes the rest of the family on", () => {
@@ -676,7 +699,7 @@ test("a sampling allocator guards all of a heap beside, and passes the rest of t
     mine.push(door.malloc(5));
     assert.ok(scratch.contains(mine.at(-1) as number));
     scratch.destroy();
-    assert.equal(door.deinit(), "ok");
+    assert.equal(door.destroy(), "ok");
     assert.deepEqual(reports.map(String), []);
   }
 });
@@ -765,6 +788,6 @@ test("wrong arguments are refused by every call of the family", () => {
   );
   door.cfree(24);
   door.cfree(door.malloc(1));
-  assert.equal(door.deinit(), "ok");
+  assert.equal(door.destroy(), "ok");
   assert.deepEqual(reports, []);
 });

@@ -58,7 +58,6 @@ parentPort?.on("message", ({ call, args }: { call: string; args: number[] }) => 
     trade: (seed = 0, rounds = 0) => trade(seed, rounds),
     check: () => door.check(),
     leaks: () => door.detectLeaks(),
-    deinit: () => door.deinit(),
     destroy: () => door.destroy(),
     exit: () => {
       setImmediate(() => process.exit());

@@ -83,9 +83,9 @@ for (const backend of ["wasm", "js"] as const) {
     assert.equal(await partner.ask("size", moved), 5000);
     await partner.ask("free", moved);
     assert.deepEqual([door.stats().blocks, door.stats().requestedBytes], [0, 0]);
-    assert.equal(await partner.ask("deinit"), "ok");
+    assert.equal(await partner.ask("destroy"), "ok");
     await partner.end();
-    assert.equal(door.deinit(), "ok");
+    assert.equal(door.destroy(), "ok");
     assert.deepEqual(texts(), []);
     assert.equal(door.stats().residentBytes, 0);
     heap.collect(true);
@@ -148,7 +148,7 @@ for (const backend of ["wasm", "js"] as const) {
     a.worker.postMessage({ call: "exit", args: [] });
     await once(a.worker, "exit");
     await b.end(); // terminated, without a word
-    assert.equal(door.deinit(), "leak");
+    assert.equal(door.destroy(), "leak");
     const [text] = texts() as [string];
     const lines = plain(text);
     assert.equal(lines[0], "leak: 5 blocks of 1208 bytes never freed");
@@ -156,7 +156,7 @@ for (const backend of ["wasm", "js"] as const) {
     assert.equal(lines[2], "    at allocateHere (shared-worker.ts)");
     assert.match(lines[3] as string, new RegExp(`^  2 blocks of 598 .* by thread ${second}:$`));
     assert.match(lines[5] as string, /^ {2}1 block of 10 bytes .* by thread 0:$/);
-    assert.equal(door.deinit(), "ok");
+    assert.throws(() => door.destroy(), { code: "ERR_HEAP_DESTROYED" });
   });
 
   test(`${backend}: threads that trade blocks at the same time make no mistake`, async (t) => {
@@ -178,7 +178,7 @@ for (const backend of ["wasm", "js"] as const) {
       await partner.ask("destroy");
       await partner.end();
     }
-    assert.equal(door.deinit(), "ok");
+    assert.equal(door.destroy(), "ok");
     assert.deepEqual(texts(), []);
     heap.collect(true);
     assert.equal(heap.stats().blocks, 0);
@@ -198,7 +198,7 @@ for (const backend of ["wasm", "js"] as const) {
     assert.ok(reports.every(({ code }) => code === "ERR_DOUBLE_FREE"));
     assert.equal(door.stats().blocks, 0);
     await partner.end();
-    assert.equal(door.deinit(), "ok");
+    assert.equal(door.destroy(), "ok");
   });
 }
 
@@ -206,18 +206,18 @@ test("one thread alone: random runs keep blocks apart and report nothing", (t) =
   const seed = seedOf(9910);
   t.diagnostic(`TERRANE_SEED=${seed}`);
   for (const options of [{}, { retainMetadata: true, quarantine: 0 }, { neverUnmap: true }]) {
-    const { door, texts } = shared("wasm", { stackTraceFrames: 1, ...options });
     for (const number of [1, 3, 4]) {
+      const { door, texts } = shared("wasm", { stackTraceFrames: 1, ...options });
       const shadow = new Shadow(typedVerbs(door));
       const random = new Random(seed);
       const profile = { ...(profiles[number] as Profile), live: 150 };
       for (let i = 0; i < 800; i++) step(shadow, profile, random);
       door.check();
       shadow.freeAll();
-      assert.equal(door.deinit(), "ok");
+      assert.equal(door.destroy(), "ok");
       assert.equal(door.stats().residentBytes, 0);
+      assert.deepEqual(texts(), []);
     }
-    assert.deepEqual(texts(), []);
   }
 });
 
@@ -251,7 +251,7 @@ test("heaps beside, limits, samples and collect work for threads too", () => {
   other.free(other.malloc(4000));
   other.destroy();
   assert.throws(() => other.malloc(1), { code: "ERR_HEAP_DESTROYED" });
-  assert.equal(door.deinit(), "ok");
+  assert.equal(door.destroy(), "ok");
   assert.equal(heap.stats().blocks, 0);
 
   const sampled = shared("wasm", { sampleEvery: 20, seed: 1 });
@@ -259,7 +259,7 @@ test("heaps beside, limits, samples and collect work for threads too", () => {
   const { blocks } = sampled.door.stats();
   assert.ok(blocks > 20 && blocks < 100);
   for (const each of ptrs) sampled.door.free(each);
-  assert.equal(sampled.door.deinit(), "ok");
+  assert.equal(sampled.door.destroy(), "ok");
   assert.deepEqual(sampled.texts(), []);
 });
 

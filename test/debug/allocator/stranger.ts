@@ -13,5 +13,5 @@ const door = debug(createHeap({ backend: javascript }), {
 const ptr = door.malloc(10);
 door.free(131088);
 if (ptr !== 0) door.free(ptr);
-door.deinit();
+door.destroy();
 parentPort?.postMessage({ ptr, messages });

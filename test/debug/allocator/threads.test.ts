@@ -29,13 +29,13 @@ test("a Worker that uses the state of another thread is reported, and answered w
   assert.notEqual(user, "0");
   assert.deepEqual(
     messages,
-    ["malloc", "free", "deinit"].map(
+    ["malloc", "free", "destroy"].map(
       (call) => `${call} by thread ${user} of an allocator of thread 0`,
     ),
   );
   door.free(ptr);
-  assert.equal(door.deinit(), "ok");
-  // After deinit the state belongs to nobody, and the next thread may have it.
+  assert.equal(door.destroy(), "ok");
+  // After destroy the state belongs to nobody, and the next thread may have it.
   const next = await stranger(state);
   assert.notEqual(next.ptr, 0);
   assert.equal(next.messages.length, 1);

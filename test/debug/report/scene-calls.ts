@@ -9,6 +9,8 @@ import { root } from "../../support/checkout.js";
 import type { Backing } from "./backings.js";
 
 export interface Scene {
+  /** It destroys the heap. */
+  readonly ends?: true;
   name: string;
   detector: keyof Detectors;
   options?: DebugOptions;
@@ -65,7 +67,7 @@ export function lookForLeaks(heap: Heap): number {
 }
 
 export function end(heap: Heap): string {
-  return heap.deinit();
+  return heap.destroy();
 }
 
 /** Makes the allocator of a scene; `debugOf` is `debug`, or one without a detector. */

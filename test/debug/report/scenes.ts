@@ -38,7 +38,8 @@ export const scenes: Scene[] = [
     },
   },
   {
-    name: "leaks from two places, at deinit",
+    name: "leaks from two places, at destroy",
+    ends: true,
     detector: "leak",
     play(heap, size) {
       const first = allocateAligned(heap, size);

@@ -246,7 +246,7 @@ test("Node's own source maps are used when it has them", () =>
       import { allocate } from "${pathToFileURL(file).href}";
       const heap = debug(createHeap(), { stackTraceFrames: 1, onReport: (r) => console.log(String(r)) });
       allocate(heap);
-      heap.deinit();`;
+      heap.destroy();`;
     const args = ["--enable-source-maps", "--input-type=module", "-e", script];
     const printed = execFileSync(process.execPath, args, { encoding: "utf8" });
     assert.match(printed, /at allocate \(.*original\.ts:10:3\)/);
@@ -285,7 +285,7 @@ test("an engine without call sites gets its stacks from text", () => {
     const heap = debug(createHeap(), { onReport: (r) => console.log(String(r)) });
     function make() { return heap.malloc(5); }
     make();
-    heap.deinit();`;
+    heap.destroy();`;
   const printed = execFileSync(process.execPath, ["--input-type=module", "-e", script], {
     encoding: "utf8",
   });

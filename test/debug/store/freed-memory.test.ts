@@ -152,7 +152,7 @@ for (const [name, able] of abilities) {
         }
         shadow.checkAll();
         shadow.freeAll();
-        assert.equal(debugHeap.deinit(), "ok");
+        assert.equal(debugHeap.destroy(), "ok");
         assert.equal(debugHeap.stats().residentBytes, 0);
       }
     });
@@ -183,7 +183,7 @@ test("a page whose slots are all freed holds no memory, and a late write is foun
   debugHeap.u8[large] = 1;
   debugHeap.collect();
   assert.deepEqual(codes(), ["ERR_WRITE_AFTER_FREE"]);
-  assert.equal(debugHeap.deinit(), "ok");
+  assert.equal(debugHeap.destroy(), "ok");
 });
 
 test("a write after free is found before the page is given back with its poison", () => {
@@ -211,7 +211,7 @@ test("neverUnmap protects pages for good, and their blocks stay known", () => {
   debugHeap.free(large);
   debugHeap.free(ptrs[9] as number);
   assert.deepEqual(codes(), ["ERR_DOUBLE_FREE", "ERR_DOUBLE_FREE"]);
-  assert.equal(debugHeap.deinit(), "ok");
+  assert.equal(debugHeap.destroy(), "ok");
   assert.equal(closed.size, 0);
 });
 
@@ -238,7 +238,7 @@ test("a large block gives whole pages back when it shrinks, and takes them again
     assert.deepEqual(codes(), ["ERR_HEAP_OVERFLOW"]);
     debugHeap.free(ptr);
     debugHeap.check();
-    assert.equal(debugHeap.deinit(), "ok");
+    assert.equal(debugHeap.destroy(), "ok");
     assert.deepEqual(codes(), []);
   }
 });
@@ -303,7 +303,7 @@ test("pages of the operating system: freed blocks hold no physical memory", {
   assert.ok(full >= size - 65536 && half <= 0.7 * size && none < 0.1 * size);
   debugHeap.u8[ptr + 100_000] = 1;
   debugHeap.free(ptr);
-  assert.equal(debugHeap.deinit(), "ok");
+  assert.equal(debugHeap.destroy(), "ok");
   assert.deepEqual(
     reports.map(({ code }) => code),
     ["ERR_DOUBLE_FREE", "ERR_WRITE_AFTER_FREE"],

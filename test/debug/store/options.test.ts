@@ -95,7 +95,7 @@ test("undefined counts as absent, and a backing allocator need not be given", ()
     debug(undefined, { backingAllocator: undefined }),
   ]) {
     heap.free(heap.malloc(100));
-    assert.equal(heap.deinit(), "ok");
+    assert.equal(heap.destroy(), "ok");
   }
 });
 
@@ -128,7 +128,7 @@ test("verboseLog writes a line for each call", () => {
     `free ${b} of 200`,
     `free ${a}`,
   ]);
-  assert.equal(heap.deinit(), "ok");
+  assert.equal(heap.destroy(), "ok");
 });
 
 test("the memory limit can be changed", () => {
@@ -145,5 +145,5 @@ test("the memory limit can be changed", () => {
   heap.setRequestedMemoryLimit(0);
   assert.equal(heap.realloc(ptr, 95), ptr);
   heap.free(ptr);
-  assert.equal(heap.deinit(), "ok");
+  assert.equal(heap.destroy(), "ok");
 });

@@ -61,7 +61,7 @@ test("sampled blocks are checked, the others are those of the allocator below", 
   const [again] = chosen;
   debugHeap.free(again as number);
   assert.equal(codes().at(-1), "ERR_DOUBLE_FREE");
-  assert.equal(debugHeap.deinit(), "ok");
+  assert.equal(debugHeap.destroy(), "ok");
   assert.equal(heap.stats().blocks, 0);
 });
 
@@ -94,7 +94,7 @@ test("leaks are found among the sampled blocks", () => {
   const { debugHeap, reports } = sampled(100, 3);
   for (let i = 0; i < 10_000; i++) debugHeap.malloc(10);
   const { blocks } = debugHeap.stats();
-  assert.equal(debugHeap.deinit(), "leak");
+  assert.equal(debugHeap.destroy(), "leak");
   assert.equal(reports[0]?.message, `leak: ${blocks} blocks of ${10 * blocks} bytes never freed`);
   assert.ok(Math.abs(blocks - 100) < 40);
 });
@@ -129,7 +129,7 @@ for (const [name, below] of [
       const profile = { ...(profiles[1] as Profile), memalign: name === "a heap" ? 5 : 0 };
       for (let i = 0; i < 2000; i++) step(shadow, profile, random);
       shadow.freeAll();
-      assert.equal(debugHeap.deinit(), "ok");
+      assert.equal(debugHeap.destroy(), "ok");
     }
   });
 }

@@ -1,10 +1,10 @@
 /**
- * What every door of the debug allocator comes down to: take the stack, do the work, tell what was
+ * What every call of a debug allocator comes down to: take the stack, do the work, report what was
  * found. Arguments are checked by then.
  */
 
 import { ENOMEM } from "../../common/errno.ts";
-import { hex } from "../../common/errors.ts";
+import { heapDestroyed, hex } from "../../common/errors.ts";
 import { errorText } from "../../common/log-messages.ts";
 import type { ErrorHandler } from "../../heap/backend.ts";
 import {
@@ -33,7 +33,7 @@ import { HeapIds } from "./ids.ts";
 import { Owner } from "./threads.ts";
 
 /** A function that the program calls: its name in reports, and where its stacks begin. */
-export interface Site {
+export interface CallSite {
   readonly call: string;
   readonly entry: Entry;
   /** The heap that its new blocks belong to; undefined: the default heap. */
@@ -46,29 +46,31 @@ interface Held {
   readonly order: number;
 }
 
-/** What enter answers to a thread that may not. */
+/** What enter returns for a thread that may not use the allocator. */
 const REFUSED = -1;
 
-export class Calls {
-  /** Allocations that go by before the next that is guarded; always 0 without sampling. */
+export class DebugCore {
+  /** Allocations that are not guarded before the next that is; always 0 without sampling. */
   skip = 0;
-  /** Who serves those that go by. */
-  readonly plain: Unsampled;
+  /** Serves those that are not guarded. */
+  readonly unsampled: Unsampled;
   readonly backing: Backing;
   readonly blocks: BlockStore;
   readonly stacks: Stacks;
-  /** What C++'s new asks when memory is out. */
+  /** What C++'s new calls when memory is out. */
   newHandler: (() => void) | undefined;
-  /** Told of every request that fails. */
+  /** Called for every request that fails. */
   onError: ErrorHandler | undefined;
   readonly deferred = new Deferred();
-  /** The heap of calls that name none. */
+  /** The heaps by their ids, and the one of calls that name none. */
   readonly heaps: HeapIds;
   readonly #handles = new FinalizationRegistry<Held>((held) => this.#forgotten(held));
   readonly #settings: Settings;
-  readonly #sampling: boolean;
+  #sampling: boolean;
+  /** Every later call throws. */
+  #ended = false;
   readonly #gap: () => number;
-  /** Undefined when no call could come from another thread: nobody said how to tell. */
+  /** Undefined unless the options say how to tell threads apart. */
   readonly #owner: Owner | undefined;
   readonly #created: number;
 
@@ -76,7 +78,7 @@ export class Calls {
   constructor(backing: Backing, settings: Settings, entry: Entry, state?: SharedState) {
     const { stackTraceFrames, sampleEvery, seed, threadId, threadState } = settings;
     this.backing = backing;
-    this.plain = new Unsampled(backing.allocator);
+    this.unsampled = new Unsampled(backing.allocator);
     if (state) {
       const stacks = new SharedStacks(state, stackTraceFrames, threadId());
       this.stacks = stacks;
@@ -98,8 +100,17 @@ export class Calls {
     if (state && settings.reportAtExit && this.blocks.isMaker) exitAdd(this);
   }
 
+  get hasEnded(): boolean {
+    return this.#ended;
+  }
+
+  /** @throws HeapError ERR_HEAP_DESTROYED once the allocator has ended. */
+  checkLive(): void {
+    if (this.#ended) throw heapDestroyed();
+  }
+
   /** A guarded block; 0 = out of memory. `taken`: the stack, if the caller has it. */
-  allocate(site: Site, { size, align, zero }: Request, taken?: number): number {
+  allocate(site: CallSite, { size, align, zero }: Request, taken?: number): number {
     const stack = this.#enter(site, taken);
     if (stack === REFUSED) return 0;
     this.deferred.beat();
@@ -112,34 +123,35 @@ export class Calls {
     else if (zero) this.backing.u8.fill(0, ptr, ptr + size);
     this.skip = this.#skipNext();
     this.#settings.log?.(`${site.call} ${size} -> ${hex(ptr)}`);
-    this.#tell();
+    this.#report();
     return ptr;
   }
 
-  /** A block that is guarded if it is its turn, or if the allocator below has not what it takes. */
-  request(site: Site, request: Request): number {
+  /** A block, guarded if it is its turn, or if the allocator below cannot align it as asked. */
+  request(site: CallSite, request: Request): number {
     if (this.skip === 0 || !this.#mayPass(site, request)) return this.allocate(site, request);
     this.skip--;
-    return this.plain.get(request);
+    return this.unsampled.get(request);
   }
 
-  free(site: Site, ptr: number, given?: Given): void {
+  /** Frees a block, whether it is guarded or not; null is ignored. */
+  free(site: CallSite, ptr: number, given?: Given): void {
     if (ptr === 0) return;
-    if (this.isUnguarded(ptr)) this.plain.free(ptr);
+    if (this.isUnguarded(ptr)) this.unsampled.free(ptr);
     else this.freeGuarded(site, ptr, given);
   }
 
   /** `taken`: the stack, if the caller has it. */
-  freeGuarded(site: Site, ptr: number, given?: Given, taken?: number): void {
+  freeGuarded(site: CallSite, ptr: number, given?: Given, taken?: number): void {
     const stack = this.#enter(site, taken);
     if (stack === REFUSED) return;
     const block = this.#block(site.call, ptr, stack);
     this.#settings.log?.(`${site.call} ${hex(ptr)}${block ? ` of ${block.size}` : ""}`);
     if (block) this.#free(site, block, given, stack);
-    this.#tell();
+    this.#report();
   }
 
-  #free(site: Site, block: Block, given: Given | undefined, stack: number): void {
+  #free(site: CallSite, block: Block, given: Given | undefined, stack: number): void {
     const { ptr } = block;
     this.#compare(site.call, block, given, stack);
     if (this.blocks.free(block, stack)) return;
@@ -147,10 +159,10 @@ export class Calls {
   }
 
   /** Where the block is afterwards; 0, and it is as it was, when that cannot be. */
-  resize(site: Site, ptr: number, change: Change): number {
+  resize(site: CallSite, ptr: number, change: Change): number {
     const { size, given, stay } = change;
     if (ptr === 0) return this.request(site, change);
-    if (this.isUnguarded(ptr)) return this.#plainResize(site, ptr, change);
+    if (this.isUnguarded(ptr)) return this.#unguardedResize(site, ptr, change);
     const stack = this.#enter(site);
     if (stack === REFUSED) return 0;
     const block = this.#block(site.call, ptr, stack);
@@ -158,50 +170,52 @@ export class Calls {
     const to = block ? this.#resize(site, block, change, stack) : 0;
     this.#settings.log?.(`${site.call} ${hex(ptr)} to ${size} -> ${hex(to)}`);
     if (to === 0 && block && !stay) this.onError?.(ENOMEM, size, errorText(ENOMEM, size));
-    this.#tell();
+    this.#report();
     return to;
   }
 
-  /** Bytes that a block was asked for with. Takes a stack only to complain. */
-  usable(site: Site, ptr: number): number {
+  /** Bytes that a block was asked for with. Takes a stack only for a report. */
+  usable(site: CallSite, ptr: number): number {
     if (ptr === 0) return 0;
     const found = this.blocks.table.at(ptr);
     if (found?.live && found.ptr === ptr) return found.size;
-    if (this.isUnguarded(ptr)) return this.plain.usableSize(ptr);
+    if (this.isUnguarded(ptr)) return this.unsampled.usableSize(ptr);
     const stack = this.#enter(site);
     if (stack !== REFUSED) this.#block(site.call, ptr, stack);
-    this.#tell();
+    this.#report();
     return 0;
   }
 
+  /** Whether an address lies in a block, live or free. */
   contains(ptr: number): boolean {
+    this.checkLive();
     if (this.blocks.table.covering(ptr)) return true;
-    return this.#sampling && this.plain.contains(ptr);
+    return this.#sampling && this.unsampled.contains(ptr);
   }
 
-  /** Whether a block of anybody's begins at ptr. */
+  /** Whether a live block, guarded or not, begins at ptr. */
   isLive(ptr: number): boolean {
     const found = this.blocks.table.at(ptr);
     return found ? found.live && found.ptr === ptr : this.isUnguarded(ptr);
   }
 
-  /** Looks for damage, and for leaks if wanted; answers how many blocks leak. */
-  inspect(site: Site, leaks: boolean): number {
+  /** Looks for damage, and for leaks if wanted; returns how many blocks leak. */
+  inspect(site: CallSite, leaks: boolean): number {
     const stack = this.#enter(site);
     if (stack === REFUSED) return 0;
     this.blocks.check(stack);
     const count = leaks ? this.#leaksFind() : 0;
-    this.#tell();
+    this.#report();
     return count;
   }
 
   /** Gives back what quarantine holds, and pages without live blocks. */
-  collect(site: Site): void {
+  collect(site: CallSite): void {
     const stack = this.#enter(site);
     if (stack === REFUSED) return;
     this.blocks.collect(stack);
-    this.plain.collect();
-    this.#tell();
+    this.unsampled.collect();
+    this.#report();
   }
 
   /** The heap whose live block an address lies in; 0 if there is none. */
@@ -211,7 +225,7 @@ export class Calls {
     return inside ? block.heap : 0;
   }
 
-  /** Makes a heap that of calls which name none; answers the one before. */
+  /** Makes a heap that of calls which name none; returns the one before. */
   heapDefault(heap: number): number {
     const before = this.heaps.default;
     this.heaps.default = this.heaps.of(heap);
@@ -226,29 +240,35 @@ export class Calls {
   }
 
   /** Ends a heap and frees all its blocks, as of one call. */
-  heapDestroy(site: Site, heap: number): void {
+  heapDestroy(site: CallSite, heap: number): void {
     const stack = this.#enter(site);
     if (stack === REFUSED || !this.heaps.end(heap)) return;
     for (const block of this.blocks.of(heap)) this.blocks.free(block, stack);
-    this.#tell();
+    this.#report();
   }
 
-  /** Tells of damage and leaks once everything has been given back. */
-  deinit(site: Site): number {
+  /**
+   * Reports damage and leaks, gives everything back, and ends: every later call throws. Returns how
+   * many blocks leaked; undefined for a thread that may not end it, and then it goes on.
+   */
+  end(site: CallSite): number | undefined {
     const stack = this.#enter(site);
-    if (stack === REFUSED) return 0;
+    if (stack === REFUSED) return undefined;
     this.blocks.check(stack, this.blocks.isMaker);
     const count = this.blocks.isMaker ? this.#leaksFind() : 0;
     this.blocks.clear();
     this.heaps.endAll();
     exitRemove(this);
     this.#owner?.leave();
-    this.#tell();
+    this.#ended = true;
+    this.#sampling = false;
+    this.skip = 0;
+    this.#report();
     return count;
   }
 
-  /** Makes a handle the owner of a block; complains when there is no block. */
-  track(site: Site, handle: object, ptr: number): void {
+  /** Makes a handle the owner of a block; reports when there is no block. */
+  track(site: CallSite, handle: object, ptr: number): void {
     const block = this.blocks.table.at(ptr);
     if (block?.live && block.ptr === ptr) {
       this.#handles.register(handle, { ptr, order: block.order });
@@ -264,20 +284,22 @@ export class Calls {
     sendReportsUncaught(this.#settings.onReport, [forgottenHandle(this.stacks, block)]);
   }
 
+  /** When the process ends. */
   exit(): void {
     this.blocks.check(0);
     if (this.blocks.isMaker) this.#leaksFind();
     sendReportsUncaught(this.#settings.onReport, this.blocks.checks.reports.splice(0));
   }
 
-  /** Whether somebody must look for leaks from now on. */
+  /** Whether the exit of the process must look for leaks from now on. */
   #isFirst(): boolean {
     const { live, isMaker } = this.blocks;
     return live === 0 && isMaker && this.#settings.reportAtExit;
   }
 
-  /** The stack of a call, or REFUSED for one by a thread that may not. */
-  #enter({ call, entry }: Site, taken?: number): number {
+  /** The stack of a call, or REFUSED for one by a thread that may not use the allocator. */
+  #enter({ call, entry }: CallSite, taken?: number): number {
+    this.checkLive();
     const stack = taken ?? this.stacks.capture(entry);
     const stranger = this.#settings.detectors.wrongThread ? this.#owner?.stranger() : undefined;
     if (!stranger) return stack;
@@ -286,36 +308,40 @@ export class Calls {
     return REFUSED;
   }
 
-  #tell(): void {
+  #report(): void {
     const { reports } = this.blocks.checks;
     if (reports.length > 0) sendReports(this.#settings.onReport, reports.splice(0));
   }
 
-  /** Neighbours of a guarded block can be plain ones: then only the table knows. */
+  /** Neighbours of a guarded block can be unguarded ones: then only the table knows. */
   isUnguarded(ptr: number): boolean {
     return this.#sampling && !this.blocks.table.covering(ptr);
   }
 
   /** Blocks of a heap beside the first are all guarded: the allocator below knows no such heaps. */
-  #mayPass(site: Site, request: Request): boolean {
-    return this.heaps.of(site.heap) === MAIN_HEAP && this.plain.has(request);
+  #mayPass(site: CallSite, request: Request): boolean {
+    return this.heaps.of(site.heap) === MAIN_HEAP && this.unsampled.has(request);
   }
 
   #skipNext(): number {
     return this.heaps.default === MAIN_HEAP ? this.#gap() : 0;
   }
 
-  /** A block that the allocator below cannot place as wished is a guarded one then. */
-  #plainResize(site: Site, ptr: number, change: Change): number {
-    if (change.stay || this.plain.has(change)) return this.plain.resize(ptr, change);
+  /** A block that the allocator below cannot align as asked becomes a guarded one. */
+  #unguardedResize(site: CallSite, ptr: number, change: Change): number {
+    if (change.stay || this.unsampled.has(change)) return this.unsampled.resize(ptr, change);
     const to = this.allocate(site, change);
     if (to === 0) return 0;
-    this.backing.u8.copyWithin(to, ptr, ptr + Math.min(this.plain.usableSize(ptr), change.size));
-    this.plain.free(ptr);
+    this.backing.u8.copyWithin(
+      to,
+      ptr,
+      ptr + Math.min(this.unsampled.usableSize(ptr), change.size),
+    );
+    this.unsampled.free(ptr);
     return to;
   }
 
-  #resize(site: Site, block: Block, change: Change, stack: number): number {
+  #resize(site: CallSite, block: Block, change: Change, stack: number): number {
     const { size: before } = block;
     const { size, zero, stay } = change;
     if (stay) return this.blocks.expand(block, size, stack);
@@ -329,14 +355,14 @@ export class Calls {
   }
 
   /** A block that must move is a new one: when sampling, it is guarded only if it is its turn. */
-  #isMovingOut(site: Site, block: Block, change: Change): boolean {
+  #isMovingOut(site: CallSite, block: Block, change: Change): boolean {
     if (this.skip === 0 || this.blocks.fits(block, change)) return false;
     return this.#mayPass(site, this.#moved(block, change));
   }
 
   #moveOut(block: Block, change: Change, stack: number): number {
     const { ptr, size: before } = block;
-    const to = this.plain.get(this.#moved(block, change));
+    const to = this.unsampled.get(this.#moved(block, change));
     if (to === 0) return 0;
     this.skip--;
     this.backing.u8.copyWithin(to, ptr, ptr + Math.min(before, change.size));
@@ -348,7 +374,7 @@ export class Calls {
     return { size, align: align ?? (block.alignment > 16 ? alignmentOf(block) : undefined) };
   }
 
-  /** The live block at ptr; complains if there is none. */
+  /** The live block at ptr; reports if there is none. */
   #block(call: string, ptr: number, stack: number): Block | undefined {
     const { table, history, checks } = this.blocks;
     const block = table.at(ptr);
@@ -357,7 +383,7 @@ export class Calls {
     return undefined;
   }
 
-  /** What the caller says of the block against what it was asked for with; the block counts. */
+  /** Compares what the caller says of a block with what it was asked for with. */
   #compare(call: string, block: Block, given: Given | undefined, stack: number): void {
     if (!given) return;
     const { size, alignment } = given;
