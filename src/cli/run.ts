@@ -2,6 +2,7 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import type { Command } from "commander";
 import { Option } from "commander";
+import { PAGE_BYTES } from "../common/constants.ts";
 import { createHeap } from "../heap/create.ts";
 import type { Heap } from "../heap/heap.ts";
 import { javascript } from "../heap/javascript.ts";
@@ -13,7 +14,6 @@ import { readModule } from "../wasm/module/reader.ts";
 import { CallLog } from "../wasm/run/call-log.ts";
 import { rebind } from "../wasm/run/rebind.ts";
 import { HOST_MODULE } from "../wasm/shadow/allocator-hooks.ts";
-import { PAGE } from "../wasm/shadow/layout.ts";
 import { bytesParse, PAGES_MOST } from "./bytes.ts";
 import {
   EXIT_TRAP,
@@ -134,16 +134,16 @@ class ProgramRun {
     const { limits } = module.memories[0] as { limits: Limits };
     const { maxMemory } = this.#flags;
     if (maxMemory === undefined) return limits;
-    const max = Math.min(limits.max ?? PAGES_MOST, Math.floor(maxMemory / PAGE));
+    const max = Math.min(limits.max ?? PAGES_MOST, Math.floor(maxMemory / PAGE_BYTES));
     if (max >= limits.min) return { ...limits, max };
     throw new RangeError(
-      `${this.#path}: starts with ${limits.min * PAGE} bytes, more than --max-memory ${maxMemory}`,
+      `${this.#path}: starts with ${limits.min * PAGE_BYTES} bytes, more than --max-memory ${maxMemory}`,
     );
   }
 
   #heapCreate(limits: Limits): Heap {
     const backend = this.#flags.allocator === "terrane-js" ? javascript : undefined;
-    const maximum = limits.max === undefined ? {} : { maximum: limits.max * PAGE };
+    const maximum = limits.max === undefined ? {} : { maximum: limits.max * PAGE_BYTES };
     return nameErrors(this.#path, () => createHeap({ memory: this.#memory, backend, ...maximum }));
   }
 

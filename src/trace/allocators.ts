@@ -2,27 +2,29 @@
 import { readFileSync } from "node:fs";
 import type { Heap } from "../heap/heap.ts";
 import type { SharedHeap } from "../heap/shared-heap.ts";
-import type { Raw, Subject } from "./subject.ts";
+import type { CFunctions, Subject } from "./subject.ts";
 import { linearSubject } from "./subject.ts";
 import { typedArraySubject } from "./typed-arrays.ts";
 
+/** An allocator that traces can be replayed on. */
 export interface Allocator {
+  /** Its name on the command line. */
   readonly name: string;
   /** One line for `--list`. */
   readonly describe: string;
-  /** Runs only when named: too slow for traces with many live blocks, or of use to few. */
+  /** Runs only if it is named: it is too slow for many live blocks, or of use to few. */
   readonly onRequest?: true;
   /**
-   * A fresh one.
-   * @param aligned the trace has memalign.
-   * @throws AllocatorError if something that it needs is not installed.
+   * Creates a new one.
+   * @param aligned whether the trace has memalign.
+   * @throws AllocatorError if a package that it needs is not installed.
    */
   create(aligned: boolean): Promise<Subject>;
-  /** A fresh heap for the Workers of --threads, if threads can share it. */
+  /** Creates a heap for the Workers of --threads, if threads can share it. */
   share?(): Promise<SharedHeap>;
 }
 
-/** An allocator that cannot be had here. */
+/** An allocator that cannot be used, since a package is missing. */
 export class AllocatorError extends Error {
   override readonly name = "AllocatorError";
 }
@@ -37,14 +39,14 @@ export function heapSubject(heap: Heap, aligned: boolean): Subject {
 }
 
 async function terraneSubject(backend: "wasm" | "js", aligned: boolean): Promise<Subject> {
-  // Only now: `terrane --help` has no use for a heap.
+  // Loaded when it is used: `terrane --help` needs no heap.
   const { createHeap } = await import("../heap/index.ts");
   if (backend === "wasm") return heapSubject(createHeap(), aligned);
   const { javascript } = await import("../heap/javascript.ts");
   return heapSubject(createHeap({ backend: javascript }), aligned);
 }
 
-/** Over a memory that can grow in either back end. */
+/** A shared heap; its memory can grow in either back end. */
 async function sharedHeap(backend: "wasm" | "js"): Promise<SharedHeap> {
   const { createSharedHeap } = await import("../heap/shared.ts");
   const { wasmMemory } = await import("../memory/index.ts");
@@ -58,19 +60,19 @@ async function sharedHeap(backend: "wasm" | "js"): Promise<SharedHeap> {
  * ---- rivals as WebAssembly ----------------------------------------------------------------------
  */
 
-interface RivalExports extends Raw {
+interface RivalExports extends CFunctions {
   readonly memory: WebAssembly.Memory;
 }
 
 /**
- * Of dlmalloc and TLSF alike: the statics lie in the granule where the first blocks lie too; the
- * header that marks the end of the memory touches one of its own.
+ * The state of dlmalloc and TLSF: static variables are in the granule of the first blocks; the header
+ * at the end of the memory needs a granule of its own.
  */
 const RIVAL_STATE = 4096;
 
 const modules = new Map<string, WebAssembly.Module>();
 
-/** Compiled once a process, so that a later round meets optimised code. */
+/** Compiled once in a process, so that later rounds run optimised code. */
 function rivalModule(name: string): WebAssembly.Module {
   let module = modules.get(name);
   if (module === undefined) {
@@ -82,10 +84,10 @@ function rivalModule(name: string): WebAssembly.Module {
 
 function rivalSubject(name: string, aligned: boolean): Subject {
   const { exports } = new WebAssembly.Instance(rivalModule(name), {});
-  const raw = exports as unknown as RivalExports;
-  const { memory } = raw;
+  const functions = exports as unknown as RivalExports;
+  const { memory } = functions;
   return linearSubject(
-    raw,
+    functions,
     () => new Uint8Array(memory.buffer),
     () => RIVAL_STATE,
     aligned,
@@ -96,7 +98,7 @@ function rivalSubject(name: string, aligned: boolean): Subject {
  * ---- @thi.ng/malloc -----------------------------------------------------------------------------
  */
 
-/** It cannot grow; pages that are never touched cost nothing. */
+/** The pool cannot grow. Pages that are not used cost nothing. */
 const POOL_SIZE = 1 << 30;
 const POOL_PACKAGE = "@thi.ng/malloc";
 
@@ -124,16 +126,16 @@ async function poolSubject(aligned: boolean): Promise<Subject> {
   const { MemPool } = await poolModule();
   const pool = new MemPool({ size: POOL_SIZE, align: 8 });
   const u8 = new Uint8Array(pool.buf);
-  // It refuses size 0 and, in realloc, the null pointer; C's programs use both.
-  const raw: Raw = {
+  // The pool refuses size 0 and, in realloc, the null pointer. Programs in C use both.
+  const functions: CFunctions = {
     malloc: (size) => pool.malloc(size || 1),
     calloc: (count, size) => pool.calloc(count * size || 1),
     realloc: (p, size) => (p === 0 ? pool.malloc(size || 1) : pool.realloc(p, size || 1)),
     free: (p) => pool.free(p),
   };
-  // Its state lies in front of the first block, in the same granule.
+  // Its state is in the granule of the first block.
   return linearSubject(
-    raw,
+    functions,
     () => u8,
     () => 0,
     aligned,
@@ -185,13 +187,13 @@ export const allocators: readonly Allocator[] = [
   },
   {
     name: "thi.ng",
-    describe: "MemPool of @thi.ng/malloc, if installed; its free looks through all live blocks",
+    describe: "MemPool of @thi.ng/malloc, if installed; its free searches all live blocks",
     onRequest: true,
     create: poolSubject,
   },
 ];
 
-/** @throws RangeError if there is none of this name. */
+/** @throws RangeError if no allocator has this name. */
 export function findTraceAllocator(name: string): Allocator {
   const found = allocators.find((allocator) => allocator.name === name);
   if (found !== undefined) return found;
@@ -199,10 +201,10 @@ export function findTraceAllocator(name: string): Allocator {
   throw new RangeError(`unknown allocator "${name}" (known: ${known})`);
 }
 
-/** @throws RangeError if there is none of this name, or threads cannot share it. */
+/** @throws RangeError if no allocator has this name, or threads cannot share it. */
 export function findSharedAllocator(name: string): Allocator {
   const found = findTraceAllocator(name);
   if (found.share !== undefined) return found;
-  const able = allocators.filter(({ share }) => share).map((allocator) => allocator.name);
-  throw new RangeError(`threads cannot share "${name}" (these they can: ${able.join(", ")})`);
+  const shareable = allocators.filter(({ share }) => share).map((allocator) => allocator.name);
+  throw new RangeError(`threads cannot share "${name}" (these they can: ${shareable.join(", ")})`);
 }

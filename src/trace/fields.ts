@@ -1,4 +1,4 @@
-/** One line of a trace, cut in fields. Bytes and not strings: a line costs no allocation. */
+/** A line of a trace, divided into fields. They are bytes, not strings: lines cost no allocation. */
 
 const SPACE = 32;
 const TAB = 9;
@@ -7,10 +7,10 @@ const HASH = 35;
 const ZERO = 48;
 const MINUS = 45;
 
-/** More fields than any line may have: the rest of the line need not be looked at. */
+/** More fields than any line may have: the rest of a line is not read. */
 const FIELDS_MAX = 8;
 
-/** A number that is not one; see fieldNumber. */
+/** Results of fieldNumber that are not numbers. */
 export const NOT_A_NUMBER = -1;
 export const NEGATIVE = -2;
 
@@ -31,7 +31,7 @@ function isBlank(byte: number | undefined): boolean {
   return byte === SPACE || byte === TAB || byte === RETURN;
 }
 
-/** Cuts bytes[from, to); a comment has no fields. */
+/** Divides bytes[from, to) into fields; a comment has none. */
 export function fieldsCut(fields: Fields, bytes: Uint8Array, from: number, to: number): void {
   fields.bytes = bytes;
   fields.count = 0;
@@ -45,7 +45,7 @@ export function fieldsCut(fields: Fields, bytes: Uint8Array, from: number, to: n
   }
 }
 
-/** The byte of a field of one byte, else 0. */
+/** The byte of a field of one byte; 0 for longer fields. */
 export function fieldByte(fields: Fields, index: number): number {
   const start = fields.starts[index] as number;
   return fields.ends[index] === start + 1 ? (fields.bytes[start] as number) : 0;
@@ -68,7 +68,7 @@ export function fieldNumber(fields: Fields, index: number): number {
 
 const SHOWN = 24;
 
-/** A field for an error text: short, and harmless to a terminal. */
+/** A field for an error text: short, and without characters that change a terminal. */
 export function fieldText(fields: Fields, index: number): string {
   const start = fields.starts[index] as number;
   const end = fields.ends[index] as number;

@@ -4,16 +4,16 @@ const GRANULE_SHIFT = 12;
 /** Of 4 GiB. */
 export const GRANULES = 2 ** (32 - GRANULE_SHIFT);
 
-/** What the operating system gives is of this size, so this is what a block costs at the least. */
+/** Operating systems give memory in this size, so a block costs at least so much. */
 export class Granules {
   readonly #seen: Uint8Array;
 
-  /** @param seen GRANULES zeros; threads may have them together. */
+  /** @param seen GRANULES zeros; threads may share them. */
   constructor(seen: Uint8Array = new Uint8Array(GRANULES)) {
     this.#seen = seen;
   }
 
-  /** Takes [p, p + size) in; 0 bytes touch nothing. */
+  /** Adds the granules of [p, p + size). */
   cover(p: number, size: number): void {
     if (size === 0) return;
     const last = Math.floor((p + size - 1) / 2 ** GRANULE_SHIFT);

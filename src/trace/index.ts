@@ -9,5 +9,5 @@ export { TraceError } from "./ops.ts";
 export { readTrace, TraceParser } from "./reader.ts";
 export type { ReplayOptions, ReplayResult } from "./replay.ts";
 export { replaySteps, runReplay } from "./replay.ts";
-export type { Raw, Subject } from "./subject.ts";
+export type { CFunctions, Subject } from "./subject.ts";
 export { linearSubject } from "./subject.ts";

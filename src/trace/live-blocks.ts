@@ -1,17 +1,17 @@
-/** What a measuring pass knows of live blocks: in one thread, or in threads that share it. */
+/** The live blocks of a measuring pass, in one thread or shared by threads. */
 import { GRANULES, Granules } from "./granules.ts";
 
-/** Requested bytes of live blocks, and the most that they have been. */
+/** Requested bytes of live blocks, and their peak. */
 interface ByteCounter {
   change(by: number): void;
   readonly peak: number;
 }
 
+/** Arrays are indexed by slot. */
 export interface LiveBlocks {
-  /** Each by slot. */
   readonly pointers: Uint32Array;
   readonly sizes: Uint32Array;
-  /** ID of the slot's live block, 0 = none. */
+  /** ID of the slot's live block; 0 if there is none. */
   readonly ids: Uint32Array;
   readonly granules: Granules;
   readonly live: ByteCounter;
@@ -38,10 +38,10 @@ class ByteCount implements ByteCounter {
 }
 
 /*
- * ---- books of threads ---------------------------------------------------------------------------
+ * ---- shared by threads --------------------------------------------------------------------------
  */
 
-/** The memory of shared books: can be sent to Workers. */
+/** The memory of live blocks that threads share; it can be sent to Workers. */
 export interface LiveBlocksMemory {
   readonly pointers: Uint32Array;
   readonly sizes: Uint32Array;
@@ -55,7 +55,7 @@ export function sharedWords(count: number): Uint32Array {
   return new Uint32Array(new SharedArrayBuffer(count * 4));
 }
 
-export function boardCreate(slots: number): LiveBlocksMemory {
+export function liveBlocksMemory(slots: number): LiveBlocksMemory {
   return {
     pointers: sharedWords(slots),
     sizes: sharedWords(slots),
@@ -66,14 +66,14 @@ export function boardCreate(slots: number): LiveBlocksMemory {
 }
 
 /**
- * One thread's books over a board. Slots need no atomics: who has an operation on a block has
- * waited for the one before.
+ * A thread's view of shared live blocks. Slots need no atomics: a thread waits for the operation
+ * before its own on the same block.
  */
 export function liveBlocksOver({ pointers, sizes, ids, seen, live }: LiveBlocksMemory): LiveBlocks {
   return { pointers, sizes, ids, granules: new Granules(seen), live: new SharedByteCount(live) };
 }
 
-/** Live blocks of one linear memory have less than 4 GiB, so a word is enough. */
+/** Live blocks in one linear memory have less than 4 GiB, so a word is enough. */
 class SharedByteCount implements ByteCounter {
   readonly #words: Uint32Array;
 

@@ -1,4 +1,4 @@
-/** The Worker that plays one thread of a trace; memberRun in team.ts starts it. */
+/** The Worker that plays one thread of a trace; `memberRun` in team.ts starts it. */
 import { parentPort, workerData } from "node:worker_threads";
 import { sharedJavascript } from "../heap/javascript.ts";
 import { attachHeap } from "../heap/shared.ts";
@@ -7,7 +7,7 @@ import { liveBlocksOver } from "./live-blocks.ts";
 import { MeasureRun } from "./measure.ts";
 import { Pace, recordsPlay, tableClear } from "./round.ts";
 import type { Subject } from "./subject.ts";
-import type { MemberAnswer, MemberOrder } from "./team.ts";
+import type { MemberOrder, MemberResult } from "./team.ts";
 import { barrierWait, partPlay } from "./turns.ts";
 
 const order = workerData as MemberOrder;
@@ -17,15 +17,15 @@ function meet(): void {
   barrierWait(board.barrier, members);
 }
 
-/** What the trace leaves live is shared out by slots: most of it is freed by another thread. */
-function measurePlay(subject: Subject): MemberAnswer {
-  let made = 0;
-  const run = new MeasureRun(subject, liveBlocksOver(board), () => part.ids[made++] as number);
+/** Blocks that are live at the end are divided among the threads by slot. */
+function measurePlay(subject: Subject): MemberResult {
+  let count = 0;
+  const run = new MeasureRun(subject, liveBlocksOver(board), () => part.ids[count++] as number);
   try {
     meet();
     partPlay(part, board.turns, (records, from, to) => run.play(records, from, to));
     meet();
-    run.leaveAll(index, members);
+    run.freeAll(index, members);
   } catch (error) {
     return { fault: `operation ${run.operation}: ${(error as Error).message}` };
   }
@@ -33,7 +33,7 @@ function measurePlay(subject: Subject): MemberAnswer {
   return { stateBytes: subject.stateBytes() };
 }
 
-function roundPlay(subject: Subject): MemberAnswer {
+function roundPlay(subject: Subject): MemberResult {
   const { pointers, turns, over } = board;
   const pace = new Pace(members);
   for (;;) {
@@ -50,22 +50,22 @@ function roundPlay(subject: Subject): MemberAnswer {
   }
 }
 
-function orderRun(): MemberAnswer {
+function orderRun(): MemberResult {
   const heap = attachHeap(order.handle, { backend: sharedJavascript });
   const subject = heapSubject(heap, order.aligned);
-  const answer = order.kind === "measure" ? measurePlay(subject) : roundPlay(subject);
+  const result = order.kind === "measure" ? measurePlay(subject) : roundPlay(subject);
   heap.detach();
-  return answer;
+  return result;
 }
 
-function faultAnswer(error: unknown): MemberAnswer {
+function faultResult(error: unknown): MemberResult {
   return { fault: error instanceof Error ? error.message : String(error) };
 }
 
-let answer: MemberAnswer;
+let result: MemberResult;
 try {
-  answer = orderRun();
+  result = orderRun();
 } catch (error) {
-  answer = faultAnswer(error);
+  result = faultResult(error);
 }
-parentPort?.postMessage(answer);
+parentPort?.postMessage(result);

@@ -1,7 +1,7 @@
 /**
- * Every pass over a trace has a thread of its own. What the engine learnt of one allocator would
- * change the code for the next: in one thread the JavaScript heap was up to 3x slower in the second
- * round than in the first, and its garbage was counted as another's memory.
+ * Every pass over a trace runs on a thread of its own. On one thread, what the engine has learnt of
+ * one allocator changes the code for the next: the JavaScript heap was up to 3x slower in the second
+ * round than in the first, and its garbage was counted as another allocator's memory.
  */
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
@@ -12,14 +12,14 @@ import type { Trace } from "./ops.ts";
 export interface PassOrder {
   readonly kind: "measure" | "round";
   readonly trace: Trace;
-  /** Its name in allocators.ts. */
+  /** Its name in the table of allocators.ts. */
   readonly allocator: string;
-  /** Each thread of the trace in a Worker of its own. */
+  /** Whether each thread of the trace runs in a Worker of its own. */
   readonly threads: boolean;
 }
 
-export interface PassAnswer {
-  /** What went wrong, in words for the user. */
+export interface PassResult {
+  /** What went wrong, as text for the user. */
   readonly fault?: string;
   readonly measure?: Measure;
   /** Operations a second. */
@@ -43,12 +43,12 @@ export async function roundStart(subject: PassSubject): Promise<number> {
   return speed as number;
 }
 
-async function passStart(order: PassOrder): Promise<PassAnswer> {
+async function passStart(order: PassOrder): Promise<PassResult> {
   const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: order });
   try {
-    const [answer] = (await once(worker, "message")) as [PassAnswer];
-    if (answer.fault !== undefined) throw new ReplayError(answer.fault);
-    return answer;
+    const [result] = (await once(worker, "message")) as [PassResult];
+    if (result.fault !== undefined) throw new ReplayError(result.fault);
+    return result;
   } catch (error) {
     if (error instanceof ReplayError) throw error;
     // The thread itself ended, as when the engine is out of memory.

@@ -1,11 +1,11 @@
-/** What the measuring pass writes into blocks, to see whether it is still there later. */
+/** The pattern that the measuring pass writes into blocks, and checks later. */
 
-/** Bytes at either end of a block in which IDs differ for sure; between them one byte repeats. */
+/** Bytes at each end of a block that depend on all of its ID; between them one byte repeats. */
 const EDGE = 16;
-/** Of the middle every eighth byte is looked at: no allocator puts blocks closer together. */
+/** Every eighth byte of the middle is checked: blocks are at least so far from each other. */
 const STRIDE = 8;
 
-/** Words of different IDs differ, for an odd factor loses nothing. */
+/** Words of different IDs differ, since the factor is odd. */
 function patternWord(id: number): number {
   return Math.imul(id, 0x9e3779b1);
 }
@@ -29,8 +29,8 @@ export function patternWrite(block: Uint8Array, id: number): void {
 }
 
 /**
- * Is the pattern there that was written when the block had `size` bytes? A block that was
- * reallocated may be shorter or longer now; what both have in common counts.
+ * Whether a block has the pattern that was written when it had `size` bytes. A block that was
+ * reallocated may be shorter or longer now; only bytes that both have are compared.
  */
 export function patternIsWhole(block: Uint8Array, id: number, size: number): boolean {
   const word = patternWord(id);

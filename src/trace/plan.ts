@@ -1,19 +1,19 @@
 /**
- * A trace cut into the parts of its threads, to be played at the same time.
+ * A trace divided into the parts of its threads, which are played at the same time.
  *
- * Each part is in the trace's order; between the parts only the order of operations on one block is
- * kept. A slot is one block's for the whole trace, with all its reallocations: in a trace as it was
- * read another thread's next block gets the slot of one that was freed, which would be an order
- * that no program has.
+ * Each part has the trace's order; between the parts only the order of operations on one block is
+ * kept. Here a block has its slot for the whole trace, with all its reallocations. In a trace as it
+ * was read, slots are used again, also by another thread, which would add an order that the program
+ * does not have.
  *
- * Where a block passes from one thread to another, the first one's part has a tell after its last
- * operation on it and the second one's part an await before its first: the slot's word in a shared
- * table then holds how many operations on the block are over.
+ * Where a block passes from one thread to another, the first part has a tell after its last
+ * operation on the block, and the second part an await before its first. The slot's word in a shared
+ * table then contains how many operations on the block are done.
  *
  *   step   at  kind  slot  count
- *          |   |           what the slot's word is set to, or must have reached
+ *          |   |           the value that the slot's word is set to, or must have reached
  *          |   TELL or AWAIT
- *          number of the part's records that come before
+ *          how many records of the part come before
  */
 
 import type { Trace } from "./ops.ts";
@@ -25,19 +25,19 @@ export const AWAIT = 1;
 /** u32 fields of a step. */
 export const STEP_WORDS = 4;
 
-/** What one thread does. */
+/** The operations of one thread. */
 export interface Part {
   /** Its number in the trace. */
   readonly thread: number;
   /** As in a trace, without thread records. */
   readonly records: Uint32Array;
-  /** IDs of the blocks that it makes, in order. */
+  /** IDs of the blocks that it allocates, in order. */
   readonly ids: Uint32Array;
   readonly steps: Uint32Array;
 }
 
 export interface Plan {
-  /** Of every thread that does something, in the order of their first operations. */
+  /** The part of every thread that has an operation, in the order of their first operations. */
   readonly parts: readonly Part[];
   readonly slots: number;
 }
@@ -65,7 +65,7 @@ class Draft {
   }
 
   finish(): Part {
-    // A tell belongs to the record before, an await to the one behind.
+    // A tell belongs to the record before it, an await to the one behind it.
     const steps = this.steps.sort((a, b) => a.at - b.at || a.kind - b.kind);
     return {
       thread: this.thread,
@@ -78,11 +78,11 @@ class Draft {
   }
 }
 
-/** Who did what with a block so far. */
+/** The operations on a block so far. */
 interface Life {
   readonly slot: number;
   draft: Draft;
-  /** Records of the draft up to the last operation on the block, this one included. */
+  /** How many records of the draft there are up to the last operation on the block. */
   at: number;
   operations: number;
 }

@@ -1,4 +1,4 @@
-/** Reads a trace, and says for each line that is wrong what is wrong with it. */
+/** Reads a trace, and reports the first line that is wrong, with the reason. */
 import {
   fieldByte,
   fieldNumber,
@@ -14,12 +14,12 @@ import { Recorder } from "./recorder.ts";
 import { sourceChunks, sourceFault } from "./source.ts";
 
 const NEWLINE = 10;
-/** A file without line ends would otherwise be gathered whole before anyone says what it is. */
+/** Without a limit, a file without line ends would be read whole before it is refused. */
 const LINE_MAX = 1 << 16;
 
 /**
  * Reads a trace file, plain or gzip.
- * @throws TraceError if it cannot be read or a line is wrong; the first fault ends the reading.
+ * @throws TraceError if it cannot be read, or for the first line that is wrong.
  */
 export async function readTrace(file: string): Promise<Trace> {
   const parser = new TraceParser(file);
@@ -33,21 +33,24 @@ export async function readTrace(file: string): Promise<Trace> {
   return parser.finish();
 }
 
-/** Reads a trace that comes in pieces, cut anywhere. */
+/** Reads a trace that comes in pieces, which may end anywhere. */
 export class TraceParser {
-  /** Lines that were read. */
+  /** Lines that were read so far. */
   line = 0;
   readonly #file: string;
   readonly #fields = fieldsCreate();
   readonly #recorder = new Recorder();
   #rest: Uint8Array = new Uint8Array(0);
 
-  /** @param file the name for error texts. */
+  /** @param file the name that error texts have. */
   constructor(file: string) {
     this.#file = file;
   }
 
-  /** @throws TraceError */
+  /**
+   * Reads the next piece.
+   * @throws TraceError for the first line that is wrong.
+   */
   feed(chunk: Uint8Array): void {
     const bytes = this.#rest.length > 0 ? Buffer.concat([this.#rest, chunk]) : chunk;
     let from = 0;
@@ -55,12 +58,15 @@ export class TraceParser {
       this.#take(bytes, from, to);
       from = to + 1;
     }
-    // A copy: whoever feeds may use the chunk's memory again.
+    // A copy: the caller may use the memory of the chunk again.
     this.#rest = bytes.slice(from);
     if (this.#rest.length > LINE_MAX) this.#reject(`the line is longer than ${LINE_MAX} bytes`, 1);
   }
 
-  /** @throws TraceError if the last line is wrong, or if there was no operation at all. */
+  /**
+   * Returns the trace.
+   * @throws TraceError if the last line is wrong, or if there was no operation.
+   */
   finish(): Trace {
     if (this.#rest.length > 0) this.#take(this.#rest, 0, this.#rest.length);
     if (this.#recorder.operations === 0) {
@@ -122,7 +128,7 @@ export class TraceParser {
     this.#newId(1);
     const alignment = this.#number(2, "alignment");
     if (alignment === 0 || (alignment & (alignment - 1)) !== 0) {
-      this.#reject(`alignment ${alignment} is no power of two`);
+      this.#reject(`alignment ${alignment} is not a power of two`);
     }
     const size = this.#number(3, "size");
     this.#recorder.allocate(MEMALIGN, alignment, size, size);
@@ -167,7 +173,7 @@ export class TraceParser {
     const id = this.#number(index, "ID");
     const next = this.#recorder.nextId;
     if (id === next) return;
-    if (id === 0) this.#reject("ID 0 is no ID: they count up from 1");
+    if (id === 0) this.#reject("ID 0 is not valid: IDs count up from 1");
     if (id < next) this.#reject(`ID ${id} is used twice`);
     this.#reject(`ID ${id} is out of order, the next new one is ${next}`);
   }
@@ -175,10 +181,10 @@ export class TraceParser {
   #live(id: number): void {
     if (this.#recorder.idIsLive(id)) return;
     if (id === 0 || id >= this.#recorder.nextId) this.#reject(`ID ${id} is unknown`);
-    this.#reject(`ID ${id} is gone: it was freed or reallocated before`);
+    this.#reject(`ID ${id} is not live: it was freed or reallocated before`);
   }
 
-  /** @param ahead lines between the last one taken and the one that is wrong. */
+  /** @param ahead how many lines behind the last one the wrong one is. */
   #reject(fault: string, ahead = 0): never {
     throw new TraceError(this.#file, this.line + ahead, fault);
   }

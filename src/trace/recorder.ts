@@ -1,11 +1,11 @@
-/** Takes a trace's operations one by one, keeps the books of live blocks, and makes the records. */
+/** Makes the records of a trace from its operations, and keeps the live blocks. */
 
 import type { Trace, TraceFacts } from "./ops.ts";
 import { FREE, MEMALIGN, REALLOC, RECORD_WORDS, THREAD } from "./ops.ts";
 
 const START_WORDS = 1 << 12;
 
-/** An array of u32 that grows; number[] would take twice the memory and boxes large values. */
+/** An array of u32 that grows. number[] takes twice the memory, and boxes large values. */
 class Words {
   items = new Uint32Array(START_WORDS);
   length = 0;
@@ -22,10 +22,10 @@ class Words {
   }
 }
 
-/** The caller has proven that IDs are new or live; see idIsLive. */
+/** The caller has checked that IDs are new, or live with `idIsLive`. */
 export class Recorder {
   readonly #records = new Words();
-  /** Slot + 1 of a live ID, 0 of one that is gone; entry 0 is no ID. */
+  /** Slot + 1 of a live ID; 0 if the block was freed. Entry 0 is not used. */
   readonly #slots = new Words();
   readonly #sizes = new Words();
   readonly #freeSlots: number[] = [];
@@ -69,7 +69,7 @@ export class Recorder {
     this.#operations++;
   }
 
-  /** Not an operation: the allocator does not hear of it. */
+  /** Not an operation: the allocator is not called. */
   thread(n: number): void {
     this.#threads.add(n);
     this.#record(THREAD, n, 0, 0);

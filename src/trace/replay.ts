@@ -1,48 +1,51 @@
-/** Replays traces on allocators: first the pass that measures and checks, then timed rounds. */
+/** Replays traces on allocators: first a pass that measures and checks, then timed rounds. */
 import type { Allocator } from "./allocators.ts";
 import type { Measure } from "./measure.ts";
 import type { Trace } from "./ops.ts";
 import { measureStart, roundStart } from "./pass.ts";
 import { median } from "./round.ts";
 
+/** The result of one trace on one allocator. */
 export interface ReplayResult {
-  /** Its file, as it was named. */
+  /** The file of the trace, as it was named. */
   readonly trace: string;
+  /** The name of the allocator. */
   readonly allocator: string;
-  /** Of the trace. */
+  /** Operations of the trace. */
   readonly operations: number;
-  /** Median of the rounds. */
+  /** Operations a second: the median of the rounds. */
   readonly opsPerSecond: number;
-  /** Bytes ever handed to a block or to the allocator's own state; see measure.ts. */
+  /** Bytes that were ever part of a block or of the allocator's state; see `Measure`. */
   readonly peakBytes: number;
-  /** Peak of live requested bytes. */
+  /** Peak of the requested bytes of live blocks. */
   readonly peakLiveBytes: number;
   /** peakBytes / peakLiveBytes. */
   readonly fragmentation: number;
-  /** Of the trace, if each had a Worker of its own. */
+  /** How many threads the trace has, if each had a Worker of its own. */
   readonly threads?: number;
 }
 
+/** Options of a replay. */
 export interface ReplayOptions {
   /** Timed rounds for each allocator. */
   readonly rounds: number;
   /** Plays each thread of the trace in a Worker of its own, all at once. */
   readonly threads?: boolean;
-  /** Called when a pass is over; replaySteps says how often. */
+  /** Called after each pass; `replaySteps` tells how often. */
   readonly onStep?: () => void;
 }
 
-/** Passes that runReplay makes. */
+/** How many passes `runReplay` makes. */
 export function replaySteps(allocators: number, rounds: number): number {
   return allocators * (rounds + 1);
 }
 
 /**
- * Without `threads` one thread plays all operations, in the order of the trace; with it each thread
- * plays its own, and only operations on the same block keep their order.
+ * Replays a trace. Without `threads` one thread plays all operations, in the order of the trace; with
+ * it each thread plays its own, and only operations on the same block keep their order.
  *
- * Rounds alternate between the allocators, so that a slow minute of the machine hits all alike.
- * @param allocators of the table in allocators.ts: passes know them by name.
+ * Rounds alternate between the allocators, so that a slow phase of the machine affects all of them.
+ * @param allocators of the table in allocators.ts: passes find them by name.
  * @throws ReplayError if an allocator fails, is not installed, or cannot be shared by threads.
  */
 export async function runReplay(
@@ -83,7 +86,7 @@ function resultCreate(
     opsPerSecond,
     peakBytes,
     peakLiveBytes,
-    // A trace of empty blocks only has no ratio, and JSON has no infinity.
+    // A trace of empty blocks has no ratio, and JSON has no infinity.
     fragmentation: peakLiveBytes === 0 ? 1 : peakBytes / peakLiveBytes,
     ...(threads === undefined ? {} : { threads }),
   };

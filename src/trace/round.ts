@@ -1,31 +1,31 @@
-/** One timed round: the same trace over and over on one subject. */
+/** One timed round: the same trace, repeated on one subject. */
 
 import type { Trace } from "./ops.ts";
 import { CALLOC, FREE, MALLOC, REALLOC, RECORD_WORDS, THREAD } from "./ops.ts";
 import type { Subject } from "./subject.ts";
 
-/** Passes that are not counted: the engine compiles, and memory is touched for the first time. */
+/** How long passes do not count: the engine compiles, and memory is used for the first time. */
 const WARM_MS = 120;
-/** Counted passes; a trace that takes longer is played once. */
+/** How long passes count; a trace that takes longer is played once. */
 const ROUND_MS = 80;
-/** Least time that a pass counts for; a median below it is rounded up. */
+/** The least time of a pass; a median below it is rounded up. */
 const TICK_MS = 0.0005;
 
-/** How many passes a round has: as many as fill the time, at least one warm and one counted. */
+/** Decides how many passes a round has: as many as fill the times, at least one of each kind. */
 export class Pace {
   readonly #times: number[] = [];
   readonly #warmTime: number;
   #total = 0;
   #warm = true;
 
-  /** @param threads each compiles the code for itself, and they may have fewer processors. */
+  /** @param threads each thread compiles the code, and there may be fewer processors. */
   constructor(threads: number) {
     this.#warmTime = WARM_MS * threads;
   }
 
-  /** Takes the time of a pass; whether it was the last. */
+  /** Adds the time of a pass; returns whether it was the last. */
   passEnds(time: number): boolean {
-    // A clock that is too coarse for a tiny trace must not keep us here.
+    // A clock that is too coarse for a tiny trace must not make this endless.
     this.#total += Math.max(time, TICK_MS);
     if (!this.#warm) this.#times.push(time);
     if (this.#total < (this.#warm ? this.#warmTime : ROUND_MS)) return false;
@@ -36,15 +36,15 @@ export class Pace {
   }
 
   /**
-   * Operations a second of the median pass: passes are short beside a slice of the scheduler, so
-   * what else runs on the machine hits some of them and spares the rest.
+   * Operations a second of the median pass. A pass is shorter than a time slice of the scheduler, so
+   * other programs on the machine affect only some passes.
    */
   speed(operations: number): number {
     return (operations * 1000) / Math.max(median(this.#times), TICK_MS);
   }
 }
 
-/** Operations a second. What a pass leaves live is freed off the clock. */
+/** Operations a second. Blocks that are live after a pass are freed outside the measured time. */
 export function roundRun(trace: Trace, subject: Subject): number {
   const { records, facts } = trace;
   const table = new Uint32Array(facts.slots);
@@ -60,8 +60,8 @@ export function roundRun(trace: Trace, subject: Subject): number {
 }
 
 /**
- * Plays the records [from, to). Pointers of live blocks are left in the table, by slot; 0 = none.
- * Nothing is checked here: the measuring pass has seen that this subject serves this trace.
+ * Plays the records [from, to). Pointers of live blocks are left in the table, by slot; 0 is none.
+ * Nothing is checked: the measuring pass has checked this trace on this subject.
  */
 export function recordsPlay(
   records: Uint32Array,
@@ -91,7 +91,7 @@ export function recordsPlay(
   }
 }
 
-/** Frees what every `stride`th slot from `first` on has. */
+/** Frees the block of every `stride`th slot from `first` on. */
 export function tableClear(
   table: Uint32Array,
   first: number,

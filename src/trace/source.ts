@@ -1,4 +1,4 @@
-/** The bytes of a trace file, unpacked if they are gzip. */
+/** The bytes of a trace file, decompressed if they are gzip. */
 import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
@@ -6,19 +6,19 @@ import { createGunzip } from "node:zlib";
 const READ_SIZE = 1 << 18;
 
 /**
- * Yields the contents piece by piece, so that a trace may be larger than memory. Gzip is told by
- * its first two bytes and not by the name: what comes from a pipe has none.
+ * Yields the contents in pieces, so that a trace may be larger than memory. Gzip is recognised by its
+ * first two bytes and not by the name, since a pipe has no name.
  */
 export async function* sourceChunks(file: string): AsyncGenerator<Uint8Array> {
   const raw = createReadStream(file, { highWaterMark: READ_SIZE })[Symbol.asyncIterator]();
   const head = await headRead(raw);
   const all = chunksJoin(head, raw);
   if (head[0] !== 0x1f || head[1] !== 0x8b) return yield* all;
-  // pipeline tells the failure of either end to the reader of the unpacking stream.
+  // pipeline passes the failure of either end to the reader of the decompressed stream.
   yield* pipeline(all, createGunzip({ chunkSize: READ_SIZE }), () => {});
 }
 
-/** At least two bytes, unless there are fewer: a pipe may hand out one at a time. */
+/** At least two bytes, unless there are fewer: a pipe may deliver one at a time. */
 async function headRead(chunks: AsyncIterator<Uint8Array>): Promise<Uint8Array> {
   let head = new Uint8Array(0);
   while (head.length < 2) {
@@ -47,8 +47,8 @@ const FAULTS: Readonly<Record<string, string>> = {
 };
 
 /**
- * What a failure of sourceChunks means to a user.
- * @returns the words, or undefined if the failure is none of the file's.
+ * What a failure of `sourceChunks` means, as text for the user.
+ * @returns undefined if the file is not the reason.
  */
 export function sourceFault(error: unknown): { text: string; atLine: boolean } | undefined {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;

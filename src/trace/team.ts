@@ -1,23 +1,23 @@
-/** A pass over a trace with its threads: each in a Worker of its own, all on one heap. */
+/** A pass with the threads of a trace: each in a Worker of its own, all on one heap. */
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { HeapHandle, SharedHeap } from "../heap/shared-heap.ts";
 import { findTraceAllocator } from "./allocators.ts";
 import type { LiveBlocksMemory } from "./live-blocks.ts";
-import { boardCreate, liveBlocksOver, sharedWords } from "./live-blocks.ts";
+import { liveBlocksMemory, liveBlocksOver, sharedWords } from "./live-blocks.ts";
 import type { Measure } from "./measure.ts";
 import { ReplayError } from "./measure.ts";
-import type { PassAnswer, PassOrder } from "./pass.ts";
+import type { PassOrder, PassResult } from "./pass.ts";
 import type { Part, Plan } from "./plan.ts";
 import { planCreate } from "./plan.ts";
 import { BARRIER_WORDS } from "./turns.ts";
 
-/** What all members of a team share. */
+/** The memory that all members of a team share. */
 interface Board extends LiveBlocksMemory {
   readonly barrier: Int32Array;
   /** By slot; see turns.ts. */
   readonly turns: Int32Array;
-  /** One word: the first member has seen enough passes. */
+  /** One word: 1 when the first member has timed enough passes. */
   readonly over: Int32Array;
 }
 
@@ -27,14 +27,14 @@ export interface MemberOrder {
   readonly operations: number;
   readonly aligned: boolean;
   readonly part: Part;
-  /** From 0 on; the first one keeps the time. */
+  /** From 0 on; the first member measures the time. */
   readonly index: number;
   readonly members: number;
   readonly board: Board;
   readonly handle: HeapHandle;
 }
 
-export interface MemberAnswer {
+export interface MemberResult {
   /** What went wrong, and in which operation. */
   readonly fault?: string;
   /** Of the first member. */
@@ -44,10 +44,10 @@ export interface MemberAnswer {
 }
 
 /**
- * Runs in the pass's own thread, which owns the heap and has no operation to play.
- * @throws ReplayError if an operation fails, and if blocks are left that nobody knows.
+ * Runs on the pass's own thread, which owns the heap and plays no operation.
+ * @throws ReplayError if an operation fails, and if blocks are left at the end.
  */
-export async function teamRun({ kind, trace, allocator }: PassOrder): Promise<PassAnswer> {
+export async function teamRun({ kind, trace, allocator }: PassOrder): Promise<PassResult> {
   const { share } = findTraceAllocator(allocator);
   if (share === undefined) throw new ReplayError(`${allocator} cannot be shared by threads`);
   const heap = await share();
@@ -56,48 +56,48 @@ export async function teamRun({ kind, trace, allocator }: PassOrder): Promise<Pa
   const { operations, aligned } = trace.facts;
   const common = { kind, operations, aligned, board, members: plan.parts.length };
   const title = `${trace.file}: ${allocator}`;
-  const answers = await Promise.all(
+  const results = await Promise.all(
     plan.parts.map((part, index) => memberRun(heap, title, { ...common, part, index })),
   );
   heapCheck(heap, title);
-  if (kind === "measure") return { measure: teamMeasure(board, answers) };
-  return { speed: answers[0]?.speed as number };
+  if (kind === "measure") return { measure: teamMeasure(board, results) };
+  return { speed: results[0]?.speed as number };
 }
 
 function teamBoard({ slots }: Plan): Board {
   const words = (count: number) => new Int32Array(sharedWords(count).buffer);
   return {
-    ...boardCreate(slots),
+    ...liveBlocksMemory(slots),
     barrier: words(BARRIER_WORDS),
     turns: words(slots),
     over: words(1),
   };
 }
 
-function teamMeasure(board: Board, answers: readonly MemberAnswer[]): Measure {
+function teamMeasure(board: Board, results: readonly MemberResult[]): Measure {
   const { granules, live } = liveBlocksOver(board);
-  const stateBytes = answers[0]?.stateBytes as number;
+  const stateBytes = results[0]?.stateBytes as number;
   const peakBytes = granules.bytes + stateBytes;
-  return { peakBytes, peakLiveBytes: live.peak, threads: answers.length };
+  return { peakBytes, peakLiveBytes: live.peak, threads: results.length };
 }
 
 async function memberRun(
   heap: SharedHeap,
   title: string,
   order: Omit<MemberOrder, "handle">,
-): Promise<MemberAnswer> {
+): Promise<MemberResult> {
   const url = new URL("./member.js", import.meta.url);
   const worker = heap.startWorker(
     (handle) => new Worker(url, { workerData: { ...order, handle } satisfies MemberOrder }),
   );
-  const [answer] = (await once(worker, "message")) as [MemberAnswer];
-  if (answer.fault === undefined) return answer;
-  throw new ReplayError(`${title}: thread ${order.part.thread}: ${answer.fault}`);
+  const [result] = (await once(worker, "message")) as [MemberResult];
+  if (result.fault === undefined) return result;
+  throw new ReplayError(`${title}: thread ${order.part.thread}: ${result.fault}`);
 }
 
 /**
- * Once all members have freed what the trace left live, and are gone, nothing must be left.
- * @throws ReplayError, beginning with the title.
+ * Checks that no block is left after all members have freed their blocks and ended.
+ * @throws ReplayError with a message that begins with the title.
  */
 export function heapCheck(heap: SharedHeap, title: string): void {
   heap.collect(true);

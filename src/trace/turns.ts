@@ -24,8 +24,8 @@ export function barrierWait(words: Int32Array, threads: number): void {
 }
 
 /**
- * Plays a part in its order, and its steps at their places.
- * @param turns by slot: operations on the block that other threads may rely on; zeros at first.
+ * Plays the records of a part in their order, with its steps in between.
+ * @param turns by slot: how many operations on the block are done; zeros at first.
  * @param play plays the records [from, to).
  */
 export function partPlay(

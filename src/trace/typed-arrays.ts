@@ -1,9 +1,9 @@
-/** No allocator at all: a `new Uint8Array` for each block, which is what JavaScript has. */
+/** No allocator: a `new Uint8Array` for each block, as in programs without a heap. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Subject } from "./subject.ts";
 
-/** A pointer is the index in a table of arrays, as a program would keep them. */
+/** A pointer is the index in a table of arrays, as a program would have it. */
 export function typedArraySubject(): Subject {
   const blocks: (Uint8Array | undefined)[] = [undefined];
   const spare: number[] = [];
@@ -37,7 +37,7 @@ export function typedArraySubject(): Subject {
   return {
     malloc,
     calloc: (count, size) => malloc(count * size),
-    // Alignment means nothing where no block has an address.
+    // Blocks have no address, so alignment has no meaning.
     memalign: (_alignment, size) => malloc(size),
     realloc,
     free,
@@ -57,9 +57,9 @@ function blockCreate(size: number): Uint8Array | undefined {
 }
 
 /**
- * Bytes of live JavaScript objects and of the array buffers behind them. The difference between the
- * peak of a trace and its start is what its live blocks hold at the least: with garbage that is
- * not collected yet, and with the C allocator's own loss, a program holds more.
+ * Bytes of live JavaScript objects and of their array buffers. The difference between the peak of a
+ * trace and its start is the least that its live blocks hold: a program holds more, with garbage
+ * that is not collected yet, and with what the engine's C allocator loses.
  */
 function heldBytes(): number {
   collect();
@@ -74,7 +74,7 @@ function collect(): void {
     setFlagsFromString("--expose-gc");
     collector = runInNewContext("gc") as () => void;
   }
-  // Twice: buffers are counted off only after the arrays in front of them were found dead.
+  // Twice: buffers are no longer counted only after the arrays that own them were collected.
   collector();
   collector();
 }

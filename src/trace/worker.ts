@@ -1,11 +1,11 @@
-/** The thread in which one pass runs; passStart in pass.ts starts it. */
+/** The thread on which one pass runs; `passStart` in pass.ts starts it. */
 import { parentPort, workerData } from "node:worker_threads";
 import { AllocatorError, findTraceAllocator } from "./allocators.ts";
 import { measureRun, ReplayError } from "./measure.ts";
-import type { PassAnswer, PassOrder } from "./pass.ts";
+import type { PassOrder, PassResult } from "./pass.ts";
 import { roundRun } from "./round.ts";
 
-async function passRun(order: PassOrder): Promise<PassAnswer> {
+async function passRun(order: PassOrder): Promise<PassResult> {
   const { kind, trace, allocator, threads } = order;
   if (threads) return (await import("./team.ts")).teamRun(order);
   const subject = await findTraceAllocator(allocator).create(trace.facts.aligned);
@@ -13,7 +13,7 @@ async function passRun(order: PassOrder): Promise<PassAnswer> {
   return { speed: roundRun(trace, subject) };
 }
 
-/** Errors lose their class on the way to another thread: what the user reads is made here. */
+/** Errors lose their class when they are sent to another thread: so their text is made here. */
 function faultText(error: unknown, { trace, allocator }: PassOrder): string {
   const text = error instanceof Error ? error.message : String(error);
   if (error instanceof ReplayError || error instanceof AllocatorError) return text;
@@ -21,5 +21,5 @@ function faultText(error: unknown, { trace, allocator }: PassOrder): string {
 }
 
 const order = workerData as PassOrder;
-const answer = await passRun(order).catch((error) => ({ fault: faultText(error, order) }));
-parentPort?.postMessage(answer);
+const result = await passRun(order).catch((error) => ({ fault: faultText(error, order) }));
+parentPort?.postMessage(result);

@@ -1,7 +1,7 @@
 /** The measuring pass on allocators whose every address is known, and on such as are broken. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Raw, Subject } from "#src/trace/index.js";
+import type { CFunctions, Subject } from "#src/trace/index.js";
 import { allocators, linearSubject, measureRun, runReplay } from "#src/trace/index.js";
 import { median, roundRun } from "#src/trace/round.js";
 import { typedArraySubject } from "#src/trace/typed-arrays.js";
@@ -10,7 +10,9 @@ import { parse } from "./traces.js";
 const STATE = 4096;
 
 /** Never gives memory back; blocks begin at 4096 and every 16 bytes. */
-function bump(changes: (raw: Raw, u8: Uint8Array) => Partial<Raw> = () => ({})): Subject {
+function bump(
+  changes: (raw: CFunctions, u8: Uint8Array) => Partial<CFunctions> = () => ({}),
+): Subject {
   const u8 = new Uint8Array(1 << 20);
   let top = 4096;
   const sizes = new Map<number, number>();
@@ -26,7 +28,7 @@ function bump(changes: (raw: Raw, u8: Uint8Array) => Partial<Raw> = () => ({})):
     if (p !== 0) u8.copyWithin(p, old, old + Math.min(sizes.get(old) ?? 0, size));
     return p;
   }
-  const raw: Raw = { malloc, calloc: (n, size) => malloc(n * size), realloc, free() {} };
+  const raw: CFunctions = { malloc, calloc: (n, size) => malloc(n * size), realloc, free() {} };
   return linearSubject(
     { ...raw, ...changes(raw, u8) },
     () => u8,
@@ -146,7 +148,7 @@ test("a timed round plays every operation, and frees what the trace left", () =>
   const calls = { made: 0, freed: 0 };
   const pool = new Uint8Array(1 << 16);
   const make = () => 64 * (1 + (calls.made++ % 100));
-  const raw: Raw = {
+  const raw: CFunctions = {
     malloc: make,
     calloc: make,
     memalign: make,

@@ -1,10 +1,10 @@
-/** How a replaced body brings its arguments and answers into the order of the function it calls. */
+/** How a replaced body passes its arguments to the function that it calls. */
 import { op } from "../module/opcodes.ts";
 import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
 import type { Param, Role } from "./roles.ts";
 
-/** An argument by its meaning, or what stands for it when the function has no such parameter. */
+/** Pushes an argument by its meaning; `missing` if the function has no such parameter. */
 export function argument(code: CodeWriter, role: Role, param: Param, missing: number): void {
   const position = role.params.indexOf(param);
   const log2 = param === "align" ? role.params.indexOf("log2") : -1;
@@ -13,7 +13,7 @@ export function argument(code: CodeWriter, role: Role, param: Param, missing: nu
   else code.const(missing);
 }
 
-/** A throwing operator new never answers null; there is no exception to throw from here. */
+/** A throwing operator new never returns null. No exception can be thrown here, so it traps. */
 export function trapIfNull(code: CodeWriter): void {
   const ptr = code.local("pointer to test", I32);
   code.tee(ptr).op(op.i32Eqz).if().op(op.unreachable).end().get(ptr);

@@ -1,6 +1,6 @@
 /**
- * Rust's allocator in a module of wasm-bindgen without names: its exports hand their parameters on
- * to what is looked for, and the order in which they do tells what each parameter is.
+ * Rust's allocator in a module of wasm-bindgen without names: its exports pass their parameters on
+ * to the allocator's functions, and the order of the parameters tells the function's role.
  */
 
 import { functionType, KIND, type Module } from "../module/module.ts";
@@ -8,7 +8,7 @@ import { op } from "../module/opcodes.ts";
 import { bodyReader } from "../module/reader.ts";
 import { type AllocatorFunction, type Role, role, type Sureness } from "./roles.ts";
 
-/** A call that hands parameters on, in this order. */
+/** A call that passes parameters of the caller on, in this order. */
 interface Handover {
   readonly index: number;
   readonly params: readonly number[];
@@ -18,8 +18,8 @@ const alloc = role("__rust_alloc", "rust", "alloc", "size", "align");
 const realloc = role("__rust_realloc", "rust", "realloc", "ptr", "old", "align", "size");
 
 /**
- * What an export calls, by the order of the parameters and whether it answers. Optimisers put
- * `__rust_alloc` into its callers, and drop an alignment that nobody reads.
+ * The role of what an export calls, by the order of the parameters and the number of results.
+ * Optimisers inline `__rust_alloc`, and remove an alignment that is never read.
  */
 const handed: readonly (readonly [string, string, Role])[] = [
   ["__wbindgen_malloc", "0>1", role("malloc", "rust", "alloc", "size")],
@@ -64,7 +64,7 @@ function roleOfHandover(module: Module, name: string, call: Handover): Role | un
   return handed.find(([from, wanted]) => from === name && wanted === form)?.[2];
 }
 
-/** Calls all of whose arguments are parameters that the function hands on. */
+/** Calls that pass on nothing but parameters of the function. */
 function handovers(module: Module, index: number): Handover[] {
   const params = functionType(module, index).params.length;
   const reader = bodyReader(module, index);
@@ -83,7 +83,7 @@ function handovers(module: Module, index: number): Handover[] {
   return calls;
 }
 
-/** A module that never resizes from JavaScript does not export it: four numbers, and malloc. */
+/** Modules may not export a realloc: it has four parameters, calls malloc and reads a header. */
 function reallocs(module: Module, found: readonly AllocatorFunction[]): AllocatorFunction[] {
   const makers = found.filter((each) => each.role.action === "alloc").map((each) => each.index);
   return module.bodies.flatMap((_, i) => {

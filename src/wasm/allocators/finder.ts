@@ -5,50 +5,53 @@ import { functionNames } from "../module/names.ts";
 import { I32 } from "../module/value-types.ts";
 import { bindgenFind } from "./bindgen.ts";
 import { type AllocatorFunction, type Role, roleOf, rolesToGive, type Source } from "./roles.ts";
-import { kinFind, shapesFind } from "./shapes.ts";
+import { relatedFind, shapesFind } from "./shapes.ts";
 
-/** A function's index, or its name in the module. */
+/** A function by its index or its name in the module. */
 export type Which = number | string;
 
+/** How the allocator of a module is found. */
 export interface FindOptions {
   /**
-   * Functions that the user knows: C's or Rust's name of the role, and which function has it, or
-   * several. They are believed, and nothing else is looked for.
+   * The allocator's functions, if you know them: the name of a role (`malloc`, `__rust_alloc`), and
+   * the function or functions that have it. Then no others are looked for.
    */
   readonly functions?: Readonly<Record<string, Which | readonly Which[]>> | undefined;
 }
 
 /**
- * The allocator functions of a module: what the user names; else what names and exports tell; else
- * what the code looks like.
+ * Finds the functions with which a module allocates: those that the options name; otherwise by
+ * names and exports; otherwise by what the code looks like.
  *
- * @throws RangeError when a function that the user names is not there or has another type.
+ * @returns an empty array if none was found.
+ * @throws RangeError if a function that the options name does not exist or has another type.
  * @example
- * for (const { role, name, sure } of findAllocator(readModule(bytes))) console.log(role.name,
- * sure);
+ * for (const { role, index, sure } of findAllocator(readModule(bytes))) {
+ *   console.log(role.name, index, sure);
+ * }
  */
 export function findAllocator(module: Module, options: FindOptions = {}): AllocatorFunction[] {
   if (options.functions && Object.keys(options.functions).length > 0) {
     return givenFind(module, options.functions);
   }
   const found = namedFind(module);
-  if (found.length > 0) return [...found, ...kinAdd(module, found)];
+  if (found.length > 0) return [...found, ...unnamedFind(module, found)];
   const behind = bindgenFind(module);
   return behind.length > 0 ? behind : shapesFind(module);
 }
 
 /**
- * A stripped module exports malloc and free, and calls its realloc by no name: if that kept its own
- * way of working, it would look for headers that are not there.
+ * A stripped module may export malloc and free, and have a realloc without a name. If that one kept
+ * its body, it would read headers that blocks do not have any more.
  */
-function kinAdd(module: Module, found: readonly AllocatorFunction[]): AllocatorFunction[] {
+function unnamedFind(module: Module, found: readonly AllocatorFunction[]): AllocatorFunction[] {
   const indices = (name: string) =>
     found.filter((each) => each.role.name === name).map((each) => each.index);
   const [mallocs, frees] = [indices("malloc"), indices("free")];
   const isNamed = found.some((each) => each.source === "name");
   if (isNamed || mallocs.length === 0 || frees.length === 0) return [];
   const has = (name: string) => found.some((each) => each.role.name === name);
-  return kinFind(module, mallocs, frees).filter((each) => !has(each.role.name));
+  return relatedFind(module, mallocs, frees).filter((each) => !has(each.role.name));
 }
 
 /** Whether a function has the type that its role needs. */
@@ -56,7 +59,7 @@ function roleFits(role: Role, type: FunctionType): boolean {
   const isI32 = (each: number) => each === I32;
   if (!type.params.every(isI32) || !type.results.every(isI32)) return false;
   return (
-    type.params.length === role.params.length && type.results.length === (role.answers ? 1 : 0)
+    type.params.length === role.params.length && type.results.length === (role.returns ? 1 : 0)
   );
 }
 
@@ -78,7 +81,7 @@ function namedFind(module: Module): AllocatorFunction[] {
   return [...found.values()];
 }
 
-/** The role as this function has it: optimisers remove a `self` that is always the same. */
+/** The role with the parameters that are left: optimisers remove some that are always the same. */
 function roleFit(role: Role, type: FunctionType): Role | undefined {
   if (roleFits(role, type)) return role;
   const forms = [role.params.slice(1), role.params.filter((param) => param !== "align")];
@@ -103,7 +106,7 @@ function givenFind(
     if (!role) throw new RangeError(`unknown function "${roleName}" (known: ${rolesKnown()})`);
     const index = functionNamed(module, which, names);
     if (!roleFits(role, functionType(module, index))) {
-      const wanted = `(${role.params.length} × i32)${role.answers ? " → i32" : ""}`;
+      const wanted = `(${role.params.length} × i32)${role.returns ? " → i32" : ""}`;
       throw new RangeError(`function ${which} cannot be ${roleName}: its type is not ${wanted}`);
     }
     const name = names.get(index) ?? `function ${index}`;
@@ -115,7 +118,7 @@ function rolesKnown(): string {
   return rolesToGive.map((each) => each.name).join(", ");
 }
 
-/** The function that a user means by an index or a name. */
+/** The index of the function that has this index or name. */
 export function functionNamed(
   module: Module,
   which: Which,

@@ -1,9 +1,9 @@
-/** Which functions can lead to an allocation: only those need to say who calls. */
+/** Which functions can lead to an allocation: only those need to pass a calling context. */
 import type { Module } from "../module/module.ts";
 import { CALLS_INDIRECT } from "../module/scan.ts";
 
 export interface Reach {
-  /** 1 for every function from which one of the targets can be reached, targets included. */
+  /** 1 for every function that can reach one of the targets, and for the targets. */
   readonly leads: Uint8Array;
   /** Whether a call through a table or a reference can reach one. */
   readonly indirect: boolean;

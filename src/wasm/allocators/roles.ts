@@ -1,45 +1,60 @@
-/** What allocator functions there are in the wild: their names, what their parameters mean. */
+/** The known allocator functions: their names, and what their parameters mean. */
 
-/** What a function does with blocks. */
+/**
+ * What a function does: `zero` allocates zeroed memory, `posix` is posix_memalign, `usable` returns
+ * the size of a block, `refuse` returns 0 (Zig's resize and remap may always fail).
+ */
 export type Action = "alloc" | "zero" | "free" | "realloc" | "posix" | "usable" | "refuse";
 
-/** Who may free what: `delete` what came from `new`, and so on. */
+/** Functions that belong together: `delete` frees what `new` has allocated, and so on. */
 export type Family = "malloc" | "new" | "new[]" | "rust" | "zig" | "assemblyscript";
 
 /**
- * The meaning of a parameter. `log2` is an alignment as a power of two; `out` is where to store.
+ * The meaning of a parameter: `log2` is the binary logarithm of an alignment, `old` the size that
+ * the block had, `out` the address where the pointer is stored, `-` has no meaning here.
  */
 export type Param = "size" | "count" | "align" | "log2" | "ptr" | "old" | "out" | "-";
 
+/** What an allocator function is. */
 export interface Role {
-  /** The name under which users know the function. */
+  /** Its name in its language: `malloc`, `operator new`, `__rust_alloc`. */
   readonly name: string;
+  /** What it does. */
   readonly action: Action;
+  /** Which functions it belongs with. */
   readonly family: Family;
+  /** The meaning of each parameter; all are 32-bit integers. */
   readonly params: readonly Param[];
-  /** Whether it answers one 32-bit integer. */
-  readonly answers: boolean;
+  /** Whether it returns a 32-bit integer; otherwise it returns nothing. */
+  readonly returns: boolean;
 }
 
-/** Where the knowledge comes from. */
+/**
+ * How a function was found: `given` by the user, by its `name` in the name section, its `export`,
+ * its `import`, or by its `shape`: what its code does.
+ */
 export type Source = "given" | "name" | "export" | "import" | "shape";
 
-/** How sure it is: certain; likely and guess are worth a look by the user. */
+/** How certain the role of a function is. The user should confirm those that are not certain. */
 export type Sureness = "certain" | "likely" | "guess";
 
+/** A function with which a module allocates or frees. */
 export interface AllocatorFunction {
-  /** Index in the module. */
+  /** Its index in the module. */
   readonly index: number;
-  /** As the module calls it; `function 12` when it has no name. */
+  /** Its name in the module; `function 12` if it has none. */
   readonly name: string;
+  /** What it does. */
   readonly role: Role;
+  /** How it was found. */
   readonly source: Source;
+  /** How certain its role is. */
   readonly sure: Sureness;
 }
 
-/** A role whose function answers unless it frees. */
+/** A role; the function returns a value unless it frees. */
 export function role(name: string, family: Family, action: Action, ...params: Param[]): Role {
-  return { name, action, family, params, answers: action !== "free" };
+  return { name, action, family, params, returns: action !== "free" };
 }
 
 /** C's functions. */
@@ -55,7 +70,7 @@ const c: readonly Role[] = [
   role("malloc_usable_size", "malloc", "usable", "ptr"),
 ];
 
-/** Rust's global allocator, as the compiler calls it. */
+/** Rust's global allocator, by the compiler's names. */
 const rust: readonly Role[] = [
   role("__rust_alloc", "rust", "alloc", "size", "align"),
   role("__rust_alloc_zeroed", "rust", "zero", "size", "align"),
@@ -89,7 +104,7 @@ function named(roles: readonly Role[], name: string): Role | undefined {
   return roles.find((each) => each.name === name);
 }
 
-/** Names that users may give: C's and Rust's. */
+/** Roles that users may give to functions: C's and Rust's. */
 export const rolesToGive: readonly Role[] = [...c, ...rust];
 
 const C_NAME = new RegExp(

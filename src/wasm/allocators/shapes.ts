@@ -1,27 +1,28 @@
 /**
- * Guesses a stripped module's allocator from what its code does: who leads to memory.grow, who
- * works on the same static variables, who calls whom with which types.
+ * Guesses the allocator of a stripped module from its code: which functions lead to memory.grow,
+ * which use the same static variables, which call each other and with which types.
  */
 
+import { PAGE_BYTES } from "../../common/constants.ts";
 import { functionType, type Module } from "../module/module.ts";
 import { op } from "../module/opcodes.ts";
 import { bodyReader } from "../module/reader.ts";
 import { GROWS, TOUCHES } from "../module/scan.ts";
 import { type AllocatorFunction, type Role, rolesToGive, type Sureness } from "./roles.ts";
 
-/** Below, constants are small numbers rather than addresses of variables. */
+/** Constants below this are small numbers rather than addresses of variables. */
 const STATIC_LEAST = 512;
-/** malloc and free of one allocator share at least so many static addresses. */
+/** malloc and free of one allocator have at least so many static addresses in common. */
 const SHARED_LEAST = 3;
-/** So many make it likely that they belong together. */
+/** With so many it is likely that they belong together. */
 const SHARED_LIKELY = 5;
-/** How many calls lie between malloc and memory.grow at the most: malloc, dlmalloc, sbrk. */
+/** The most calls between malloc and memory.grow: malloc, dlmalloc, sbrk. */
 const GROW_DEPTH = 3;
 /** A header is no larger than this. */
 const HEADER_MOST = 32;
-/** memalign calls malloc, and what frees a part of a block. */
+/** memalign calls malloc, and a function that frees a part of a block. */
 const MEMALIGN_CALLEES = 2;
-/** So many places before a block are looked at by who writes its header. */
+/** A function that writes headers uses at least so many addresses before a block. */
 const HEADERS_LEAST = 3;
 /** A free list's insertion needs more code than this. */
 const BODY_LEAST = 64;
@@ -34,20 +35,18 @@ interface Shape {
   readonly type: string;
 }
 
-/** The functions that look like malloc, free, calloc and realloc; empty when nothing does. */
+/** The functions that look like malloc, free, calloc and realloc; empty if none does. */
 export function shapesFind(module: Module): AllocatorFunction[] {
   return new Shapes(module).find();
 }
 
-/**
- * What belongs to a malloc and a free that are known by their exports, in a module without names.
- */
-export function kinFind(
+/** What belongs to a malloc and a free that are known by their exports, in a module without names. */
+export function relatedFind(
   module: Module,
   mallocs: readonly number[],
   frees: readonly number[],
 ): AllocatorFunction[] {
-  return new Shapes(module).kin(mallocs, frees, "likely");
+  return new Shapes(module).related(mallocs, frees, "likely");
 }
 
 class Shapes {
@@ -91,14 +90,18 @@ class Shapes {
     const found = [
       ...mallocs.map((each) => this.#found(each, "malloc", sure)),
       ...frees.map((each) => this.#found(each, "free", sure)),
-      ...this.kin(mallocs, frees, sure),
+      ...this.related(mallocs, frees, sure),
     ];
-    if (!this.#hasRest(found, malloc)) return found;
+    if (!this.#hasMore(found, malloc)) return found;
     return found.map((each) => ({ ...each, sure: "guess" }));
   }
 
   /** calloc, realloc and memalign beside a malloc and a free that are known. */
-  kin(mallocs: readonly number[], frees: readonly number[], sure: Sureness): AllocatorFunction[] {
+  related(
+    mallocs: readonly number[],
+    frees: readonly number[],
+    sure: Sureness,
+  ): AllocatorFunction[] {
     const found: AllocatorFunction[] = [];
     for (const shape of this.#ofType("127,127>127")) {
       if (!shape.calls.some((callee) => mallocs.includes(callee))) continue;
@@ -135,7 +138,7 @@ class Shapes {
   #grows(shape: Shape, depth: number): boolean {
     if (shape.flags & GROWS) return true;
     return [...new Set(shape.calls)].some((callee) => {
-      // emscripten asks JavaScript to grow the memory: bytes in, success out.
+      // emscripten lets JavaScript grow the memory: bytes in, success out.
       if (callee < this.#module.importedFunctions) return this.#typeOf(callee) === "127>127";
       return depth > 0 && this.#grows(this.#shape(callee) as Shape, depth - 1);
     });
@@ -145,12 +148,12 @@ class Shapes {
     return addressesOf(this.#module, index);
   }
 
-  /** free looks at the header, which lies before the block. */
+  /** free reads the header, which is before the block. */
   #readsBefore(index: number): boolean {
     return this.#stepsBack(index, true) > 0;
   }
 
-  /** How often code goes a few bytes down from a local: from parameter 0, or from any. */
+  /** How often code subtracts a few bytes from a local: from parameter 0, or from any. */
   #stepsBack(index: number, fromFirst: boolean): number {
     const reader = bodyReader(this.#module, index);
     let steps = 0;
@@ -166,7 +169,7 @@ class Shapes {
     return steps;
   }
 
-  /** A function and those that do nothing but hand their parameter to it. */
+  /** A function and those that only pass their parameter to it. */
   #withWrappers(index: number): number[] {
     const { type } = this.#shape(index) as Shape;
     const wrappers = this.#ofType(type).filter((shape) => this.#handsTo(shape.index, index));
@@ -196,10 +199,10 @@ class Shapes {
   }
 
   /**
-   * Whether functions that were not found work on malloc's variables, and are used by others than
-   * those found: parts of the allocator that the compiler has put into the program.
+   * Whether functions that were not found use malloc's variables, and are called by others than
+   * those found: then parts of the allocator are inlined in the program.
    */
-  #hasRest(found: readonly AllocatorFunction[], malloc: number): boolean {
+  #hasMore(found: readonly AllocatorFunction[], malloc: number): boolean {
     const indices = new Set(found.map((each) => each.index));
     const statics = this.#statics(malloc);
     const used = new Set(this.#module.referenced);
@@ -215,7 +218,7 @@ class Shapes {
     });
   }
 
-  /** realloc frees, or works on the same variables as malloc without multiplying sizes. */
+  /** realloc frees, or uses the same variables as malloc. */
   #isRealloc(shape: Shape, mallocs: readonly number[], frees: readonly number[]): boolean {
     if (!this.#passesSize(shape.index, mallocs)) return false;
     if (shape.calls.some((callee) => frees.includes(callee))) return this.#readsBefore(shape.index);
@@ -224,15 +227,13 @@ class Shapes {
     return shared.length >= SHARED_LEAST && this.#readsBefore(shape.index);
   }
 
-  /**
-   * memalign asks malloc for more, cuts what is too much off by writing headers, and frees that.
-   */
+  /** memalign allocates more than it needs, and writes headers to free what is too much. */
   #headersRead(shape: Shape): boolean {
     if (new Set(shape.calls).size > MEMALIGN_CALLEES) return false;
     return this.#stepsBack(shape.index, false) >= HEADERS_LEAST;
   }
 
-  /** calloc multiplies its parameters, and not what it has read from somewhere. */
+  /** calloc multiplies its parameters, and not values that it has loaded. */
   #multiplies(shape: Shape): boolean {
     const reader = bodyReader(this.#module, shape.index);
     const params: number[] = [];
@@ -255,7 +256,7 @@ class Shapes {
 /** Offsets of accesses and constants that may be addresses of static variables. */
 export function addressesOf(module: Module, index: number): Set<number> {
   const addresses = new Set<number>();
-  const limit = (module.memories[0]?.limits.min ?? 0) * 65536;
+  const limit = (module.memories[0]?.limits.min ?? 0) * PAGE_BYTES;
   const reader = bodyReader(module, index);
   while (!reader.done) {
     reader.next();

@@ -1,4 +1,6 @@
-/** Runs beside a checked program: answers its allocator's calls, and tells what it does wrong. */
+/** Serves a checked program: allocates its blocks, and reports its mistakes. */
+import { PAGE_BYTES } from "../../common/constants.ts";
+import { WASI_EINVAL, WASI_ENOMEM } from "../../common/errno.ts";
 import { hex } from "../../common/errors.ts";
 import type { Family } from "../allocators/roles.ts";
 import { DefinedMemory } from "../definedness/memory.ts";
@@ -6,8 +8,8 @@ import { HOST_CALL, USES } from "../definedness/setting.ts";
 import { INFO_SIZE, INFO_WRITE } from "../shadow/access-checks.ts";
 import { type AllocatorHooks, HOST_MODULE } from "../shadow/allocator-hooks.ts";
 import { type Block, Blocks, type Near } from "../shadow/blocks.ts";
-import { GRANULE_SHIFT, NULL_PAGE, OPEN, PAGE } from "../shadow/layout.ts";
-import { type Regions, regionsOf } from "../shadow/program-areas.ts";
+import { GRANULE_SHIFT, NULL_PAGE, OPEN } from "../shadow/layout.ts";
+import { type Areas, areasOf } from "../shadow/program-areas.ts";
 import type { Frame } from "../symbols/frame.ts";
 import type { Instrumented } from "./instrument.ts";
 import { type LeakScan, leaksFind, type Range } from "./leaks.ts";
@@ -17,54 +19,69 @@ import type { Stacks } from "./stacks.ts";
 
 const QUARANTINE_BYTES = 16 * 2 ** 20;
 
-/** Families of which one may not free what another has made. */
+/** Families none of which may free what another one has allocated. */
 const STRICT: readonly Family[] = ["malloc", "new", "new[]"];
-/** Families that say the size when they free. */
+/** Families that pass the size of a block that they free. */
 const SIZED: readonly Family[] = ["new", "rust", "zig"];
 
-/** Bits of a header of Rust's dlmalloc: in use, and not fresh from the system. */
+/** Bits of a header of Rust's dlmalloc: the block is in use, and was not zeroed by the system. */
 const NOT_ZEROED = 3;
 
-/** What the leak scan has found, in words. */
+/** What `Checker.leaks` has found. */
 export interface LeakReports {
-  /** Blocks that leaked, one report for each place that allocated them. */
+  /** Blocks that leaked: one report for each call site that allocated some, the largest first. */
   readonly reports: readonly Report[];
-  readonly reachable: { readonly blocks: number; readonly bytes: number };
+  /** Blocks that were not freed, but that the program can still reach. */
+  readonly reachable: {
+    /** How many there are. */
+    readonly blocks: number;
+    /** How many bytes they have together. */
+    readonly bytes: number;
+  };
 }
 
 /**
- * Watches one instance of a checked module. For one thread.
+ * Runs one instance of a checked module: allocates its blocks, and reports its mistakes. Only one
+ * thread may use the module.
  *
  * @example
- * const checker = new Checker(instrument(bytes), { onReport: (r) => console.log(formatReport(r))
- * }); const module = await WebAssembly.compile(checker.instrumented.bytes); const instance = await
- * WebAssembly.instantiate(module, checker.importObject({ env })); checker.attach(instance);
+ * const checker = new Checker(instrument(bytes), { onReport: (report) => console.log(report.text) });
+ * const module = await WebAssembly.compile(checker.instrumented.bytes);
+ * const instance = await WebAssembly.instantiate(module, checker.importObject({ env }));
+ * checker.attach(instance);
  */
 export class Checker {
+  /** The checked module. */
   readonly instrumented: Instrumented;
-  /** The program's memory. It is larger than what the program sees of it. */
+  /** The program's memory. It is larger than the program is told. */
   readonly memory: WebAssembly.Memory;
   readonly #reporter: Reporter;
   readonly #stacks: Stacks;
   readonly #blocks: Blocks;
-  readonly #regions: Regions;
+  readonly #areas: Areas;
   readonly #shadow: Uint8Array;
   readonly #words: Uint32Array;
   readonly #defined: DefinedMemory | undefined;
-  /** What was never written and has been told of. */
-  readonly #told = new Set<string>();
+  /** Uninitialised reads that have been reported. */
+  readonly #reported = new Set<string>();
   readonly #kept: number[] = [];
   readonly #families: readonly Family[];
-  /** Whether more is kept of a block than Blocks does: a header, or which bytes were written. */
-  readonly #hasBooks: boolean;
+  /** Whether new blocks need a header, or undefined bits. */
+  readonly #preparesBlocks: boolean;
   #exports: WebAssembly.Exports = {};
 
+  /**
+   * Makes the memory and its shadow: about 1.2 GB of address space, of which only what is used
+   * takes memory.
+   *
+   * @throws RangeError if the engine has no address space left.
+   */
   constructor(instrumented: Instrumented, options: CheckerOptions = {}) {
     const { layout, memory } = instrumented;
     this.instrumented = instrumented;
     this.#families = instrumented.functions.map((each) => each.role.family);
     const withHeaders = this.#families.some((each) => each === "assemblyscript" || each === "rust");
-    this.#hasBooks = withHeaders || instrumented.uninitialised;
+    this.#preparesBlocks = withHeaders || instrumented.uninitialised;
     this.#reporter = new Reporter(instrumented, options);
     this.#stacks = this.#reporter.stacks;
     this.memory = new WebAssembly.Memory({
@@ -76,17 +93,22 @@ export class Checker {
     this.#words = new Uint32Array(this.memory.buffer);
     if (instrumented.uninitialised) this.#defined = new DefinedMemory(this.memory, layout);
     this.#blocks = new Blocks(this.memory, layout, options.quarantine ?? QUARANTINE_BYTES);
-    this.#regions = regionsOf(instrumented.module);
-    this.#shadow.fill(OPEN, 0, (layout.initialPages * PAGE) >>> GRANULE_SHIFT);
-    this.#shadow.fill(NULL_PAGE, 0, this.#regions.nullEnd >>> GRANULE_SHIFT);
+    this.#areas = areasOf(instrumented.module);
+    this.#shadow.fill(OPEN, 0, (layout.initialPages * PAGE_BYTES) >>> GRANULE_SHIFT);
+    this.#shadow.fill(NULL_PAGE, 0, this.#areas.nullEnd >>> GRANULE_SHIFT);
   }
 
-  /** All mistakes so far, suppressed ones excepted. */
+  /** All mistakes so far, without those that are suppressed. */
   get reports(): readonly Report[] {
     return this.#reporter.reports;
   }
 
-  /** The import object for the checked module: `imports`, and what the checks need. */
+  /**
+   * The import object for the checked module.
+   *
+   * @param imports what the original imports.
+   * @returns these imports, and what the checks need.
+   */
   importObject(imports: WebAssembly.Imports = {}): WebAssembly.Imports {
     const { module, name } = this.instrumented.memory;
     const host = { ...imports[HOST_MODULE], ...this.#host() };
@@ -95,7 +117,7 @@ export class Checker {
     return all;
   }
 
-  /** Tells the checker of the instance, whose globals the leak scan needs. */
+  /** Takes the instance, whose globals the leak scan and the classification of pointers read. */
   attach(instance: WebAssembly.Instance): void {
     this.#exports = instance.exports;
   }
@@ -104,13 +126,14 @@ export class Checker {
     return {
       undefined: (origin: number, use: number) => this.#undefined(origin >>> 0, use),
       settle: (address: number, size: number) => this.#defined?.settle(address >>> 0, size) ?? 0,
-      alloc: (size, align, who, context) => this.#alloc(1, size, align, who, context, false),
-      zero: (count, size, align, who, context) =>
-        this.#alloc(count, size, align, who, context, true),
-      free: (ptr, size, _align, who, context) => this.#free(ptr >>> 0, size, who, context),
-      realloc: (ptr, count, size, old, align, who, context) =>
-        this.#realloc(ptr >>> 0, (count >>> 0) * (size >>> 0), old, align, who, context),
-      posix: (out, align, size, who, context) => this.#posix(out >>> 0, align, size, who, context),
+      alloc: (size, align, caller, context) => this.#alloc(1, size, align, caller, context, false),
+      zero: (count, size, align, caller, context) =>
+        this.#alloc(count, size, align, caller, context, true),
+      free: (ptr, size, _align, caller, context) => this.#free(ptr >>> 0, size, caller, context),
+      realloc: (ptr, count, size, old, align, caller, context) =>
+        this.#realloc(ptr >>> 0, (count >>> 0) * (size >>> 0), old, align, caller, context),
+      posix: (out, align, size, caller, context) =>
+        this.#posix(out >>> 0, align, size, caller, context),
       usable: (ptr) => this.#usable(ptr >>> 0),
       report: (address: number, info: number, length: number) =>
         this.#access(address >>> 0, info, length >>> 0),
@@ -121,99 +144,101 @@ export class Checker {
     count: number,
     size: number,
     align: number,
-    who: number,
+    caller: number,
     context: number,
     zero: boolean,
   ): number {
     const bytes = (count >>> 0) * (size >>> 0);
     const stack = this.#stacks.ofContext(context);
     if (bytes >= 2 ** 32) {
-      const text = `${this.#who(who)} of ${count >>> 0} times ${bytesText(size >>> 0)}`;
-      this.#reporter.tell({ kind: "calloc-overflow", text, address: 0, stack });
+      const text = `${this.#nameOf(caller)} of ${count >>> 0} times ${bytesText(size >>> 0)}`;
+      this.#reporter.report({ kind: "size-overflow", text, address: 0, stack });
       return 0;
     }
     const ptr = zero
-      ? this.#blocks.allocZero(bytes, align, who, stack)
-      : this.#blocks.alloc(bytes, align, who, stack);
-    if (this.#hasBooks && ptr !== 0) this.#booksKeep(ptr, bytes, who, zero);
+      ? this.#blocks.allocZero(bytes, align, caller, stack)
+      : this.#blocks.alloc(bytes, align, caller, stack);
+    if (this.#preparesBlocks && ptr !== 0) this.#blockPrepare(ptr, bytes, caller, zero);
     return ptr;
   }
 
-  #booksKeep(ptr: number, size: number, who: number, zero: boolean): void {
-    this.#headerWrite(ptr, size, this.#family(who));
+  #blockPrepare(ptr: number, size: number, caller: number, zero: boolean): void {
+    this.#headerWrite(ptr, size, this.#family(caller));
     if (zero) this.#defined?.define(ptr, size);
     else this.#defined?.undefine(ptr, size);
   }
 
   /**
-   * The word before a block, where code outside of the allocator reads it: AssemblyScript's
-   * collector asks for the size; what wants zeroed memory in Rust, whether it has to zero it.
+   * Writes the word before a block if code outside the allocator reads it: AssemblyScript's
+   * collector reads the size; in Rust, inlined calls read whether memory must be zeroed.
    */
   #headerWrite(ptr: number, size: number, family: Family): void {
     if (family === "assemblyscript") this.#words[(ptr - 4) >>> 2] = size & ~3;
     else if (family === "rust") this.#words[(ptr - 4) >>> 2] = NOT_ZEROED;
   }
 
-  #free(ptr: number, size: number, who: number, context: number): void {
+  #free(ptr: number, size: number, caller: number, context: number): void {
     if (ptr === 0) return;
     const id = this.#blocks.find(ptr);
     const stack = this.#stacks.ofContext(context);
-    if (id === 0 || !this.#blocks.isLive(id)) this.#freeRefuse(id, ptr, who, stack);
+    if (id === 0 || !this.#blocks.isLive(id)) this.#freeReport(id, ptr, caller, stack);
     else {
-      this.#freeCheck(id, size, who, stack);
-      this.#blocks.free(id, who, stack);
+      this.#freeCheck(id, size, caller, stack);
+      this.#blocks.free(id, caller, stack);
     }
   }
 
-  #freeRefuse(id: number, ptr: number, who: number, stack: number): void {
-    const call = `${this.#who(who)} of ${hex(ptr)}`;
-    this.#pointerTell(id === 0 ? this.#freeKind(ptr) : "double-free", call, ptr, stack);
+  #freeReport(id: number, ptr: number, caller: number, stack: number): void {
+    const call = `${this.#nameOf(caller)} of ${hex(ptr)}`;
+    this.#pointerReport(id === 0 ? this.#freeKind(ptr) : "double-free", call, ptr, stack);
   }
 
   #freeKind(ptr: number): Kind {
     const near = this.#blocks.near(ptr);
-    if (near) return near.place === "inside" ? "interior-free" : "wild-free";
-    if (ptr >= this.instrumented.layout.heapStart) return "wild-free";
-    if (this.#isOnStack(ptr) && ptr >= this.#stackPointer()) return "stack-free";
-    return ptr < this.instrumented.layout.initialPages * PAGE ? "static-free" : "wild-free";
+    if (near) return near.side === "inside" ? "interior-pointer" : "not-a-block";
+    if (ptr >= this.instrumented.layout.heapStart) return "not-a-block";
+    if (this.#isOnStack(ptr) && ptr >= this.#stackPointer()) return "stack-pointer";
+    const staticEnd = this.instrumented.layout.initialPages * PAGE_BYTES;
+    return ptr < staticEnd ? "static-pointer" : "not-a-block";
   }
 
   #isOnStack(address: number): boolean {
-    return address >= this.#regions.stackLow && address < this.#regions.stackTop;
+    return address >= this.#areas.stackLow && address < this.#areas.stackTop;
   }
 
   #stackPointer(): number {
-    const { stackPointer, stackTop } = this.#regions;
+    const { stackPointer, stackTop } = this.#areas;
     const global = stackPointer === undefined ? undefined : this.#exports[stackPointer];
     return global instanceof WebAssembly.Global ? (global.value as number) >>> 0 : stackTop;
   }
 
-  /** A block that exists is freed: by the right function, and with the right size? */
-  #freeCheck(id: number, size: number, who: number, stack: number): void {
-    const maker = this.#blocks.maker(id);
-    const [made, freed] = [this.#family(maker), this.#family(who)];
-    if (made !== freed) {
-      if (STRICT.includes(made) && STRICT.includes(freed)) this.#mismatchTell(id, who, stack);
-    } else if (size !== -1 && SIZED.includes(made) && size >>> 0 !== this.#blocks.size(id)) {
+  /** Checks that a block is freed by a function of the right family, and with the right size. */
+  #freeCheck(id: number, size: number, caller: number, stack: number): void {
+    const allocator = this.#family(this.#blocks.allocator(id));
+    const freer = this.#family(caller);
+    if (allocator !== freer) {
+      if (STRICT.includes(allocator) && STRICT.includes(freer))
+        this.#familyReport(id, caller, stack);
+    } else if (size !== -1 && SIZED.includes(freer) && size >>> 0 !== this.#blocks.size(id)) {
       const { ptr } = this.#blocks.block(id);
-      const text = `${this.#who(who)} of ${bytesText(size >>> 0)} at ${hex(ptr)}`;
-      this.#pointerTell("size-mismatch", text, ptr, stack);
+      const text = `${this.#nameOf(caller)} of ${bytesText(size >>> 0)} at ${hex(ptr)}`;
+      this.#pointerReport("size-mismatch", text, ptr, stack);
     }
   }
 
-  #mismatchTell(id: number, who: number, stack: number): void {
-    const { ptr, maker } = this.#blocks.block(id);
-    const text = `${this.#who(who)} of ${hex(ptr)}, which is from ${this.#who(maker)}`;
-    this.#pointerTell("mismatched-free", text, ptr, stack);
+  #familyReport(id: number, caller: number, stack: number): void {
+    const { ptr, allocator } = this.#blocks.block(id);
+    const text = `${this.#nameOf(caller)} of ${hex(ptr)}, which is from ${this.#nameOf(allocator)}`;
+    this.#pointerReport("family-mismatch", text, ptr, stack);
   }
 
-  #pointerTell(kind: Kind, text: string, address: number, stack: number): void {
+  #pointerReport(kind: Kind, text: string, address: number, stack: number): void {
     const id = this.#blocks.find(address);
     const near: Near | undefined =
       id === 0
         ? this.#blocks.near(address)
-        : { block: this.#blocks.block(id), place: "inside", distance: 0 };
-    this.#reporter.tell({ kind, text, address, stack, near });
+        : { block: this.#blocks.block(id), side: "inside", distance: 0 };
+    this.#reporter.report({ kind, text, address, stack, near });
   }
 
   #realloc(
@@ -221,35 +246,34 @@ export class Checker {
     size: number,
     old: number,
     align: number,
-    who: number,
+    caller: number,
     context: number,
   ): number {
     if (size >= 2 ** 32) return 0;
     const stack = this.#stacks.ofContext(context);
     const id = ptr === 0 ? 0 : this.#blocks.find(ptr);
     const good = id !== 0 && this.#blocks.isLive(id);
-    if (ptr !== 0 && !good) this.#reallocRefuse(id, ptr, size, who, stack);
-    else if (ptr !== 0) this.#freeCheck(id, old, who, stack);
-    const moved = this.#alloc(1, size, align, who, context, false);
+    if (ptr !== 0 && !good) this.#reallocReport(id, ptr, size, caller, stack);
+    else if (ptr !== 0) this.#freeCheck(id, old, caller, stack);
+    const moved = this.#alloc(1, size, align, caller, context, false);
     if (!good || moved === 0) return moved;
     const both = Math.min(size, this.#blocks.size(id));
     this.#blocks.copy(ptr, moved, both);
     this.#defined?.copy(ptr, moved, both);
-    this.#blocks.free(id, who, stack);
+    this.#blocks.free(id, caller, stack);
     return moved;
   }
 
-  /** The program goes on with a new block, as if it had asked with null. */
-  #reallocRefuse(id: number, ptr: number, size: number, who: number, stack: number): void {
-    const text = `${this.#who(who)} of ${hex(ptr)} to ${bytesText(size)}`;
-    this.#pointerTell(id === 0 ? "invalid-realloc" : "realloc-after-free", text, ptr, stack);
+  /** The program continues with a new block, as if the pointer had been null. */
+  #reallocReport(id: number, ptr: number, size: number, caller: number, stack: number): void {
+    const text = `${this.#nameOf(caller)} of ${hex(ptr)} to ${bytesText(size)}`;
+    this.#pointerReport(id === 0 ? "not-a-block" : "realloc-after-free", text, ptr, stack);
   }
 
-  #posix(out: number, align: number, size: number, who: number, context: number): number {
-    const [invalid, noMemory] = [28, 48];
-    if (align < 4 || (align & (align - 1)) !== 0) return invalid;
-    const ptr = this.#alloc(1, size, align, who, context, false);
-    if (ptr === 0) return noMemory;
+  #posix(out: number, align: number, size: number, caller: number, context: number): number {
+    if (align < 4 || (align & (align - 1)) !== 0) return WASI_EINVAL;
+    const ptr = this.#alloc(1, size, align, caller, context, false);
+    if (ptr === 0) return WASI_ENOMEM;
     this.checkRange(out, 4, true);
     new DataView(this.memory.buffer).setUint32(out, ptr, true);
     return 0;
@@ -261,9 +285,13 @@ export class Checker {
   }
 
   /**
-   * Checks that the program may touch a range, as hosts do on its behalf: a system call that reads
-   * into a buffer which is too short is the program's mistake, and so is one that writes out what
-   * the program has not written.
+   * Checks that the program may access a range, for host functions that do so on its behalf: call
+   * it before. Reading a file into a buffer that is too short is the program's mistake, and so is
+   * writing out memory that the program has not written.
+   *
+   * @param address the first byte.
+   * @param length in bytes.
+   * @param write whether the host is going to write the range, or to read it.
    */
   checkRange(address: number, length: number, write: boolean): void {
     const end = address + length;
@@ -291,63 +319,66 @@ export class Checker {
     const kind = this.#accessKind(address, near);
     const text = accessText(write, length, address);
     const mistake = { kind, text, address, stack, near, size: length, write };
-    const report = this.#reporter.tell(mistake);
+    const report = this.#reporter.report(mistake);
     // Without a check this access would have trapped.
     if (kind === "wild-access" && this.#isOutside(address)) throw new CheckHalt(report);
   }
 
-  /** Values go from place to place, and what was never written is told of once for all of them. */
+  /** An undefined value may be copied and used often: it is reported once, by where it was read. */
   #undefined(origin: number, use: number): void {
     const stack = this.#stacks.capture();
     const found = this.#blocks.near(origin);
     const outer = this.#stacks.outermost(stack);
-    const key = `${origin} ${found ? found.block.id + found.block.made / 2 ** 32 : outer}`;
-    if (this.#told.has(key)) return;
-    this.#told.add(key);
+    const key = `${origin} ${found ? found.block.id + found.block.allocated / 2 ** 32 : outer}`;
+    if (this.#reported.has(key)) return;
+    this.#reported.add(key);
     const text = `${USES[use]} depends on what was never written at ${hex(origin)}`;
-    // It was alive when it was read.
+    // The block was live when the value was read.
     const near = found && { ...found, block: { ...found.block, live: true } };
     const where = this.#isOnStack(origin) ? "it is on the stack" : undefined;
     const kind = "uninitialised-read";
-    this.#reporter.tell({ kind, text, address: origin, stack, near, where });
+    this.#reporter.report({ kind, text, address: origin, stack, near, where });
   }
 
   #accessKind(address: number, near: Near | undefined): Kind {
-    if (near?.place === "behind") return "heap-overflow";
-    if (near?.place === "before") return "heap-underflow";
-    // Alive and still refused: the access begins in the block and ends behind it.
+    if (near?.side === "behind") return "heap-overflow";
+    if (near?.side === "before") return "heap-underflow";
+    // An access to a live block is refused if it begins in the block and ends behind it.
     if (near) return near.block.live ? "heap-overflow" : "use-after-free";
-    return address < this.#regions.nullEnd ? "null-access" : "wild-access";
+    return address < this.#areas.nullEnd ? "null-access" : "wild-access";
   }
 
-  /** Neither the program's nor the heap's: where the original has no memory. */
+  /** Whether an address belongs neither to the program nor to the heap. */
   #isOutside(address: number): boolean {
     const { heapStart, shadowStart } = this.instrumented.layout;
     return address < heapStart || address >= shadowStart;
   }
 
-  #who(who: number): string {
-    return this.#reporter.who(who);
+  /** The name of an allocator function by its number. */
+  #nameOf(caller: number): string {
+    return this.#reporter.nameOf(caller);
   }
 
-  #family(who: number): Family {
-    return this.#families[who] as Family;
+  #family(caller: number): Family {
+    return this.#families[caller] as Family;
   }
 
-  /** The calls that led to an error which the program has thrown: a trap. */
+  /** The calls that led to an error that the program has thrown, innermost first: to a trap. */
   stackOf(error: Error): Frame[] {
     return this.#reporter.stackOf(error);
   }
 
-  /** The block at `ptr` is no leak, whatever the scan finds. */
+  /** Excludes the block at `ptr` from the leak scan: it is not a leak. */
   keep(ptr: number): void {
     this.#kept.push(ptr);
   }
 
   /**
-   * Looks for blocks that nothing points to. With `locals`, the program was ended while functions
-   * were running, and their local variables may have held what is not found: such blocks may be
-   * lost.
+   * Looks for blocks that nothing points to: no word of the program's data, its live stack, its
+   * globals or of other reachable blocks. Variables of JavaScript are not searched.
+   *
+   * @param locals whether the program ended while functions were running. Pointers may then have
+   *   been in their local variables, so that blocks count as possible leaks. Default: false.
    */
   leaks(locals = false): LeakReports {
     const scan = this.#leakScan();
@@ -365,7 +396,7 @@ export class Checker {
 
   #leakScan(): LeakScan {
     const { heapStart } = this.instrumented.layout;
-    const { stackLow, stackTop } = this.#regions;
+    const { stackLow, stackTop } = this.#areas;
     const dead = Math.max(stackLow, Math.min(stackTop, this.#stackPointer()));
     const roots: Range[] = [
       { from: 0, to: stackLow },
@@ -377,12 +408,12 @@ export class Checker {
     return leaksFind(this.#words, this.#blocks.liveBlocks(), roots, [...globals, ...this.#kept]);
   }
 
-  /** The end of what the program has: behind it the shadow is zero. */
+  /** The end of the program's memory, behind which the shadow is zero. */
   #programEnd(): number {
     const { layout } = this.instrumented;
     let pages = layout.initialPages;
-    const step = PAGE >>> GRANULE_SHIFT;
+    const step = PAGE_BYTES >>> GRANULE_SHIFT;
     while (pages < layout.maximumPages && this.#shadow[pages * step] === OPEN) pages++;
-    return pages * PAGE;
+    return pages * PAGE_BYTES;
   }
 }

@@ -1,4 +1,4 @@
-/** Makes a checked module of a finished one. */
+/** Adds checks to a finished module. */
 
 import { type FindOptions, findAllocator } from "../allocators/finder.ts";
 import { type Reach, reachOf } from "../allocators/reach.ts";
@@ -14,47 +14,67 @@ import { readModule } from "../module/reader.ts";
 import { I32 } from "../module/value-types.ts";
 import { i32s } from "../module/writer.ts";
 import { CheckHook, checkFunctionsAdd } from "../shadow/access-checks.ts";
-import { GLOBAL_EXPORT, HOST_MODULE, hookPlace, hooksImport } from "../shadow/allocator-hooks.ts";
+import { bodyReplace, GLOBAL_EXPORT, HOST_MODULE, hooksImport } from "../shadow/allocator-hooks.ts";
 import { HEAP_BYTES, HEAP_BYTES_DEFINED, type Layout, layoutMake } from "../shadow/layout.ts";
 
+/** Options of `instrument`. */
 export interface InstrumentOptions extends FindOptions {
-  /** Address space for blocks and their red zones, in bytes. Default: 512 MiB, or half. */
+  /**
+   * Address space for blocks and their red zones, in bytes. Default: 512 MiB, or 256 MiB with
+   * `uninitialised`.
+   */
   readonly heapBytes?: number | undefined;
-  /** Takes functions for the allocator because they look like one: see AllocatorFunction.sure. */
+  /**
+   * Accepts functions as the allocator that only look like one: see `AllocatorFunction.sure`.
+   * Default: false.
+   */
   readonly guess?: boolean | undefined;
-  /** Follows which bits of memory and of values are defined, to find uses of what never was. */
+  /**
+   * Follows which bits of memory and values are defined, to find uses of memory that was never
+   * written. Default: false. The program takes about five times as long as the original.
+   */
   readonly uninitialised?: boolean | undefined;
 }
 
-/** A checked module and what is needed to run it: see Checker. */
+/** A checked module, and what a `Checker` needs to run it. */
 export interface Instrumented {
-  /** The checked module. */
+  /** The file of the checked module. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** The original. */
   readonly module: Module;
   /** The allocator functions that were replaced. */
   readonly functions: readonly AllocatorFunction[];
+  /** Where the parts of the module's memory are. */
   readonly layout: Layout;
-  /** Whether reads of what was never written are looked for. */
+  /** Whether definedness is followed. */
   readonly uninitialised: boolean;
-  /** Under which names the checked module imports its memory. */
-  readonly memory: { readonly module: string; readonly name: string; readonly shared: boolean };
-  /** From offsets in the checked module to offsets in the original. */
+  /** How the checked module imports its memory. */
+  readonly memory: {
+    /** Name of the module that it is imported from. */
+    readonly module: string;
+    /** Its name in that module. */
+    readonly name: string;
+    /** Whether threads can share it. */
+    readonly shared: boolean;
+  };
+  /** Leads from offsets in the checked module to offsets in the original. */
   readonly offsets: OffsetMap;
-  /** The original's index of a function of the checked module; undefined for one that was added. */
+  /** The index in the original of a function of the checked module; undefined if it was added. */
   readonly originalFunction: (index: number) => number | undefined;
-  /** How many accesses have got a check. */
+  /** How many accesses have a check. */
   readonly checks: number;
 }
 
 /**
- * Puts checks into a module: every load, store, atomic, vector and bulk access asks the shadow
- * memory first, and the functions that allocate are ours. The result needs a Checker to run.
+ * Adds checks to a module: every load, store, atomic, vector and bulk access is checked with the
+ * shadow memory first, and the functions that allocate call the checker. The result needs a
+ * `Checker` to run.
  *
- * @throws ModuleError when the bytes are damaged, or the module has no memory, more than one, or
- * one of 64 bits.
- * @throws RangeError when a function that the options name is not there, or when the allocator is
- * only guessed and the options do not confirm it.
+ * @param bytes the file; it does not change.
+ * @throws ModuleError if the file is damaged, or the module has no memory, more than one, or one
+ *   with 64-bit addresses.
+ * @throws RangeError if a function that the options name does not exist, or the allocator is only
+ *   guessed and the options do not confirm it.
  * @example
  * const checker = new Checker(instrument(bytes));
  * const { instance } = await WebAssembly.instantiate(
@@ -77,8 +97,8 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
   const defined = follows ? definedImport(editor) : undefined;
   const memory = memoryReplace(editor, layout, limits);
   const checks = checkFunctionsAdd(editor, layout, report);
-  functions.forEach((found, who) => {
-    hookPlace(editor, found, who, hooks, checks.context);
+  functions.forEach((found, number) => {
+    bodyReplace(editor, found, number, hooks, checks.context);
   });
   const reach = reachOf(
     module,
@@ -94,7 +114,7 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
     leads: reach.leads,
     indirectLeads: reach.indirect,
     exempt,
-    peeks: functions.some((each) => each.role.family === "rust"),
+    readsHeaders: functions.some((each) => each.role.family === "rust"),
   });
   const follower =
     defined &&
@@ -102,7 +122,7 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
       {
         ...{ module, layout, functions: definedAdd(editor, layout, defined) },
         functionIndex: (old) => editor.functionIndex(old),
-        foreign: new Set([...exempt, ...functions.map((each) => each.index)]),
+        excluded: new Set([...exempt, ...functions.map((each) => each.index)]),
       },
       hook,
     );
@@ -120,13 +140,13 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
   };
 }
 
-/** A wrong guess would report mistakes that are none, so the user has to confirm it. */
+/** A wrong guess would lead to false reports, so the user has to confirm it. */
 function guessRefuse(functions: readonly AllocatorFunction[]): void {
   if (functions.every((each) => each.sure === "certain")) return;
   const list = functions.map((each) => `${each.role.name}: ${each.index}`).join(", ");
   throw new RangeError(
-    `the module has no names; what looks like its allocator is { ${list} }; ` +
-      "confirm with functions or with guess",
+    `the module has no names; these functions look like its allocator: { ${list} }; ` +
+      "confirm them with the option functions, or with guess",
   );
 }
 
@@ -138,7 +158,7 @@ function memoryCheck(module: Module): Limits {
   return memory.limits;
 }
 
-/** The checked module imports its memory, so that the host has it before the first instruction. */
+/** The checked module imports its memory, so that the host can prepare it before the start. */
 function memoryReplace(editor: ModuleEditor, layout: Layout, limits: Limits) {
   const { pages } = layout;
   const { shared } = limits;
@@ -153,7 +173,7 @@ function memoryReplace(editor: ModuleEditor, layout: Layout, limits: Limits) {
   return { module: HOST_MODULE, name: "memory", shared };
 }
 
-/** A call from outside has no callers of ours: its context starts anew. */
+/** A call from the host has no calling context: exports start with an empty one. */
 function exportsReset(editor: ModuleEditor, reach: Reach, context: number): void {
   const { exports, importedFunctions } = editor.module;
   const targets = new Set(
@@ -173,7 +193,7 @@ function exportsReset(editor: ModuleEditor, reach: Reach, context: number): void
   }
 }
 
-/** Globals hold pointers, the stack pointer among them. */
+/** Globals may be pointers; one may be the stack pointer. */
 function globalsExport(editor: ModuleEditor): void {
   editor.module.globals.forEach((global, index) => {
     if (global.type === I32 && global.mutable && !global.imported) {
@@ -182,7 +202,7 @@ function globalsExport(editor: ModuleEditor): void {
   });
 }
 
-/** AssemblyScript's collector reads the headers of blocks, which no program may. */
+/** AssemblyScript's collector reads the headers of blocks, so it gets no checks. */
 const RUNTIME_NAME = /^~lib\/rt\//;
 
 function exemptFind(module: Module, functions: readonly AllocatorFunction[]): Set<number> {

@@ -1,4 +1,4 @@
-/** Finds blocks that nothing points to, by a conservative scan as LeakSanitizer does it. */
+/** Finds blocks that nothing points to, by a conservative scan like that of LeakSanitizer. */
 import type { Block } from "../shadow/blocks.ts";
 
 export interface LeakScan {
@@ -10,13 +10,13 @@ export interface LeakScan {
   readonly reachable: readonly Block[];
 }
 
-/** Where to look for pointers: words of the memory from byte `from` to byte `to`. */
+/** A range that is searched for pointers: the words from byte `from` to byte `to`. */
 export interface Range {
   readonly from: number;
   readonly to: number;
 }
 
-/** Any word that is an address inside of a block counts as a pointer to it. */
+/** Any word that is an address inside a block counts as a pointer to it. */
 export function leaksFind(
   words: Uint32Array,
   blocks: readonly Block[],
@@ -37,7 +37,7 @@ export function leaksFind(
   };
 }
 
-/** Lost blocks to which no other lost block leads; of a ring, its first. */
+/** Lost blocks that no other lost block leads to; of blocks that form a ring, the first. */
 function directOf(words: Uint32Array, lost: readonly Block[]): Block[] {
   const targets = lost.map((block, i) => {
     const search = new Search(words, lost);
@@ -71,7 +71,7 @@ function contents(block: Block): Range {
 
 class Search {
   readonly marks: Uint8Array;
-  /** Blocks that are marked, in the order in which they were found. */
+  /** Indices of the blocks that are marked, in the order in which they were found. */
   readonly found: number[] = [];
   readonly #words: Uint32Array;
   readonly #blocks: readonly Block[];

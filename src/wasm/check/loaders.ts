@@ -1,15 +1,13 @@
-/**
- * Other people's loaders: how a checked or overridden module comes into what instantiates modules
- * on its own.
- */
+/** Brings a checked or overridden module into loaders that instantiate modules themselves. */
 
 import type { Overridden } from "../override/override.ts";
 import { Checker } from "./checker.ts";
 
-/** Settings for the Module object of emscripten: see createEmscriptenHooks. */
+/** Settings for the Module object of emscripten; see `createEmscriptenHooks`. */
 export interface EmscriptenHooks {
-  /** For builds that make the memory in JavaScript; others pay no heed to it. Of a checker. */
+  /** The checker's memory, for builds that make the memory in JavaScript; others ignore it. */
   readonly wasmMemory?: WebAssembly.Memory;
+  /** Instantiates the module; emscripten calls it. */
   readonly instantiateWasm: (
     imports: WebAssembly.Imports,
     done: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void,
@@ -17,9 +15,11 @@ export interface EmscriptenHooks {
 }
 
 /**
- * What an emscripten build is started with, so that it loads the checked module, or the overridden
- * one of the merged form. When that cannot be instantiated, the rejection is not handled:
- * emscripten has no way to hear of it.
+ * Creates settings for the Module object of an emscripten build, which make it load the checked
+ * module, or an overridden module of the merged form.
+ *
+ * If the module cannot be instantiated, the promise that is rejected is not handled, since
+ * emscripten cannot be told.
  *
  * @example
  * const checker = new Checker(instrument(bytes));
@@ -53,15 +53,17 @@ function hooksOf(
   };
 }
 
-/** The checked modules that loaders may ask for at the moment, and whether they have. */
+/** The checked modules that loaders may instantiate now, and whether they have done so. */
 const awaited = new Map<WebAssembly.Module, { checker: Checker; isLoaded: boolean }>();
 
 /**
- * Runs a loader that makes the import object itself, as wasm-bindgen's `init` does. `load` gets the
- * checked module; while it runs, `new WebAssembly.Instance` and `WebAssembly.instantiate` add to
- * that module's imports what the checks need. Other modules do not notice.
+ * Runs a loader that makes the import object itself, as wasm-bindgen's `init` does. While it runs,
+ * `new WebAssembly.Instance` and `WebAssembly.instantiate` add what the checks need to the imports
+ * of the checked module. Other modules are not affected.
  *
- * @throws what `load` throws, and RangeError when it has not instantiated the module.
+ * @param load gets the checked module, and must instantiate it.
+ * @returns what `load` returns.
+ * @throws what `load` throws, and RangeError if it has not instantiated the module.
  * @example
  * await loadChecked(checker, (module) => init({ module_or_path: module }));
  */
@@ -84,10 +86,10 @@ export async function loadChecked<T>(
   }
 }
 
-/** Undoes the patch that is in place. */
+/** Restores the engine's functions. */
 let restoreLast: () => void = () => undefined;
 
-/** Puts our functions in the place of the engine's; answers what puts these back. */
+/** Replaces two functions of the engine; returns a function that restores them. */
 function enginePatch(): () => void {
   const { Instance, instantiate } = WebAssembly;
   WebAssembly.Instance = new Proxy(Instance, {

@@ -1,63 +1,79 @@
-/** What is found: the kinds of mistakes, and reports as text. */
+/** Reports of mistakes: what they contain, and how they are written as text. */
 import { hex } from "../../common/errors.ts";
+import { type MistakeCode, mistakes } from "../../common/mistakes.ts";
 import type { Frame } from "../symbols/frame.ts";
 
-/** Kinds of mistakes, and the one line that tells what each is. */
-export const kinds = {
-  "heap-overflow": "access behind the end of a block",
-  "heap-underflow": "access before the start of a block",
-  "use-after-free": "access to a block that was freed",
-  "null-access": "access through a null pointer",
-  "wild-access": "access to memory that belongs to nobody",
-  "uninitialised-read": "memory that was never written decides what the program does",
-  "double-free": "a block is freed twice",
-  "interior-free": "free of a pointer into a block",
-  "stack-free": "free of a pointer to the stack",
-  "static-free": "free of a pointer to a static variable",
-  "wild-free": "free of a pointer that is no block",
-  "mismatched-free": "a block is freed by another family of functions than it came from",
-  "size-mismatch": "a block is freed with another size than it has",
-  "realloc-after-free": "realloc of a block that was freed",
-  "invalid-realloc": "realloc of a pointer that is no block",
-  "calloc-overflow": "count times size is more than 32 bits",
-  leak: "a block that nothing points to at the end",
-  "indirect-leak": "a block that only leaked blocks point to",
-  "possible-leak": "a block that only a local variable can point to at exit",
-} as const;
+/** The mistakes that a checked program can make. */
+const codes = [
+  "ERR_HEAP_OVERFLOW",
+  "ERR_HEAP_UNDERFLOW",
+  "ERR_USE_AFTER_FREE",
+  "ERR_NULL_ACCESS",
+  "ERR_WILD_ACCESS",
+  "ERR_UNINITIALISED_READ",
+  "ERR_DOUBLE_FREE",
+  "ERR_INTERIOR_POINTER",
+  "ERR_STACK_POINTER",
+  "ERR_STATIC_POINTER",
+  "ERR_NOT_A_BLOCK",
+  "ERR_FAMILY_MISMATCH",
+  "ERR_SIZE_MISMATCH",
+  "ERR_REALLOC_AFTER_FREE",
+  "ERR_SIZE_OVERFLOW",
+  "ERR_LEAK",
+  "ERR_INDIRECT_LEAK",
+  "ERR_POSSIBLE_LEAK",
+] as const satisfies readonly MistakeCode[];
 
-export type Kind = keyof typeof kinds;
+/** A kind of mistake: `heap-overflow`, `double-free`, `leak` and so on; see `kinds`. */
+export type Kind = (typeof mistakes)[(typeof codes)[number]]["title"];
+
+/** All kinds of mistakes that a report can have, each with one sentence that says what it is. */
+export const kinds: Readonly<Record<Kind, string>> = Object.fromEntries(
+  codes.map((code) => [mistakes[code].title, mistakes[code].text]),
+) as Record<Kind, string>;
 
 /** The block that a report is about. */
 export interface ReportBlock {
+  /** Address of its first byte. */
   readonly address: number;
+  /** Bytes that were requested. */
   readonly size: number;
+  /** Whether it has not been freed. */
   readonly live: boolean;
-  /** The functions that have made and freed it. */
+  /** The name of the function that has allocated it: `malloc`. */
   readonly allocatedBy: string;
+  /** The name of the function that has freed it; undefined if it is live. */
   readonly freedBy?: string | undefined;
+  /** Calls that led to its allocation, innermost first. */
   readonly allocated: readonly Frame[];
+  /** Calls that led to its free; undefined if it is live. */
   readonly freed?: readonly Frame[] | undefined;
 }
 
 /** A mistake of the program. */
 export interface Report {
+  /** What kind of mistake it is. */
   readonly kind: Kind;
   /** One sentence: what happened, with addresses and sizes. */
   readonly text: string;
   /** Address of the access, or the pointer that was freed. */
   readonly address: number;
-  /** Bytes of the access; 0 for mistakes that are none. */
+  /** Bytes of the access, or of the blocks that leaked; 0 for other mistakes. */
   readonly size: number;
+  /** Whether it is an access that writes. */
   readonly write: boolean;
-  /** Calls that led here, the innermost first. */
+  /** Calls that led to the mistake, innermost first; of a leak, to the allocation. */
   readonly stack: readonly Frame[];
+  /** The block that the mistake is about, if there is one. */
   readonly block?: ReportBlock | undefined;
-  /** How the address lies to the block. */
+  /** Where the address is in relation to the block. */
   readonly where?: string | undefined;
-  /** How often it was seen, or how many blocks leaked there. */
+  /** How often the mistake was made, or how many blocks leaked. */
   count: number;
 }
 
+/** A call as one line: function, file, line and column. */
 export function frameText(frame: Frame): string {
   if (frame.file === undefined) return frame.function;
   const column = frame.column ? `:${frame.column}` : "";
@@ -69,7 +85,10 @@ function stackLines(title: string, frames: readonly Frame[]): string[] {
   return [`  ${title}`, ...frames.map((frame) => `    at ${frameText(frame)}`)];
 }
 
-/** A report as lines of text; the first begins with the kind. */
+/**
+ * Formats a report as lines of text: the kind and what happened, the calls that led there, and the
+ * block with the calls of its allocation and free.
+ */
 export function formatReport(report: Report): string {
   const { block, stack } = report;
   const lines = [`${report.kind}: ${report.text}`];
@@ -87,7 +106,7 @@ export function bytesText(size: number): string {
   return size === 1 ? "1 byte" : `${size} bytes`;
 }
 
-/** "write of 4 bytes at 0x20000034". */
+/** Describes an access: "write of 4 bytes at 0x20000034". */
 export function accessText(write: boolean, size: number, address: number): string {
   return `${write ? "write" : "read"} of ${bytesText(size)} at ${hex(address)}`;
 }

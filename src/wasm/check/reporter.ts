@@ -1,5 +1,6 @@
 /**
- * Makes reports of mistakes: once for each place, with stacks resolved, suppressed ones left out.
+ * Makes reports of mistakes: one for each call site, with resolved stacks, without those that are
+ * suppressed.
  */
 import { hex } from "../../common/errors.ts";
 import type { Block, Near } from "../shadow/blocks.ts";
@@ -10,54 +11,61 @@ import { bytesText, type Kind, type Report, type ReportBlock } from "./report.ts
 import { type RawFrame, Stacks } from "./stacks.ts";
 import { isSuppressed, type Suppression } from "./suppress.ts";
 
-/** Functions below main: start-up code that tells nobody anything. */
+/** Functions that call main: start-up code, which reports leave out. */
 const STARTUP = /^(_start(\.command_export)?|__main_void)$|lang_start|__rust_begin_short/;
 const MAIN = /^(main|__main_argc_argv|__original_main)$/;
 
-/** Functions of C's library that touch memory in many places for one call. */
+/** Functions of C's library: one call of them makes many accesses. */
 const LIBRARY = /^(mem|str|stp|wmem|wcs)\w+$/;
 
+/** Options of `Checker`. */
 export interface CheckerOptions {
-  /** Called for every mistake when it is seen first, suppressed ones excepted. */
+  /**
+   * Called when a mistake is made for the first time, unless it is suppressed. An exception from it
+   * goes through the program.
+   */
   readonly onReport?: ((report: Report) => void) | undefined;
-  /** Throws at the first mistake instead of going on. */
+  /** Throws a `CheckHalt` into the program at the first mistake. Default: false. */
   readonly halt?: boolean | undefined;
+  /** Mistakes that are not to be reported. Default: none. */
   readonly suppressions?: readonly Suppression[] | undefined;
-  /** Bytes of freed blocks that are kept from being used again. Default: 16 MiB. */
+  /** The most bytes of freed blocks that are not used again. Default: 16 MiB. */
   readonly quarantine?: number | undefined;
-  /** Whether stacks show JavaScript's calls too. Default: true. */
+  /** Whether stacks show calls in JavaScript. Default: true. */
   readonly javascript?: boolean | undefined;
-  /** Text of the module's source map, for modules that have one. */
+  /** The text of the module's source map, if it has one. */
   readonly sourceMap?: string | undefined;
 }
 
-/** Thrown into the program: at a mistake with `halt`, and for memory that is not there. */
+/** Thrown into the program: at a mistake with `halt`, and at an access outside its memory. */
 export class CheckHalt extends Error {
   override readonly name = "CheckHalt";
+  /** The mistake. */
   readonly report: Report;
 
+  /** @param report the mistake. */
   constructor(report: Report) {
     super(`${report.kind}: ${report.text}`);
     this.report = report;
   }
 }
 
-/** What is told of a mistake. */
+/** What the checker knows of a mistake. */
 interface Mistake {
   readonly kind: Kind;
   readonly text: string;
   readonly address: number;
-  /** A stack of `stacks`. */
+  /** The number of a stack of `stacks`. */
   readonly stack: number;
   readonly near?: Near | undefined;
-  /** How the address lies, where that is not told by `near`. */
+  /** Where the address is, if `near` does not tell. */
   readonly where?: string | undefined;
   readonly size?: number;
   readonly write?: boolean;
 }
 
 export class Reporter {
-  /** All mistakes so far, suppressed ones excepted. */
+  /** All mistakes so far, without those that are suppressed. */
   readonly reports: Report[] = [];
   readonly stacks = new Stacks();
   readonly #instrumented: Instrumented;
@@ -70,11 +78,15 @@ export class Reporter {
     this.#options = options;
   }
 
-  /** Reports a mistake, unless its place is known; answers the report. Throws with `halt`. */
-  tell(mistake: Mistake): Report {
+  /**
+   * Reports a mistake, unless it was made before at this call site; returns the report.
+   *
+   * @throws CheckHalt with the option `halt`.
+   */
+  report(mistake: Mistake): Report {
     const { kind, text, address, stack, near, size = 0, write = false } = mistake;
     const frames = this.stacks.frames(stack);
-    const key = `${kind} ${this.#placeOf(frames)}`;
+    const key = `${kind} ${this.#callSiteOf(frames)}`;
     const known = this.#seen.get(key);
     if (known) known.count++;
     if (known) return known;
@@ -92,20 +104,20 @@ export class Reporter {
     return report;
   }
 
-  /** The function that a block comes from or was freed by, by its number. */
-  who(who: number): string {
-    return this.#instrumented.functions[who]?.role.name ?? "the program";
+  /** The name of an allocator function by its number. */
+  nameOf(caller: number): string {
+    return this.#instrumented.functions[caller]?.role.name ?? "the program";
   }
 
-  /** What makes two mistakes the same: where they happen, and in memcpy and its kin who calls. */
-  #placeOf(frames: readonly RawFrame[]): string {
+  /** Where a mistake is made: the innermost calls; of memcpy and the like, their callers. */
+  #callSiteOf(frames: readonly RawFrame[]): string {
     const old = (frame: RawFrame) =>
       "js" in frame ? frame.js : this.#instrumented.originalFunction(frame.index);
     const own = frames.filter((frame) => old(frame) !== undefined).slice(0, 4);
-    const places = own.map((frame) => ("js" in frame ? frame.js : `${frame.offset}`));
+    const sites = own.map((frame) => ("js" in frame ? frame.js : `${frame.offset}`));
     const inner = own[0] && old(own[0]);
-    if (typeof inner !== "number" || !LIBRARY.test(this.#names().name(inner))) return places.join();
-    return [inner, ...places.slice(1)].join();
+    if (typeof inner !== "number" || !LIBRARY.test(this.#names().name(inner))) return sites.join();
+    return [inner, ...sites.slice(1)].join();
   }
 
   #names(): Symbols {
@@ -118,19 +130,19 @@ export class Reporter {
       address: block.ptr,
       size: block.size,
       live: block.live,
-      allocatedBy: this.who(block.maker),
-      allocated: this.#resolve(this.stacks.frames(block.made), true),
+      allocatedBy: this.nameOf(block.allocator),
+      allocated: this.#resolve(this.stacks.frames(block.allocated), true),
       ...(block.live
         ? {}
         : {
-            freedBy: this.who(block.ender),
-            freed: this.#resolve(this.stacks.frames(block.ended), true),
+            freedBy: this.nameOf(block.freer),
+            freed: this.#resolve(this.stacks.frames(block.freed), true),
           }),
     };
   }
 
-  /** Frames as a user knows them; `hook` drops the allocator's function, which has been named. */
-  #resolve(frames: readonly RawFrame[], hook = false): Frame[] {
+  /** Frames of the original module; `isNamed` leaves out the allocator's function. */
+  #resolve(frames: readonly RawFrame[], isNamed = false): Frame[] {
     const instrumented = this.#instrumented;
     const symbols = this.#names();
     const resolved: Frame[] = [];
@@ -140,10 +152,10 @@ export class Reporter {
         continue;
       }
       const old = instrumented.originalFunction(frame.index);
-      if (old === undefined || (hook && this.#isAllocator(old))) continue;
+      if (old === undefined || (isNamed && this.#isAllocator(old))) continue;
       if (this.#isAllocator(old)) resolved.push({ function: symbols.name(old) });
       else {
-        const offset = instrumented.offsets.old(frame.offset) ?? 0;
+        const offset = instrumented.offsets.toOriginal(frame.offset) ?? 0;
         resolved.push(...symbols.frames(old, offset));
       }
     }
@@ -152,7 +164,7 @@ export class Reporter {
     return ends.filter((frame) => !STARTUP.test(frame.function));
   }
 
-  /** The calls that led to an error which the program has thrown: a trap. */
+  /** The calls that led to an error that the program has thrown. */
   stackOf(error: Error): Frame[] {
     return this.#resolve(this.stacks.framesOf(error));
   }
@@ -161,26 +173,26 @@ export class Reporter {
     return this.#instrumented.functions.some((each) => each.index === old);
   }
 
-  /** One report for each place that has allocated some of the blocks, the largest first. */
+  /** One report for each call site that has allocated some of the blocks, the largest first. */
   leaks(kind: Kind, blocks: readonly Block[]): Report[] {
-    const byPlace = new Map<string, Block[]>();
+    const bySite = new Map<string, Block[]>();
     for (const block of blocks) {
-      const place = JSON.stringify(this.#resolve(this.stacks.frames(block.made), true));
-      const same = byPlace.get(place);
+      const site = JSON.stringify(this.#resolve(this.stacks.frames(block.allocated), true));
+      const same = bySite.get(site);
       if (same) same.push(block);
-      else byPlace.set(place, [block]);
+      else bySite.set(site, [block]);
     }
     const sum = (list: readonly Block[]) => list.reduce((total, block) => total + block.size, 0);
-    const reports = [...byPlace.values()]
+    const reports = [...bySite.values()]
       .sort((a, b) => sum(b) - sum(a))
       .map((list) => {
         const [first] = list as [Block];
         const count = list.length === 1 ? "1 block" : `${list.length} blocks`;
-        const by = this.who(first.maker);
+        const by = this.nameOf(first.allocator);
         return {
           ...{ kind, address: first.ptr, size: sum(list), write: false, count: list.length },
           text: `${bytesText(sum(list))} in ${count}, allocated by ${by}`,
-          stack: this.#resolve(this.stacks.frames(first.made), true),
+          stack: this.#resolve(this.stacks.frames(first.allocated), true),
           block: this.#blockReport(first),
         };
       });
@@ -189,12 +201,12 @@ export class Reporter {
   }
 }
 
-/** "0 bytes behind a block of 20 bytes at 0x20000020". */
-function whereText({ block, place, distance }: Near, kind: Kind): string {
+/** Where an address is: "0 bytes behind the end of a block of 20 bytes at 0x20000020". */
+function whereText({ block, side, distance }: Near, kind: Kind): string {
   const freed = block.live ? "" : "freed ";
   const what = `a ${freed}block of ${bytesText(block.size)} at ${hex(block.ptr)}`;
-  if (place === "before") return `${bytesText(distance)} before ${what}`;
-  if (place === "behind") return `${bytesText(distance)} behind the end of ${what}`;
+  if (side === "before") return `${bytesText(distance)} before ${what}`;
+  if (side === "behind") return `${bytesText(distance)} behind the end of ${what}`;
   if (kind === "heap-overflow") return `begins ${bytesText(distance)} into ${what}, ends behind it`;
   return distance === 0 ? `it is ${what}` : `${bytesText(distance)} into ${what}`;
 }

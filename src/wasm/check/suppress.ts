@@ -1,21 +1,24 @@
-/** Suppressions: mistakes that the user knows of and does not want to hear about. */
+/** Suppressions: mistakes that the user knows and does not want reported. */
 
 import type { Frame } from "../symbols/frame.ts";
 import { kinds, type Report } from "./report.ts";
 
+/** A rule that suppresses reports; see `readSuppressions`. */
 export interface Suppression {
   /** A kind of mistake, or * for all. */
   readonly kind: string;
-  /** What the name of a function or a file on one of the stacks must match. */
+  /** Matches the name of a function, or a file, on one of the stacks of a report. */
   readonly pattern: RegExp;
+  /** Its line in the text, from 1. */
   readonly line: number;
 }
 
 /**
- * Reads suppressions: one a line, `KIND:PATTERN`. The kind may be *, the pattern is of a function's
- * name or a file's path, with * for any text. Empty lines and lines after # do not count.
+ * Reads suppressions: one a line, `KIND:PATTERN`. The kind is one of `kinds`, or * for all. The
+ * pattern is compared with names of functions and paths of files, where * stands for any text.
+ * Empty lines are ignored, and so is the text after a #.
  *
- * @throws RangeError for a line of another form or an unknown kind, with its number.
+ * @throws RangeError with the number of the line, if it has another form or an unknown kind.
  * @example
  * readSuppressions("leak:sqlite3*\n*:third_party/*");
  */
@@ -43,7 +46,7 @@ function globOf(pattern: string): RegExp {
   return new RegExp(`^(?:.*/)?${escaped}$`);
 }
 
-/** Whether one of the suppressions covers a report. */
+/** Whether one of the suppressions applies to a report. */
 export function isSuppressed(suppressions: readonly Suppression[], report: Report): boolean {
   const { stack, block } = report;
   const frames = [...stack, ...(block?.allocated ?? []), ...(block?.freed ?? [])];

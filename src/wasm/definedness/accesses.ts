@@ -1,4 +1,4 @@
-/** Loads, stores and bulk operations, with the undefined bits that lie beside memory. */
+/** Loads, stores and bulk operations: they also load and store the undefined bits. */
 import type { CodeReader } from "../module/code.ts";
 import { nameByType } from "../module/locals.ts";
 import { type Access, type Opcode, RULE } from "../module/opcode-row.ts";
@@ -11,11 +11,11 @@ import { Flow } from "./flow.ts";
 import { ADDRESS, SIZE } from "./setting.ts";
 import { DEFINED, type Slot } from "./stack.ts";
 
-/** Copies an instruction, checks of its address before it. */
+/** Copies an instruction, with the check of its address before it. */
 type InstructionCopy = (at: CodeReader) => void;
 
 export class FullFlow extends Flow {
-  /** One instruction, with what stands before and behind it. */
+  /** Writes an instruction, and the code before and behind it. */
   instruction(at: CodeReader, copy: InstructionCopy): void {
     const row = opcodeOf(at.op);
     if (this.isDead) this.#plain(at, copy);
@@ -45,7 +45,7 @@ export class FullFlow extends Flow {
     else this.#store(at, row, access, address, operands[0] as Slot);
   }
 
-  /** Atomic read-modify-write: its answer and what it leaves count as defined. */
+  /** Atomic read-modify-write: its result and what it stores count as defined. */
   #exchanged(at: CodeReader, access: Access, address: Slot, result: number): void {
     if (access.write) {
       this.stack.valuePush(address);
@@ -98,7 +98,7 @@ export class FullFlow extends Flow {
     this.code.call(this.setting.functions.keep).end();
   }
 
-  /** What is left counts as defined; sizes and indices of tables must be. */
+  /** Results count as defined. The size of memory.grow and the index of table.get must be. */
   #defined(at: CodeReader, { pops = [], pushes = [] }: Opcode, copy: InstructionCopy): void {
     const { stack } = this;
     if (at.op === op.memoryGrow) this.check(stack.slots.at(-1) as Slot, SIZE);
@@ -108,7 +108,7 @@ export class FullFlow extends Flow {
     copy(at);
   }
 
-  /** The checks of ranges leave the operands in locals: length, source or value, target. */
+  /** Checks of ranges leave the operands in locals. */
   #range(at: CodeReader, copy: InstructionCopy): void {
     const { stack, code } = this;
     const [target, second, length] = stack.slots.slice(-3) as [Slot, Slot, Slot];
@@ -131,10 +131,10 @@ export class FullFlow extends Flow {
 }
 
 /**
- * For functions with instructions whose effect is not followed (vectors, exceptions): what they
- * write is defined, what they read counts as defined.
+ * Writes an instruction of a function that is not followed, since it has vectors or exceptions: all
+ * that it stores and loads counts as defined.
  */
-export function plainStep(
+export function unfollowedStep(
   code: CodeWriter,
   at: CodeReader,
   base: number,
@@ -143,7 +143,7 @@ export function plainStep(
 ): void {
   const access = accessOf(at.op);
   const isRange = opcodeOf(at.op).rule === RULE.range;
-  if (access?.write) plainStore(code, at, access, base, copy);
+  if (access?.write) definedStore(code, at, access, base, copy);
   else copy(at);
   if (isRange) {
     const { target, length } = rangeLocals(code);
@@ -155,7 +155,7 @@ export function plainStep(
 
 const storedName = nameByType("stored: operand");
 
-function plainStore(
+function definedStore(
   code: CodeWriter,
   at: CodeReader,
   access: Access,

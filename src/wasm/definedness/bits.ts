@@ -1,15 +1,15 @@
-/** Which integers have a value's undefined bits, and which instructions move them. */
+/** Types of undefined bits, and the instructions that load and store them. */
 import type { Access, Opcode } from "../module/opcode-row.ts";
 import { opcodeTable } from "../module/opcode-table.ts";
 import { F32, F64, I32, I64 } from "../module/value-types.ts";
 
-/** The type of integers that has a value's undefined bits; 0 for vectors and references. */
+/** The integer type for the undefined bits of a value; 0 for vectors and references. */
 export function bitsType(type: number): number {
   if (type === I32 || type === F32) return I32;
   return type === I64 || type === F64 ? I64 : 0;
 }
 
-/** The type of what a load leaves on the stack, or a store takes. */
+/** The type of the value that is loaded or stored. */
 function valueTypeOf({ access, pushes }: Opcode): number {
   return access?.operands[0] ?? pushes?.[0] ?? 0;
 }
@@ -33,7 +33,7 @@ for (const row of accessRows) {
   plainAccesses.set(accessKey(write, size, valueTypeOf(row)), row.code);
 }
 
-/** The store of an integer of so many bytes: i64.store for 8, one of i32's for less. */
+/** The store of an integer of so many bytes: i64.store for 8, a store of i32 for less. */
 export function integerStore(size: number): number {
   return plainAccesses.get(accessKey(true, size, size === 8 ? I64 : I32)) as number;
 }
@@ -46,7 +46,7 @@ function integerAccessFind(row: Opcode): number | undefined {
   return plainAccesses.get(accessKey(write, size, bitsType(valueTypeOf(row))));
 }
 
-/** The plain access of integers that moves undefined bits as a load or store moves values. */
+/** The access that moves undefined bits as a load or store moves values. */
 export function integerAccess(row: Opcode): number {
   return integerAccesses.get(row) as number;
 }

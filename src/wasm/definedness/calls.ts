@@ -1,6 +1,6 @@
 /**
- * Calls: undefined bits of arguments and results go through globals. A caller names the type of the
- * function that they are for, so that one which is called by the host instead takes none of them.
+ * Calls: undefined bits of arguments and results are passed in globals. The caller also stores the
+ * type of the function that they are for, so that a function that the host calls ignores them.
  */
 import type { CodeReader } from "../module/code.ts";
 import { type FunctionType, functionType } from "../module/module.ts";
@@ -10,7 +10,7 @@ import { bitsType } from "./bits.ts";
 import { ADDRESS, ARGUMENTS, type FlowSetting, HOST_CALL } from "./setting.ts";
 import { DEFINED, type ShadowStack, type Slot } from "./stack.ts";
 
-/** Asks for the definedness of a value that decides something. */
+/** Writes code that reports an operand with undefined bits. */
 type Check = (slot: Slot, use: number) => void;
 
 export class Calls {
@@ -19,7 +19,7 @@ export class Calls {
   readonly #type: FunctionType;
   readonly #typeNumber: number;
   readonly #check: Check;
-  /** The type of the result of the call that is being written, to be fetched behind it. */
+  /** The type of the result of the current call, whose undefined bits are fetched behind it. */
   #awaited: number | undefined;
 
   constructor(setting: FlowSetting, stack: ShadowStack, index: number, check: Check) {
@@ -31,7 +31,7 @@ export class Calls {
     this.#check = check;
   }
 
-  /** The function begins: its arguments have undefined bits only when the caller says so. */
+  /** The function begins: its arguments have undefined bits only if the caller has stored them. */
   begin(): void {
     const { callee, arguments: globals, argumentOrigin } = this.#setting.functions;
     const params = this.#type.params.slice(0, ARGUMENTS);
@@ -48,7 +48,7 @@ export class Calls {
     code.const(0).with(op.globalSet, callee).end();
   }
 
-  /** The function ends: its caller is told of the result's undefined bits. */
+  /** The function ends: stores the undefined bits of its result for the caller. */
   resultStore(): void {
     const [type, ...rest] = this.#type.results;
     if (type === undefined || rest.length > 0 || bitsType(type) === 0) return;
@@ -68,7 +68,7 @@ export class Calls {
     if (slot.bits !== DEFINED && bitsType(slot.type) === I32) code.op(op.i64ExtendI32U);
   }
 
-  /** Before a call; answers whether it is one that does not come back. */
+  /** Writes code before a call; returns whether it is a tail call. */
   before(at: CodeReader): boolean {
     const { module, isFollowed } = this.#setting;
     const isDirect = at.op === op.call || at.op === op.returnCall;
@@ -87,12 +87,12 @@ export class Calls {
       for (const each of results) this.#stack.push({ type: each });
       return;
     }
-    // A function that keeps no such books leaves it as it is.
+    // A function that is not followed does not change this global.
     if (!isDirect) this.#stack.code.const64(0n).with(op.globalSet, this.#setting.functions.result);
     this.#awaited = result;
   }
 
-  /** Behind a call. */
+  /** Writes code behind a call. */
   after(): void {
     if (this.#awaited === undefined) return;
     const { result, resultOrigin } = this.#setting.functions;
@@ -111,11 +111,11 @@ export class Calls {
     const open = slots.filter((slot, i) => i < ARGUMENTS && slot.bits !== DEFINED);
     if (open.length === 0) return;
     const typeIndex = isDirect ? (module.functions[at.index] as number) : at.index;
-    if (followed) this.#argumentsTell(slots, open, typeNumbers[typeIndex] as number);
+    if (followed) this.#argumentsStore(slots, open, typeNumbers[typeIndex] as number);
     else if (!isLenient(at.index)) for (const slot of open) this.#check(slot, HOST_CALL);
   }
 
-  #argumentsTell(slots: readonly Slot[], open: readonly Slot[], typeNumber: number): void {
+  #argumentsStore(slots: readonly Slot[], open: readonly Slot[], typeNumber: number): void {
     const { callee, arguments: globals, argumentOrigin } = this.#setting.functions;
     const { code } = this.#stack;
     this.#stack.flagsPush(open);

@@ -1,8 +1,8 @@
 /**
- * Follows a function's code and puts beside every instruction what it does to definedness, as
- * MemorySanitizer does it: a set bit beside a value means that this bit of it is undefined. Values
- * move, and are computed with, unhindered. Only where one decides what the program does is it asked
- * for: in a condition, as an address or size, in a call of the host.
+ * Follows a function's code and adds to every instruction code that computes which bits of its
+ * result are undefined. Undefined values may be copied and computed with. They are checked only
+ * where they decide what the program does: in a condition, as an address or size, in a call of the
+ * host.
  *
  * The method is that of Valgrind's Memcheck and of LLVM's MemorySanitizer (Seward and Nethercote,
  * 2005; Stepanov and Serebryany, 2015).
@@ -31,16 +31,16 @@ interface Frame {
   readonly known: Known;
 }
 
-/** Everything but accesses to memory: numbers, locals, blocks, calls. */
+/** Follows numbers, locals, blocks and calls: everything but accesses to memory. */
 export class Flow {
   readonly stack: ShadowStack;
   readonly locals: Locals;
   protected readonly setting: FlowSetting;
   readonly #calls: Calls;
   readonly #frames: Frame[] = [];
-  /** How many blocks have begun in code that is never reached; -1 in code that is. */
+  /** How many blocks are open in code that is never reached; -1 in code that is. */
   #dead = -1;
-  /** The function's frame on the stack, of so many bytes, has just been made; or has been. */
+  /** Bytes of the function's frame on the stack, if it was made by the last instruction. */
   #stackFrame = 0;
   #hasStackFrame = false;
 
@@ -58,7 +58,7 @@ export class Flow {
     return this.stack.code;
   }
 
-  /** Whether the code here is never reached: it stays as it is. */
+  /** Whether the code here is never reached: it is copied as it is. */
   get isDead(): boolean {
     return this.#dead >= 0;
   }
@@ -67,23 +67,23 @@ export class Flow {
     this.#calls.begin();
   }
 
-  /** Code before an instruction. */
+  /** Writes code before an instruction. */
   before(at: CodeReader): void {
     if (this.isDead) return;
     const row = opcodeOf(at.op);
-    this.#stackFrameSee(at.op);
+    this.#stackFrameFind(at.op);
     if (isNumeric(row)) numberStep(this.stack, this.setting.functions.tests, row);
     else if (!this.#operand(at) && !this.#block(at)) this.#leave(at);
   }
 
-  /** Code behind an instruction. */
+  /** Writes code behind an instruction. */
   after(at: CodeReader): void {
     if (this.isDead) this.#deadFollow(at);
     else if (this.#stackFrame > 0) this.#stackFrameMake();
     else this.#calls.after();
   }
 
-  /** Asks for the definedness of a value that decides something; then it counts as defined. */
+  /** Writes code that reports undefined bits of an operand; from then on it counts as defined. */
   check(slot: Slot, use: number): void {
     if (slot.bits === DEFINED) return;
     this.stack.flagPush(slot);
@@ -95,7 +95,7 @@ export class Flow {
     this.locals.checked(slot);
   }
 
-  /** Asks for the definedness of a condition: one bit that is set decides, whatever the others. */
+  /** The same for a condition: it is true for certain if any defined bit is set. */
   #conditionCheck(): void {
     const { stack, code } = this;
     const [slot] = stack.slots.slice(-1) as [Slot];
@@ -114,7 +114,7 @@ export class Flow {
     this.locals.checked(slot);
   }
 
-  /** Leaves on the stack whether it is open that a value is 0. */
+  /** Pushes 1 if undefined bits decide whether a value is 0. */
   #isOpenPush(slot: Slot): void {
     this.stack.valuePush(slot);
     this.code.get(slot.bits).call(this.setting.functions.tests.zero[I32] as number);
@@ -141,7 +141,7 @@ export class Flow {
     return true;
   }
 
-  /** Globals count as defined: compilers keep no variables of programs in them. */
+  /** Globals count as defined: compilers keep no variables of the program in them. */
   #globalGet(index: number): void {
     const type = this.setting.module.globals[index]?.type as number;
     this.stack.push({ type, isStackPointer: index === this.setting.stackPointer });
@@ -176,10 +176,10 @@ export class Flow {
   // The frame on the stack
 
   /**
-   * A constant is taken from the stack pointer: a function makes its frame. Where compilers say so
-   * again, the frame has been written to; in a loop it would be made again and again.
+   * A function makes its frame when it subtracts a constant from the stack pointer. If the code
+   * does so again, the frame was written already; in a loop it would be made more than once.
    */
-  #stackFrameSee(code: number): void {
+  #stackFrameFind(code: number): void {
     this.#stackFrame = 0;
     if (code !== op.i32Sub || this.#hasStackFrame) return;
     const [pointer, size] = this.stack.slots.slice(-2);
@@ -223,7 +223,7 @@ export class Flow {
     return types[reader.signed(33)] as FunctionType;
   }
 
-  /** What an operand of the outside stands for may change inside: it gets locals of its own. */
+  /** Locals may change inside a block: operands from outside get locals of their own. */
   #frameOpen(kind: number, { params, results }: FunctionType, start: number): void {
     const { depth, slots } = this.stack;
     const height = depth - params.length;
@@ -262,7 +262,7 @@ export class Flow {
     this.#frames.pop();
   }
 
-  /** The stack is as high as when the block began, with operands of these types upon it. */
+  /** The stack is as high as when the block began, plus operands of these types. */
   #stackReset(types: readonly number[]): void {
     this.stack.slots.length = this.#frame.height;
     for (const type of types) this.stack.pushOwn(type);
@@ -273,7 +273,7 @@ export class Flow {
     for (let i = 0; i < results.length; i++) this.stack.settle(height + i);
   }
 
-  /** Follows code that is never reached: all that counts is where it ends. */
+  /** Follows code that is never reached, only to find where it ends. */
   #deadFollow(at: CodeReader): void {
     if (at.op === op.block || at.op === op.loop || at.op === op.if) this.#dead++;
     else if (at.op === op.end && this.#dead > 0) this.#dead--;
@@ -303,7 +303,7 @@ export class Flow {
     return this.#frames.at(-1 - label) as Frame;
   }
 
-  /** The operands that a branch takes along get to where its target has them. */
+  /** Moves the undefined bits of the operands that a branch passes to its target. */
   #branch(label: number): void {
     const frame = this.#target(label);
     const types = frame.kind === op.loop ? frame.params : frame.results;
@@ -324,7 +324,7 @@ export class Flow {
     const isNear = frame === this.#frames[0] || stack.depth - length === frame.height;
     if (length === 0 || isNear) this.#branch(label);
     else {
-      // Where it is not taken, the operands in between must stay.
+      // If the branch is not taken, the operands in between must stay.
       const test = code.local("condition of a branch", I32);
       code.tee(test).if();
       this.#branch(label);
@@ -332,7 +332,7 @@ export class Flow {
     }
   }
 
-  /** Compilers branch so without operands; those of others count as defined. */
+  /** Operands that br_table passes count as defined: compilers do not use them. */
   #branchTable(at: CodeReader): void {
     this.check(this.stack.pop(), CONDITION);
     const reader = new ByteReader(this.setting.module.bytes, at.start + 1, at.at);

@@ -1,6 +1,6 @@
 /**
- * Reads of memory that was never written: the hook that follows the definedness of all values, on
- * top of the checks of addresses; and the functions and globals that the new code needs.
+ * Finds uses of memory that was never written: the hook that follows the definedness of all values,
+ * in addition to the checks of addresses; and the functions and globals that its code needs.
  */
 
 import { CodeReader } from "../module/code.ts";
@@ -16,16 +16,16 @@ import type { CheckHook } from "../shadow/access-checks.ts";
 import { HOST_MODULE } from "../shadow/allocator-hooks.ts";
 import { type Layout, NEVER_WRITTEN } from "../shadow/layout.ts";
 import { stackPointerIndex } from "../shadow/program-areas.ts";
-import { FullFlow, plainStep } from "./accesses.ts";
+import { FullFlow, unfollowedStep } from "./accesses.ts";
 import type { FunctionFacts } from "./locals.ts";
 import { ARGUMENTS, type DefinedFunctions, type FlowSetting } from "./setting.ts";
 
-/** Functions with more locals than this are not followed: their new code would be too large. */
+/** Functions with more locals than this are not followed: their code would become too large. */
 const LOCALS_MOST = 5000;
-/** How often a function is looked at until it is known which locals may be undefined. */
+/** The most passes over a function to find which locals may have undefined bits. */
 const ROUNDS = 6;
 
-/** Imports of the host that the code for definedness calls. */
+/** Imports that the code for definedness calls. */
 interface DefinedImports {
   readonly report: number;
   readonly settle: number;
@@ -84,14 +84,14 @@ export function definedAdd(
   };
 }
 
-/** (address, size): nobody has written these bytes. */
+/** (address, size): marks these bytes as never written. */
 function frameEmit(code: CodeWriter, { definedStart, originStart }: Layout): void {
   code.get(0).const(NEVER_WRITTEN).get(1).memoryFill();
   code.get(0).const(definedStart).op(op.i32Add).const(0xff).get(1).memoryFill();
   code.get(0).const(originStart).op(op.i32Add).const(0).get(1).memoryFill();
 }
 
-/** (address, size, origin): words that are touched get the origin; 1 stands for an unknown one. */
+/** (address, size, origin): stores the origin for each word; 1 if it is not known. */
 function keepEmit(code: CodeWriter, { originStart }: Layout): void {
   const origin = code.local("stored: origin", I32);
   code.get(2).const(1).get(2).op(op.select).set(origin);
@@ -106,8 +106,8 @@ function keepEmit(code: CodeWriter, { originStart }: Layout): void {
 }
 
 /**
- * (target, source, length): undefined bits go along, and origins, where words remain words.
- * Elsewhere it has to be seen from the bytes whether somebody has written them.
+ * (target, source, length): copies undefined bits; and origins, if both addresses have the same
+ * position in a word. Otherwise the bytes alone tell whether the host has written them.
  */
 function copyEmit(code: CodeWriter, { definedStart, originStart }: Layout): void {
   const [target, source, length] = [0, 1, 2];
@@ -126,8 +126,8 @@ interface DefinedSetting {
   readonly layout: Layout;
   readonly functions: DefinedFunctions;
   readonly functionIndex: (old: number) => number;
-  /** Functions with a new body of ours, or none that may be changed. */
-  readonly foreign: ReadonlySet<number>;
+  /** Functions that are replaced, or must not change. */
+  readonly excluded: ReadonlySet<number>;
 }
 
 export class DefinedHook implements CodeHook {
@@ -136,7 +136,7 @@ export class DefinedHook implements CodeHook {
   readonly #setting: DefinedSetting;
   readonly #flowSetting: FlowSetting;
   readonly #dry = new CodeWriter(1 << 14);
-  /** 1 for functions all of whose instructions are known here. */
+  /** 1 for functions in which definedness is followed. */
   readonly #followed: Uint8Array;
   #flow: FullFlow | undefined;
 
@@ -145,7 +145,7 @@ export class DefinedHook implements CodeHook {
     const imported = module.importedFunctions;
     this.#checks = checks;
     this.#setting = setting;
-    this.#followed = followedFind(module, setting.foreign);
+    this.#followed = followedFind(module, setting.excluded);
     const names = module.imports.filter((each) => each.kind === 0).map((each) => each.name);
     this.#flowSetting = {
       module,
@@ -171,7 +171,7 @@ export class DefinedHook implements CodeHook {
     return true;
   }
 
-  /** Which locals may ever be undefined: looks at the code until it finds no more. */
+  /** Finds the locals that may have undefined bits: repeats until there are no more. */
   #maybeFind(old: number, facts: FunctionFacts): void {
     for (let round = 0; round < ROUNDS; round++) {
       this.#dry.reset(facts.types.length);
@@ -190,7 +190,7 @@ export class DefinedHook implements CodeHook {
     const copy = () => this.#copy(code, at);
     const { layout, functions } = this.#setting;
     if (this.#flow) this.#flow.instruction(at, copy);
-    else plainStep(code, at, layout.definedStart, functions.result, copy);
+    else unfollowedStep(code, at, layout.definedStart, functions.result, copy);
     return true;
   }
 
@@ -208,23 +208,24 @@ export class DefinedHook implements CodeHook {
   }
 }
 
-/** Numbers from 1 on; types that are the same have the same. */
+/** Numbers from 1 on; equal types have the same number. */
 function typeNumbers(module: Module): number[] {
   const texts = module.types.map(({ params, results }) => `${params}>${results}`);
   return texts.map((text) => texts.indexOf(text) + 1);
 }
 
-function followedFind(module: Module, foreign: ReadonlySet<number>): Uint8Array {
+function followedFind(module: Module, excluded: ReadonlySet<number>): Uint8Array {
   const followed = new Uint8Array(module.functions.length);
   module.bodies.forEach((body, i) => {
     const index = module.importedFunctions + i;
     const isSmall = body.locals + functionType(module, index).params.length <= LOCALS_MOST;
-    if (isSmall && !foreign.has(index) && isKnown(module, index)) followed[index] = 1;
+    if (isSmall && !excluded.has(index) && isFollowable(module, index)) followed[index] = 1;
   });
   return followed;
 }
 
-function isKnown(module: Module, index: number): boolean {
+/** Whether all instructions of a function have a rule. */
+function isFollowable(module: Module, index: number): boolean {
   const reader = bodyReader(module, index);
   while (!reader.done) {
     reader.next();

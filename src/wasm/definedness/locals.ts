@@ -1,18 +1,18 @@
-/** The locals of a function: which may have undefined bits at all, and which have none just now. */
+/** The locals of a function: which may have undefined bits, and which have none at this point. */
 import { bitsType } from "./bits.ts";
 import { DEFINED, NONE, type ShadowStack, type Slot } from "./stack.ts";
 
-/** What is found about a function before its code is written. */
+/** Facts about a function that are found before its code is written. */
 export interface FunctionFacts {
   /** Types of its parameters and locals. */
   readonly types: readonly number[];
-  /** 1 for each local that may have undefined bits somewhere. */
+  /** 1 for each local that may have undefined bits anywhere. */
   readonly maybe: Uint8Array;
   /** By the offset of a loop: the locals that are set in it. */
   readonly loops: ReadonlyMap<number, ReadonlySet<number>>;
 }
 
-/** What was known when a block began, and when that was. */
+/** What was known when a block began. */
 export interface Known {
   readonly defined: Uint8Array;
   readonly time: number;
@@ -21,13 +21,13 @@ export interface Known {
 export class Locals {
   readonly facts: FunctionFacts;
   readonly #stack: ShadowStack;
-  /** 1 for each local that has no undefined bits here, whatever the way to here. */
+  /** 1 for each local that has no undefined bits here, on every path. */
   #defined: Uint8Array;
   readonly #setAt: Int32Array;
   #time = 0;
-  /** What locals hold in straight code: numbers, and the stack pointer. */
+  /** Locals that are known to hold a constant or the stack pointer, in straight code. */
   readonly #held = new Map<number, Pick<Slot, "number" | "isStackPointer">>();
-  /** Whether a local has turned out to be among those that may be undefined. */
+  /** Whether a local was found that may have undefined bits and was not known to. */
   isChanged = false;
 
   constructor(stack: ShadowStack, facts: FunctionFacts) {
@@ -37,7 +37,7 @@ export class Locals {
     this.#setAt = new Int32Array(facts.types.length);
   }
 
-  /** Pushes what local.get answers. */
+  /** Pushes the operand that local.get leaves. */
   get(index: number): void {
     const { types, maybe } = this.facts;
     const type = types[index] as number;
@@ -82,14 +82,14 @@ export class Locals {
     code.set(origin);
   }
 
-  /** A value has been asked for; if it is a local's, that has no undefined bits any more. */
+  /** A value was checked; if it is of a local, that has no undefined bits any more. */
   checked(slot: Slot): void {
     const { types } = this.facts;
     if (slot.value === NONE || slot.value >= types.length) return;
     if (slot.bits === this.#stack.ofLocal(slot.type, slot.value)) this.#defined[slot.value] = 1;
   }
 
-  /** A block begins: what is known holds in it, in a loop only of what it does not set. */
+  /** A block begins. Facts hold in it; in a loop, only those of locals that it does not set. */
   blockBegin(loop?: number): Known {
     this.#held.clear();
     const sets = loop === undefined ? undefined : this.facts.loops.get(loop);
@@ -97,13 +97,13 @@ export class Locals {
     return { defined: this.#defined.slice(), time: ++this.#time };
   }
 
-  /** The other branch begins where the first one did. */
+  /** The other branch begins with the facts of the block's beginning. */
   elseBegin(known: Known): void {
     this.#held.clear();
     this.#defined = known.defined.slice();
   }
 
-  /** Behind a block is known what was known before it, of locals that it does not set. */
+  /** A block ends: facts from before it hold, of locals that it does not set. */
   blockEnd({ defined, time }: Known): void {
     this.#held.clear();
     for (let i = 0; i < defined.length; i++) {

@@ -1,11 +1,11 @@
 /**
- * The undefined bits beside memory, from the host's side. What is new is filled with one byte
- * everywhere: so what JavaScript, or code without checks, has written can be told from what nobody
- * has, although no store of theirs is seen.
+ * The undefined bits of memory, for the host. Memory that was never written is filled with one
+ * byte. Other bytes there were written by JavaScript or by code without checks, whose stores do not
+ * change undefined bits.
  */
 import { type Layout, NEVER_WRITTEN } from "../shadow/layout.ts";
 
-/** How far around an access a sign of other writers is looked for. */
+/** How many bytes around an access are searched for bytes of other writers. */
 const NEIGHBOURHOOD = 32;
 const UNDEFINED = 0xff;
 
@@ -13,7 +13,7 @@ export class DefinedMemory {
   readonly #memory: Uint8Array;
   /** The undefined bits of each byte. */
   readonly #bits: Uint8Array;
-  /** By word: where something undefined that was stored there had been read; 0 when nothing was. */
+  /** By word: where the undefined value that was stored there was read first; 0 if none was. */
   readonly #origins: Uint32Array;
 
   constructor(memory: WebAssembly.Memory, layout: Layout) {
@@ -22,26 +22,29 @@ export class DefinedMemory {
     this.#bits = new Uint8Array(memory.buffer, layout.definedStart);
   }
 
-  /** Nobody has written these bytes. */
+  /** Marks bytes as never written, and fills them. */
   undefine(address: number, length: number): void {
     this.#memory.fill(NEVER_WRITTEN, address, address + length);
     this.#bits.fill(UNDEFINED, address, address + length);
     this.#origins.fill(0, address >>> 2, (address + length + 3) >>> 2);
   }
 
+  /** Marks bytes as defined. */
   define(address: number, length: number): void {
     this.#bits.fill(0, address, address + length);
   }
 
+  /** Copies undefined bits and origins with the contents of a block. */
   copy(from: number, to: number, length: number): void {
     this.#bits.copyWithin(to, from, from + length);
     this.#origins.copyWithin(to >>> 2, from >>> 2, (from + length + 3) >>> 2);
   }
 
   /**
-   * An access has met undefined bits. Bytes that others have written become defined; those that
-   * hold by chance what unwritten memory holds do so too, when others have written beside them.
-   * Answers where the bits were read first: here, or before they were stored here.
+   * Called when an access has read undefined bits. Bytes that others have written become defined;
+   * so do bytes that by chance are those of unwritten memory, if others have written near them.
+   *
+   * @returns where the bits were read first: here, or before they were stored here.
    */
   settle(address: number, length: number): number {
     const last = address + length - 1;
@@ -64,7 +67,7 @@ export class DefinedMemory {
     const last = address + length - 1;
     for (let step = 1; step <= NEIGHBOURHOOD; step++) {
       if (!this.#isForeign(address - step) && !this.#isForeign(last + step)) continue;
-      this.#chanceEnd(address, length);
+      this.#restDefine(address, length);
       return;
     }
   }
@@ -74,13 +77,13 @@ export class DefinedMemory {
     return this.#origins[address >>> 2] === 0;
   }
 
-  #chanceEnd(address: number, length: number): void {
+  #restDefine(address: number, length: number): void {
     for (let at = address; at < address + length; at++) {
       if (this.#bits[at] === UNDEFINED) this.#bits[at] = 0;
     }
   }
 
-  /** The first byte of a range with an undefined bit; -1 when there is none. */
+  /** The first byte of a range with an undefined bit; -1 if there is none. */
   find(address: number, length: number): number {
     for (let at = address; at < address + length; at++) {
       if (this.#bits[at] === 0) continue;

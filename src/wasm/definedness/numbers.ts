@@ -1,4 +1,4 @@
-/** The rules at work: code that computes the undefined bits of a numeric instruction's answer. */
+/** Code that computes the undefined bits of the result of a numeric instruction, by its rule. */
 
 import { nameByType } from "../module/locals.ts";
 import { type NumericOpcode, RULE } from "../module/opcode-row.ts";
@@ -8,17 +8,17 @@ import type { CodeWriter } from "../module/writer.ts";
 import { bitsType } from "./bits.ts";
 import { DEFINED, NONE, type ShadowStack, type Slot } from "./stack.ts";
 
-/** Functions of the new module, by the type of what they compare. */
+/** Indices of added functions, by the type of their operands. */
 export interface TestFunctions {
-  /** (value, undefined bits) → whether it is open that the value is 0. */
+  /** (value, undefined bits) → 1 if undefined bits decide whether the value is 0. */
   readonly zero: Readonly<Record<number, number>>;
-  /** (a, its undefined bits, b, its) → whether it is open that a < b, unsigned. */
+  /** (a, its undefined bits, b, its) → 1 if undefined bits decide whether a < b, unsigned. */
   readonly order: Readonly<Record<number, number>>;
 }
 
 const SIGN = { [I32]: 0x80000000 | 0, [I64]: -(2n ** 63n) };
 
-/** Instructions by the type of integers. */
+/** Instructions by the type of their operands. */
 const integer = {
   [I32]: { and: op.i32And, or: op.i32Or, xor: op.i32Xor, sub: op.i32Sub, ne: op.i32Ne },
   [I64]: { and: op.i64And, or: op.i64Or, xor: op.i64Xor, sub: op.i64Sub, ne: op.i64Ne },
@@ -34,7 +34,7 @@ function zeroPush(code: CodeWriter, type: number): CodeWriter {
   return bitsType(type) === I32 ? code.const(0) : code.const64(0n);
 }
 
-/** Emits, before a numeric instruction, what its answer's undefined bits are; updates the stack. */
+/** Writes code before a numeric instruction for the undefined bits of its result. */
 export function numberStep(stack: ShadowStack, tests: TestFunctions, row: NumericOpcode): void {
   const { slots } = stack;
   const isOpen =
@@ -46,8 +46,8 @@ export function numberStep(stack: ShadowStack, tests: TestFunctions, row: Numeri
   }
 }
 
-/** Rules that look at the values of the operands, too. */
-const LOOKING: readonly number[] = [
+/** Rules that need the values of the operands. */
+const WITH_VALUES: readonly number[] = [
   ...[RULE.zeroTest, RULE.equality, RULE.count, RULE.and, RULE.or, RULE.shift],
   ...[RULE.lessSigned, RULE.lessUnsigned, RULE.greaterSigned, RULE.greaterUnsigned],
 ];
@@ -83,14 +83,14 @@ class NumberStep {
     stack.push({ type: result, bits, origin });
   }
 
-  /** Only some rules look at values. */
+  /** Only some rules need values. */
   #valuesKeep(): void {
     const { rule, pops } = this.#row;
     const [a, b] = this.#stack.slots.slice(-pops.length) as [Slot, Slot];
     const masks = rule === RULE.and || rule === RULE.or;
     if (masks && a.bits !== DEFINED && b.bits === DEFINED && b.constant) return;
     if (rule === RULE.shift && b.constant) return;
-    if (LOOKING.includes(rule)) this.#stack.valuesKeep(pops.length);
+    if (WITH_VALUES.includes(rule)) this.#stack.valuesKeep(pops.length);
   }
 
   #emit(a: Slot, b: Slot): void {
@@ -114,19 +114,19 @@ class NumberStep {
     else this.#ifOpen([a, b], () => this.#order(a, b));
   }
 
-  /** Whether one of the operands has an undefined bit. */
+  /** Pushes an i32 that is not 0 if one of the operands has an undefined bit. */
   #flags(slots: readonly Slot[]): CodeWriter {
     const open = slots.filter((slot) => slot.bits !== DEFINED);
     this.#stack.flagsPush(open);
     return this.#stack.code;
   }
 
-  /** All bits of the answer, if any of the operands' is undefined. */
+  /** All bits of the result are undefined if any bit of the operands is. */
   #all(result: number, slots: readonly Slot[]): void {
     maskOfFlag(this.#flags(slots), result);
   }
 
-  /** The test, if there is an undefined bit at all; else 0. */
+  /** The result of the test if there is an undefined bit; otherwise 0. */
   #ifOpen(slots: readonly Slot[], test: () => void): void {
     const code = this.#flags(slots);
     code.op(op.if, I32);
@@ -151,7 +151,7 @@ class NumberStep {
     code.op(or).call(this.#tests.zero[a.type] as number);
   }
 
-  /** Greater is less with the operands exchanged, signed is unsigned with the signs flipped. */
+  /** a > b is b < a; signed is unsigned with the signs flipped. */
   #order(a: Slot, b: Slot): void {
     const { rule } = this.#row;
     const isSigned = rule === RULE.lessSigned || rule === RULE.greaterSigned;
@@ -170,7 +170,7 @@ class NumberStep {
     else code.const64(SIGN[I64]).op(integer[I64].xor);
   }
 
-  /** The count is the same for the least and the most that the operand may be. */
+  /** The count is defined if it is the same for the least and the greatest possible operand. */
   #count(a: Slot): void {
     const { code } = this.#stack;
     const { and, or, xor, ne } = ofType(a.type);
@@ -192,7 +192,7 @@ class NumberStep {
     if (open.length > 1) code.op(ofType(a.type).or);
   }
 
-  /** u | -u: the lowest undefined bit and all above. */
+  /** u | -u: the lowest undefined bit and all above it. */
   #left(a: Slot, b: Slot): void {
     const { code } = this.#stack;
     const { or, sub } = ofType(a.type);
@@ -201,7 +201,7 @@ class NumberStep {
     zeroPush(code.set(bits), a.type).get(bits).op(sub).get(bits).op(or);
   }
 
-  /** Undefined where it is in one operand and the other does not decide: 0 for and, 1 for or. */
+  /** A bit is undefined if it is in one operand, and the other is not 0 for and, 1 for or. */
   #mask(a: Slot, b: Slot, inverted: boolean): void {
     const { code } = this.#stack;
     const { and, or } = ofType(a.type);
@@ -220,7 +220,7 @@ class NumberStep {
     if (both) code.op(or);
   }
 
-  /** The bits of a value that leave the other operand's as they are. */
+  /** The bits of a value for which the result depends on the other operand. */
   #undecided(slot: Slot, inverted: boolean): void {
     const { code } = this.#stack;
     this.#stack.valuePush(slot);
@@ -241,13 +241,13 @@ class NumberStep {
   }
 }
 
-/** From an i32 on the stack to all bits of a type, when it is not 0; else to none. */
+/** Turns an i32 on the stack into all bits of a type if it is not 0; otherwise into 0. */
 export function maskOfFlag(code: CodeWriter, type: number): void {
   code.op(op.i32Eqz).const(1).op(op.i32Sub);
   if (bitsType(type) === I64) code.op(op.i64ExtendI32S);
 }
 
-/** The origin of the answer: of the operand that has undefined bits, of several the first. */
+/** The origin of the result: that of the first operand that has undefined bits. */
 export function originMerge(stack: ShadowStack, open: readonly Slot[], depth: number): number {
   const known = open.filter((slot) => slot.origin !== NONE);
   const [first, ...rest] = known;

@@ -1,6 +1,6 @@
 /**
- * The operand stack while code is rewritten: of every operand the local with its undefined bits,
- * or that it has none; where these bits were read; and how to get its value once more.
+ * The operand stack while code is rewritten: for every operand the local with its undefined bits,
+ * if it has some; the local with their origin; and how to get its value again.
  */
 
 import { nameByType } from "../module/locals.ts";
@@ -9,9 +9,9 @@ import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
 import { bitsType } from "./bits.ts";
 
-/** In the place of a local: no bit is undefined. */
+/** Instead of a local: no bit is undefined. */
 export const DEFINED = -1;
-/** In the place of a local: there is none. */
+/** Instead of a local: there is none. */
 export const NONE = -1;
 
 const valueName = nameByType("value of an operand");
@@ -20,15 +20,16 @@ const bitsName = nameByType("undefined bits of an operand");
 /** By the local that they belong to. */
 const localBitsName = nameByType("undefined bits of a local");
 
+/** An operand. */
 export interface Slot {
   readonly type: number;
   /** The local with its undefined bits, or DEFINED. */
   bits: number;
-  /** The local with the address from which undefined bits were read. */
+  /** The local with the origin: the address where undefined bits were read first. */
   origin: number;
   /** A local that has its value, or NONE. */
   value: number;
-  /** Of a constant: where its instruction stands in the original. */
+  /** Of a constant: the first byte of its instruction in the original, and the one behind. */
   readonly constant?: readonly [number, number];
   /** Of i32.const: the number. */
   readonly number?: number | undefined;
@@ -73,7 +74,7 @@ export class ShadowStack {
     return local;
   }
 
-  /** Whether an origin is that of a local, which stays until the local changes. */
+  /** Whether an origin belongs to a local: it stays until the local changes. */
   isOfLocal(origin: number): boolean {
     return this.#origins.has(origin);
   }
@@ -93,7 +94,7 @@ export class ShadowStack {
     return this.slots.pop() as Slot;
   }
 
-  /** Leaves undefined bits on the stack of the new code. */
+  /** Writes code that pushes the undefined bits of an operand. */
   bitsPush(slot: Slot): void {
     if (slot.bits !== DEFINED) this.code.get(slot.bits);
     else if (bitsType(slot.type) === I32) this.code.const(0);
@@ -105,13 +106,13 @@ export class ShadowStack {
     else this.code.get(slot.origin);
   }
 
-  /** Leaves an i32 on the stack that is 0 when all bits are defined. */
+  /** Writes code that pushes an i32, which is 0 if all bits are defined. */
   flagPush(slot: Slot): void {
     this.bitsPush(slot);
     if (bitsType(slot.type) !== I32) this.code.op(op.i64Eqz, op.i32Eqz);
   }
 
-  /** The same for several. */
+  /** The same for several operands. */
   flagsPush(slots: readonly Slot[]): void {
     slots.forEach((slot, i) => {
       this.flagPush(slot);
@@ -124,7 +125,7 @@ export class ShadowStack {
     else this.code.get(slot.value);
   }
 
-  /** Makes sure that the values of the topmost operands can be had again. */
+  /** Makes sure that the values of the topmost operands can be pushed again. */
   valuesKeep(count: number): void {
     const top = this.slots.slice(this.depth - count);
     if (top.every((slot) => slot.constant || slot.value !== NONE)) return;
@@ -150,7 +151,7 @@ export class ShadowStack {
     this.code.set(origin);
   }
 
-  /** The operand at this depth gets its undefined bits into its own locals. */
+  /** Moves the undefined bits of the operand at this depth into the locals of this depth. */
   settle(depth: number): void {
     const slot = this.slots[depth] as Slot;
     if (bitsType(slot.type) === 0) return;
@@ -159,7 +160,7 @@ export class ShadowStack {
     slot.origin = this.originLocal(depth);
   }
 
-  /** A local is about to change: operands that stand for it have to keep what it was. */
+  /** A local is about to change: operands that refer to it must keep its former value. */
   localLeaves(index: number, bits: number, origin: number): void {
     this.slots.forEach((slot, depth) => {
       if (slot.value === index) slot.value = NONE;

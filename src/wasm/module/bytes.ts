@@ -1,10 +1,10 @@
-/** Reading and writing the binary format's numbers and names. */
+/** Reads and writes the numbers and names of the binary format. */
 import { damaged, type ModuleError } from "./errors.ts";
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
-/** Reads forward through a part of a file; whatever ends too early is an error with its place. */
+/** Reads forward through a part of a file; reading past its end is an error with the offset. */
 export class ByteReader {
   readonly bytes: Uint8Array;
   /** The next byte, counted from the beginning of `bytes`. */
@@ -128,7 +128,7 @@ export class ByteWriter {
     this.bytes = new Uint8Array(capacity);
   }
 
-  #room(count: number): void {
+  #reserve(count: number): void {
     if (this.length + count <= this.bytes.length) return;
     const larger = new Uint8Array(Math.max(this.bytes.length * 2, this.length + count));
     larger.set(this.bytes);
@@ -136,12 +136,12 @@ export class ByteWriter {
   }
 
   byte(value: number): void {
-    if (this.length === this.bytes.length) this.#room(1);
+    if (this.length === this.bytes.length) this.#reserve(1);
     this.bytes[this.length++] = value;
   }
 
   u32(value: number): void {
-    this.#room(5);
+    this.#reserve(5);
     let rest = value >>> 0;
     while (rest >= 0x80) {
       this.bytes[this.length++] = (rest & 0x7f) | 0x80;
@@ -152,7 +152,7 @@ export class ByteWriter {
 
   /** A signed number of 32 bits. */
   i32(value: number): void {
-    this.#room(5);
+    this.#reserve(5);
     let rest = value | 0;
     while (rest < -64 || rest > 63) {
       this.bytes[this.length++] = (rest & 0x7f) | 0x80;
@@ -162,7 +162,7 @@ export class ByteWriter {
   }
 
   append(bytes: Uint8Array): void {
-    this.#room(bytes.length);
+    this.#reserve(bytes.length);
     this.bytes.set(bytes, this.length);
     this.length += bytes.length;
   }
@@ -170,7 +170,7 @@ export class ByteWriter {
   /** Bytes `from` to `to` of another array; cheaper than a subarray for the short runs of code. */
   copy(bytes: Uint8Array, from: number, to: number): void {
     const count = to - from;
-    this.#room(count);
+    this.#reserve(count);
     if (count > 32) this.bytes.set(bytes.subarray(from, to), this.length);
     else for (let i = 0; i < count; i++) this.bytes[this.length + i] = bytes[from + i] as number;
     this.length += count;

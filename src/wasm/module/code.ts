@@ -1,4 +1,4 @@
-/** Steps through instructions. One object is reused for all of them: there are millions. */
+/** Steps through instructions. One object serves for all of them: there are millions. */
 import { ByteReader } from "./bytes.ts";
 import { damaged, unsupported } from "./errors.ts";
 import * as kind from "./opcode-row.ts";
@@ -8,7 +8,7 @@ import { isReferenceTo, readValueType } from "./value-types.ts";
 const MULTI_MEMORY = 0x40;
 
 export class CodeReader extends ByteReader {
-  /** First byte of the instruction that `next` has read. */
+  /** Offset of the first byte of the instruction that `next` has read. */
   start = 0;
   /** Its opcode: one byte, or prefix << 12 | number. */
   op = 0;
@@ -16,7 +16,7 @@ export class CodeReader extends ByteReader {
   index = 0;
   /** Its second index. */
   index2 = 0;
-  /** Of a memory access: log2 of the alignment it promises. */
+  /** Of a memory access: log2 of its alignment in bytes. */
   align = 0;
   /** Of a memory access: its offset in bytes. */
   offset = 0;
@@ -96,7 +96,7 @@ export class CodeReader extends ByteReader {
     this.offset = this.u64();
   }
 
-  /** A block's type is a value type, a number, or nothing; (ref …) has a second number. */
+  /** A block's type is a value type, the index of a type, or empty; (ref …) has two bytes. */
   #heapType(): void {
     if (isReferenceTo(this.bytes[this.at])) this.skip(1);
     this.signed(33);
@@ -117,15 +117,17 @@ export class CodeReader extends ByteReader {
   }
 }
 
-/** How a constant expression begins, if it is a single constant or global. */
+/** A constant expression: where it is in the file, and its value if that is a lone constant. */
 export interface ConstantExpression {
+  /** Offset of its first byte. */
   readonly start: number;
+  /** Offset behind its `end`. */
   readonly end: number;
-  /** The value of a lone i32.const or i64.const. */
+  /** The value of a lone i32.const or i64.const, exact up to 2^53. */
   readonly value?: number;
 }
 
-/** Reads up to the `end` that closes a constant expression; `seen` hears of each instruction. */
+/** Reads up to the `end` that closes a constant expression; calls `seen` for each instruction. */
 export function constantExpression(
   reader: ByteReader,
   seen?: (code: CodeReader) => void,

@@ -1,6 +1,6 @@
 /**
- * Writes the code section: original bodies with indices moved and a hook in between, and new
- * ones.
+ * Writes the code section: original bodies, with their indices moved and a hook's code added, and
+ * new ones.
  */
 import { ByteWriter } from "./bytes.ts";
 import type { CodeReader } from "./code.ts";
@@ -10,22 +10,28 @@ import { op } from "./opcodes.ts";
 import { bodyReader } from "./reader.ts";
 import { CodeWriter } from "./writer.ts";
 
-/** What changes the code of original functions. */
+/** Adds to or replaces the code of original functions while it is copied. */
 export interface CodeHook {
-  /** By the first byte of an opcode: whether `instruction` wants to see it. */
+  /** 256 entries, by the first byte of an opcode: 1 calls `instruction` for it. */
   readonly wanted: Uint8Array;
-  /** Before the first instruction of a function; false leaves its code as it is. */
+  /**
+   * Called before the first instruction of a function; may write code, which comes first.
+   *
+   * @param old the original's index of the function.
+   * @returns false to copy the function's code without calling the hook.
+   */
   begin(code: CodeWriter, old: number): boolean;
   /**
-   * Before each wanted instruction; may write. True: it has been dealt with; false: it follows as
-   * it is.
+   * Called before each instruction that is wanted; may write code.
+   *
+   * @returns true if the instruction is replaced by what was written; false if it is to follow.
    */
   instruction(code: CodeWriter, at: CodeReader): boolean;
-  /** After each instruction, wanted or not. */
+  /** Called after each instruction, wanted or not. */
   follow?(at: CodeReader): void;
 }
 
-/** Where an appended function's code comes from: written new, or the original of another. */
+/** The code of an appended function: written new, or the original code of another one. */
 export type FunctionSource =
   | { readonly emit: (code: CodeWriter) => void; readonly params: number }
   | { readonly original: number };
@@ -69,7 +75,7 @@ class CodeSection {
     module.bodies.forEach((body, i) => {
       this.#original(body, module.importedFunctions + i);
     });
-    // Code that is in no original must not seem to continue the last function.
+    // Code without an original must not be taken for the end of the last original function.
     offsets.add(module.bytes.length, this.#out.length);
     for (const source of added) this.#added(source);
     return this.#out;
@@ -108,7 +114,7 @@ class CodeSection {
     }
   }
 
-  /** Puts declarations of locals before the code that has been written. */
+  /** Writes the function: declarations of its locals, and the code that has been written. */
   #finish(body: Body | undefined, firstPair: number): void {
     const { bytes } = this.#setting.module;
     const extra = this.#code.extraLocals;

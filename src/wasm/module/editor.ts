@@ -1,6 +1,6 @@
 /**
- * Changes to a module, written in one pass: functions replaced, everything else appended. Indices
- * of the original move only where imports come in before defined functions; the editor moves them.
+ * Changes to a module, written in one pass: functions are replaced, everything else is appended.
+ * Added imports move the indices of the original's functions; the editor adapts them.
  */
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import { type CodeHook, codeSectionWrite, type FunctionSource } from "./codesection.ts";
@@ -29,9 +29,10 @@ import {
 import { I64 } from "./value-types.ts";
 import type { CodeWriter } from "./writer.ts";
 
-/** Custom sections that hold offsets of code: wrong in a rewritten module, so they are left out. */
+/** Custom sections that contain offsets of code, which change: they are left out. */
 const STALE = /^(\.debug_|reloc\.|sourceMappingURL$|external_debug_info$|metadata\.code\.)/;
 
+/** Writes the instructions of a function, without its final `end`. */
 export type Emit = (code: CodeWriter) => void;
 
 interface AddedGlobal {
@@ -52,19 +53,27 @@ interface AddedImport {
   readonly type: number;
 }
 
+/** The names under which a memory is imported. */
 export interface MemoryImport {
+  /** Name of the module that it is imported from. */
   readonly module: string;
+  /** Its name in that module. */
   readonly name: string;
 }
 
+/** A module that an editor has written. */
 export interface Rewritten {
+  /** The file. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Leads from offsets in this file to offsets in the original. */
   readonly offsets: OffsetMap;
 }
 
 /**
- * Collects changes to a module and writes it anew. Function imports come first, for they decide all
- * other indices; indices that the methods answer are those of the new module.
+ * Collects changes to a module, and writes the module with them. Import functions first, since
+ * they move all other functions. Indices that methods return are those of the new module.
+ *
+ * Types of values are bytes as in the format: 0x7f is i32.
  *
  * @example
  * const editor = new ModuleEditor(readModule(bytes));
@@ -73,6 +82,7 @@ export interface Rewritten {
  * const { bytes, offsets } = editor.write();
  */
 export class ModuleEditor {
+  /** The original. */
   readonly module: Module;
   readonly #types: FunctionType[] = [];
   readonly #imports: AddedImport[] = [];
@@ -90,11 +100,17 @@ export class ModuleEditor {
   readonly #copier = new SectionCopier((old) => this.functionIndex(old));
   #importsClosed = false;
 
+  /** @param module the original, which does not change. */
   constructor(module: Module) {
     this.module = module;
   }
 
-  /** Adds an imported function behind the imports that are there. */
+  /**
+   * Adds an imported function behind the imports that there are.
+   *
+   * @returns its index.
+   * @throws RangeError after functions were added, replaced, or asked for with `functionIndex`.
+   */
   importFunction(module: string, name: string, params: number[], results: number[]): number {
     if (this.#importsClosed) throw new RangeError("function imports must be added first");
     const index = this.module.importedFunctions + this.#imports.length;
@@ -103,13 +119,13 @@ export class ModuleEditor {
     return index;
   }
 
-  /** The new index of a function of the original. */
+  /** The index in the new module of a function of the original. */
   functionIndex(old: number): number {
     this.#importsClosed = true;
     return old < this.module.importedFunctions ? old : old + this.#imports.length;
   }
 
-  /** The original's index of a function of the new module; undefined for one that was added. */
+  /** The index in the original of a function of the new module; undefined if it was added. */
   originalFunction(index: number): number | undefined {
     const { importedFunctions, functions } = this.module;
     if (index < importedFunctions) return index;
@@ -117,6 +133,11 @@ export class ModuleEditor {
     return old >= importedFunctions && old < functions.length ? old : undefined;
   }
 
+  /**
+   * Adds a function; `name` goes to the name section.
+   *
+   * @returns its index.
+   */
   addFunction(name: string, params: number[], results: number[], emit: Emit): number {
     return this.#functionAdd(name, this.#type({ params, results }), {
       emit,
@@ -124,21 +145,34 @@ export class ModuleEditor {
     });
   }
 
-  /** Adds a function of the same type as one of the original. */
+  /**
+   * Adds a function that has the type of a function of the original.
+   *
+   * @returns its index.
+   */
   addFunctionLike(old: number, name: string, emit: Emit): number {
     const { params } = functionType(this.module, old);
     const type = this.module.functions[old] as number;
     return this.#functionAdd(name, type, { emit, params: params.length });
   }
 
-  /** Gives a function another body; its type stays. Its first locals are its parameters. */
+  /**
+   * Gives a function of the original another body. Its type stays; its first locals are its
+   * parameters.
+   *
+   * @throws RangeError if the function is imported.
+   */
   replaceFunction(old: number, emit: Emit): void {
     if (old < this.module.importedFunctions) throw new RangeError(`function ${old} is imported`);
     this.#importsClosed = true;
     this.#replaced.set(old, emit);
   }
 
-  /** Appends a function with the original body of `old`, for a replacement that calls it. */
+  /**
+   * Adds a function with the original body of `old`, for a replacement that calls it.
+   *
+   * @returns its index.
+   */
   keepOriginal(old: number, name: string): number {
     const type = this.module.functions[old] as number;
     return this.#functionAdd(name, type, { original: old });
@@ -154,34 +188,42 @@ export class ModuleEditor {
     return index;
   }
 
-  /** A variable of type i32 or i64. */
+  /**
+   * Adds a global of type i32 or i64 with a value of 32 bits.
+   *
+   * @returns its index.
+   */
   addGlobal(type: number, mutable: boolean, value: number): number {
     this.#globals.push({ type, mutable, value });
     return this.module.globals.length + this.#globals.length - 1;
   }
 
-  /** @param index of the new module. */
+  /**
+   * Adds an export.
+   *
+   * @param kind 0 for a function, 1 a table, 2 a memory, 3 a global, 4 a tag.
+   * @param index in the new module.
+   */
   addExport(name: string, kind: number, index: number): void {
     this.#exports.push({ name, kind, index });
   }
 
-  /** Lets all exports of a function lead to another; both indices are of the new module. */
+  /** Makes all exports of one function lead to another; both are indices in the new module. */
   redirectExports(from: number, to: number): void {
     this.#exportTargets.set(from, to);
   }
 
-  /** Lets the module begin with a function, of the new module, that takes and answers nothing. */
+  /** Sets the function that runs at the start, by its index in the new module: () → nothing. */
   setStart(index: number): void {
     this.#start = index;
   }
 
+  /** Adds bytes that are copied to `address` of memory 0 at the start. */
   addData(address: number, bytes: Uint8Array): void {
     this.#data.push({ address, bytes });
   }
 
-  /**
-   * Gives memory 0 other limits; with `from`, it is imported under that name instead of defined.
-   */
+  /** Gives memory 0 other limits; with `from`, the memory is imported instead of defined. */
   setMemory(limits: Limits, from?: MemoryImport): void {
     this.#memoryLimits = limits;
     this.#memoryImport = from;
@@ -195,7 +237,12 @@ export class ModuleEditor {
     return all.length;
   }
 
-  /** The new module. `hook` may change the code of functions that are not replaced. */
+  /**
+   * Writes the new module.
+   *
+   * @param hook may change the code of functions that are not replaced.
+   * @param moduleName the module's name in the name section, if there is that section.
+   */
   write(hook?: CodeHook, moduleName?: string): Rewritten {
     this.#importsClosed = true;
     const offsets = new OffsetMap();
@@ -214,7 +261,7 @@ export class ModuleEditor {
     return { bytes: out.bytes.slice(0, out.length) as Uint8Array<ArrayBuffer>, offsets };
   }
 
-  /** The original's sections and, in their places, those that only the changes need. */
+  /** The original's sections, and in their order those that only the changes need. */
   #sectionsPlanned(): Section[] {
     const planned = this.module.sections.filter(
       ({ id, name }) => id !== SECTION.custom || !STALE.test(name),
@@ -285,7 +332,7 @@ export class ModuleEditor {
     return names;
   }
 
-  /** Sections that change. Each writer gets a reader of the original (empty when there is none). */
+  /** Writers of the sections that change. The reader is empty where the original has none. */
   readonly #writers: {
     readonly [id: number]: (part: ByteWriter, reader: ByteReader) => boolean;
   } = {
@@ -339,7 +386,7 @@ export class ModuleEditor {
     return true;
   }
 
-  /** Copies imports one by one, for the limits of an imported memory change among them. */
+  /** Copies imports one by one, since the limits of an imported memory among them change. */
   #importsCopy(part: ByteWriter, reader: ByteReader, count: number): void {
     for (let i = 0; i < count; i++) {
       const from = reader.at;

@@ -1,13 +1,20 @@
-/** What can be wrong with a module that is read: one error for all, with the place in the file. */
+/** The error for everything that can be wrong with a module that is read. */
 
+/**
+ * `ERR_MODULE_DAMAGED`: the bytes are not a module. `ERR_MODULE_UNSUPPORTED`: the module needs
+ * something that these tools do not handle.
+ */
 export type ModuleErrorCode = "ERR_MODULE_DAMAGED" | "ERR_MODULE_UNSUPPORTED";
 
-/** A file that is no WebAssembly module, is damaged, or needs what these tools do not know. */
+/**
+ * The file is not a WebAssembly module, is damaged, or needs something that these tools do not
+ * handle. The message begins with the offset in hexadecimal.
+ */
 export class ModuleError extends Error {
   override readonly name = "ModuleError";
-  /** What kind of trouble it is, for programs. */
+  /** Whether the file is damaged or not supported. */
   readonly code: ModuleErrorCode;
-  /** Byte of the file where reading stopped. */
+  /** Offset in the file of the byte where reading stopped. */
   readonly offset: number;
 
   constructor(code: ModuleErrorCode, offset: number, message: string) {

@@ -1,7 +1,4 @@
-/**
- * The nouns: what a module consists of, as the reader finds it. Offsets count from the file's
- * start.
- */
+/** What a module consists of, as the reader finds it. Offsets count from the start of the file. */
 import type { ConstantExpression } from "./code.ts";
 
 export const SECTION = {
@@ -21,7 +18,7 @@ export const SECTION = {
   tag: 13,
 } as const;
 
-/** Sections in the order in which a file must have them; the index is the rank. */
+/** Ids of sections in the order in which a file must have them. */
 export const SECTION_ORDER: readonly number[] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
 
 export const SECTION_NAMES: readonly string[] = [
@@ -44,110 +41,149 @@ export const SECTION_NAMES: readonly string[] = [
 /** What imports and exports can be, by their number in the format. */
 export const KIND = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const;
 
-/** The contents of a section: bytes `start` to `end`, without id and length. */
+/** A section: the bytes `start` to `end` are its contents, without id and length. */
 export interface Section {
+  /** Its number in the format; 0 for custom sections. */
   readonly id: number;
-  /** Of a custom section. */
+  /** The name of a custom section; empty for others. */
   readonly name: string;
-  /** Of a custom section: behind its name. */
+  /** Offset of its first byte; of a custom section, of the first byte behind its name. */
   readonly start: number;
+  /** Offset behind its last byte. */
   readonly end: number;
 }
 
+/** A type of functions. Types of values are bytes as in the format: 0x7f is i32. */
 export interface FunctionType {
+  /** Types of the parameters. */
   readonly params: readonly number[];
+  /** Types of the results. */
   readonly results: readonly number[];
 }
 
-/** Sizes in pages of 64 KiB (memory) or entries (table). */
+/** Limits of a memory, in pages of 64 KiB, or of a table, in entries. */
 export interface Limits {
+  /** The size at the start. */
   readonly min: number;
+  /** The largest size; undefined if there is no limit. */
   readonly max: number | undefined;
+  /** Whether threads can share it. */
   readonly shared: boolean;
+  /** Whether addresses have 64 bits. */
   readonly is64: boolean;
 }
 
+/** Something that a module imports. */
 export interface Import {
+  /** Name of the module that it is imported from. */
   readonly module: string;
+  /** Its name in that module. */
   readonly name: string;
+  /** 0 for a function, 1 a table, 2 a memory, 3 a global, 4 a tag. */
   readonly kind: number;
-  /** Of a function: the index of its type. */
+  /** Of a function: the index of its type; 0 for others. */
   readonly type: number;
 }
 
+/** A global variable or constant. */
 export interface Global {
+  /** Type of its value, as in the format: 0x7f is i32. */
   readonly type: number;
+  /** Whether it can change. */
   readonly mutable: boolean;
+  /** Whether it is imported. */
   readonly imported: boolean;
-  /** Where the initial value comes from, unless it is imported. */
+  /** The expression of its initial value; undefined if it is imported. */
   readonly init: ConstantExpression | undefined;
 }
 
+/** A linear memory. */
 export interface Memory {
+  /** Its sizes in pages. */
   readonly limits: Limits;
+  /** Whether it is imported. */
   readonly imported: boolean;
 }
 
+/** Something that a module exports. */
 export interface Export {
+  /** Its name. */
   readonly name: string;
+  /** 0 for a function, 1 a table, 2 a memory, 3 a global, 4 a tag. */
   readonly kind: number;
+  /** Its index among those of its kind, imported ones first. */
   readonly index: number;
 }
 
+/** Bytes that are copied to memory, at the start or by memory.init. */
 export interface DataSegment {
-  /** Where it is put, unless it is passive or the place is no constant. */
+  /** Where it is copied to; undefined if it is passive, or the address is not a constant. */
   readonly address: number | undefined;
+  /** Whether memory.init copies it. */
   readonly passive: boolean;
-  /** Its bytes in the file. */
+  /** Offset of its first byte in the file. */
   readonly start: number;
+  /** Offset behind its last byte. */
   readonly end: number;
 }
 
-/** The code of a function. */
+/** The code of a function, by offsets in the file. */
 export interface Body {
-  /** First byte behind the length: how many groups of locals there are. */
+  /** The first byte behind the length: the number of groups of locals. */
   readonly start: number;
   /** The first group of locals. */
   readonly declarations: number;
   /** The first instruction. */
   readonly code: number;
+  /** Behind the last instruction. */
   readonly end: number;
-  /** How many locals are declared, parameters not counted. */
+  /** How many locals are declared, without parameters. */
   readonly locals: number;
   /** How many groups declare them. */
   readonly groups: number;
 }
 
-/** What the code of each function does; entries are of the functions that are not imported. */
+/** What the code of each function does. Entries are of functions that are not imported. */
 export interface CodeFacts {
-  /** The functions that each calls, in the order of its calls, repeated as often. */
+  /** For each function the functions that it calls, in the order of its calls, repeated as often. */
   readonly calls: readonly (readonly number[])[];
+  /** For each function bits: calls indirectly, grows the memory, looks for strings' ends, … */
   readonly flags: Uint8Array;
 }
 
-/** A module, read. Functions, memories and globals are in the order of their index spaces. */
+/** A module that has been read. Functions, memories and globals are in the order of their indices. */
 export interface Module {
+  /** The file. */
   readonly bytes: Uint8Array;
+  /** All sections, in the order of the file. */
   readonly sections: readonly Section[];
+  /** Types of functions. */
   readonly types: readonly FunctionType[];
+  /** Everything that is imported, in the order of the file. */
   readonly imports: readonly Import[];
-  /** Type index of every function, imported ones first. */
+  /** The index of each function's type, imported functions first. */
   readonly functions: readonly number[];
+  /** How many functions are imported. */
   readonly importedFunctions: number;
+  /** All memories, imported ones first. */
   readonly memories: readonly Memory[];
+  /** All globals, imported ones first. */
   readonly globals: readonly Global[];
+  /** Everything that is exported, in the order of the file. */
   readonly exports: readonly Export[];
+  /** The function that runs at the start; undefined if there is none. */
   readonly start: number | undefined;
-  /** Functions that stand in an element segment or in a constant expression. */
+  /** Functions in element segments and constant expressions; may repeat. */
   readonly referenced: readonly number[];
+  /** Data segments, in the order of the file. */
   readonly data: readonly DataSegment[];
   /** Bodies of the functions that are not imported. */
   readonly bodies: readonly Body[];
-  /** What one pass over the code has found. */
+  /** What the code of functions does. */
   readonly code: CodeFacts;
 }
 
-/** The first section of this id (and name, if it is a custom one). */
+/** The first section with this id, and this name if it is a custom section. */
 export function sectionFind(module: Module, id: number, name = ""): Section | undefined {
   return module.sections.find((each) => each.id === id && each.name === name);
 }

@@ -1,11 +1,11 @@
-/** The name section: what the toolchain called functions. Damage in it is no reason to refuse. */
+/** The name section: the toolchain's names of functions. If it is damaged, functions have none. */
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import { ModuleError } from "./errors.ts";
 import { type Module, SECTION, sectionFind } from "./module.ts";
 
 const MODULE_NAME = 0;
 const FUNCTION_NAMES = 1;
-/** Names of locals and labels: nobody asks for them, and new locals would make them wrong. */
+/** Names of locals and labels are left out: added locals and code would make them wrong. */
 const DROPPED = [2, 3];
 
 /** Function names by index; empty when the module is stripped or the section is damaged. */

@@ -1,12 +1,12 @@
-/** Which byte of the original a byte of the rewritten module comes from. */
+/** Leads from offsets in a rewritten module to offsets in the original. */
 
-/** Pairs of offsets; between two of them both files run alike, or bytes were put in. */
+/** Pairs of offsets. Between two pairs, both files have the same bytes, or bytes were added. */
 export class OffsetMap {
   #old = new Uint32Array(1024);
   #new = new Uint32Array(1024);
   #count = 0;
 
-  /** From `newOffset` on, bytes come from `oldOffset` on. Calls ascend in both. */
+  /** From `newOffset` on, bytes come from `oldOffset` on. Both must not fall from call to call. */
   add(oldOffset: number, newOffset: number): void {
     if (this.#count === this.#old.length) {
       this.#old = doubled(this.#old);
@@ -16,27 +16,30 @@ export class OffsetMap {
     this.#new[this.#count++] = newOffset;
   }
 
-  /** New bytes `from` to `to` stand for one instruction of the original, which ends at `oldEnd`. */
+  /** New bytes `from` to `to` replace one instruction of the original, `old` to `oldEnd`. */
   replacement(old: number, oldEnd: number, from: number, to: number): void {
     this.add(old, from);
     this.add(old, to);
     this.add(oldEnd, to);
   }
 
+  /** Pairs so far. */
   get count(): number {
     return this.#count;
   }
 
-  /** Moves the new offsets of the pairs from number `first` on. */
+  /** Adds `distance` bytes to the new offsets of the pairs from number `first` on. */
   shift(first: number, distance: number): void {
     for (let i = first; i < this.#count; i++) (this.#new[i] as number) += distance;
   }
 
   /**
-   * The original's offset for an offset of the rewritten module. What was put in before an
-   * instruction counts as that instruction. Undefined before the code.
+   * The offset in the original for an offset in the rewritten module. Code that was added before an
+   * instruction counts as that instruction.
+   *
+   * @returns undefined for offsets before the code section.
    */
-  old(newOffset: number): number | undefined {
+  toOriginal(newOffset: number): number | undefined {
     let low = 0;
     let high = this.#count;
     while (low < high) {

@@ -1,4 +1,4 @@
-/** What is known of one instruction, and how the rows of the table of instructions are made. */
+/** The columns of the table of instructions, and functions that make its rows. */
 import { F32, F64, FUNCREF, I32, I64, V128 } from "./value-types.ts";
 
 /** The type of an operand that may have any type. */
@@ -22,17 +22,17 @@ export const HEAP_TYPE = 13;
 export const SIXTEEN_BYTES = 14;
 export const MEMARG_LANE = 15;
 export const LANE = 16;
-/** The byte is a prefix: a number follows that tells the instruction. */
+/** The byte is a prefix; a number that follows names the instruction. */
 export const PREFIX = 17;
 
 // What an instruction does to control: bits.
-/** It opens a block that `end` or `delegate` closes. */
+/** Opens a block that `end` or `delegate` closes. */
 export const OPENS = 1;
 export const CLOSES = 2;
-/** Control may come here from elsewhere, so that what is known of straight code ends. */
+/** Control may arrive here from elsewhere, so facts about straight code no longer hold. */
 export const JOINS = 4;
 export const CALLS = 8;
-/** It calls through a table or a reference. */
+/** Calls through a table or a reference. */
 export const CALLS_INDIRECT = 16;
 
 /**
@@ -40,11 +40,11 @@ export const CALLS_INDIRECT = 16;
  * Numeric rules have the numbers from `all` on.
  */
 export const RULE = {
-  /** Its effect is not followed: functions with such instructions count as defined. */
+  /** Not followed: all values in functions with such an instruction count as defined. */
   none: 0,
-  /** It moves operands, locals or control, and has code of its own. */
+  /** Moves operands, locals or control; handled by code of its own. */
   flow: 1,
-  /** What it leaves counts as defined. */
+  /** Its result counts as defined. */
   defined: 2,
   /** A load: bits come from memory. */
   load: 3,
@@ -52,13 +52,13 @@ export const RULE = {
   store: 4,
   /** An atomic operation that reads and writes: its result and what it stores count as defined. */
   exchange: 5,
-  /** It copies, fills or initialises a range of memory. */
+  /** Copies, fills or initialises a range of memory. */
   range: 6,
   /** Any undefined bit makes all bits undefined: division, floating point. */
   all: 7,
   /** Bits at and above an undefined one are undefined: addition carries upward. */
   left: 8,
-  /** A bit is undefined where one of both is. */
+  /** A bit is undefined where it is in one of the operands. */
   union: 9,
   /** A bit that is 0 in one operand is 0. */
   and: 10,
@@ -66,14 +66,14 @@ export const RULE = {
   or: 11,
   /** The undefined bits move as the bits do. */
   shift: 12,
-  /** Is defined where all values that the operand may have give the same. */
+  /** Defined if all values that the operand may have give the same result. */
   zeroTest: 13,
   /** The same for the bits in which two operands differ. */
   equality: 14,
-  /** The same for a < b and its opposite a >= b: the least of a against the most of b. */
+  /** The same for a < b and its opposite a >= b. */
   lessSigned: 15,
   lessUnsigned: 16,
-  /** The same for a > b and a <= b, with the operands exchanged. */
+  /** The same for a > b and a <= b, which are b < a and its opposite. */
   greaterSigned: 17,
   greaterUnsigned: 18,
   /** The same for counts of bits. */
@@ -126,12 +126,12 @@ export function isNumeric(row: Opcode): row is NumericOpcode {
   return row.rule >= RULE.all;
 }
 
-/** What rows have besides their signature; without, they have nothing of it. */
+/** What a row has besides its signature. */
 export interface Traits {
   readonly immediates?: number;
   readonly control?: number;
   readonly rule?: Rule;
-  /** Of an access with a result: whether it writes too. */
+  /** Whether an access writes. Default: those without a result do. */
   readonly write?: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** Every instruction that the reader knows: one row each, the only place that says what it is. */
+/** Every instruction that the reader knows has one row here; nothing else says what it does. */
 import {
   accessRows,
   BLOCK_TYPE,
@@ -143,7 +143,7 @@ function ofType(type: string, names: string): string {
   return names.replace(/\S+/g, `${type}.$&`);
 }
 
-/** What i32 and i64 have alike: comparisons, counts of bits, arithmetic, from these codes on. */
+/** The instructions that i32 and i64 have in common, from these codes on. */
 function integerRows(type: string, t: string, test: number, count: number, sum: number): Opcode[] {
   const compare = (at: number, names: string, rule: Opcode["rule"]) =>
     rows(test + at, ofType(type, names), `${t}${t}>i`, { rule });
@@ -170,7 +170,7 @@ function integerRows(type: string, t: string, test: number, count: number, sum: 
   ];
 }
 
-/** What f32 and f64 have alike: comparisons, and arithmetic of one and of two operands. */
+/** The instructions that f32 and f64 have in common, from these codes on. */
 function floatRows(type: string, t: string, test: number, unary: number, sum: number): Opcode[] {
   const one = `${t}>${t}`;
   return [

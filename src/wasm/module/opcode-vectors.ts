@@ -1,6 +1,4 @@
-/**
- * The rows of vector instructions, relaxed ones included. Their effect on definedness: none known.
- */
+/** The rows of vector instructions, with relaxed ones. None has a rule of definedness. */
 import { accessRows, LANE, MEMARG_LANE, type Opcode, rows, SIXTEEN_BYTES } from "./opcode-row.ts";
 
 const lane = { immediates: LANE };

@@ -1,8 +1,8 @@
-/** The table of instructions by opcode, for code that reads or writes millions of them. */
+/** The table of instructions, indexed by opcode for code that reads millions of them. */
 import { type Access, CLOSES, NOT_KNOWN, OPENS, type Opcode, PREFIX } from "./opcode-row.ts";
 import { opcodeTable } from "./opcode-table.ts";
 
-/** Opcodes that code here names; the test of the table compares them with it. */
+/** Opcodes that are used by name. A test compares them with the table. */
 export const op = {
   unreachable: 0x00,
   block: 0x02,
@@ -78,10 +78,10 @@ export const op = {
 
 /** Bytes behind which a number tells the instruction. */
 export const PREFIXES: readonly number[] = [0xfc, 0xfd, 0xfe];
-/** Behind a prefix, numbers are below this; so are the rows of each prefix. */
+/** Numbers behind a prefix are below this. */
 const NUMBERS = 0x200;
 
-/** Where the row of an opcode stands: opcodes of one byte, then those of each prefix. */
+/** The position of an opcode in the arrays: opcodes of one byte first, then by prefix. */
 function rank(code: number): number {
   return code < 0x100 ? code : NUMBERS * ((code >>> 12) - 0xfb) + (code & (NUMBERS - 1));
 }
@@ -120,7 +120,7 @@ export function byteValues(valueOf: (row: Opcode) => number): number[] {
   return byRank.slice(0, 0x100).map((row) => (row === undefined ? 0 : valueOf(row)));
 }
 
-/** By how many blocks an instruction of one byte leads deeper. */
+/** How an instruction of one byte changes the number of open blocks. */
 export const depthChange: Int8Array = Int8Array.from(
   byteValues(({ control }) => (control & OPENS ? 1 : control & CLOSES ? -1 : 0)),
 );

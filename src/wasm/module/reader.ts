@@ -1,4 +1,4 @@
-/** Reads a module and proves its structure; what the engine's validation proves is left to it. */
+/** Reads a module and checks its structure. Types of operands are left to the engine. */
 import { ByteReader } from "./bytes.ts";
 import { CodeReader, constantExpression } from "./code.ts";
 import { damaged, unsupported } from "./errors.ts";
@@ -30,11 +30,14 @@ const COMPONENT = [0x0d, 0, 1, 0];
 /**
  * Reads a finished WebAssembly module.
  *
- * Sections, index spaces and the structure of all code are read; types of operands are not checked
- * (WebAssembly.validate does that). Knows WebAssembly 2.0 and threads, tail calls, both kinds of
- * exception handling, memory64, multi-memory and typed function references.
+ * Reads sections, index spaces and the structure of all code; types of operands are not checked
+ * (WebAssembly.validate does that). Handles WebAssembly 2.0, threads, tail calls, both kinds of
+ * exception handling, 64-bit memories, several memories, relaxed vectors and typed function
+ * references.
  *
- * @throws ModuleError with the offset, when the file is damaged or needs garbage-collected types.
+ * @param bytes the file. The module keeps them; do not change them.
+ * @throws TypeError if `bytes` is not a Uint8Array.
+ * @throws ModuleError with the offset, if the file is damaged or has garbage-collected types.
  * @example
  * const module = readModule(bytes);
  * console.log(module.exports.map((each) => each.name));
@@ -57,7 +60,7 @@ function headerCheck(reader: ByteReader): void {
   };
   if (has(VERSION)) return;
   reader.at -= 4;
-  if (has(COMPONENT)) throw unsupported(4, "a component; take the module inside of it");
+  if (has(COMPONENT)) throw unsupported(4, "a component; extract the module inside it");
   throw damaged(4, "not version 1 of the WebAssembly format");
 }
 
@@ -95,7 +98,7 @@ class ModuleReader implements Module {
       const part = reader.part(reader.u32(), `${name} section`);
       if (id !== SECTION.custom) {
         if (SECTION_ORDER.indexOf(id) <= rank) {
-          throw damaged(at, `${name} section stands twice or too late`);
+          throw damaged(at, `${name} section appears twice or too late`);
         }
         rank = SECTION_ORDER.indexOf(id);
       }
@@ -166,11 +169,11 @@ class ModuleReader implements Module {
     } else if (kind === KIND.global) {
       this.globals.push({ ...globalTypeRead(reader), imported: true, init: undefined });
     } else if (kind === KIND.tag) tagRead(reader);
-    else throw damaged(at, `${reader.what}: nothing that is imported has the kind ${kind}`);
+    else throw damaged(at, `${reader.what}: no import has the kind ${kind}`);
     this.imports.push({ module, name, kind, type });
   }
 
-  /** 0x40 0x00 begins a table with an initial value. */
+  /** A table with an initial value begins with 0x40 0x00. */
   #table(reader: ByteReader): void {
     const hasInit = reader.bytes[reader.at] === 0x40;
     if (hasInit) reader.skip(2);
@@ -198,7 +201,7 @@ class ModuleReader implements Module {
     const name = reader.name();
     const at = reader.at;
     const kind = reader.byte();
-    if (kind > KIND.tag) throw damaged(at, `export section: nothing has the kind ${kind}`);
+    if (kind > KIND.tag) throw damaged(at, `export section: no export has the kind ${kind}`);
     const index = kind === KIND.function ? this.#functionIndex(reader) : reader.u32();
     this.exports.push({ name, kind, index });
   }
@@ -267,12 +270,13 @@ function typeRead(reader: ByteReader): FunctionType {
   const at = reader.at;
   const form = reader.byte();
   if (form >= 0x4e && form <= 0x5f) throw unsupported(at, "garbage-collected types");
-  if (form !== 0x60) throw damaged(at, `type section: 0x${form.toString(16)} begins no type`);
+  if (form !== 0x60)
+    throw damaged(at, `type section: 0x${form.toString(16)} does not begin a type`);
   const types = () => Array.from({ length: lengthRead(reader) }, () => readValueType(reader));
   return { params: types(), results: types() };
 }
 
-/** A length that cannot be true is refused before an array of it is made. */
+/** A length that the file is too short for is refused before an array is made. */
 function lengthRead(reader: ByteReader): number {
   const at = reader.at;
   const length = reader.u32();
@@ -312,7 +316,7 @@ function tagRead(reader: ByteReader): void {
   reader.u32();
 }
 
-/** The instructions of a function, ready to be stepped through with `next` until `done`. */
+/** A reader of the instructions of a function: call `next` until `done`. */
 export function bodyReader(module: Module, index: number): CodeReader {
   const body = module.bodies[index - module.importedFunctions] as Body;
   return new CodeReader(module.bytes, body.code, body.end, `function ${index}`);

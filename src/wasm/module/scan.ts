@@ -1,4 +1,4 @@
-/** One pass over all code: proves that blocks nest, and notes who calls whom. */
+/** One pass over all code: checks that blocks nest, and collects calls and other facts. */
 import { CodeReader } from "./code.ts";
 import { damaged } from "./errors.ts";
 import type { Body, CodeFacts } from "./module.ts";
@@ -16,13 +16,13 @@ export const VECTOR_SCAN = 8;
 /** The function touches memory. */
 export const TOUCHES = 16;
 
-/** The two constants of the trick that finds a zero byte in a word (and their 64-bit kin). */
+/** Constants of the code that looks for a zero byte in a word of 32 or 64 bits. */
 const HIGH_BITS = -2139062144;
 const HIGH_BITS_64 = HIGH_BITS * 2 ** 32;
 /** Constants of 64 bits are read as doubles, so only the upper half is compared. */
 const ROUNDING = 2 ** 33;
 
-/** What an instruction of one byte tells of its function. */
+/** The flags that an instruction of one byte sets for its function. */
 const byteFlags = Uint8Array.from(
   byteValues(({ access, control, code }) => {
     if (control & INDIRECT) return CALLS_INDIRECT;
@@ -75,7 +75,7 @@ function bodyScan(reader: CodeReader, callees: number[], functions: number): num
   return flags;
 }
 
-/** any_true, all_true and bitmask are how vector code asks whether a byte was found. */
+/** Vector code looks whether a byte was found with any_true, all_true or bitmask. */
 function prefixedFlags(code: number): number {
   if (code === op.v128AnyTrue || code === op.i8x16AllTrue || code === op.i8x16Bitmask) {
     return VECTOR_SCAN;

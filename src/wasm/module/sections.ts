@@ -1,4 +1,4 @@
-/** Copies the parts of sections in which functions are named by index, and writes small ones. */
+/** Copies the sections that contain indices of functions, and writes small parts of others. */
 import type { ByteReader, ByteWriter } from "./bytes.ts";
 import { CodeReader } from "./code.ts";
 import { type FunctionType, KIND, type Limits } from "./module.ts";

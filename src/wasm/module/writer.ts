@@ -1,4 +1,4 @@
-/** Writes instructions, and hands out the extra locals that they need. */
+/** Writes instructions, and adds the locals that they need. */
 import { ByteWriter } from "./bytes.ts";
 import { ExtraLocals } from "./locals.ts";
 import { op } from "./opcodes.ts";
@@ -64,7 +64,7 @@ export class CodeWriter extends ByteWriter {
     return this;
   }
 
-  /** A load or store; the alignment that it promises is 1. */
+  /** A load or store with an alignment of 1 byte. */
   access(code: number, offset = 0): this {
     this.byte(code);
     this.byte(0);
@@ -120,7 +120,7 @@ export class CodeWriter extends ByteWriter {
   }
 }
 
-/** Parameters or results of so many 32-bit integers. */
+/** A list of so many types, all i32: parameters or results. */
 export function i32s(count: number): number[] {
   return new Array<number>(count).fill(I32);
 }

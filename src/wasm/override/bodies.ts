@@ -1,6 +1,6 @@
 /**
- * The bodies that allocator functions get: they bring their arguments into the order of a heap's
- * function and end in it.
+ * The bodies that allocator functions get: they pass their arguments to a function of the heap, in
+ * its order.
  */
 import { WASI_EINVAL, WASI_ENOMEM } from "../../common/errno.ts";
 import { argument, trapIfNull } from "../allocators/arguments.ts";
@@ -9,7 +9,7 @@ import { op } from "../module/opcodes.ts";
 import { I32 } from "../module/value-types.ts";
 import { CodeWriter } from "../module/writer.ts";
 
-/** The functions of a heap that bodies end in or call, with how many parameters each has. */
+/** The functions of a heap that bodies call, and how many parameters each has. */
 export const heapFunctions = {
   malloc: 1,
   free: 1,
@@ -24,42 +24,42 @@ export const heapFunctions = {
 
 export type HeapFunction = keyof typeof heapFunctions;
 
-/** How a body reaches the heap. */
+/** How bodies call the functions of a heap. */
 export interface HeapTarget {
-  /** Calls a function whose arguments lie on the stack. */
+  /** Writes a call of a function whose arguments are on the stack. */
   call(code: CodeWriter, name: HeapFunction): void;
   /**
-   * Ends the body in a function: its answer is on the stack, or has been returned. `locals` hold
-   * the arguments, `depth` blocks are open.
+   * Writes the call of a function as the end of the body: its result is left on the stack, or
+   * returned. The locals hold the arguments; `depth` blocks are open.
    */
   end(code: CodeWriter, name: HeapFunction, locals: readonly number[], depth: number): void;
 }
 
-/** Every block is aligned to this; what needs more goes through memalign. */
+/** Every block is aligned to this; blocks that need more come from memalign. */
 const ALIGNMENT = 8;
-/** What lies before an AssemblyScript block: its last word is the runtime's header. */
+/** Bytes before a block of AssemblyScript; the last word is the runtime's header. */
 const HEADER_BYTES = 16;
-/** Its payloads have 12 bytes modulo 16, so that the next header fits. */
+/** Sizes of its payloads are 12 modulo 16, so that the next header fits. */
 const PAYLOAD_ROUND = 19;
 const PAYLOAD_REST = 4;
-/** The most bytes that its runtime allows a block. */
+/** The largest payload that its runtime allows. */
 const PAYLOAD_MOST = (1 << 30) - 20;
 
-/** A throwing operator new, which never answers null. */
+/** Whether a function is a throwing operator new, which never returns null. */
 export function isThrowing({ name, params }: Role): boolean {
   return name.startsWith("operator new") && !params.includes("-");
 }
 
 interface Ending {
-  /** The heap's functions that the body calls. */
+  /** Functions of the heap that the body calls before its end. */
   readonly called: ReadonlySet<HeapFunction>;
-  /** The one that it ends in, if it does. */
+  /** Functions whose call ends the body. */
   readonly ended: ReadonlySet<HeapFunction>;
-  /** The function of the heap that it is: the same parameters, and nothing else to do. */
+  /** The function of the heap that does the same with the same parameters, if there is one. */
   readonly same: HeapFunction | undefined;
 }
 
-/** What a body of this role needs, found by writing one. */
+/** The functions that a body of this role needs, found by writing one. */
 export function bodyEnding(role: Role): Ending {
   const called = new Set<HeapFunction>();
   const ended = new Set<HeapFunction>();
@@ -118,7 +118,7 @@ class BodyWriter {
 
   #endAt(name: HeapFunction, depth: number, params: readonly Param[]): void {
     const locals = params.map((param) => this.#local(param));
-    // What must look at the answer cannot end in the call.
+    // A body that tests the result cannot end with the call.
     if (!isThrowing(this.#role)) this.#heap.end(this.#code, name, locals, depth);
     else {
       for (const local of locals) this.#code.get(local);
@@ -137,8 +137,8 @@ class BodyWriter {
   }
 
   /**
-   * C's memalign says what it wants; where every call names an alignment, most need none beyond
-   * malloc's.
+   * Calls of C's memalign need their alignment. Where every allocation names one, most need no more
+   * than malloc's.
    */
   #aligned(): void {
     const { action, params } = this.#role;
@@ -148,7 +148,7 @@ class BodyWriter {
     }
     this.#align();
     this.#code.const(ALIGNMENT).op(op.i32GtU, op.if, I32);
-    this.#over();
+    this.#overaligned();
     this.#code.op(op.else);
     this.#plain(1);
     this.#code.end();
@@ -158,8 +158,8 @@ class BodyWriter {
     argument(this.#code, this.#role, "align", 0);
   }
 
-  /** Leaves a block of more than the usual alignment on the stack. */
-  #over(): void {
+  /** Pushes a block with more than the usual alignment. */
+  #overaligned(): void {
     const code = this.#code;
     if (this.#role.action === "realloc") {
       code.get(this.#local("ptr")).get(this.#local("size"));
@@ -181,7 +181,7 @@ class BodyWriter {
     code.memoryFill().end().get(block);
   }
 
-  /** Answers a code, as POSIX has it, and leaves errno alone. */
+  /** Returns an error code, as POSIX has it, and does not set errno. */
   #posix(): void {
     const code = this.#code;
     const [out, align, size] = (["out", "align", "size"] as const).map((p) => this.#local(p)) as [
@@ -199,7 +199,7 @@ class BodyWriter {
     code.op(op.else).const(WASI_ENOMEM).end().end();
   }
 
-  /** Its collector reads the payload's size from the word before the block. */
+  /** AssemblyScript's collector reads the payload's size from the word before the block. */
   #assemblyScript(): void {
     const code = this.#code;
     const ptr = this.#local("ptr");
@@ -225,7 +225,7 @@ class BodyWriter {
     code.get(block).const(HEADER_BYTES).op(op.i32Add);
   }
 
-  /** What the compiler has put into the data is no block: it is copied into one. */
+  /** A payload in static data is not a block: it is copied into one. */
   #staticMove(ptr: number, payload: number): void {
     const code = this.#code;
     const block = assemblyScriptBlock(code);

@@ -1,5 +1,5 @@
 /**
- * Puts the functions of core.wasm into another module: those that are needed, with types, globals
+ * Copies functions of core.wasm into another module: those that are needed, with the types, globals
  * and indices of that module.
  */
 import { ByteReader } from "../module/bytes.ts";
@@ -11,38 +11,36 @@ import { bodyReader } from "../module/reader.ts";
 import { I32, readValueType } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
 
-/** Imports of the core that a merged module can do without. */
+/** Imports of the core that a merged module replaces or leaves out. */
 const KNOWN: readonly string[] = ["grow", "error", "pages"];
 const inlinedName = nameByType("local of an inlined function");
 
-interface MergeSetting {
+interface Setting {
   readonly editor: ModuleEditor;
   readonly core: Module;
-  /** The function that grows the memory: slices in, what env.grow answers out. */
+  /** Writes the function that grows the memory: the core's env.grow. */
   readonly grow: (code: CodeWriter) => void;
-  /** Written where the core tells its host that memory is out. */
+  /** Writes code for the case that there is no memory. */
   readonly failed?: ((code: CodeWriter) => void) | undefined;
 }
 
 /**
- * The core inside of the module that the editor writes. Functions come when they are first asked
- * for, with all that they call.
+ * The core inside the module that the editor writes. A function is copied when it is first needed,
+ * with all functions that it calls.
  */
-export class Merge {
+export class EmbeddedCore {
   readonly #editor: ModuleEditor;
   readonly #core: Module;
   readonly #failed: ((code: CodeWriter) => void) | undefined;
   readonly #globals: readonly number[];
   readonly #indices = new Map<number, number>();
-  /** The function that grows the memory. */
+  /** The index of the function that grows the memory. */
   readonly grow: number;
-  /**
-   * Global with the end of the memory that the heap may take when it begins, in slices; 0 before.
-   */
+  /** Global: the end of the memory that the heap may use when it begins, in slices; 0 before. */
   readonly top: number;
 
-  /** @throws Error when the core has parts that cannot be merged: it is built with this package. */
-  constructor({ editor, core, grow, failed }: MergeSetting) {
+  /** @throws Error if the core has parts that cannot be copied: a mistake of this package. */
+  constructor({ editor, core, grow, failed }: Setting) {
     coreCheck(core);
     this.#failed = failed;
     this.#editor = editor;
@@ -67,8 +65,8 @@ export class Merge {
     return found.index;
   }
 
-  /** Lets a function of the module be the core's: its body is `inline`d there. */
-  homeSet(name: string, index: number): void {
+  /** Makes a function of the module stand for the core's function, which is `inline`d there. */
+  hostSet(name: string, index: number): void {
     this.#indices.set(this.#exported(name), index);
   }
 
@@ -95,7 +93,7 @@ export class Merge {
     return this.#core.exports.find(isIt)?.name ?? String(index);
   }
 
-  /** Functions cannot be added any more when bodies are written. */
+  /** Adds the functions that a function calls: later, when bodies are written, is too late. */
   #calleesAdd(index: number): void {
     const { code, importedFunctions } = this.#core;
     for (const callee of code.calls[index - importedFunctions] ?? []) {
@@ -103,13 +101,13 @@ export class Merge {
     }
   }
 
-  /** What `inline` will call, for functions that are inlined. */
+  /** Adds the functions that `inline` will call for this function. */
   inlinePrepare(name: string): void {
     this.#calleesAdd(this.#exported(name));
   }
 
   /**
-   * Writes a core function's body as the end of another function. `locals` stand for its
+   * Writes the body of a core's function as the end of another function. The locals are its
    * parameters; `depth` blocks are open.
    */
   inline(code: CodeWriter, name: string, locals: readonly number[], depth: number): void {
@@ -156,7 +154,7 @@ function isLocal(code: number): boolean {
   return code === op.localGet || code === op.localSet || code === op.localTee;
 }
 
-/** Extra locals for those that a core function declares; all zero, as declared ones are. */
+/** Adds locals for those that a core's function declares. */
 function localsAdd(code: CodeWriter, core: Module, index: number): number[] {
   const body = core.bodies[index - core.importedFunctions] as Body;
   const reader = new ByteReader(core.bytes, body.declarations, body.code, "locals");
@@ -169,12 +167,12 @@ function localsAdd(code: CodeWriter, core: Module, index: number): number[] {
   return locals;
 }
 
-/** What merging relies on; a core that breaks it is ours to mend. */
+/** Checks what copying relies on. */
 function coreCheck(core: Module): void {
   const unknown = core.imports.find(
     ({ kind, name }) => kind !== KIND.memory && (kind !== KIND.function || !KNOWN.includes(name)),
   );
-  if (unknown) throw new Error(`the core imports ${unknown.name}, which merging does not know`);
+  if (unknown) throw new Error(`the core imports ${unknown.name}, which merging does not replace`);
   const hasParts = core.data.length > 0 || core.referenced.length > 0 || core.start !== undefined;
   if (hasParts) throw new Error("the core has data, tables or a start function");
 }

@@ -1,6 +1,6 @@
 /**
- * Where a merged heap gets its pages. Whatever a growth has answered is the heap's, nothing else:
- * what the program has at its start and what it grows by itself stay the program's.
+ * How a merged heap gets its pages. Pages that its own growth has returned belong to the heap; the
+ * memory that the program has at its start, or adds itself, belongs to the program.
  */
 import { op } from "../module/opcodes.ts";
 import { I32 } from "../module/value-types.ts";
@@ -9,12 +9,12 @@ import type { CodeWriter } from "../module/writer.ts";
 /** From bytes to slices of 64 KiB. */
 const SHIFT = 16;
 const PAGE_MASK = 0xffff;
-/** An eighth of the memory at a time: few growths, and little address space more than needed. */
+/** The heap grows by an eighth of the memory: few growths, and little unused address space. */
 const SHARE_SHIFT = 3;
 
 /**
- * The core's env.grow around memory.grow: slices in, `granted << 16 | first` out, 0 when there are
- * none.
+ * The core's env.grow, made of memory.grow: takes a number of slices, and returns
+ * `granted << 16 | first`, or 0.
  */
 export function growMemory(code: CodeWriter): void {
   const want = code.local("growth: wanted", I32);
@@ -28,10 +28,10 @@ export function growMemory(code: CodeWriter): void {
 }
 
 /**
- * The same around the program's own sbrk, for programs in which others know it too: emscripten's
- * hands out what lies below the end of the memory, whoever has grown it, and asks JavaScript for
- * more, which must learn of it. More than is needed is taken only if the memory has it already:
- * some builds abort when they may not grow.
+ * The same, made of the program's sbrk, for programs in which other code uses it. emscripten's sbrk
+ * returns memory below the end, whichever code has added it, and grows by calling JavaScript, which
+ * must renew its views. It is asked for more than is needed only if the memory has that already:
+ * some builds abort if they may not grow.
  */
 export function growSbrk(sbrk: number): (code: CodeWriter) => void {
   return (code) => {
@@ -51,7 +51,7 @@ export function growSbrk(sbrk: number): (code: CodeWriter) => void {
     code.op(op.memorySize, 0, op.i32LeU, op.i32And, op.i32Eqz).if().get(0).set(want).end();
     code.get(pad).get(want).const(SHIFT).op(op.i32Shl, op.i32Add).tee(pad).call(sbrk).tee(at);
     code.const(-1).op(op.i32Eq).if().const(0).op(op.return).end();
-    // From here on: `pad` is the first slice and `want` how many there are.
+    // From here on `pad` is the first slice, and `want` how many there are.
     code.get(at).get(pad).op(op.i32Add).const(SHIFT).op(op.i32ShrU);
     code.get(at).const(PAGE_MASK).op(op.i32Add).const(SHIFT).op(op.i32ShrU).tee(pad);
     code.op(op.i32Sub).tee(want).const(0).op(op.i32GtS).op(op.if, I32);
@@ -60,13 +60,13 @@ export function growSbrk(sbrk: number): (code: CodeWriter) => void {
   };
 }
 
-/** Makes the heap in the first pages that it is given; answers whether it could. */
+/** Makes the heap in the first page that it gets; returns 1, or 0 if it gets none. */
 export function beginWrite(grow: number, heapInit: number, top: number) {
   return (code: CodeWriter): void => {
-    const answer = code.local("growth: granted", I32);
-    code.const(1).call(grow).tee(answer).op(op.i32Eqz).if().const(0).op(op.return).end();
-    code.get(answer).const(PAGE_MASK).op(op.i32And).get(answer).const(SHIFT).op(op.i32ShrU);
+    const granted = code.local("begin: granted", I32);
+    code.const(1).call(grow).tee(granted).op(op.i32Eqz).if().const(0).op(op.return).end();
+    code.get(granted).const(PAGE_MASK).op(op.i32And).get(granted).const(SHIFT).op(op.i32ShrU);
     code.op(op.i32Add).with(op.globalSet, top);
-    code.get(answer).const(SHIFT).op(op.i32Shl).const(1).call(heapInit).const(1);
+    code.get(granted).const(SHIFT).op(op.i32Shl).const(1).call(heapInit).const(1);
   };
 }

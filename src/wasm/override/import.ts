@@ -1,4 +1,5 @@
-/** The imported form: the module takes its allocator and its memory from a heap. */
+/** The imported form: the module imports its allocator and its memory from a heap. */
+import { PAGES_MOST } from "../../common/constants.ts";
 import type { HeapAbi } from "../../heap/calls/abi.ts";
 import type { ModuleEditor } from "../module/editor.ts";
 import { type CodeWriter, i32s } from "../module/writer.ts";
@@ -12,9 +13,6 @@ import {
 } from "./bodies.ts";
 import type { Plan } from "./plan.ts";
 
-/** The most pages that a memory can have. */
-const PAGES_MOST = 65536;
-
 export function importInto(editor: ModuleEditor, plan: Plan): void {
   const replaced = plan.functions.filter((each) => each.fate === "replaced");
   const names = replaced.flatMap(({ role }) => {
@@ -26,13 +24,13 @@ export function importInto(editor: ModuleEditor, plan: Plan): void {
     editor.replaceFunction(index, (code) => bodyWrite(code, role, target));
   }
   if (editor.module.memories[0]?.imported) return;
-  // The heap's memory has a maximum of its own, or none.
+  // The heap's memory may have another maximum, or none; a shared memory must have one.
   const { min, shared } = plan.limits;
   const max = shared ? PAGES_MOST : undefined;
   editor.setMemory({ min, max, shared, is64: false }, { module: HOST_MODULE, name: "memory" });
 }
 
-/** Imports these functions of a heap; bodies call them. */
+/** Imports these functions of a heap, for bodies that call them. */
 export function heapImport(editor: ModuleEditor, names: Iterable<HeapFunction>): HeapTarget {
   const indices = new Map<HeapFunction, number>();
   for (const name of new Set(names)) {
@@ -52,21 +50,23 @@ export function heapImport(editor: ModuleEditor, names: Iterable<HeapFunction>):
   };
 }
 
-/** A heap as overridden modules import it: any thread's, over any memory that WebAssembly has. */
+/** What an overridden module needs of a heap: a `Heap` or a `SharedHeap` has it. */
 export interface ImportedHeap {
+  /** The heap's memory; undefined if it is not a WebAssembly.Memory, which is refused. */
   readonly memory: WebAssembly.Memory | undefined;
+  /** The heap's functions under their C names. */
   readonly abi: HeapAbi;
 }
 
 /**
- * The imports of modules whose allocator has been overridden with `form: "import"`: the heap's
- * functions and its memory. Give all modules that share a memory the same heap, and each thread the
- * heap that it has attached.
+ * The imports of modules that were overridden with `form: "import"`: the heap's functions and its
+ * memory. Give all modules that share a memory the same heap, and each thread the heap that it has
+ * attached.
  *
- * The heap must begin behind what the modules have at their start: `offset` of createHeap. The
- * modules themselves must have been linked for places of their own in that memory.
+ * The heap must begin behind the initial memory of the modules: see the option `offset` of
+ * `createHeap`. Modules that share a memory must have been linked for different addresses.
  *
- * @throws TypeError for a heap whose memory is no WebAssembly.Memory.
+ * @throws TypeError if the heap's memory is not a WebAssembly.Memory.
  * @example
  * const { bytes, report } = override(program, { form: "import" });
  * const heap = createHeap({ offset: report.memory.min * 65536 });

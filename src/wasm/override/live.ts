@@ -1,16 +1,16 @@
-/** What can still run in a module once the bodies of some functions are others. */
+/** Which functions of a module can still run after the bodies of some were replaced. */
 
 import { addressesOf } from "../allocators/shapes.ts";
 import { KIND, type Module } from "../module/module.ts";
 import { op } from "../module/opcodes.ts";
 import { bodyReader } from "../module/reader.ts";
 
-/** So many addresses of malloc and free make a function a part of their allocator. */
+/** A function that uses so many addresses of malloc and free is a part of their allocator. */
 const SHARED_LEAST = 3;
 
 /**
- * 1 for every function that exports, tables, references or the start lead to. `replaced` functions
- * call nothing of the original any more; `roots` are called by what is added.
+ * 1 for every function that exports, tables, references or the start lead to. Functions in
+ * `replaced` do not call functions of the original any more; `roots` are called by added code.
  */
 export function liveFind(
   module: Module,
@@ -34,7 +34,7 @@ export function liveFind(
   return live;
 }
 
-/** Whether calls lead from a function to one of the targets, over `depth` of them. */
+/** Whether at most `depth` calls lead from a function to one of the targets. */
 export function leadsTo(
   module: Module,
   index: number,
@@ -46,8 +46,8 @@ export function leadsTo(
   return depth > 1 && callees.some((callee) => leadsTo(module, callee, targets, depth - 1));
 }
 
-/** The function that another does nothing but hand its first parameter to. */
-export function handsTo(module: Module, index: number): number | undefined {
+/** The function that another one only passes its first parameter to. */
+export function forwardsTo(module: Module, index: number): number | undefined {
   const reader = bodyReader(module, index);
   const next = (): number => {
     reader.next();
@@ -58,7 +58,7 @@ export function handsTo(module: Module, index: number): number | undefined {
   return next() === op.end && reader.done ? callee : undefined;
 }
 
-export function instructionHas(module: Module, index: number, code: number): boolean {
+export function hasInstruction(module: Module, index: number, code: number): boolean {
   const reader = bodyReader(module, index);
   while (!reader.done) {
     reader.next();
@@ -68,8 +68,8 @@ export function instructionHas(module: Module, index: number, code: number): boo
 }
 
 /**
- * Functions that stay alive and work on the variables of the allocator that is gone: what malloc
- * and free of the original share and few others know. To them its heap is empty for ever.
+ * Live functions that use the variables of the replaced allocator: those that malloc and free of the
+ * original have in common. For these functions its heap is always empty.
  */
 export function leftoversFind(
   module: Module,
@@ -87,8 +87,8 @@ export function leftoversFind(
 }
 
 /**
- * Addresses that at least two of the allocator's functions use, powers of two and their neighbours
- * apart.
+ * Addresses that at least two of the allocator's functions use, without powers of two and their
+ * neighbours.
  */
 function stateOf(module: Module, replaced: ReadonlySet<number>): Set<number> {
   const once = new Set<number>();
@@ -103,7 +103,7 @@ function stateOf(module: Module, replaced: ReadonlySet<number>): Set<number> {
   return twice;
 }
 
-/** These functions, and those that they call over so many steps. */
+/** These functions, and those that at most `depth` calls lead to. */
 export function reachedBy(module: Module, from: ReadonlySet<number>, depth: number): Set<number> {
   const reached = new Set(from);
   let edge = [...from];
@@ -120,8 +120,8 @@ export function reachedBy(module: Module, from: ReadonlySet<number>, depth: numb
 }
 
 /**
- * Where the allocator has stored errno: the address at which its code puts ENOMEM; undefined when
- * there is none, or more than one.
+ * The address of errno: where the allocator's code stores ENOMEM; undefined if there is none, or
+ * more than one.
  */
 export function errnoFind(
   module: Module,
@@ -146,10 +146,10 @@ export function errnoFind(
   return second === undefined ? address : undefined;
 }
 
-/** Live functions that ask how large the memory is: they may take what lies behind as theirs. */
-export function sizeAskersFind(module: Module, live: Uint8Array): number[] {
+/** Live functions that read the size of the memory: they may use all of it up to its end. */
+export function sizeReadersFind(module: Module, live: Uint8Array): number[] {
   return module.bodies.flatMap((_, i) => {
     const index = module.importedFunctions + i;
-    return live[index] === 1 && instructionHas(module, index, op.memorySize) ? [index] : [];
+    return live[index] === 1 && hasInstruction(module, index, op.memorySize) ? [index] : [];
   });
 }

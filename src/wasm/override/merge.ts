@@ -1,4 +1,4 @@
-/** The merged form: the heap's functions become a part of the module, which stands alone. */
+/** The merged form: the heap's functions become functions of the module. */
 import { WASI_ENOMEM } from "../../common/errno.ts";
 import { coreWasm } from "../../core/embed/core-wasm.js";
 import type { Role } from "../allocators/roles.ts";
@@ -9,11 +9,11 @@ import { readModule } from "../module/reader.ts";
 import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
 import { bodyEnding, bodyWrite, type HeapFunction, type HeapTarget, isThrowing } from "./bodies.ts";
-import { Merge } from "./embedded-core.ts";
+import { EmbeddedCore } from "./embedded-core.ts";
 import { beginWrite, growMemory, growSbrk } from "./growth.ts";
 import type { Plan, Planned } from "./plan.ts";
 
-/** The core's names of the functions that bodies use. */
+/** The core's names for the functions that bodies use. */
 const coreNames: Readonly<Record<HeapFunction, string>> = {
   malloc: "malloc",
   free: "free",
@@ -26,7 +26,7 @@ const coreNames: Readonly<Record<HeapFunction, string>> = {
   malloc_usable_size: "usableSize",
 };
 
-/** Called most, so they are put into every body that ends in them: a call less. */
+/** These are called most: they are inlined at the end of bodies, which saves a call. */
 const HOT: readonly HeapFunction[] = ["malloc", "free"];
 
 export function mergeInto(editor: ModuleEditor, plan: Plan): void {
@@ -35,12 +35,12 @@ export function mergeInto(editor: ModuleEditor, plan: Plan): void {
 
 class Merger {
   readonly #editor: ModuleEditor;
-  readonly #merge: Merge;
+  readonly #core: EmbeddedCore;
   readonly #replaced: readonly Planned[];
-  /** Which of the module's functions is the core's: the one that is called most. */
-  readonly #homes = new Map<HeapFunction, Planned>();
+  /** The module's functions that get the code of a core's function: those that are called most. */
+  readonly #hosts = new Map<HeapFunction, Planned>();
   readonly #callees = new Map<HeapFunction, number>();
-  /** Answers whether there is a heap; makes it when there is none. */
+  /** A function that makes the heap if there is none; returns whether there is one. */
   readonly #begin: number;
   /** Whether the heap begins with the first call instead of the module's start. */
   readonly #late: boolean;
@@ -51,18 +51,18 @@ class Merger {
     this.#late = plan.sbrk !== undefined;
     const grow = plan.sbrk ? growSbrk(editor.functionIndex(plan.sbrk.index)) : growMemory;
     const failed = plan.errno === undefined ? undefined : errnoSet(plan.errno);
-    this.#merge = new Merge({ editor, core: coreRead(), grow, failed });
-    this.#homesFind(editor.module);
-    const heapInit = this.#merge.index("heapInit");
+    this.#core = new EmbeddedCore({ editor, core: coreRead(), grow, failed });
+    this.#hostsFind(editor.module);
+    const heapInit = this.#core.index("heapInit");
     this.#begin = editor.addFunction(
       "terrane.begin",
       [],
       [I32],
-      beginWrite(this.#merge.grow, heapInit, this.#merge.top),
+      beginWrite(this.#core.grow, heapInit, this.#core.top),
     );
   }
 
-  /** Bodies are written last, so all that they call is put in before. */
+  /** Bodies are written last, so the functions that they call are added before. */
   write(): void {
     for (const { role } of this.#replaced) this.#calleesAdd(role);
     for (const planned of this.#replaced) {
@@ -71,27 +71,27 @@ class Merger {
     if (!this.#late) this.#startAdd();
   }
 
-  #homesFind(module: Module): void {
+  #hostsFind(module: Module): void {
     const counts = callCounts(module);
     const byCalls = [...this.#replaced].sort((a, b) => {
       return (counts[b.index] as number) - (counts[a.index] as number);
     });
     for (const planned of byCalls) {
       const name = bodyEnding(planned.role).same;
-      if (name === undefined || this.#homes.has(name)) continue;
-      this.#homes.set(name, planned);
-      this.#merge.homeSet(coreNames[name], this.#editor.functionIndex(planned.index));
+      if (name === undefined || this.#hosts.has(name)) continue;
+      this.#hosts.set(name, planned);
+      this.#core.hostSet(coreNames[name], this.#editor.functionIndex(planned.index));
     }
   }
 
   #calleesAdd(role: Role): void {
     const { called, ended } = bodyEnding(role);
     for (const name of [...called, ...ended]) {
-      if (this.#homes.has(name) || (HOT.includes(name) && !called.has(name))) {
-        this.#merge.inlinePrepare(coreNames[name]);
+      if (this.#hosts.has(name) || (HOT.includes(name) && !called.has(name))) {
+        this.#core.inlinePrepare(coreNames[name]);
       }
       const isInlined = HOT.includes(name) && !called.has(name);
-      if (!isInlined) this.#callees.set(name, this.#merge.index(coreNames[name]));
+      if (!isInlined) this.#callees.set(name, this.#core.index(coreNames[name]));
     }
   }
 
@@ -100,8 +100,8 @@ class Merger {
       code.call(this.#callees.get(name) as number);
     };
     const end: HeapTarget["end"] = (_, name, locals, depth) => {
-      if (HOT.includes(name) || this.#homes.get(name) === planned) {
-        this.#merge.inline(code, coreNames[name], locals, depth);
+      if (HOT.includes(name) || this.#hosts.get(name) === planned) {
+        this.#core.inline(code, coreNames[name], locals, depth);
         return;
       }
       for (const local of locals) code.get(local);
@@ -112,12 +112,12 @@ class Merger {
   }
 
   /**
-   * The program's sbrk may not work before its own start, so the heap begins when it is needed. A
-   * block that is freed before then is none of ours.
+   * The program's sbrk may not work before the program's start, so the heap begins when it is
+   * needed. A pointer that is freed before then is not a block of the heap.
    */
   #beginCheck(code: CodeWriter, role: Role): void {
     if (role.action === "refuse") return;
-    code.with(op.globalGet, this.#merge.top).op(op.i32Eqz).if();
+    code.with(op.globalGet, this.#core.top).op(op.i32Eqz).if();
     if (role.action === "free") code.op(op.return);
     else {
       code.call(this.#begin).op(op.i32Eqz).if();
@@ -128,7 +128,7 @@ class Merger {
     code.end();
   }
 
-  /** Before the module's own start, which may allocate. Without memory there is no way to go on. */
+  /** Makes the heap before the module's own start, which may allocate; traps without memory. */
   #startAdd(): void {
     const { start } = this.#editor.module;
     const begin = this.#editor.addFunction("terrane.start", [], [], (code) => {
@@ -139,7 +139,7 @@ class Merger {
   }
 }
 
-/** C's programs look there for the reason. */
+/** Stores ENOMEM in errno. */
 function errnoSet(address: number) {
   return (code: CodeWriter): void => {
     code.const(address).const(WASI_ENOMEM).access(op.i32Store);
@@ -150,7 +150,7 @@ function coreRead(): Module {
   return readModule(Uint8Array.from(atob(coreWasm), (c) => c.charCodeAt(0)));
 }
 
-/** In how many places each function is called. */
+/** How many calls of each function there are. */
 function callCounts(module: Module): Uint32Array {
   const counts = new Uint32Array(module.functions.length);
   for (const callees of module.code.calls) {

@@ -1,5 +1,6 @@
-/** Gives a finished module another allocator: ours, merged into it or imported. */
+/** Replaces the allocator of a finished module by our heap, merged into it or imported. */
 
+import { PAGE_BYTES, PAGES_MOST } from "../../common/constants.ts";
 import type { FindOptions } from "../allocators/finder.ts";
 import { ModuleEditor } from "../module/editor.ts";
 import type { Limits } from "../module/module.ts";
@@ -10,55 +11,70 @@ import { importInto } from "./import.ts";
 import { mergeInto } from "./merge.ts";
 import { type Plan, type Planned, planMake } from "./plan.ts";
 
+/** Whether the heap is merged into the module, or imported by it. */
 export type OverrideForm = "merge" | "import";
 
+/** Options of `override`. */
 export interface OverrideOptions extends FindOptions {
   /**
-   * `merge` puts the heap into the module, which then stands alone. `import` lets it import the
-   * heap's functions and memory, so that several modules and threads share one. Default: merge.
+   * `merge` copies the heap into the module, which then needs no import. `import` makes the module
+   * import the heap's functions and memory, so that several modules and threads can share one heap.
+   * Default: merge.
    */
   readonly form?: OverrideForm | undefined;
   /**
-   * Takes functions for the allocator because they look like one, and accepts what stays of it.
+   * Accepts functions as the allocator that only look like one, and parts of it that stay in use.
    * Default: false.
    */
   readonly guess?: boolean | undefined;
-  /** The most bytes that the memory may have. Default: what the module says. */
+  /**
+   * The most bytes that the memory may have, from 65536 to 2^32. For the merged form. Default: what
+   * the module says.
+   */
   readonly maxMemory?: number | undefined;
 }
 
+/** What `override` has done. */
 export interface OverrideReport {
+  /** Whether the heap was merged or is imported. */
   readonly form: OverrideForm;
-  /** The allocator's functions and what has become of them. */
+  /** The allocator's functions, and what was done with each. */
   readonly functions: readonly Planned[];
-  /** Where pages come from: the instruction, or the program's own function. */
+  /** Where the heap's pages come from: `memory.grow`, or a function of the program. */
   readonly pages: string;
+  /** Bytes of the original. */
   readonly bytesBefore: number;
+  /** Bytes of the new module. */
   readonly bytesAfter: number;
-  /** Limits of the memory in pages of 64 KiB, as they are now. */
+  /** Limits of the memory of the new module, in pages of 64 KiB. */
   readonly memory: Limits;
-  /** What could not be proved. */
+  /** What you should know, in sentences: assumptions that could not be proved. */
   readonly notes: readonly string[];
 }
 
+/** A module whose allocator was replaced. */
 export interface Overridden {
+  /** The new file. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** What was done. */
   readonly report: OverrideReport;
-  /** From offsets in the new module to offsets in the original: debug information stays there. */
+  /** Leads from offsets in the new file to the original, which has the debug information. */
   readonly offsets: OffsetMap;
 }
 
 /**
- * Replaces the bodies of a module's allocator functions by our heap's.
+ * Replaces the bodies of a module's allocator functions by those of our heap.
  *
- * The program's memory below its initial size stays its own; the heap takes only pages that its own
- * growth has given. In the merged form it begins when the module is instantiated. Debug information
- * is left out, since code has moved.
+ * The program keeps its memory up to its initial size; the heap uses only pages that its own growth
+ * has added. In the merged form, the heap begins when the module is instantiated. Debug information
+ * is left out, since code moves.
  *
- * @throws ModuleError when the bytes are damaged, or the memory is none, more than one, of 64 bits,
- * or shared and to be merged.
- * @throws RangeError when there is no allocator to replace, it is only guessed, or the memory may
- * not grow.
+ * @param bytes the file; it does not change.
+ * @throws ModuleError if the file is damaged, or the module has no memory, more than one, one with
+ *   64-bit addresses, or a shared one that is to be merged.
+ * @throws RangeError if no allocator was found, it is only guessed, a part of it stays in use, or
+ *   the memory may not grow; and for values of options that are out of range.
+ * @throws TypeError if `maxMemory` is not a number.
  * @example
  * const { bytes, report } = override(new Uint8Array(readFileSync("program.wasm")));
  * console.log(report.bytesBefore, report.bytesAfter);
@@ -98,7 +114,10 @@ function optionsCheck(options: OverrideOptions): OverrideOptions {
   if (maxMemory !== undefined && typeof maxMemory !== "number") {
     throw new TypeError("maxMemory must be a number of bytes");
   }
-  if (maxMemory !== undefined && !(maxMemory >= 65536 && maxMemory <= 2 ** 32)) {
+  if (
+    maxMemory !== undefined &&
+    !(maxMemory >= PAGE_BYTES && maxMemory <= PAGES_MOST * PAGE_BYTES)
+  ) {
     throw new RangeError(`maxMemory must be from 65536 to 4294967296, not ${maxMemory}`);
   }
   if (maxMemory !== undefined && form === "import") {
@@ -107,7 +126,7 @@ function optionsCheck(options: OverrideOptions): OverrideOptions {
   return options;
 }
 
-/** What cannot run any more has no code: its index stays, so that no other moves. */
+/** Removes the code of functions that cannot run any more; their indices stay. */
 function deadDrop(editor: ModuleEditor, { live, functions }: Plan): void {
   const { importedFunctions, bodies } = editor.module;
   const replaced = new Set(functions.filter((e) => e.fate === "replaced").map((e) => e.index));

@@ -1,5 +1,6 @@
 /** What is to be done with a module: which functions get other bodies, where pages come from. */
 
+import { PAGE_BYTES } from "../../common/constants.ts";
 import { WASI_ENOMEM } from "../../common/errno.ts";
 import {
   type FindOptions,
@@ -15,19 +16,18 @@ import { op } from "../module/opcodes.ts";
 import { GROWS } from "../module/scan.ts";
 import {
   errnoFind,
-  handsTo,
-  instructionHas,
+  forwardsTo,
+  hasInstruction,
   leadsTo,
   leftoversFind,
   liveFind,
   reachedBy,
-  sizeAskersFind,
+  sizeReadersFind,
 } from "./live.ts";
 
 /** Pages that a heap needs to begin: one for its state, one for blocks. */
 const PAGES_LEAST = 2;
-const PAGE = 65536;
-/** How far from malloc a function stands that gets more memory for it. */
+/** The most calls from malloc to a function that gets more memory for it. */
 const SBRK_DEPTH = 3;
 /** new[] without exceptions calls new[], which calls new, which calls malloc. */
 const OPERATOR_DEPTH = 4;
@@ -38,14 +38,16 @@ interface PlanOptions extends FindOptions {
   readonly maxMemory: number | undefined;
 }
 
-/** What becomes of a function of the allocator. */
+/**
+ * What was done with a function of the allocator. `replaced`: it has a new body. `kept`: it has its
+ * body, which calls a function that is replaced. `unused`: no function calls it any more, and its
+ * code was removed.
+ */
 export type Fate = "replaced" | "kept" | "unused";
 
+/** A function of the allocator, and what was done with it. */
 export interface Planned extends AllocatorFunction {
-  /**
-   * `replaced`: it has a new body. `kept`: its own body calls one that is replaced. `unused`:
-   * nothing calls it any more, its body is gone.
-   */
+  /** What was done with it. */
   readonly fate: Fate;
 }
 
@@ -57,21 +59,20 @@ interface Sbrk {
 
 export interface Plan {
   readonly functions: readonly Planned[];
-  /** The program's function that hands out its memory, when others than us ask it too. */
+  /** The program's function that adds memory, if other code than the allocator uses it. */
   readonly sbrk: Sbrk | undefined;
-  /** Where the program's errno lies, if that could be found. */
+  /** The address of the program's errno, if it was found. */
   readonly errno: number | undefined;
-  /** Functions that can run afterwards. */
+  /** 1 for each function that can still run. */
   readonly live: Uint8Array;
-  /** Of the memory, as they are to be. */
+  /** The limits that the memory gets. */
   readonly limits: Limits;
   readonly notes: readonly string[];
 }
 
 /**
- * @throws ModuleError when the memory is of a kind that a heap cannot have.
- * @throws RangeError when there is no allocator to replace, it is not sure enough, or the memory
- * has no room.
+ * @throws ModuleError if a heap cannot use the memory.
+ * @throws RangeError if no allocator was found, it is only guessed, or the memory has no space.
  */
 export function planMake(module: Module, options: PlanOptions): Plan {
   const limits = memoryCheck(module, options.form);
@@ -90,7 +91,7 @@ export function planMake(module: Module, options: PlanOptions): Plan {
     sbrk,
     errno: merged ? errnoFind(module, replaced, WASI_ENOMEM) : undefined,
     live,
-    limits: merged ? roomCheck(limits, sbrk, options.maxMemory) : limits,
+    limits: merged ? spaceCheck(limits, sbrk, options.maxMemory) : limits,
     notes: merged ? notesMake(module, live, sbrk) : importNotes(module, replaced),
   };
 }
@@ -106,7 +107,7 @@ function memoryCheck(module: Module, form: PlanOptions["form"]): Limits {
   return memory.limits;
 }
 
-/** Collectors that know every page of the memory: two owners of one memory cannot be. */
+/** Garbage collectors that own all pages of the memory, by names of their functions. */
 const COLLECTORS: readonly (readonly [RegExp, string])[] = [
   [/^runtime\.(?:gcMarkReachable|growHeap|initHeap)$/, "TinyGo"],
   [/^runtime\.mallocgc$/, "Go"],
@@ -119,11 +120,11 @@ function foundCheck(
 ): AllocatorFunction[] {
   collectorCheck(module);
   const found = all.filter((each) => each.source !== "import");
-  if (found.length === 0) throw noneFound(all);
+  if (found.length === 0) throw noAllocatorError(all);
   if (options.guess || found.every((each) => each.sure === "certain")) return found;
   const list = found.map((each) => `--function ${each.role.name}=${each.index}`).join(" ");
   throw new RangeError(
-    `it has not all names of functions; these look like its allocator: ${list}; ` +
+    `the module has no names for all functions; these look like its allocator: ${list}; ` +
       "confirm with these options or with --guess",
   );
 }
@@ -133,36 +134,36 @@ function collectorCheck(module: Module): void {
   const collector = COLLECTORS.find(([pattern]) => names.some((name) => pattern.test(name)));
   if (!collector) return;
   throw new RangeError(
-    `its allocator is ${collector[1]}'s garbage collector, which takes all of the memory for ` +
-      "its own: it cannot be replaced",
+    `its allocator is ${collector[1]}'s garbage collector, which owns all of the memory: it ` +
+      "cannot be replaced",
   );
 }
 
-function noneFound(all: readonly AllocatorFunction[]): RangeError {
+function noAllocatorError(all: readonly AllocatorFunction[]): RangeError {
   if (all.length === 0) {
     return new RangeError("no allocator was found; name its functions with --function");
   }
   const names = all.map((each) => each.name).join(", ");
-  return new RangeError(`it imports its allocator (${names}): give it heap.abi when it is loaded`);
+  return new RangeError(`it imports its allocator (${names}): pass heap.abi as imports instead`);
 }
 
 /**
- * C++'s operators mostly stand on malloc: those keep their bodies, with the handlers, exceptions
- * and counters that are in them. A delete that is free by another name has none.
+ * C++'s operators mostly call malloc: those keep their bodies, with the handlers, exceptions and
+ * counters that they have. A delete that only calls free has none of these, and is replaced.
  */
 function keptFind(module: Module, found: readonly AllocatorFunction[]): Set<number> {
   const isOperator = ({ role }: AllocatorFunction) => /^new/.test(role.family);
   const indices = (list: readonly AllocatorFunction[]) => new Set(list.map((each) => each.index));
   const targets = indices(found.filter((each) => !isOperator(each)));
   const frees = indices(found.filter(({ role }) => role.name === "free"));
-  const standing = found.filter((each) => {
-    if (!isOperator(each) || frees.has(handsTo(module, each.index) ?? -1)) return false;
+  const kept = found.filter((each) => {
+    if (!isOperator(each) || frees.has(forwardsTo(module, each.index) ?? -1)) return false;
     return leadsTo(module, each.index, targets, OPERATOR_DEPTH);
   });
-  return new Set(standing.map((each) => each.index));
+  return new Set(kept.map((each) => each.index));
 }
 
-/** What others than malloc ask for memory must be asked by us too; mostly there is no such. */
+/** The function that adds memory, if other code than malloc uses it; mostly there is none. */
 function sbrkFind(
   module: Module,
   replaced: ReadonlySet<number>,
@@ -183,19 +184,19 @@ function sbrkFind(
     return { index, name: name ?? `function ${index}`, source };
   }
   throw new RangeError(
-    "its memory is grown by JavaScript, which must be asked for more: name the function that " +
-      "does with --function sbrk=INDEX",
+    "JavaScript grows its memory, and must be called for more: name the function that does so " +
+      "with --function sbrk=INDEX",
   );
 }
 
 /**
- * The functions behind malloc when they know where the memory ends and cannot grow it: then
- * JavaScript does. Empty for all others.
+ * The functions that malloc calls, if they read the size of the memory and cannot grow it: then
+ * JavaScript grows it. Otherwise empty.
  */
 function hostGrownFind(module: Module, replaced: ReadonlySet<number>): number[] {
   const behind = [...reachedBy(module, replaced, SBRK_DEPTH)];
   if (behind.some((index) => flagsOf(module, index) & GROWS)) return [];
-  return behind.some((each) => instructionHas(module, each, op.memorySize)) ? behind : [];
+  return behind.some((each) => hasInstruction(module, each, op.memorySize)) ? behind : [];
 }
 
 function isImported(module: Module, index: number): boolean {
@@ -206,14 +207,14 @@ function flagsOf(module: Module, index: number): number {
   return module.code.flags[index - module.importedFunctions] ?? 0;
 }
 
-/** Bytes in, address out, and it knows where the memory ends, or asks who does. */
+/** Takes bytes, returns an address, and reads the size of the memory, or calls such a function. */
 function isSbrk(module: Module, index: number): boolean {
   if (isImported(module, index) || typeText(module, index) !== "127>127") return false;
-  if (instructionHas(module, index, op.memorySize)) return true;
+  if (hasInstruction(module, index, op.memorySize)) return true;
   const callees = module.code.calls[index - module.importedFunctions] ?? [];
   return callees.some((callee) => {
     if (isImported(module, callee) || typeText(module, callee) !== ">127") return false;
-    return instructionHas(module, callee, op.memorySize);
+    return hasInstruction(module, callee, op.memorySize);
   });
 }
 
@@ -227,8 +228,8 @@ function leftoversCheck(module: Module, leftovers: readonly number[], options: P
   const names = functionNames(module);
   const list = leftovers.map((index) => functionText(index, names)).join(", ");
   throw new RangeError(
-    `parts of its allocator stay in use beside ours: ${list}; name what they do with ` +
-      "--function, or accept that with --guess",
+    `parts of its allocator stay in use: ${list}; name their roles with --function, or accept ` +
+      "that with --guess",
   );
 }
 
@@ -237,24 +238,23 @@ function functionText(index: number, names: ReadonlyMap<number, string>): string
   return name === undefined ? `function ${index}` : `function ${index} (${name})`;
 }
 
-/** The memory's limits with room for a heap; a maximum is only raised for who asks. */
-function roomCheck(limits: Limits, sbrk: Sbrk | undefined, maxMemory: number | undefined): Limits {
+/** The memory's limits, with space for a heap; only the option maxMemory raises the maximum. */
+function spaceCheck(limits: Limits, sbrk: Sbrk | undefined, maxMemory: number | undefined): Limits {
   const { min, max } = limits;
-  const most = maxMemory === undefined ? max : Math.floor(maxMemory / PAGE);
+  const most = maxMemory === undefined ? max : Math.floor(maxMemory / PAGE_BYTES);
   const has = most === undefined || most - min >= (sbrk ? 0 : PAGES_LEAST);
   if (has) return { ...limits, max: most };
-  const bytes = `${min * PAGE} bytes and has ${most * PAGE}`;
   throw new RangeError(
-    `its memory may not grow: it begins with ${bytes} at the most, and a heap begins behind ` +
-      "them; --max-memory allows more",
+    `its memory may not grow: it has ${min * PAGE_BYTES} bytes at its start and ${most * PAGE_BYTES} at most, ` +
+      "and the heap begins behind the start; allow more with --max-memory",
   );
 }
 
 function importNotes(module: Module, replaced: ReadonlySet<number>): string[] {
   if (hostGrownFind(module, replaced).length === 0) return [];
   return [
-    "its JavaScript grows the memory and makes views of it, and does not learn of what an " +
-      "imported heap grows: merge it, or give the heap an initial size that is enough",
+    "its JavaScript grows the memory and has views of it, which become empty when an imported " +
+      "heap grows: merge the heap, or give it an initial size that is enough",
   ];
 }
 
@@ -264,20 +264,20 @@ function isCalledBy(module: Module, { index }: Sbrk, callee: number): boolean {
 
 function notesMake(module: Module, live: Uint8Array, sbrk: Sbrk | undefined): string[] {
   const names = functionNames(module);
-  // AssemblyScript's collector derives when to begin from it.
+  // AssemblyScript's collector reads the size only to decide when to begin.
   if ([...names.values()].some((name) => name.startsWith("~lib/rt/"))) return [];
-  const askers = sizeAskersFind(module, live).filter((index) => {
+  const readers = sizeReadersFind(module, live).filter((index) => {
     const isSbrks = sbrk !== undefined && (index === sbrk.index || isCalledBy(module, sbrk, index));
     return !isSbrks && !(flagsOf(module, index) & GROWS);
   });
-  const notes = askers.map(
+  const notes = readers.map(
     (index) =>
-      `${functionText(index, names)} asks how large the memory is; if it takes what is there for ` +
-      "its own, name it with --function sbrk=INDEX",
+      `${functionText(index, names)} reads the size of the memory; if it uses all memory up to ` +
+      "that size, name it with --function sbrk=INDEX",
   );
   const isDynamic = module.imports.some(({ kind }) => kind === KIND.table);
   if (isDynamic && module.sections.some(({ name }) => name === "dylink.0")) {
-    notes.push("modules that are loaded into this one's memory must take their malloc from it");
+    notes.push("modules that are loaded into this module's memory must import malloc from it");
   }
   return notes;
 }

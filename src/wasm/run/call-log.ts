@@ -1,19 +1,20 @@
-/** Keeps the books of a program's calls to its allocator, and writes them as a trace. */
+/** Counts a program's calls of its allocator, and writes them as a trace. */
 import { LOGGED, type LogCall } from "./rebind.ts";
 
+/** Counts of calls, blocks and bytes. */
 interface CallStats {
   allocations: number;
   frees: number;
   /** Bytes and blocks now. */
   liveBytes: number;
   liveBlocks: number;
-  /** The most that liveBytes has been. */
+  /** The largest value of liveBytes so far. */
   peakBytes: number;
 }
 
 /**
- * Makes trace lines (see `terrane replay --help`) of calls. Blocks that were there before, and
- * requests that were refused, leave no line: no allocator could repeat them.
+ * Makes a line of a trace (see `terrane replay --help`) of each call. Calls with blocks that existed
+ * before, and requests that failed, make no line: they cannot be replayed.
  */
 export class CallLog {
   readonly stats: CallStats = {
@@ -24,7 +25,7 @@ export class CallLog {
     peakBytes: 0,
   };
   readonly #line: (text: string) => void;
-  /** The pointer that posix_memalign has stored. */
+  /** Reads the pointer that posix_memalign has stored. */
   readonly #word: (address: number) => number;
   readonly #blocks = new Map<number, { id: number; size: number }>();
   #ids = 0;
@@ -52,7 +53,7 @@ export class CallLog {
     }
   };
 
-  /** @param line of the trace, with # for the block's number. */
+  /** @param line of the trace, with # in the place of the block's number. */
   #alloc(ptr: number, size: number, line: string): void {
     if (ptr === 0) return;
     const id = ++this.#ids;

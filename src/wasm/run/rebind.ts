@@ -1,5 +1,5 @@
 /**
- * Lets a module's allocator functions call a heap's: the way to run a program on another
+ * Makes a module's allocator functions call those of a heap, so that its program runs on another
  * allocator.
  */
 import { argument } from "../allocators/arguments.ts";
@@ -18,7 +18,7 @@ import {
 import { heapImport } from "../override/import.ts";
 import { HOST_MODULE } from "../shadow/allocator-hooks.ts";
 
-/** Told after each call: what it was, its pointer before and after, count, size, alignment. */
+/** Called after each call with its action, pointer before and after, count, size, alignment. */
 export type LogCall = (
   action: number,
   ptr: number,
@@ -28,15 +28,13 @@ export type LogCall = (
   align: number,
 ) => void;
 
-/** The numbers by which a log is told what a call was. */
+/** Actions that are logged; the log gets the index. */
 export const LOGGED: readonly string[] = ["alloc", "zero", "free", "realloc", "posix"];
 
 interface RebindOptions {
-  /**
-   * Whether blocks come from the heap that is imported, or still from the module's own functions.
-   */
+  /** Whether blocks come from an imported heap, or from the module's own functions. */
   readonly heap: boolean;
-  /** Whether every call is told to the import `log`. */
+  /** Whether every call is logged to the import `log`. */
   readonly log: boolean;
   /** Limits of the memory, which is imported as `terrane.memory`. */
   readonly limits: Limits;
@@ -90,7 +88,7 @@ class Rebinder {
     });
   }
 
-  /** The module's own functions call each other: only the outermost call is told. */
+  /** The module's own functions call each other: only the outermost call is logged. */
   #ownCall(code: CodeWriter, role: Role, own: number): void {
     this.#depthAdd(code, 1);
     for (let i = 0; i < role.params.length; i++) code.get(i);
@@ -104,7 +102,7 @@ class Rebinder {
 
   #logCall(code: CodeWriter, role: Role): void {
     const result = code.local("result of a call", I32);
-    if (role.answers) code.set(result);
+    if (role.returns) code.set(result);
     code.with(op.globalGet, this.#depth).op(op.i32Eqz).if();
     code.const(LOGGED.indexOf(role.action));
     argument(code, role, role.action === "posix" ? "out" : "ptr", 0);
@@ -113,6 +111,6 @@ class Rebinder {
     argument(code, role, "size", 0);
     argument(code, role, "align", 0);
     code.call(this.#log).end();
-    if (role.answers) code.get(result);
+    if (role.returns) code.get(result);
   }
 }

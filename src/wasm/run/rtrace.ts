@@ -1,24 +1,25 @@
 /**
- * The other end of AssemblyScript's runtime trace: what a module built with `--use ASC_RTRACE=1`
- * imports. Names and meanings are those of @assemblyscript/rtrace, so that a change of one import
- * is enough.
+ * The host's part of AssemblyScript's runtime trace: the imports of a module that was built with
+ * `--use ASC_RTRACE=1`. Names and meanings are those of @assemblyscript/rtrace.
  */
 
 /** Bytes of the header before a block's payload; a block's pointer is that of its header. */
 export const BLOCK_OVERHEAD = 4;
 /** Bytes between the payload of a block and the object in it. */
 export const OBJECT_OVERHEAD = 16;
+/** Bytes between the header of a block and the object in it. */
 export const TOTAL_OVERHEAD = BLOCK_OVERHEAD + OBJECT_OVERHEAD;
 
-/** The header's low bits are the allocator's. */
+/** The low bits of a header belong to the allocator. */
 const TAGS = 3;
 
+/** A block of an AssemblyScript module. */
 export interface RtraceBlock {
   /** Address of the header: 4 before the payload, 20 before an object. */
   readonly ptr: number;
-  /** Bytes with the header. */
+  /** Bytes, with the header. */
   readonly size: number;
-  /** The runtime's id of the object's class, when the block holds an object. */
+  /** The runtime's id of the object's class, if the block holds an object. */
   readonly rtId: number;
   /** Bytes of the object. */
   readonly rtSize: number;
@@ -26,18 +27,19 @@ export interface RtraceBlock {
   readonly allocStack: readonly string[];
 }
 
+/** Options of `Rtrace`. */
 export interface RtraceOptions {
-  /** The module's memory: asked for at the first event, when the instance may not be known yet. */
+  /** Returns the module's memory. Called at the first event, not before. */
   readonly getMemory: () => WebAssembly.Memory;
-  /** Told of each mistake. */
+  /** Called for each mistake, with the block if there is one. */
   readonly onerror?: ((error: Error, block: RtraceBlock | undefined) => void) | undefined;
-  /** Told of each event, as text. */
+  /** Called for each event, with a text. */
   readonly oninfo?: ((text: string) => void) | undefined;
 }
 
 /**
- * Follows every block of an AssemblyScript module: what is freed twice, resized, moved or visited
- * though it is no block, and what is left.
+ * Follows every block of an AssemblyScript module. Finds pointers that are freed, resized, moved or
+ * visited and are not blocks, and blocks that are left at the end.
  *
  * @example
  * const trace = new Rtrace({ getMemory: () => instance.exports.memory, onerror: console.error });
@@ -51,33 +53,43 @@ export class Rtrace {
   readonly #blocks = new Map<number, RtraceBlock>();
   /** Freed addresses, with the stack of the free. */
   readonly #freed = new Map<number, readonly string[]>();
+  /** Allocations so far. */
   allocCount = 0;
+  /** Blocks resized in place so far. */
   resizeCount = 0;
+  /** Blocks moved so far. */
   moveCount = 0;
+  /** Blocks freed so far. */
   freeCount = 0;
+  /** Collections so far. */
   collectCount = 0;
-  /** First byte of the heap, as the module says; beyond all memory before it does. */
+  /** First byte of the heap; 2^32 before the module has told it. */
   heapBase = 2 ** 32;
 
+  /** @throws TypeError if `getMemory` is not a function. */
   constructor(options: RtraceOptions) {
     if (typeof options?.getMemory !== "function") {
-      throw new TypeError("getMemory must be a function that answers the module's memory");
+      throw new TypeError("getMemory must be a function that returns the module's memory");
     }
     this.#options = options;
   }
 
-  /** Whether anything has happened: a module without the trace never calls. */
+  /** Whether there was any event: there is none if the module was built without the trace. */
   get active(): boolean {
     const { allocCount, resizeCount, moveCount, freeCount } = this;
     return allocCount + resizeCount + moveCount + freeCount > 0;
   }
 
-  /** Blocks that are alive, in the order of their allocation. */
+  /** Live blocks, in the order of their allocation. */
   get blocks(): readonly RtraceBlock[] {
     return [...this.#blocks.values()];
   }
 
-  /** Adds the module `rtrace` to an import object, which is answered. */
+  /**
+   * Adds the module `rtrace` to an import object.
+   *
+   * @returns the same object.
+   */
   install(imports: WebAssembly.Imports = {}): WebAssembly.Imports {
     const functions: WebAssembly.ModuleImports = {
       oninit: (base: number) => this.#init(base >>> 0),
@@ -92,7 +104,7 @@ export class Rtrace {
       },
       oninterrupt: (total: number) => this.#info(`INTERRUPT at ${total >>> 0}`),
       onyield: (total: number) => this.#info(`YIELD at ${total >>> 0}`),
-      // For modules whose accesses have been instrumented too: nothing is followed there.
+      // For modules with instrumented accesses, which are not followed.
       onstore: (ptr: number) => ptr,
       onload: (ptr: number) => ptr,
     };
@@ -100,7 +112,7 @@ export class Rtrace {
     return imports;
   }
 
-  /** Tells `oninfo` of every block that is alive; answers how many there are. */
+  /** Calls `oninfo` for every live block; returns how many there are. */
   check(): number {
     for (const { ptr, allocStack } of this.#blocks.values()) {
       this.#info(`LIVE ${ptr}\n${allocStack.join("\n")}`);
@@ -108,7 +120,7 @@ export class Rtrace {
     return this.#blocks.size;
   }
 
-  /** What the headers at an address say. */
+  /** A block by its headers, which are at the address `ptr`. Its stack is empty. */
   getBlockInfo(ptr: number): RtraceBlock {
     return this.#block(ptr, []);
   }
@@ -149,7 +161,7 @@ export class Rtrace {
     this.#blocks.set(ptr, resized);
   }
 
-  /** Blocks in the program's data have never been allocated. */
+  /** Objects in static data were never allocated. */
   #move(from: number, to: number): void {
     this.moveCount++;
     const old = this.#blocks.get(from);
@@ -168,14 +180,14 @@ export class Rtrace {
     this.#freed.set(ptr, stackTake());
   }
 
-  /** Whether the collector may look at it. */
+  /** Returns whether the collector may visit the block. */
   #visit(ptr: number): number {
     if (ptr < this.heapBase || this.#blocks.has(ptr)) return 1;
     this.#error(`orphaned visit: ${ptr}`, undefined);
     return 0;
   }
 
-  /** The block of an event; undefined, and told, when there is none. */
+  /** The block of an event; undefined if there is none, which is reported. */
   #known(event: string, ptr: number, size: number | undefined): RtraceBlock | undefined {
     const block = this.#blocks.get(ptr);
     if (!block) {
@@ -204,7 +216,7 @@ function rangeText({ ptr, size }: RtraceBlock): string {
   return `${ptr}..${ptr + size}`;
 }
 
-/** The frames of the module: those of the trace itself come first and say nothing. */
+/** The frames of the module, without those of the trace before them. */
 function stackTake(): string[] {
   const lines = new Error().stack?.split("\n") ?? [];
   const first = lines.findIndex((line) => line.includes("wasm"));

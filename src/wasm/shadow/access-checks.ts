@@ -1,6 +1,6 @@
 /**
- * The code that is put into a checked program: a look at the shadow before every access, inline;
- * and the functions for the case that this look was not enough.
+ * The code that is added to a checked program: before every access a check of its shadow, inline;
+ * and functions for accesses that this check does not settle.
  */
 import type { CodeReader } from "../module/code.ts";
 import type { CodeHook } from "../module/codesection.ts";
@@ -13,38 +13,38 @@ import { VECTOR_SCAN, WORD_SCAN } from "../module/scan.ts";
 import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
 import { GRANULE_SHIFT, type Layout, OPEN } from "./layout.ts";
-import { Facts } from "./redundant-checks.ts";
+import { CheckedAccesses } from "./redundant-checks.ts";
 
-/** What a report is told of an access, in one number: its size and these bits. */
+/** What the host is told of an access, in one number: its size and these bits. */
 export const INFO_SIZE = 31;
 export const INFO_WRITE = 32;
-/** The access looks for the end of a string and may read beyond it, in its own granule. */
+/** The access looks for the end of a string, and may read beyond it in its granule. */
 const INFO_SCAN = 64;
-/** The access is a memory.copy, memory.fill or memory.init. */
+/** The access is of memory.copy, memory.fill or memory.init. */
 const INFO_RANGE = 128;
 
 const OPEN_TWICE = OPEN * 0x101;
 const OPEN_GRANULES = BigInt(OPEN) * 0x0101010101010101n;
-/** Granules that the range check looks at in one load. */
+/** Bytes whose shadow the range check reads in one load. */
 const STRIDE = 64;
-/** How far a calling context shifts for each call: 8 calls fit, older ones fall out. */
+/** By how many bits a calling context shifts for each call: it holds 8 calls. */
 const CONTEXT_SHIFT = 4;
 
-/** Indices in the new module of what the checks need. */
+/** Indices in the new module of the functions and globals that checks use. */
 interface CheckFunctions {
-  /** (address, info): a closer look at one access. */
+  /** (address, info): checks one access exactly. */
   readonly slow: number;
-  /** (address, length, info): a look at a range. */
+  /** (address, length, info): checks a range. */
   readonly range: number;
-  /** (pages) → pages before: memory.grow inside of the window. */
+  /** (pages) → pages before, or -1: memory.grow within the window. */
   readonly grow: number;
-  /** Global: the program's pages. */
+  /** Global: the pages that the program has. */
   readonly window: number;
-  /** Global: a hash of the latest calls. */
+  /** Global: the calling context, a hash of the latest calls. */
   readonly context: number;
 }
 
-/** Adds the functions and globals that the checks need. `report` takes (address, info, length). */
+/** Adds these functions and globals. `report` is the import with (address, info, length). */
 export function checkFunctionsAdd(
   editor: ModuleEditor,
   layout: Layout,
@@ -70,8 +70,8 @@ function shadowLoad(code: CodeWriter, layout: Layout): CodeWriter {
 }
 
 /**
- * Good if the last byte is open, and the granule before, when the access begins there. A scan for
- * the end of a string counts by its first byte only, if it is aligned.
+ * An access is good if its last byte is open, and its first granule if that is another one. Of an
+ * aligned access that looks for the end of a string, only the first byte counts.
  */
 function slowEmit(code: CodeWriter, layout: Layout, report: number, range: number): void {
   const [address, info] = [0, 1];
@@ -102,7 +102,7 @@ function rangeEmit(code: CodeWriter, layout: Layout, report: number): void {
   const shadow = code.local("range check: shadow", I32);
   const limit = code.local("range check: limit", I32);
   code.get(address).tee(at).get(length).op(op.i32Add).set(end);
-  // What wraps around or is empty is the engine's affair: it traps, or nothing happens.
+  // A range that is empty does nothing; one that wraps around traps in the engine.
   code.get(end).get(address).op(op.i32LeU).if().op(op.return).end();
   code.loop();
   code.block();
@@ -131,7 +131,7 @@ function rangeEmit(code: CodeWriter, layout: Layout, report: number): void {
   code.end();
 }
 
-/** Opens new pages of the window, or answers -1 at its end. */
+/** Adds pages to the window; returns -1 if they are too many. */
 function growEmit(code: CodeWriter, layout: Layout, window: number): void {
   const pages = 0;
   const before = code.local("growth: pages before", I32);
@@ -154,7 +154,7 @@ function growEmit(code: CodeWriter, layout: Layout, window: number): void {
 
 const SIZES: readonly number[] = [op.memorySize, op.memoryGrow];
 
-/** First bytes of the instructions that get code: accesses, calls, and what a prefix hides. */
+/** First bytes of the instructions that get code: accesses, calls, and all prefixes. */
 const wanted = Uint8Array.from(
   byteValues(({ access, code, control }) => {
     return access !== undefined || control & CALLS || SIZES.includes(code) ? 1 : 0;
@@ -185,28 +185,28 @@ interface CheckSetting {
   readonly module: Module;
   readonly layout: Layout;
   readonly functions: CheckFunctions;
-  /** Whether calling a function can lead to an allocation; index 0 upward. */
+  /** For each function: 1 if calling it can lead to an allocation. */
   readonly leads: Uint8Array;
-  /** Whether an indirect call can. */
+  /** Whether an indirect call can lead to an allocation. */
   readonly indirectLeads: boolean;
-  /** Functions that are left without checks. */
+  /** Functions that get no checks. */
   readonly exempt: ReadonlySet<number>;
-  /** Whether code outside of the allocator looks at headers: see headerPeeks. */
-  readonly peeks: boolean;
+  /** Whether code outside the allocator reads headers: see isHeaderRead. */
+  readonly readsHeaders: boolean;
 }
 
-/** The hook that puts checks and calling contexts into code. */
+/** The hook that adds checks and calling contexts to code. */
 export class CheckHook implements CodeHook {
   readonly wanted: Uint8Array = wanted;
   readonly #setting: CheckSetting;
-  readonly #facts = new Facts();
+  readonly #checked = new CheckedAccesses();
   #index = 0;
-  #site = 0;
+  #callSite = 0;
   #scan = 0;
-  /** Locals of the function, once it has them: there are many accesses. */
+  /** Locals of the function, once it has them: a function has many accesses. */
   #address: number | undefined;
   #effective: number | undefined;
-  /** Accesses that have got a check. */
+  /** How many accesses have a check. */
   checks = 0;
 
   constructor(setting: CheckSetting) {
@@ -218,7 +218,7 @@ export class CheckHook implements CodeHook {
     if (exempt.has(old)) return false;
     this.#index = old;
     this.#scan = module.code.flags[old - module.importedFunctions] as number;
-    this.#facts.reset();
+    this.#checked.reset();
     this.#address = undefined;
     this.#effective = undefined;
     if (leads[old]) code.with(op.globalGet, functions.context).set(contextLocal(code));
@@ -236,14 +236,14 @@ export class CheckHook implements CodeHook {
   }
 
   follow(at: CodeReader): void {
-    this.#facts.follow(at);
+    this.#checked.follow(at);
   }
 
-  /** The callee's context: the caller's, moved, with the place of the call mixed in. */
+  /** The callee's context: the caller's, shifted, with a number of the call site mixed in. */
   #contextPass(code: CodeWriter): void {
     if (!this.#setting.leads[this.#index]) return;
-    this.#site = (this.#site + 0x9e3779b1) | 0;
-    const mixed = Math.imul(this.#site ^ (this.#site >>> 15), 0x2c1b3c6d);
+    this.#callSite = (this.#callSite + 0x9e3779b1) | 0;
+    const mixed = Math.imul(this.#callSite ^ (this.#callSite >>> 15), 0x2c1b3c6d);
     code.get(contextLocal(code)).const(CONTEXT_SHIFT).op(op.i32Shl);
     code.const(mixed ^ (mixed >>> 13)).op(op.i32Xor);
     code.with(op.globalSet, this.#setting.functions.context);
@@ -278,10 +278,11 @@ export class CheckHook implements CodeHook {
 
   #access(code: CodeWriter, at: CodeReader, access: Access): boolean {
     const { operands, size } = access;
-    if (this.#setting.peeks && headerPeeks(this.#setting.module.bytes, at)) return false;
-    // Scans are looked at by their first byte only, so they prove nothing for others.
+    const { module, readsHeaders } = this.#setting;
+    if (readsHeaders && isHeaderRead(module.bytes, at)) return false;
+    // Of scans only the first byte is checked, so other accesses cannot rely on them.
     const scans = (this.#scan & (WORD_SCAN | VECTOR_SCAN)) !== 0;
-    if (!scans && this.#facts.isChecked(at, operands.length, size)) return false;
+    if (!scans && this.#checked.isChecked(at, operands.length, size)) return false;
     this.checks++;
     for (let i = operands.length - 1; i >= 0; i--) {
       code.set(operandLocal(code, operands[i] as number, i));
@@ -295,7 +296,7 @@ export class CheckHook implements CodeHook {
       effective = this.#effective;
       code.const(at.offset).op(op.i32Add).tee(effective);
     }
-    this.#look(code, effective, size, at.align);
+    this.#check(code, effective, size, at.align);
     code.if().get(effective).const(this.#info(access)).call(this.#setting.functions.slow).end();
     code.get(address);
     for (let i = 0; i < operands.length; i++)
@@ -303,8 +304,8 @@ export class CheckHook implements CodeHook {
     return false;
   }
 
-  /** From the address on the stack to: does this need a closer look? */
-  #look(code: CodeWriter, address: number, size: number, align: number): void {
+  /** From the address on the stack to an i32 that is not 0 if the access needs the exact check. */
+  #check(code: CodeWriter, address: number, size: number, align: number): void {
     const { layout } = this.#setting;
     const aligned = 2 ** align >= Math.min(size, 8);
     if (size === 16) {
@@ -346,10 +347,10 @@ const STEP_BACK: readonly number[] = [constThen(4, op.i32Sub), constThen(-4, op.
 const LOW_BITS = constThen(3, op.i32And);
 
 /**
- * Rust's dlmalloc asks two bits of a block's header whether the system has zeroed it. Optimisers
- * put that read into whoever wants zeroed memory, outside of the functions that were replaced.
+ * Rust's dlmalloc reads two bits of a block's header to learn whether the system has zeroed it.
+ * Optimisers inline that read in callers, outside the functions that were replaced.
  */
-function headerPeeks(bytes: Uint8Array, at: CodeReader): boolean {
+function isHeaderRead(bytes: Uint8Array, at: CodeReader): boolean {
   if ((at.op !== op.i32Load8U && at.op !== op.i32Load) || at.offset !== 0) return false;
   return (
     STEP_BACK.includes(threeBytes(bytes, at.start - 3)) && threeBytes(bytes, at.at) === LOW_BITS

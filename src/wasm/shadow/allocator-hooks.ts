@@ -1,6 +1,4 @@
-/**
- * The new bodies of allocator functions: they bring their arguments into one order and call ours.
- */
+/** The bodies that allocator functions get in a checked program: they call the host. */
 
 import { argument, trapIfNull } from "../allocators/arguments.ts";
 import type { Action, AllocatorFunction, Param, Role } from "../allocators/roles.ts";
@@ -8,61 +6,66 @@ import type { ModuleEditor } from "../module/editor.ts";
 import { op } from "../module/opcodes.ts";
 import { type CodeWriter, i32s } from "../module/writer.ts";
 
-/** The module under which a checked program imports what it needs. */
+/** The module from which changed programs import what they need. */
 export const HOST_MODULE = "terrane";
 
-/** Exports of the checked module by which its globals are looked at: this and the index. */
+/** The checked module exports its globals under this name and their index. */
 export const GLOBAL_EXPORT = "terrane:global:";
 
-/** What a missing argument is passed as: alignment 0 is the usual one, size -1 is not told. */
+/** A parameter of a hook, and its value if the program's function has no such parameter. */
 interface HookParam {
   readonly param: Param | "function" | "context";
   readonly missing: number;
 }
 
+/** -1: the size is not known. */
 const SIZE: HookParam = { param: "size", missing: -1 };
 const COUNT: HookParam = { param: "count", missing: 1 };
+/** 0: the usual alignment. */
 const ALIGN: HookParam = { param: "align", missing: 0 };
 const PTR: HookParam = { param: "ptr", missing: 0 };
 const OLD: HookParam = { param: "old", missing: -1 };
 const OUT: HookParam = { param: "out", missing: 0 };
-/** Which of the found functions calls, and the hash of its callers. */
-const WHO: readonly HookParam[] = [
+/** The number of the allocator function that calls, and the hash of its callers. */
+const CALLER: readonly HookParam[] = [
   { param: "function", missing: 0 },
   { param: "context", missing: 0 },
 ];
 
-/** What each action's import takes, in this order. */
+/** The parameters of the import for each action. */
 const signatures: Readonly<Record<Exclude<Action, "refuse">, readonly HookParam[]>> = {
-  alloc: [SIZE, ALIGN, ...WHO],
-  zero: [COUNT, SIZE, ALIGN, ...WHO],
-  free: [PTR, SIZE, ALIGN, ...WHO],
-  realloc: [PTR, COUNT, SIZE, OLD, ALIGN, ...WHO],
-  posix: [OUT, ALIGN, SIZE, ...WHO],
+  alloc: [SIZE, ALIGN, ...CALLER],
+  zero: [COUNT, SIZE, ALIGN, ...CALLER],
+  free: [PTR, SIZE, ALIGN, ...CALLER],
+  realloc: [PTR, COUNT, SIZE, OLD, ALIGN, ...CALLER],
+  posix: [OUT, ALIGN, SIZE, ...CALLER],
   usable: [PTR],
 };
 
-/** The functions of the host, as a checked program calls them: numbers come signed. */
+/**
+ * The functions of the host that a checked program calls. Numbers are signed. `caller` is the number
+ * of the allocator function that calls; `context` a hash of the latest calls.
+ */
 export interface AllocatorHooks {
-  alloc(size: number, align: number, who: number, context: number): number;
-  zero(count: number, size: number, align: number, who: number, context: number): number;
-  free(ptr: number, size: number, align: number, who: number, context: number): void;
+  alloc(size: number, align: number, caller: number, context: number): number;
+  zero(count: number, size: number, align: number, caller: number, context: number): number;
+  free(ptr: number, size: number, align: number, caller: number, context: number): void;
   realloc(
     ptr: number,
     count: number,
     size: number,
     old: number,
     align: number,
-    who: number,
+    caller: number,
     context: number,
   ): number;
-  posix(out: number, align: number, size: number, who: number, context: number): number;
+  posix(out: number, align: number, size: number, caller: number, context: number): number;
   usable(ptr: number): number;
 }
 
 type HookIndices = Readonly<Record<Exclude<Action, "refuse">, number>>;
 
-/** Imports the host's functions. */
+/** Imports the host's functions; returns their indices. */
 export function hooksImport(editor: ModuleEditor): HookIndices {
   const entries = Object.entries(signatures).map(([action, params]) => {
     const results = action === "free" ? 0 : 1;
@@ -71,18 +74,18 @@ export function hooksImport(editor: ModuleEditor): HookIndices {
   return Object.fromEntries(entries) as HookIndices;
 }
 
-/** Gives a found function a body that calls the host. `context` is the global with the callers. */
-export function hookPlace(
+/** Gives an allocator function a body that calls the host. `context` is a global. */
+export function bodyReplace(
   editor: ModuleEditor,
   found: AllocatorFunction,
-  who: number,
+  caller: number,
   hooks: HookIndices,
   context: number,
 ): void {
   const { role, index } = found;
   editor.replaceFunction(index, (code) => {
     if (role.action === "refuse") code.const(0);
-    else callEmit(code, role, hooks[role.action], signatures[role.action], who, context);
+    else callEmit(code, role, hooks[role.action], signatures[role.action], caller, context);
     if (role.name.startsWith("operator new") && !role.params.includes("-")) trapIfNull(code);
   });
 }
@@ -92,11 +95,11 @@ function callEmit(
   role: Role,
   hook: number,
   params: readonly HookParam[],
-  who: number,
+  caller: number,
   context: number,
 ): void {
   for (const { param, missing } of params) {
-    if (param === "function") code.const(who);
+    if (param === "function") code.const(caller);
     else if (param === "context") code.with(op.globalGet, context);
     else argument(code, role, param, missing);
   }

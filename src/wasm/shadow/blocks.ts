@@ -1,6 +1,6 @@
 /**
- * The checked heap: blocks with red zones, freed blocks in quarantine. Its books are kept outside
- * of the program's memory, where no stray write reaches them.
+ * The checked heap: blocks with red zones, freed blocks in quarantine. Its metadata is outside the
+ * program's memory, where the program's mistakes cannot damage it.
  *
  *   chunk                ptr              ptr + size                      chunk + chunk size
  *   │ red zone, ≥ 32     │ the block      │ red zone, ≥ 32                │
@@ -8,12 +8,12 @@
 import { FREED, GRANULE_SHIFT, type Layout, OPEN, RED_ZONE } from "./layout.ts";
 import { Quarantine } from "./quarantine.ts";
 
-/** A chunk's multiple, so that its shadow is made of whole words. */
+/** Sizes of chunks are multiples of this, so that their shadow is made of whole words. */
 const UNIT = 32;
 const LEFT = UNIT;
 const RIGHT_LEAST = 32;
 const RIGHT_MOST = 2048;
-/** A chunk has more bytes than this, so no two blocks begin in the same slot. */
+/** Chunks have more bytes than a slot, so no two blocks begin in the same slot. */
 const SLOT_SHIFT = 6;
 const ALIGNMENT = 16;
 
@@ -23,41 +23,44 @@ const LINEAR_CLASSES = LINEAR_LIMIT / UNIT;
 /** Shadow of 32 bytes of red zone. */
 const RED_WORD = RED_ZONE * 0x01010101;
 
-/** Fields of a block's record, in words. Half a cache line: freed blocks come back cold. */
+/** Fields of a block's record, in words. It is half a cache line: records of freed blocks are cold. */
 const PTR = 0;
 const SIZE = 1;
 const CHUNK = 2;
-/** The size class of the chunk, times 2; the lowest bit says whether the block is live. */
+/** The size class of the chunk, times 2; the lowest bit is set if the block is live. */
 const KIND = 3;
-/** The functions that have made it (lower half) and freed it (upper half). */
-const WHO = 4;
-const MADE = 5;
-const ENDED = 6;
+/** The functions that have allocated it (lower half) and freed it (upper half). */
+const CALLERS = 4;
+/** The stacks of its allocation and free. */
+const ALLOCATED = 5;
+const FREED_AT = 6;
 const RECORD_WORDS = 8;
 
 const LIVE = 1;
 
-/** What is known of a block. `maker` and `ender` are functions, `made` and `ended` stacks. */
+/** What is known of a block. */
 export interface Block {
   readonly id: number;
   readonly ptr: number;
   readonly size: number;
   readonly live: boolean;
-  readonly maker: number;
-  readonly made: number;
-  readonly ender: number;
-  readonly ended: number;
+  /** Numbers of the functions that have allocated and freed it. */
+  readonly allocator: number;
+  readonly freer: number;
+  /** Numbers of the stacks of its allocation and free. */
+  readonly allocated: number;
+  readonly freed: number;
 }
 
-/** A block and where an address lies: in it, so many bytes behind its end, or before its start. */
+/** A block, and where an address is in relation to it. */
 export interface Near {
   readonly block: Block;
-  readonly place: "inside" | "behind" | "before";
+  readonly side: "inside" | "behind" | "before";
   /** Bytes from the block's start (inside, before) or end (behind). */
   readonly distance: number;
 }
 
-/** How far from a block an address may lie to have to do with it. */
+/** An address within so many bytes of a block is related to it. */
 const NEAR = 4096;
 
 export class Blocks {
@@ -73,7 +76,7 @@ export class Blocks {
   readonly #quarantine = new Quarantine();
   readonly #quarantineLimit: number;
 
-  /** @param quarantine how many bytes of freed blocks are kept from being used again. */
+  /** @param quarantine the most bytes of freed blocks that are not used again. */
   constructor(memory: WebAssembly.Memory, layout: Layout, quarantine: number) {
     this.#layout = layout;
     this.#memory = new Uint8Array(memory.buffer);
@@ -84,8 +87,8 @@ export class Blocks {
     this.#quarantineLimit = quarantine;
   }
 
-  /** A block; 0 when the address space for blocks is used up. Sizes are unsigned. */
-  alloc(size: number, align: number, maker: number, stack: number): number {
+  /** Returns a block, or 0 if the address space for blocks is used up. Sizes are unsigned. */
+  alloc(size: number, align: number, caller: number, stack: number): number {
     const extra = align > ALIGNMENT ? align : 0;
     const right = Math.min(RIGHT_MOST, Math.max(RIGHT_LEAST, size >>> 2));
     const bytes = LEFT + extra + size + right;
@@ -95,35 +98,35 @@ export class Blocks {
     const words = this.#records;
     const chunk = (words[record + CHUNK] as number) >>> 0;
     const ptr = extra ? Math.ceil((chunk + LEFT) / align) * align : chunk + LEFT;
-    this.#place(id, (words[record + PTR] as number) >>> 0, ptr);
+    this.#slotMove(id, (words[record + PTR] as number) >>> 0, ptr);
     words[record + PTR] = ptr;
     words[record + SIZE] = size;
     (words[record + KIND] as number) |= LIVE;
-    words[record + WHO] = maker;
-    words[record + MADE] = stack;
+    words[record + CALLERS] = caller;
+    words[record + ALLOCATED] = stack;
     this.#shadowOpen(chunk, classBytes((words[record + KIND] as number) >>> 1), ptr, size);
     return ptr;
   }
 
-  #place(id: number, before: number, ptr: number): void {
+  #slotMove(id: number, before: number, ptr: number): void {
     if (before !== ptr) this.#slots[this.#slot(before)] = 0;
     this.#slots[this.#slot(ptr)] = id;
   }
 
-  /** A block of zero bytes. */
-  allocZero(size: number, align: number, maker: number, stack: number): number {
-    const ptr = this.alloc(size, align, maker, stack);
+  /** Returns a block whose bytes are zero, or 0. */
+  allocZero(size: number, align: number, caller: number, stack: number): number {
+    const ptr = this.alloc(size, align, caller, stack);
     if (ptr !== 0) bytesFill(this.#memory, 0, ptr, ptr + size);
     return ptr;
   }
 
-  /** Closes a live block and puts it into quarantine. */
-  free(id: number, ender: number, stack: number): void {
+  /** Puts a live block into quarantine: it may not be accessed any more. */
+  free(id: number, caller: number, stack: number): void {
     const record = id * RECORD_WORDS;
     const words = this.#records;
     (words[record + KIND] as number) &= ~LIVE;
-    (words[record + WHO] as number) |= ender << 16;
-    words[record + ENDED] = stack;
+    (words[record + CALLERS] as number) |= caller << 16;
+    words[record + FREED_AT] = stack;
     const first = (words[record + PTR] as number) >>> GRANULE_SHIFT;
     const count = ((words[record + SIZE] as number) + 7) >>> GRANULE_SHIFT;
     bytesFill(this.#shadow, FREED, first, first + count);
@@ -132,12 +135,12 @@ export class Blocks {
     if (this.#quarantine.bytes > this.#quarantineLimit) this.#quarantineEnd(this.#quarantineLimit);
   }
 
-  /** Copies what both of two blocks have. */
+  /** Copies the contents of a block to another. */
   copy(from: number, to: number, size: number): void {
     this.#memory.copyWithin(to, from, from + size);
   }
 
-  /** The block that begins at `ptr`, live or freed; 0 when none does. */
+  /** The block that begins at `ptr`, live or freed; 0 if there is none. */
   find(ptr: number): number {
     const { heapStart } = this.#layout;
     if (ptr < heapStart || ptr >= this.#top) return 0;
@@ -154,8 +157,9 @@ export class Blocks {
     return this.#records[id * RECORD_WORDS + SIZE] as number;
   }
 
-  maker(id: number): number {
-    return (this.#records[id * RECORD_WORDS + WHO] as number) & 0xffff;
+  /** The function that has allocated a block. */
+  allocator(id: number): number {
+    return (this.#records[id * RECORD_WORDS + CALLERS] as number) & 0xffff;
   }
 
   /** All that is known of a block. */
@@ -166,29 +170,29 @@ export class Blocks {
       ptr: field(PTR) >>> 0,
       size: field(SIZE),
       live: (field(KIND) & LIVE) !== 0,
-      maker: field(WHO) & 0xffff,
-      made: field(MADE),
-      ender: field(WHO) >>> 16,
-      ended: field(ENDED),
+      allocator: field(CALLERS) & 0xffff,
+      allocated: field(ALLOCATED),
+      freer: field(CALLERS) >>> 16,
+      freed: field(FREED_AT),
     };
   }
 
-  /** The block that an address has most likely to do with. Slow: for reports only. */
+  /** The block that an address is most likely related to. Slow: for reports only. */
   near(address: number): Near | undefined {
     if (address < this.#layout.heapStart || address >= this.#top) return undefined;
     const before = this.#neighbour(address, -1);
     const inside = before && address - before.ptr < Math.max(1, before.size);
     if (before && inside && before.size > 0) {
-      return { block: before, place: "inside", distance: address - before.ptr };
+      return { block: before, side: "inside", distance: address - before.ptr };
     }
     const after = this.#neighbour(address, 1);
     const behind = before ? address - before.ptr - before.size : Infinity;
     const ahead = after ? after.ptr - address : Infinity;
     if (before && behind <= ahead && behind < NEAR) {
-      return { block: before, place: "behind", distance: behind };
+      return { block: before, side: "behind", distance: behind };
     }
     if (!after || ahead >= NEAR) return undefined;
-    return { block: after, place: "before", distance: ahead };
+    return { block: after, side: "before", distance: ahead };
   }
 
   #neighbour(address: number, step: 1 | -1): Block | undefined {
@@ -213,7 +217,7 @@ export class Blocks {
     return (ptr - this.#layout.heapStart) >>> SLOT_SHIFT;
   }
 
-  /** A record with a chunk of at least so many bytes; 0 when there is no room. */
+  /** A record with a chunk of at least so many bytes; 0 if there is no space. */
   #chunkTake(bytes: number): number {
     const which = classOf(bytes);
     const known = this.#free[which]?.pop();
@@ -240,7 +244,7 @@ export class Blocks {
     this.#records = larger;
   }
 
-  /** Lets the oldest freed blocks go until no more than `limit` bytes wait. */
+  /** Makes the oldest freed blocks available until at most `limit` bytes are in quarantine. */
   #quarantineEnd(limit: number): void {
     const waiting = this.#quarantine;
     while (waiting.bytes > limit && !waiting.isEmpty) {
@@ -262,7 +266,7 @@ export class Blocks {
   }
 }
 
-/** fill has a fixed cost that short ranges need not pay. */
+/** A call of fill has a fixed cost, which a loop over a short range does not have. */
 function bytesFill(bytes: Uint8Array, value: number, from: number, to: number): void {
   if (to - from > 48) bytes.fill(value, from, to);
   else for (let i = from; i < to; i++) bytes[i] = value;

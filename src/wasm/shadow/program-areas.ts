@@ -1,29 +1,30 @@
 /** Where a program keeps its stack, its variables and its null page. */
 
+import { PAGE_BYTES } from "../../common/constants.ts";
 import { CodeReader } from "../module/code.ts";
 import type { Module } from "../module/module.ts";
 import { I32 } from "../module/value-types.ts";
 import { GLOBAL_EXPORT } from "./allocator-hooks.ts";
-import { PAGE } from "./layout.ts";
 
-/** The largest range from 0 on that counts as null page: where wasm-ld puts nothing. */
+/** The null page has at most so many bytes: wasm-ld leaves them empty. */
 const NULL_PAGE_BYTES = 1024;
-/** The stack that wasm-ld makes unless it is told otherwise. */
+/** The size of the stack that wasm-ld makes by default. */
 const STACK_BYTES = 65536;
 
-export interface Regions {
-  /** Addresses below this are a null pointer's. */
+/** The areas of a program's memory. */
+export interface Areas {
+  /** Addresses below this are of the null page. */
   readonly nullEnd: number;
-  /** The export that has the stack pointer; undefined when there is none like LLVM's. */
+  /** The export of LLVM's stack pointer; undefined if the program has none. */
   readonly stackPointer: string | undefined;
-  /** Where an empty stack begins; it grows down. */
+  /** Where an empty stack begins. It grows down. */
   readonly stackTop: number;
-  /** Nothing but stack lies from here to stackTop. */
+  /** From here to stackTop there is nothing but the stack. */
   readonly stackLow: number;
 }
 
-/** What LLVM's layout says; modules of another kind have neither stack nor null page in memory. */
-export function regionsOf(module: Module): Regions {
+/** The areas of LLVM's layout. Modules of other compilers have neither stack nor null page here. */
+export function areasOf(module: Module): Areas {
   const index = stackPointerIndex(module);
   if (index < 0) return { nullEnd: 0, stackPointer: undefined, stackTop: 0, stackLow: 0 };
   const stackTop = module.globals[index]?.init?.value as number;
@@ -39,19 +40,19 @@ export function regionsOf(module: Module): Regions {
   };
 }
 
-/** The linker's first global: variable, of 32 bits, and pointing to the end of a stack. */
+/** The index of LLVM's stack pointer, the first global; -1 if that cannot be one. */
 export function stackPointerIndex(module: Module): number {
   const index = module.globals.findIndex((each) => !each.imported);
   const first = module.globals[index];
   if (!first?.mutable || first.type !== I32 || first.init?.value === undefined) return -1;
   const { value } = first.init;
-  const size = (module.memories[0]?.limits.min ?? 0) * PAGE;
+  const size = (module.memories[0]?.limits.min ?? 0) * PAGE_BYTES;
   return value >= NULL_PAGE_BYTES && value <= size && value % 16 === 0 ? index : -1;
 }
 
 /**
- * Variables without a value lie between data and stack and are in no segment. Any constant of the
- * code that points there may be one of them: what lies below it is not taken for stack.
+ * Variables without an initial value are between data and stack, in no segment. Any constant of the
+ * code that points there may be the address of one: what is below it is not taken for the stack.
  */
 function stackLowest(module: Module, dataEnd: number, stackTop: number): number {
   let low = Math.max(dataEnd, stackTop - STACK_BYTES);

@@ -1,4 +1,4 @@
-/** Freed blocks that wait, the oldest first: a ring of pairs, so that nothing else is touched. */
+/** Freed blocks that are not used again yet, the oldest first: a ring of pairs of numbers. */
 
 const PAIR = 2;
 
@@ -6,13 +6,14 @@ export class Quarantine {
   #pairs = new Int32Array(PAIR * 1024);
   #first = 0;
   #count = 0;
-  /** Bytes of the blocks that wait. */
+  /** Bytes of the blocks in quarantine. */
   bytes = 0;
 
   get isEmpty(): boolean {
     return this.#count === 0;
   }
 
+  /** Adds a block with its size class and bytes. */
   push(id: number, which: number, bytes: number): void {
     if (this.#count * PAIR === this.#pairs.length) this.#grow();
     const at = ((this.#first + this.#count++) * PAIR) & (this.#pairs.length - 1);
@@ -21,17 +22,17 @@ export class Quarantine {
     this.bytes += bytes;
   }
 
-  /** The block that has waited longest, which is not taken out. */
+  /** The oldest block, which stays in quarantine. */
   get oldest(): number {
     return this.#pairs[this.#first * PAIR] as number;
   }
 
-  /** The size class of the oldest. */
+  /** The size class of the oldest block. */
   get oldestClass(): number {
     return this.#pairs[this.#first * PAIR + 1] as number;
   }
 
-  /** Lets the oldest go. @param bytes of it. */
+  /** Removes the oldest block, which has so many bytes. */
   drop(bytes: number): void {
     this.#first = (this.#first + 1) & (this.#pairs.length / PAIR - 1);
     this.#count--;

@@ -1,37 +1,38 @@
 /**
- * What has been checked already: in straight code, a store to where a load has just been needs no
- * second look. Follows which local each operand comes from; forgets everything where code joins.
+ * Which accesses have been checked already: in straight code, a store to an address that has just
+ * been loaded from needs no second check. Follows which local each operand comes from, and forgets
+ * everything where control may arrive from elsewhere.
  */
 import type { CodeReader } from "../module/code.ts";
 import { CALLS, JOINS } from "../module/opcode-row.ts";
 import { byteValues, op } from "../module/opcodes.ts";
 
-/** Not so many operands, but: the stack is not known any more; JOIN also forgets all. */
+/** In the place of a number: the operands are not known any more; JOIN also forgets all checks. */
 const UNKNOWN = 254;
 const JOIN = 255;
 
-/** How many operands each instruction of one byte takes. Calls may free. */
+/** How many operands each instruction of one byte takes. Calls count as JOIN: they may free. */
 const takes = Uint8Array.from(
   byteValues(({ control, pops }) => (control & (JOINS | CALLS) ? JOIN : (pops?.length ?? UNKNOWN))),
 );
 const gives = Uint8Array.from(byteValues(({ pushes }) => pushes?.length ?? 0));
 
-/** No local: the operand is the result of something. */
+/** The operand does not come from a local. */
 const NO_LOCAL = -1;
 
-export class Facts {
-  /** Which local each operand is from, and when that local had been set. */
+export class CheckedAccesses {
+  /** Which local each operand comes from, and when that local was set. */
   #locals = new Int32Array(64);
   #times = new Int32Array(64);
   #depth = 0;
-  /** When each local was set last; before #start, it was for another function. */
+  /** When each local was last set; before #start, that was in another function. */
   #setAt = new Int32Array(64);
   #start = 0;
   #clock = 0;
-  /** By local and offset: when the local was set, times 32, plus how many bytes were checked. */
+  /** By local and offset: when the local was set, times 32, plus the bytes that were checked. */
   readonly #checked = new Map<number, number>();
 
-  /** Forgets everything: a new function begins. */
+  /** Starts a new function. */
   reset(): void {
     this.#start = ++this.#clock;
     this.#join();
@@ -42,7 +43,7 @@ export class Facts {
     if (this.#checked.size > 0) this.#checked.clear();
   }
 
-  /** Follows an instruction that is no access, or an access after it has been asked about. */
+  /** Follows an instruction; an access after `isChecked` was called for it. */
   follow(at: CodeReader): void {
     const code = at.op;
     const count = code > 0xff ? UNKNOWN : (takes[code] as number);
@@ -73,14 +74,14 @@ export class Facts {
   }
 
   /**
-   * Whether an access, whose address lies under `operands` others, has been checked; notes that it
-   * is checked from now on.
+   * Whether an access of so many bytes has been checked; from now on it counts as checked. Its
+   * address is below `operands` others.
    */
   isChecked(at: CodeReader, operands: number, size: number): boolean {
-    const place = this.#depth - 1 - operands;
-    const local = place < 0 ? NO_LOCAL : (this.#locals[place] as number);
+    const depth = this.#depth - 1 - operands;
+    const local = depth < 0 ? NO_LOCAL : (this.#locals[depth] as number);
     if (local === NO_LOCAL) return false;
-    const time = this.#times[place] as number;
+    const time = this.#times[depth] as number;
     const key = local * 2 ** 33 + at.offset;
     const known = this.#checked.get(key) ?? 0;
     if (Math.floor(known / 32) === time && known % 32 >= size) return true;

@@ -1,4 +1,4 @@
-/** .debug_info: names of functions, and which functions the compiler has put into others. */
+/** .debug_info: names of functions, and which functions the compiler has inlined. */
 import {
   addressAt,
   type DebugSections,
@@ -65,7 +65,7 @@ interface Entry {
   readonly forms: ReadonlyMap<number, number>;
 }
 
-/** A call that the compiler has replaced by the function's code. */
+/** A call that the compiler has inlined. */
 export interface Inlined {
   readonly name: string | undefined;
   /** The unit's line table, for the number of the file. */
@@ -75,7 +75,7 @@ export interface Inlined {
   readonly callColumn: number;
 }
 
-/** What is known of an address: its function, and what was inlined there, innermost first. */
+/** The function at an address, and the calls that were inlined there, innermost first. */
 interface Scope {
   readonly name: string | undefined;
   readonly inlined: readonly Inlined[];
@@ -86,7 +86,7 @@ export class DebugInfo {
   readonly #units: Unit[] = [];
   readonly #abbreviations = new Map<number, ReadonlyMap<number, Abbreviation>>();
 
-  /** @throws DwarfError when the sections are damaged. */
+  /** @throws DwarfError if the sections are damaged. */
   constructor(sections: DebugSections) {
     this.#sections = sections;
     const reader = new DwarfReader(sections.info);
@@ -123,7 +123,7 @@ export class DebugInfo {
     reader.at = end;
   }
 
-  /** The bases come first, for other attributes of the root may need them. */
+  /** Reads the bases first, since other attributes of the root may need them. */
   #rootRead(unit: Unit): void {
     const number = (entry: Entry, at: number, missing: number) =>
       (entry.values.get(at) as number | undefined) ?? missing;
@@ -170,7 +170,7 @@ export class DebugInfo {
     return table;
   }
 
-  /** Reads an entry, with the attributes that are wanted; undefined for the end of a list. */
+  /** Reads the attributes of an entry that are wanted; undefined at the end of a list. */
   #entry(
     reader: DwarfReader,
     unit: Unit,
@@ -209,7 +209,7 @@ export class DebugInfo {
     const high = entry.values.get(AT.highPc);
     if (typeof low === "number" && typeof high === "number") {
       const isAddress = isAddressForm(entry.forms.get(AT.highPc) as number);
-      // The linker's mark of dropped code is address 0, or all bits set.
+      // Code that the linker has removed has address 0, or all bits set.
       return low === 0 || low >= 0xfffffffe ? [] : [[low, isAddress ? high : low + high]];
     }
     const list = entry.values.get(AT.ranges);
@@ -263,7 +263,7 @@ export class DebugInfo {
     }
   }
 
-  /** Walks down to the entries whose ranges hold the address. */
+  /** Walks down to the entries whose ranges contain the address. */
   #scope(unit: Unit, address: number): Scope | undefined {
     const reader = this.#reader(unit, unit.entries);
     const inlined: Inlined[] = [];
@@ -305,7 +305,7 @@ export class DebugInfo {
     };
   }
 
-  /** The name, perhaps of the declaration that the entry stands for. */
+  /** The name of an entry, or of the declaration that it refers to. */
   #name(entry: Entry, unit: Unit, depth: number): string | undefined {
     const name = entry.values.get(AT.name);
     if (typeof name === "string") return name;

@@ -1,13 +1,14 @@
 /** The line tables of DWARF 2 to 5: from an offset in the code section to file, line and column. */
 import { type DebugSections, DwarfReader, formRead } from "./dwarf.ts";
 
-export interface Position {
+/** A place in a source file. */
+export interface SourcePosition {
   readonly file: string;
   readonly line: number;
   readonly column: number;
 }
 
-/** Addresses that rise without a gap, and where their rows lie. */
+/** A run of rising addresses, and its rows. */
 interface Sequence {
   readonly start: number;
   readonly end: number;
@@ -27,7 +28,7 @@ export class LineTables {
   readonly #rows: number[] = [];
   readonly #codeBytes: number;
 
-  /** @throws DwarfError when the section is damaged. */
+  /** @throws DwarfError if the section is damaged. */
   constructor(sections: DebugSections, codeBytes: number) {
     this.#codeBytes = codeBytes;
     const reader = new DwarfReader(sections.line);
@@ -40,7 +41,7 @@ export class LineTables {
     return this.#filesByOffset.get(offset) ?? [];
   }
 
-  find(address: number): Position | undefined {
+  find(address: number): SourcePosition | undefined {
     const sequence = this.#sequence(address);
     if (!sequence) return undefined;
     let [low, high] = [sequence.from, sequence.to];
@@ -79,7 +80,7 @@ export class LineTables {
     reader.at = end;
   }
 
-  /** What the linker has dropped has the address 0 or one far outside. */
+  /** Code that the linker has removed has the address 0 or one outside the code. */
   #add(rows: readonly number[], files: readonly string[]): void {
     const start = rows[0] as number;
     const end = rows[rows.length - ROW] as number;
@@ -119,9 +120,7 @@ class LineProgram {
     else this.#tablesOld();
   }
 
-  /**
-   * Files are numbered from 1; directory 0 is where the compiler ran, which nobody wants to read.
-   */
+  /** Files are numbered from 1. Folder 0 is where the compiler ran: it is left out. */
   #tablesOld(): void {
     const reader = this.#reader;
     const folders = [""];
@@ -156,7 +155,7 @@ class LineProgram {
     return entries;
   }
 
-  /** Runs the program; `done` gets the rows of each sequence, of which the last is its end. */
+  /** Runs the program; calls `done` with the rows of each sequence. The last row is its end. */
   run(end: number, done: (rows: readonly number[]) => void): void {
     const reader = this.#reader;
     const base = this.#opcodeBase;

@@ -1,10 +1,10 @@
-/** DWARF as it lies in a module: the bytes of its sections, and the forms of values in them. */
+/** DWARF in a module: the bytes of its sections, and the forms of values in them. */
 import type { Module } from "../module/module.ts";
 
 const decoder = new TextDecoder();
 const EMPTY = new Uint8Array();
 
-/** Something in the debug information that is not as it should be; then there is none. */
+/** Damaged debug information, which is then not used. */
 export class DwarfError extends Error {}
 
 /** The sections that this reader uses. */
@@ -129,7 +129,7 @@ export class DwarfReader {
     return this.uint(this.addressBytes);
   }
 
-  /** A unit's length; sets the size of offsets, and answers where the unit ends. */
+  /** Reads a unit's length; sets the size of offsets, and returns the end of the unit. */
   unitEnd(): number {
     const length = this.u32();
     this.offsetBytes = length === 0xffffffff ? 8 : 4;
@@ -142,14 +142,14 @@ function textAt(bytes: Uint8Array, offset: number): string {
   return new DwarfReader(bytes, offset).text();
 }
 
-/** Where the strings, addresses and lists of a unit begin, for forms that are indices. */
+/** Offsets of the strings, addresses and lists of a unit, for forms that are indices. */
 export interface FormBases {
   readonly strOffsets: number;
   readonly addr: number;
   readonly rngLists: number;
 }
 
-/** A value: a number, a text, or nothing of interest. */
+/** A value: a number, a text, or undefined for forms that are not used. */
 export type FormValue = number | string | undefined;
 
 const FIXED: Readonly<Record<number, number>> = {
@@ -165,7 +165,7 @@ const FIXED: Readonly<Record<number, number>> = {
 };
 const INDEX_BYTES: Readonly<Record<number, number>> = { 0: 1, 1: 2, 2: 3, 3: 4 };
 
-/** Reads a value of a form. `constant` is what an implicit constant has in its abbreviation. */
+/** Reads a value of a form. `constant` is the value of an implicit constant. */
 export function formRead(
   reader: DwarfReader,
   form: number,

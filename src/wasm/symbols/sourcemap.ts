@@ -1,14 +1,14 @@
 /**
- * Source maps of modules: AssemblyScript and emscripten write them. Columns are offsets in the
+ * Source maps of modules, as AssemblyScript and emscripten write them. Columns are offsets in the
  * file.
  */
 import { ByteReader } from "../module/bytes.ts";
 import { type Module, SECTION, sectionFind } from "../module/module.ts";
-import type { Position } from "./dwarf-lines.ts";
+import type { SourcePosition } from "./dwarf-lines.ts";
 
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/** Where a module says that its source map is; undefined when it says nothing. */
+/** The URL of a module's source map; undefined if the module names none. */
 export function sourceMapUrl(module: Module): string | undefined {
   const section = sectionFind(module, SECTION.custom, "sourceMappingURL");
   if (!section) return undefined;
@@ -22,10 +22,10 @@ export function sourceMapUrl(module: Module): string | undefined {
 export class SourceMap {
   readonly #sources: readonly string[];
   readonly #offsets: number[] = [];
-  /** Source, line, column of each offset, from 0. */
-  readonly #places: number[] = [];
+  /** Source, line and column of each offset, from 0. */
+  readonly #positions: number[] = [];
 
-  /** @throws SyntaxError when the text is no source map of version 3. */
+  /** @throws SyntaxError when the text is not a source map of version 3. */
   constructor(text: string) {
     const map = JSON.parse(text) as { version?: number; sources?: string[]; mappings?: string };
     if (map.version !== 3 || !Array.isArray(map.sources) || typeof map.mappings !== "string") {
@@ -36,7 +36,7 @@ export class SourceMap {
   }
 
   /** @param offset in the module's file. */
-  find(offset: number): Position | undefined {
+  find(offset: number): SourcePosition | undefined {
     let [low, high] = [0, this.#offsets.length];
     while (low < high) {
       const middle = (low + high) >>> 1;
@@ -44,13 +44,13 @@ export class SourceMap {
       else high = middle;
     }
     if (low === 0) return undefined;
-    const [source, line, column] = this.#places.slice((low - 1) * 3, low * 3);
+    const [source, line, column] = this.#positions.slice((low - 1) * 3, low * 3);
     const file = this.#sources[source as number];
     if (file === undefined) return undefined;
     return { file, line: (line as number) + 1, column: (column as number) + 1 };
   }
 
-  /** A module has one line, so there is no need to look at semicolons. */
+  /** A module has one line, so there are no semicolons. */
   #read(mappings: string): void {
     const state = [0, 0, 0, 0];
     for (const segment of mappings.split(",")) {
@@ -58,7 +58,7 @@ export class SourceMap {
       for (let i = 0; i < 4; i++) (state[i] as number) += values[i] ?? 0;
       if (values.length < 4) continue;
       this.#offsets.push(state[0] as number);
-      this.#places.push(state[1] as number, state[2] as number, state[3] as number);
+      this.#positions.push(state[1] as number, state[2] as number, state[3] as number);
     }
   }
 }

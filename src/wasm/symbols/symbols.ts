@@ -4,11 +4,14 @@ import { KIND, type Module, SECTION, sectionFind } from "../module/module.ts";
 import { functionNames } from "../module/names.ts";
 import { DwarfError, debugSections } from "./dwarf.ts";
 import { DebugInfo, type Inlined } from "./dwarf-info.ts";
-import { LineTables, type Position } from "./dwarf-lines.ts";
+import { LineTables, type SourcePosition } from "./dwarf-lines.ts";
 import type { Frame } from "./frame.ts";
 import { SourceMap } from "./sourcemap.ts";
 
-/** Resolves places of a module. Debug information is read when the first place is asked for. */
+/**
+ * Resolves offsets of a module to functions, files and lines. Debug information is read when it is
+ * first needed; if it is damaged, only the names of functions are known.
+ */
 export class Symbols {
   readonly #module: Module;
   readonly #names: ReadonlyMap<number, string>;
@@ -18,7 +21,11 @@ export class Symbols {
   #info: DebugInfo | undefined;
   #read = false;
 
-  /** @param sourceMap text of the module's source map, if it has one. */
+  /**
+   * @param module the module that was compiled, not the checked one.
+   * @param sourceMap the text of its source map, if it has one.
+   * @throws SyntaxError if that text is not a source map of version 3.
+   */
   constructor(module: Module, sourceMap?: string) {
     this.#module = module;
     this.#names = namesOf(module);
@@ -26,13 +33,18 @@ export class Symbols {
     this.#sourceMap = sourceMap === undefined ? undefined : new SourceMap(sourceMap);
   }
 
-  /** The name of a function, readable. */
+  /** The readable name of a function; `function 12` if it has none. */
   name(index: number): string {
     const name = this.#names.get(index);
     return name === undefined ? `function ${index}` : rustDemangle(name);
   }
 
-  /** The calls at an offset of the file, inlined ones first. */
+  /**
+   * The calls at an offset: first those that the compiler has inlined, then the function itself.
+   *
+   * @param index of the function.
+   * @param offset in the file.
+   */
   frames(index: number, offset: number): Frame[] {
     this.#debugRead();
     const address = offset - this.#codeStart;
@@ -41,28 +53,28 @@ export class Symbols {
     const outer = this.#outerName(index, scope?.name);
     if (!scope) return [frameOf(outer, position)];
     const frames: Frame[] = [];
-    let place = position;
+    let at = position;
     for (const inlined of scope.inlined) {
-      frames.push(frameOf(inlined.name ?? "inlined function", place));
-      place = this.#callSite(inlined);
+      frames.push(frameOf(inlined.name ?? "inlined function", at));
+      at = this.#callSite(inlined);
     }
-    frames.push(frameOf(outer, place));
+    frames.push(frameOf(outer, at));
     return frames;
   }
 
-  /** The name section knows namespaces and parameters; only of plain names DWARF's is better. */
+  /** The name section has namespaces and parameters; DWARF's names are better for plain names. */
   #outerName(index: number, debugName: string | undefined): string {
     const name = this.name(index);
     return debugName === undefined || /[(:]/.test(name) ? name : debugName;
   }
 
-  #callSite(inlined: Inlined): Position | undefined {
+  #callSite(inlined: Inlined): SourcePosition | undefined {
     const file = this.#lines?.files(inlined.lines)[inlined.callFile];
     if (file === undefined) return undefined;
     return { file, line: inlined.callLine, column: inlined.callColumn };
   }
 
-  /** Damaged debug information is no reason to give up: the functions' names remain. */
+  /** If debug information is damaged, only the names of functions are used. */
   #debugRead(): void {
     if (this.#read) return;
     this.#read = true;
@@ -83,7 +95,7 @@ function undamaged<T>(read: () => T): T | undefined {
   }
 }
 
-/** Names of the name section; exports tell the names of functions that have none there. */
+/** Names by the name section; by exports for functions that have no name there. */
 function namesOf(module: Module): Map<number, string> {
   const names = new Map<number, string>();
   for (const { kind, index, name } of module.exports) {
@@ -93,7 +105,7 @@ function namesOf(module: Module): Map<number, string> {
   return names;
 }
 
-function frameOf(name: string, position: Position | undefined): Frame {
+function frameOf(name: string, position: SourcePosition | undefined): Frame {
   return { function: name, ...position };
 }
 

@@ -8,7 +8,7 @@ import { Random, seedOf } from "../../support/random.js";
 const ROOTS = [{ from: 0, to: 64 }];
 
 function block(id: number, size = 16): Block {
-  const none = { maker: 0, made: 0, ender: 0, ended: 0 };
+  const none = { allocator: 0, allocated: 0, freer: 0, freed: 0 };
   return { id, ptr: 1024 + id * 64, size, live: true, ...none };
 }
 

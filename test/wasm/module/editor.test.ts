@@ -98,7 +98,7 @@ test("a trap's place in a checked module leads to the original instruction", () 
     if (i >= before.bodies.length) return;
     const range = before.bodies[i];
     for (let at = body.code; at < body.end; at += 3) {
-      const old = offsets.old(at) as number;
+      const old = offsets.toOriginal(at) as number;
       assert.ok(range && old >= range.start && old <= range.end, `function ${i}: 0x${at}`);
       places++;
     }

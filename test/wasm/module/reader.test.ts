@@ -49,7 +49,7 @@ const DAMAGED: readonly (readonly [string, Uint8Array, string])[] = [
   ["version 2", Uint8Array.from([0, 97, 115, 109, 2, 0, 0, 0]), "not version 1"],
   ["an empty file", new Uint8Array(), "header ends too early"],
   ["an unknown section", moduleOf(section(14)), "byte 0x8: no section has the id 14"],
-  ["a section twice", moduleOf(TYPE, TYPE), "byte 0xe: type section stands twice or too late"],
+  ["a section twice", moduleOf(TYPE, TYPE), "byte 0xe: type section appears twice or too late"],
   [
     "a section that is too long",
     moduleOf([1, 100, 1]),

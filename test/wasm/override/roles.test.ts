@@ -16,14 +16,14 @@ const text = (name: string) => [
 interface Declared {
   readonly name: string;
   readonly params: number;
-  readonly answers: boolean;
+  readonly returns: boolean;
 }
 
 /** A module of functions that only trap, with these names in the name section, exported f0, f1 … */
 function moduleWith(functions: readonly Declared[]): Uint8Array<ArrayBuffer> {
   const count = functions.length;
   const i32s = (n: number) => [n, ...new Array<number>(n).fill(I32)];
-  const types = functions.map((f) => [0x60, ...i32s(f.params), ...i32s(f.answers ? 1 : 0)]);
+  const types = functions.map((f) => [0x60, ...i32s(f.params), ...i32s(f.returns ? 1 : 0)]);
   const exports = functions.map((_, i) => [...text(`f${i}`), 0, i]);
   const names = [count, ...functions.flatMap(({ name }, i) => [i, ...text(name)])];
   return moduleOf(
@@ -45,7 +45,7 @@ function roles(...declared: readonly (readonly [string, number, boolean])[]): {
   calls: Calls;
   memory: () => DataView;
 } {
-  const functions = declared.map(([name, params, answers]) => ({ name, params, answers }));
+  const functions = declared.map(([name, params, returns]) => ({ name, params, returns }));
   const { bytes, report } = override(moduleWith(functions));
   assert.equal(report.functions.length, functions.length);
   assert.ok(report.functions.every((each) => each.fate === "replaced"));

@@ -131,6 +131,6 @@ test("events of blocks that are none are errors", () => {
 test("getMemory is needed", () => {
   assert.throws(() => new Rtrace({} as never), {
     name: "TypeError",
-    message: "getMemory must be a function that answers the module's memory",
+    message: "getMemory must be a function that returns the module's memory",
   });
 });

@@ -58,8 +58,8 @@ test("random allocation: exactly the bytes of live blocks are open", () => {
   );
   for (const [ptr, size] of live) {
     for (let i = 0; i < size; i++) assert.ok(open(ptr + i));
-    assert.deepEqual(blocks.near(ptr + size)?.place, "behind");
-    assert.deepEqual([blocks.near(ptr - 1)?.place, blocks.near(ptr - 1)?.distance], ["before", 1]);
+    assert.deepEqual(blocks.near(ptr + size)?.side, "behind");
+    assert.deepEqual([blocks.near(ptr - 1)?.side, blocks.near(ptr - 1)?.distance], ["before", 1]);
     if (size > 0) assert.equal(blocks.near(ptr + size - 1)?.block.ptr, ptr);
   }
   assert.deepEqual(
