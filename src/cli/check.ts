@@ -47,7 +47,8 @@ Examples:
 
 Finds accesses outside of heap blocks and through null pointers, use after free, double and invalid
 frees, mismatched new and delete, misuse of realloc, overflow in calloc, and leaks; with --uninit
-also uses of memory that was never written. See docs/guide/checking.md. Build with -g for files and lines.
+also uses of memory that was never written. See docs/guide/checking.md. Build with -g for files and
+lines.
 The program is not changed.
 
 A suppressions file has lines KIND:PATTERN. A mistake of that kind (* for all) is not reported when

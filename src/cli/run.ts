@@ -137,7 +137,8 @@ class ProgramRun {
     const max = Math.min(limits.max ?? PAGES_MOST, Math.floor(maxMemory / PAGE_BYTES));
     if (max >= limits.min) return { ...limits, max };
     throw new RangeError(
-      `${this.#path}: starts with ${limits.min * PAGE_BYTES} bytes, more than --max-memory ${maxMemory}`,
+      `${this.#path}: starts with ${limits.min * PAGE_BYTES} bytes, ` +
+        `more than --max-memory ${maxMemory}`,
     );
   }
 

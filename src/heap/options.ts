@@ -85,12 +85,14 @@ export interface MemoryOptions {
   purgeZeroes?: boolean | undefined;
   /**
    * How much is counted: 0 = what costs nothing, 1 = also the sizes of blocks, 2 = also size
-   * classes and requests. Above 0 malloc and free take longer: see docs/reference/statistics.md. Default: 0.
+   * classes and requests. Above 0 malloc and free take longer: see docs/reference/statistics.md.
+   * Default: 0.
    */
   statsLevel?: StatsLevel | undefined;
   /**
    * Called when a request fails, with an errno code, the size and a sentence: 12 = out of memory,
-   * 75 = request too large. With hardening also for mistakes: see docs/guide/hardening.md. Default: none.
+   * 75 = request too large. With hardening also for mistakes: see docs/guide/hardening.md. Default:
+   * none.
    */
   onError?: ErrorHandler | undefined;
 }

@@ -69,8 +69,8 @@ export interface SharedVisitOptions extends VisitOptions {
 
 /**
  * One thread's heap in a memory that threads share. Every thread allocates from pages of its own,
- * without a lock; any thread may free, resize and read any block. docs/guide/threads.md tells what may be
- * called from where, and what happens when a thread dies.
+ * without a lock; any thread may free, resize and read any block. docs/guide/threads.md tells what
+ * may be called from where, and what happens when a thread dies.
  *
  * It extends Heap because it is one: the same calls on the same memory. What differs is what needs
  * the pages of other threads, and how it ends.

@@ -65,8 +65,8 @@ interface RivalExports extends CFunctions {
 }
 
 /**
- * The state of dlmalloc and TLSF: static variables are in the granule of the first blocks; the header
- * at the end of the memory needs a granule of its own.
+ * The state of dlmalloc and TLSF: static variables are in the granule of the first blocks; the
+ * header at the end of the memory needs a granule of its own.
  */
 const RIVAL_STATE = 4096;
 

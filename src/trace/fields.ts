@@ -1,4 +1,6 @@
-/** A line of a trace, divided into fields. They are bytes, not strings: lines cost no allocation. */
+/**
+ * A line of a trace, divided into fields. They are bytes, not strings: lines cost no allocation.
+ */
 
 const SPACE = 32;
 const TAB = 9;

@@ -13,8 +13,8 @@ export class ReplayError extends Error {
 /** The memory that a trace takes on an allocator. */
 export interface Measure {
   /**
-   * Bytes that were ever part of a block, in granules of 4 KiB, and the allocator's own state. For a
-   * subject without addresses: bytes that its live blocks hold at the trace's peak.
+   * Bytes that were ever part of a block, in granules of 4 KiB, and the allocator's own state. For
+   * a subject without addresses: bytes that its live blocks hold at the trace's peak.
    */
   readonly peakBytes: number;
   /** Peak of the requested bytes of live blocks. */

@@ -1,7 +1,7 @@
 /**
  * Every pass over a trace runs on a thread of its own. On one thread, what the engine has learnt of
- * one allocator changes the code for the next: the JavaScript heap was up to 3x slower in the second
- * round than in the first, and its garbage was counted as another allocator's memory.
+ * one allocator changes the code for the next: the JavaScript heap was up to 3x slower in the
+ * second round than in the first, and its garbage was counted as another allocator's memory.
  */
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";

@@ -7,8 +7,8 @@
  * does not have.
  *
  * Where a block passes from one thread to another, the first part has a tell after its last
- * operation on the block, and the second part an await before its first. The slot's word in a shared
- * table then contains how many operations on the block are done.
+ * operation on the block, and the second part an await before its first. The slot's word in a
+ * shared table then contains how many operations on the block are done.
  *
  *   step   at  kind  slot  count
  *          |   |           the value that the slot's word is set to, or must have reached

@@ -41,8 +41,8 @@ export function replaySteps(allocators: number, rounds: number): number {
 }
 
 /**
- * Replays a trace. Without `threads` one thread plays all operations, in the order of the trace; with
- * it each thread plays its own, and only operations on the same block keep their order.
+ * Replays a trace. Without `threads` one thread plays all operations, in the order of the trace;
+ * with it each thread plays its own, and only operations on the same block keep their order.
  *
  * Rounds alternate between the allocators, so that a slow phase of the machine affects all of them.
  * @param allocators of the table in allocators.ts: passes find them by name.

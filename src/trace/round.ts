@@ -36,8 +36,8 @@ export class Pace {
   }
 
   /**
-   * Operations a second of the median pass. A pass is shorter than a time slice of the scheduler, so
-   * other programs on the machine affect only some passes.
+   * Operations a second of the median pass. A pass is shorter than a time slice of the scheduler,
+   * so other programs on the machine affect only some passes.
    */
   speed(operations: number): number {
     return (operations * 1000) / Math.max(median(this.#times), TICK_MS);

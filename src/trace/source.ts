@@ -6,8 +6,8 @@ import { createGunzip } from "node:zlib";
 const READ_SIZE = 1 << 18;
 
 /**
- * Yields the contents in pieces, so that a trace may be larger than memory. Gzip is recognised by its
- * first two bytes and not by the name, since a pipe has no name.
+ * Yields the contents in pieces, so that a trace may be larger than memory. Gzip is recognised by
+ * its first two bytes and not by the name, since a pipe has no name.
  */
 export async function* sourceChunks(file: string): AsyncGenerator<Uint8Array> {
   const raw = createReadStream(file, { highWaterMark: READ_SIZE })[Symbol.asyncIterator]();

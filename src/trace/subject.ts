@@ -1,9 +1,10 @@
 /** What a replay needs of an allocator, and how an allocator over linear memory gets it. */
 
 /**
- * An allocator under replay. A pointer is a number that only the subject can use; 0 means that there
- * is no memory. The five calls are the allocator's own functions, without wrappers: WebAssembly
- * returns addresses above 2 GiB as negative numbers, which the replay converts with `>>> 0`.
+ * An allocator under replay. A pointer is a number that only the subject can use; 0 means that
+ * there is no memory. The five calls are the allocator's own functions, without wrappers:
+ * WebAssembly returns addresses above 2 GiB as negative numbers, which the replay converts with
+ * `>>> 0`.
  */
 export interface Subject {
   /** Allocates `size` bytes. */
@@ -23,8 +24,8 @@ export interface Subject {
   /** Bytes of the allocator's own state, outside the granules of its blocks. */
   stateBytes(): number;
   /**
-   * Only of a subject whose pointers are not addresses: bytes that the process holds now. It collects
-   * garbage, which is slow; only differences have a meaning.
+   * Only of a subject whose pointers are not addresses: bytes that the process holds now. It
+   * collects garbage, which is slow; only differences have a meaning.
    */
   heldBytes?(): number;
 }
@@ -73,9 +74,9 @@ function memalignMissing(): never {
 }
 
 /**
- * Writes bytes and not words, so that a block of any size costs two stores in any allocator. The view
- * is renewed only if a block is behind its end (a detached view has length 0), as programs do that
- * keep a view of their memory.
+ * Writes bytes and not words, so that a block of any size costs two stores in any allocator. The
+ * view is renewed only if a block is behind its end (a detached view has length 0), as programs do
+ * that keep a view of their memory.
  */
 function linearTouch(current: () => Uint8Array): (p: number, size: number) => void {
   let view = current();

@@ -1,7 +1,7 @@
 /** The part of layout.ts about hardening. */
 
 /*
- * ---- hardening (docs/guide/hardening.md) --------------------------------------------------------------
+ * ---- hardening (docs/guide/hardening.md) --------------------------------------------------------
  *
  * With padding or canary, each block ends with a record:
  *

@@ -40,7 +40,9 @@ export function shapesFind(module: Module): AllocatorFunction[] {
   return new Shapes(module).find();
 }
 
-/** What belongs to a malloc and a free that are known by their exports, in a module without names. */
+/**
+ * What belongs to a malloc and a free that are known by their exports, in a module without names.
+ */
 export function relatedFind(
   module: Module,
   mallocs: readonly number[],

@@ -45,7 +45,8 @@ export interface LeakReports {
  * thread may use the module.
  *
  * @example
- * const checker = new Checker(instrument(bytes), { onReport: (report) => console.log(report.text) });
+ * const onReport = (report) => console.log(report.text);
+ * const checker = new Checker(instrument(bytes), { onReport });
  * const module = await WebAssembly.compile(checker.instrumented.bytes);
  * const instance = await WebAssembly.instantiate(module, checker.importObject({ env }));
  * checker.attach(instance);

@@ -188,11 +188,7 @@ export class ModuleEditor {
     return index;
   }
 
-  /**
-   * Adds a global of type i32 or i64 with a value of 32 bits.
-   *
-   * @returns its index.
-   */
+  /** Adds a global of type i32 or i64 with a value of 32 bits, and returns its index. */
   addGlobal(type: number, mutable: boolean, value: number): number {
     this.#globals.push({ type, mutable, value });
     return this.module.globals.length + this.#globals.length - 1;

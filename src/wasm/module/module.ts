@@ -145,13 +145,17 @@ export interface Body {
 
 /** What the code of each function does. Entries are of functions that are not imported. */
 export interface CodeFacts {
-  /** For each function the functions that it calls, in the order of its calls, repeated as often. */
+  /**
+   * For each function the functions that it calls, in the order of its calls, repeated as often.
+   */
   readonly calls: readonly (readonly number[])[];
   /** For each function bits: calls indirectly, grows the memory, looks for strings' ends, … */
   readonly flags: Uint8Array;
 }
 
-/** A module that has been read. Functions, memories and globals are in the order of their indices. */
+/**
+ * A module that has been read. Functions, memories and globals are in the order of their indices.
+ */
 export interface Module {
   /** The file. */
   readonly bytes: Uint8Array;

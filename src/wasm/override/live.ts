@@ -68,8 +68,8 @@ export function hasInstruction(module: Module, index: number, code: number): boo
 }
 
 /**
- * Live functions that use the variables of the replaced allocator: those that malloc and free of the
- * original have in common. For these functions its heap is always empty.
+ * Live functions that use the variables of the replaced allocator: those that malloc and free of
+ * the original have in common. For these functions its heap is always empty.
  */
 export function leftoversFind(
   module: Module,

@@ -245,8 +245,9 @@ function spaceCheck(limits: Limits, sbrk: Sbrk | undefined, maxMemory: number | 
   const has = most === undefined || most - min >= (sbrk ? 0 : PAGES_LEAST);
   if (has) return { ...limits, max: most };
   throw new RangeError(
-    `its memory may not grow: it has ${min * PAGE_BYTES} bytes at its start and ${most * PAGE_BYTES} at most, ` +
-      "and the heap begins behind the start; allow more with --max-memory",
+    `its memory may not grow: it has ${min * PAGE_BYTES} bytes at its start and ` +
+      `${most * PAGE_BYTES} at most, and the heap begins behind the start; ` +
+      "allow more with --max-memory",
   );
 }
 

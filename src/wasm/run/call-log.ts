@@ -13,8 +13,8 @@ interface CallStats {
 }
 
 /**
- * Makes a line of a trace (see `terrane replay --help`) of each call. Calls with blocks that existed
- * before, and requests that failed, make no line: they cannot be replayed.
+ * Makes a line of a trace (see `terrane replay --help`) of each call. Calls with blocks that
+ * existed before, and requests that failed, make no line: they cannot be replayed.
  */
 export class CallLog {
   readonly stats: CallStats = {

@@ -43,8 +43,8 @@ const signatures: Readonly<Record<Exclude<Action, "refuse">, readonly HookParam[
 };
 
 /**
- * The functions of the host that a checked program calls. Numbers are signed. `caller` is the number
- * of the allocator function that calls; `context` a hash of the latest calls.
+ * The functions of the host that a checked program calls. Numbers are signed. `caller` is the
+ * number of the allocator function that calls; `context` a hash of the latest calls.
  */
 export interface AllocatorHooks {
   alloc(size: number, align: number, caller: number, context: number): number;

@@ -23,7 +23,9 @@ const LINEAR_CLASSES = LINEAR_LIMIT / UNIT;
 /** Shadow of 32 bytes of red zone. */
 const RED_WORD = RED_ZONE * 0x01010101;
 
-/** Fields of a block's record, in words. It is half a cache line: records of freed blocks are cold. */
+/**
+ * Fields of a block's record, in words. It is half a cache line: records of freed blocks are cold.
+ */
 const PTR = 0;
 const SIZE = 1;
 const CHUNK = 2;
