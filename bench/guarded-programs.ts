@@ -14,7 +14,7 @@ interface Hooks {
   instantiateWasm(imports: WebAssembly.Imports, done: (...loaded: unknown[]) => void): object;
 }
 
-/** Room for the program and its heap at once: emscripten's views do not know of our growth. */
+/** Space for the program and its heap at once: emscripten's views do not know of our growth. */
 const MEMORY = 2 ** 28;
 
 /** Settings for a program whose allocator is a heap, guarded or bare. */

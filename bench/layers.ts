@@ -17,7 +17,7 @@ import { median, spread } from "./stats.ts";
 const ROUNDS = 15;
 const DEPTH = 16;
 
-/** Does its work once and answers nanoseconds of what is measured of it. */
+/** Does its work once and returns nanoseconds of what is measured of it. */
 type Subject = () => number;
 
 interface Row {

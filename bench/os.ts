@@ -20,7 +20,7 @@ const WORKLOADS = ["cfrac", "larson", "replace_1000", "alloc_test"];
 
 /**
  * A heap that can release, with guards or without. From JavaScript its own functions are called,
- * which serve guarded blocks as the door's do.
+ * which serve guarded blocks as the checked calls do.
  */
 function heapAllocator(name: string, mode: string, options?: GuardedOptions): Allocator {
   return {

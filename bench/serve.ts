@@ -1,6 +1,6 @@
 /**
  * The side of the process that measures: one allocator has a process of its own, so that neither
- * code nor memory of one can disturb another. Forked by driver.ts; answers by messages.
+ * code nor memory of one can disturb another. Forked by driver.ts; replies by messages.
  */
 
 export interface Task {

@@ -34,7 +34,7 @@ const unused = {
   memalign: unexpected("memalign"),
 };
 
-/** All blocks are freed by then, so no page may be left, whoever freed them. */
+/** All blocks are freed by then, so no page may be left, no matter which thread freed them. */
 function booksCheck({ pageBytes, blocks, threads }: ReturnType<typeof statsOf>): void {
   if (pageBytes === 0 && blocks === 0 && threads === 1) return;
   throw new Error(`left: ${pageBytes} bytes of pages, ${blocks} blocks, ${threads} threads`);
@@ -72,7 +72,7 @@ interface RivalSeat {
   readonly module: WebAssembly.Module;
 }
 
-/** A module that imports its memory, with an instance in each thread; it keeps no books. */
+/** A module that imports its memory, with an instance in each thread; it keeps no counters. */
 function rival(name: string, workloads?: readonly string[]): SharedAllocator {
   const file = `bench/rivals/${name}.wasm`;
   const join = ({ memory, module }: RivalSeat) => {

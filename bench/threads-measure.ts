@@ -47,7 +47,7 @@ export const threadWorkloads = Object.keys(OPERATIONS);
 /** Those that call no allocator: what the machine itself does. */
 export const machineWorkloads: readonly string[] = ["compute", "handover"];
 
-/** workloads/threads.c: room for rings and exchange slots, and the words of a Worker's table. */
+/** workloads/threads.c: space for rings and exchange slots, and the words of a Worker's table. */
 const SHARED_WORDS = 1 << 16;
 const WORKER_WORDS = 1 << 14;
 
@@ -81,7 +81,7 @@ class Crew {
     this.#workers.push(new Worker(new URL("./threads-worker.js", import.meta.url), { workerData }));
   }
 
-  /** What each Worker answers to a message; an error in one of them is thrown here. */
+  /** What each Worker replies to a message; an error in one of them is thrown here. */
   async #ask(message: string): Promise<unknown[]> {
     const answers = this.#workers.map((worker) => once(worker, "message"));
     for (const worker of this.#workers) worker.postMessage(message);

@@ -23,7 +23,7 @@ const BACKSLASH = 0x5c;
 const DEPTH = 1000;
 
 /**
- * Parses UTF-8 bytes; answers the address of the root.
+ * Parses UTF-8 bytes; returns the address of the root.
  *
  * @throws SyntaxError with the place of what is wrong.
  */

@@ -24,7 +24,7 @@ export function json(args: string[], print: (line: string) => void): void {
       const { allocations, bytes: used } = region.stats();
       print(`tree: ${nodes} values in ${allocations} blocks of ${used} bytes`);
       deepStrictEqual(jsonValue(root), JSON.parse(text));
-      print("the tree is what JSON.parse answers");
+      print("the tree is what JSON.parse returns");
     },
     { label: "json" },
   );

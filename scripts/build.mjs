@@ -19,7 +19,7 @@ const ours = ["src", "test", "bench", "examples"];
 /** A build that has said on standard error what is wrong. */
 export class BuildError extends Error {}
 
-/** What stands in build/src and is no output of tsc. */
+/** What stands in build/src and is not an output of tsc. */
 const MADE = /\/embed\/[\w-]+\.(js|d\.ts)$|\/dialect\.d\.ts$|\/(dlmalloc|tlsf)\.wasm$/;
 
 function typescriptBuild() {
@@ -86,7 +86,7 @@ async function artefactMake(core, kind, hash) {
 
 const watOf = (path) => path.replace(/\.wasm$/, ".wat");
 
-/** One version of each artefact besides the newest stays, for who goes back and forth. */
+/** One version of each artefact besides the newest stays, for going back and forth. */
 function cacheSweep(start, kept) {
   const others = readdirSync("build/cache")
     .filter((name) => name.startsWith(start) && /-[0-9a-f]{20}\.(wasm|js)$/.test(name))

@@ -32,7 +32,7 @@ const ofHeap = {
   shared: /^(heap\/(shared|shared-heap|worker-watch)|core\/embed\/core-shared-wasm)\.js$/,
 };
 
-/** Circles among them: whoever bundles the package would be warned of each. */
+/** Circles among them: every bundler would warn of each. */
 function onwarn(warning) {
   if (warning.code === "THIS_IS_UNDEFINED") return; // tsc's helper for `using` asks for it
   throw new Error(warning.message);

@@ -54,7 +54,7 @@ function mistakeShow() {
     `\nA finished program is checked without its source:\n$ terrane ${args.join(" ")}\n`,
   );
   const { status } = spawnSync(process.execPath, ["dist/cli.js", ...args], { stdio: "inherit" });
-  if (status !== 1) throw new Error(`terrane check answered ${status}, not 1 for a mistake`);
+  if (status !== 1) throw new Error(`terrane check returned ${status}, not 1 for a mistake`);
 }
 
 const traces = [];

@@ -1,4 +1,4 @@
-/** A progress bar on stderr, where it disturbs no output; nothing if that is no terminal. */
+/** A progress bar on stderr, where it disturbs no output; nothing if that is not a terminal. */
 
 import { SingleBar } from "cli-progress";
 

@@ -1,6 +1,6 @@
 /**
  * What the errors of a heap say: one place for their texts, so that what is printed, what tests
- * expect and what another room reports are the same sentence. Codes are those of errno.
+ * expect and what another module reports are the same sentence. Codes are those of errno.
  */
 import { EFAULT, ENOMEM, EOVERFLOW } from "./errno.ts";
 import { hex } from "./errors.ts";

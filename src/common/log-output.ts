@@ -21,7 +21,7 @@ let inside = false;
  * two calls, prefix and text. What it causes to be said itself is dropped. Undefined: the error
  * stream, or the console of a browser.
  *
- * @throws TypeError for what is no function.
+ * @throws TypeError for what is not a function.
  * @example
  * registerOutput((text) => log.push(text));
  */

@@ -2,7 +2,7 @@
  * Every kind of mistake with memory that terrane reports, and every refusal that is not about a
  * value: one list for the heap, hardening, layers, the debug allocator, size classes and
  * `terrane check`. A kind has one code (errors), one title (reports, suppressions) and one sentence
- * (documentation), whoever finds it. docs/reference/mistakes.md is made from it.
+ * (documentation), no matter which tool finds it. docs/reference/mistakes.md is made from it.
  */
 
 export interface MistakeRow {

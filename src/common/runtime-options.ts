@@ -138,7 +138,7 @@ export class RuntimeOptions {
    * @throws TypeError for any other option.
    */
   getSize(name: RuntimeOption): number {
-    if (!rowOf(name).size) throw new TypeError(`${name} is no size`);
+    if (!rowOf(name).size) throw new TypeError(`${name} is not a size`);
     return Math.max(0, this.get(name)) * 1024;
   }
 

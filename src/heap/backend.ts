@@ -82,11 +82,11 @@ export interface HardenedBuild {
   host(setting: CoreSetting): object;
 }
 
-/** Where a thread that joins finds the state, and as whom it comes. */
+/** Where a thread that joins finds the state, and its thread id. */
 export interface ThreadSeat {
   /** Address of the state. */
   readonly start: number;
-  /** A ticket that only this thread has, or 0: it draws one. */
+  /** An id that only this thread has, or 0: it draws one. */
   readonly ticket: number;
   /** The core, compiled by the thread that sent this. */
   readonly module?: WebAssembly.Module;
@@ -116,7 +116,7 @@ function ensureSpace(source: MemorySource, slices: number): void {
   if (missing > 0 && source.grow(slicesFor(missing)) === 0) {
     const { kind, buffer, start } = source;
     throw new RangeError(
-      `${kind} of ${buffer.byteLength} bytes has no room for a heap at ${start}`,
+      `${kind} of ${buffer.byteLength} bytes has no space for a heap at ${start}`,
     );
   }
   const reserve = options.getSize("reserveOsMemory");

@@ -41,7 +41,7 @@ export class Host implements HeapHost {
     return (this.views as MemoryViews).of("u8");
   }
 
-  /** An operator new of a wasm module asks for its handler through the same door. */
+  /** An operator new of a wasm module asks for its handler by the same import. */
   coreError(code: number, size: number): void {
     if (this.watching?.event(code, size)) return;
     if (code === DEFERRED_FREE) this.#deferredRun(size === 1);

@@ -6,7 +6,7 @@ interface EndingHeap {
   destroy(): void;
 }
 
-/** Weakly: a heap that nobody has is no heap that is alive. */
+/** Weak references: a heap that the program has dropped is not kept alive. */
 const heaps = new Set<WeakRef<EndingHeap>>();
 const places = new WeakMap<object, WeakRef<EndingHeap>>();
 let hooked = false;

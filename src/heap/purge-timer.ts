@@ -3,7 +3,7 @@
 /** The longest delay of a timer. */
 const MILLISECONDS_LIMIT = 2 ** 31 - 1;
 
-/** @throws TypeError or RangeError for what is no number of milliseconds. */
+/** @throws TypeError or RangeError for what is not a number of milliseconds. */
 export function millisecondsCheck(milliseconds: unknown): void {
   if (typeof milliseconds !== "number") {
     throw new TypeError("milliseconds must be a number");
@@ -14,7 +14,7 @@ export function millisecondsCheck(milliseconds: unknown): void {
 
 /**
  * Ticks at an interval, and keeps neither the process alive nor the heap: one that nobody else
- * holds is collected, and its timer ends. Answers how to end it.
+ * holds is collected, and its timer ends. Returns a function that ends it.
  */
 export function timerStart<T extends object>(
   heap: T,

@@ -45,8 +45,8 @@ interface SubHeapParts {
 }
 
 /**
- * A heap beside the first one of a thread, with the same calls and pages of its own: what mimalloc
- * calls a first-class heap. What it allocates can be freed and resized through any heap of the
+ * A heap beside the first one of a thread, with the same calls and pages of its own;
+ * mimalloc calls it a heap. What it allocates can be freed and resized through any heap of the
  * memory; a block that moves goes to the heap that resizes it. It belongs to the thread that made
  * it, and ends with the Heap that made it.
  *

@@ -9,7 +9,7 @@
  *   gets it, says so on the channel  ------------>  asks for the same lock
  *   ends, however it does            ------------>  gets it, recovers what the Worker left
  *
- * Who asks first gets it, and a Worker gets nothing before its event loop turns: an owner that
+ * The first to ask gets it, and a Worker gets nothing before its event loop turns: an owner that
  * asked at once would recover a thread that is alive. The price is that a Worker which ends, or
  * blocks its loop for good, before it has the lock is not watched; `watched` tells it when it is.
  */
@@ -42,7 +42,7 @@ function watchName(): string | undefined {
   return able ? `terrane-${crypto.randomUUID()}` : "";
 }
 
-/** For the owner: calls `ended` with the ticket of each thread that was watched and has ended. */
+/** For the owner: calls `ended` with the id of each thread that was watched and has ended. */
 export function watchOpen(ended: (ticket: number) => void): Watch {
   const name = watchName();
   if (!name) return { name, close() {} };
@@ -69,7 +69,7 @@ export function watchAccept(handle: WatchedSeat | undefined): Promise<boolean> {
   return watch === undefined ? Promise.resolve(true) : watchHold(watch, ticket);
 }
 
-/** Takes the lock of the ticket, and keeps it. */
+/** Takes the lock of the thread id, and keeps it. */
 function watchHold(name: string, ticket: number): Promise<boolean> {
   return new Promise((resolve) => {
     const hold = () => {

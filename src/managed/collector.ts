@@ -70,7 +70,7 @@ export class Handle implements Disposable {
   }
 
   /**
-   * Ends the handle. Its block is no root any more, and a later collection frees it if it cannot be
+   * Ends the handle. Its block stops being a root, and a later collection frees it if it cannot be
    * reached otherwise.
    */
   destroy(): void {

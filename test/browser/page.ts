@@ -28,7 +28,7 @@ class Client {
     return client;
   }
 
-  /** Asks, and answers what the Worker does. One question at a time. */
+  /** Asks, and returns what the Worker replies. One question at a time. */
   call<K extends keyof Calls>(
     name: K,
     ...args: Parameters<Calls[K]>

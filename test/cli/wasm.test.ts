@@ -150,7 +150,7 @@ test("run and check give the program its environment, folders and standard input
   }
 });
 
-test("run --max-memory: allocation answers null at the limit, and nothing else", () => {
+test("run --max-memory: allocation returns null at the limit, and nothing else", () => {
   const { code, out } = terrane("run", "--max-memory", "512K", MISTAKES, "correct");
   assert.deepEqual([code, out], [0, "863\n"]);
   const small = terrane("run", "--max-memory", "64K", MISTAKES, "correct");
@@ -242,7 +242,7 @@ for (const [args, line] of FAILURES) {
   });
 }
 
-test("--help of both commands answers on stdout with examples", () => {
+test("--help of both commands writes to stdout with examples", () => {
   for (const name of ["check", "run"]) {
     const { code, out } = terrane(name, "--help");
     assert.equal(code, 0);

@@ -35,7 +35,7 @@ const sources = ["src", "test", "scripts", "bench", "examples"]
   .flatMap((folder) => filesBelow(folder, /\.(ts|mjs)$/))
   .filter((path) => !/\/fixtures\//.test(path));
 
-/** Words of code are no text: what stands between backticks, and code blocks. */
+/** Words of code are not text: what is between backticks, and code blocks. */
 function textOfPage(page: string): string[] {
   let isCode = false;
   return page.split("\n").map((line) => {

@@ -30,7 +30,7 @@ test("append", () => {
 test("json parses 5 MB and proves the tree", () => {
   const lines = printed(json);
   assert.ok(Number(/^document: (\d+) bytes$/.exec(lines[0]!)?.[1]) > 5e6);
-  assert.equal(lines[2], "the tree is what JSON.parse answers");
+  assert.equal(lines[2], "the tree is what JSON.parse returns");
   assert.equal(lines[3], "left after the region: 0 bytes");
 });
 

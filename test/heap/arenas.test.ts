@@ -1,4 +1,4 @@
-/** The typed door to arenas and budgets, and mimalloc's C names for them. */
+/** The checked API of arenas and budgets, and mimalloc's C names for them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap, type Heap, HeapError } from "#src/heap/index.js";
@@ -83,7 +83,7 @@ for (const [name, make] of subjects) {
         `RangeError: manageMemory: ${text}`,
       );
     }
-    assert.equal(heap.manageMemory(0, 2 * SLICE), 2, "address 0 is no block");
+    assert.equal(heap.manageMemory(0, 2 * SLICE), 2, "address 0 is not a block");
     assert.deepEqual(heap.arenaArea(2), { address: SLICE, bytes: SLICE });
   });
 
@@ -291,7 +291,7 @@ test("row 91: huge OS pages - interleaved over nodes, each an arena of its node"
   assert.equal(call(1, 1, 0), 12);
 });
 
-test("arenas where memory must be committed: the books are the pages'", () => {
+test("arenas where memory must be committed: the statistics are the pages'", () => {
   const memory = simulatedMemory({ needsCommit: true });
   const heap = createHeap({ backend: javascript, memory, purgeDelay: 0, arenaPurgeMult: 0 });
   const before = memory.committedBytes;

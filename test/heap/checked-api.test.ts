@@ -1,4 +1,4 @@
-/** The typed door: arguments, errors, views, strings, statistics, the walk. */
+/** The checked API: arguments, errors, views, strings, statistics, the walk. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -136,7 +136,7 @@ for (const backend of backends) {
     assert.equal(heap.stats().blocks, 0);
   });
 
-  test(`${backend}: the C ABI answers 0 where the typed door throws`, () => {
+  test(`${backend}: the C ABI returns 0 where the checked API throws`, () => {
     const heap = anyHeap({ backend });
     const { abi } = heap;
     const scratch = heap.malloc(16);
@@ -418,7 +418,7 @@ test("options: unknown names, wrong kinds and wrong values are refused", () => {
     ],
     [
       { memory: failingMemory(wasmMemory({ memory: new WebAssembly.Memory({ initial: 1 }) }), 1) },
-      "RangeError: failing WebAssembly.Memory of 65536 bytes has no room for a heap at 65536",
+      "RangeError: failing WebAssembly.Memory of 65536 bytes has no space for a heap at 65536",
     ],
   ];
   for (const [options, message] of cases)

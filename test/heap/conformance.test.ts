@@ -1,5 +1,5 @@
 /**
- * One suite, every subject: whatever memory and back end a heap stands on, through the typed door
+ * One suite, every subject: whatever memory and back end a heap stands on, through the checked API
  * and through the C ABI.
  */
 import assert from "node:assert/strict";
@@ -25,7 +25,7 @@ function profilesOf(subject: HeapSubject) {
 
 for (const subject of heapSubjects) {
   for (const [door, verbs] of doors) {
-    test(`${subject.name}, ${door}: random runs keep blocks apart and books at zero`, (t) => {
+    test(`${subject.name}, ${door}: random runs keep blocks apart and statistics at zero`, (t) => {
       for (const [number, profile] of profilesOf(subject).entries()) {
         const seed = seedOf(2000 + number);
         t.diagnostic(`${profile.name}: TERRANE_SEED=${seed}`);
@@ -91,7 +91,7 @@ const everywhere: AnyHeapOptions[] = [{}, { backend: "js" }, { shared: true }];
 for (const [what, features] of hardenings()) {
   for (const place of what === "all" ? everywhere : [{}]) {
     const name = `${place.backend ?? "wasm"}${place.shared ? ", shared" : ""}`;
-    test(`${name}, hardened, ${what}: random runs without a report, with both doors`, (t) => {
+    test(`${name}, hardened, ${what}: random runs without a report, with both APIs`, (t) => {
       for (const [number, profile] of profiles.entries()) {
         const seed = seedOf(2100 + number);
         t.diagnostic(`${profile.name}: TERRANE_SEED=${seed}`);

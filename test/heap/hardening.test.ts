@@ -1,4 +1,4 @@
-/** Hardening through the typed door: options, reports in words, exceptions, threads. */
+/** Hardening through the checked API: options, reports in words, exceptions, threads. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -54,7 +54,7 @@ for (const backend of backEnds) {
       assert.equal(heap.stats().blocks, 0);
     });
 
-    test(`${name}: rows 50 and 51: C's free reports what is no block, the door throws`, () => {
+    test(`${name}: rows 50 and 51: C's free reports what is not a block, the checked API throws`, () => {
       const { heap, told } = watched(base);
       const p = heap.malloc(100);
       heap.abi.free(p + 8);
@@ -229,7 +229,7 @@ for (const backend of backEnds) {
     );
     heap.free(p);
     other.free(p);
-    assert.deepEqual([told[0]?.[0], there[1]?.[0]], [11, 11], "told to who did it");
+    assert.deepEqual([told[0]?.[0], there[1]?.[0]], [11, 11], "reported to the thread that did it");
     const orders = [heap, other].map((each) =>
       Array.from({ length: 64 }, () => each.malloc(64) % 65536),
     );

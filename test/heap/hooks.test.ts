@@ -81,7 +81,7 @@ everywhere("registerError takes the place of onError, and undefined means nobody
   assert.equal(seen.length, 1);
 });
 
-everywhere("what is no function is refused", (heap) => {
+everywhere("what is not a function is refused", (heap) => {
   const wrong = 7 as unknown as DeferredFree;
   const text = (what: string) => ({
     name: "TypeError",

@@ -56,7 +56,7 @@ test("the timer keeps neither the process nor the heap", async () => {
   assert.equal(held.deref(), undefined);
 });
 
-test("purgeEvery refuses what is no number of milliseconds", () => {
+test("purgeEvery refuses what is not a number of milliseconds", () => {
   const heap = createHeap();
   assert.throws(() => heap.purgeEvery("1" as never), {
     name: "TypeError",

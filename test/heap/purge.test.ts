@@ -1,4 +1,4 @@
-/** The typed door to purges: settings, timers, stats. */
+/** The checked API of purges: settings, timers, stats. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap, type HeapOptions, type PurgeSettings } from "#src/heap/index.js";

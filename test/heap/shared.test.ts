@@ -1,4 +1,4 @@
-/** The typed door to a heap that threads share. Most threads here take turns in one. */
+/** The checked API of a heap that threads share. Most threads here take turns in one. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
@@ -203,7 +203,7 @@ function attachWorker(workerData: { handle: HeapHandle; stay: boolean }): Worker
   return new Worker(new URL("../support/attach-worker.js", import.meta.url), { workerData });
 }
 
-test("what cannot be shared, or is no handle, is refused", () => {
+test("what cannot be shared, or is not a handle, is refused", () => {
   const heap = createSharedHeap();
   const handle = heap.handle();
   const cases: [() => unknown, string][] = [
@@ -268,7 +268,7 @@ test("what cannot be shared, or is no handle, is refused", () => {
   }
 });
 
-test("a handle of startWorker is for one thread, and 124 threads have room", () => {
+test("a handle of startWorker is for one thread, and 124 threads fit", () => {
   const heap = createSharedHeap();
   let handle: HeapHandle | undefined;
   heap.startWorker((given) => {

@@ -1,4 +1,4 @@
-/** Heaps beside a heap, at the typed door; the core's part is in core/rows-heaps. */
+/** Heaps beside a heap, of the checked API; the core's part is in core/rows-heaps. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -13,7 +13,7 @@ function everywhere(name: string, body: (heap: Heap) => void): void {
   testPlaces(places, name, (make) => body(make()));
 }
 
-everywhere("a heap of its own allocates, answers for its blocks and no others", (heap) => {
+everywhere("a heap of its own allocates, and knows its blocks and no others", (heap) => {
   const own = heap.newHeap();
   const [p, q] = [own.malloc(100), heap.malloc(100)];
   assert.deepEqual([own.contains(p), own.contains(q)], [true, false]);
@@ -26,7 +26,7 @@ everywhere("a heap of its own allocates, answers for its blocks and no others", 
   heap.free(p);
   assert.equal(own.contains(p), true, "mimalloc's quirk: also of a freed block");
   own.cfree(heap.malloc(8));
-  assert.equal(heap.stats().blocks, 1, "cfree ignores what is no block of its heap");
+  assert.equal(heap.stats().blocks, 1, "cfree ignores what is not a block of its heap");
 });
 
 everywhere("every call allocates from its heap", (heap) => {

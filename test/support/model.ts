@@ -1,6 +1,6 @@
 /**
  * A shadow model beside an allocator: knows every live block, its pattern and the bytes it covers,
- * and checks each answer. Works over anything with C's verbs and a look into the memory.
+ * and checks each answer. Works over anything with C's calls and a look into the memory.
  */
 import assert from "node:assert/strict";
 import type { Random } from "./random.js";
@@ -15,7 +15,7 @@ export interface Verbs {
   bytes(): Uint8Array;
 }
 
-/** The verbs of an allocator at its typed door. */
+/** The calls of an allocator in its checked API. */
 export function typedVerbs(door: Omit<Verbs, "bytes"> & { readonly u8: Uint8Array }): Verbs {
   return {
     malloc: (size) => door.malloc(size),
@@ -37,7 +37,7 @@ interface AbiDoor {
   > & { free(p: number): void };
 }
 
-/** The verbs of an allocator under C's names, where wasm answers signed numbers. */
+/** The calls of an allocator under C's names, where wasm returns signed numbers. */
 export function abiVerbs(door: AbiDoor): Verbs {
   const { abi } = door;
   return {
@@ -64,7 +64,7 @@ const FULL = 1024;
 
 export class Shadow {
   readonly live: Block[] = [];
-  /** Requests that were answered with 0. */
+  /** Requests for which the allocator returned 0. */
   refused = 0;
   operations = 0;
   readonly #verbs: Verbs;
@@ -138,7 +138,7 @@ export class Shadow {
     }
     const usable = this.#verbs.usableSize(p);
     assert.ok(usable >= size, `usable ${usable} of a block of ${size} at ${p}`);
-    assert.equal(p % alignment, 0, `${p} is no multiple of ${alignment}`);
+    assert.equal(p % alignment, 0, `${p} is not a multiple of ${alignment}`);
     assert.ok(p + usable <= this.#verbs.bytes().length, `block at ${p} ends behind the memory`);
     const block = { p, size, usable, alignment, seed: this.#seed++ };
     this.#claims.claim(p, p + usable);

@@ -18,7 +18,7 @@ export const skipFaults: string | false =
 /** The pages; only where `skip` is false. */
 export const os = found as OsPages;
 
-/** What is in physical memory of a range, by the kernel's own books. */
+/** What is in physical memory of a range, by the kernel's own count. */
 export function residentOf(bytes: ArrayBufferLike): number {
   return os.residency(os.addressOf(bytes), bytes.byteLength).residentBytes;
 }

@@ -1,4 +1,4 @@
-/** Where heaps of the typed door live: both back ends, for one thread and for threads. */
+/** Where heaps are: both back ends, for one thread and for threads. */
 import { test } from "node:test";
 import type { Heap } from "#src/heap/index.js";
 import { type AnyHeapOptions, anyHeap } from "./any-heap.js";

@@ -21,7 +21,7 @@ export const figuresSource = `
     return [all, range.residentBytes].join(" ");
   };`;
 
-/** Frees blocks that are chained through their first words: the program has no books of its own. */
+/** Frees blocks that are chained through their first words: the program keeps no list of its own. */
 export const drainSource = `
   function drain(last) {
     for (let ptr = last; ptr !== 0; ) {

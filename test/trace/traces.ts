@@ -1,4 +1,4 @@
-/** What the tests of the room share. */
+/** What the tests of replays share. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ export function parse(text: string, file = "x.trace"): Trace {
   return parser.finish();
 }
 
-/** A folder that is gone after the tests of the file; answers a function that puts a file there. */
+/** A folder that is gone after the tests of the file; returns a function that puts a file there. */
 export function filesCreate(): (name: string, contents: string | Uint8Array) => string {
   const folder = mkdtempSync(join(tmpdir(), "terrane-trace-"));
   after(() => rmSync(folder, { recursive: true }));

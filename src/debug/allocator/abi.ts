@@ -57,7 +57,7 @@ function numberOf(result: ReturnType<DebugCall>): number | undefined {
   return result === undefined ? undefined : Number(result);
 }
 
-/** mimalloc's first-class heaps; a heap is its id, and ids are what C passes around. */
+/** mimalloc's sub-heaps; a heap is its id, and ids are what C passes around. */
 function heapFunctions(core: DebugCore): Record<string, AbiFunction> {
   const isOwned = (heap: number, p: number) => p % 8 === 0 && core.heapOf(p) === heap;
   const collect: AbiFunction = () => core.collect({ call: "collect", entry: collect });

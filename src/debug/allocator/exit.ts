@@ -6,7 +6,7 @@ interface AtExit {
   exit(): void;
 }
 
-/** Held until deinit: an allocator that the collector took could not tell of its leaks. */
+/** Held until destroy: an allocator that the collector took could not tell of its leaks. */
 const open = new Set<AtExit>();
 let listening = false;
 

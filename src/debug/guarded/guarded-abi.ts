@@ -3,7 +3,7 @@ import { EINVAL, ENOMEM } from "../../common/errno.ts";
 import { SIZE_LIMIT } from "../../common/errors.ts";
 import { type Gate, openGate } from "./gate.ts";
 
-/** Numbers arrive signed from WebAssembly; a request that cannot be met answers 0. */
+/** Numbers arrive signed from WebAssembly; a request that cannot be met returns 0. */
 export interface GuardedAbi {
   malloc(size: number): number;
   calloc(count: number, size: number): number;

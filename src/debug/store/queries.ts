@@ -1,4 +1,4 @@
-/** Questions that are answered by a walk over all blocks. */
+/** Queries that walk over all blocks. */
 import type { LeakGroup } from "../report/mistakes.ts";
 import type { Block } from "./block.ts";
 

@@ -4,7 +4,7 @@ import { ENOMEM } from "../../common/errno.ts";
 import { outputWrite } from "../../common/log-output.ts";
 import type { AbiFunction, ArenaCalls } from "./contract.ts";
 
-/** What the functions need from the typed door. */
+/** What the functions need from the heap. */
 interface ArenaAbiHost {
   arenas: ArenaCalls;
   /** A heap for an arena; 0 = there is none, or no memory. */

@@ -1,6 +1,6 @@
 /**
  * The heap under C's names, for modules that import their malloc: libc, POSIX and BSD, mimalloc
- * (every name also with its `mi_`), first-class heaps, and C++'s operators as wasm32 mangles them.
+ * (every name also with its `mi_`), sub-heaps, and C++'s operators as wasm32 mangles them.
  */
 
 import type { CoreExports } from "../../core/contract.ts";
@@ -118,7 +118,7 @@ function within(core: CoreExports, call: AbiFunction): AbiFunction {
   };
 }
 
-/** mimalloc's first-class heaps; a heap is its id, and ids are what C passes around. */
+/** mimalloc's sub-heaps; a heap is its id, and ids are what C passes around. */
 function heapFunctions(core: CoreExports): Functions {
   const isOwned = (heap: number, p: number) =>
     Number((p & 7) === 0 && core.heapOf(p >>> 0) >>> 0 === heap >>> 0);

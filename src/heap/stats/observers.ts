@@ -1,5 +1,5 @@
 /**
- * Who wants to hear of the mallocs and frees of a thread: statistics of level 1 and 2, a sampler,
+ * What observes the mallocs and frees of a thread: statistics of level 1 and 2, a sampler,
  * and who serves a sample of them. The core tells of them while somebody does
  * (src/core/heap/observe.ts, sample.ts); this is its host's part.
  */

@@ -128,7 +128,7 @@ function listJoin(words: Uint32Array, free: number, local: number): void {
   words[free] = 0;
 }
 
-/** Tells whoever guards the block at ptr, which is not this thread, that it is freed. */
+/** Tells the thread that guards the block at ptr, which is another one, that it is freed. */
 export function guardFreedAfar(place: Place, ptr: number): void {
   const words = place.words();
   const table = tableAt(words, place.state, ptr);

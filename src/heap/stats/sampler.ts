@@ -67,7 +67,7 @@ export class Sampler implements AllocationListener {
       return;
     }
     const points = this.#points(size - this.left);
-    // What the function allocates itself is no sample of the program.
+    // What the function allocates itself is not a sample of the program.
     if (this.#inside) return;
     if (this.frees) this.#live.add(ptr);
     this.#guarded(() => this.#sampled(ptr, size, points * this.#every));

@@ -19,7 +19,7 @@ type Words = Uint32Array;
 export interface HeapStats {
   /** Bytes of memory that the heap was given or has grown. */
   heapBytes: number;
-  /** Bytes of pages: blocks in use and room for more of their sizes. */
+  /** Bytes of pages: blocks in use and space for more of their sizes. */
   pageBytes: number;
   /** The most that pageBytes has been. */
   pageBytesPeak: number;
@@ -67,7 +67,7 @@ export interface BinCount {
   blocks: CountOf;
 }
 
-/** Of whom statistics are, and how much of them. */
+/** Whose statistics they are, and how many. */
 interface StatsOf {
   level: StatsLevel;
   shared: boolean;

@@ -20,7 +20,7 @@ export type HardenedAbi = Readonly<Record<string, AbiFunction>> & {
   free_aligned_sized(ptr: number, alignment: number, size: number): undefined;
   memalign(alignment: number, size: number): number;
   aligned_alloc(alignment: number, size: number): number;
-  /** Answers 0, or an errno that leaves `out` as it was: 22 or 12. */
+  /** Returns 0, or an errno that leaves `out` as it was: 22 or 12. */
   posix_memalign(out: number, alignment: number, size: number): number;
   valloc(size: number): number;
   pvalloc(size: number): number;

@@ -18,7 +18,7 @@ const SHARED_LEAST = 3;
 const SHARED_LIKELY = 5;
 /** The most calls between malloc and memory.grow: malloc, dlmalloc, sbrk. */
 const GROW_DEPTH = 3;
-/** A header is no larger than this. */
+/** The most bytes of a header. */
 const HEADER_MOST = 32;
 /** memalign calls malloc, and a function that frees a part of a block. */
 const MEMALIGN_CALLEES = 2;

@@ -41,12 +41,12 @@ function moduleBytes(): Uint8Array<ArrayBuffer> {
 for (const backend of ["wasm", "js"] as const) {
   test(`${backend}: frames of a wasm module have the names of its functions`, () => {
     const reports: Report[] = [];
-    const door = debug(anyHeap({ backend }), {
+    const debugged = debug(anyHeap({ backend }), {
       reportAtExit: false,
       onReport: (report) => reports.push(report),
     });
     const module = new WebAssembly.Module(moduleBytes());
-    const { exports } = new WebAssembly.Instance(module, { env: { ...door.abi } });
+    const { exports } = new WebAssembly.Instance(module, { env: { ...debugged.abi } });
     const { run, drop } = exports as { run(): number; drop(p: number): void };
     const ptr = run();
     drop(ptr);
@@ -71,8 +71,11 @@ for (const backend of ["wasm", "js"] as const) {
 }
 
 test("C's functions answer as C's do", () => {
-  const door = debug(createHeap({ maximum: 2 ** 22 }), { reportAtExit: false, onReport: "throw" });
-  const { abi } = door;
+  const debugged = debug(createHeap({ maximum: 2 ** 22 }), {
+    reportAtExit: false,
+    onReport: "throw",
+  });
+  const { abi } = debugged;
   for (const call of [
     abi.malloc,
     (n: number) => abi.realloc(0, n),
@@ -94,22 +97,22 @@ test("C's functions answer as C's do", () => {
   assert.equal(abi.posix_memalign(out, 2, 10), 22);
   assert.equal(abi.posix_memalign(out, 64, 2 ** 23), 12);
   assert.equal(abi.posix_memalign(out, 64, 10), 0);
-  const aligned = door.u32[out / 4] as number;
+  const aligned = debugged.u32[out / 4] as number;
   assert.equal(aligned % 64, 0);
   abi.free_aligned_sized(aligned, 64, 10);
   abi.free_sized(out, 4);
   abi.free(0);
   abi.free_sized(0, 0);
-  const text = door.allocString("a text", { terminate: true });
+  const text = debugged.allocString("a text", { terminate: true });
   const copy = abi.strdup(text.ptr);
-  assert.equal(door.readString(copy), "a text");
-  assert.equal(door.usableSize(copy), 7);
+  assert.equal(debugged.readString(copy), "a text");
+  assert.equal(debugged.usableSize(copy), 7);
   const short = abi.strndup(text.ptr, 3);
-  assert.equal(door.readString(short), "a t");
+  assert.equal(debugged.readString(short), "a t");
   assert.equal(abi.strdup(0), 0);
   for (const ptr of [text.ptr, copy, short]) abi.free(ptr);
   assert.throws(() => abi.free(copy), { code: "ERR_DOUBLE_FREE" });
   const block = abi.malloc(9);
   assert.throws(() => abi.free_sized(block, 8), { code: "ERR_SIZE_MISMATCH" });
-  assert.equal(door.destroy(), "ok");
+  assert.equal(debugged.destroy(), "ok");
 });

@@ -1,4 +1,4 @@
-/** The typed door: arguments, views, strings, figures, and use as any other allocator. */
+/** The checked API: arguments, views, strings, figures, and use as any other allocator. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type DebugOptions, debug, type Report } from "#src/debug/index.js";
@@ -9,12 +9,12 @@ import { anyHeap } from "../../support/any-heap.js";
 
 function watched(options: DebugOptions = {}, below = createHeap()) {
   const reports: Report[] = [];
-  const door = debug(below, {
+  const debugged = debug(below, {
     reportAtExit: false,
     onReport: (report) => reports.push(report),
     ...options,
   });
-  return { door, reports };
+  return { debugged, reports };
 }
 
 function thrown(call: () => unknown): string {
@@ -27,22 +27,22 @@ function thrown(call: () => unknown): string {
 }
 
 test("wrong sizes, pointers and alignments are refused by every call", () => {
-  const { door } = watched();
+  const { debugged } = watched();
   const sizes: [string, (bad: number) => unknown][] = [
-    ["size", (bad) => door.malloc(bad)],
-    ["count", (bad) => door.calloc(bad, 1)],
-    ["size", (bad) => door.calloc(1, bad)],
-    ["size", (bad) => door.zalloc(bad)],
-    ["size", (bad) => door.memalign(16, bad)],
-    ["size", (bad) => door.alignedAlloc(16, bad)],
-    ["size", (bad) => door.realloc(0, bad)],
-    ["oldSize", (bad) => door.reallocSized(0, bad, 1)],
-    ["size", (bad) => door.reallocSized(0, 1, bad)],
-    ["size", (bad) => door.freeSized(0, bad)],
-    ["size", (bad) => door.goodSize(bad)],
-    ["length", (bad) => door.view(Uint8Array, 0, bad)],
-    ["length", (bad) => door.allocArray(Uint8Array, bad)],
-    ["length", (bad) => door.readString(0, bad)],
+    ["size", (bad) => debugged.malloc(bad)],
+    ["count", (bad) => debugged.calloc(bad, 1)],
+    ["size", (bad) => debugged.calloc(1, bad)],
+    ["size", (bad) => debugged.zalloc(bad)],
+    ["size", (bad) => debugged.memalign(16, bad)],
+    ["size", (bad) => debugged.alignedAlloc(16, bad)],
+    ["size", (bad) => debugged.realloc(0, bad)],
+    ["oldSize", (bad) => debugged.reallocSized(0, bad, 1)],
+    ["size", (bad) => debugged.reallocSized(0, 1, bad)],
+    ["size", (bad) => debugged.freeSized(0, bad)],
+    ["size", (bad) => debugged.goodSize(bad)],
+    ["length", (bad) => debugged.view(Uint8Array, 0, bad)],
+    ["length", (bad) => debugged.allocArray(Uint8Array, bad)],
+    ["length", (bad) => debugged.readString(0, bad)],
   ];
   for (const [what, call] of sizes) {
     for (const bad of [-1, 0.5, Number.NaN, 2 ** 31]) {
@@ -57,15 +57,15 @@ test("wrong sizes, pointers and alignments are refused by every call", () => {
     );
   }
   const pointers: ((bad: number) => unknown)[] = [
-    (bad) => door.free(bad),
-    (bad) => door.freeSized(bad, 1),
-    (bad) => door.realloc(bad, 1),
-    (bad) => door.reallocSized(bad, 1, 1),
-    (bad) => door.usableSize(bad),
-    (bad) => door.contains(bad),
-    (bad) => door.view(Uint8Array, bad, 1),
-    (bad) => door.readString(bad),
-    (bad) => door.track({}, bad),
+    (bad) => debugged.free(bad),
+    (bad) => debugged.freeSized(bad, 1),
+    (bad) => debugged.realloc(bad, 1),
+    (bad) => debugged.reallocSized(bad, 1, 1),
+    (bad) => debugged.usableSize(bad),
+    (bad) => debugged.contains(bad),
+    (bad) => debugged.view(Uint8Array, bad, 1),
+    (bad) => debugged.readString(bad),
+    (bad) => debugged.track({}, bad),
   ];
   for (const call of pointers) {
     for (const bad of [-1, 0.5, 2 ** 32]) {
@@ -80,10 +80,10 @@ test("wrong sizes, pointers and alignments are refused by every call", () => {
     );
   }
   for (const call of [
-    (bad: number) => door.memalign(bad, 1),
-    (bad: number) => door.alignedAlloc(bad, 1),
-    (bad: number) => door.freeSized(0, 1, bad),
-    (bad: number) => door.reallocSized(0, 1, 1, bad),
+    (bad: number) => debugged.memalign(bad, 1),
+    (bad: number) => debugged.alignedAlloc(bad, 1),
+    (bad: number) => debugged.freeSized(0, 1, bad),
+    (bad: number) => debugged.reallocSized(0, 1, 1, bad),
   ]) {
     for (const bad of [0, 3, 2 ** 31]) {
       assert.equal(
@@ -93,147 +93,160 @@ test("wrong sizes, pointers and alignments are refused by every call", () => {
     }
   }
   assert.equal(
-    thrown(() => door.allocString(5 as never)),
+    thrown(() => debugged.allocString(5 as never)),
     "TypeError: text must be a string, not number",
   );
 });
 
 test("null and nothing: free(0), sizes of 0, products that are too large", () => {
-  const { door, reports } = watched();
-  door.free(0);
-  door.freeSized(0, 5);
-  assert.equal(door.usableSize(0), 0);
-  const [a, b] = [door.malloc(0), door.malloc(0)];
+  const { debugged, reports } = watched();
+  debugged.free(0);
+  debugged.freeSized(0, 5);
+  assert.equal(debugged.usableSize(0), 0);
+  const [a, b] = [debugged.malloc(0), debugged.malloc(0)];
   assert.ok(a !== 0 && a !== b);
-  assert.equal(door.usableSize(a), 0);
-  assert.equal(door.calloc(2 ** 20, 2 ** 20), 0);
-  assert.equal(door.malloc(0x7fffffff), 0);
-  const c = door.realloc(0, 10);
-  assert.equal(door.goodSize(10), 10);
-  for (const ptr of [a, b, c]) door.free(ptr);
-  assert.equal(door.destroy(), "ok");
+  assert.equal(debugged.usableSize(a), 0);
+  assert.equal(debugged.calloc(2 ** 20, 2 ** 20), 0);
+  assert.equal(debugged.malloc(0x7fffffff), 0);
+  const c = debugged.realloc(0, 10);
+  assert.equal(debugged.goodSize(10), 10);
+  for (const ptr of [a, b, c]) debugged.free(ptr);
+  assert.equal(debugged.destroy(), "ok");
   assert.deepEqual(reports, []);
 });
 
 test("memory of calloc and zalloc is zero, also where blocks were before", () => {
-  const { door } = watched({ quarantine: 0, pageSize: 4096 });
+  const { debugged } = watched({ quarantine: 0, pageSize: 4096 });
   for (let round = 0; round < 200; round++) {
-    for (const ptr of [door.calloc(10, 10), door.zalloc(100), door.calloc(1, 5000)]) {
-      assert.ok(door.u8.subarray(ptr, ptr + door.usableSize(ptr)).every((byte) => byte === 0));
-      door.free(ptr);
+    for (const ptr of [debugged.calloc(10, 10), debugged.zalloc(100), debugged.calloc(1, 5000)]) {
+      assert.ok(
+        debugged.u8.subarray(ptr, ptr + debugged.usableSize(ptr)).every((byte) => byte === 0),
+      );
+      debugged.free(ptr);
     }
   }
 });
 
 for (const backend of ["wasm", "js"] as const) {
   test(`${backend}: views are right after the memory has grown`, () => {
-    const { door } = watched({}, anyHeap({ backend }));
-    const view = door.allocArray(Float64Array, 3).set([1, 2, 3]);
-    const { buffer } = door;
-    const text = door.allocString("grüße", { terminate: true });
-    while (door.buffer === buffer) door.malloc(100_000);
+    const { debugged } = watched({}, anyHeap({ backend }));
+    const view = debugged.allocArray(Float64Array, 3).set([1, 2, 3]);
+    const { buffer } = debugged;
+    const text = debugged.allocString("grüße", { terminate: true });
+    while (debugged.buffer === buffer) debugged.malloc(100_000);
     assert.deepEqual([...view], [1, 2, 3]);
-    assert.equal(door.readString(text.ptr), "grüße");
-    assert.equal(door.readString(text.ptr, 2), "gr");
-    assert.deepEqual([...door.view(Float64Array, view.ptr, 2)], [1, 2]);
-    const whole = [door.i8, door.u8, door.u8c, door.i16, door.u16, door.i32, door.u32] as const;
-    for (const each of [...whole, door.f32, door.f64, door.i64, door.u64]) {
-      assert.equal(each.buffer, door.buffer);
-      assert.equal(each.byteLength, door.buffer.byteLength);
+    assert.equal(debugged.readString(text.ptr), "grüße");
+    assert.equal(debugged.readString(text.ptr, 2), "gr");
+    assert.deepEqual([...debugged.view(Float64Array, view.ptr, 2)], [1, 2]);
+    const whole = [
+      debugged.i8,
+      debugged.u8,
+      debugged.u8c,
+      debugged.i16,
+      debugged.u16,
+      debugged.i32,
+      debugged.u32,
+    ] as const;
+    for (const each of [...whole, debugged.f32, debugged.f64, debugged.i64, debugged.u64]) {
+      assert.equal(each.buffer, debugged.buffer);
+      assert.equal(each.byteLength, debugged.buffer.byteLength);
     }
-    door.i32[view.ptr / 4] = -1;
-    assert.equal(door.u32[view.ptr / 4], 0xffffffff);
-    assert.equal(door.memory?.buffer, backend === "wasm" ? door.buffer : undefined);
+    debugged.i32[view.ptr / 4] = -1;
+    assert.equal(debugged.u32[view.ptr / 4], 0xffffffff);
+    assert.equal(debugged.memory?.buffer, backend === "wasm" ? debugged.buffer : undefined);
   });
 }
 
 test("out of memory: 0 from calls, an error from views", () => {
-  const { door } = watched({}, createHeap({ maximum: 2 ** 20 }));
-  assert.equal(door.malloc(2 ** 21), 0);
-  assert.throws(() => door.allocArray(Uint8Array, 2 ** 21), { code: "ERR_OUT_OF_MEMORY" });
-  assert.throws(() => door.allocString("x".repeat(2 ** 21)), { code: "ERR_OUT_OF_MEMORY" });
-  assert.equal(door.destroy(), "ok");
+  const { debugged } = watched({}, createHeap({ maximum: 2 ** 20 }));
+  assert.equal(debugged.malloc(2 ** 21), 0);
+  assert.throws(() => debugged.allocArray(Uint8Array, 2 ** 21), { code: "ERR_OUT_OF_MEMORY" });
+  assert.throws(() => debugged.allocString("x".repeat(2 ** 21)), { code: "ERR_OUT_OF_MEMORY" });
+  assert.equal(debugged.destroy(), "ok");
 });
 
 test("contains knows blocks, live or free, and nothing else", () => {
-  const { door } = watched();
+  const { debugged } = watched();
   for (const size of [10, 5000, 200_000]) {
-    const ptr = door.malloc(size);
-    assert.ok(door.contains(ptr) && door.contains(ptr + size - 1));
-    door.free(ptr);
-    assert.ok(door.contains(ptr));
-    assert.equal(door.contains(ptr + 2 ** 24), false);
+    const ptr = debugged.malloc(size);
+    assert.ok(debugged.contains(ptr) && debugged.contains(ptr + size - 1));
+    debugged.free(ptr);
+    assert.ok(debugged.contains(ptr));
+    assert.equal(debugged.contains(ptr + 2 ** 24), false);
   }
-  assert.equal(door.contains(0), false);
+  assert.equal(debugged.contains(0), false);
 });
 
 test("the walk shows each live block with its size, and stops when told to", () => {
-  const { door } = watched();
+  const { debugged } = watched();
   const sizes = [1, 10, 3000, 5000, 100];
-  const ptrs = sizes.map((size) => door.malloc(size));
-  door.free(ptrs[1] as number);
+  const ptrs = sizes.map((size) => debugged.malloc(size));
+  debugged.free(ptrs[1] as number);
   const seen: number[] = [];
-  assert.ok(door.visitBlocks((_, size) => void seen.push(size)));
+  assert.ok(debugged.visitBlocks((_, size) => void seen.push(size)));
   assert.deepEqual(
     seen.sort((a, b) => a - b),
     [1, 100, 3000, 5000],
   );
   let count = 0;
   assert.equal(
-    door.visitBlocks(() => ++count < 2),
+    debugged.visitBlocks(() => ++count < 2),
     false,
   );
   assert.equal(count, 2);
-  assert.ok(door.visitBlocks((ptr) => door.free(ptr)));
-  assert.equal(door.destroy(), "ok");
+  assert.ok(debugged.visitBlocks((ptr) => debugged.free(ptr)));
+  assert.equal(debugged.destroy(), "ok");
 });
 
 test("stats are requested, resident and overhead bytes", () => {
-  const { door } = watched({ stackTraceFrames: 0 });
-  const empty = door.stats();
+  const { debugged } = watched({ stackTraceFrames: 0 });
+  const empty = debugged.stats();
   assert.deepEqual([empty.blocks, empty.requestedBytes, empty.residentBytes], [0, 0, 0]);
-  const [a, b] = [door.malloc(100), door.malloc(10_000)];
-  const full = door.stats();
+  const [a, b] = [debugged.malloc(100), debugged.malloc(10_000)];
+  const full = debugged.stats();
   assert.deepEqual([full.blocks, full.requestedBytes], [2, 10_100]);
   assert.ok(full.residentBytes >= 16384 + 10_000 && full.residentBytes < 30_000);
   assert.ok(full.overheadBytes - empty.overheadBytes > 24 * 100);
-  door.free(door.realloc(a, 50));
-  door.free(b);
-  assert.equal(door.stats().requestedBytes, 0);
+  debugged.free(debugged.realloc(a, 50));
+  debugged.free(b);
+  assert.equal(debugged.stats().requestedBytes, 0);
 });
 
 test("it is a source for layers, and layers are one for it", () => {
-  const { door, reports } = watched({}, createAllocator(pipe(std(createHeap()), stats())) as never);
-  const pool = pipe(std(door), stats(), coalescing());
+  const { debugged, reports } = watched(
+    {},
+    createAllocator(pipe(std(createHeap()), stats())) as never,
+  );
+  const pool = pipe(std(debugged), stats(), coalescing());
   const mine = createAllocator(pool);
   const ptr = mine.malloc(100);
   mine.u8.fill(1, ptr, ptr + 100);
   mine.free(ptr);
   assert.ok(statsOf(pool));
   mine.destroy();
-  assert.equal(door.destroy(), "ok");
+  assert.equal(debugged.destroy(), "ok");
   assert.deepEqual(reports, []);
 });
 
 test("a memory serves in whole pages, which come back to be used again", () => {
   const source = arrayBuffer();
-  const door = debug(source, { quarantine: 0, reportAtExit: false, onReport: "throw" });
+  const debugged = debug(source, { quarantine: 0, reportAtExit: false, onReport: "throw" });
   for (let round = 0; round < 20; round++) {
-    const ptrs = Array.from({ length: 600 }, () => door.malloc(100));
-    for (const ptr of ptrs) door.free(ptr);
+    const ptrs = Array.from({ length: 600 }, () => debugged.malloc(100));
+    for (const ptr of ptrs) debugged.free(ptr);
   }
   assert.ok(source.buffer.byteLength <= 8 * 65536);
-  assert.equal(door.destroy(), "ok");
+  assert.equal(debugged.destroy(), "ok");
 });
 
 test("track watches a handle's pointer, and says what is wrong with it", () => {
-  const { door, reports } = watched();
+  const { debugged, reports } = watched();
   const handle = {};
-  const ptr = door.malloc(5);
-  assert.equal(door.track(handle, ptr), handle);
-  door.track(handle, ptr + 1);
-  door.free(ptr);
-  door.track(handle, ptr);
+  const ptr = debugged.malloc(5);
+  assert.equal(debugged.track(handle, ptr), handle);
+  debugged.track(handle, ptr + 1);
+  debugged.free(ptr);
+  debugged.track(handle, ptr);
   assert.deepEqual(
     reports.map(({ code }) => code),
     ["ERR_INTERIOR_POINTER", "ERR_USE_AFTER_FREE"],
@@ -241,11 +254,11 @@ test("track watches a handle's pointer, and says what is wrong with it", () => {
 });
 
 test("a leak of many places shows twenty, and has all as JSON", () => {
-  const { door, reports } = watched({ stackTraceFrames: 1 });
+  const { debugged, reports } = watched({ stackTraceFrames: 1 });
   for (let i = 0; i < 50; i++) {
-    new Function("door", `${" ".repeat(i)}door.malloc(${i + 1})`)(door);
+    new Function("debugged", `${" ".repeat(i)}debugged.malloc(${i + 1})`)(debugged);
   }
-  door.destroy();
+  debugged.destroy();
   const text = String(reports[0]);
   assert.equal(text.match(/allocated:/g)?.length, 20);
   assert.ok(text.includes("  1 block of 50 bytes ("));
@@ -255,17 +268,17 @@ test("a leak of many places shows twenty, and has all as JSON", () => {
 
 test("a reporter may use the allocator, and the next report comes all the same", () => {
   const codes: string[] = [];
-  const door = debug(createHeap(), {
+  const debugged = debug(createHeap(), {
     reportAtExit: false,
     onReport: ({ code }) => {
       codes.push(code);
-      door.free(door.malloc(10));
+      debugged.free(debugged.malloc(10));
     },
   });
-  const ptr = door.malloc(10);
-  door.u8[ptr - 1] = 1;
-  door.u8[ptr + 10] = 1;
-  door.free(ptr);
+  const ptr = debugged.malloc(10);
+  debugged.u8[ptr - 1] = 1;
+  debugged.u8[ptr + 10] = 1;
+  debugged.free(ptr);
   assert.deepEqual(codes, ["ERR_HEAP_UNDERFLOW", "ERR_HEAP_OVERFLOW"]);
-  assert.equal(door.destroy(), "ok");
+  assert.equal(debugged.destroy(), "ok");
 });

@@ -16,7 +16,7 @@ function run(program: string, args: string[] = [], env: Record<string, string> =
   });
 }
 
-const forget = "function forget(door) { door.malloc(100); }\n";
+const forget = "function forget(debugged) { debugged.malloc(100); }\n";
 /** Line of `forget` in the program: two imports stand above, and the first line is empty. */
 const forgotten =
   "leak: 1 block of 100 bytes never freed\n" +
@@ -66,13 +66,13 @@ test("damage is told at exit too; nothing is told after destroy, without leaks, 
 
 test("a forgotten handle is told once the collector has taken it", () => {
   const { stderr } = run(
-    `function forget(door) { door.allocArray(Float64Array, 10); }
-    function keep(door) { return door.allocString("kept"); }
-    const door = debug(createHeap(), { stackTraceFrames: 1, reportAtExit: false });
-    const kept = keep(door);
-    forget(door);
-    door.allocArray(Uint8Array, 5).free();
-    door.view(Uint8Array, door.malloc(5), 5);
+    `function forget(debugged) { debugged.allocArray(Float64Array, 10); }
+    function keep(debugged) { return debugged.allocString("kept"); }
+    const debugged = debug(createHeap(), { stackTraceFrames: 1, reportAtExit: false });
+    const kept = keep(debugged);
+    forget(debugged);
+    debugged.allocArray(Uint8Array, 5).free();
+    debugged.view(Uint8Array, debugged.malloc(5), 5);
     for (let i = 0; i < 5; i++) { gc(); await new Promise((done) => setTimeout(done, 5)); }
     console.log(kept.length);`,
     ["--expose-gc"],
@@ -90,14 +90,14 @@ test("an allocator is held until destroy, and then goes with its heap", () => {
     function use() {
       const heap = createHeap();
       refs.push(new WeakRef(heap));
-      const door = debug(heap, { onReport: () => {} });
-      door.malloc(1);
+      const debugged = debug(heap, { onReport: () => {} });
+      debugged.malloc(1);
       ${end}
     }
     for (let i = 0; i < 20; i++) use();
     for (let i = 0; i < 5; i++) { gc(); await new Promise((done) => setTimeout(done, 5)); }
     console.log(refs.filter((ref) => ref.deref()).length);`;
-  assert.equal(run(program("door.destroy();"), ["--expose-gc"]).stdout, "0\n");
+  assert.equal(run(program("debugged.destroy();"), ["--expose-gc"]).stdout, "0\n");
   assert.equal(run(program(""), ["--expose-gc"]).stdout, "20\n");
 });
 

@@ -11,18 +11,18 @@ interface Data {
 
 const { handle, meeting } = workerData as Data;
 const reports: string[] = [];
-const door = attachDebug(handle, {
+const debugged = attachDebug(handle, {
   backend: sharedJavascript,
   onReport: (report) => reports.push(String(report)),
 });
 
 /** The stack of a block of this thread begins here. */
 function allocateHere(size: number): number {
-  return door.malloc(size);
+  return debugged.malloc(size);
 }
 
 function freeHere(ptr: number): void {
-  door.free(ptr);
+  debugged.free(ptr);
 }
 
 /** Takes blocks from the meeting place and leaves others there, with its mark in each. */
@@ -32,16 +32,16 @@ function trade(seed: number, rounds: number): number {
   let met = 0;
   for (let round = 0; round < rounds; round++) {
     const size = random.skewed(1, random.chance(5) ? 90_000 : 500);
-    const mine = random.chance(10) ? door.memalignAt(64, size, 8) : allocateHere(size);
+    const mine = random.chance(10) ? debugged.memalignAt(64, size, 8) : allocateHere(size);
     if (mine === 0) throw new Error("no memory");
-    door.u8.fill(size & 255, mine, mine + size);
-    const kept = random.chance(30) ? door.realloc(mine, size + random.below(300)) : mine;
+    debugged.u8.fill(size & 255, mine, mine + size);
+    const kept = random.chance(30) ? debugged.realloc(mine, size + random.below(300)) : mine;
     const other = Atomics.exchange(places, random.below(places.length), kept) >>> 0;
     if (other === 0) continue;
     met++;
-    if (!door.contains(other)) throw new Error("not there");
+    if (!debugged.contains(other)) throw new Error("not there");
     freeHere(other);
-    if (round % 100 === 0) door.check();
+    if (round % 100 === 0) debugged.check();
   }
   return met;
 }
@@ -50,15 +50,15 @@ parentPort?.on("message", ({ call, args }: { call: string; args: number[] }) => 
   const calls: Record<string, (...args: number[]) => unknown> = {
     malloc: (size = 0) => allocateHere(size),
     free: (ptr = 0) => freeHere(ptr),
-    realloc: (ptr = 0, size = 0) => door.realloc(ptr, size),
+    realloc: (ptr = 0, size = 0) => debugged.realloc(ptr, size),
     write: (at = 0) => {
-      door.u8[at] = 1;
+      debugged.u8[at] = 1;
     },
-    size: (ptr = 0) => door.usableSize(ptr),
+    size: (ptr = 0) => debugged.usableSize(ptr),
     trade: (seed = 0, rounds = 0) => trade(seed, rounds),
-    check: () => door.check(),
-    leaks: () => door.detectLeaks(),
-    destroy: () => door.destroy(),
+    check: () => debugged.check(),
+    leaks: () => debugged.detectLeaks(),
+    destroy: () => debugged.destroy(),
     exit: () => {
       setImmediate(() => process.exit());
     },

@@ -20,22 +20,22 @@ const TRADES = Number(process.env.TERRANE_OPERATIONS ?? 800);
 function shared(backend: "wasm" | "js", options: DebugOptions = {}) {
   const reports: Report[] = [];
   const heap = anyHeap({ shared: true, backend, maximum: 2 ** 28 });
-  const door = debug(heap, {
+  const debugged = debug(heap, {
     threadSafe: true,
     reportAtExit: false,
     onReport: (report) => reports.push(report),
     ...options,
   });
-  return { heap, door, reports, texts: () => reports.splice(0).map(String) };
+  return { heap, debugged, reports, texts: () => reports.splice(0).map(String) };
 }
 
 /** A Worker that can be told what to do. */
 class Partner {
   readonly worker: Worker;
 
-  constructor(door: DebugAllocator, meeting?: SharedArrayBuffer) {
+  constructor(debugged: DebugAllocator, meeting?: SharedArrayBuffer) {
     const url = new URL("./shared-worker.js", import.meta.url);
-    this.worker = door.startWorker(
+    this.worker = debugged.startWorker(
       (handle) => new Worker(url, { workerData: { handle, meeting } }),
     );
   }
@@ -71,35 +71,35 @@ function plain(text: string): string[] {
 
 for (const backend of ["wasm", "js"] as const) {
   test(`${backend}: a block may be freed and resized by another thread`, async () => {
-    const { heap, door, texts } = shared(backend);
-    const partner = new Partner(door);
+    const { heap, debugged, texts } = shared(backend);
+    const partner = new Partner(debugged);
     const theirs = await partner.ask("malloc", 100);
-    assert.equal(door.usableSize(theirs), 100);
-    assert.ok(door.contains(theirs + 50));
-    assert.equal(door.stats().blocks, 1);
-    door.u8.fill(7, theirs, theirs + 100);
-    const moved = door.realloc(theirs, 5000);
-    assert.ok(door.u8.subarray(moved, moved + 100).every((byte) => byte === 7));
+    assert.equal(debugged.usableSize(theirs), 100);
+    assert.ok(debugged.contains(theirs + 50));
+    assert.equal(debugged.stats().blocks, 1);
+    debugged.u8.fill(7, theirs, theirs + 100);
+    const moved = debugged.realloc(theirs, 5000);
+    assert.ok(debugged.u8.subarray(moved, moved + 100).every((byte) => byte === 7));
     assert.equal(await partner.ask("size", moved), 5000);
     await partner.ask("free", moved);
-    assert.deepEqual([door.stats().blocks, door.stats().requestedBytes], [0, 0]);
+    assert.deepEqual([debugged.stats().blocks, debugged.stats().requestedBytes], [0, 0]);
     assert.equal(await partner.ask("destroy"), "ok");
     await partner.end();
-    assert.equal(door.destroy(), "ok");
+    assert.equal(debugged.destroy(), "ok");
     assert.deepEqual(texts(), []);
-    assert.equal(door.stats().residentBytes, 0);
+    assert.equal(debugged.stats().residentBytes, 0);
     heap.collect(true);
     assert.equal(heap.stats().blocks, 0);
   });
 
   test(`${backend}: mistakes across threads name the threads and their stacks`, async () => {
-    const { door, texts } = shared(backend);
-    const partner = new Partner(door);
+    const { debugged, texts } = shared(backend);
+    const partner = new Partner(debugged);
     const { threadId } = partner.worker;
     for (const size of [100, 100_000]) {
       const theirs = await partner.ask("malloc", size);
       const at = `0x${theirs.toString(16)}`;
-      door.free(theirs);
+      debugged.free(theirs);
       const { reports } = await partner.tell("free", theirs);
       assert.deepEqual(plain(reports.join("\n")), [
         `double free of the block of ${size} bytes at ${at}`,
@@ -112,7 +112,7 @@ for (const backend of ["wasm", "js"] as const) {
       ]);
       const mine = await partner.ask("malloc", size);
       await partner.ask("write", mine + size);
-      door.free(mine);
+      debugged.free(mine);
       const past = plain(texts().join("\n"));
       assert.match(past[0] as string, /^write past the end of the block/);
       assert.deepEqual(past.slice(1, 4), [
@@ -121,7 +121,7 @@ for (const backend of ["wasm", "js"] as const) {
         "  found by thread 0:",
       ]);
       await partner.ask("write", mine + 5);
-      door.check();
+      debugged.check();
       const late = plain(texts().join("\n"));
       assert.match(late[0] as string, /^write to the block of \d+ bytes at \w+ after it was freed/);
       assert.equal(late[3], "  freed by thread 0:");
@@ -137,18 +137,18 @@ for (const backend of ["wasm", "js"] as const) {
   });
 
   test(`${backend}: leaks name the thread that allocated, also when it is gone`, async () => {
-    const { door, texts } = shared(backend);
-    const partners = [new Partner(door), new Partner(door)];
+    const { debugged, texts } = shared(backend);
+    const partners = [new Partner(debugged), new Partner(debugged)];
     const [first, second] = partners.map(({ worker }) => worker.threadId);
     for (const [index, partner] of partners.entries()) {
       for (let i = 0; i < 2; i++) await partner.ask("malloc", 300 - index);
     }
-    door.malloc(10);
+    debugged.malloc(10);
     const [a, b] = partners as [Partner, Partner];
     a.worker.postMessage({ call: "exit", args: [] });
     await once(a.worker, "exit");
     await b.end(); // terminated, without a word
-    assert.equal(door.destroy(), "leak");
+    assert.equal(debugged.destroy(), "leak");
     const [text] = texts() as [string];
     const lines = plain(text);
     assert.equal(lines[0], "leak: 5 blocks of 1208 bytes never freed");
@@ -156,49 +156,49 @@ for (const backend of ["wasm", "js"] as const) {
     assert.equal(lines[2], "    at allocateHere (shared-worker.ts)");
     assert.match(lines[3] as string, new RegExp(`^  2 blocks of 598 .* by thread ${second}:$`));
     assert.match(lines[5] as string, /^ {2}1 block of 10 bytes .* by thread 0:$/);
-    assert.throws(() => door.destroy(), { code: "ERR_HEAP_DESTROYED" });
+    assert.throws(() => debugged.destroy(), { code: "ERR_HEAP_DESTROYED" });
   });
 
   test(`${backend}: threads that trade blocks at the same time make no mistake`, async (t) => {
     const seed = seedOf(9900);
     t.diagnostic(`TERRANE_SEED=${seed}`);
-    const { heap, door, texts } = shared(backend, { quarantine: 400_000, stackTraceFrames: 2 });
+    const { heap, debugged, texts } = shared(backend, { quarantine: 400_000, stackTraceFrames: 2 });
     const meeting = new SharedArrayBuffer(4 * 64);
-    const partners = [0, 1, 2].map(() => new Partner(door, meeting));
+    const partners = [0, 1, 2].map(() => new Partner(debugged, meeting));
     const met = await Promise.all(
       partners.map((partner, index) => partner.ask("trade", seed + index, TRADES)),
     );
     assert.ok(met.every((count) => count > TRADES / 2));
     const left = [...new Uint32Array(meeting)].filter((ptr) => ptr !== 0);
-    assert.equal(door.stats().blocks, left.length);
-    door.check();
-    for (const ptr of left) door.free(ptr);
-    assert.equal(door.stats().requestedBytes, 0);
+    assert.equal(debugged.stats().blocks, left.length);
+    debugged.check();
+    for (const ptr of left) debugged.free(ptr);
+    assert.equal(debugged.stats().requestedBytes, 0);
     for (const partner of partners) {
       await partner.ask("destroy");
       await partner.end();
     }
-    assert.equal(door.destroy(), "ok");
+    assert.equal(debugged.destroy(), "ok");
     assert.deepEqual(texts(), []);
     heap.collect(true);
     assert.equal(heap.stats().blocks, 0);
   });
 
   test(`${backend}: one of two threads that free a block at once is told`, async () => {
-    const { door, reports } = shared(backend, { stackTraceFrames: 0 });
-    const partner = new Partner(door);
+    const { debugged, reports } = shared(backend, { stackTraceFrames: 0 });
+    const partner = new Partner(debugged);
     let told = 0;
     for (let round = 0; round < 20; round++) {
-      const ptr = door.malloc(64);
+      const ptr = debugged.malloc(64);
       const answer = partner.tell("free", ptr);
-      door.free(ptr);
+      debugged.free(ptr);
       told += (await answer).reports.length;
     }
     assert.equal(told + reports.length, 20);
     assert.ok(reports.every(({ code }) => code === "ERR_DOUBLE_FREE"));
-    assert.equal(door.stats().blocks, 0);
+    assert.equal(debugged.stats().blocks, 0);
     await partner.end();
-    assert.equal(door.destroy(), "ok");
+    assert.equal(debugged.destroy(), "ok");
   });
 }
 
@@ -207,59 +207,59 @@ test("one thread alone: random runs keep blocks apart and report nothing", (t) =
   t.diagnostic(`TERRANE_SEED=${seed}`);
   for (const options of [{}, { retainMetadata: true, quarantine: 0 }, { neverUnmap: true }]) {
     for (const number of [1, 3, 4]) {
-      const { door, texts } = shared("wasm", { stackTraceFrames: 1, ...options });
-      const shadow = new Shadow(typedVerbs(door));
+      const { debugged, texts } = shared("wasm", { stackTraceFrames: 1, ...options });
+      const shadow = new Shadow(typedVerbs(debugged));
       const random = new Random(seed);
       const profile = { ...(profiles[number] as Profile), live: 150 };
       for (let i = 0; i < 800; i++) step(shadow, profile, random);
-      door.check();
+      debugged.check();
       shadow.freeAll();
-      assert.equal(door.destroy(), "ok");
-      assert.equal(door.stats().residentBytes, 0);
+      assert.equal(debugged.destroy(), "ok");
+      assert.equal(debugged.stats().residentBytes, 0);
       assert.deepEqual(texts(), []);
     }
   }
 });
 
 test("heaps beside, limits, samples and collect work for threads too", () => {
-  const { heap, door, reports } = shared("wasm", {
+  const { heap, debugged, reports } = shared("wasm", {
     enableMemoryLimit: true,
     requestedMemoryLimit: 1000,
     retainMetadata: true,
   });
-  const scratch = door.newHeap();
-  const other = attachDebug(door.handle(), { onReport: (report) => reports.push(report) });
+  const scratch = debugged.newHeap();
+  const other = attachDebug(debugged.handle(), { onReport: (report) => reports.push(report) });
   assert.notEqual(other.newHeap().id, scratch.id);
   const ptr = scratch.malloc(600);
   assert.equal(other.malloc(600), 0);
   assert.equal(other.realloc(ptr, 1200), 0);
   other.free(other.realloc(other.malloc(300), 350));
-  assert.equal(door.expand(ptr, 605), ptr);
+  assert.equal(debugged.expand(ptr, 605), ptr);
   scratch.destroy();
-  assert.equal(door.stats().requestedBytes, 0);
-  door.collect();
+  assert.equal(debugged.stats().requestedBytes, 0);
+  debugged.collect();
   other.collect();
-  assert.equal(door.stats().residentBytes, 0);
+  assert.equal(debugged.stats().residentBytes, 0);
   assert.deepEqual(
     reports.splice(0).map(({ code }) => code),
     ["ERR_MEMORY_LIMIT", "ERR_MEMORY_LIMIT"],
   );
-  door.free(ptr);
+  debugged.free(ptr);
   assert.equal(reports[0]?.code, "ERR_DOUBLE_FREE");
-  door.flushRetainedMetadata();
-  door.setRequestedMemoryLimit(5000);
+  debugged.flushRetainedMetadata();
+  debugged.setRequestedMemoryLimit(5000);
   other.free(other.malloc(4000));
   other.destroy();
   assert.throws(() => other.malloc(1), { code: "ERR_HEAP_DESTROYED" });
-  assert.equal(door.destroy(), "ok");
+  assert.equal(debugged.destroy(), "ok");
   assert.equal(heap.stats().blocks, 0);
 
   const sampled = shared("wasm", { sampleEvery: 20, seed: 1 });
-  const ptrs = Array.from({ length: 1000 }, (_, i) => sampled.door.malloc(i));
-  const { blocks } = sampled.door.stats();
+  const ptrs = Array.from({ length: 1000 }, (_, i) => sampled.debugged.malloc(i));
+  const { blocks } = sampled.debugged.stats();
   assert.ok(blocks > 20 && blocks < 100);
-  for (const each of ptrs) sampled.door.free(each);
-  assert.equal(sampled.door.destroy(), "ok");
+  for (const each of ptrs) sampled.debugged.free(each);
+  assert.equal(sampled.debugged.destroy(), "ok");
   assert.deepEqual(sampled.texts(), []);
 });
 
@@ -276,8 +276,8 @@ test("what cannot be shared is refused", () => {
     name: "TypeError",
     message: "handle must come from handle() of a debug allocator",
   });
-  const { door } = shared("wasm");
-  assert.throws(() => attachDebug({ ...door.handle(), terraneDebug: 7 }), {
+  const { debugged } = shared("wasm");
+  assert.throws(() => attachDebug({ ...debugged.handle(), terraneDebug: 7 }), {
     name: "RangeError",
     message: "handle of version 7, not 1: all threads need one terrane",
   });

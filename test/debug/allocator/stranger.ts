@@ -5,13 +5,13 @@ import { createHeap } from "#src/heap/index.js";
 import { javascript } from "#src/heap/javascript.js";
 
 const messages: string[] = [];
-const door = debug(createHeap({ backend: javascript }), {
+const debugged = debug(createHeap({ backend: javascript }), {
   threadState: new Int32Array(workerData as SharedArrayBuffer),
   reportAtExit: false,
   onReport: (report) => messages.push(report.message),
 });
-const ptr = door.malloc(10);
-door.free(131088);
-if (ptr !== 0) door.free(ptr);
-door.destroy();
+const ptr = debugged.malloc(10);
+debugged.free(131088);
+if (ptr !== 0) debugged.free(ptr);
+debugged.destroy();
 parentPort?.postMessage({ ptr, messages });

@@ -14,14 +14,14 @@ async function stranger(state: SharedArrayBuffer): Promise<{ ptr: number; messag
   return { ...answer, thread: worker.threadId };
 }
 
-test("a Worker that uses the state of another thread is reported, and answered with nothing", async () => {
+test("a Worker that uses the state of another thread is reported, and gets no block", async () => {
   const state = new SharedArrayBuffer(4);
-  const door = debug(createHeap({ backend: javascript }), {
+  const debugged = debug(createHeap({ backend: javascript }), {
     threadState: new Int32Array(state),
     reportAtExit: false,
     onReport: (report) => assert.fail(report.message),
   });
-  const ptr = door.malloc(10);
+  const ptr = debugged.malloc(10);
   const { ptr: answered, messages } = await stranger(state);
   assert.equal(answered, 0);
   const [first] = messages as [string];
@@ -33,8 +33,8 @@ test("a Worker that uses the state of another thread is reported, and answered w
       (call) => `${call} by thread ${user} of an allocator of thread 0`,
     ),
   );
-  door.free(ptr);
-  assert.equal(door.destroy(), "ok");
+  debugged.free(ptr);
+  assert.equal(debugged.destroy(), "ok");
   // After destroy the state belongs to nobody, and the next thread may have it.
   const next = await stranger(state);
   assert.notEqual(next.ptr, 0);
@@ -45,8 +45,8 @@ test("a Worker that uses the state of another thread is reported, and answered w
 test("one thread is never a stranger, also to several allocators of one state", () => {
   const threadState = new Int32Array(new SharedArrayBuffer(4));
   for (let round = 0; round < 3; round++) {
-    const door = debug(createHeap(), { threadState, reportAtExit: false, onReport: "throw" });
-    door.free(door.malloc(1));
+    const debugged = debug(createHeap(), { threadState, reportAtExit: false, onReport: "throw" });
+    debugged.free(debugged.malloc(1));
     assert.equal(threadState[0], 1);
   }
 });

@@ -1,4 +1,4 @@
-/** The family of calls at the typed door and in the C ABI: rows 28, 35, 36, 37, 39, 40 and more. */
+/** The family of calls of the checked API and in the C ABI: rows 28, 35, 36, 37, 39, 40 and more. */
 import assert from "node:assert/strict";
 import { mkdtempSync, realpathSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,7 +14,7 @@ function everywhere(name: string, body: (make: HeapMake) => void): void {
   testPlaces(places, name, body);
 }
 
-/** A call of the C ABI; answers as unsigned as C sees them. */
+/** A call of the C ABI; results are unsigned, as C sees them. */
 function c(heap: Heap, name: string, ...args: number[]): number {
   const call = heap.abi[name];
   assert.ok(call, name);

@@ -141,7 +141,7 @@ test("row 95: option parsing - getSize counts bytes, getClamp keeps within bound
   assert.equal(options.getSize("arenaReserve"), 3072);
   assert.equal(options.getClamp("osTag", 0, 255), 255);
   assert.equal(options.getClamp("osTag", 600, 700), 600);
-  assert.throws(() => options.getSize("osTag"), /^TypeError: osTag is no size$/);
+  assert.throws(() => options.getSize("osTag"), /^TypeError: osTag is not a size$/);
 });
 
 /** The rules of 15.3 read as C would, a character at a time: the model of the parser. */
@@ -266,7 +266,7 @@ test("load takes a record as if it were the environment", () => {
   assert.deepEqual(warnings, ["environment option terrane_verbose has an invalid value."]);
 });
 
-test("unknown names and values that are no whole numbers are refused", () => {
+test("unknown names and values that are not whole numbers are refused", () => {
   const { options } = optionsOver({});
   const wrong = "purgedelay" as RuntimeOption;
   const message = `unknown option purgedelay; known: ${options.names.join(", ")}`;

@@ -205,7 +205,7 @@ test("without a process messages go to the console, a line a call", () => {
   assert.deepEqual(JSON.parse(printed), ["a: b", "c: d", "e"]);
 });
 
-test("what is no function is refused", () => {
+test("what is not a function is refused", () => {
   const message = "output must be a function or undefined, not number";
   assert.throws(() => registerOutput(5 as never), { name: "TypeError", message });
 });

@@ -253,7 +253,7 @@ function sizeOf(random: Random): number {
   return random.below(sizesOf[random.below(sizesOf.length)] as number) + 1;
 }
 
-/** One operation of a heap, or of a heap beside it, in the books of the model. */
+/** One operation of a heap, or of a heap beside it, in the counters of the model. */
 function step(heap: Heap, beside: SubHeap, random: Random, live: Live[], model: Model): void {
   const from = random.below(3) === 0 ? beside : heap;
   const roll = live.length > 400 ? 99 : random.below(100);

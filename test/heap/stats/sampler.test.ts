@@ -167,7 +167,7 @@ everywhere("statistics and samples together, begun and ended in turns", (make) =
   assert.equal(heap.stats().sizes?.normal.blocks.total, 1);
 });
 
-everywhere("what the function allocates is no sample; what it throws ends the call", (make) => {
+everywhere("what the function allocates is not a sample; what it throws ends the call", (make) => {
   const heap = make();
   let calls = 0;
   heap.registerSampler(

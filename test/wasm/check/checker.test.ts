@@ -120,7 +120,7 @@ test("suppressed mistakes are not reported", () => {
   assert.equal(run("heap-overflow:over"), 1);
 });
 
-test("lines that are no suppressions are refused", () => {
+test("lines that are not suppressions are refused", () => {
   assert.throws(() => readSuppressions("leak:a\nleak"), {
     name: "RangeError",
     message: "line 2: not of the form KIND:PATTERN",
@@ -139,7 +139,7 @@ test("quarantine: a freed block is found for a while, and its memory is used aga
   );
 });
 
-test("a heap that is too small answers null, and the program is told so", () => {
+test("a heap that is too small returns null, and the program is told so", () => {
   const bytes = other("bench/wasm/kernels.wasm");
   const small = instrument(bytes, { heapBytes: 2 ** 20 });
   assert.equal(small.layout.shadowStart - small.layout.heapStart, 2 ** 20);

@@ -18,7 +18,7 @@ import { formatter, realChecked, realPrograms, treeSitterParser } from "../suppo
 const uninitialised = true;
 const names = [...readFileSync(fixturePath("uninit.c"), "utf8").matchAll(/\{"([\w-]+)", \w+\}/g)];
 
-/** Runs a program of the fixtures with one argument; answers what it does wrong. */
+/** Runs a program of the fixtures with one argument; returns its mistakes. */
 function runnerOf(file: string): (argument: string) => readonly Report[] {
   const program = programOf(file, uninitialised);
   return (argument) => {

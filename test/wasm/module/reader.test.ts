@@ -92,7 +92,7 @@ for (const [what, bytes, text] of DAMAGED) {
   });
 }
 
-test("what is no array of bytes is a TypeError", () => {
+test("what is not an array of bytes is a TypeError", () => {
   assert.throws(() => readModule("\0asm" as unknown as Uint8Array), {
     name: "TypeError",
     message: "bytes must be a Uint8Array",

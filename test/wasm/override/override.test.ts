@@ -239,7 +239,7 @@ function bounded(max: number): Uint8Array<ArrayBuffer> {
   return editor.write().bytes;
 }
 
-test("a memory without room is refused, and its maximum raised for who asks", () => {
+test("a memory without space is refused, and its maximum is raised on request", () => {
   assert.throws(() => override(bounded(2)), {
     message:
       "its memory may not grow: it begins with 131072 bytes and has 131072 at the most, and a " +

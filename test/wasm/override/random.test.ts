@@ -19,7 +19,7 @@ const [MALLOC, FREE, REALLOC, CALLOC] = [0, 1, 2, 3];
 type Step = readonly number[];
 
 const slot = fc.integer({ min: 1, max: SLOTS });
-/** Blocks that a one-page allocator can hand out many times over, with room for two words. */
+/** Blocks that a one-page allocator can hand out many times over, with space for two words. */
 const size = fc.integer({ min: 8, max: 63 });
 
 /** sum = sum * 31 + the words of a block. */

@@ -41,7 +41,7 @@ test("createEmscriptenHooks brings the overridden module into emscripten's loade
   assert.ok(names.has("malloc"));
 });
 
-test("an imported heap is no good for emscripten's JavaScript, and says so", () => {
+test("an imported heap does not work with emscripten's JavaScript, and says so", () => {
   for (const program of [sqlite, treeSitterParser]) {
     const { report } = override(program.bytes, { form: "import" });
     assert.match(

@@ -87,7 +87,7 @@ test("C: memalign, aligned_alloc, malloc_usable_size, reallocarray", () => {
   assert.equal(malloc(HUGE), 0);
 });
 
-test("C: posix_memalign answers WASI's codes and touches nothing when it fails", () => {
+test("C: posix_memalign returns WASI's codes and touches nothing when it fails", () => {
   const { calls, memory } = roles(["posix_memalign", 3, true]);
   const [posix] = calls;
   memory().setUint32(64, 77, true);

@@ -1,4 +1,4 @@
-/** The checked heap against a model: no overlap, right shadows, right books. */
+/** The checked heap against a model: no overlap, right shadows, right counters. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Blocks } from "#src/wasm/shadow/blocks.js";
@@ -68,7 +68,7 @@ test("random allocation: exactly the bytes of live blocks are open", () => {
   );
 });
 
-test("when the heap is full, freed blocks are used before it answers 0", () => {
+test("when the heap is full, freed blocks are used before it returns 0", () => {
   const { blocks } = heapCreate(2 ** 30);
   const size = 2 ** 19;
   const first = Array.from({ length: 6 }, () => blocks.alloc(size, 0, 0, 0));

@@ -20,7 +20,7 @@ export function fixture(name: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(readFileSync(fixturePath(name)));
 }
 
-/** Modules of other rooms, for rewriting: compilers and options differ. */
+/** Modules that others compiled, for rewriting: compilers and options differ. */
 export const others: readonly string[] = [
   "dist/core.wasm",
   "bench/rivals/dlmalloc.wasm",

@@ -33,7 +33,7 @@ export interface RealProgram {
   readonly name: string;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly options: InstrumentOptions;
-  /** Does a job of about `size` times some milliseconds; answers what came out of it, as text. */
+  /** Does a job of about `size` times some milliseconds; returns its output as text. */
   run(start: Start, size: number): Promise<string>;
 }
 

@@ -24,7 +24,7 @@ export function wasiRun(path: string, forms: readonly Form[], args: readonly str
   return forms.map((_, i) => ({ out: parts[i * 2] as string, code: Number(parts[i * 2 + 1]) }));
 }
 
-/** The same for a module that is no file. */
+/** The same for a module that is not a file. */
 export function wasiRunBytes(bytes: Uint8Array, args: readonly string[]): Outcome {
   const folder = mkdtempSync(join(tmpdir(), "terrane-"));
   try {
