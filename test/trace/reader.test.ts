@@ -138,9 +138,9 @@ const FAULTS: readonly (readonly [string, string])[] = [
   ["f 1\n", "1: ID 1 is unknown"],
   ["f 0\n", "1: ID 0 is unknown"],
   ["r 7 1 5\n", "1: ID 7 is unknown"],
-  ["m 1 5\nf 1\nf 1\n", "3: ID 1 is gone: it was freed or reallocated before"],
-  ["m 1 5\nr 1 2 9\nf 1\n", "3: ID 1 is gone: it was freed or reallocated before"],
-  ["m 1 5\nr 1 2 9\nr 1 3 9\n", "3: ID 1 is gone: it was freed or reallocated before"],
+  ["m 1 5\nf 1\nf 1\n", "3: ID 1 is not live: it was freed or reallocated before"],
+  ["m 1 5\nr 1 2 9\nf 1\n", "3: ID 1 is not live: it was freed or reallocated before"],
+  ["m 1 5\nr 1 2 9\nr 1 3 9\n", "3: ID 1 is not live: it was freed or reallocated before"],
   [`m 1 5\n${"#".repeat(70_000)}`, "2: the line is longer than 65536 bytes"],
 ];
 

@@ -16,7 +16,7 @@ function run(program: string, args: string[] = [], env: Record<string, string> =
   });
 }
 
-const forget = "function forget(debugged) { debugged.malloc(100); }\n";
+const forget = "function forget(heap) { heap.malloc(100); }\n";
 /** Line of `forget` in the program: two imports stand above, and the first line is empty. */
 const forgotten =
   "leak: 1 block of 100 bytes never freed\n" +
