@@ -130,7 +130,7 @@ const FAULTS: readonly (readonly [string, string])[] = [
   ["a 1 0 8\n", "1: alignment 0 is not a power of two"],
   ["a 1 24 8\n", "1: alignment 24 is not a power of two"],
   ["t -1\n", "1: thread -1 is negative"],
-  ["m 0 5\n", "1: ID 0 is not an ID: they count up from 1"],
+  ["m 0 5\n", "1: ID 0 is not valid: IDs count up from 1"],
   ["m 2 5\n", "1: ID 2 is out of order, the next new one is 1"],
   ["m 1 5\nm 1 5\n", "2: ID 1 is used twice"],
   ["m 1 5\nf 1\nm 1 5\n", "3: ID 1 is used twice"],

@@ -125,7 +125,7 @@ const BROKEN: readonly (readonly [string, Subject, string, string])[] = [
     "leaves its memory",
     bump(() => ({ malloc: () => (1 << 20) - 8 })),
     "m 1 16\n",
-    "1: block 1 does not lie in the memory",
+    "1: block 1 is not inside the memory",
   ],
   ["throws", bump(() => ({ malloc: () => assert.fail("no more") })), "m 1 16\n", "1: no more"],
 ];

@@ -66,13 +66,13 @@ test("damage is told at exit too; nothing is told after destroy, without leaks, 
 
 test("a forgotten handle is told once the collector has taken it", () => {
   const { stderr } = run(
-    `function forget(debugged) { debugged.allocArray(Float64Array, 10); }
-    function keep(debugged) { return debugged.allocString("kept"); }
-    const debugged = debug(createHeap(), { stackTraceFrames: 1, reportAtExit: false });
-    const kept = keep(debugged);
-    forget(debugged);
-    debugged.allocArray(Uint8Array, 5).free();
-    debugged.view(Uint8Array, debugged.malloc(5), 5);
+    `function forget(heap) { heap.allocArray(Float64Array, 10); }
+    function keep(heap) { return heap.allocString("kept"); }
+    const heap = debug(createHeap(), { stackTraceFrames: 1, reportAtExit: false });
+    const kept = keep(heap);
+    forget(heap);
+    heap.allocArray(Uint8Array, 5).free();
+    heap.view(Uint8Array, heap.malloc(5), 5);
     for (let i = 0; i < 5; i++) { gc(); await new Promise((done) => setTimeout(done, 5)); }
     console.log(kept.length);`,
     ["--expose-gc"],

@@ -55,9 +55,9 @@ test("an allocator that is only guessed has to be confirmed", () => {
   assert.throws(() => instrument(quickJs.bytes), {
     name: "RangeError",
     message:
-      "the module has no names; what looks like its allocator is " +
+      "the module has no names; these functions look like its allocator: " +
       `{ malloc: ${malloc}, free: ${free}, realloc: ${realloc} }; ` +
-      "confirm with functions or with guess",
+      "confirm them with the option functions, or with guess",
   });
   const functions = { malloc, free, realloc } as Record<string, number>;
   assert.equal(instrument(quickJs.bytes, { functions }).functions.length, 3);
