@@ -233,7 +233,7 @@ export const ours: Record<string, Record<string, string>> = {
   },
   common_test: {
     VerifyGetResidentPages: "residency adds up the mappings that a range overlaps",
-    VerifyReleasePagesToOS: "the kernel has the memory back at once",
+    VerifyReleasePagesToOS: "the memory is back at once",
     Zeros: "a decommitted range is zero",
   },
   bytemap_test: none("FlatByteMap", "a shift of an address gives its region"),

@@ -97,6 +97,6 @@ test("without names there is nothing to be found, and nothing is changed", async
   const bytes = await compile(SOURCE, "-O3");
   assert.throws(() => override(bytes), {
     name: "RangeError",
-    message: /^(no allocator was found|it has not all names of functions)/,
+    message: /^(no allocator was found|the module has no names for all functions)/,
   });
 });

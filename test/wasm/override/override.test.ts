@@ -169,7 +169,7 @@ const refused: readonly (readonly [string, Uint8Array<ArrayBuffer>, OverrideOpti
     "a part of the allocator, the rest of which stays in use",
     fixture("churn-O2.wasm"),
     { functions: { malloc: "malloc", free: "free" } },
-    /^RangeError: parts of its allocator stay in use beside ours: function \d+ \(\w+\), /,
+    /^RangeError: parts of its allocator stay in use: function \d+ \(\w+\), /,
   ],
   [
     "a form that is none",
@@ -226,7 +226,7 @@ test("refused: garbage collectors, with the reason", () => {
   ] as const) {
     assert.throws(() => override(withName(name)), {
       name: "RangeError",
-      message: `its allocator is ${who}'s garbage collector, which takes all of the memory for its own: it cannot be replaced`,
+      message: `its allocator is ${who}'s garbage collector, which owns all of the memory: it cannot be replaced`,
     });
   }
 });
@@ -242,8 +242,8 @@ function bounded(max: number): Uint8Array<ArrayBuffer> {
 test("a memory without space is refused, and its maximum is raised on request", () => {
   assert.throws(() => override(bounded(2)), {
     message:
-      "its memory may not grow: it begins with 131072 bytes and has 131072 at the most, and a " +
-      "heap begins behind them; --max-memory allows more",
+      "its memory may not grow: it has 131072 bytes at its start and 131072 at most, and the " +
+      "heap begins behind the start; allow more with --max-memory",
   });
   const { bytes, report } = override(bounded(2), { maxMemory: 2 ** 24 });
   assert.equal(report.memory.max, 256);
