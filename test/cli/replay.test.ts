@@ -151,7 +151,11 @@ const FAILURES: readonly (readonly [readonly string[], number, string])[] = [
   [["replay", SMALL, "--rounds", "many"], 2, `${ROUNDS} 'many' ${ROUNDS_RULE}`],
   [["replay", "no-such.trace"], 1, "no-such.trace: cannot be read: no such file"],
   [["replay", SMALL, "src"], 1, "src: cannot be read: it is a folder"],
-  [["replay", SMALL, broken], 1, `${broken}:3: ID 1 is not live: it was freed or reallocated before`],
+  [
+    ["replay", SMALL, broken],
+    1,
+    `${broken}:3: ID 1 is not live: it was freed or reallocated before`,
+  ],
   [
     ["replay", huge, "--allocator", "dlmalloc"],
     1,
