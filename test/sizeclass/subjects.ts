@@ -45,7 +45,7 @@ export const sizeClassSubjects: SizeClassSubject[] = [
     new Uint8Array(memory.buffer).fill(0xa5);
     return { memory: wasmMemory({ memory, offset: 70000 }) };
   }),
-  subject("wasm, growing exactly, behind a failing source that does not fail", () => ({
+  subject("wasm, growing exactly, over a failing source that does not fail", () => ({
     memory: failingMemory(wasmMemory({ growth: growExactly }), Number.POSITIVE_INFINITY),
   })),
   subject("wasm, shared", () => ({ shared: true })),

@@ -175,15 +175,15 @@ export function chunksMend(cls: u32): void {
   const freed: u32 = load32(info, L.R_FREED);
   let end: u32 = load32(info, L.R_ALLOCATED);
   for (let i: u32 = 0; i < freed; i++) {
-    const behind: u32 = unitsBehind(cls, load32(arrayAt(cls) + i * 4, 0));
-    if (behind > end) end = behind;
+    const through: u32 = unitsThrough(cls, load32(arrayAt(cls) + i * 4, 0));
+    if (through > end) end = through;
   }
   store32(info, L.R_ALLOCATED, end);
   if (mapRegions === 0) store32(info, L.R_REACH, end);
 }
 
 /** The least that R_ALLOCATED is if this chunk was made. */
-function unitsBehind(cls: u32, compact: u32): u32 {
+function unitsThrough(cls: u32, compact: u32): u32 {
   const info: usize = infoOf(cls);
   if (mapRegions === 0) return compact + load32(info, L.R_UNITS);
   const index: u32 = compact >>> (regionShift - 4);

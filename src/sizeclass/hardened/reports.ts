@@ -26,6 +26,7 @@ export type HardenedErrorCode = Extract<
  * block, or 0. The block is as it was before the call.
  */
 export class HardenedError extends MemoryError<HardenedErrorCode> {
+  /** "HardenedError". */
   override readonly name = "HardenedError";
   /** Stack of the allocation of the block, if this thread made it while it tracked stacks. */
   allocatedAt?: string;

@@ -1,4 +1,4 @@
-/** What threads that share a hardened malloc hand on, and what they leave. */
+/** Handles, Workers and the end of threads that share a hardened malloc. */
 import type { SizeClassHeap } from "../heap/linear.ts";
 import { type EndingWorker, SharedSizeClassHeap, type SizeClassHandle } from "../heap/shared.ts";
 import type { HardenedParts } from "./blocks.ts";

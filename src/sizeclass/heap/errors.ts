@@ -15,6 +15,7 @@ export type SizeClassErrorCode = Extract<
  * `code` tells which; `ptr` is the address of the chunk, or 0.
  */
 export class SizeClassError extends MemoryError<SizeClassErrorCode> {
+  /** "SizeClassError". */
   override readonly name = "SizeClassError";
 }
 

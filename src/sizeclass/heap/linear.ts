@@ -64,12 +64,24 @@ export class SizeClassHeap extends SizeClassAllocator {
     if (parts.source.capabilities.shared) this.#views.share(parts.geometry.control + C_TOP);
   }
 
-  // As in the base class, but the engine sees that addresses are 32 bits.
+  // malloc and free are those of the base class, but the engine sees that addresses are 32 bits.
+  /**
+   * Allocates a block of at least `size` bytes, aligned to 16. Returns its address, or 0 where
+   * memory is out.
+   *
+   * @throws TypeError or RangeError unless size is a whole number from 0 to 2^31 - 1.
+   */
   override malloc(size: number): number {
     checkSize(size, "size");
     return this.core.malloc(size) >>> 0;
   }
 
+  /**
+   * Frees a block; null is ignored.
+   *
+   * @throws HeapError when ptr is not a block, or points into one. A chunk that is free already is
+   * found later, when its region is released: as SizeClassError ERR_DOUBLE_FREE.
+   */
   override free(ptr: number): void {
     checkPointer(ptr);
     const found = this.core.freeChecked(ptr);

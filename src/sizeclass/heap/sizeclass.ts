@@ -44,9 +44,11 @@ const INTERVAL = 5000;
 export function createSizeClassHeap(
   options: SizeClassOptions & { readonly space: AddressSpace },
 ): SizeClassAllocator;
+/** Creates a size-class heap in shared memory, for threads to attach to: see the first form. */
 export function createSizeClassHeap(
   options: SizeClassOptions & { readonly shared: true },
 ): SharedSizeClassHeap;
+/** Creates a size-class heap in linear memory, for one thread: see the first form. */
 export function createSizeClassHeap(options?: SizeClassOptions): SizeClassHeap;
 export function createSizeClassHeap(options: SizeClassOptions = {}): SizeClassAllocator {
   sizeClassCheck(options);

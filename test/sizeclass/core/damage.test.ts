@@ -35,8 +35,8 @@ for (const backend of backends) {
     primary.returnTo(5, [p, ...rest, p, p]);
     assert.throws(() => primary.releaseAll(), { code: "ERR_DOUBLE_FREE", ptr: p });
     assert.ok(primary.isValid());
-    const [figures] = primary.stats();
-    assert.equal(figures?.allocations, (figures?.frees as number) + 1);
+    const [stats] = primary.stats();
+    assert.equal(stats?.allocations, (stats?.frees as number) + 1);
     primary.returnTo(5, [q]);
     assert.ok(primary.isValid());
     primary.releaseAll();
@@ -118,8 +118,8 @@ for (const backend of backends) {
     assert.throws(() => mine.detach(), { code: "ERR_DOUBLE_FREE" });
     mine.detach();
     assert.throws(() => mine.malloc(1), { code: "ERR_HEAP_DESTROYED" });
-    for (const figures of heap.primary.stats()) {
-      assert.equal(figures.allocations, figures.frees, `class ${figures.id}`);
+    for (const stats of heap.primary.stats()) {
+      assert.equal(stats.allocations, stats.frees, `class ${stats.id}`);
     }
     attachSizeClassHeap(heap.handle()).detach();
     assert.ok(heap.primary.isValid());

@@ -47,13 +47,13 @@ export class SizeClassExplorer extends Explorer<S.Program> {
 
   protected end(program: S.Program, died: boolean): void {
     const me = this.#attach(program);
-    if (died) this.#bury(me);
+    if (died) this.#recoverDead(me);
     program.check?.(me);
     for (let role = died ? 1 : 0; role < program.roles.length; role++) this.endRole(role);
     if (died) dropAll(me, 0);
     this.#drain(me);
-    this.#assertNobodyIsLeft();
-    this.#lateListTake(me);
+    this.#assertNothingIsHeld();
+    this.#lateListsEmpty(me);
     assert.ok(me.heap.primary.isValid(), "isValid");
     if (!died) this.#regionsReturn(program, me);
     const { chunks = 0, pages = 0 } = (died && program.leak) || {};
@@ -74,7 +74,7 @@ export class SizeClassExplorer extends Explorer<S.Program> {
   }
 
   /** Recovers the thread that died, unless it had detached before. */
-  #bury(me: S.Thread): void {
+  #recoverDead(me: S.Thread): void {
     const threadId = me.cells[S.CELL_THREAD_IDS] as number;
     const attached = this.#me.isAttached(threadId);
     assert.equal((me.hard ?? me.heap).recover(threadId), attached, "recover");
@@ -87,7 +87,7 @@ export class SizeClassExplorer extends Explorer<S.Program> {
     me.heap.drain();
   }
 
-  #assertNobodyIsLeft(): void {
+  #assertNothingIsHeld(): void {
     const { core } = this.#me;
     for (const cls of classes) assert.equal(core.regionWord(cls, R_LOCK), 0, `lock ${cls}`);
     assert.equal(core.controlWord(C_LOCK), 0, "the lock of large blocks");
@@ -98,7 +98,7 @@ export class SizeClassExplorer extends Explorer<S.Program> {
   }
 
   /** Empties the late lists by taking each lock once. */
-  #lateListTake({ heap }: S.Thread): void {
+  #lateListsEmpty({ heap }: S.Thread): void {
     for (const cls of this.#classes()) {
       if (this.#me.core.regionWord(cls, R_LATE) === 0) continue;
       heap.primary.returnTo(cls, heap.primary.getFrom(cls, 1));
@@ -111,7 +111,7 @@ export class SizeClassExplorer extends Explorer<S.Program> {
   #regionsReturn(program: S.Program, me: S.Thread): void {
     if (!me.heap.primary.onDemand || program.options?.metadataSize) return;
     me.heap.primary.releaseAll();
-    assert.ok(me.heap.primary.isValid(), "isValid behind a release");
+    assert.ok(me.heap.primary.isValid(), "isValid after a release");
     for (const cls of classes) assert.equal(this.#me.pagesOf(cls), 0, `pages of class ${cls}`);
   }
 

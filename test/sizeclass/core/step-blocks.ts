@@ -74,6 +74,12 @@ export function keepMany(thread: Thread, count: number, size: number, from = 0):
   for (let i = 0; i < count; i++) assert.ok(keep(thread, from + i, size), "memory for the program");
 }
 
+/** Fills the cache of a thread: the next free empties half of it. */
+export function cacheFill(t: Thread, size: number): void {
+  keepMany(t, 4, size, 20);
+  for (let i = 0; i < 4; i++) drop(t, t.number, 20 + i);
+}
+
 /** Takes chunks without the cache; none if another thread keeps the lock for too long. */
 export function getMany({ heap }: Thread, cls: number, n: number): number[] {
   return unlessLocked(() => heap.primary.getFrom(cls, n)) ?? [];

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { C_SLOTS, R_HINT } from "#src/sizeclass/core/layout.js";
 import {
   type Allocate,
+  cacheFill,
   drop,
   dropAll,
   getMany,
@@ -14,6 +15,7 @@ import {
 } from "./step-blocks.js";
 import { hardenedPrograms } from "./step-hardened.js";
 import { largePrograms } from "./step-large.js";
+import { lockPrograms } from "./step-locks.js";
 import { BIG, CLASS_BIG, CLASS_SMALL, HUGE, SMALL, TWO } from "./step-sizes.js";
 import {
   CELL_FREE,
@@ -25,12 +27,6 @@ import {
 } from "./steps.js";
 
 const detach = ({ heap }: Thread) => heap.detach();
-
-/** Fills the cache of a thread: the next free empties half of it. */
-function cacheFill(t: Thread, size: number): void {
-  keepMany(t, 4, size, 20);
-  for (let i = 0; i < 4; i++) drop(t, t.number, 20 + i);
-}
 
 const aligned: Allocate = ({ heap }, size) => heap.memalign(1024, size);
 const cMalloc: Allocate = ({ core }, size) => core.malloc(size) >>> 0;
@@ -185,61 +181,7 @@ export const programs: Program[] = [
       },
     ],
   },
-  {
-    name: "threads without the lock leave chunks to its holder",
-    roles: [
-      ...[0, 1].map((role) => ({
-        begin: (t: Thread) => cacheFill(t, SMALL),
-        run: (t: Thread) => {
-          drop(t, 2, role);
-          t.heap.drain();
-        },
-      })),
-      {
-        begin: (t) => {
-          keepMany(t, 3, SMALL);
-          assert.ok(t.core.regionLock(CLASS_SMALL));
-        },
-        run: (t) => {
-          t.core.regionUnlock(CLASS_SMALL);
-          keep(t, 10, SMALL);
-          keep(t, 11, SMALL);
-        },
-      },
-    ],
-  },
-  {
-    name: "force lock against threads that allocate and free",
-    roles: [
-      {
-        run: (t) => {
-          if (!t.heap.primary.forceLock()) return;
-          const before = t.heap.primary.printStats();
-          assert.equal(t.heap.primary.printStats(), before, "nothing moves");
-          t.heap.primary.forceUnlock();
-        },
-      },
-      {
-        begin: (t) => keepMany(t, 5, SMALL),
-        run: (t) => {
-          dropAll(t);
-          keep(t, 0, TWO);
-        },
-      },
-    ],
-  },
-  {
-    name: "two threads force the locks",
-    roles: [0, 1].map(() => ({
-      run: (t: Thread) => {
-        if (!t.heap.primary.forceLock()) return;
-        t.cells[CELL_FREE]!++;
-        assert.equal(t.cells[CELL_FREE], 1, "one at a time");
-        t.cells[CELL_FREE]!--;
-        t.heap.primary.forceUnlock();
-      },
-    })),
-  },
+  ...lockPrograms,
   {
     name: "the last chunk of a class, and a thread that gets none",
     roles: [
@@ -413,7 +355,7 @@ export const programs: Program[] = [
   },
   {
     name: "statistics and walks while others work",
-    figures: true,
+    readsStats: true,
     roles: [
       {
         run: (t) => {

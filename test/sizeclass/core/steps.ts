@@ -117,7 +117,7 @@ export interface Program extends ProgramOf<Thread> {
   /** Pages among the large blocks that other code grew: they stay marked. */
   foreign?: number;
   /** Whether statistics are read while others work: then any of their words may be in a race. */
-  figures?: boolean;
+  readsStats?: boolean;
 }
 
 const geometries = new Map<Program, Geometry>();
@@ -172,7 +172,7 @@ export function raceIsMeant(program: Program, index: number): boolean {
   const { control, large } = geometryFor(program);
   const p = index * 4;
   if (p < control) return false;
-  if (p >= large) return program.figures === true;
+  if (p >= large) return program.readsStats === true;
   const { starts, bytes } = bitmapsOf(program);
   if (p >= starts && p < starts + bytes) return true;
   const regions = mapOf(program);
@@ -180,9 +180,9 @@ export function raceIsMeant(program: Program, index: number): boolean {
   const demands = regions.bytes > 0;
   if (demands && p === control + C_REGIONS) return true;
   const at = p - control - REGIONS;
-  if (at < 0 || at >= 256 * REGION_SIZE) return program.figures === true;
+  if (at < 0 || at >= 256 * REGION_SIZE) return program.readsStats === true;
   const word = at % REGION_SIZE;
-  return program.figures === true || word === R_REACH || (demands && word === R_FREED);
+  return program.readsStats === true || word === R_REACH || (demands && word === R_FREED);
 }
 
 /** The hardened malloc of a thread, if the program has one. */

@@ -107,7 +107,7 @@ test("a thread that died while it recovered another: its recovery completes that
   const slot = (heap.handle().geometry.control + C_SLOTS) / 4 + 1;
   assert.equal(heap.u32[slot], first.threadId);
   heap.u32[slot] = second.threadId;
-  assert.equal(heap.recover(first.threadId), false, "it has no thread slot any more");
+  assert.equal(heap.recover(first.threadId), false, "its thread slot was freed");
   assert.equal(heap.recover(second.threadId), true);
   assert.equal(Atomics.load(heap.u32, lock), 0);
   for (const one of heap.primary.stats()) assert.equal(one.freeChunks, one.chunks);
@@ -355,8 +355,8 @@ test("a Worker ends after its starter has detached: nothing throws, and others r
   heap.detach();
   assert.equal(await ended, 7);
   assert.equal(other.recover(3), true);
-  const [figures] = other.primary.stats();
-  assert.equal(figures?.allocations, (figures?.frees as number) + 1, "its cache came back");
+  const [stats] = other.primary.stats();
+  assert.equal(stats?.allocations, (stats?.frees as number) + 1, "its cache was returned");
 });
 
 test("a handle that is for one thread serves one at a time", () => {

@@ -263,7 +263,7 @@ test("realloc keeps a block where there is no memory for another", () => {
   for (let size = 2 ** 20; size >= 1; size >>>= 1) {
     for (let one = heap.malloc(size); one !== 0; one = heap.malloc(size)) blocks.push(one);
   }
-  assert.equal(heap.realloc(ptr, 2 ** 24), 0, "there is no larger place");
+  assert.equal(heap.realloc(ptr, 2 ** 24), 0, "there is no memory for a larger block");
   assert.equal(heap.usableSize(ptr), 300_000);
   assert.equal(heap.realloc(ptr, 1000), ptr, "nor a smaller one");
   assert.equal(heap.usableSize(ptr), 1000);
