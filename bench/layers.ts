@@ -1,13 +1,13 @@
 /**
- * What layers and regions cost, and what they save: `npm run bench:layers`, or one of its tables by
- * name. The subjects of a table take turns within each round.
+ * What layers and regions cost, and what they save: `npm run bench:layers [TABLE…]`. In each round
+ * the subjects of a table run one after the other.
  */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createHeap, type Heap } from "#src/heap/index.js";
 import * as L from "#src/layers/index.js";
-import { type TreeHome, treeCount, treeFree, treeMake } from "../examples/binarytree.ts";
+import { type TreeAllocator, treeCount, treeFree, treeMake } from "../examples/binarytree.ts";
 import { documentMake } from "../examples/document.ts";
 import { jsonFree, jsonParse } from "../examples/json-parser.ts";
 import { allocatorNamed } from "./allocators.ts";
@@ -17,7 +17,7 @@ import { median, spread } from "./stats.ts";
 const ROUNDS = 15;
 const DEPTH = 16;
 
-/** Does its work once and returns nanoseconds of what is measured of it. */
+/** Does its work once and returns the nanoseconds of the measured part. */
 type Subject = () => number;
 
 interface Row {
@@ -32,7 +32,7 @@ function timed(work: () => void): number {
   return (performance.now() - start) * 1e6;
 }
 
-/** Every round begins with another subject: drift of the machine then hits all alike. */
+/** Every round begins with another subject, so that drift of the machine affects all equally. */
 function measure(subjects: Record<string, Subject>, rounds: number): Row[] {
   const names = Object.keys(subjects);
   const times = new Map(names.map((name) => [name, [] as number[]]));
@@ -63,7 +63,7 @@ function nanosecondsOf(rows: readonly Row[], name: string): number {
   return rows.find((row) => row.name === name)?.nanoseconds ?? Number.NaN;
 }
 
-/** Pairs of get and put on a pool, 500 at a time, in nanoseconds a pair. */
+/** Nanoseconds of a get and its put, 500 blocks at a time. */
 function pairs(pool: L.Pool): Subject {
   const ptrs = new Uint32Array(500);
   const repeats = 400;
@@ -78,7 +78,7 @@ function pairs(pool: L.Pool): Subject {
 
 type Make = (source: L.Pool) => L.Pool;
 
-function layersPrice(): void {
+function layersCost(): void {
   const layers: Record<string, Make> = {
     bypass: (source) => L.pipe(source, L.bypass()),
     "bypass x3": (source) => L.pipe(source, L.bypass(), L.bypass(), L.bypass()),
@@ -109,11 +109,11 @@ function layersPrice(): void {
   const bare = nanosecondsOf(rows, "std (no layer)");
   for (const name of ["bypass x3", "stats x3", "stats, limit, zeroing"]) {
     const price = (nanosecondsOf(rows, name) - bare) / 6;
-    console.log(`  ${name}: ${price.toFixed(1)} ns a layer and operation (bar: 15)`);
+    console.log(`  ${name}: ${price.toFixed(1)} ns for each layer and operation (limit: 15)`);
   }
 }
 
-/** 1 000 small blocks that go together. */
+/** 1 000 small blocks that are freed together. */
 function arenaRequest(heap: Heap): void {
   const blocks = 1000;
   const ptrs = new Uint32Array(blocks);
@@ -140,7 +140,7 @@ function arenaRequest(heap: Heap): void {
         for (let i = 0; i < blocks; i++) ptrs[i] = pool.get(16 + (i & 63));
         pool.destroy();
       }),
-      "a region of it: malloc and end": each(() =>
+      "a region of it: malloc and destroy": each(() =>
         L.enter(L.arena, (region) => {
           for (let i = 0; i < blocks; i++) ptrs[i] = region.malloc(16 + (i & 63));
         }),
@@ -152,7 +152,7 @@ function arenaRequest(heap: Heap): void {
   const ratio =
     nanosecondsOf(rows, "heap: malloc and free") /
     nanosecondsOf(rows, "arena recipe: get and destroy");
-  console.log(`  the arena is ${ratio.toFixed(2)}x as fast as the heap (bar: 3)`);
+  console.log(`  the arena is ${ratio.toFixed(2)}x as fast as the heap (at least: 3)`);
 }
 
 function jsonDrop(): void {
@@ -190,7 +190,7 @@ function jsonDrop(): void {
   const ratio =
     nanosecondsOf(rows, "node by node, core heap") /
     nanosecondsOf(rows, "the region, zone of 16 KiB");
-  console.log(`  the region is ${ratio.toFixed(0)}x as fast (bar: 3)`);
+  console.log(`  the region is ${ratio.toFixed(0)}x as fast (at least: 3)`);
   print(
     "Parse of it",
     measure(
@@ -202,13 +202,13 @@ function jsonDrop(): void {
   );
 }
 
-/** Trees freed node by node where that is how it goes, at once where it can be. */
+/** Trees that are freed node by node, or at once where an allocator can do that. */
 async function binaryTrees(): Promise<void> {
-  const byNode = (door: TreeHome) => () =>
+  const byNode = (allocator: TreeAllocator) => () =>
     timed(() => {
-      const tree = treeMake(door, DEPTH);
-      treeCount(door, tree);
-      treeFree(door, tree);
+      const tree = treeMake(allocator, DEPTH);
+      treeCount(allocator, tree);
+      treeFree(allocator, tree);
     });
   const atOnce = (layer: L.RegionLayer) => () =>
     timed(() => {
@@ -218,16 +218,16 @@ async function binaryTrees(): Promise<void> {
     });
   const poolAtOnce = (make: () => L.Allocator) => () =>
     timed(() => {
-      using door = make();
-      treeCount(door, treeMake(door, DEPTH));
+      using allocator = make();
+      treeCount(allocator, treeMake(allocator, DEPTH));
     });
   const heap = createHeap();
   const rows = measure(
     {
       "heap (checked), by node": byNode(heap),
-      "heap.abi, by node": byNode(await rawHome("terrane")),
-      "dlmalloc, by node": byNode(await rawHome("dlmalloc")),
-      "TLSF, by node": byNode(await rawHome("tlsf")),
+      "heap.abi, by node": byNode(await rawAllocator("terrane")),
+      "dlmalloc, by node": byNode(await rawAllocator("dlmalloc")),
+      "TLSF, by node": byNode(await rawAllocator("tlsf")),
       "region, core heap, by node": byNode(L.getGroundRegion()),
       "region, arena, at once": atOnce(L.arena),
       "region, zone of 1 MiB, at once": atOnce((source) => L.pipe(source, L.zone(2 ** 20))),
@@ -238,8 +238,8 @@ async function binaryTrees(): Promise<void> {
   print(`A binary tree of depth ${DEPTH}: made, counted, freed`, rows, 1e6, "ms");
 }
 
-/** An allocator's raw functions, with views that are made anew when its memory grew. */
-async function rawHome(name: string): Promise<TreeHome> {
+/** The functions of an allocator, with a view that is made anew after a growth. */
+async function rawAllocator(name: string): Promise<TreeAllocator> {
   const { memory, exports } = await allocatorNamed(name).instantiate();
   let words = new Uint32Array(memory.buffer);
   return {
@@ -253,13 +253,13 @@ async function rawHome(name: string): Promise<TreeHome> {
 }
 
 const tables: Record<string, () => void | Promise<void>> = {
-  layers: layersPrice,
+  layers: layersCost,
   arena: () => arenaRequest(createHeap()),
   json: jsonDrop,
   trees: binaryTrees,
 };
 
-/** One table here, or each in a process of its own: what the engine learns in one spoils another. */
+/** One table in this process, or each in its own: type feedback of one table slows others. */
 async function main(): Promise<void> {
   const { positionals } = parseArgs({ allowPositionals: true });
   const unknown = positionals.find((name) => !Object.hasOwn(tables, name));

@@ -1,7 +1,7 @@
 /**
- * What OS pages cost and give: the release of 256 MiB, and guarded allocation of one in 1 000 against
- * the bare heap, called from JavaScript and from wasm. Each measurement has a process of its own,
- * and subjects alternate. Times are of the processor, so that a busy machine changes them little.
+ * What OS pages cost: the release of 256 MiB, and one guarded allocation in 1 000 compared with the
+ * heap alone, called from JavaScript and from wasm. Each measurement has a process of its own, and
+ * subjects alternate. Times are processor time, which a busy machine changes little.
  * To run: npm run bench:os -- [ROUNDS]
  */
 import { execFileSync } from "node:child_process";
@@ -19,8 +19,8 @@ import { geometricMean, median } from "./stats.ts";
 const WORKLOADS = ["cfrac", "larson", "replace_1000", "alloc_test"];
 
 /**
- * A heap that can release, with guards or without. From JavaScript its own functions are called,
- * which serve guarded blocks as the checked calls do.
+ * A heap that can release, with guards or without. From JavaScript the calls of the heap are
+ * measured, which handle guarded blocks as those of the guarded allocator do.
  */
 function heapAllocator(name: string, mode: string, options?: GuardedOptions): Allocator {
   return {
@@ -60,12 +60,12 @@ function milliseconds(before: NodeJS.CpuUsage): number {
 
 const CALLS = 5000;
 
-/** Microseconds of the malloc and free of one block that is guarded. */
+/** Microseconds of malloc and free of a guarded block. */
 function pairTime(options: GuardedOptions): number {
-  const door = guarded(createHeap({ release: true }), { ...options, every: 1 });
+  const allocator = guarded(createHeap({ release: true }), { ...options, every: 1 });
   const pairs = () => {
     const before = process.cpuUsage();
-    for (let i = 0; i < CALLS; i++) door.free(door.malloc(100));
+    for (let i = 0; i < CALLS; i++) allocator.free(allocator.malloc(100));
     return (1000 * milliseconds(before)) / CALLS;
   };
   pairs();
@@ -75,7 +75,7 @@ function pairTime(options: GuardedOptions): number {
 const REGION = 2 ** 28;
 const RELEASES = 7;
 
-/** Milliseconds of a purge of 256 MiB that were written to, over and over. */
+/** Milliseconds of several purges of 256 MiB that were written. */
 function releaseTimes(shared: boolean, huge: boolean): number[] {
   const heap = anyHeap({ shared, release: true, initial: 2 * REGION } as { shared: true });
   const os = osPages();
@@ -87,7 +87,8 @@ function releaseTimes(shared: boolean, huge: boolean): number[] {
     const before = process.cpuUsage();
     heap.purge(true);
     const time = milliseconds(before);
-    if (heap.source.pages?.resident?.(ptr, REGION) !== 0) throw new Error("it is still there");
+    if (heap.source.pages?.resident?.(ptr, REGION) !== 0)
+      throw new Error("the memory is still resident");
     return time;
   });
 }
@@ -117,7 +118,7 @@ function print(cells: (string | number)[]): void {
   console.log(`| ${cells.join(" | ")} |`);
 }
 
-/** Milliseconds on the bare heap, and how many times that each guarded one takes. */
+/** Milliseconds of the heap alone, and the ratios of each guarded one to it. */
 function ratioRow(workload: string, mode: string, rounds: number): number[] {
   const names = ["bare", ...Object.keys(guards)];
   const taken = Array.from({ length: rounds }, () =>

@@ -1,6 +1,7 @@
 /**
- * What memory the two kinds of regions of the size-class allocator take: `npm run bench:regions`.
- * Counts pages that anybody wrote to, the allocator's own among them, and what the memory grew to.
+ * The memory that the two kinds of regions of the size-class allocator take: `npm run
+ * bench:regions`. Counts the pages that were written, including those of the allocator's metadata,
+ * and the size that the memory grew to.
  */
 import { fileURLToPath } from "node:url";
 import { createHeap } from "#src/heap/index.js";
@@ -16,13 +17,13 @@ import { engine } from "./report.ts";
 const MIB = 2 ** 20;
 const PAGE_WORDS = 512;
 
-interface Verbs {
+interface Calls {
   malloc(size: number): number;
   free(ptr: number): void;
   readonly u8: Uint8Array;
 }
 
-type Make = (maximum?: number) => Verbs;
+type Make = (maximum?: number) => Calls;
 
 const regions = (options: SizeClassOptions): Make => {
   return (maximum) => createSizeClassHeap({ releaseInterval: -1, maximum, ...options });
@@ -35,7 +36,7 @@ const subjects: Record<string, Make> = {
   "core heap": (maximum) => createHeap({ maximum }),
 };
 
-/** Sizes by a fixed sequence: every subject meets the same ones. */
+/** Sizes by a fixed sequence, the same for every subject. */
 function sizes(of: (word: number) => number): () => number {
   let state = 1;
   return () => {
@@ -54,9 +55,9 @@ const mixes: Record<string, () => () => number> = {
   "half in blocks of 64, half of 65 000 bytes": () => sizes((word) => (word & 1023 ? 64 : 65_000)),
 };
 
-/** Bytes of live blocks when `least` are reached, or when the memory is full; notes the blocks. */
+/** Allocates up to `least` bytes or until memory is out; returns the bytes and adds the blocks. */
 function fill(
-  heap: Verbs,
+  heap: Calls,
   next: () => number,
   least: number,
   write: boolean,
@@ -75,7 +76,7 @@ function fill(
 }
 
 /** Bytes in pages of 4 KiB that are not all zero. */
-function written({ u8 }: Verbs): number {
+function written({ u8 }: Calls): number {
   const words = new Float64Array(u8.buffer);
   let pages = 0;
   for (let at = 0; at < words.length; at += PAGE_WORDS) {
@@ -101,12 +102,12 @@ function table(title: string, cellOf: (make: Make, mix: string) => string, names
   }
 }
 
-function memoryOf(heap: Verbs, live: number): string {
+function memoryOf(heap: Calls, live: number): string {
   const grown = heap.u8.length / MIB;
   return `${(written(heap) / live).toFixed(2)}, ${grown.toFixed(1)} MiB`;
 }
 
-/** Three blocks of each class: what a program pays that uses a little of everything. */
+/** Three blocks of each class: the cost of a program that uses a little of each size. */
 function everyClass(make: Make): string {
   const heap = make();
   const map = createSizeClassHeap().primary.map;
@@ -117,9 +118,9 @@ function everyClass(make: Make): string {
   return memoryOf(heap, live);
 }
 
-/** A program in phases frees all that it has before the next one, and all but the last release. */
+/** A program that frees all of its blocks after each phase, and releases after all but the last. */
 function phases(make: Make): string {
-  const heap = make() as Verbs & Partial<SizeClassHeap>;
+  const heap = make() as Calls & Partial<SizeClassHeap>;
   let live = 0;
   for (const size of [64, 1000, 200]) {
     const blocks: number[] = [];
@@ -140,7 +141,7 @@ async function traces(): Promise<void> {
     const file = fileURLToPath(new URL(`../../bench/traces/${name}.trace.gz`, import.meta.url));
     const trace = await readTrace(file);
     const cells = Object.values(subjects).map((make) => {
-      const heap = make() as Verbs & { abi: Omit<Subject, "touch" | "bytes" | "stateBytes"> };
+      const heap = make() as Calls & { abi: Omit<Subject, "touch" | "bytes" | "stateBytes"> };
       const subject = linearSubject(
         heap.abi,
         () => heap.u8,
@@ -154,7 +155,7 @@ async function traces(): Promise<void> {
   }
 }
 
-/** Of the kernel: what is left in physical memory after 64 MiB were freed and released. */
+/** What is left in physical memory after 64 MiB were freed and released, from the kernel. */
 function release(): void {
   console.log("\n64 MiB of 512 to 1 472 bytes, freed and released: MiB in physical memory, and ms");
   for (const [name, options] of Object.entries({
@@ -178,8 +179,8 @@ function release(): void {
     const start = performance.now();
     heap.primary.releaseAll();
     const time = performance.now() - start;
-    const figures = [before, peak, resident()].map((mib) => mib.toFixed(1)).join(" -> ");
-    console.log(`  ${name.padEnd(12)}${figures}, ${time.toFixed(1)} ms`);
+    const mib = [before, peak, resident()].map((value) => value.toFixed(1)).join(" -> ");
+    console.log(`  ${name.padEnd(12)}${mib}, ${time.toFixed(1)} ms`);
   }
 }
 
@@ -195,7 +196,7 @@ table(
   names,
 );
 table("three blocks of every class", everyClass, ["32 bytes to 64 KiB"]);
-table("16 MiB a phase: the memory for each byte that is live in the last", phases, [
+table("16 MiB in each phase: the memory for each byte that is live in the last", phases, [
   "64, then 1 000, then 200 bytes",
 ]);
 await traces();

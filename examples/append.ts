@@ -12,7 +12,7 @@ import {
 } from "terrane/layers";
 import { ScalarArray } from "terrane/managed";
 
-/** A new array with the numbers of both; it belongs to the region that is current. */
+/** A new array with the numbers of both, in the current region. */
 function joined(a: ScalarArray, b: ScalarArray): ScalarArray {
   const both = new ScalarArray("i32");
   both.push(...a, ...b);

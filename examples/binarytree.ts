@@ -3,45 +3,45 @@ import { type AllocatorBase, arena, currentRegion, enter, openRegion } from "ter
 
 const LEAST = 4;
 
-/** What a tree needs of an allocator. */
-export type TreeHome = Pick<AllocatorBase, "malloc" | "free" | "u32">;
+/** The part of an allocator that a tree needs. */
+export type TreeAllocator = Pick<AllocatorBase, "malloc" | "free" | "u32">;
 
 /** A tree of 2^(depth + 1) - 1 nodes: left and right in 8 bytes. */
-export function treeMake(home: TreeHome, depth: number): number {
-  const node = home.malloc(8);
+export function treeMake(allocator: TreeAllocator, depth: number): number {
+  const node = allocator.malloc(8);
   if (node === 0) throw new Error("out of memory");
-  const left = depth === 0 ? 0 : treeMake(home, depth - 1);
-  const right = depth === 0 ? 0 : treeMake(home, depth - 1);
-  const words = home.u32;
+  const left = depth === 0 ? 0 : treeMake(allocator, depth - 1);
+  const right = depth === 0 ? 0 : treeMake(allocator, depth - 1);
+  const words = allocator.u32;
   words[node >>> 2] = left;
   words[(node >>> 2) + 1] = right;
   return node;
 }
 
-/** How many nodes a tree has. */
-export function treeCount(home: TreeHome, node: number): number {
-  const words = home.u32;
+/** Number of nodes of a tree. */
+export function treeCount(allocator: TreeAllocator, node: number): number {
+  const words = allocator.u32;
   const left = words[node >>> 2] as number;
   if (left === 0) return 1;
-  return 1 + treeCount(home, left) + treeCount(home, words[(node >>> 2) + 1] as number);
+  return 1 + treeCount(allocator, left) + treeCount(allocator, words[(node >>> 2) + 1] as number);
 }
 
-/** Frees a tree node by node: what a region makes needless. */
-export function treeFree(home: TreeHome, node: number): void {
-  const left = home.u32[node >>> 2] as number;
-  const right = home.u32[(node >>> 2) + 1] as number;
+/** Frees a tree node by node, which a region makes unnecessary. */
+export function treeFree(allocator: TreeAllocator, node: number): void {
+  const left = allocator.u32[node >>> 2] as number;
+  const right = allocator.u32[(node >>> 2) + 1] as number;
   if (left !== 0) {
-    treeFree(home, left);
-    treeFree(home, right);
+    treeFree(allocator, left);
+    treeFree(allocator, right);
   }
-  home.free(node);
+  allocator.free(node);
 }
 
 function inRegion(depth: number): number {
   return enter(arena, (region) => treeCount(region, treeMake(region, depth)), { label: "tree" });
 }
 
-/** @param args the depth: 10 unless given, 21 as the game has it */
+/** @param args the depth, from 0 to 24; the benchmarks game has 21. Default: 10. */
 export function binarytree(args: string[], print: (line: string) => void): void {
   const depth = Number(args[0] ?? 10);
   if (!Number.isInteger(depth) || depth < 0 || depth > 24) {
@@ -49,7 +49,7 @@ export function binarytree(args: string[], print: (line: string) => void): void 
   }
   const most = Math.max(LEAST + 2, depth);
   print(`stretch tree of depth ${most + 1}\t check: ${inRegion(most + 1)}`);
-  using long = openRegion(arena, { label: "long lived" }); // the short ones do not live in it
+  using long = openRegion(arena, { label: "long lived" }); // the short-lived trees are not in it
   const tree = treeMake(long, most);
   for (let size = LEAST; size <= most; size += 2) {
     const count = 2 ** (most - size + LEAST);

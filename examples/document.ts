@@ -1,4 +1,4 @@
-/** A JSON document of about so many bytes, always the same: orders of a shop. */
+/** A JSON document of about `bytes` bytes, the same at each call: orders of a shop. */
 export function documentMake(bytes: number): string {
   let seed = 1;
   const draw = (below: number) => {

@@ -1,7 +1,7 @@
 /**
- * JSON text as a tree in the memory of the current region: one block a value, linked as a parser
- * in C would do it. Strict: what JSON.parse refuses is refused. Escaped halves of surrogate pairs,
- * which UTF-8 cannot hold, come out as U+FFFD. More than 1 000 levels are refused.
+ * JSON text as a tree in the memory of the current region: a block for each value, linked as in a
+ * parser in C. Strict: it refuses what JSON.parse refuses, and more than 1 000 levels. Escaped
+ * halves of surrogate pairs, which UTF-8 cannot represent, become U+FFFD.
  */
 import { type AllocatorBase, currentRegion } from "terrane/layers";
 
@@ -25,27 +25,27 @@ const DEPTH = 1000;
 /**
  * Parses UTF-8 bytes; returns the address of the root.
  *
- * @throws SyntaxError with the place of what is wrong.
+ * @throws SyntaxError with the offset of the mistake.
  */
-export function jsonParse(text: Uint8Array, home: AllocatorBase = currentRegion()): number {
-  return new Parser(text, home).document();
+export function jsonParse(text: Uint8Array, allocator: AllocatorBase = currentRegion()): number {
+  return new Parser(text, allocator).document();
 }
 
 class Parser {
   #at = 0;
   #depth = 0;
   readonly #text: Uint8Array;
-  readonly #home: AllocatorBase;
+  readonly #allocator: AllocatorBase;
 
-  constructor(text: Uint8Array, home: AllocatorBase) {
+  constructor(text: Uint8Array, allocator: AllocatorBase) {
     this.#text = text;
-    this.#home = home;
+    this.#allocator = allocator;
   }
 
   document(): number {
     const root = this.#value();
     this.#blanks();
-    if (this.#at < this.#text.length) this.#fail("something behind the value");
+    if (this.#at < this.#text.length) this.#fail("text after the value");
     return root;
   }
 
@@ -62,16 +62,16 @@ class Parser {
   }
 
   #node(kind: number): number {
-    const ptr = this.#home.malloc(NODE);
+    const ptr = this.#allocator.malloc(NODE);
     if (ptr === 0) throw new Error("out of memory");
-    const words = this.#home.u32;
+    const words = this.#allocator.u32;
     words.fill(0, ptr >>> 2, (ptr + NODE) >>> 2);
     words[ptr >>> 2] = kind;
     return ptr;
   }
 
   #set(ptr: number, field: number, value: number): void {
-    this.#home.u32[(ptr >>> 2) + field] = value;
+    this.#allocator.u32[(ptr >>> 2) + field] = value;
   }
 
   #word(word: string, kind: number): number {
@@ -99,7 +99,7 @@ class Parser {
     }
     const node = this.#node(NUMBER);
     const digits = decoder.decode(this.#text.subarray(from, this.#at));
-    this.#home.f64[(node + 24) / 8] = Number(digits);
+    this.#allocator.f64[(node + 24) / 8] = Number(digits);
     return node;
   }
 
@@ -117,7 +117,7 @@ class Parser {
     return node;
   }
 
-  /** A block with the bytes of a string, and how many they are. */
+  /** A block with the bytes of a string, and their number. */
   #string(): [number, number] {
     const from = this.#at + 1;
     let at = from;
@@ -140,19 +140,19 @@ class Parser {
   }
 
   #keep(bytes: Uint8Array): number {
-    const ptr = this.#home.malloc(bytes.length);
+    const ptr = this.#allocator.malloc(bytes.length);
     if (ptr === 0) throw new Error("out of memory");
-    this.#home.u8.set(bytes, ptr);
+    this.#allocator.u8.set(bytes, ptr);
     return ptr;
   }
 
   #unescape(raw: Uint8Array): Uint8Array {
     const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(raw);
-    const plain = text.replace(/\\(u[0-9a-fA-F]{4}|[\s\S]|$)/g, (_, code: string) => {
+    const unescaped = text.replace(/\\(u[0-9a-fA-F]{4}|[\s\S]|$)/g, (_, code: string) => {
       if (code.length === 5) return String.fromCharCode(Number.parseInt(code.slice(1), 16));
       return escapes[code] ?? this.#fail(`unknown escape \\${code}`);
     });
-    return new TextEncoder().encode(plain);
+    return new TextEncoder().encode(unescaped);
   }
 
   #array(): number {
@@ -197,7 +197,7 @@ class Parser {
     return node;
   }
 
-  /** Whether the closing byte follows; else goes over the comma, if this is not the first item. */
+  /** Whether the closing byte follows; else skips the comma, if this is not the first item. */
   #closes(byte: number, first: boolean): boolean {
     this.#blanks();
     const closed = this.#text[this.#at] === byte;
@@ -237,48 +237,53 @@ function isDigit(byte: number | undefined): boolean {
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Calls `visit` with each node below and with the root, children before their parents. */
-export function jsonWalk(root: number, home: AllocatorBase, visit: (node: number) => void): void {
-  for (let node = home.u32[(root >>> 2) + CHILD] as number; node !== 0; ) {
-    const next = home.u32[(node >>> 2) + NEXT] as number;
-    jsonWalk(node, home, visit);
+/** Calls `visit` with each node of the tree, children before their parents. */
+export function jsonWalk(
+  root: number,
+  allocator: AllocatorBase,
+  visit: (node: number) => void,
+): void {
+  for (let node = allocator.u32[(root >>> 2) + CHILD] as number; node !== 0; ) {
+    const next = allocator.u32[(node >>> 2) + NEXT] as number;
+    jsonWalk(node, allocator, visit);
     node = next;
   }
   visit(root);
 }
 
-/** Frees a tree node by node: what a region makes needless. */
-export function jsonFree(root: number, home: AllocatorBase = currentRegion()): void {
-  jsonWalk(root, home, (node) => {
-    const words = home.u32;
+/** Frees a tree node by node, which a region makes unnecessary. */
+export function jsonFree(root: number, allocator: AllocatorBase = currentRegion()): void {
+  jsonWalk(root, allocator, (node) => {
+    const words = allocator.u32;
     const at = node >>> 2;
-    if (words[at] === TEXT) home.free(words[at + 6] as number);
-    home.free(words[at + KEY] as number);
-    home.free(node);
+    if (words[at] === TEXT) allocator.free(words[at + 6] as number);
+    allocator.free(words[at + KEY] as number);
+    allocator.free(node);
   });
 }
 
 /** The tree as JavaScript values. */
-export function jsonValue(root: number, home: AllocatorBase = currentRegion()): unknown {
+export function jsonValue(root: number, allocator: AllocatorBase = currentRegion()): unknown {
   const at = root >>> 2;
-  const words = home.u32;
+  const words = allocator.u32;
   const kind = words[at] as number;
-  if (kind === NUMBER) return home.f64[(root + 24) / 8];
-  if (kind === TEXT) return textAt(home, words[at + 6] as number, words[at + TEXT_SIZE] as number);
+  if (kind === NUMBER) return allocator.f64[(root + 24) / 8];
+  if (kind === TEXT)
+    return textAt(allocator, words[at + 6] as number, words[at + TEXT_SIZE] as number);
   if (kind < NUMBER) return kind === NULL ? null : kind === TRUE;
   const children: number[] = [];
   for (let node = words[at + CHILD] as number; node !== 0; ) {
     children.push(node);
     node = words[(node >>> 2) + NEXT] as number;
   }
-  if (kind === ARRAY) return children.map((node) => jsonValue(node, home));
+  if (kind === ARRAY) return children.map((node) => jsonValue(node, allocator));
   const entries = children.map((node) => {
     const [key, size] = [words[(node >>> 2) + KEY], words[(node >>> 2) + KEY_SIZE]];
-    return [textAt(home, key as number, size as number), jsonValue(node, home)] as const;
+    return [textAt(allocator, key as number, size as number), jsonValue(node, allocator)] as const;
   });
   return Object.fromEntries(entries);
 }
 
-function textAt(home: AllocatorBase, ptr: number, size: number): string {
-  return decoder.decode(home.u8.slice(ptr, ptr + size));
+function textAt(allocator: AllocatorBase, ptr: number, size: number): string {
+  return decoder.decode(allocator.u8.slice(ptr, ptr + size));
 }

@@ -1,4 +1,4 @@
-/** Parses a JSON document of 5 MB into a region, and proves the tree against JSON.parse. */
+/** Parses a JSON document of 5 MB into a region, and compares the tree with JSON.parse. */
 import { deepStrictEqual } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { arena, currentRegion, enter } from "terrane/layers";
@@ -7,7 +7,7 @@ import { jsonParse, jsonValue, jsonWalk } from "./json-parser.ts";
 
 const BYTES = 5e6;
 
-/** @param args a file to parse instead */
+/** @param args a file to parse instead of the generated document. */
 export function json(args: string[], print: (line: string) => void): void {
   const [file] = args;
   const text = file === undefined ? documentMake(BYTES) : readFileSync(file, "utf8");

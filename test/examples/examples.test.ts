@@ -1,4 +1,4 @@
-/** The examples say what they should, and leave nothing behind. */
+/** The examples print what they should, and leave nothing allocated. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
@@ -27,7 +27,7 @@ test("append", () => {
   assert.equal(lines.at(-1), "left in the region around: 0 bytes");
 });
 
-test("json parses 5 MB and proves the tree", () => {
+test("json parses 5 MB and compares the tree", () => {
   const lines = printed(json);
   assert.ok(Number(/^document: (\d+) bytes$/.exec(lines[0]!)?.[1]) > 5e6);
   assert.equal(lines[2], "the tree is what JSON.parse returns");
@@ -55,7 +55,7 @@ test("trees and documents freed node by node leave nothing", () => {
   enter(arena, (region) => assert.equal(treeCount(region, treeMake(region, 10)), 2047));
 });
 
-/** What our parser makes of a text: a value, or that it refuses it. */
+/** The result of the example's parser: a value, or that it refuses the text. */
 function ours(text: string): unknown {
   const bytes = new TextEncoder().encode(text);
   try {

@@ -1,4 +1,4 @@
-/** Arrays, byte strings and maps: compared with models, and in the region that they were made in. */
+/** Arrays, byte strings and maps: compared with models, in the region they were made in. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";

@@ -188,7 +188,7 @@ function cycle(heap: Heap, live: [number, number][], random: Random): void {
 }
 
 for (const [name, make] of places) {
-  test(`row 87: commit accounting - ${name}: 10 000 random cycles, counted against the pages`, (t) => {
+  test(`row 87: commit accounting - ${name}: 10 000 random cycles`, (t) => {
     const seed = seedOf(8700);
     t.diagnostic(`TERRANE_SEED=${seed}`);
     const random = new Random(seed);

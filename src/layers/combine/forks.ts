@@ -29,13 +29,13 @@ export function forkOf<A extends Traits, B extends Traits>(
   name: string,
   first: Pool<A>,
   second: Pool<B>,
-  verbs: Pick<Calls, "get" | "put">,
+  calls: Pick<Calls, "get" | "put">,
 ): Pool<Both<A, B>> {
   if (first.memory.bytes().buffer !== second.memory.bytes().buffer) throw memoriesDiffer(name);
   const below = [first as Pool<Traits>, second as Pool<Traits>];
   const traits = traitsOf(first.traits, second.traits);
   return definePool(name, traits, first.memory, below, {
-    ...verbs,
+    ...calls,
     destroy() {
       try {
         first.destroy(); // throws when a check in it has found leaks

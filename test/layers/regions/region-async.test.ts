@@ -67,7 +67,7 @@ const layers: L.RegionLayer[] = [
   (source) => L.pipe(source, L.batch(), L.fill()),
 ];
 
-/** One of the interleaved scopes: allocates, waits, nests, escapes, and ends in one of four ways. */
+/** One of the scopes: allocates, waits, nests, escapes, and ends in one of four ways. */
 async function scope(random: Random, depth: number): Promise<number> {
   const layer = layers[random.below(layers.length)]!;
   const kept: number[] = [];
@@ -196,7 +196,8 @@ test("without async context: synchronous scopes, and the region across await", (
       await import(${JSON.stringify(layersUrl)});
     const seen = [regionsCrossAwait];
     enter(arena, (a) => {
-      seen.push(currentRegion() === a, enter(arena, (b) => currentRegion() === b), currentRegion() === a);
+      seen.push(currentRegion() === a);
+      seen.push(enter(arena, (b) => currentRegion() === b), currentRegion() === a);
       escape(() => seen.push(currentRegion() === getGroundRegion()));
     });
     const scoped = enter(arena);
@@ -206,7 +207,8 @@ test("without async context: synchronous scopes, and the region across await", (
     const answer = await enter(arena, async (region) => {
       seen.push(currentRegion() === region);
       await null;
-      seen.push(currentRegion() === getGroundRegion(), runIn(region, () => currentRegion() === region));
+      seen.push(currentRegion() === getGroundRegion());
+      seen.push(runIn(region, () => currentRegion() === region));
       return region.ownerOf(region.malloc(10)) === region;
     });
     const { bytes, allocations, frees } = getGroundRegion().stats();

@@ -26,7 +26,8 @@ test("the bundled layers import nothing, and regions work without Node", async (
        return escape(() => currentRegion().allocString("escaped"));
      });
      const { bytes, allocations, frees } = getGroundRegion().stats();
-     [getGroundRegion().readString(kept.ptr, 7), bytes, allocations - frees, regionsCrossAwait].join()`,
+     const text = getGroundRegion().readString(kept.ptr, 7);
+     [text, bytes, allocations - frees, regionsCrossAwait].join()`,
     context,
   );
   assert.equal(answer, "escaped,7,1,false");

@@ -173,7 +173,7 @@ test("expectNoLeaks returns what fn returns, and throws for what fn left", () =>
   assert.match(bare.message, /0x\w+, 100 bytes$/);
 });
 
-test("expectNoLeaks waits for async functions, and ignores escaped blocks and inner regions", async () => {
+test("expectNoLeaks awaits async functions, ignores escaped blocks and inner regions", async () => {
   await expectNoLeaks(async () => {
     const ptr = currentRegion().malloc(10);
     await turn();

@@ -26,7 +26,7 @@ function code(call: () => unknown): string {
   return "nothing thrown";
 }
 
-test("enter serves all requests by the layer, frees what is left and returns what fn returns", () => {
+test("enter uses the layer, frees what is left and returns what fn returns", () => {
   const answer = leaves(() =>
     enter(arena, (region) => {
       assert.equal(currentRegion(), region);

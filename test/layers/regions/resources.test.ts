@@ -120,7 +120,7 @@ test("an async resource that rejects does not prevent the others from ending", a
   assert.deepEqual(order, ["other"]);
 });
 
-test("a region that ends without waiting begins the end of async resources, and reports it", async () => {
+test("destroy begins the end of async resources, and reports that it does not wait", async () => {
   const order: string[] = [];
   const run = () =>
     enter(arena, (region) => void region.use(asyncDisposable(order, "late")), { label: "sync" });

@@ -119,7 +119,8 @@ test("a destroyed watch records nothing, and frees its range for another", {
     bytes[at] = 1;`);
   assert.equal(
     run.stdout,
-    `31 all 32 ranges of the process are watched: destroy one\ntrue\n${traps ? "RuntimeError\n" : ""}`,
+    "31 all 32 ranges of the process are watched: destroy one\n" +
+      `true\n${traps ? "RuntimeError\n" : ""}`,
     run.stderr,
   );
   assert.equal(run.signal, "SIGSEGV");

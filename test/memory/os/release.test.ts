@@ -26,8 +26,8 @@ const fillSource = `
 /**
  * Allocates and frees blocks of 64 bytes, linked through themselves so that the program needs no
  * other memory. Prints the resident bytes of the process and of the memory: at the start, with all
- * blocks, and after `end`. Without huge pages, which some kernels (THP "always") put around any page
- * that is touched: 2 MiB each, or 32 MiB where pages have 16 KiB, and no heap knows of them.
+ * blocks, and after `end`. Without huge pages, which some kernels (THP "always") put around any
+ * page that is touched: 2 MiB each, or 32 MiB where pages have 16 KiB, and no heap knows of them.
  */
 const scene = (create: string, end: string, bytes: number) => `
   const { createHeap } = await import("terrane");
