@@ -141,8 +141,8 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
 
   /**
    * Resizes a block within its region; the contents stay up to the smaller size. The block moves
-   * unless the new size fits and is at least half of the old one; then it is aligned to 16. A null
-   * pointer allocates. 0 = out of memory; the block at ptr is as it was then.
+   * unless the new size fits and is at least half of the old one; a block that moves is aligned to
+   * 16. A null pointer allocates. 0 = out of memory; the block at ptr is as it was then.
    *
    * @throws LayerError when ptr is not a block of a region that lives.
    */
@@ -193,9 +193,8 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
 
   /**
    * Disposes of a Disposable, or else an AsyncDisposable, when the region ends; returns the value.
-   * null and undefined are ignored.
    *
-   * @throws TypeError for another value; LayerError ERR_REGION_ENDED.
+   * @throws TypeError for another value but null and undefined; LayerError ERR_REGION_ENDED.
    */
   use<T extends Disposable | AsyncDisposable | null | undefined>(value: T): T {
     this.#requireOpen();
