@@ -1,12 +1,12 @@
 /** Allocators that are looked at when the process ends. */
 import { nodeProcess } from "../report/node.ts";
 
-/** What the exit does with an allocator. It must not throw: nobody could catch. */
+/** What the exit does with an allocator. It must not throw: nothing could catch it. */
 interface AtExit {
   exit(): void;
 }
 
-/** Held until destroy: an allocator that the collector took could not tell of its leaks. */
+/** Held until destroy: an allocator that the collector took could not report its leaks. */
 const open = new Set<AtExit>();
 let listening = false;
 

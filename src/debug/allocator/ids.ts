@@ -8,7 +8,7 @@ export class HeapIds {
   readonly #live = new Set([MAIN_HEAP]);
   readonly #draw: () => number;
 
-  /** @param draw A number that no heap has had; where threads share a memory it is theirs. */
+  /** @param draw Returns a number that no heap has had, of any thread that shares the memory. */
   constructor(draw: () => number = counting()) {
     this.#draw = draw;
   }
@@ -36,7 +36,7 @@ export class HeapIds {
     return id;
   }
 
-  /** Whether there was such a heap, and it was not the first, which stays. */
+  /** Ends a heap. Returns whether there was such a heap, and it was not the first, which stays. */
   end(id: number): boolean {
     if (id === MAIN_HEAP || !this.#live.delete(id)) return false;
     if (this.default === id) this.default = MAIN_HEAP;

@@ -1,4 +1,4 @@
-/** Who made an allocator, and who uses it. */
+/** Which thread owns an allocator, and which one uses it. */
 
 export class Owner {
   readonly #threadId: () => number;
@@ -21,12 +21,12 @@ export class Owner {
     return user === owner ? undefined : { owner, user };
   }
 
-  /** The next thread to come owns the memory. */
+  /** The next thread that uses the memory owns it. */
   leave(): void {
     if (this.#state) Atomics.store(this.#state, 0, 0);
   }
 
-  /** The owner; without one, the thread that asks becomes it. */
+  /** The owner; without one, the calling thread becomes it. */
   #claim(user: number): number {
     if (!this.#state) return this.#maker;
     const before = Atomics.compareExchange(this.#state, 0, 0, user + 1);

@@ -1,7 +1,8 @@
-/** The walk over what is live, page by page in address order. */
+/** The walk over live blocks, page by page in address order. */
 import type { AreaVisitor, BlockVisitor, HeapArea } from "../../heap/stats/walk.ts";
 import type { Block, Item } from "../store/block.ts";
 
+/** Options of `visitBlocks`. */
 export interface DebugVisitOptions {
   /** Called for each page and each run of a large block, before its blocks; false stops. */
   areas?: AreaVisitor;

@@ -1,58 +1,64 @@
 /** A guarded allocator under C's names, for the import object of a wasm module. */
 import { EINVAL, ENOMEM } from "../../common/errno.ts";
 import { SIZE_LIMIT } from "../../common/errors.ts";
+import type { AllocatorCalls } from "../../heap/calls/allocator-calls.ts";
+import type { AbiFunction, CFunctions } from "../../heap/calls/contract.ts";
+import { standardFunctions } from "../../heap/calls/table.ts";
 import { type Gate, openGate } from "./gate.ts";
 
-/** Numbers arrive signed from WebAssembly; a request that cannot be met returns 0. */
-export interface GuardedAbi {
-  malloc(size: number): number;
-  calloc(count: number, size: number): number;
-  realloc(p: number, size: number): number;
-  reallocarray(p: number, count: number, size: number): number;
-  free(p: number): void;
-  memalign(alignment: number, size: number): number;
-  aligned_alloc(alignment: number, size: number): number;
-  posix_memalign(out: number, alignment: number, size: number): number;
-  malloc_usable_size(p: number): number;
-}
+/** C's functions that a guarded allocator has. */
+export type GuardedAbi = Pick<
+  CFunctions,
+  | "malloc"
+  | "calloc"
+  | "realloc"
+  | "reallocarray"
+  | "free"
+  | "memalign"
+  | "aligned_alloc"
+  | "posix_memalign"
+  | "malloc_usable_size"
+>;
 
-/** What C's names come down to: calls whose arguments are right. */
-export interface GuardedCalls {
+/** The calls that C's functions stand on; they are given arguments that are right. */
+export interface GuardedCalls
+  extends Pick<
+    AllocatorCalls,
+    "malloc" | "calloc" | "memalign" | "realloc" | "free" | "usableSize"
+  > {
   readonly u32: Uint32Array;
-  malloc(size: number): number;
-  calloc(count: number, size: number): number;
-  memalign(alignment: number, size: number): number;
-  realloc(p: number, size: number): number;
-  free(p: number): void;
-  usableSize(p: number): number;
 }
 
-export function guardedAbi(door: GuardedCalls): GuardedAbi {
-  const resize = (p: number, size: number) => (size > SIZE_LIMIT ? 0 : door.realloc(p >>> 0, size));
-  const aligned = (alignment: number, size: number) => {
-    const good = alignment > 0 && alignment <= 2 ** 30 && (alignment & (alignment - 1)) === 0;
-    return good && size >= 0 ? door.memalign(alignment, size) : 0;
-  };
-  return {
-    // A negative size is one beyond the largest.
-    malloc: (size) => (size < 0 ? 0 : door.malloc(size)),
-    calloc: (count, size) => {
+/** Numbers come signed from WebAssembly: a negative size is one beyond the largest. */
+export function guardedAbi(calls: GuardedCalls): GuardedAbi {
+  const resize = (p: number, size: number) =>
+    size > SIZE_LIMIT ? 0 : calls.realloc(p >>> 0, size);
+  const aligned = (alignment = 0, size = 0) =>
+    isAlignment(alignment) && size >= 0 ? calls.memalign(alignment, size) : 0;
+  const functions = standardFunctions<AbiFunction>({
+    malloc: (size = 0) => (size < 0 ? 0 : calls.malloc(size)),
+    calloc: (count = 0, size = 0) => {
       const bytes = (count >>> 0) * (size >>> 0);
-      return bytes > SIZE_LIMIT ? 0 : door.calloc(1, bytes);
+      return bytes > SIZE_LIMIT ? 0 : calls.calloc(1, bytes);
     },
-    realloc: (p, size) => resize(p, size >>> 0),
-    reallocarray: (p, count, size) => resize(p, (count >>> 0) * (size >>> 0)),
-    free: (p) => door.free(p >>> 0),
+    realloc: (p = 0, size = 0) => resize(p, size >>> 0),
+    reallocarray: (p = 0, count = 0, size = 0) => resize(p, (count >>> 0) * (size >>> 0)),
+    free: (p = 0) => calls.free(p >>> 0),
     memalign: aligned,
-    aligned_alloc: aligned,
-    posix_memalign: (out, alignment, size) => {
-      if (alignment < 4 || (alignment & (alignment - 1)) !== 0) return EINVAL;
+    alignedAlloc: aligned,
+    posixMemalign: (out = 0, alignment = 0, size = 0) => {
+      if (alignment < 4 || !isAlignment(alignment)) return EINVAL;
       const p = aligned(alignment, size);
-      if (p !== 0) door.u32[out >>> 2] = p;
+      if (p !== 0) calls.u32[out >>> 2] = p;
       return p === 0 ? ENOMEM : 0;
     },
-    malloc_usable_size: (p) => door.usableSize(p >>> 0),
-  };
+    usableSize: (p = 0) => calls.usableSize(p >>> 0),
+  });
+  return functions as unknown as GuardedAbi;
+}
+
+function isAlignment(number: number): boolean {
+  return number > 0 && number <= 2 ** 30 && (number & (number - 1)) === 0;
 }
 
 /** The functions of a wasm heap behind a gate; undefined where there are none. */

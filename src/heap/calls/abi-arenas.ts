@@ -1,4 +1,4 @@
-/** mimalloc's C functions for arenas. They refuse by their results and never throw. */
+/** mimalloc's C functions for arenas. They fail by their results and never throw. */
 
 import { ENOMEM } from "../../common/errno.ts";
 import { outputWrite } from "../../common/log-output.ts";
@@ -7,13 +7,13 @@ import type { AbiFunction, ArenaCalls } from "./contract.ts";
 /** What the functions need from the heap. */
 interface ArenaAbiHost {
   arenas: ArenaCalls;
-  /** A heap for an arena; 0 = there is none, or no memory. */
+  /** A new heap for an arena; 0 = there is no such arena, or no memory. */
   heapIn(arena: number): number;
   /** Stores a word, unless the address is null. */
   store(at: number, value: number): void;
 }
 
-/** An answer of a call that throws when it refuses. */
+/** The result of a call; undefined when it throws. */
 function attempt<T>(act: () => T): T | undefined {
   try {
     return act();

@@ -51,7 +51,7 @@ export function processAbi(): Record<string, AbiFunction> {
   };
 }
 
-/** Eight words, in mimalloc's order; a null pointer wants none. */
+/** Eight words, in mimalloc's order; a null pointer leaves one out. */
 function processInfoWrite(heap: StatsSource, memory: Memory, out: number[]): void {
   const info = heap.processInfo();
   const { elapsed, user, system, rss, peakRss, committed, peakCommitted, pageFaults } = info;

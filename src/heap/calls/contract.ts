@@ -1,10 +1,13 @@
-/** What the C names of a heap stand on, so that they know neither the heap nor its parts. */
+/** What the calls and C names of a heap need of its other parts. */
 import type { ProcessInfo } from "../stats/process-info.ts";
 
+/** Which build of the core serves a heap: WebAssembly or JavaScript. */
 export type BackEnd = "wasm" | "js";
 
+/** A function for the import object of a wasm module. Numbers come signed from WebAssembly. */
 export type AbiFunction = (...args: number[]) => number | undefined | void;
 
+/** Options of every arena. */
 export interface ArenaOptions {
   /** Only heaps that are made for the arena allocate from it. Default: false. */
   exclusive?: boolean | undefined;
@@ -12,11 +15,13 @@ export interface ArenaOptions {
   numaNode?: number | undefined;
 }
 
+/** Options of `reserveMemory`. */
 export interface ReserveOptions extends ArenaOptions {
   /** Commits all of it at once, where memory must be committed. Default: false. */
   commit?: boolean | undefined;
 }
 
+/** Options of `manageMemory`. */
 export interface ManageOptions extends ArenaOptions {
   /** Where memory must be committed: whether it is. Default: true. */
   committed?: boolean | undefined;
@@ -24,14 +29,17 @@ export interface ManageOptions extends ArenaOptions {
   zeroed?: boolean | undefined;
 }
 
+/** Options of `reserveHugePages`. */
 export interface HugePageOptions extends ArenaOptions {
-  /** Milliseconds after which what has been got is enough; 0 = none. Default: 0. */
+  /** Milliseconds after which the pages that there are by then suffice; 0 = no limit. Default: 0. */
   timeout?: number | undefined;
 }
 
 /** Where an arena lies, in bytes. */
 export interface ArenaArea {
+  /** Its first byte, a multiple of 64 KiB. */
   address: number;
+  /** Its length, a multiple of 64 KiB. */
   bytes: number;
 }
 

@@ -267,6 +267,16 @@ export function names({ c = [], mi = [], ms = [] }: CallRow): readonly string[] 
   return [...c, ...mi, ...ms];
 }
 
+/** Functions of some calls under their names in C, POSIX and BSD. */
+export function standardFunctions<F>(of: Partial<Record<CallName, F>>): Record<string, F> {
+  const functions: Record<string, F> = {};
+  for (const [call, { c = [] }] of callRows) {
+    const target = of[call];
+    if (target) for (const name of c) functions[name] = target;
+  }
+  return functions;
+}
+
 /** Names in C of a call on a heap that is named first. */
 export function heapNames({ c = [], mi = [], ofHeap }: CallRow): readonly string[] {
   if (!ofHeap) return [];

@@ -1,95 +1,80 @@
 /**
  * The hardened malloc under C's and C++'s names, for modules that import their malloc. Mistakes
- * throw through the module, as a trap would. WebAssembly sends signed numbers: `>>> 0` mends them.
+ * throw through the module, as a trap does. WebAssembly passes signed numbers: `>>> 0` makes them
+ * unsigned.
  */
 import { EINVAL, ENOMEM } from "../../common/errno.ts";
+import type { AbiFunction, CFunctions } from "../../heap/calls/contract.ts";
+import { type CallName, operators, standardFunctions } from "../../heap/calls/table.ts";
 import { type FreeClaims, MALLOC, NEW, NEW_ARRAY } from "./blocks.ts";
 import { type HardenedCApi, isPosixAlignment } from "./calls.ts";
 import { type Origin, PAGE } from "./reports.ts";
 
-type AbiFunction = (...args: number[]) => number | undefined;
-
 /** C's allocation functions; C++'s operators are there as wasm32 mangles them. */
-export type HardenedAbi = Readonly<Record<string, AbiFunction>> & {
-  malloc(size: number): number;
-  calloc(count: number, size: number): number;
-  realloc(ptr: number, size: number): number;
-  reallocarray(ptr: number, count: number, size: number): number;
-  free(ptr: number): undefined;
-  free_sized(ptr: number, size: number): undefined;
-  free_aligned_sized(ptr: number, alignment: number, size: number): undefined;
-  memalign(alignment: number, size: number): number;
-  aligned_alloc(alignment: number, size: number): number;
-  /** Returns 0, or an errno that leaves `out` as it was: 22 or 12. */
-  posix_memalign(out: number, alignment: number, size: number): number;
-  valloc(size: number): number;
-  pvalloc(size: number): number;
-  malloc_usable_size(ptr: number): number;
-};
+export type HardenedAbi = Omit<CFunctions, "strdup" | "strndup"> &
+  Readonly<Record<string, AbiFunction>> & {
+    /** A block at a multiple of 4 KiB. */
+    readonly valloc: (size: number) => number;
+    /** `valloc` of `size` rounded up to 4 KiB, and of 4 KiB for 0. */
+    readonly pvalloc: (size: number) => number;
+  };
 
-export function hardenedAbi(verbs: HardenedCApi): HardenedAbi {
-  const unsigned = Object.entries({ ...functionsOf(verbs), ...operatorsOf(verbs) }).map(
-    ([name, call]) => [name, (...args: number[]) => call(...args.map((value) => value >>> 0))],
-  );
+export function hardenedAbi(api: HardenedCApi): HardenedAbi {
+  const named = { ...standardFunctions(functionsOf(api)), ...operatorsOf(api) };
+  const unsigned = Object.entries(named).map(([name, call]) => [
+    name,
+    (...args: number[]) => call(...args.map((value) => value >>> 0)),
+  ]);
   return Object.fromEntries(unsigned);
 }
 
-function functionsOf(verbs: HardenedCApi): Record<string, AbiFunction> {
-  const drop = (ptr: number, claims: FreeClaims) => dropped(verbs, ptr, MALLOC, claims);
+function functionsOf(api: HardenedCApi): Partial<Record<CallName, AbiFunction>> {
   return {
-    malloc: (size = 0) => verbs.malloc(size),
-    calloc: (count = 0, size = 0) => verbs.calloc(count, size),
-    realloc: (ptr = 0, size = 0) => verbs.realloc(ptr, size),
-    reallocarray: (ptr = 0, count = 0, size = 0) => verbs.reallocarray(ptr, count, size),
-    free: (ptr = 0) => drop(ptr, {}),
-    free_sized: (ptr = 0, size = 0) => drop(ptr, { size }),
-    free_aligned_sized: (ptr = 0, alignment = 0, size = 0) => drop(ptr, { size, alignment }),
-    memalign: (alignment = 0, size = 0) => verbs.memalign(alignment, size),
-    aligned_alloc: (alignment = 0, size = 0) => verbs.alignedAlloc(alignment, size),
-    posix_memalign: (...args) => posixMemalign(verbs, ...args),
-    valloc: (size = 0) => verbs.memalign(PAGE, size),
-    pvalloc: (size = 0) => verbs.pvalloc(size),
-    malloc_usable_size: (ptr = 0) => verbs.usableSize(ptr),
+    malloc: (size = 0) => api.malloc(size),
+    calloc: (count = 0, size = 0) => api.calloc(count, size),
+    realloc: (ptr = 0, size = 0) => api.realloc(ptr, size),
+    reallocarray: (ptr = 0, count = 0, size = 0) => api.reallocarray(ptr, count, size),
+    memalign: (alignment = 0, size = 0) => api.memalign(alignment, size),
+    alignedAlloc: (alignment = 0, size = 0) => api.alignedAlloc(alignment, size),
+    posixMemalign: (...args) => posixMemalign(api, ...args),
+    valloc: (size = 0) => api.memalign(PAGE, size),
+    pvalloc: (size = 0) => api.pvalloc(size),
+    usableSize: (ptr = 0) => api.usableSize(ptr),
+    free: freeOf(api, "free", MALLOC),
+    freeSize: freeOf(api, "freeSize", MALLOC),
+    freeAlignedSized: freeOf(api, "freeAlignedSized", MALLOC),
   };
 }
 
-function dropped(verbs: HardenedCApi, ptr: number, origin: Origin, claims: FreeClaims): undefined {
-  verbs.deallocate(ptr, origin, claims);
+/** What the arguments behind the pointer say of a block that is freed. */
+const claims: Partial<Record<CallName, (a: number, b: number) => FreeClaims>> = {
+  free: () => ({}),
+  freeSize: (size) => ({ size }),
+  freeAligned: (alignment) => ({ alignment }),
+  freeSizeAligned: (size, alignment) => ({ size, alignment }),
+  freeAlignedSized: (alignment, size) => ({ size, alignment }),
+};
+
+function freeOf(api: HardenedCApi, call: CallName, origin: Origin): AbiFunction {
+  const claimed = claims[call]!;
+  return (ptr = 0, a = 0, b = 0) => api.deallocate(ptr, origin, claimed(a, b));
 }
 
-function posixMemalign(verbs: HardenedCApi, out = 0, alignment = 0, size = 0): number {
+function posixMemalign(api: HardenedCApi, out = 0, alignment = 0, size = 0): number {
   if (out === 0) return EINVAL;
-  const ptr = verbs.posixMemalign(alignment, size);
+  const ptr = api.posixMemalign(alignment, size);
   if (ptr === 0) return isPosixAlignment(alignment) ? ENOMEM : EINVAL;
-  new DataView(verbs.blocks.heap.buffer).setUint32(out, ptr, true);
+  new DataView(api.blocks.heap.buffer).setUint32(out, ptr, true);
   return 0;
 }
 
-/** size_t is `m` where it is unsigned long, `j` in old toolchains. */
-function operatorsOf(verbs: HardenedCApi): Record<string, AbiFunction> {
-  const table: Record<string, AbiFunction> = {};
-  for (const [make, drop, origin] of [
-    ["_Znw", "_ZdlPv", NEW],
-    ["_Zna", "_ZdaPv", NEW_ARRAY],
-  ] as const) {
-    const array = origin === NEW_ARRAY;
-    const freed = (ptr: number, claims: FreeClaims) => dropped(verbs, ptr, origin, claims);
-    const nothrow = "RKSt9nothrow_t";
-    const aligned = "St11align_val_t";
-    for (const tail of ["", nothrow]) {
-      for (const size of ["m", "j"]) {
-        table[make + size + tail] = (bytes = 0) => verbs.operatorNew(bytes, array, 16);
-        table[make + size + aligned + tail] = (bytes = 0, alignment = 0) =>
-          verbs.operatorNew(bytes, array, alignment);
-      }
-      table[drop + tail] = (ptr = 0) => freed(ptr, {});
-      table[drop + aligned + tail] = (ptr = 0, alignment = 0) => freed(ptr, { alignment });
+function operatorsOf(api: HardenedCApi): Record<string, AbiFunction> {
+  const functions = operators().map(({ name, call, array }): [string, AbiFunction] => {
+    if (call in claims) return [name, freeOf(api, call, array ? NEW_ARRAY : NEW)];
+    if (call === "newAligned" || call === "newAlignedNothrow") {
+      return [name, (size = 0, alignment = 0) => api.operatorNew(size, array, alignment)];
     }
-    for (const letter of ["m", "j"]) {
-      table[drop + letter] = (ptr = 0, size = 0) => freed(ptr, { size });
-      table[drop + letter + aligned] = (ptr = 0, size = 0, alignment = 0) =>
-        freed(ptr, { size, alignment });
-    }
-  }
-  return table;
+    return [name, (size = 0) => api.operatorNew(size, array, 16)];
+  });
+  return Object.fromEntries(functions);
 }

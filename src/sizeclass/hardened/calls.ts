@@ -1,4 +1,4 @@
-/** C's and C++'s functions over checked blocks, for arguments that are whole numbers of 32 bits. */
+/** C's and C++'s functions over checked blocks. Arguments must be unsigned 32-bit numbers. */
 import {
   type FreeClaims,
   type HardenedBlocks,
@@ -19,6 +19,7 @@ import {
 
 const UINT_MAX = 0xffffffff;
 
+/** The calls of a hardened malloc; C and the checked methods share them. */
 export class HardenedCApi {
   readonly blocks: HardenedBlocks;
 
@@ -83,7 +84,7 @@ export class HardenedCApi {
   }
 }
 
-/** A power of two, and a multiple of a pointer's size. */
+/** Whether it is a power of two, and a multiple of the size of a pointer. */
 export function isPosixAlignment(alignment: number): boolean {
   return isPower(alignment) && alignment >= 4;
 }
