@@ -19,7 +19,7 @@ export class Death extends Error {}
 /**
  * How often a thread that waits lets the others go on. The holder of a lock makes one step at least
  * in each round and may be preempted at every step, so only more rounds than any run has steps mean
- * that the lock is never left.
+ * that the lock is never released.
  */
 const ROUNDS = 4096;
 /** The same after a death: the lock may be that of the dead thread. */

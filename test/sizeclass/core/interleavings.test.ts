@@ -134,6 +134,6 @@ for (const [i, program] of stuckPrograms.entries()) {
   test(`a lock that is never released is found: ${program.name}`, () => {
     const step = [1, 1] as const; // the first lock is taken, the second is not
     const schedule = { first: 0, plan: i === 0 ? [] : [step], haste: WAITS };
-    assert.throws(() => explorer.run(program, schedule), /a lock is never left/);
+    assert.throws(() => explorer.run(program, schedule), /a lock is never released/);
   });
 }
