@@ -1,6 +1,6 @@
 /** The allocators under test, each behind the same few names. */
 import { existsSync, readFileSync } from "node:fs";
-import { createHeap, type Heap, type HeapOptions } from "#src/heap/index.js";
+import { createAbi, createHeap, type Heap, type HeapOptions } from "#src/heap/index.js";
 import { javascript } from "#src/heap/javascript.js";
 import { createSharedHeap } from "#src/heap/shared.js";
 import { fromRoot } from "./paths.ts";
@@ -114,7 +114,7 @@ function terrane(name: string, modes: readonly Mode[], create: (on: Errors) => H
     available: true,
     instantiate: async () => {
       const heap = create({ onError: unexpected("error") });
-      return { memory: heap.memory ?? heap.source, exports: heap.abi };
+      return { memory: heap.memory ?? heap.source, exports: createAbi(heap) };
     },
   };
 }

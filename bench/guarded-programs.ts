@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { type GuardedOptions, guarded } from "#src/debug/index.js";
-import { createHeap } from "#src/heap/index.js";
+import { createAbi, createHeap } from "#src/heap/index.js";
+import { withOsPages } from "#src/memory/index.js";
 import { type OverrideOptions, override, overrideImports } from "#src/wasm/index.js";
 
 const require = createRequire(import.meta.url);
@@ -29,8 +30,8 @@ function hooksOf(wasm: string, options: OverrideOptions, guards?: GuardedOptions
       const memory = given.find((each) => each instanceof WebAssembly.Memory);
       if (!memory) throw new Error(`${wasm} does not import its memory`);
       const offset = report.memory.min * 65536;
-      const heap = createHeap({ memory, offset, release: true });
-      const abi = guards ? { ...heap.abi, ...guarded(heap, guards).abi } : heap.abi;
+      const heap = createHeap({ memory, offset, release: withOsPages });
+      const abi = guards ? { ...createAbi(heap), ...guarded(heap, guards).abi } : createAbi(heap);
       const own = overrideImports({ memory, abi });
       done(new WebAssembly.Instance(module, { ...imports, ...own }), module);
       return {};

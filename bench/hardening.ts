@@ -6,7 +6,7 @@
  */
 import { parseArgs } from "node:util";
 import { type HardeningFeature, hardening, hardeningFeatures } from "#src/heap/hardening.js";
-import { createHeap } from "#src/heap/index.js";
+import { createAbi, createHeap } from "#src/heap/index.js";
 import { unexpected } from "./allocators.ts";
 import { type Bound, bindWasm } from "./measure.ts";
 import { engine } from "./report.ts";
@@ -40,7 +40,7 @@ function bound(name: string, workload: string): { run: Bound; bytes(): number } 
     onError: unexpected("error"),
   });
   const memory = heap.memory as WebAssembly.Memory;
-  const run = bindWasm({ memory, exports: heap.abi }, workload);
+  const run = bindWasm({ memory, exports: createAbi(heap) }, workload);
   return { run, bytes: () => memory.buffer.byteLength - run.driverBytes };
 }
 

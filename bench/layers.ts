@@ -5,7 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { createHeap, type Heap } from "#src/heap/index.js";
+import { createAbi, createHeap, type Heap } from "#src/heap/index.js";
 import * as L from "#src/layers/index.js";
 import { type TreeAllocator, treeCount, treeFree, treeMake } from "../examples/binarytree.ts";
 import { documentMake } from "../examples/document.ts";
@@ -130,8 +130,8 @@ function arenaRequest(heap: Heap): void {
         for (let i = 0; i < blocks; i++) ptrs[i] = heap.malloc(16 + (i & 63));
         for (let i = 0; i < blocks; i++) heap.free(ptrs[i] as number);
       }),
-      "heap.abi (unchecked)": each(() => {
-        const { malloc, free } = heap.abi;
+      "createAbi(heap) (unchecked)": each(() => {
+        const { malloc, free } = createAbi(heap);
         for (let i = 0; i < blocks; i++) ptrs[i] = malloc(16 + (i & 63));
         for (let i = 0; i < blocks; i++) free(ptrs[i] as number);
       }),

@@ -7,8 +7,8 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type GuardedOptions, guarded } from "#src/debug/index.js";
-import { createHeap } from "#src/heap/index.js";
-import { osPages } from "#src/memory/index.js";
+import { createAbi, createHeap } from "#src/heap/index.js";
+import { osPages, withOsPages } from "#src/memory/index.js";
 import { anyHeap } from "../test/support/any-heap.js";
 import type { Allocator, Mode } from "./allocators.ts";
 import { roundsAsked } from "./driver.ts";
@@ -28,7 +28,7 @@ function heapAllocator(name: string, mode: string, options?: GuardedOptions): Al
     modes: ["js", "wasm"],
     available: true,
     instantiate: async () => {
-      const heap = createHeap({ release: true });
+      const heap = createHeap({ release: withOsPages });
       if (options) guarded(heap, { seed: 1, onReport: "throw", ...options });
       const typed = {
         malloc: (size: number) => heap.malloc(size),
@@ -38,7 +38,7 @@ function heapAllocator(name: string, mode: string, options?: GuardedOptions): Al
         memalign: (alignment: number, size: number) => heap.memalign(alignment, size),
       };
       if (mode === "js") return { memory: heap.source, exports: typed };
-      return { memory: heap.memory as WebAssembly.Memory, exports: heap.abi };
+      return { memory: heap.memory as WebAssembly.Memory, exports: createAbi(heap) };
     },
   };
 }
@@ -62,7 +62,7 @@ const CALLS = 5000;
 
 /** Microseconds of malloc and free of a guarded block. */
 function pairTime(options: GuardedOptions): number {
-  const allocator = guarded(createHeap({ release: true }), { ...options, every: 1 });
+  const allocator = guarded(createHeap({ release: withOsPages }), { ...options, every: 1 });
   const pairs = () => {
     const before = process.cpuUsage();
     for (let i = 0; i < CALLS; i++) allocator.free(allocator.malloc(100));
@@ -77,7 +77,7 @@ const RELEASES = 7;
 
 /** Milliseconds of several purges of 256 MiB that were written. */
 function releaseTimes(shared: boolean, huge: boolean): number[] {
-  const heap = anyHeap({ shared, release: true, initial: 2 * REGION } as { shared: true });
+  const heap = anyHeap({ shared, release: withOsPages, initial: 2 * REGION } as { shared: true });
   const os = osPages();
   if (huge && os.available) os.hugePages(os.addressOf(heap.buffer), heap.buffer.byteLength);
   return Array.from({ length: RELEASES }, () => {

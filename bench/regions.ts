@@ -4,7 +4,7 @@
  * and the size that the memory grew to.
  */
 import { fileURLToPath } from "node:url";
-import { createHeap } from "#src/heap/index.js";
+import { createAbi, createHeap } from "#src/heap/index.js";
 import { osPages, wasmMemory, withOsPages } from "#src/memory/index.js";
 import {
   createSizeClassHeap,
@@ -143,7 +143,7 @@ async function traces(): Promise<void> {
     const cells = Object.values(subjects).map((make) => {
       const heap = make() as Calls & { abi: Omit<Subject, "touch" | "bytes" | "stateBytes"> };
       const subject = linearSubject(
-        heap.abi,
+        createAbi(heap),
         () => heap.u8,
         () => 0,
         trace.facts.aligned,

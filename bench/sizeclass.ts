@@ -2,7 +2,7 @@
  * Time of the size-class allocator compared with the core heap, and of a release:
  * `npm run bench:sizeclass`. The subjects alternate within each round.
  */
-import { createHeap } from "#src/heap/index.js";
+import { createAbi, createHeap } from "#src/heap/index.js";
 import { javascript } from "#src/heap/javascript.js";
 import { createSharedHeap } from "#src/heap/shared.js";
 import { osPages } from "#src/memory/index.js";
@@ -90,7 +90,7 @@ function fastPath(): void {
     "size class (wasm)": () => createSizeClassHeap({ releaseInterval: -1 }),
     "size class (wasm, reserved)": () =>
       createSizeClassHeap({ releaseInterval: -1, regions: "reserved" }),
-    "core heap (wasm), abi": () => createHeap().abi,
+    "core heap (wasm), abi": () => createAbi(createHeap()),
     "size class (wasm), abi": () => createSizeClassHeap({ releaseInterval: -1 }).abi,
     "size class (wasm, reserved), abi": () =>
       createSizeClassHeap({ releaseInterval: -1, regions: "reserved" }).abi,

@@ -1,5 +1,6 @@
 /** The allocators that several Workers can use at once over one memory. */
 import { existsSync } from "node:fs";
+import { createAbi } from "#src/heap/index.js";
 import { attachHeap, createSharedHeap, type HeapHandle } from "#src/heap/shared.js";
 import { compiled, type HeapExports, type Instance, unexpected } from "./allocators.ts";
 import { fromRoot } from "./paths.ts";
@@ -55,7 +56,7 @@ const terrane: SharedAllocator = {
       heap.detach();
     };
     const memory = heap.memory as WebAssembly.Memory;
-    return { memory, exports: heap.abi, seat: heap.handle(), leave };
+    return { memory, exports: createAbi(heap), seat: heap.handle(), leave };
   },
   join(seat) {
     const heap = attachHeap(seat as HeapHandle, { onError });
@@ -63,7 +64,7 @@ const terrane: SharedAllocator = {
       heap.collect(true);
       heap.detach();
     };
-    return { memory: heap.memory as WebAssembly.Memory, exports: heap.abi, leave };
+    return { memory: heap.memory as WebAssembly.Memory, exports: createAbi(heap), leave };
   },
 };
 

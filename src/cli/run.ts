@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import { PAGE_BYTES } from "../common/constants.ts";
 import { createHeap } from "../heap/create.ts";
+import { createAbi } from "../heap/create-abi.ts";
 import type { Heap } from "../heap/heap.ts";
 import { javascript } from "../heap/javascript.ts";
 import { findAllocator } from "../wasm/allocators/finder.ts";
@@ -157,7 +158,11 @@ class ProgramRun {
 
   async run(): Promise<number> {
     const wasi = await wasiCreate({ ...this.#flags, program: this.#path, args: this.#args });
-    const host = { ...this.#heap?.abi, memory: this.#memory, log: this.#books?.log };
+    const host = {
+      ...(this.#heap && createAbi(this.#heap)),
+      memory: this.#memory,
+      log: this.#books?.log,
+    };
     const imports = {
       ...wasiImports(wasi.wasiImport as WebAssembly.ModuleImports),
       [HOST_MODULE]: host as unknown as WebAssembly.ModuleImports,

@@ -10,7 +10,7 @@ import { type Environment, RuntimeOptions } from "./runtime-options.ts";
 export const options = new RuntimeOptions(environment, (text, option) => {
   // Who asked for messages in a way that is none is told so at least.
   if (option === "verbose") messageWrite(prefixOf("warning: ", 0), text);
-  else warningSay(text);
+  else logWarning(text);
 });
 
 function environment(): Environment {
@@ -21,17 +21,17 @@ function environment(): Environment {
 const said = { errors: 0, warnings: 0 };
 
 /** Says an error, if errors are shown. `thread`: who found it; 0 = the main thread. */
-export function errorSay(text: string, thread = 0): void {
+export function logError(text: string, thread = 0): void {
   if (worthSaying("errors", "maxErrors")) messageWrite(prefixOf("error: ", thread), text);
 }
 
 /** Says a warning, if errors are shown. */
-export function warningSay(text: string, thread = 0): void {
+export function logWarning(text: string, thread = 0): void {
   if (worthSaying("warnings", "maxWarnings")) messageWrite(prefixOf("warning: ", thread), text);
 }
 
 /** Says what only who asked for it wants to know: level 1 of `verbose`, or 2. */
-export function verboseSay(level: number, text: string, thread = 0): void {
+export function logVerbose(level: number, text: string, thread = 0): void {
   if (options.get("verbose") >= level) messageWrite(prefixOf("", thread), text);
 }
 

@@ -1,7 +1,7 @@
 /** What every build of the core is bound to: a source of memory, hooks, and how it starts. */
 
 import type { HeapErrorCode } from "../common/errors.ts";
-import { options, verboseSay, warningSay } from "../common/log.ts";
+import { logVerbose, logWarning, options } from "../common/log.ts";
 import type { CoreExports, HardCoreExports } from "../core/contract.ts";
 import {
   INIT_COMMITS,
@@ -121,7 +121,7 @@ function ensureSpace(source: MemorySource, slices: number): void {
   }
   const reserve = options.getSize("reserveOsMemory");
   if (reserve !== 0 && source.grow(slicesFor(reserve)) === 0) {
-    warningSay(`unable to reserve ${reserve / 1024} KiB for a heap`);
+    logWarning(`unable to reserve ${reserve / 1024} KiB for a heap`);
   }
 }
 
@@ -158,7 +158,7 @@ function growSource(setting: CoreSetting, slices: number): number {
   const granted = setting.source.grow(slices >>> 0);
   setting.onGrow();
   if (granted !== 0) Atomics.add(wordOf(setting.source, S_GROWTHS), 0, 1);
-  verboseSay(2, growthText(slices >>> 0, granted));
+  logVerbose(2, growthText(slices >>> 0, granted));
   return granted;
 }
 

@@ -2,13 +2,13 @@
 
 import { ENOMEM } from "../common/errno.ts";
 import { HeapError, outOfMemory } from "../common/errors.ts";
-import { errorSay } from "../common/log.ts";
+import { logError } from "../common/log.ts";
 import { errorText, NEW_FAILED_TEXT } from "../common/log-messages.ts";
 import type { MemoryViews } from "../common/views.ts";
 import { DEFERRED_FREE, NEW_FAILED } from "../core/layout/layout.ts";
 import type { ErrorHandler, Mistake } from "./backend.ts";
 import type { HeapHost } from "./calls/contract.ts";
-import type { Watching } from "./stats/observers.ts";
+import type { HeapObservers } from "./stats/contract.ts";
 
 /**
  * Frees what a program has put off. Called now and then from inside malloc, before it takes more
@@ -20,7 +20,7 @@ export type DeferredFree = (force: boolean, heartbeat: number) => void;
 export class Host implements HeapHost {
   newHandler: (() => void) | undefined;
   views: MemoryViews | undefined;
-  watching: Watching | undefined;
+  observers: HeapObservers | undefined;
   handler: ErrorHandler | undefined;
   deferred: DeferredFree | undefined;
   /** In messages: 0 = the thread that made the memory. */
@@ -43,7 +43,7 @@ export class Host implements HeapHost {
 
   /** An operator new of a wasm module asks for its handler by the same import. */
   coreError(code: number, size: number): void {
-    if (this.watching?.event(code, size)) return;
+    if (this.observers?.event(code, size)) return;
     if (code === DEFERRED_FREE) this.#deferredRun(size === 1);
     else if (code !== NEW_FAILED) this.#fail(code, size, errorText(code, size));
     else if (this.newHandler) this.newHandler();
@@ -71,7 +71,7 @@ export class Host implements HeapHost {
 
   /** The handler hears of every error, whatever is printed of it. */
   #fail(code: number, value: number, text: string): void {
-    errorSay(text, this.thread);
+    logError(text, this.thread);
     this.handler?.(code, value, text);
   }
 }

@@ -21,22 +21,19 @@ import { wasmBuild } from "./wasm-builds.ts";
  */
 export function createHeap(options: HeapOptions = {}): Heap {
   checkOptions(options);
-  const { onError, statsLevel } = options;
   const build = buildOf(options, wasmBuild(coreWasm));
   const source = sourceOf(build, options);
   checkMemory(build, source.capabilities.shared);
   const { hardening } = build;
   const foreign = options.memory !== undefined;
-  const heap = new Heap({
+  return new Heap({
     backend: build.kind,
     source,
-    onError,
+    onError: options.onError,
     purge: purgeOf(options),
     hardening,
     start: (hooks) => startCore(build, { source, foreign, hardening, ...hooks }, 1),
   });
-  if (statsLevel) heap.statsLevel = statsLevel;
-  return heap;
 }
 
 function checkOptions(options: HeapOptions): void {

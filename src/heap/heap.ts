@@ -2,15 +2,13 @@
 
 import { checkFunction } from "../common/checks.ts";
 import { type HeapError, heapDestroyed } from "../common/errors.ts";
-import { outputWrite } from "../common/log-output.ts";
 import { MemoryViews } from "../common/views.ts";
-import type { CoreExports, GuardsMemory, HardCoreExports, HeapGuards } from "../core/contract.ts";
+import type { CoreExports, HardCoreExports } from "../core/contract.ts";
 import { S_HARDENING, S_TOP } from "../core/layout/layout.ts";
 import type { MemorySource } from "../memory/index.ts";
 import { bufferReaching } from "../memory/source.ts";
 import { Arenas } from "./arenas.ts";
 import type { CoreHooks, ErrorHandler } from "./backend.ts";
-import { abiOf, type HeapAbi } from "./calls/abi.ts";
 import type {
   ArenaArea,
   BackEnd,
@@ -24,19 +22,13 @@ import { exitForget, exitWatch } from "./exit.ts";
 import { featuresOf, type HardenedStart, type HardeningState } from "./hardening-features.ts";
 import type { PurgeSettings } from "./purge-settings.ts";
 import { Purging } from "./purging.ts";
-import { countsReset } from "./stats/counts.ts";
-import { levelRefuse, type StatsLevel, Watching } from "./stats/observers.ts";
-import { type ProcessInfo, processInfoOf } from "./stats/process-info.ts";
-import { type Sampled, type SamplerOptions, samplerMake } from "./stats/sampler.ts";
-import { statsLines } from "./stats/stats-table.ts";
-import { talliesReset } from "./stats/tally.ts";
+import type { BlockNext, ObservedHeap, StatsLevel } from "./stats/contract.ts";
 import {
-  type BlockNext,
   type BlockVisitor,
   blocksVisit,
   guardsLift,
   type HeapStats,
-  statsRead,
+  readStats,
 } from "./stats/walk.ts";
 import type { SubHeap, VisitOptions } from "./sub-heap.ts";
 import { type NewHeapOptions, SubHeaps } from "./sub-heaps.ts";
@@ -52,6 +44,14 @@ interface HeapParts {
   shared?: boolean;
   hardening: Pick<HardenedStart, "seed"> | undefined;
   start(hooks: CoreHooks): CoreExports;
+}
+
+/** A heap to the functions beside it. */
+interface HeapInternals {
+  readonly core: CoreExports;
+  readonly events: Host;
+  readonly arenas: Arenas;
+  readonly observed: ObservedHeap;
 }
 
 /**
@@ -74,12 +74,10 @@ export class Heap extends CoreAllocator {
   readonly backend: BackEnd;
   protected declare readonly host: Host;
   protected declare readonly views: MemoryViews;
-  protected readonly observers: Watching;
   readonly #arenas: Arenas;
   readonly #purging: Purging;
   readonly #subHeaps: SubHeaps;
   readonly #hardened: boolean;
-  #abi: HeapAbi | undefined;
 
   /** Use createHeap. */
   constructor({ source, onError, backend, purge, shared, hardening, start }: HeapParts) {
@@ -110,17 +108,6 @@ export class Heap extends CoreAllocator {
       views,
       arenaArea: (id) => this.#arenas.area(id),
     });
-    const heap = this;
-    this.observers = new Watching({
-      get core() {
-        return heap.core;
-      },
-      state: source.start,
-      ticket: () => this.thread,
-      words: () => this.u32,
-      next: () => this.blockNext,
-    });
-    host.watching = this.observers;
     if (source.numa) core.numaBind(source.numa.node);
     exitWatch(this);
   }
@@ -130,23 +117,29 @@ export class Heap extends CoreAllocator {
     return 0;
   }
 
+  /**
+   * @internal What functions beside a heap work on: see hooks.ts and create-abi.ts.
+   *
+   * @throws HeapError once the heap has ended.
+   */
+  get internals(): HeapInternals {
+    this.checkLive();
+    const heap = this;
+    const observed = {
+      get core() {
+        return heap.core;
+      },
+      state: this.source.start,
+      thread: () => this.thread,
+      words: () => this.u32,
+      next: () => this.blockNext,
+    };
+    return { core: this.core, events: this.host, arenas: this.#arenas, observed };
+  }
+
   /** The memory for the imports of a wasm module; undefined over an ArrayBuffer. */
   get memory(): WebAssembly.Memory | undefined {
     return this.source.memory;
-  }
-
-  /**
-   * C's allocation functions, for the import object of a wasm module. They check nothing that C
-   * would not.
-   *
-   * @example
-   * const heap = createHeap();
-   * new WebAssembly.Instance(module, { env: { memory: heap.memory, ...heap.abi } });
-   */
-  get abi(): HeapAbi {
-    const host = { heap: this, arenas: this.#arenas, events: this.host };
-    this.#abi ??= abiOf(this.core, this.backend, host);
-    return this.#abi;
   }
 
   /**
@@ -173,7 +166,7 @@ export class Heap extends CoreAllocator {
     return this.#subHeaps.backing;
   }
 
-  /** The heap from which this object's own calls and `abi` allocate: at first the backing heap. */
+  /** The heap from which this object's own calls and C's allocate: at first the backing heap. */
   get defaultHeap(): SubHeap {
     return this.#subHeaps.default;
   }
@@ -312,89 +305,17 @@ export class Heap extends CoreAllocator {
    * Statistics as they are now; costs a walk over the pages.
    *
    * @example
-   * const heap = createHeap({ statsLevel: 1 });
-   * heap.malloc(100);
-   * heap.stats().sizes.normal.bytes.current; // 112
+   * heap.stats().blockBytes;
+   * console.log(formatStats(heap.stats())); // as a table
    */
   stats(): HeapStats {
     this.checkLive();
-    return statsRead(this.u32, this.source.start, { level: this.statsLevel, shared: false });
+    return readStats(this.u32, this.source.start, { level: this.statsLevel, shared: false });
   }
 
-  /**
-   * How much is counted: 0 = what costs nothing; 1 = also bytes and blocks of small, large and huge
-   * sizes; 2 = also each size class, and the bytes that requests asked for. Malloc and free of this
-   * thread take 14 times as long at 1 and 24 times at 2. Set while blocks live it begins with
-   * these.
-   *
-   * @throws TypeError or RangeError for anything but 0, 1 and 2.
-   */
+  /** How much is counted: see setStatsLevel. */
   get statsLevel(): StatsLevel {
-    return this.observers.level;
-  }
-
-  set statsLevel(level: StatsLevel) {
-    this.checkLive();
-    const error = levelRefuse(level);
-    if (error) throw error;
-    this.observers.levelSet(level, true);
-  }
-
-  /** Forgets what was counted: totals and peaks begin again with what is there now. */
-  statsReset(): void {
-    this.checkLive();
-    talliesReset(this.u32, this.source.start);
-    countsReset(this.u32, this.source.start, this.thread !== 0);
-  }
-
-  /**
-   * Prints the statistics as mimalloc does, a call for each line; by default where messages go.
-   * docs/reference/statistics.md explains the rows.
-   */
-  printStats(write: (text: string) => void = outputWrite): void {
-    checkFunction("write", write);
-    for (const line of statsLines(this.stats(), this.processInfo())) write(`${line}\n`);
-  }
-
-  /** Times, memory and page faults of the process as far as the platform tells; zeros elsewhere. */
-  processInfo(): ProcessInfo {
-    const { committedBytes, committedBytesPeak } = this.stats();
-    return processInfoOf(committedBytes, committedBytesPeak);
-  }
-
-  /**
-   * Calls a function for a sample of this thread's allocations: of the bytes that are asked for
-   * every `everyBytes`-th on average, 1 to 1 GiB, and for the blocks that they lie in. `bytes` is
-   * what the sample stands for: added up, they are what was allocated. The function runs inside the
-   * allocation and sees the stack that led to it; it may call the heap. Takes the place of the
-   * sampler before; undefined: no more. docs/guide/profiling.md makes a profile of it.
-   *
-   * @throws TypeError or RangeError for wrong arguments.
-   * @example
-   * heap.registerSampler(512 * 1024, (ptr, size, bytes) => sites.add(new Error().stack, bytes));
-   * heap.registerSampler(undefined);
-   */
-  registerSampler(everyBytes: undefined): void;
-  registerSampler(everyBytes: number, sampled: Sampled, options?: SamplerOptions): void;
-  registerSampler(
-    everyBytes: number | undefined,
-    sampled?: Sampled,
-    options: SamplerOptions = {},
-  ): void {
-    this.checkLive();
-    if (everyBytes === undefined) this.observers.listen(undefined);
-    else this.observers.listen(samplerMake(everyBytes, sampled as Sampled, options));
-  }
-
-  /**
-   * @internal Offers a sample of this thread's allocations to `guarded` of terrane/debug, which
-   * serves them with blocks of its own, in memory that the heap gives; `free` and the calls like it
-   * know these blocks, in every thread. Undefined for a hardened heap, which has checks of its own,
-   * while there are guards already, and when memory is out.
-   */
-  guardsBegin(guards: HeapGuards): GuardsMemory | undefined {
-    this.checkLive();
-    return this.observers.guard(guards);
+    return this.host.observers?.level ?? 0;
   }
 
   /**

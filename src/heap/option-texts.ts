@@ -30,11 +30,11 @@ export const heapOptionTexts: OptionText[] = [
   },
   {
     name: "release",
-    type: '"auto" | boolean',
+    type: "(source) => MemorySource",
     default: "false",
     text:
-      "Gives free memory back to the operating system: `true` throws where that cannot be done, " +
-      '`"auto"` goes without. See docs/guide/os-pages.md.',
+      "Gives free memory back to the operating system: `tryOsPages` of terrane/memory where that " +
+      "can be done, `withOsPages` throws where it cannot. See docs/guide/os-pages.md.",
   },
   {
     name: "purgeDelay",
@@ -65,12 +65,6 @@ export const heapOptionTexts: OptionText[] = [
     type: "boolean",
     default: "false",
     text: "Fills freed memory that cannot be given back with zeros, so that calloc need not.",
-  },
-  {
-    name: "statsLevel",
-    type: "0 | 1 | 2",
-    default: "0",
-    text: "How much statistics count; above 0 it costs: see docs/reference/statistics.md.",
   },
   {
     name: "onError",

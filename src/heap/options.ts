@@ -2,11 +2,10 @@
 
 import { wrongKind } from "../common/errors.ts";
 import type { OptionCheck } from "../common/option-table.ts";
-import type { MemorySource, Release } from "../memory/index.ts";
+import type { MemorySource } from "../memory/index.ts";
 import type { ErrorHandler } from "./backend.ts";
 import type { Hardening, SharedHardening } from "./hardening-features.ts";
-import { purgeRefuse } from "./purge-settings.ts";
-import { levelRefuse, type StatsLevel } from "./stats/observers.ts";
+import { purgeError } from "./purge-settings.ts";
 
 /**
  * A value for the option `backend` of createHeap: `javascript` of terrane/javascript, or
@@ -29,6 +28,9 @@ export interface SharedJavaScriptBackEnd {
   /** It is for threads. */
   readonly shared: true;
 }
+
+/** Makes a memory one whose pages can be given back: `tryOsPages` or `withOsPages`. */
+export type Releasing = (source: MemorySource) => MemorySource;
 
 /** What createHeap and createSharedHeap have in common. */
 export interface MemoryOptions {
@@ -53,10 +55,11 @@ export interface MemoryOptions {
    */
   maximum?: number | undefined;
   /**
-   * Gives free memory back to the operating system: `true` throws where that cannot be done,
-   * `"auto"` goes without. docs/guide/os-pages.md tells what it needs. Default: false.
+   * Gives free memory back to the operating system: `tryOsPages` of terrane/memory, where that can
+   * be done, or `withOsPages`, which throws where it cannot. docs/guide/os-pages.md tells what it
+   * needs. Default: false.
    */
-  release?: Release | undefined;
+  release?: Releasing | false | undefined;
   /**
    * Ticks from a free until the memory is given back, if it can be: 0 to 1000000, 0 = at once;
    * -1 = never. A tick is 4096 passes of malloc's generic path, or a call of `heap.purge()`.
@@ -83,12 +86,6 @@ export interface MemoryOptions {
    * need not. Default: false.
    */
   purgeZeroes?: boolean | undefined;
-  /**
-   * How much is counted: 0 = what costs nothing, 1 = also the sizes of blocks, 2 = also size
-   * classes and requests. Above 0 malloc and free take longer: see docs/reference/statistics.md.
-   * Default: 0.
-   */
-  statsLevel?: StatsLevel | undefined;
   /**
    * Called when a request fails, with an errno code, the size and a sentence: 12 = out of memory,
    * 75 = request too large. With hardening also for mistakes: see docs/guide/hardening.md. Default:
@@ -148,8 +145,7 @@ export function heapChecks(shared: boolean): OptionCheck[] {
       refuse: (value: unknown) => bytesError(name, value),
     })),
     { name: "release", refuse: releaseError },
-    ...purgeNames.map((name) => ({ name, refuse: (value: unknown) => purgeRefuse(name, value) })),
-    { name: "statsLevel", refuse: levelRefuse },
+    ...purgeNames.map((name) => ({ name, refuse: (value: unknown) => purgeError(name, value) })),
     errorCheck,
     { name: "backend", refuse: (value) => backendError(value, shared) },
     { name: "hardening", refuse: (value) => hardeningError(value, shared) },
@@ -230,9 +226,12 @@ function given(value: unknown): string {
 }
 
 function releaseError(value: unknown): Error | undefined {
-  if (value === "auto" || typeof value === "boolean") return undefined;
-  if (typeof value !== "string") return wrongKind("release", '"auto" or a boolean', value);
-  return new RangeError(`release must be "auto" or a boolean, not "${value}"`);
+  if (value === false || typeof value === "function") return undefined;
+  const name = value === true ? "withOsPages" : "tryOsPages";
+  return new TypeError(
+    `release must be a function that is imported, not ${value === true ? true : given(value)}: ` +
+      `import { ${name} } from "terrane/memory" and give { release: ${name} }`,
+  );
 }
 
 function bytesError(name: string, value: unknown): Error | undefined {

@@ -42,7 +42,7 @@ export const purgeDefaults: PurgeSettings = {
 export const purgeLimits = { purgeDelay: 1e6, purgeExtendDelay: 1e6, arenaPurgeMult: 1000 };
 
 /** What is wrong with a setting, or undefined. */
-export function purgeRefuse(name: keyof PurgeSettings, value: unknown): Error | undefined {
+export function purgeError(name: keyof PurgeSettings, value: unknown): Error | undefined {
   const limit = (purgeLimits as Record<string, number>)[name];
   const kind = limit === undefined ? "boolean" : "number";
   if (typeof value !== kind) return wrongKind(name, `a ${kind}`, value);
@@ -60,7 +60,7 @@ export function purgeCheck(settings: Partial<PurgeSettings>): void {
   }
   for (const [name, value] of Object.entries(settings)) {
     if (!(name in purgeDefaults)) throw new TypeError(`unknown setting ${name}`);
-    const error = value === undefined ? undefined : purgeRefuse(name as keyof PurgeSettings, value);
+    const error = value === undefined ? undefined : purgeError(name as keyof PurgeSettings, value);
     if (error) throw error;
   }
 }

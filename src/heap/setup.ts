@@ -2,7 +2,7 @@
 
 import { options as processOptions } from "../common/log.ts";
 import type { CoreExports } from "../core/contract.ts";
-import { type MemorySource, withRelease } from "../memory/index.ts";
+import type { MemorySource } from "../memory/index.ts";
 import { wasmMemory } from "../memory/wasm-memory.ts";
 import type { CoreBuild } from "./backend.ts";
 import type { HeapOptions, MemoryOptions, SharedHeapOptions } from "./options.ts";
@@ -25,7 +25,8 @@ export function buildOf<Core extends CoreExports>(
 
 /** Options that a memory which is there already has settled are refused, not dropped. */
 export function sourceOf(build: CoreBuild, options: MemoryOptions): MemorySource {
-  return withRelease(givenSource(build, options), options.release);
+  const source = givenSource(build, options);
+  return options.release ? options.release(source) : source;
 }
 
 function givenSource(build: CoreBuild, options: MemoryOptions): MemorySource {

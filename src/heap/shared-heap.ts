@@ -8,9 +8,9 @@ import type { BackEnd } from "./calls/contract.ts";
 import type { HardenedStart } from "./hardening-features.ts";
 import { Heap } from "./heap.ts";
 import type { PurgeSettings } from "./purge-settings.ts";
-import type { StatsLevel } from "./stats/observers.ts";
+import type { StatsLevel } from "./stats/contract.ts";
 import type { BlockVisitor, HeapStats } from "./stats/walk.ts";
-import { blocksVisit, ownersOf, statsRead } from "./stats/walk.ts";
+import { blocksVisit, ownersOf, readStats } from "./stats/walk.ts";
 import type { VisitOptions } from "./sub-heap.ts";
 import { type Watch, watchAccept, watchOpen } from "./worker-watch.ts";
 
@@ -107,8 +107,6 @@ export class SharedHeap extends Heap {
     this.threadId = this.core.threadBound() >>> 0;
     this.host.thread = this.threadId === 1 ? 0 : this.threadId;
     this.watched = watchAccept(parts.handle);
-    const level = parts.handle?.statsLevel ?? 0;
-    if (level > 0) this.observers.levelSet(level, false);
   }
 
   protected override get thread(): number {
@@ -212,7 +210,7 @@ export class SharedHeap extends Heap {
   override stats(): HeapStats {
     this.checkLive();
     this.core.remoteTakeAll();
-    return statsRead(this.u32, this.source.start, { level: this.statsLevel, shared: true });
+    return readStats(this.u32, this.source.start, { level: this.statsLevel, shared: true });
   }
 
   /**

@@ -5,10 +5,11 @@ import { optionsCheck } from "../common/option-table.ts";
 import type { SharedCoreExports } from "../core/contract.ts";
 import { coreSharedWasm } from "../core/embed/core-shared-wasm.js";
 import { S_COMMIT_NEEDED, S_THREADS_PEAK, SHARED_STATE_SLICES } from "../core/layout/layout.ts";
-import { type MemorySource, sharedArrayBuffer, wasmMemory, withRelease } from "../memory/index.ts";
+import { type MemorySource, sharedArrayBuffer, tryOsPages, wasmMemory } from "../memory/index.ts";
 import { requireShared } from "../memory/source.ts";
 import { type CoreBuild, type CoreSetting, startCore, wordOf } from "./backend.ts";
 import { hardHost } from "./hardening-host.ts";
+import { observersOf } from "./hooks.ts";
 import { type AttachOptions, attachChecks, heapChecks, type SharedHeapOptions } from "./options.ts";
 import { buildOf, purgeOf, sourceOf } from "./setup.ts";
 import { HANDLE_VERSION, type HeapHandle, SharedHeap } from "./shared-heap.ts";
@@ -19,6 +20,7 @@ export type { SharedHardening } from "./hardening-features.ts";
 export type {
   AttachOptions,
   MemoryOptions,
+  Releasing,
   SharedHeapOptions,
   SharedJavaScriptBackEnd,
 } from "./options.ts";
@@ -38,7 +40,7 @@ type SharedBuild = CoreBuild<SharedCoreExports>;
  */
 export function createSharedHeap(options: SharedHeapOptions = {}): SharedHeap {
   optionsCheck(heapChecks(true), options);
-  const { onError, maximum, statsLevel } = options;
+  const { onError, maximum } = options;
   const build = buildOf(options, sharedWasmBuild(coreSharedWasm));
   const source = sourceOf(build, options);
   const { hardening } = build;
@@ -52,7 +54,7 @@ export function createSharedHeap(options: SharedHeapOptions = {}): SharedHeap {
     module: build.compile?.(),
     start: (hooks) => startFirst(build, { source, foreign: true, hardening, ...hooks }),
   });
-  if (statsLevel) heap.statsLevel = statsLevel;
+  observersOf(heap);
   return heap;
 }
 
@@ -81,7 +83,7 @@ export function attachHeap(handle: HeapHandle, options: AttachOptions = {}): Sha
   if (memory ? source.memory !== memory : source.buffer !== buffer) {
     throw new TypeError("memory must be a source over the handle's memory");
   }
-  return new SharedHeap({
+  const heap = new SharedHeap({
     backend,
     source,
     onError: options.onError,
@@ -90,7 +92,10 @@ export function attachHeap(handle: HeapHandle, options: AttachOptions = {}): Sha
     module,
     handle,
     start: (hooks) => startJoining(bind, { source, foreign: true, hardening, ...hooks }, handle),
-  }).detachAtExit();
+  });
+  const observers = observersOf(heap);
+  if (handle.statsLevel) observers.setLevel(handle.statsLevel, false);
+  return heap.detachAtExit();
 }
 
 /** What releases in one thread does so in all, if koffi loads there. */
@@ -99,7 +104,7 @@ function sourceOfHandle(handle: HeapHandle): MemorySource {
   const source = memory
     ? wasmMemory({ memory, offset, maximum })
     : sharedArrayBuffer({ buffer, offset });
-  return withRelease(source, release ? "auto" : false);
+  return release ? tryOsPages(source) : source;
 }
 
 type Bind = SharedBuild["bind"];

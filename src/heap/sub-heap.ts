@@ -7,13 +7,8 @@ import type { CoreExports, SharedCoreExports } from "../core/contract.ts";
 import type { MemorySource } from "../memory/index.ts";
 import type { HeapHost } from "./calls/contract.ts";
 import { CoreAllocator } from "./calls/heap-calls.ts";
-import {
-  type AreaVisitor,
-  type BlockNext,
-  type BlockVisitor,
-  blocksVisit,
-  heldRead,
-} from "./stats/walk.ts";
+import type { BlockNext } from "./stats/contract.ts";
+import { type AreaVisitor, type BlockVisitor, blocksVisit, heldRead } from "./stats/walk.ts";
 
 /** Options of `visitBlocks`. */
 export interface VisitOptions {

@@ -1,5 +1,6 @@
 /** The allocators that a trace can be replayed on, by name. */
 import { readFileSync } from "node:fs";
+import { createAbi } from "../heap/create-abi.ts";
 import type { Heap } from "../heap/heap.ts";
 import type { SharedHeap } from "../heap/shared-heap.ts";
 import type { CFunctions, Subject } from "./subject.ts";
@@ -31,7 +32,7 @@ export class AllocatorError extends Error {
 
 export function heapSubject(heap: Heap, aligned: boolean): Subject {
   return linearSubject(
-    heap.abi,
+    createAbi(heap),
     () => heap.u8,
     () => heap.stats().stateBytes,
     aligned,

@@ -1,7 +1,7 @@
 /** The checked API of arenas and budgets, and mimalloc's C names for them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap, type Heap, HeapError } from "#src/heap/index.js";
+import { createAbi, createHeap, type Heap, HeapError } from "#src/heap/index.js";
 import { javascript } from "#src/heap/javascript.js";
 import { arrayBuffer, growExactly, simulatedMemory, wasmMemory } from "#src/memory/index.js";
 import { anyHeap } from "../support/any-heap.js";
@@ -177,7 +177,7 @@ for (const [name, make] of subjects) {
 
   test(`${name}: mimalloc's C names`, () => {
     const heap = make();
-    const { abi } = heap;
+    const abi = createAbi(heap);
     const call = (fn: string, ...args: number[]) => {
       return Number((abi[fn] as (...args: number[]) => unknown)(...args)) >>> 0;
     };
@@ -280,7 +280,7 @@ test("row 91: huge OS pages - interleaved over nodes, each an arena of its node"
     numa: { nodes: 3, node: 2 },
   });
   const heap = createHeap({ backend: javascript, memory });
-  const call = heap.abi.mi_reserve_huge_os_pages_interleave as (...args: number[]) => number;
+  const call = createAbi(heap).mi_reserve_huge_os_pages_interleave as (...args: number[]) => number;
   assert.equal(call(7, 3, 0), 0);
   const pages = [1, 2, 3].map((id) => (heap.arenaArea(id)?.bytes ?? 0) / SLICE);
   assert.deepEqual(pages, [3, 2, 2]);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  createAbi,
   createHeap,
   type Heap,
   HeapError,
@@ -138,7 +139,7 @@ for (const backend of backends) {
 
   test(`${backend}: the C ABI returns 0 where the checked API throws`, () => {
     const heap = anyHeap({ backend });
-    const { abi } = heap;
+    const abi = createAbi(heap);
     const scratch = heap.malloc(16);
     heap.u32[scratch / 4] = 77;
     assert.equal(abi.malloc(-1), 0);
@@ -252,7 +253,7 @@ for (const backend of backends) {
     memory.grow(1);
     assert.equal(heap.usableSize(block), 112);
     memory.grow(1);
-    const { malloc, free } = heap.abi;
+    const { malloc, free } = createAbi(heap);
     const raw = malloc(100) >>> 0;
     memory.grow(1);
     free(raw);
@@ -376,7 +377,7 @@ for (const backend of backends) {
 test("options: unknown names, wrong kinds and wrong values are refused", () => {
   const known =
     "memory, offset, initial, maximum, release, purgeDelay, purgeExtendDelay, " +
-    "arenaPurgeMult, purgeDecommits, purgeZeroes, statsLevel, onError, backend, hardening";
+    "arenaPurgeMult, purgeDecommits, purgeZeroes, onError, backend, hardening";
   const imported = (given: string) =>
     `TypeError: backend must be a value that is imported, not ${given}: ` +
     'import { javascript } from "terrane/javascript" and give { backend: javascript }';

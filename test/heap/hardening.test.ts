@@ -8,7 +8,7 @@ import {
   sharedHardenedJavascript,
   sharedHardening,
 } from "#src/heap/hardening.js";
-import { createHeap, type Heap, HeapError, type HeapOptions } from "#src/heap/index.js";
+import { createAbi, createHeap, type Heap, HeapError, type HeapOptions } from "#src/heap/index.js";
 import { javascript, sharedJavascript } from "#src/heap/javascript.js";
 import { attachHeap, createSharedHeap, type SharedHeap } from "#src/heap/shared.js";
 import { type MemorySource, type PageOperations, wasmMemory } from "#src/memory/index.js";
@@ -57,11 +57,11 @@ for (const backend of backEnds) {
     test(`${name}: rows 50 and 51: C's free reports what is not a block, the checked API throws`, () => {
       const { heap, told } = watched(base);
       const p = heap.malloc(100);
-      heap.abi.free(p + 8);
-      heap.abi.free(p + 1);
-      heap.abi.free(64);
-      heap.abi.malloc_usable_size(128);
-      heap.abi.realloc(72, 10);
+      createAbi(heap).free(p + 8);
+      createAbi(heap).free(p + 1);
+      createAbi(heap).free(64);
+      createAbi(heap).malloc_usable_size(128);
+      createAbi(heap).realloc(72, 10);
       const nowhere = "pointer does not point to a valid heap space";
       assert.deepEqual(told, [
         [22, p + 8, `free: pointer points into a block: ${hex(p + 8)}`],
@@ -96,12 +96,12 @@ for (const backend of backEnds) {
       heap.u8[p + 13] = 0;
       const overflow = { name: "HeapError", code: "ERR_HEAP_OVERFLOW", ptr: p };
       assert.throws(() => heap.free(p), overflow);
-      assert.throws(() => heap.abi.free(p), overflow, "through wasm too");
+      assert.throws(() => createAbi(heap).free(p), overflow, "through wasm too");
       assert.equal(heap.stats().blocks, 1);
       heap.u8[p + 13] = 0xde;
       heap.free(p);
       assert.throws(() => heap.free(p), { code: "ERR_DOUBLE_FREE", ptr: p });
-      assert.throws(() => heap.abi.free(64), { code: "ERR_NOT_A_BLOCK", ptr: 64 });
+      assert.throws(() => createAbi(heap).free(64), { code: "ERR_NOT_A_BLOCK", ptr: 64 });
       heap.registerError(() => {});
       heap.free(p);
       heap.registerError(undefined);

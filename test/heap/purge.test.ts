@@ -1,7 +1,7 @@
 /** The checked API of purges: settings, timers, stats. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap, type HeapOptions, type PurgeSettings } from "#src/heap/index.js";
+import { createAbi, createHeap, type HeapOptions, type PurgeSettings } from "#src/heap/index.js";
 import { javascript } from "#src/heap/javascript.js";
 import { attachHeap, createSharedHeap } from "#src/heap/shared.js";
 import { simulatedMemory, wasmMemory } from "#src/memory/index.js";
@@ -77,7 +77,7 @@ test("collect(true) gives all free slices back, collect() none; mi_collect as we
 });
 
 function abiCollect(heap: ReturnType<typeof createHeap>): void {
-  (heap.abi.mi_collect as (force: number) => void)(1);
+  (createAbi(heap).mi_collect as (force: number) => void)(1);
 }
 
 test("threads share the settings; a thread needs a source that commits where that is needed", () => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap, type Heap, type SubHeap } from "#src/heap/index.js";
+import { createAbi, createHeap, type Heap, type SubHeap } from "#src/heap/index.js";
 import { attachHeap, createSharedHeap } from "#src/heap/shared.js";
 import { placesOf, testPlaces } from "../support/places.js";
 import { thrownText } from "../support/thrown.js";
@@ -117,7 +117,7 @@ everywhere("the default heap is where the heap's own calls allocate", (heap) => 
   assert.equal(heap.setDefaultHeap(own), heap.backingHeap);
   assert.equal(heap.defaultHeap, own);
   const p = heap.malloc(100);
-  assert.ok(own.contains(p) && own.contains((heap.abi.malloc(100) as number) >>> 0));
+  assert.ok(own.contains(p) && own.contains((createAbi(heap).malloc(100) as number) >>> 0));
   assert.ok(heap.backingHeap.contains(heap.backingHeap.malloc(100)));
   own.destroy();
   assert.equal(heap.defaultHeap, heap.backingHeap);
@@ -232,7 +232,7 @@ test("another thread may free the blocks of a heap, and takes over when its thre
 });
 
 everywhere("C programs: mi_heap_ functions over ids", (heap) => {
-  const { abi } = heap;
+  const abi = createAbi(heap);
   const call = (name: string, ...args: number[]) => Number(abi[name]?.(...args)) >>> 0;
   const id = call("mi_heap_new");
   const p = call("mi_heap_malloc", id, 100);

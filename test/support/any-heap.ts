@@ -6,7 +6,13 @@ import {
   sharedHardenedJavascript,
   sharedHardening,
 } from "#src/heap/hardening.js";
-import { createHeap, type Heap, type MemoryOptions } from "#src/heap/index.js";
+import {
+  createHeap,
+  type Heap,
+  type MemoryOptions,
+  type StatsLevel,
+  setStatsLevel,
+} from "#src/heap/index.js";
 import { javascript, sharedJavascript } from "#src/heap/javascript.js";
 import {
   type AttachOptions,
@@ -19,14 +25,18 @@ import {
 export interface AnyHeapOptions extends MemoryOptions {
   backend?: "wasm" | "js" | undefined;
   shared?: boolean | undefined;
+  /** For setStatsLevel. */
+  statsLevel?: StatsLevel | undefined;
   /** Undefined: an unhardened build. */
   hardened?: HardeningOptions | undefined;
 }
 
 export function anyHeap(options: AnyHeapOptions & { shared: true }): SharedHeap;
 export function anyHeap(options?: AnyHeapOptions): Heap;
-export function anyHeap({ shared, ...options }: AnyHeapOptions = {}): Heap {
-  return shared ? sharedHeap(options) : singleHeap(options);
+export function anyHeap({ shared, statsLevel, ...options }: AnyHeapOptions = {}): Heap {
+  const heap = shared ? sharedHeap(options) : singleHeap(options);
+  if (statsLevel !== undefined) setStatsLevel(heap, statsLevel);
+  return heap;
 }
 
 function singleHeap({ backend, hardened, ...options }: AnyHeapOptions): Heap {

@@ -3,6 +3,7 @@
  * and checks each answer. Works over anything with C's calls and a look into the memory.
  */
 import assert from "node:assert/strict";
+import { createAbi, type Heap } from "#src/heap/index.js";
 import type { Random } from "./random.js";
 
 export interface Verbs {
@@ -38,8 +39,8 @@ interface AbiDoor {
 }
 
 /** The calls of an allocator under C's names, where wasm returns signed numbers. */
-export function abiVerbs(door: AbiDoor): Verbs {
-  const { abi } = door;
+export function abiVerbs(door: Heap | AbiDoor): Verbs {
+  const abi = createAbi(door as AbiDoor);
   return {
     malloc: (size) => abi.malloc(size) >>> 0,
     calloc: (count, size) => abi.calloc(count, size) >>> 0,

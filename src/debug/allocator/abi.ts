@@ -1,5 +1,5 @@
 /**
- * The debug allocator under every name that Heap.abi has, for the import object of a wasm module.
+ * The debug allocator under every name of createAbi, for the import object of a wasm module.
  * What C leaves undefined is reported; a request that cannot be met returns 0.
  */
 

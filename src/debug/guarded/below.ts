@@ -1,6 +1,9 @@
 /** What stands below guarded blocks: an allocator, and a memory whose pages can be guarded. */
 import { SIZE_LIMIT } from "../../common/errors.ts";
-import type { GuardsMemory, HeapGuards } from "../../core/contract.ts";
+import type { HeapGuards } from "../../core/contract.ts";
+import { createAbi } from "../../heap/create-abi.ts";
+import { Heap } from "../../heap/heap.ts";
+import { beginGuards } from "../../heap/hooks.ts";
 import { type MemorySource, osPages, withOsPages } from "../../memory/index.ts";
 import type { AllocatorLike } from "../store/backing.ts";
 import { GuardTable } from "./table.ts";
@@ -11,11 +14,11 @@ export interface GuardedBelow extends AllocatorLike {
   readonly source?: MemorySource;
   /** C's functions, of a heap that has them in WebAssembly. */
   readonly abi?: object;
-  /**
-   * Lets a heap choose the allocations that are guarded; heaps of this package have it. Returns
-   * undefined if the heap cannot.
-   */
-  guardsBegin?(guards: HeapGuards): GuardsMemory | undefined;
+}
+
+/** C's functions of the allocator; undefined if it has none. */
+export function abiBelow(below: GuardedBelow): object | undefined {
+  return below instanceof Heap ? createAbi(below) : below.abi;
 }
 
 /** The alignment of malloc. */
@@ -37,7 +40,7 @@ export function protectableSource(source: MemorySource): MemorySource {
   const os = osPages();
   const own = source.pages !== undefined;
   if (!own && os.available && os.guardKind === "mprotect") {
-    throw new RangeError("guarded: this kernel needs a heap made with release: true");
+    throw new RangeError("guarded: this kernel needs a heap made with release: withOsPages");
   }
   const able = withOsPages(source);
   if (able.capabilities.canProtect) return able;
@@ -63,7 +66,7 @@ export function takeRange(below: GuardedBelow, guards: HeapGuards, pageBytes: nu
     const what = `slots and guards would take ${bytes} bytes, more than 2 GiB`;
     throw new RangeError(`guarded: ${what}; lower slots or slotBytes`);
   }
-  const taken = below.guardsBegin?.(guards);
+  const taken = below instanceof Heap ? beginGuards(below, guards) : undefined;
   if (taken) {
     const table = new GuardTable(() => below.u32, taken.table);
     return { from: taken.address, table, release: () => taken.destroy() };

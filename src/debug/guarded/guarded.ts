@@ -7,7 +7,7 @@ import { MemoryMistake, type Report } from "../report/report.ts";
 import type { Entry } from "../report/stack-table.ts";
 import type { AllocatorLike } from "../store/backing.ts";
 import { gapsOf } from "../store/sample.ts";
-import { allocateAligned, type GuardedBelow, protectableSource } from "./below.ts";
+import { abiBelow, allocateAligned, type GuardedBelow, protectableSource } from "./below.ts";
 import { GuardedBlocks, type GuardedStats } from "./blocks.ts";
 import type { Gate } from "./gate.ts";
 import { type GuardedAbi, type GuardedCalls, gateOf, guardedAbi } from "./guarded-abi.ts";
@@ -30,7 +30,7 @@ import { isTrap } from "./traps.ts";
  *
  * @example
  * if (osPages().available) {
- *   const heap = guarded(createHeap({ release: true }), { every: 1000 });
+ *   const heap = guarded(createHeap({ release: withOsPages }), { every: 1000 });
  *   heap.free(heap.malloc(100));
  *   heap.destroy();
  * }
@@ -68,10 +68,12 @@ export class GuardedAllocator extends AllocatorBase implements AllocatorLike, Di
       : gapsOf(settings.every, settings.seed);
     this.#turn = this.#gap() + 1;
     this.backingMemory = { bytes: () => below.u8, u32: () => below.u32 };
-    this.#gate = areChosenBelow ? undefined : gateOf(below.abi, guardedAbi(this.#callsAtTurn()));
+    this.#gate = areChosenBelow
+      ? undefined
+      : gateOf(abiBelow(below), guardedAbi(this.#callsAtTurn()));
     this.#gate?.turn(this.#turn);
     this.#gate?.range(this.#from, this.#bytes);
-    const functions = areChosenBelow ? below.abi : this.#gate?.functions;
+    const functions = areChosenBelow ? abiBelow(below) : this.#gate?.functions;
     this.abi = (functions as GuardedAbi | undefined) ?? guardedAbi(this);
   }
 
@@ -260,7 +262,7 @@ export class GuardedAllocator extends AllocatorBase implements AllocatorLike, Di
  * source. RangeError for values out of range, and where pages cannot be made inaccessible.
  * @example
  * if (osPages().available) {
- *   const heap = guarded(createHeap({ release: true }), { every: 1, slots: 256 });
+ *   const heap = guarded(createHeap({ release: withOsPages }), { every: 1, slots: 256 });
  *   heap.destroy();
  * }
  */

@@ -1,6 +1,8 @@
 /** Allocators that are out of memory when a test wants it. */
 import { ENOMEM } from "../../common/errno.ts";
 import { outOfMemory } from "../../common/errors.ts";
+import { createAbi } from "../../heap/create-abi.ts";
+import type { Heap } from "../../heap/heap.ts";
 import { checkWhole } from "../../layers/pool/errors.ts";
 import type { AllocatorLike } from "../store/backing.ts";
 import { randomOf } from "../store/sample.ts";
@@ -69,11 +71,15 @@ export function failing<A extends object>(allocator: A, refused: () => boolean):
     get(target, name) {
       // The target as receiver, because the proxy has no private fields.
       const value: unknown = Reflect.get(target, name, target);
-      if (name === "abi") return cached(made, name, () => failing(value as object, refused));
+      if (name === "abi") return cached(made, name, () => failing(abiOf(target), refused));
       if (typeof value !== "function" || name === "constructor") return value;
       return cached(made, name, () => wrap(value.bind(target) as Call, name, target, refused));
     },
   });
+}
+
+function abiOf(allocator: object): object {
+  return createAbi(allocator as Heap);
 }
 
 function cached(made: Map<PropertyKey, unknown>, name: PropertyKey, make: () => unknown): unknown {

@@ -13,15 +13,15 @@ const MIMALLOC_VERSION = 212;
  * Functions that take a function of C print where messages go: a heap has no table to find it in.
  * All threads count together, so that there is nothing to merge.
  */
-export function statsAbi(heap: StatsSource, memory: Memory): Record<string, AbiFunction> {
-  const print = () => heap.printStats();
+export function statsAbi(source: StatsSource, memory: Memory): Record<string, AbiFunction> {
+  const print = () => source.printStats();
   return {
-    mi_stats_reset: () => heap.statsReset(),
+    mi_stats_reset: () => source.resetStats(),
     mi_stats_merge: () => {},
     mi_stats_print: print,
     mi_stats_print_out: print,
     mi_thread_stats_print_out: print,
-    mi_process_info: (...out: number[]) => processInfoWrite(heap, memory, out),
+    mi_process_info: (...out: number[]) => processInfoWrite(source, memory, out),
   };
 }
 
@@ -52,8 +52,8 @@ export function processAbi(): Record<string, AbiFunction> {
 }
 
 /** Eight words, in mimalloc's order; a null pointer leaves one out. */
-function processInfoWrite(heap: StatsSource, memory: Memory, out: number[]): void {
-  const info = heap.processInfo();
+function processInfoWrite(source: StatsSource, memory: Memory, out: number[]): void {
+  const info = source.processInfo();
   const { elapsed, user, system, rss, peakRss, committed, peakCommitted, pageFaults } = info;
   const values = [elapsed, user, system, rss, peakRss, committed, peakCommitted, pageFaults];
   const bytes = memory.bytes();

@@ -37,7 +37,7 @@ const frees = ["free", "freeSize", "freeSizeAligned"] as const;
 /** The wasm core's exports as they are, so that a call from wasm to wasm passes no JavaScript. */
 export function abiOf(core: CoreExports, backEnd: BackEnd, host: AbiHost): HeapAbi {
   const own: Functions = backEnd === "js" ? unsigned(core) : { ...(core as unknown as Functions) };
-  const { heap, arenas, events } = host;
+  const { statistics, arenas, events } = host;
   const state = { core, host: events, contains: (ptr: number) => !!core.contains(ptr) };
   const functionOf = (call: CallName) => own[coreNames[call] ?? call] ?? derived(state, call);
   const abi: Record<string, AbiFunction> = {};
@@ -59,7 +59,7 @@ export function abiOf(core: CoreExports, backEnd: BackEnd, host: AbiHost): HeapA
     abi,
     arenasAbi({ arenas, store, heapIn }),
     processAbi(),
-    statsAbi(heap, events),
+    statsAbi(statistics, events),
   ) as unknown as HeapAbi;
 }
 

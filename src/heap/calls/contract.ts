@@ -87,14 +87,14 @@ export interface CFunctions {
 
 /** What the statistics of a heap are to C programs. */
 export interface StatsSource {
-  statsReset(): void;
+  resetStats(): void;
   printStats(): void;
   processInfo(): ProcessInfo;
 }
 
 /** What the C names need besides the core. */
 export interface AbiHost {
-  readonly heap: StatsSource;
+  readonly statistics: StatsSource;
   readonly arenas: ArenaCalls;
   readonly events: HeapHost;
 }

@@ -12,15 +12,17 @@ export interface HeapCounts {
   readonly pageBytes: CountOf;
   /** Pages of threads that have ended. */
   readonly abandoned: CountOf;
+  /** Threads that have attached. */
   readonly threads: CountOf;
   /** How often a page has taken more of its blocks into use. */
   readonly extends: number;
-  /** Empty pages that went back at once. */
+  /** Empty pages that were given back at once. */
   readonly noRetires: number;
   /** How often the memory has grown. */
   readonly growths: number;
-  /** Searches for a page with a free block, and how many pages they looked at. */
+  /** Searches for a page with a free block. */
   readonly searches: number;
+  /** How many pages these have looked at. */
   readonly searchedPages: number;
 }
 
@@ -56,12 +58,12 @@ function sumOf(words: Words, state: number, heaps: number[], counter: number): n
   return (all - word(words, state + L.S_COUNTS + counter)) >>> 0;
 }
 
-/** What went and what is there make what has come. */
+/** What has gone and what is there are what has come. */
 function countOf(current: number, freed: number, peak: number): CountOf {
   return { peak: Math.max(peak, current), total: current + freed, freed, current };
 }
 
-export function countsRead(
+export function readCounts(
   words: Words,
   state: number,
   shared: boolean,
@@ -90,8 +92,8 @@ export function countsRead(
   };
 }
 
-/** What there is now is all that ever was; but threads count from the beginning. */
-export function countsReset(words: Words, state: number, shared: boolean): void {
+/** Totals and peaks begin again with what is there now; but threads count from the beginning. */
+export function resetCounts(words: Words, state: number, shared: boolean): void {
   const heaps = [...areas(words, state, shared)];
   const set = (address: number, value: number) => {
     words[address >>> 2] = value;

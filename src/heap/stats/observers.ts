@@ -1,29 +1,20 @@
 /**
- * What observes the mallocs and frees of a thread: statistics of level 1 and 2, a sampler,
- * and who serves a sample of them. The core tells of them while somebody does
- * (src/core/heap/observe.ts, sample.ts); this is its host's part.
+ * What observes the mallocs and frees of a thread: statistics of level 1 and 2, a sampler, and
+ * guards that serve a sample of them. The core reports them only while one of these is there
+ * (src/core/heap/observe.ts, src/core/pages/sample.ts); this is the host's part of it.
  */
 
 import { wrongKind } from "../../common/errors.ts";
-import type { CoreExports, GuardsMemory, HeapGuards } from "../../core/contract.ts";
+import type { GuardsMemory, HeapGuards } from "../../core/contract.ts";
 import * as L from "../../core/layout/layout.ts";
+import type { AllocationListener, HeapObservers, ObservedHeap, StatsLevel } from "./contract.ts";
 import { areas } from "./counts.ts";
-import { Guarding, guardFreedAfar, guardSizeAfar } from "./sampled-guards.ts";
-import { talliesClear, tallyAsked, tallyIn, tallyOut } from "./tally.ts";
-import {
-  type BlockNext,
-  blockBytesAt,
-  nextPlain,
-  pageBlockSizes,
-  pageBlocks,
-  pages,
-} from "./walk.ts";
-
-/** 0 = sizes are not counted; 1 = bytes and blocks of three kinds; 2 = also bins and requests. */
-export type StatsLevel = 0 | 1 | 2;
+import { countFreeAfar, SampledGuards, sizeAfar } from "./sampled-guards.ts";
+import { clearTallies, tallyIn, tallyOut, tallyRequest } from "./tally.ts";
+import { blockBytesAt, nextUnhardened, pageBlockSizes, pageBlocks, pages } from "./walk.ts";
 
 /** What is wrong with a level, or undefined. */
-export function levelRefuse(level: unknown): Error | undefined {
+export function levelError(level: unknown): Error | undefined {
   if (typeof level !== "number") {
     return wrongKind("statsLevel", "0, 1 or 2", level);
   }
@@ -31,106 +22,88 @@ export function levelRefuse(level: unknown): Error | undefined {
   return new RangeError(`statsLevel must be 0, 1 or 2, not ${level}`);
 }
 
-/** The heap's memory, as it is now. */
-export interface WatchPlace {
-  readonly core: CoreExports;
-  readonly state: number;
-  /** Of this thread; 0 where there is only one. */
-  ticket(): number;
-  words(): Uint32Array;
-  /** How a hardened heap reads its free lists; undefined in a plain one. */
-  next(): BlockNext | undefined;
-}
-
-/** Who samples: see sampler.ts. */
-export interface AllocationListener {
-  /** Bytes until it wants to hear of an allocation; the core counts down for it if it can. */
-  left: number;
-  /** Whether it wants to hear of frees. */
-  readonly frees: boolean;
-  allocated(ptr: number, size: number): void;
-  freed(ptr: number): void;
-}
-
-export class Watching {
-  readonly #place: WatchPlace;
+/** The observers of one heap in one thread. */
+export class Observers implements HeapObservers {
+  readonly #heap: ObservedHeap;
   #level: StatsLevel = 0;
   #listener: AllocationListener | undefined;
-  #guarding: Guarding | undefined;
+  #sampled: SampledGuards | undefined;
 
-  constructor(place: WatchPlace) {
-    this.#place = place;
+  constructor(heap: ObservedHeap) {
+    this.#heap = heap;
   }
 
   get level(): StatsLevel {
     return this.#level;
   }
 
-  /** Begins to count, from what lives now if nobody in this memory does yet; or ends. */
-  levelSet(level: StatsLevel, fresh: boolean): void {
-    const { state } = this.#place;
-    const words = this.#place.words();
-    this.#leftRead();
+  /**
+   * Counts at another level from now on. `fresh`: begins with the blocks that live now; else with
+   * the counts that other threads of this memory have made.
+   */
+  setLevel(level: StatsLevel, fresh: boolean): void {
+    const { state } = this.#heap;
+    const words = this.#heap.words();
+    this.#readLeft();
     if (fresh && level > this.#level) {
-      talliesClear(words, state);
+      clearTallies(words, state);
       for (const page of pages(words, state)) {
         for (const bytes of pageBlockSizes(words, page)) tallyIn(words, state, bytes, level > 1);
       }
     }
     this.#level = level;
-    this.#watch();
+    this.#bind();
   }
 
-  /** Has a listener told of allocations, or none. */
+  /** Reports allocations to a listener from now on, or to none. */
   listen(listener: AllocationListener | undefined): void {
     this.#listener = listener;
-    this.#watch();
+    this.#bind();
   }
 
-  /** Has a sample served beside guard pages; undefined where somebody does, or a heap cannot. */
+  /** Offers a sample to guards; undefined if there are some already, or the heap cannot. */
   guard(guards: HeapGuards): GuardsMemory | undefined {
-    if (this.#guarding || this.#place.next()) return undefined;
-    const guarding = Guarding.begin(this.#place, guards);
-    if (!guarding) return undefined;
-    this.#guarding = guarding;
-    this.#watch();
+    if (this.#sampled || this.#heap.next()) return undefined;
+    const sampled = SampledGuards.begin(this.#heap, guards);
+    if (!sampled) return undefined;
+    this.#sampled = sampled;
+    this.#bind();
     return {
-      ...guarding.seat,
+      ...sampled.seat,
       destroy: () => {
-        this.#guarding = undefined;
-        this.#watch();
-        guarding.destroy();
+        this.#sampled = undefined;
+        this.#bind();
+        sampled.destroy();
       },
     };
   }
 
-  /** The core must tell of every malloc for statistics, else only of those that are due. */
-  #watch(): void {
-    const { core } = this.#place;
+  /** The core must report every malloc for statistics, else only those that are due. */
+  #bind(): void {
+    const { core } = this.#heap;
     const mallocs = this.#level > 0 || this.#listener !== undefined;
     const frees = this.#level > 0 || this.#listener?.frees === true;
     const bits = (mallocs ? L.OBSERVE_MALLOCS : 0) | (frees ? L.OBSERVE_FREES : 0);
-    const watched = bits | (this.#guarding?.watch ?? 0);
+    const watched = bits | (this.#sampled?.watch ?? 0);
     core.observeBind(watched);
     core.observeSkip(this.#level > 0 ? 0 : (this.#listener?.left ?? 0));
     // A hardened heap has no direct tables, and something else in their place.
-    if (!this.#place.next()) this.#directSet((watched & L.OBSERVE_SLOW) !== 0);
+    if (!this.#heap.next()) this.#setDirect((watched & L.OBSERVE_SLOW) !== 0);
   }
 
   /** Leads the direct tables of this thread's heaps to no page, or to their pages again. */
-  #directSet(off: boolean): void {
-    const { state } = this.#place;
-    const ticket = this.#place.ticket();
-    const words = this.#place.words();
-    for (const area of areas(words, state, ticket !== 0)) {
-      const mine = ((ticket << 2) | L.AREA_LIVE) >>> 0;
-      const word = words[(area + L.H_STATE) >>> 2];
-      const live = ticket !== 0 ? word === mine : words[(area + L.H_ID) >>> 2] !== 0;
-      if (live) directWrite(words, area, off);
+  #setDirect(off: boolean): void {
+    const { state } = this.#heap;
+    const thread = this.#heap.thread();
+    const words = this.#heap.words();
+    for (const area of areas(words, state, thread !== 0)) {
+      const mine = ((thread << 2) | L.AREA_LIVE) >>> 0;
+      const own = words[(area + L.H_STATE) >>> 2] === mine;
+      const live = thread !== 0 ? own : words[(area + L.H_ID) >>> 2] !== 0;
+      if (live) writeDirect(words, area, off);
     }
   }
 
-  /** What the core tells; whether it is of this kind. */
   event(code: number, value: number): boolean {
     if (code === L.ALLOCATED) this.#allocated(value);
     else if (code === L.FREED) this.#freed(value);
@@ -141,33 +114,33 @@ export class Watching {
   }
 
   #guardEvent(code: number, value: number): boolean {
-    if (code === L.SAMPLE_DUE) this.#guarding?.due(value);
+    if (code === L.SAMPLE_DUE) this.#sampled?.due(value);
     else if (code === L.GUARD_FREED) this.#guardFreed(value);
-    else if (code === L.GUARD_MISUSED) this.#guarding?.misused(value);
-    else if (code === L.GUARD_SIZE) this.#place.core.sampleResult(this.#guardSize(value));
+    else if (code === L.GUARD_MISUSED) this.#sampled?.misused(value);
+    else if (code === L.GUARD_SIZE) this.#heap.core.sampleResult(this.#guardSize(value));
     else return false;
     return true;
   }
 
-  /** Guards of another thread, or another heap object, take it from their table. */
+  /** Guards of another thread, or of another heap object, read it in their table. */
   #guardFreed(ptr: number): void {
-    if (this.#guarding?.has(ptr)) this.#guarding.freed(ptr);
-    else guardFreedAfar(this.#place, ptr);
+    if (this.#sampled?.has(ptr)) this.#sampled.freed(ptr);
+    else countFreeAfar(this.#heap, ptr);
   }
 
   #guardSize(ptr: number): number {
-    return this.#guarding?.has(ptr) ? this.#guarding.size(ptr) : guardSizeAfar(this.#place, ptr);
+    return this.#sampled?.has(ptr) ? this.#sampled.size(ptr) : sizeAfar(this.#heap, ptr);
   }
 
   #allocated(ptr: number): void {
-    const { core, state } = this.#place;
+    const { core, state } = this.#heap;
     const size = core.observeSize() >>> 0;
     if (this.#level > 0) {
-      const words = this.#place.words();
+      const words = this.#heap.words();
       tallyIn(words, state, blockBytesAt(words, state, ptr), this.#level > 1);
-      if (this.#level > 1) tallyAsked(words, state, size);
+      if (this.#level > 1) tallyRequest(words, state, size);
     }
-    this.#leftRead();
+    this.#readLeft();
     try {
       this.#listener?.allocated(ptr, size);
     } finally {
@@ -175,33 +148,37 @@ export class Watching {
     }
   }
 
-  #leftRead(): void {
+  #readLeft(): void {
     if (this.#listener && this.#level === 0) {
-      this.#listener.left = this.#place.core.observeLeft() >>> 0;
+      this.#listener.left = this.#heap.core.observeLeft() >>> 0;
     }
   }
 
   #freed(ptr: number): void {
-    const { state } = this.#place;
+    const { state } = this.#heap;
     if (this.#level > 0) {
-      const words = this.#place.words();
+      const words = this.#heap.words();
       tallyOut(words, state, blockBytesAt(words, state, ptr), this.#level > 1);
     }
     this.#listener?.freed(ptr);
   }
 
   #resized(ptr: number): void {
-    const { core, state } = this.#place;
+    const { core, state } = this.#heap;
     if (this.#level === 0) return;
-    const words = this.#place.words();
+    const words = this.#heap.words();
     tallyOut(words, state, core.observeSize() >>> 0, this.#level > 1);
     tallyIn(words, state, blockBytesAt(words, state, ptr), this.#level > 1);
   }
 
   #pageGone(page: number): void {
-    const { state } = this.#place;
-    const words = this.#place.words();
-    for (const [ptr, bytes] of pageBlocks(words, page, this.#place.next() ?? nextPlain(words))) {
+    const { state } = this.#heap;
+    const words = this.#heap.words();
+    for (const [ptr, bytes] of pageBlocks(
+      words,
+      page,
+      this.#heap.next() ?? nextUnhardened(words),
+    )) {
       if (this.#level > 0) tallyOut(words, state, bytes, this.#level > 1);
       this.#listener?.freed(ptr);
     }
@@ -209,7 +186,7 @@ export class Watching {
 }
 
 /** As queueDirect of the core does it; src/core/layout/layout.ts draws the tables. */
-function directWrite(words: Uint32Array, heap: number, off: boolean): void {
+function writeDirect(words: Uint32Array, heap: number, off: boolean): void {
   const at = (address: number) => (heap + address) >>> 2;
   const empty = heap + L.H_EMPTY;
   words.fill(empty, at(L.H_DIRECT), at(L.H_DIRECT) + L.DIRECT_COUNT);

@@ -1,17 +1,21 @@
-/** What the platform says of the process: Node's figures, zeros elsewhere. */
+/** What the platform tells of the process: Node's numbers, zeros elsewhere. */
+import type { HeapStats } from "./walk.ts";
 
-/** Times are in milliseconds, sizes in bytes. */
+/** What readProcessInfo returns. Times are in milliseconds, sizes in bytes. */
 export interface ProcessInfo {
-  /** Since this module was loaded. */
+  /** Milliseconds since terrane was loaded. */
   elapsed: number;
-  /** Time of the processor in the program and in the system. */
+  /** Milliseconds of processor time in the program. */
   user: number;
+  /** Milliseconds of processor time in the system. */
   system: number;
-  /** Physical memory of the process, and the most it has had. */
+  /** Bytes of physical memory of the process. */
   rss: number;
+  /** The most that rss has been. */
   peakRss: number;
-  /** Bytes of the heap's memory that are committed, and the most that were. */
+  /** Bytes of the heap's memory that are committed. */
   committed: number;
+  /** The most that committed has been. */
   peakCommitted: number;
   /** Page faults that needed a disk. */
   pageFaults: number;
@@ -23,8 +27,15 @@ function now(): number {
   return typeof performance === "object" ? performance.now() : Date.now();
 }
 
-/** The figures of the process, with those of a heap's memory. */
-export function processInfoOf(committed: number, peakCommitted: number): ProcessInfo {
+/**
+ * Times, memory and page faults of the process, as far as the platform tells them; zeros elsewhere.
+ *
+ * @param stats What `stats()` of a heap has returned, for the bytes that are committed.
+ * @example
+ * const { peakRss } = readProcessInfo(heap.stats());
+ */
+export function readProcessInfo(stats: HeapStats): ProcessInfo {
+  const { committedBytes: committed, committedBytesPeak: peakCommitted } = stats;
   return { elapsed: Math.trunc(now() - start), ...usage(), committed, peakCommitted };
 }
 

@@ -1,57 +1,49 @@
 /**
- * Blocks of a heap that somebody else serves: a sample of its allocations, beside guard pages. The
- * core offers them (src/core/pages/sample.ts), terrane/debug serves them, and
- * this file stands between.
+ * A sample of a heap's allocations whose blocks lie beside guard pages. The core offers them
+ * (src/core/pages/sample.ts), `guarded` of terrane/debug serves them; this is what connects them.
  */
-import type { CoreExports, GuardsMemory, HeapGuards } from "../../core/contract.ts";
+import type { GuardsMemory, HeapGuards } from "../../core/contract.ts";
 import * as L from "../../core/layout/layout.ts";
+import type { ObservedHeap } from "./contract.ts";
 import { ownersOf, pageOf, pages } from "./walk.ts";
-
-/** The heap's memory, as it is now. */
-interface Place {
-  readonly core: CoreExports;
-  readonly state: number;
-  /** Of this thread; 0 where there is only one. */
-  ticket(): number;
-  words(): Uint32Array;
-}
 
 /** Below this mean gap every allocation is counted for itself, since batches are about as long. */
 const EACH_MAX = 512;
 
-export class Guarding {
+/** The guards that one heap in one thread offers its sample to. */
+export class SampledGuards {
   readonly seat: Omit<GuardsMemory, "destroy">;
   /** How the core is to count: a bit OBSERVE_*. */
   readonly watch: number;
-  readonly #place: Place;
+  readonly #heap: ObservedHeap;
   readonly #guards: HeapGuards;
   /** What the core was told. */
   #every = 0;
   #begun = 0;
 
-  /** Undefined: memory is out. */
-  static begin(place: Place, guards: HeapGuards): Guarding | undefined {
-    const { core } = place;
+  /** Undefined when memory is out. */
+  static begin(heap: ObservedHeap, guards: HeapGuards): SampledGuards | undefined {
+    const { core } = heap;
     const bytes = guards.bytes + tableBytes(guards.count);
     const was = core.heapBind(core.heapBacking());
     // Larger than any block that shares its page with others.
     const address = core.malloc(Math.max(bytes, L.MEDIUM_MAX + 1)) >>> 0;
     core.heapBind(was);
-    return address === 0 ? undefined : new Guarding(place, guards, address);
+    return address === 0 ? undefined : new SampledGuards(heap, guards, address);
   }
 
-  private constructor(place: Place, guards: HeapGuards, address: number) {
-    const { state } = place;
-    this.#place = place;
+  private constructor(heap: ObservedHeap, guards: HeapGuards, address: number) {
+    const { state } = heap;
+    this.#heap = heap;
     this.#guards = guards;
     this.watch = guards.every < EACH_MAX ? L.OBSERVE_EACH : L.OBSERVE_SOME;
-    const words = place.words();
+    const words = heap.words();
     const table = address + guards.bytes;
     this.seat = { address, table };
     words.fill(0, table >>> 2, (table + tableBytes(guards.count)) >>> 2);
     words[(table + L.GUARDS_COUNT) >>> 2] = guards.count;
     words[(pageOf(words, state, address) + L.D_GUARDS) >>> 2] = table;
-    blocksPark(words, state, place.ticket());
+    parkBlocks(words, state, heap.thread());
     this.#begin();
   }
 
@@ -61,7 +53,7 @@ export class Guarding {
 
   /** The core asks for a block of so many bytes; one of none could not be resized. */
   due(size: number): void {
-    const { core } = this.#place;
+    const { core } = this.#heap;
     const ptr = this.#guards.take(Math.max(size, 1), core.sampleAlignment() >>> 0);
     if (this.#guards.every !== this.#every) this.#begin();
     core.sampleResult(ptr);
@@ -70,7 +62,7 @@ export class Guarding {
   #begin(): void {
     const { every, seed } = this.#guards;
     this.#every = every;
-    this.#place.core.sampleBegin(every, spread(seed + this.#begun));
+    this.#heap.core.sampleBegin(every, spread(seed + this.#begun));
     this.#begun += 1;
   }
 
@@ -87,11 +79,11 @@ export class Guarding {
   }
 
   destroy(): void {
-    const words = this.#place.words();
-    words[(pageOf(words, this.#place.state, this.seat.address) + L.D_GUARDS) >>> 2] = 0;
+    const words = this.#heap.words();
+    words[(pageOf(words, this.#heap.state, this.seat.address) + L.D_GUARDS) >>> 2] = 0;
     // Another block may lie where the last sample was.
-    this.#place.core.sampleBegin(1, 0);
-    this.#place.core.free(this.seat.address);
+    this.#heap.core.sampleBegin(1, 0);
+    this.#heap.core.free(this.seat.address);
   }
 }
 
@@ -106,20 +98,20 @@ function tableBytes(count: number): number {
 }
 
 /** Blocks that small pages have to give are counted when they give them: as freed ones. */
-function blocksPark(words: Uint32Array, state: number, ticket: number): void {
-  const mine = ticket === 0 ? () => true : ownersOf(words, ticket, false);
+function parkBlocks(words: Uint32Array, state: number, thread: number): void {
+  const mine = thread === 0 ? () => true : ownersOf(words, thread, false);
   for (const page of pages(words, state)) {
     const at = (field: number) => (page + field) >>> 2;
     const owner = words[at(L.D_OWNER)] as number;
     const large = (owner & (L.FLAG_LARGE | L.FLAG_MEDIUM)) !== 0;
     if (large || !mine((owner & ~L.FLAGS) >>> 0)) continue;
     words[at(L.D_FRESH_END)] = words[at(L.D_FRESH)] as number;
-    listJoin(words, at(L.D_FREE), at(L.D_LOCAL));
+    joinLists(words, at(L.D_FREE), at(L.D_LOCAL));
   }
 }
 
 /** The free list goes in front of the freed blocks. */
-function listJoin(words: Uint32Array, free: number, local: number): void {
+function joinLists(words: Uint32Array, free: number, local: number): void {
   let last = words[free] as number;
   if (last === 0) return;
   for (let next = words[last >>> 2]; next; next = words[next >>> 2]) last = next;
@@ -128,19 +120,20 @@ function listJoin(words: Uint32Array, free: number, local: number): void {
   words[free] = 0;
 }
 
-/** Tells the thread that guards the block at ptr, which is another one, that it is freed. */
-export function guardFreedAfar(place: Place, ptr: number): void {
-  const words = place.words();
-  const table = tableAt(words, place.state, ptr);
+/** Counts the free of a block at ptr that another thread guards, in the table of its guards. */
+export function countFreeAfar(heap: ObservedHeap, ptr: number): void {
+  const words = heap.words();
+  const table = tableAt(words, heap.state, ptr);
   const entry = entryAt(words, table, ptr);
   if (entry === 0) return;
   Atomics.add(words, (entry + L.G_FREES) >>> 2, 1);
   Atomics.add(words, (table + L.GUARDS_FREES) >>> 2, 1);
 }
 
-export function guardSizeAfar(place: Place, ptr: number): number {
-  const words = place.words();
-  const entry = entryAt(words, tableAt(words, place.state, ptr), ptr);
+/** Bytes from ptr to the end of a block that another thread guards; 0 = it is in none. */
+export function sizeAfar(heap: ObservedHeap, ptr: number): number {
+  const words = heap.words();
+  const entry = entryAt(words, tableAt(words, heap.state, ptr), ptr);
   const size = entry === 0 ? L.GUARD_IS_FREE : (words[(entry + L.G_SIZE) >>> 2] as number);
   if (size === L.GUARD_IS_FREE || words[(entry + L.G_FREES) >>> 2] !== 0) return 0;
   return (words[(entry + L.G_PTR) >>> 2] as number) + size - ptr;

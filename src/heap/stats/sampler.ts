@@ -5,17 +5,27 @@
  */
 import { checkFunction } from "../../common/checks.ts";
 import { typeName } from "../../common/errors.ts";
-import type { AllocationListener } from "./observers.ts";
+import type { AllocationListener } from "./contract.ts";
 
-/** A block that was just allocated, of a request for `size` bytes; it stands for `bytes` bytes. */
+/**
+ * Called with the address of a block that was just allocated for a request of `size` bytes, and the
+ * bytes that this sample stands for.
+ */
 export type Sampled = (ptr: number, size: number, bytes: number) => void;
 
+/** Options of registerSampler. */
 export interface SamplerOptions {
-  /** Also called for each sampled block that is freed; every free of the thread costs more then. */
+  /**
+   * Called with the address of each sampled block that is freed; every free of the thread takes
+   * longer then. Default: none.
+   */
   freed?: ((ptr: number) => void) | undefined;
-  /** Makes the same samples of the same allocations. Default: another one each time. */
+  /** A number: the same seed takes the same samples of the same allocations. Default: random. */
   seed?: number | undefined;
-  /** Samples exactly every so many bytes: cheaper to reason about, blind to programs in step. */
+  /**
+   * Takes a sample every `everyBytes` bytes exactly, and misses what a program allocates in step
+   * with that. Default: false.
+   */
   fixed?: boolean | undefined;
 }
 
@@ -39,7 +49,7 @@ function randomOf(seed: number): () => number {
   };
 }
 
-/** Counts bytes down to sample points, and tells of the blocks that hold some. */
+/** Counts bytes down to sample points, and reports the blocks that hold some. */
 export class Sampler implements AllocationListener {
   left: number;
   readonly frees: boolean;
@@ -47,7 +57,7 @@ export class Sampler implements AllocationListener {
   readonly #gap: Gap;
   readonly #sampled: Sampled;
   readonly #freed: ((ptr: number) => void) | undefined;
-  /** Sampled blocks that live, if anybody wants to hear of their end. */
+  /** Sampled blocks that live, if there is a function for their end. */
   readonly #live = new Set<number>();
   #inside = false;
 
@@ -101,8 +111,8 @@ export class Sampler implements AllocationListener {
   }
 }
 
-/** @throws TypeError or RangeError for what makes no sampler. */
-export function samplerMake(every: number, sampled: Sampled, options: SamplerOptions): Sampler {
+/** @throws TypeError or RangeError for wrong arguments. */
+export function createSampler(every: number, sampled: Sampled, options: SamplerOptions): Sampler {
   if (typeof every !== "number") {
     throw new TypeError(`everyBytes must be a number, not ${typeName(every)}`);
   }

@@ -1,5 +1,6 @@
-/** The table that printStats prints: the rows of mimalloc that have a meaning here. */
-import type { ProcessInfo } from "./process-info.ts";
+/** Statistics as a table: the rows of mimalloc that have a meaning here. */
+import { outputWrite } from "../../common/log-output.ts";
+import { type ProcessInfo, readProcessInfo } from "./process-info.ts";
 import {
   amountText,
   averageLine,
@@ -13,10 +14,28 @@ import {
 import { binBytes, type CountOf, kinds } from "./tally.ts";
 import type { HeapStats } from "./walk.ts";
 
+/**
+ * Statistics as text, as mimalloc prints them. docs/reference/statistics.md explains the rows.
+ *
+ * @param stats What `stats()` of a heap has returned.
+ * @example
+ * console.log(formatStats(heap.stats()));
+ */
+export function formatStats(stats: HeapStats): string {
+  return statsLines(stats)
+    .map((line) => `${line}\n`)
+    .join("");
+}
+
+/** Prints statistics where messages go, a call for each line. */
+export function printStats(stats: HeapStats): void {
+  for (const line of statsLines(stats)) outputWrite(`${line}\n`);
+}
+
 /** All lines, without their ends. */
-export function statsLines(stats: HeapStats, info: ProcessInfo): string[] {
+function statsLines(stats: HeapStats): string[] {
   const lines = [headerLine(), ...sizeLines(stats), ...memoryLines(stats)];
-  return [...binLines(stats), ...lines, ...processLines(info)];
+  return [...binLines(stats), ...lines, ...processLines(readProcessInfo(stats))];
 }
 
 /** Level 2: a row for each bin that was ever used; in blocks, shown as bytes. */

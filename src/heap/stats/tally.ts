@@ -1,26 +1,32 @@
 /**
  * What statistics of level 1 and 2 count: the blocks of each size, in a table of the memory itself,
- * so that all threads count together and nobody's counts are lost with him. See layout.ts.
+ * so that all threads count together and the counts of a thread outlive it. See layout.ts.
  */
 import * as L from "../../core/layout/layout.ts";
 
 type Words = Uint32Array;
 
-/** A number over time. `total - freed == current`, and `peak` is the most that it was at once. */
+/** A number over time: `total - freed` is `current`. */
 export interface CountOf {
+  /** The most that it was at once. */
   readonly peak: number;
+  /** All that have come. */
   readonly total: number;
+  /** All that have gone. */
   readonly freed: number;
+  /** Those that are there. */
   readonly current: number;
 }
 
-/** 64 KiB is the largest block of a page, 16 MiB the largest that mimalloc does not call huge. */
+/** Blocks of up to 64 KiB, which is the largest of a page, of up to 16 MiB, and larger ones. */
 export type Kind = "normal" | "large" | "huge";
 export const kinds: readonly Kind[] = ["normal", "large", "huge"];
 
-/** Bytes and number of the blocks of a kind. */
+/** The blocks of a kind. */
 export interface KindCount {
+  /** Their bytes. */
   readonly bytes: CountOf;
+  /** How many blocks. */
   readonly blocks: CountOf;
 }
 
@@ -50,7 +56,7 @@ function kindOf(bytes: number): number {
   return bytes <= L.KIND_LARGE_MAX ? 1 : 2;
 }
 
-/** As binSize of the core, which cannot be imported: it asks for a memory. Tested against it. */
+/** As binSize of the core, which cannot be imported without a memory. Tested against it. */
 function smallBytes(bin: number): number {
   if (bin <= 8) return bin * 8;
   if (bin <= 24) return (((bin + 3) & 3) + 5) << (((bin + 3) >>> 2) + 1);
@@ -90,11 +96,11 @@ export function tallyOut(words: Words, state: number, bytes: number, bins: boole
 }
 
 /** Counts what a request asked for. */
-export function tallyAsked(words: Words, state: number, bytes: number): void {
+export function tallyRequest(words: Words, state: number, bytes: number): void {
   totalAdd(words, indexOf(state, L.TALLY_ASKED), bytes);
 }
 
-export function tallyRead(words: Words, state: number, tally: number): CountOf {
+export function readTally(words: Words, state: number, tally: number): CountOf {
   const at = indexOf(state, tally);
   const word = (offset: number) => Atomics.load(words, at + offset / 4) >>> 0;
   const total = word(L.T_HIGH) * 2 ** 32 + word(L.T_TOTAL);
@@ -102,20 +108,20 @@ export function tallyRead(words: Words, state: number, tally: number): CountOf {
   return { peak: word(L.T_PEAK), total, freed: total - current, current };
 }
 
-export function kindRead(words: Words, state: number, kind: number): KindCount {
+export function readKind(words: Words, state: number, kind: number): KindCount {
   return {
-    bytes: tallyRead(words, state, L.TALLY_BYTES + kind),
-    blocks: tallyRead(words, state, L.TALLY_BLOCKS + kind),
+    bytes: readTally(words, state, L.TALLY_BYTES + kind),
+    blocks: readTally(words, state, L.TALLY_BLOCKS + kind),
   };
 }
 
 /** Forgets everything. */
-export function talliesClear(words: Words, state: number): void {
+export function clearTallies(words: Words, state: number): void {
   words.fill(0, indexOf(state, 0), indexOf(state, L.TALLIES));
 }
 
-/** What lives now is all that ever was. */
-export function talliesReset(words: Words, state: number): void {
+/** Totals and peaks begin again with the blocks that live now. */
+export function resetTallies(words: Words, state: number): void {
   for (let tally = 0; tally < L.TALLIES; tally++) {
     const at = indexOf(state, tally);
     const now = Atomics.load(words, at + L.T_NOW / 4);

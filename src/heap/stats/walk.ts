@@ -1,21 +1,22 @@
 /** Reads the heap's own structures: statistics and the walk over live blocks. */
 import * as L from "../../core/layout/layout.ts";
 import type { MemorySource } from "../../memory/index.ts";
-import { countsRead, type HeapCounts } from "./counts.ts";
-import type { StatsLevel } from "./observers.ts";
+import type { BlockNext, StatsLevel } from "./contract.ts";
+import { type HeapCounts, readCounts } from "./counts.ts";
 import {
   binBytes,
   type CountOf,
   type Kind,
   type KindCount,
-  kindRead,
   kinds,
-  tallyRead,
+  readKind,
+  readTally,
 } from "./tally.ts";
 
 /** Words of the memory, indexed by address / 4. */
 type Words = Uint32Array;
 
+/** What `stats()` returns. Sizes are in bytes; numbers without a unit count events or things. */
 export interface HeapStats {
   /** Bytes of memory that the heap was given or has grown. */
   heapBytes: number;
@@ -25,19 +26,21 @@ export interface HeapStats {
   pageBytesPeak: number;
   /** Bytes of free slices. */
   freeBytes: number;
-  /** Bytes of the heap's own state that a program of this size touches, in 4 KiB. */
+  /** Bytes of the heap's own state that a program of this size touches, in units of 4 KiB. */
   stateBytes: number;
-  /** Bytes in slices that were taken into use and not purged since; the rest is known zero. */
+  /** Bytes in slices that were taken into use and not purged since; all others are zero. */
   committedBytes: number;
   /** The most that committedBytes has been. */
   committedBytesPeak: number;
   /** How often the memory was asked to commit. */
   commits: number;
-  /** How often it has taken a range back, by decommit or by zeros, and how many bytes in all. */
+  /** How often it has taken a range back, by decommit or by filling it with zeros. */
   purges: number;
+  /** Bytes of these ranges together. */
   purgedBytes: number;
-  /** As purges, of ranges that it was told do not matter. */
+  /** How often it was told that the contents of a range do not matter. */
   resets: number;
+  /** Bytes of these ranges together. */
   resetBytes: number;
   /** Pages that hold blocks. */
   pages: number;
@@ -49,39 +52,43 @@ export interface HeapStats {
   heartbeat: number;
   /** Threads that are attached: 1 for a heap that is not shared. */
   threads: number;
-  /** Pages of threads that have ended, which nobody has taken yet. */
+  /** Pages of threads that have ended, which no other thread has taken yet. */
   abandonedPages: number;
   /** What is counted at all times. */
   counts: HeapCounts;
-  /** From statsLevel 1 on: the blocks up to 64 KiB, up to 16 MiB, and larger. */
+  /** From level 1 on: the blocks of up to 64 KiB, of up to 16 MiB, and larger ones. */
   sizes?: Record<Kind, KindCount>;
-  /** At statsLevel 2: the blocks of each size class that was ever used; `size` is theirs. */
+  /** At level 2: the blocks of each size class that was ever used. */
   bins?: BinCount[];
-  /** At statsLevel 2: all bytes that were asked for. */
+  /** At level 2: all bytes that were asked for. */
   requestedBytes?: number;
 }
 
+/** The blocks of a size class. */
 export interface BinCount {
+  /** Number of the size class. */
   bin: number;
+  /** Bytes of each of its blocks. */
   size: number;
+  /** How many blocks. */
   blocks: CountOf;
 }
 
-/** Whose statistics they are, and how many. */
+/** Of which heap statistics are, and how much of them. */
 interface StatsOf {
   level: StatsLevel;
   shared: boolean;
 }
 
-/** A live block for `visitBlocks`: return false to stop. */
+/** Called by `visitBlocks` with address and usable bytes of a live block; false stops it. */
 export type BlockVisitor = (ptr: number, size: number) => boolean | undefined | void;
 
-/** Memory that another thread has just grown may lie behind the end of `words`: it reads as 0. */
+/** Memory that another thread has just grown may be past the end of `words`: it reads as 0. */
 function word(words: Words, address: number, offset: number): number {
   return (words[(address + offset) >>> 2] as number) >>> 0;
 }
 
-/** Descriptors of all pages of the state at `state`, in address order. */
+/** Descriptors of all pages of the heap whose state is at `state`, in address order. */
 export function* pages(words: Words, state: number): Generator<number> {
   const top = word(words, state, L.S_TOP);
   for (let slice = 0; slice < top; slice++) {
@@ -96,11 +103,11 @@ function descOf(words: Words, state: number, slice: number): number {
   return table + ((slice & (L.CHUNK_SLICES - 1)) << L.DESC_SHIFT);
 }
 
-export function statsRead(words: Words, state: number, of: StatsOf): HeapStats {
-  const stats = of.shared ? sharedFigures(words, state) : figures(words, state);
-  const counts = countsRead(words, state, of.shared, stats);
+export function readStats(words: Words, state: number, of: StatsOf): HeapStats {
+  const stats = of.shared ? sharedNumbers(words, state) : numbers(words, state);
+  const counts = readCounts(words, state, of.shared, stats);
   if (of.level === 0) return { ...stats, counts };
-  const sizes = kinds.map((kind, index) => [kind, kindRead(words, state, index)]);
+  const sizes = kinds.map((kind, index) => [kind, readKind(words, state, index)]);
   const level1 = { ...stats, counts, sizes: Object.fromEntries(sizes) };
   if (of.level === 1) return level1;
   return { ...level1, ...level2(words, state) };
@@ -109,17 +116,17 @@ export function statsRead(words: Words, state: number, of: StatsOf): HeapStats {
 function level2(words: Words, state: number) {
   const bins: BinCount[] = [];
   for (let bin = 1; bin <= L.BIN_MEDIUM + L.MEDIUM_RUN_MAX; bin++) {
-    const blocks = tallyRead(words, state, bin);
+    const blocks = readTally(words, state, bin);
     if (blocks.total > 0) bins.push({ bin, size: binBytes(bin), blocks });
   }
-  return { bins, requestedBytes: tallyRead(words, state, L.TALLY_ASKED).total };
+  return { bins, requestedBytes: readTally(words, state, L.TALLY_ASKED).total };
 }
 
-type Figures = Omit<HeapStats, "counts" | "sizes" | "bins" | "requestedBytes">;
+type Numbers = Omit<HeapStats, "counts" | "sizes" | "bins" | "requestedBytes">;
 
-function figures(words: Words, state: number): Figures {
+function numbers(words: Words, state: number): Numbers {
   const slices = (field: number) => word(words, state, field) * L.SLICE_SIZE;
-  const stats: Figures = {
+  const stats: Numbers = {
     heapBytes: slices(L.S_OWN_SLICES),
     pageBytes: slices(L.S_PAGE_SLICES),
     pageBytesPeak: slices(L.S_PAGE_SLICES_PEAK),
@@ -143,7 +150,7 @@ function figures(words: Words, state: number): Figures {
   return stats;
 }
 
-function pagesCount(words: Words, state: number, stats: Figures): void {
+function pagesCount(words: Words, state: number, stats: Numbers): void {
   for (const page of pages(words, state)) {
     stats.pages += 1;
     stats.blocks += word(words, page, L.D_USED);
@@ -172,9 +179,9 @@ function isLarge(words: Words, page: number): boolean {
   return (word(words, page, L.D_OWNER) & L.FLAG_LARGE) !== 0;
 }
 
-/** Of a state that threads share: their figures added up. */
-function sharedFigures(words: Words, state: number): Figures {
-  const stats = figures(words, state);
+/** Of a heap that threads share: their numbers added up. */
+function sharedNumbers(words: Words, state: number): Numbers {
+  const stats = numbers(words, state);
   const free = bitsIn(words, state + L.STATE_FREE, word(words, state, L.S_TOP));
   stats.freeBytes = (free + arenasFree(words, state)) * L.SLICE_SIZE;
   stats.heartbeat = word(words, state, L.S_HEARTBEAT);
@@ -249,7 +256,7 @@ export interface HeapArea {
   fullBlockSize: number;
 }
 
-/** Return false to stop. */
+/** Called by `visitBlocks` for a run of memory that holds blocks; false stops it. */
 export type AreaVisitor = (area: HeapArea) => boolean | undefined | void;
 
 /** What a walk visits. */
@@ -258,19 +265,16 @@ interface WalkOf {
   owner?: (heap: number) => boolean;
   /** Called for each area, before its blocks. */
   areas?: AreaVisitor | undefined;
-  /** Undefined where links are plain. */
+  /** Undefined in an unhardened heap. */
   next?: BlockNext | undefined;
 }
 
-/** The free block that a free block of a page leads to, or 0. */
-export type BlockNext = (page: number, block: number) => number;
-
-/** Calls `visit` for every live block in address order; whether it got to the end. */
+/** Calls `visit` for every live block in address order; returns whether none stopped it. */
 export function blocksVisit(
   words: Words,
   state: number,
   visit: BlockVisitor | undefined,
-  { owner, areas, next = nextPlain(words) }: WalkOf = {},
+  { owner, areas, next = nextUnhardened(words) }: WalkOf = {},
 ): boolean {
   const record = recordBytes(words, state);
   for (const page of pages(words, state)) {
@@ -284,7 +288,7 @@ export function blocksVisit(
   return true;
 }
 
-export function nextPlain(words: Words): BlockNext {
+export function nextUnhardened(words: Words): BlockNext {
   return (_, block) => word(words, block, 0);
 }
 
@@ -319,11 +323,11 @@ function areaOf(words: Words, page: number, record: number): HeapArea {
   };
 }
 
-/** The owners whose pages a thread may read: its own heaps, and nobody. */
-export function ownersOf(words: Words, ticket: number, abandoned: boolean) {
+/** Whether a thread may read the pages of an owner: of its own heaps, and abandoned ones. */
+export function ownersOf(words: Words, thread: number, abandoned: boolean) {
   return (heap: number): boolean => {
     if (heap === L.OWNER_ABANDONED) return abandoned;
-    return word(words, heap, L.H_STATE) === ((ticket << 2) | L.AREA_LIVE) >>> 0;
+    return word(words, heap, L.H_STATE) === ((thread << 2) | L.AREA_LIVE) >>> 0;
   };
 }
 

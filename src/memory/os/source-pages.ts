@@ -31,6 +31,16 @@ export function withOsPages(source: MemorySource): MemorySource {
 }
 
 /**
+ * `withOsPages` where there are OS pages; elsewhere the source as it is.
+ *
+ * @example
+ * const heap = createHeap({ release: tryOsPages });
+ */
+export function tryOsPages(source: MemorySource): MemorySource {
+  return withRelease(source, "auto");
+}
+
+/**
  * Whether a heap gives free memory back to the system. "auto": where there are OS pages; true:
  * always, or it throws; false: not.
  */

@@ -54,7 +54,7 @@ export function heapImport(editor: ModuleEditor, names: Iterable<HeapFunction>):
 export interface ImportedHeap {
   /** The heap's memory; undefined if it is not a WebAssembly.Memory, which is refused. */
   readonly memory: WebAssembly.Memory | undefined;
-  /** The heap's functions under their C names. */
+  /** The heap's functions under their C names: createAbi(heap), or the `abi` of a debug allocator. */
   readonly abi: HeapAbi;
 }
 
@@ -71,7 +71,8 @@ export interface ImportedHeap {
  * const { bytes, report } = override(program, { form: "import" });
  * const heap = createHeap({ offset: report.memory.min * 65536 });
  * const module = await WebAssembly.compile(bytes);
- * await WebAssembly.instantiate(module, { env, ...overrideImports(heap) });
+ * const imports = overrideImports({ memory: heap.memory, abi: createAbi(heap) });
+ * await WebAssembly.instantiate(module, { env, ...imports });
  */
 export function overrideImports(heap: ImportedHeap): WebAssembly.Imports {
   if (!(heap?.memory instanceof WebAssembly.Memory)) {

@@ -144,7 +144,9 @@ function noAllocatorError(all: readonly AllocatorFunction[]): RangeError {
     return new RangeError("no allocator was found; name its functions with --function");
   }
   const names = all.map((each) => each.name).join(", ");
-  return new RangeError(`it imports its allocator (${names}): pass heap.abi as imports instead`);
+  return new RangeError(
+    `it imports its allocator (${names}): pass createAbi(heap) as imports instead`,
+  );
 }
 
 /**

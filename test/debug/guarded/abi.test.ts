@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHeap, type Heap } from "#src/heap/index.js";
 import { javascript } from "#src/heap/javascript.js";
-import { wasmMemory } from "#src/memory/index.js";
+import { wasmMemory, withOsPages } from "#src/memory/index.js";
 import { skip, skipTraps } from "../../support/os.js";
 import { record, trap } from "./record.js";
 
@@ -29,8 +29,8 @@ function looper(malloc: unknown, free: unknown): Caller {
 }
 
 const backs: [string, () => Heap][] = [
-  ["wasm", () => createHeap({ release: true })],
-  ["js", () => createHeap({ release: true, backend: javascript, memory: wasmMemory() })],
+  ["wasm", () => createHeap({ release: withOsPages })],
+  ["js", () => createHeap({ release: withOsPages, backend: javascript, memory: wasmMemory() })],
 ];
 
 for (const [name, create] of backs) {

@@ -9,9 +9,10 @@ const root = fileURLToPath(new URL("../../../../", import.meta.url));
 function scene(source: string, options: string, ...args: string[]): Child {
   return child(
     `import { createHeap } from "terrane";
+     import { withOsPages } from "terrane/memory";
      import { guarded, MemoryMistake } from "terrane/debug";
      import { probe } from "${root}build/test/support/probe.js";
-     const heap = createHeap({ release: true });
+     const heap = createHeap({ release: withOsPages });
      const say = (report) => {
        const text = (report?.message ?? String(report)).replaceAll(/0x[0-9a-f]+/g, "P");
        const frames = report?.stacks.map(({ title, frames }) =>
@@ -230,8 +231,9 @@ test("in a Worker the same", { skip: skipTrapFaults }, (t) => {
     });`;
   const run = child(
     `import { createSharedHeap } from "terrane/shared";
+     import { withOsPages } from "terrane/memory";
      import { Worker } from "node:worker_threads";
-     const heap = createSharedHeap({ release: true });
+     const heap = createSharedHeap({ release: withOsPages });
      for (let i = 0; i < 2; i++) {
        new Worker(${JSON.stringify(worker)}, { eval: true, workerData: heap.handle() })
          .on("message", (text) => console.log(text)).on("error", (e) => console.log(e));
@@ -255,9 +257,10 @@ test("other threads free guarded blocks and find their sizes", { skip }, () => {
     });`;
   const run = child(
     `import { createSharedHeap } from "terrane/shared";
+     import { withOsPages } from "terrane/memory";
      import { guarded } from "terrane/debug";
      import { Worker } from "node:worker_threads";
-     const heap = createSharedHeap({ release: true });
+     const heap = createSharedHeap({ release: withOsPages });
      const reports = [];
      const guardedHeap = guarded(heap, { every: 1, onReport: (r) => reports.push(r.code) });
      const ptrs = [heap.malloc(100), heap.malloc(50)];
@@ -273,8 +276,9 @@ test("other threads free guarded blocks and find their sizes", { skip }, () => {
 test("faults: true reports what is missing where there is no handler", { skip }, () => {
   const run = child(
     `import { createHeap } from "terrane";
+     import { withOsPages } from "terrane/memory";
      import { guarded } from "terrane/debug";
-     const heap = createHeap({ release: true });
+     const heap = createHeap({ release: withOsPages });
      Object.defineProperty(process, "arch", { value: "riscv64" });
      try { guarded(heap, { faults: true }); }
      catch (error) { console.log(error.name, error.message); }`,

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { guarded } from "#src/debug/index.js";
-import { createHeap } from "#src/heap/index.js";
+import { createAbi, createHeap, setStatsLevel } from "#src/heap/index.js";
 import { javascript } from "#src/heap/javascript.js";
 import { createAllocator, pipe, segregated, std } from "#src/layers/index.js";
-import { osMemory } from "#src/memory/index.js";
+import { osMemory, withOsPages } from "#src/memory/index.js";
 import { anyHeap } from "../../support/any-heap.js";
 import { os, skip, skipTraps } from "../../support/os.js";
 import { probe } from "../../support/probe.js";
@@ -18,7 +18,7 @@ for (const shared of [false, true]) {
   test(`${kind}: an access past a block that ends at its guard traps`, {
     skip: skipTraps,
   }, (t) => {
-    const heap = anyHeap({ shared, release: true } as { shared: true });
+    const heap = anyHeap({ shared, release: withOsPages } as { shared: true });
     if (!heap.source.capabilities.canProtect) return t.skip("guards by mprotect cannot be shared");
     const { guardedHeap, wasm } = record({ place: "end" }, heap);
     for (const size of [1, 16, 32, 100, 4000, os.pageBytes]) {
@@ -38,7 +38,7 @@ for (const shared of [false, true]) {
   test(`${kind}: an access to a freed block traps, until its slot is used again`, {
     skip: skipTraps,
   }, (t) => {
-    const heap = anyHeap({ shared, release: true } as { shared: true });
+    const heap = anyHeap({ shared, release: withOsPages } as { shared: true });
     if (!heap.source.capabilities.canProtect) return t.skip("guards by mprotect cannot be shared");
     const { guardedHeap, wasm } = record({ place: "end", slots: 4 }, heap);
     const first = guardedHeap.malloc(64);
@@ -289,7 +289,7 @@ test("destroy gives all memory back, and makes it accessible", { skip }, () => {
 test("a heap that does not release, and a composition, can be guarded too", {
   skip: skipTraps,
 }, () => {
-  const plain = createHeap({ release: os.guardKind === "mprotect" });
+  const plain = createHeap({ release: os.guardKind === "mprotect" && withOsPages });
   const pool = createAllocator(pipe(std(plain), segregated()));
   for (const guardedHeap of [
     guarded(plain, { every: 1 }),
@@ -323,7 +323,7 @@ test("the heap's own functions serve guarded blocks, and all memory is given bac
   assert.equal(heap.contains(moved), false);
   heap.free(moved);
   heap.free(moved + 16);
-  assert.equal(heap.abi.realloc(moved, 10), 0);
+  assert.equal(createAbi(heap).realloc(moved, 10), 0);
   assert.deepEqual(
     messages().map((text) => text.replaceAll(/ at 0x.*$| of 0x[^,]*/g, "")),
     [
@@ -357,7 +357,8 @@ test("a heap beside the first has no guarded blocks, a second guarded allocator 
 });
 
 test("statistics count the blocks that are not guarded", { skip }, () => {
-  const heap = createHeap({ release: true, statsLevel: 1 });
+  const heap = createHeap({ release: withOsPages });
+  setStatsLevel(heap, 1);
   const { guardedHeap } = record({ every: 3, slots: 500, mostPerSecond: 0 }, heap);
   const live = () => heap.stats().sizes?.normal.blocks.current ?? 0;
   const before = live();
@@ -371,7 +372,7 @@ test("statistics count the blocks that are not guarded", { skip }, () => {
 });
 
 test("a guarded allocator that cannot be made leaves nothing behind", { skip }, () => {
-  const heap = createHeap({ release: true });
+  const heap = createHeap({ release: withOsPages });
   const { arch } = process;
   Object.defineProperty(process, "arch", { value: "riscv64" });
   assert.throws(() => guarded(heap, { faults: true }), { name: "RangeError" });

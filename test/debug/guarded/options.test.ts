@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { guarded } from "#src/debug/index.js";
 import { createHeap } from "#src/heap/index.js";
 import { createAllocator, pipe, segregated, std } from "#src/layers/index.js";
-import { arrayBuffer, sharedArrayBuffer } from "#src/memory/index.js";
+import { arrayBuffer, sharedArrayBuffer, withOsPages } from "#src/memory/index.js";
 import { anyHeap } from "../../support/any-heap.js";
 import { os, skip } from "../../support/os.js";
 
@@ -30,20 +30,20 @@ test("where growth undoes guards, the heap must restore them", { skip }, (t) => 
   if (os.guardKind !== "mprotect") return t.skip("guards of this kernel stay");
   assert.throws(() => guarded(createHeap()), {
     name: "RangeError",
-    message: "guarded: this kernel needs a heap made with release: true",
+    message: "guarded: this kernel needs a heap made with release: withOsPages",
   });
 });
 
 test("memories whose pages stay accessible are refused", { skip }, () => {
   for (const memory of [arrayBuffer(), sharedArrayBuffer()]) {
     const shared = memory.capabilities.shared as true;
-    const heap = anyHeap({ backend: "js", memory, shared, release: true });
+    const heap = anyHeap({ backend: "js", memory, shared, release: withOsPages });
     assert.throws(() => guarded(heap), {
       name: "RangeError",
       message: `guarded: pages of this ${memory.kind} cannot be made inaccessible; use wasmMemory or osMemory`,
     });
   }
-  assert.throws(() => guarded(createHeap({ maximum: 2 ** 18, release: true })), {
+  assert.throws(() => guarded(createHeap({ maximum: 2 ** 18, release: withOsPages })), {
     name: "RangeError",
     message: /^guarded: no memory for \d+ bytes of slots; lower slots or slotBytes$/,
   });

@@ -4,7 +4,7 @@ import { mkdtempSync, realpathSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createHeap, type Heap, HeapError } from "#src/heap/index.js";
+import { createAbi, createHeap, type Heap, HeapError } from "#src/heap/index.js";
 import { type HeapMake, placesOf, testPlaces } from "../../support/places.js";
 import { thrownText } from "../../support/thrown.js";
 
@@ -16,7 +16,7 @@ function everywhere(name: string, body: (make: HeapMake) => void): void {
 
 /** A call of the C ABI; results are unsigned, as C sees them. */
 function c(heap: Heap, name: string, ...args: number[]): number {
-  const call = heap.abi[name];
+  const call = createAbi(heap)[name];
   assert.ok(call, name);
   return Number(call(...args) ?? 0) >>> 0;
 }
@@ -273,20 +273,20 @@ everywhere("C++: every operator new has its delete", (make) => {
 
 everywhere("every name of C has its mi_ name, and the same answer", (make) => {
   const heap = make();
-  const names = Object.keys(heap.abi).filter((name) => !name.startsWith("_Z"));
+  const names = Object.keys(createAbi(heap)).filter((name) => !name.startsWith("_Z"));
   const plain = names.filter((name) => !name.startsWith("mi_"));
   assert.ok(plain.length > 80, `${plain.length}`);
   // C's wide characters have 4 bytes in wasm32, mimalloc's 2.
   for (const name of plain.filter((each) => each !== "wcsdup")) {
-    assert.equal(heap.abi[`mi_${name}`], heap.abi[name], name);
+    assert.equal(createAbi(heap)[`mi_${name}`], createAbi(heap)[name], name);
   }
-  const own = names.filter((name) => name.startsWith("mi_") && !heap.abi[name.slice(3)]);
+  const own = names.filter((name) => name.startsWith("mi_") && !createAbi(heap)[name.slice(3)]);
   const prefixes = "version|is|process|thread|option|stats|reserve|manage|arena|heap_new_in|debug";
   assert.match(own.join(), new RegExp(`^(mi_(${prefixes})(_\\w*)?,?)+$`));
 });
 
 test("what the core has, a wasm program calls without a step through JavaScript", () => {
-  const { abi } = createHeap();
+  const abi = createAbi(createHeap());
   for (const name of ["malloc", "free", "_Znwm", "_ZdlPvm", "zalloc", "reallocarr", "free_size"]) {
     assert.match(String(abi[name]), /\[native code\]/, name);
   }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import asc from "assemblyscript/asc";
-import { createHeap, type HeapOptions } from "#src/heap/index.js";
+import { createAbi, createHeap, type HeapOptions } from "#src/heap/index.js";
 import { javascript } from "#src/heap/javascript.js";
 
 const source = `
@@ -71,7 +71,7 @@ const places: [string, () => HeapOptions][] = [
 for (const [place, options] of places) {
   test(`${place}: a program's imports link, work, and leave nothing behind`, () => {
     const heap = createHeap(options());
-    const env = { memory: heap.memory as WebAssembly.Memory, ...heap.abi };
+    const env = { memory: heap.memory as WebAssembly.Memory, ...createAbi(heap) };
     const { main } = new WebAssembly.Instance(program, { env }).exports;
     assert.equal((main as () => number)(), 42);
     assert.equal(heap.stats().blocks, 0);

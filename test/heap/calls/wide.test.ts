@@ -1,6 +1,6 @@
 /** What mimalloc has of Microsoft's C library: wide strings, the environment, old names. */
 import assert from "node:assert/strict";
-import { type Heap, HeapError } from "#src/heap/index.js";
+import { createAbi, type Heap, HeapError } from "#src/heap/index.js";
 import { placesOf, testPlaces } from "../../support/places.js";
 
 const places = placesOf(2 ** 22);
@@ -10,7 +10,7 @@ function everywhere(name: string, body: (heap: Heap) => void): void {
 }
 
 function c(heap: Heap, name: string, ...args: number[]): number {
-  return Number(heap.abi[name]?.(...args) ?? 0) >>> 0;
+  return Number(createAbi(heap)[name]?.(...args) ?? 0) >>> 0;
 }
 
 function wide(heap: Heap, text: string): number {

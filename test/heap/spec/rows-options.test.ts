@@ -10,7 +10,7 @@ import {
   runtimeOptions,
   snakeCase,
 } from "#src/common/runtime-options.js";
-import { createHeap, type Environment, options } from "#src/heap/index.js";
+import { createAbi, createHeap, type Environment, options } from "#src/heap/index.js";
 import { javascript } from "#src/heap/javascript.js";
 import { simulatedMemory } from "#src/memory/index.js";
 import { anyHeap } from "../../support/any-heap.js";
@@ -294,7 +294,7 @@ test("unknown names and values that are not whole numbers are refused", () => {
 
 for (const backend of ["wasm", "js"] as const) {
   test(`${backend}: C programs have the options under mimalloc's numbers`, () => {
-    const { abi } = anyHeap({ backend });
+    const abi = createAbi(anyHeap({ backend }));
     const call = (name: string, ...args: number[]) => abi[`mi_${name}`]?.(...args);
     assert.equal(call("option_get", 15), 10);
     call("option_set", 15, 44);

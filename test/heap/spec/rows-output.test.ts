@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { outputWrite } from "#src/common/log-output.js";
-import { createHeap, options, registerOutput } from "#src/heap/index.js";
+import { createAbi, createHeap, options, registerOutput } from "#src/heap/index.js";
 import { anyHeap } from "../../support/any-heap.js";
 import { built, modules } from "../../support/checkout.js";
 import { placesOf } from "../../support/places.js";
@@ -117,7 +117,7 @@ for (const [place, parts] of places) {
     const heap = anyHeap(parts);
     const calls = listening([["verbose", 1]], () => {
       heap.malloc(2 ** 24);
-      heap.abi.malloc?.(0xfffffff0 | 0);
+      createAbi(heap).malloc?.(0xfffffff0 | 0);
       heap.newNothrow(2 ** 24);
       assert.throws(() => heap.new(2 ** 24), /^HeapError: new: no memory/);
     });

@@ -6,10 +6,15 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import {
   type CountOf,
+  createAbi,
+  formatStats,
   type Heap,
   type HeapStats,
+  readProcessInfo,
   registerOutput,
+  resetStats,
   type SubHeap,
+  setStatsLevel,
 } from "#src/heap/index.js";
 import type { SharedHeap } from "#src/heap/shared.js";
 import {
@@ -34,9 +39,7 @@ function everywhere(name: string, body: (make: HeapMake) => void): void {
 }
 
 function printed(heap: Heap): string[] {
-  const lines: string[] = [];
-  heap.printStats((line) => lines.push(line));
-  return lines;
+  return formatStats(heap.stats()).match(/.*\n/g) as string[];
 }
 
 test("row 102: stats amounts - 0, 1 (blank), 1536 = 1.5 KiB, 1048575 = 1028.0 KiB", () => {
@@ -122,7 +125,7 @@ everywhere("row 103: stats table - without a level only what costs nothing", (ma
   assert.deepEqual([sizes, bins, requestedBytes], [undefined, undefined, undefined]);
   const out: string[] = [];
   registerOutput((text) => out.push(text));
-  heap.printStats();
+  createAbi(heap).mi_stats_print?.();
   assert.equal(out.length, lines.length);
 });
 
@@ -200,7 +203,7 @@ everywhere("statsReset: what is there now is all that ever was", (make) => {
     if (ptr !== kept) heap.free(ptr);
   });
   heap.collect();
-  heap.statsReset();
+  resetStats(heap);
   const { sizes, bins, counts, pageBytesPeak, requestedBytes, ...rest } = heap.stats();
   assert.equal(rest.committedBytesPeak, rest.committedBytes);
   const one = (n: number): CountOf => ({ peak: n, total: n, freed: 0, current: n });
@@ -356,8 +359,8 @@ everywhere("counting changes no address; it can begin and end at any time", (mak
   const random = new Random(seedOf(104));
   const live: number[] = [];
   for (let i = 0; i < 4000; i++) {
-    if (i % 700 === 350) counted.statsLevel = 2;
-    if (i % 700 === 0) counted.statsLevel = 0;
+    if (i % 700 === 350) setStatsLevel(counted, 2);
+    if (i % 700 === 0) setStatsLevel(counted, 0);
     const size = sizeOf(random);
     if (random.below(2) === 0 || live.length === 0) {
       const p = plain.malloc(size);
@@ -369,7 +372,7 @@ everywhere("counting changes no address; it can begin and end at any time", (mak
       counted.free(p as number);
     }
   }
-  counted.statsLevel = 2;
+  setStatsLevel(counted, 2);
   const { sizes, blocks, blockBytes } = counted.stats();
   const all = Object.values(sizes ?? {});
   assert.equal(
@@ -426,7 +429,7 @@ test("blocks that another thread frees are counted once", () => {
 everywhere("processInfo: of the process and of the heap", (make) => {
   const heap = make();
   heap.malloc(1e6);
-  const info = heap.processInfo();
+  const info = readProcessInfo(heap.stats());
   assert.ok(info.rss > 2 ** 20 && info.peakRss >= info.rss);
   assert.ok(info.user > 0 && info.elapsed >= 0 && info.system >= 0 && info.pageFaults >= 0);
   const { committedBytes } = heap.stats();
@@ -439,8 +442,8 @@ everywhere("C programs: mi_process_info fills eight words, null wants none", (ma
   const words = heap.allocArray(Uint32Array, 9);
   const at = (i: number) => words.ptr + 4 * i;
   words.array.fill(7);
-  heap.abi.mi_process_info?.(at(0), 0, at(2), at(3), at(4), at(5), at(6), at(7));
-  const { committed, peakCommitted } = heap.processInfo();
+  createAbi(heap).mi_process_info?.(at(0), 0, at(2), at(3), at(4), at(5), at(6), at(7));
+  const { committed, peakCommitted } = readProcessInfo(heap.stats());
   const array = [...words.array];
   assert.deepEqual([array[1], array[8]], [7, 7]);
   assert.deepEqual([array[5], array[6]], [committed, peakCommitted]);
@@ -449,19 +452,19 @@ everywhere("C programs: mi_process_info fills eight words, null wants none", (ma
   registerOutput((text) => out.push(text));
   for (const name of ["stats_print", "stats_print_out", "thread_stats_print_out"]) {
     out.length = 0;
-    heap.abi[`mi_${name}`]?.(0, 0);
+    createAbi(heap)[`mi_${name}`]?.(0, 0);
     assert.match(out.join(""), /normal {3}6: .*\n {3}process: /s);
   }
-  heap.abi.mi_stats_reset?.();
-  heap.abi.mi_stats_merge?.();
-  heap.abi.mi_thread_done?.();
+  createAbi(heap).mi_stats_reset?.();
+  createAbi(heap).mi_stats_merge?.();
+  createAbi(heap).mi_thread_done?.();
   assert.equal(heap.stats().sizes?.normal.blocks.total, 1);
 });
 
-everywhere("wrong levels and writers are refused", (make) => {
+everywhere("wrong levels are refused", (make) => {
   const heap = make();
   const set = (level: unknown) => () => {
-    heap.statsLevel = level as 0;
+    setStatsLevel(heap, level as 0);
   };
   const message = (what: string) => `statsLevel must be 0, 1 or 2, not ${what}`;
   assert.throws(set(3), { name: "RangeError", message: message("3") });
@@ -470,22 +473,19 @@ everywhere("wrong levels and writers are refused", (make) => {
     name: "RangeError",
     message: message("-1"),
   });
-  assert.throws(() => heap.printStats(5 as never), {
-    name: "TypeError",
-    message: "write must be a function or undefined, not number",
-  });
   heap.destroy();
-  assert.throws(() => heap.statsReset(), { code: /ERR_HEAP_DE/ });
+  assert.throws(() => resetStats(heap), { code: /ERR_HEAP_DE/ });
 });
 
 test("showStats and destroyOnExit: what the end of the process does", () => {
   const program = `
-    import { createHeap } from "terrane";
+    import { createHeap, setStatsLevel } from "terrane";
     import { sharedJavascript } from "terrane/javascript";
     import { createSharedHeap } from "terrane/shared";
     const [a, b] = [createHeap(), createSharedHeap({ backend: sharedJavascript })];
     b.destroy();
-    const c = createHeap({ statsLevel: 1 });
+    const c = createHeap();
+    setStatsLevel(c, 1);
     a.malloc(1);
     c.malloc(1);
     process.on("exit", () => {

@@ -1,7 +1,7 @@
 /** registerSampler: the right share of bytes, at the right pointers, in every kind of heap. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Heap } from "#src/heap/index.js";
+import { createAbi, type Heap, registerSampler, setStatsLevel } from "#src/heap/index.js";
 import { type AnyHeapOptions, anyHeap, attachAny } from "../../support/any-heap.js";
 import { type HeapMake, placesOf, testPlaces } from "../../support/places.js";
 import { Random, seedOf } from "../../support/random.js";
@@ -37,7 +37,9 @@ function churn(heap: Heap, kinds: number[], count: number, random: Random, share
     const size = random.below(kinds[kind] as number);
     (shares[kind] as Share).allocated += size;
     now = kind;
-    live.push(random.below(2) === 0 ? heap.malloc(size) : (heap.abi.malloc(size) ?? 0) >>> 0);
+    live.push(
+      random.below(2) === 0 ? heap.malloc(size) : (createAbi(heap).malloc(size) ?? 0) >>> 0,
+    );
     if (live.length > 100) heap.free(live.splice(random.below(100), 1)[0] as number);
   }
   for (const p of live) heap.free(p);
@@ -55,7 +57,8 @@ for (const [kind, options] of [
     const kinds = [40, 600, 4000, 20_000, 100_000];
     const shares = kinds.map((): Share => ({ sampled: 0, allocated: 0 }));
     const every = 4096;
-    heap.registerSampler(
+    registerSampler(
+      heap,
       every,
       (ptr, size, bytes) => {
         assert.ok(heap.contains(ptr) && heap.usableSize(ptr) >= size);
@@ -77,7 +80,7 @@ for (const [kind, options] of [
 everywhere("every byte a sample: each block is told of, with the pointer its user gets", (make) => {
   const heap = make();
   const seen: [number, number, number][] = [];
-  heap.registerSampler(1, (...sample) => seen.push(sample), { fixed: true });
+  registerSampler(heap, 1, (...sample) => seen.push(sample), { fixed: true });
   const own = heap.newHeap();
   const expected: [number, number, number][] = [];
   const expect = (ptr: number, size: number) => expected.push([ptr, size, size]);
@@ -102,7 +105,7 @@ everywhere("every byte a sample: each block is told of, with the pointer its use
     );
   }
   assert.equal(seen.length, expected.length);
-  heap.registerSampler(undefined);
+  registerSampler(heap, undefined);
   heap.malloc(100);
   assert.equal(seen.length, expected.length);
 });
@@ -111,7 +114,8 @@ everywhere("freed: each sampled block is told of once, however it goes", (make) 
   const heap = make();
   const live = new Set<number>();
   let ended = 0;
-  heap.registerSampler(
+  registerSampler(
+    heap,
     500,
     (ptr) => {
       assert.ok(!live.has(ptr));
@@ -138,7 +142,7 @@ everywhere("freed: each sampled block is told of once, however it goes", (make) 
       const at = random.below(blocks.length);
       const [p] = blocks.splice(at, 1) as [number];
       if (roll < 8) heap.free(p);
-      else if (roll === 8) heap.abi.free(p);
+      else if (roll === 8) createAbi(heap).free(p);
       else blocks.push(heap.realloc(p, size));
     }
   }
@@ -153,16 +157,16 @@ everywhere("statistics and samples together, begun and ended in turns", (make) =
   const heap = make();
   const share: Share = { sampled: 0, allocated: 0 };
   const every = 1000;
-  heap.registerSampler(every, (_ptr, _size, bytes) => (share.sampled += bytes), { seed: 4 });
+  registerSampler(heap, every, (_ptr, _size, bytes) => (share.sampled += bytes), { seed: 4 });
   for (let i = 0; i < 30_000; i++) {
-    if (i % 3000 === 1000) heap.statsLevel = 1;
-    if (i % 3000 === 2000) heap.statsLevel = 0;
+    if (i % 3000 === 1000) setStatsLevel(heap, 1);
+    if (i % 3000 === 2000) setStatsLevel(heap, 0);
     share.allocated += i % 200;
     heap.free(heap.malloc(i % 200));
   }
   assertShare(share, every, "all");
-  heap.statsLevel = 2;
-  heap.registerSampler(undefined);
+  setStatsLevel(heap, 2);
+  registerSampler(heap, undefined);
   heap.malloc(10);
   assert.equal(heap.stats().sizes?.normal.blocks.total, 1);
 });
@@ -170,7 +174,8 @@ everywhere("statistics and samples together, begun and ended in turns", (make) =
 everywhere("what the function allocates is not a sample; what it throws ends the call", (make) => {
   const heap = make();
   let calls = 0;
-  heap.registerSampler(
+  registerSampler(
+    heap,
     10,
     () => {
       calls += 1;
@@ -191,7 +196,7 @@ everywhere("the same seed makes the same samples; another one others", (make) =>
     const heap = make();
     const seen: number[] = [];
     let now = 0;
-    heap.registerSampler(2000, () => seen.push(now), { seed });
+    registerSampler(heap, 2000, () => seen.push(now), { seed });
     for (now = 0; now < 2000; now++) heap.malloc(now % 500);
     return seen;
   };
@@ -205,7 +210,7 @@ test("each thread samples for itself", () => {
     const heap = anyHeap({ shared: true, backend, maximum: 2 ** 26 });
     const other = attachAny(heap.handle());
     let calls = 0;
-    heap.registerSampler(1, () => (calls += 1), { fixed: true, freed: () => (calls += 100) });
+    registerSampler(heap, 1, () => (calls += 1), { fixed: true, freed: () => (calls += 100) });
     other.free(other.malloc(100));
     assert.equal(calls, 0);
     const p = heap.malloc(100);
@@ -224,12 +229,12 @@ everywhere("what makes no sampler is refused", (make) => {
     `everyBytes must be a whole number from 1 to 1073741824, not ${value}`;
   const nothing = () => {};
   for (const every of [0, -1, 1.5, Number.NaN, 2 ** 31]) {
-    refuse(() => heap.registerSampler(every, nothing), "RangeError", range(every));
+    refuse(() => registerSampler(heap, every, nothing), "RangeError", range(every));
   }
   const text = "everyBytes must be a number, not string";
-  refuse(() => heap.registerSampler("5" as never, nothing), "TypeError", text);
+  refuse(() => registerSampler(heap, "5" as never, nothing), "TypeError", text);
   const none = "sampled must be a function, not undefined";
-  refuse(() => heap.registerSampler(5, undefined as never), "TypeError", none);
+  refuse(() => registerSampler(heap, 5, undefined as never), "TypeError", none);
   const freed = "freed must be a function or undefined, not number";
-  refuse(() => heap.registerSampler(5, nothing, { freed: 5 as never }), "TypeError", freed);
+  refuse(() => registerSampler(heap, 5, nothing, { freed: 5 as never }), "TypeError", freed);
 });

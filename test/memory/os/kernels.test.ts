@@ -155,22 +155,22 @@ for (const [platform, arch, missing] of elsewhere) {
          osPages().missing,
          watchFaults(65536, 65536).missing,
          ...[
-           () => withOsPages(wasmMemory()), () => osMemory(), () => createHeap({ release: true }),
+           () => withOsPages(wasmMemory()), () => osMemory(), () => createHeap({ release: withOsPages }),
            () => guarded(createHeap()), () => guarded(createHeap(), { faults: true }),
-           () => osSpace(), () => createSizeClassHeap({ release: true }),
+           () => osSpace(), () => createSizeClassHeap({ release: withOsPages }),
          ].map(said),
        ];
        for (const heap of [createHeap({ release: "auto" }), debug(createHeap({ release: "auto" })),
          createSizeClassHeap({ release: "auto" })]) heap.free(heap.malloc(100));
        console.log(results.join("\\n"));`,
     );
-    const doors = ["withOsPages", "osMemory", "release: true", "withOsPages", "withOsPages"];
+    const doors = ["withOsPages", "osMemory", "withOsPages", "withOsPages", "withOsPages"];
     assert.deepEqual(
       run.stdout.trimEnd().split("\n"),
       [
         missing,
         missing,
-        ...[...doors, "osSpace", "release: true"].map(
+        ...[...doors, "osSpace", "release: withOsPages"].map(
           (door) => `RangeError ${door} needs OS pages: ${missing}`,
         ),
       ],

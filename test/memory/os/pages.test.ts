@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { createHeap } from "#src/heap/index.js";
-import { osMemory, osPages, wasmMemory, withOsPages } from "#src/memory/index.js";
+import { osMemory, osPages, tryOsPages, wasmMemory, withOsPages } from "#src/memory/index.js";
 import { findNative, type Native } from "#src/memory/os/ffi.js";
 import { GUARDS_FULL, GUARDS_LIMIT, ProtectGuards } from "#src/memory/os/guards.js";
 import { numaNodes } from "#src/memory/os/numa.js";
@@ -40,11 +40,11 @@ test("without koffi every call reports what is missing, and heaps work", () => {
       name: "RangeError",
       message: `osMemory needs OS pages: ${missing}`,
     });
-    assert.throws(() => createHeap({ release: true }), {
+    assert.throws(() => createHeap({ release: withOsPages }), {
       name: "RangeError",
-      message: `release: true needs OS pages: ${missing}`,
+      message: `withOsPages needs OS pages: ${missing}`,
     });
-    const heap = createHeap({ release: "auto" });
+    const heap = createHeap({ release: tryOsPages });
     assert.equal(heap.source.pages, undefined);
     assert.notEqual(heap.malloc(100), 0);
   });

@@ -33,7 +33,7 @@ const scene = (create: string, end: string, bytes: number) => `
   const { createHeap } = await import("terrane");
   const { javascript, sharedJavascript } = await import("terrane/javascript");
   const { createSharedHeap } = await import("terrane/shared");
-  const { osMemory } = await import("terrane/memory");
+  const { osMemory, withOsPages } = await import("terrane/memory");
   ${figuresSource}
   const heap = ${create};
   os.hugePages(os.addressOf(heap.buffer), 2 ** 30, false);
@@ -64,8 +64,8 @@ function assertGone(t: TestContext, lines: Figures[], bytes = BYTES): void {
 }
 
 const heaps: [string, string][] = [
-  ["wasm", "createHeap({ release: true })"],
-  ["wasm, shared", "createSharedHeap({ release: true })"],
+  ["wasm", "createHeap({ release: withOsPages })"],
+  ["wasm, shared", "createSharedHeap({ release: withOsPages })"],
 ];
 
 for (const [name, create] of heaps) {
@@ -78,7 +78,7 @@ const others: [string, string][] = [
   ["js over OS memory", "createHeap({ backend: javascript, memory: osMemory() })"],
   [
     "js, shared",
-    "createSharedHeap({ backend: sharedJavascript, maximum: 2 ** 28, release: true })",
+    "createSharedHeap({ backend: sharedJavascript, maximum: 2 ** 28, release: withOsPages })",
   ],
 ];
 
@@ -95,7 +95,7 @@ test("a timer gives 512 MiB of small blocks back while the program does nothing"
     for (let i = 0; i < 1000 && heap.stats().committedBytes > 2 ** 21; i++) await wait(5);
     heap.purgeEvery(0);
     if (heap.stats().purges === before) throw new Error("nothing was purged");`;
-  assertGone(t, run("createHeap({ release: true })", wait));
+  assertGone(t, run("createHeap({ release: withOsPages })", wait));
 });
 
 test("without release the memory stays", { skip }, () => {
@@ -120,10 +120,10 @@ test("memory that Workers freed goes back by their own heaps", { skip }, (t) => 
     });`;
   const { stdout, stderr } = child(`
     import { createSharedHeap } from "terrane/shared";
-    import { osPages } from "terrane/memory";
+    import { osPages, withOsPages } from "terrane/memory";
     import { Worker } from "node:worker_threads";
     const os = osPages();
-    const heap = createSharedHeap({ release: true });
+    const heap = createSharedHeap({ release: withOsPages });
     os.hugePages(os.addressOf(heap.buffer), 2 ** 30, false);
     const resident = () =>
       os.residency(os.addressOf(heap.buffer), heap.buffer.byteLength).residentBytes;

@@ -1,7 +1,7 @@
 /** AssemblyScript on our heap: each of its runtimes keeps working on the headers of our blocks. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeap } from "#src/heap/index.js";
+import { createAbi, createHeap } from "#src/heap/index.js";
 import { override, overrideImports } from "#src/wasm/index.js";
 import { compile } from "../support/assemblyscript.js";
 
@@ -54,7 +54,11 @@ for (const runtime of ["incremental", "minimal", "stub"]) {
     assert.deepEqual(merged.report.notes, []);
     const { bytes: importing, report } = override(bytes, { form: "import" });
     const heap = createHeap({ offset: report.memory.min * 65536 });
-    const results = [jobOf(bytes), jobOf(merged.bytes), jobOf(importing, overrideImports(heap))];
+    const results = [
+      jobOf(bytes),
+      jobOf(merged.bytes),
+      jobOf(importing, overrideImports({ memory: heap.memory, abi: createAbi(heap) })),
+    ];
     assert.deepEqual(results[1], results[0]);
     assert.deepEqual(results[2], results[0]);
     assert.equal((results[0] as number[])[2], 0);

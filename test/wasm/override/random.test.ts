@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createHeap } from "#src/heap/index.js";
+import { createAbi, createHeap } from "#src/heap/index.js";
 import { ModuleEditor, override, overrideImports, readModule } from "#src/wasm/index.js";
 import { seedOf } from "../../support/random.js";
 import { moduleOf, type Numbers, plain, section } from "../support/fixtures.js";
@@ -112,7 +112,10 @@ test("random programs have the same results on our heap, in both forms and in th
     assert.deepEqual(run(new ModuleEditor(readModule(merged.bytes)).write().bytes), wanted);
     const { bytes, report } = override(original, { form: "import" });
     const heap = createHeap({ offset: report.memory.min * 65536 });
-    assert.deepEqual(run(bytes, overrideImports(heap)), wanted);
+    assert.deepEqual(
+      run(bytes, overrideImports({ memory: heap.memory, abi: createAbi(heap) })),
+      wanted,
+    );
   });
   fc.assert(property, { seed: seedOf(8), numRuns: 150 });
 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { createHeap } from "#src/heap/index.js";
+import { createAbi, createHeap } from "#src/heap/index.js";
 import { createSharedHeap } from "#src/heap/shared.js";
 import { ModuleEditor, override, overrideImports, readModule } from "#src/wasm/index.js";
 import { seedOf } from "../../support/random.js";
@@ -12,7 +12,10 @@ import { fixture, type Numbers, other } from "../support/fixtures.js";
 test("two modules that are linked for one memory share a heap, and free each other's", () => {
   const memory = new WebAssembly.Memory({ initial: 40 });
   const heap = createHeap({ memory });
-  const imports = { env: { memory }, ...overrideImports(heap) };
+  const imports = {
+    env: { memory },
+    ...overrideImports({ memory: heap.memory, abi: createAbi(heap) }),
+  };
   const instances = ["bench/rivals/dlmalloc.wasm", "bench/rivals/tlsf.wasm"].map((path) => {
     const { bytes } = override(imported(other(path)), { form: "import" });
     return new WebAssembly.Instance(new WebAssembly.Module(bytes), imports).exports as Numbers;
@@ -61,7 +64,7 @@ test("threads: a module with a shared memory on one heap, without its lock", asy
 test("a program on an imported heap sees its maximum", () => {
   const { bytes, report } = override(fixture("boxes.wasm"), { form: "import" });
   const heap = createHeap({ offset: report.memory.min * 65536, maximum: 40 * 65536 });
-  const imports = overrideImports(heap);
+  const imports = overrideImports({ memory: heap.memory, abi: createAbi(heap) });
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
   const { correct } = exports as Required<Numbers>;
   assert.equal((correct as (n: number) => number)(10), 74);

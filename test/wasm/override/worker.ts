@@ -1,5 +1,6 @@
 /** A thread with an instance of an overridden module: allocates, hands blocks on, frees others'. */
 import { parentPort, workerData } from "node:worker_threads";
+import { createAbi } from "#src/heap/index.js";
 import { attachHeap } from "#src/heap/shared.js";
 import { overrideImports } from "#src/wasm/index.js";
 import { Random } from "../../support/random.js";
@@ -11,7 +12,10 @@ const { handle, module, table, seed, rounds } = workerData;
 const heap = attachHeap(handle);
 const words = new Int32Array(table);
 const env = { memory: heap.memory as WebAssembly.Memory };
-const { exports } = new WebAssembly.Instance(module, { env, ...overrideImports(heap) });
+const { exports } = new WebAssembly.Instance(module, {
+  env,
+  ...overrideImports({ memory: heap.memory, abi: createAbi(heap) }),
+});
 const c = exports as Record<"malloc" | "free" | "calloc" | "realloc", (...n: number[]) => number>;
 const random = new Random(seed);
 

@@ -4,7 +4,7 @@
  * output of each form stands its exit code between two separators.
  */
 import { readFileSync, writeSync } from "node:fs";
-import { createHeap } from "#src/heap/index.js";
+import { createAbi, createHeap } from "#src/heap/index.js";
 import { javascript } from "#src/heap/javascript.js";
 import { override, overrideImports } from "#src/wasm/index.js";
 
@@ -20,7 +20,7 @@ function ready(form: string): { bytes: Uint8Array<ArrayBuffer>; imports: WebAsse
   const { bytes, report } = override(file, { form: "import", guess: true });
   const memory = new WebAssembly.Memory({ initial: report.memory.min });
   const heap = createHeap({ memory, backend: form === "import" ? undefined : javascript });
-  return { bytes, imports: overrideImports(heap) };
+  return { bytes, imports: overrideImports({ memory: heap.memory, abi: createAbi(heap) }) };
 }
 
 for (const form of forms.split(",")) {
