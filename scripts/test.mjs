@@ -5,6 +5,7 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import { rmSync, watch } from "node:fs";
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { BuildError, build } from "./build.mjs";
 import { filesBelow, locked, snapshotMake } from "./outputs.mjs";
@@ -15,6 +16,9 @@ const wanted = process.argv.slice(2).filter((argument) => argument !== "--watch"
 const isWatching = process.argv.includes("--watch");
 const isWhole = wanted.length === 0 && !isWatching;
 
+/** Node leaves a core free, which is half of a machine with two. */
+const CONCURRENCY = Math.max(2, availableParallelism() - 1);
+
 function testFiles(folder) {
   return filesBelow(`${folder}/test`)
     .filter((name) => name.endsWith(".test.js"))
@@ -24,7 +28,7 @@ function testFiles(folder) {
 
 /** Runs on a copy, which stays as it is whatever is built meanwhile. */
 async function testsRun(files) {
-  const flags = ["--enable-source-maps", "--test"];
+  const flags = ["--enable-source-maps", "--test", `--test-concurrency=${CONCURRENCY}`];
   const child = spawn(process.execPath, [...flags, ...files], { stdio: "inherit" });
   return new Promise((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
 }

@@ -7,7 +7,7 @@ import { Random, seedOf } from "../support/random.js";
 import { allPrograms, burials, deaths, programs, ring } from "../support/step-programs.js";
 import { NO_THREAD, type Program } from "../support/steps.js";
 
-const RANDOM_RUNS = Number(process.env.TERRANE_SCHEDULES ?? 20000);
+const RANDOM_RUNS = Number(process.env.TERRANE_SCHEDULES ?? 6000);
 const PREEMPTIONS = Number(process.env.TERRANE_PREEMPTIONS ?? 2);
 
 const explorer = new CoreExplorer();
