@@ -5,7 +5,7 @@
 import { createAbi, createHeap } from "#src/heap/index.js";
 import { javascript } from "#src/heap/javascript.js";
 import { createSharedHeap } from "#src/heap/shared.js";
-import { osPages } from "#src/memory/index.js";
+import { osPages, withOsPages } from "#src/memory/index.js";
 import { createHardenedMalloc, createSizeClassHeap } from "#src/sizeclass/index.js";
 import { engine } from "./report.ts";
 import { median } from "./stats.ts";
@@ -122,7 +122,7 @@ function release(pages: boolean): void {
         spaceSize: 2 ** 31,
         shuffle: true,
         releaseInterval: -1,
-        release: pages,
+        release: pages && withOsPages,
       });
       const id = heap.primary.map.id(size);
       const count = Math.floor(((heap.primary.regionBytes / 8) * 7) / size);

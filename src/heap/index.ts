@@ -23,7 +23,7 @@ export { type AbiOwner, createAbi } from "./create-abi.ts";
 export type { Hardening, HardeningFeature, HardeningState } from "./hardening-features.ts";
 export { Heap } from "./heap.ts";
 export { registerSampler, resetStats, setStatsLevel } from "./hooks.ts";
-export type { HeapOptions, JavaScriptBackEnd, MemoryOptions, Releasing } from "./options.ts";
+export type { HeapOptions, JavaScriptBackEnd, MemoryOptions } from "./options.ts";
 export type { PurgeSettings } from "./purge-settings.ts";
 export type { StatsLevel } from "./stats/contract.ts";
 export type { HeapCounts } from "./stats/counts.ts";

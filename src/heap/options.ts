@@ -2,7 +2,8 @@
 
 import { wrongKind } from "../common/errors.ts";
 import type { OptionCheck } from "../common/option-table.ts";
-import type { MemorySource } from "../memory/index.ts";
+import type { MemorySource, Releasing } from "../memory/index.ts";
+import { releaseError } from "../memory/release-option.ts";
 import type { ErrorHandler } from "./backend.ts";
 import type { Hardening, SharedHardening } from "./hardening-features.ts";
 import { purgeError } from "./purge-settings.ts";
@@ -28,9 +29,6 @@ export interface SharedJavaScriptBackEnd {
   /** It is for threads. */
   readonly shared: true;
 }
-
-/** Makes a memory one whose pages can be given back: `tryOsPages` or `withOsPages`. */
-export type Releasing = (source: MemorySource) => MemorySource;
 
 /** What createHeap and createSharedHeap have in common. */
 export interface MemoryOptions {
@@ -223,15 +221,6 @@ function given(value: unknown): string {
   if (typeof value === "string") return `"${value}"`;
   if (isBuild(value)) return value.shared ? "one for threads" : "one for a single thread";
   return value === null ? "null" : typeof value;
-}
-
-function releaseError(value: unknown): Error | undefined {
-  if (value === false || typeof value === "function") return undefined;
-  const name = value === true ? "withOsPages" : "tryOsPages";
-  return new TypeError(
-    `release must be a function that is imported, not ${value === true ? true : given(value)}: ` +
-      `import { ${name} } from "terrane/memory" and give { release: ${name} }`,
-  );
 }
 
 function bytesError(name: string, value: unknown): Error | undefined {

@@ -20,7 +20,6 @@ export type { SharedHardening } from "./hardening-features.ts";
 export type {
   AttachOptions,
   MemoryOptions,
-  Releasing,
   SharedHeapOptions,
   SharedJavaScriptBackEnd,
 } from "./options.ts";

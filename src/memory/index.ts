@@ -10,13 +10,8 @@ export { type Fault, FaultWatch, watchFaults } from "./os/faults.ts";
 export { type OsMemory, type OsMemoryOptions, osMemory } from "./os/memory.ts";
 export { type OsPages, type OsPagesMissing, osPages, type ReserveOptions } from "./os/pages.ts";
 export type { Residency } from "./os/residency.ts";
-export {
-  type Release,
-  type SourcePages,
-  tryOsPages,
-  withOsPages,
-  withRelease,
-} from "./os/source-pages.ts";
+export { type SourcePages, tryOsPages, withOsPages } from "./os/source-pages.ts";
+export type { Releasing } from "./release-option.ts";
 export {
   type SimulatedMemory,
   type SimulatedOptions,

@@ -9,7 +9,7 @@ import { flagError, sinkError, wholeError } from "../store/option-errors.ts";
  * The options of `guarded`. All are optional, and `undefined` counts as absent. Sizes are in bytes.
  *
  * @example
- * const heap = guarded(createHeap({ release: true }), { every: 100, slots: 256 });
+ * const heap = guarded(createHeap({ release: withOsPages }), { every: 100, slots: 256 });
  */
 export interface GuardedOptions {
   /** Guards one allocation in so many, at random; 1 guards all. 1 to 2^30. Default: 1000. */

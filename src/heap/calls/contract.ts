@@ -31,7 +31,7 @@ export interface ManageOptions extends ArenaOptions {
 
 /** Options of `reserveHugePages`. */
 export interface HugePageOptions extends ArenaOptions {
-  /** Milliseconds after which the pages that there are by then suffice; 0 = no limit. Default: 0. */
+  /** Milliseconds after which the pages that are there suffice; 0 = no limit. Default: 0. */
   timeout?: number | undefined;
 }
 

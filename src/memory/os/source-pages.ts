@@ -37,30 +37,8 @@ export function withOsPages(source: MemorySource): MemorySource {
  * const heap = createHeap({ release: tryOsPages });
  */
 export function tryOsPages(source: MemorySource): MemorySource {
-  return withRelease(source, "auto");
-}
-
-/**
- * Whether a heap gives free memory back to the system. "auto": where there are OS pages; true:
- * always, or it throws; false: not.
- */
-export type Release = "auto" | boolean;
-
-/**
- * The source with operations on its pages as `release` asks for them: for allocators that have the
- * option `release` of heaps. A source that has `pages` is returned as it is.
- *
- * @throws RangeError for true where there are no OS pages, with what is missing.
- * @example
- * const source = withRelease(wasmMemory(), "auto");
- */
-export function withRelease(source: MemorySource, release: Release | undefined): MemorySource {
-  if (source.pages || !release) return source;
-  if (release === "auto") {
-    const os = osPages();
-    return os.available ? withPages(source, os) : source;
-  }
-  return withPages(source, requirePages("release: true"));
+  const os = osPages();
+  return source.pages || !os.available ? source : withPages(source, os);
 }
 
 /** @throws RangeError with what is missing. */

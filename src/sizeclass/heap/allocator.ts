@@ -222,7 +222,7 @@ export class SizeClassAllocator implements Disposable {
    *
    * @throws TypeError or RangeError unless milliseconds is a number from 0 to 2^31 - 1.
    * @example
-   * const heap = createSizeClassHeap({ release: "auto" });
+   * const heap = createSizeClassHeap({ release: tryOsPages });
    * heap.releaseEvery(5000);
    */
   releaseEvery(milliseconds: number): void {

@@ -4,7 +4,8 @@ import { wrongKind } from "../../common/errors.ts";
 import { type OptionRow, optionsCheck } from "../../common/option-table.ts";
 import type { ErrorHandler } from "../../heap/backend.ts";
 import type { BackEnd } from "../../heap/calls/contract.ts";
-import type { MemorySource, Release } from "../../memory/index.ts";
+import type { MemorySource, Releasing } from "../../memory/index.ts";
+import { releaseError } from "../../memory/release-option.ts";
 import type { AddressSpace, SizeClassMapOptions } from "../core/contract.ts";
 import { SLOTS_MAX } from "../core/layout.ts";
 import type { SizeClassMapName } from "../spaces/maps.ts";
@@ -71,11 +72,12 @@ export interface SizeClassOptions {
    */
   releaseInterval?: number | undefined;
   /**
-   * Whether free memory returns to the system through OS pages: "auto" = where they are available,
-   * true = throw where they are not. Default: only where `memory` has `pages` of its own. If a
-   * Worker is terminated while it loads koffi, the process ends: see docs/guide/sizeclass.md.
+   * Gives free memory back to the operating system: `tryOsPages` of terrane/memory, where that can
+   * be done, or `withOsPages`, which throws where it cannot. Default: only where `memory` has
+   * `pages` of its own. If a Worker is terminated while it loads koffi, the process ends: see
+   * docs/guide/sizeclass.md.
    */
-  release?: Release | undefined;
+  release?: Releasing | false | undefined;
   /** Whether the last range of free chunks is released too, which LLVM omits. Default: true. */
   releaseLast?: boolean | undefined;
   /** Whether other threads may attach. Default: false. */
@@ -151,11 +153,6 @@ function backEndRule(value: unknown): Error | undefined {
   return new RangeError(`backend must be "wasm" or "js", not ${String(value)}`);
 }
 
-function releaseRule(value: unknown): Error | undefined {
-  if (typeof value === "boolean" || value === "auto") return undefined;
-  return wrongKind("release", '"auto" or a boolean', value);
-}
-
 function regionsRule(value: unknown): Error | undefined {
   if (value === "reserved" || value === "onDemand") return undefined;
   return new RangeError(`regions must be "reserved" or "onDemand", not ${String(value)}`);
@@ -187,7 +184,7 @@ export const sizeClassRows: OptionRow[] = [
   optionRow("shuffle", booleanRule("shuffle")),
   optionRow("seed", wholeRule("seed", 0, 2 ** 32 - 1)),
   optionRow("releaseInterval", intervalRule),
-  optionRow("release", releaseRule),
+  optionRow("release", releaseError),
   optionRow("releaseLast", booleanRule("releaseLast")),
   optionRow("shared", booleanRule("shared")),
   optionRow("threads", wholeRule("threads", 1, SLOTS_MAX)),

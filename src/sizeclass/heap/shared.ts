@@ -22,8 +22,8 @@ export interface SizeClassHandle {
   readonly buffer?: SharedArrayBuffer;
   /** Bytes that the memory does not grow beyond. */
   readonly maximum?: number | undefined;
-  /** Whether pages are released: "auto" = where the thread can load koffi. */
-  readonly release: "auto" | false;
+  /** Whether threads that attach release pages, where they can. */
+  readonly release: boolean;
   /** The thread that it is for; 0 = any number of threads. */
   readonly threadId: number;
 }
@@ -78,7 +78,7 @@ export class SharedSizeClassHeap extends SizeClassHeap {
     const { source, backend, geometry, maximum } = this.#parts;
     const { memory, buffer } = source;
     const bytes = memory ? { memory } : { buffer: buffer as SharedArrayBuffer };
-    const release = source.pages ? "auto" : false;
+    const release = source.pages !== undefined;
     return { backend, geometry, maximum, release, threadId, ...bytes };
   }
 

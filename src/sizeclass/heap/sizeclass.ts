@@ -7,8 +7,8 @@ import { type NewMemory, sourceDefault } from "../../heap/new-memory.ts";
 import {
   type MemorySource,
   sharedArrayBuffer,
+  tryOsPages,
   wasmMemory,
-  withRelease,
 } from "../../memory/index.ts";
 import { SLICE_BYTES, SLICES_LIMIT, slicesFor } from "../../memory/source.ts";
 import type { AddressSpace, Geometry, SizeClassCore } from "../core/contract.ts";
@@ -80,7 +80,7 @@ export function attachSizeClassHeap(
   const plain = memory
     ? wasmMemory({ memory, offset: geometry.space, maximum })
     : sharedArrayBuffer({ buffer, offset: geometry.space });
-  const source = withRelease(plain, handle.release);
+  const source = handle.release ? tryOsPages(plain) : plain;
   const parts = partsOf(
     geometry,
     options,
@@ -131,7 +131,7 @@ function wideMake(options: SizeClassOptions, space: AddressSpace): SizeClassAllo
 function linearMake(options: SizeClassOptions): SizeClassHeap {
   const { backend = "wasm", shared = false, maximum } = options;
   const given = sourceOf(backend, options);
-  const source = withRelease(given, options.release);
+  const source = options.release ? options.release(given) : given;
   if (source.capabilities.shared !== shared) {
     throw new RangeError(
       `${source.kind} is ${shared ? "not shared" : "shared: set the option shared"}`,

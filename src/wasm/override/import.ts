@@ -54,7 +54,7 @@ export function heapImport(editor: ModuleEditor, names: Iterable<HeapFunction>):
 export interface ImportedHeap {
   /** The heap's memory; undefined if it is not a WebAssembly.Memory, which is refused. */
   readonly memory: WebAssembly.Memory | undefined;
-  /** The heap's functions under their C names: createAbi(heap), or the `abi` of a debug allocator. */
+  /** The functions under their C names: createAbi(heap), or the `abi` of a debug allocator. */
   readonly abi: HeapAbi;
 }
 

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import type { BackEnd } from "#src/heap/calls/contract.js";
-import { createHeap, type Releasing } from "#src/heap/index.js";
+import { createHeap } from "#src/heap/index.js";
 import type { HeapHandle } from "#src/heap/shared.js";
-import { osPages, tryOsPages, wasmMemory, withOsPages } from "#src/memory/index.js";
+import { osPages, type Releasing, tryOsPages, wasmMemory, withOsPages } from "#src/memory/index.js";
 import { anyHeap } from "../../support/any-heap.js";
 import { os, skip } from "../../support/os.js";
 
@@ -36,7 +36,7 @@ test("release: wrong values are refused", () => {
       name: "TypeError",
       message:
         `release must be a function that is imported, not ${given}: ` +
-        `import { ${name} } from "terrane/memory" and give { release: ${name} }`,
+        `import { ${name} } from "terrane/memory" and pass { release: ${name} }`,
     });
   }
 });

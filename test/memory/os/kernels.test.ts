@@ -143,7 +143,7 @@ for (const [platform, arch, missing] of elsewhere) {
       `for (const [name, value] of Object.entries({ platform: "${platform}", arch: "${arch}" }))
          Object.defineProperty(process, name, { value });
        const { createHeap } = await import("terrane");
-       const { watchFaults, osMemory, osPages, wasmMemory, withOsPages } =
+       const { watchFaults, osMemory, osPages, tryOsPages, wasmMemory, withOsPages } =
          await import("terrane/memory");
        const { debug, guarded } = await import("terrane/debug");
        const { osSpace, createSizeClassHeap } = await import("terrane/sizeclass");
@@ -160,8 +160,8 @@ for (const [platform, arch, missing] of elsewhere) {
            () => osSpace(), () => createSizeClassHeap({ release: withOsPages }),
          ].map(said),
        ];
-       for (const heap of [createHeap({ release: "auto" }), debug(createHeap({ release: "auto" })),
-         createSizeClassHeap({ release: "auto" })]) heap.free(heap.malloc(100));
+       for (const heap of [createHeap({ release: tryOsPages }), debug(createHeap({ release: tryOsPages })),
+         createSizeClassHeap({ release: tryOsPages })]) heap.free(heap.malloc(100));
        console.log(results.join("\\n"));`,
     );
     const doors = ["withOsPages", "osMemory", "withOsPages", "withOsPages", "withOsPages"];
@@ -170,7 +170,7 @@ for (const [platform, arch, missing] of elsewhere) {
       [
         missing,
         missing,
-        ...[...doors, "osSpace", "release: withOsPages"].map(
+        ...[...doors, "osSpace", "withOsPages"].map(
           (door) => `RangeError ${door} needs OS pages: ${missing}`,
         ),
       ],

@@ -46,12 +46,13 @@ function assertGone(t: TestContext, source: string, bytes: number): void {
 }
 
 /** Regions on demand, and reserved ones. */
-const demand = "maximum: 2 ** 32 - 65536, release: true";
+const demand = "maximum: 2 ** 32 - 65536, release: withOsPages";
 const options = `spaceSize: 2 ** 31, ${demand}`;
 
 /** The program fills and frees, and then is idle for one release interval and a little. */
 const scene = (create: string, bytes: number) => `
   const { createSizeClassHeap, createHardenedMalloc } = await import("terrane/sizeclass");
+  const { withOsPages } = await import("terrane/memory");
   ${figuresSource}
   const heap = ${create};
   ${chain}

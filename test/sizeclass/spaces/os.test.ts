@@ -1,7 +1,7 @@
 /** The original constants over real pages, as the kernel counts them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { osPages, wasmMemory, withOsPages } from "#src/memory/index.js";
+import { osPages, tryOsPages, wasmMemory, withOsPages } from "#src/memory/index.js";
 import { createSizeClassHeap, memory64Space, osSpace } from "#src/sizeclass/index.js";
 
 const os = osPages();
@@ -125,12 +125,15 @@ test("linear memory: 64 MiB of small blocks are released to the kernel", { skip:
 test("release: where available, always, or never", () => {
   assert.equal(createSizeClassHeap({ release: false }).primary.releaseInterval, -1);
   assert.equal(createSizeClassHeap().primary.releaseInterval, -1);
-  const auto = createSizeClassHeap({ release: "auto" });
+  const auto = createSizeClassHeap({ release: tryOsPages });
   assert.equal(auto.primary.releaseInterval, os.available ? 5000 : -1);
   if (os.available)
-    assert.equal(createSizeClassHeap({ release: true }).primary.releaseInterval, 5000);
+    assert.equal(createSizeClassHeap({ release: withOsPages }).primary.releaseInterval, 5000);
   else
-    assert.throws(() => createSizeClassHeap({ release: true }), /release: true needs OS pages: /);
+    assert.throws(
+      () => createSizeClassHeap({ release: withOsPages }),
+      /withOsPages needs OS pages: /,
+    );
   assert.throws(
     () => createSizeClassHeap({ release: 1 as never }),
     /release must be "auto" or a boolean/,
