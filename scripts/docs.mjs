@@ -53,6 +53,14 @@ function operatorsMarkdown(operators) {
   return markdownTable(["call", "operators"], ["---", "---"], rows);
 }
 
+/** Every exit code of each command. */
+function exitCodesMarkdown(exitCodes) {
+  const rows = Object.entries(exitCodes).flatMap(([command, codes]) =>
+    codes.map(([code, meaning]) => [`\`${command}\``, code, meaning]),
+  );
+  return markdownTable(["command", "code", "meaning"], ["---", "---:", "---"], rows);
+}
+
 /**
  * All tables, each with its page.
  *
@@ -68,6 +76,7 @@ export async function tablesOfDocs(modules) {
   const { debugOptionsMarkdown } = await load("debug/store/option-rows.js");
   const { guardedOptionsMarkdown } = await load("debug/guarded/options.js");
   const { calls, operators } = await load("heap/calls/table.js");
+  const { exitCodes } = await load("cli/exit-codes.js");
   const declaration = readFileSync(new URL("heap/calls/allocator-calls.d.ts", modules), "utf8");
   const options = [
     optionsMarkdown(heapOptionTexts),
@@ -81,6 +90,7 @@ export async function tablesOfDocs(modules) {
     { page: "docs/reference/calls.md", table: callsMarkdown(declaration, calls) },
     { page: "docs/reference/calls.md", table: operatorsMarkdown(operators()) },
     { page: "docs/reference/mistakes.md", table: mistakesMarkdown(mistakes) },
+    { page: "docs/reference/mistakes.md", table: exitCodesMarkdown(exitCodes) },
   ];
 }
 

@@ -4,8 +4,8 @@
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { replayTraces } from "../build/src/cli/replay.js";
 import { colourIsWanted, formatTable } from "../build/src/cli/replay-table.js";
+import { replayTraces } from "../build/src/cli/replay-traces.js";
 import { allocators, readTrace } from "../build/src/trace/index.js";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));

@@ -1,41 +1,8 @@
-/** `terrane check`: runs a program under the checker and tells what it does wrong. */
-import { dirname, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+/** `terrane check`: its options and help. */
 import type { Command } from "commander";
-import type { AllocatorFunction } from "../wasm/allocators/roles.ts";
-import { Checker, type LeakReports } from "../wasm/check/checker.ts";
-import { type Instrumented, instrument } from "../wasm/check/instrument.ts";
-import { bytesText, formatReport, frameText, type Report } from "../wasm/check/report.ts";
-import { CheckHalt } from "../wasm/check/reporter.ts";
-import { readSuppressions, type Suppression } from "../wasm/check/suppress.ts";
-import { ModuleError } from "../wasm/module/errors.ts";
-import { sourceMapUrl } from "../wasm/symbols/sourcemap.ts";
-import { Symbols } from "../wasm/symbols/symbols.ts";
-import {
-  EXIT_TRAP,
-  engineCheck,
-  type FunctionFlags,
-  fileRead,
-  functionCollect,
-  requireWasiCommand,
-  type WasiFlags,
-  wasiCreate,
-  wasiImports,
-  wasiOptionsAdd,
-} from "./wasi.ts";
-import { buffersChecked } from "./wasi-buffers.ts";
-
-const EXIT_FOUND = 1;
-
-interface CheckFlags extends WasiFlags {
-  readonly function?: FunctionFlags;
-  readonly guess?: true;
-  readonly halt?: true;
-  readonly json?: true;
-  readonly leaks: boolean;
-  readonly suppressions?: string;
-  readonly uninit?: true;
-}
+import { type CheckFlags, checkProgram } from "./check-program.ts";
+import { exitCodesText } from "./exit-codes.ts";
+import { allocatorOptionsAdd, wasiOptionsAdd } from "./options.ts";
 
 const HELP = `
 Examples:
@@ -45,256 +12,32 @@ Examples:
   $ terrane check --json --halt program.wasm > report.json
   $ terrane check --function malloc=12 --function free=14 stripped.wasm
 
-Finds accesses outside of heap blocks and through null pointers, use after free, double and invalid
-frees, mismatched new and delete, misuse of realloc, overflow in calloc, and leaks; with --uninit
-also uses of memory that was never written. See docs/guide/checking.md. Build with -g for files and
-lines.
-The program is not changed.
+Finds accesses outside heap blocks and through null pointers, uses of freed blocks, pointers that
+are freed twice or are not blocks, new and delete that do not match, wrong use of realloc, sizes of
+calloc that overflow, and leaks; with --uninit also uses of memory that was never written. See
+docs/guide/checking.md. Reports have files and lines if the program was built with -g. The file of
+the program does not change. Options of terrane come before the program; all that follows is passed
+to it.
 
-A suppressions file has lines KIND:PATTERN. A mistake of that kind (* for all) is not reported when
-a function or file on one of its stacks matches the pattern, in which * stands for any text.
+A suppressions file has lines KIND:PATTERN. A mistake of that kind (* for all) is not reported if a
+function or file on one of its stacks matches the pattern, in which * stands for any text.
 
 With --json the program's standard output goes to standard error.
 
-Exit code: 1 mistakes or leaks were found, ${EXIT_TRAP} the program trapped, 2 wrong use or a file
-that cannot be checked; otherwise the program's own.`;
+${exitCodesText("check")}`;
 
 export function checkCommandAdd(program: Command): void {
-  wasiOptionsAdd(program.command("check"))
+  const command = wasiOptionsAdd(program.command("check"))
     .summary("find memory mistakes of a finished WebAssembly program")
-    .description("Run a WASI program and report its memory mistakes, without building it anew.")
+    .description("Run a WASI program and report its memory mistakes, without rebuilding it.")
     .option("--halt", "end at the first mistake")
-    .option("--json", "print the reports as JSON")
+    .option("--json", "print the reports as JSON on standard output")
     .option("--no-leaks", "do not look for leaks at the end")
-    .option("--suppressions <file>", "mistakes that are not to be reported")
-    .option("--function <role=which>", "an allocator function by index or name", functionCollect)
-    .option("--guess", "take functions for the allocator because they look like one")
-    .option("--uninit", "find uses of memory that was never written, too; slower")
+    .option("--suppressions <file>", "do not report the mistakes that this file lists")
+    .option("--uninit", "also find uses of memory that was never written; five times slower");
+  allocatorOptionsAdd(command)
     .addHelpText("after", HELP)
-    .action(checkAction);
-}
-
-async function checkAction(
-  path: string,
-  args: string[],
-  flags: CheckFlags,
-  command: Command,
-): Promise<void> {
-  const found: { instrumented: Instrumented; suppressions: Suppression[] } = (() => {
-    try {
-      return { instrumented: programRead(path, flags), suppressions: suppressionsOf(flags) };
-    } catch (error) {
-      return command.error(`error: ${(error as Error).message}`);
-    }
-  })();
-  const run = new CheckRun(path, args, flags, found.instrumented, found.suppressions);
-  process.exitCode = await run.run();
-}
-
-/** The checked program; every trouble with the file is one line. */
-function programRead(path: string, flags: CheckFlags): Instrumented {
-  const bytes = fileRead(path);
-  try {
-    const instrumented = instrument(bytes, {
-      functions: flags.function,
-      guess: true,
-      uninitialised: flags.uninit,
+    .action(async (path: string, args: string[], flags: CheckFlags, self: Command) => {
+      process.exitCode = await checkProgram(path, args, flags, self);
     });
-    engineCheck(path, bytes);
-    requireWasiCommand(path, instrumented.module);
-    guessCheck(instrumented.functions, flags);
-    return instrumented;
-  } catch (error) {
-    if (!(error instanceof ModuleError || error instanceof RangeError)) throw error;
-    throw new Error(`${path}: ${error.message}`);
-  }
-}
-
-/** A wrong guess would report mistakes that are none, so the user has to confirm it. */
-function guessCheck(functions: readonly AllocatorFunction[], flags: CheckFlags): void {
-  if (functions.length === 0 && !flags.guess) {
-    throw new RangeError(
-      "no allocator was found; name its functions with --function, or check only accesses " +
-        "outside of memory with --guess",
-    );
-  }
-  if (flags.guess || functions.every((each) => each.sure === "certain")) return;
-  const part = functions.some((each) => each.sure === "guess") ? "a part of" : "all of";
-  const list = functions.map((each) => `--function ${each.role.name}=${each.index}`).join(" ");
-  throw new RangeError(
-    `it has no names of functions; these look like ${part} its allocator: ${list}; ` +
-      "confirm with these options or with --guess",
-  );
-}
-
-function suppressionsOf(flags: CheckFlags): Suppression[] {
-  if (flags.suppressions === undefined) return [];
-  const text = new TextDecoder().decode(fileRead(flags.suppressions));
-  try {
-    return readSuppressions(text);
-  } catch (error) {
-    throw new Error(`${flags.suppressions}: ${(error as Error).message}`);
-  }
-}
-
-/** The source map beside the program, when the program says that there is one. */
-function sourceMapRead(path: string, instrumented: Instrumented): string | undefined {
-  const url = sourceMapUrl(instrumented.module);
-  if (url === undefined) return undefined;
-  try {
-    if (url.startsWith("data:")) return atob(url.slice(url.indexOf(",") + 1));
-    const file = url.startsWith("file:") ? fileURLToPath(url) : resolve(dirname(path), url);
-    return new TextDecoder().decode(fileRead(file));
-  } catch {
-    return undefined;
-  }
-}
-
-/** Functions between exit() and the system call: below them, no local variable of the program. */
-const ENDING = /^(_start|exit|_Exit|__wasi_proc_exit|proc_exit|__wasm_call_dtors)$/;
-
-class CheckRun {
-  readonly #path: string;
-  readonly #args: readonly string[];
-  readonly #flags: CheckFlags;
-  readonly #instrumented: Instrumented;
-  readonly #checker: Checker;
-  /** Whether the program ended while its functions were running. */
-  #endedInside = false;
-  #trapped: string | undefined;
-
-  constructor(
-    path: string,
-    args: readonly string[],
-    flags: CheckFlags,
-    instrumented: Instrumented,
-    suppressions: readonly Suppression[],
-  ) {
-    this.#path = path;
-    this.#args = args;
-    this.#flags = flags;
-    this.#instrumented = instrumented;
-    this.#checker = new Checker(instrumented, {
-      onReport: (report) => this.#report(report),
-      halt: flags.halt,
-      javascript: false,
-      suppressions,
-      sourceMap: sourceMapRead(path, instrumented),
-    });
-  }
-
-  /** The exit code. */
-  async run(): Promise<number> {
-    const code = await this.#start();
-    const ended = this.#trapped === undefined && code !== undefined;
-    const leaks = ended && this.#flags.leaks ? this.#checker.leaks(this.#endedInside) : undefined;
-    if (this.#flags.json) this.#jsonPrint(code, leaks);
-    else this.#summaryPrint(leaks);
-    const real = leaks?.reports.filter((report) => report.kind !== "possible-leak") ?? [];
-    if (this.#checker.reports.length > 0 || real.length > 0) return EXIT_FOUND;
-    return code ?? EXIT_TRAP;
-  }
-
-  /** The program's exit code; undefined when it was halted or has trapped. */
-  async #start(): Promise<number | undefined> {
-    const checker = this.#checker;
-    const stdout = this.#flags.json ? 2 : 1;
-    const wasi = await wasiCreate({
-      ...this.#flags,
-      ...{ program: this.#path, args: this.#args, stdout },
-    });
-    const functions = buffersChecked(wasi.wasiImport as WebAssembly.ModuleImports, checker);
-    // Start-up code holds the arguments in locals, which are gone when the leaks are looked for.
-    this.#keep(functions, "args_get");
-    this.#keep(functions, "environ_get");
-    const { proc_exit: exit } = functions;
-    functions.proc_exit = (code: number) => {
-      this.#endedInside = this.#isInside();
-      return (exit as (code: number) => never)(code);
-    };
-    const module = await WebAssembly.compile(this.#instrumented.bytes);
-    const imports = checker.importObject(wasiImports(functions));
-    const instance = await WebAssembly.instantiate(module, imports);
-    checker.attach(instance);
-    try {
-      return wasi.start(instance) as unknown as number;
-    } catch (error) {
-      if (!(error instanceof CheckHalt)) this.#trapped = this.#trapText(error);
-      return undefined;
-    }
-  }
-
-  #keep(functions: WebAssembly.ModuleImports, name: string): void {
-    const call = functions[name] as (pointers: number, texts: number) => number;
-    functions[name] = (pointers: number, texts: number) => {
-      this.#checker.keep(pointers >>> 0);
-      this.#checker.keep(texts >>> 0);
-      return call(pointers, texts);
-    };
-  }
-
-  /** Whether others than _start and the functions that end a program are running. */
-  #isInside(): boolean {
-    const symbols = new Symbols(this.#instrumented.module);
-    const lines = (new Error().stack ?? "").split("\n");
-    const indices = lines.flatMap((line) => /wasm-function\[(\d+)\]/.exec(line)?.[1] ?? []);
-    return indices.some((index) => {
-      const old = this.#instrumented.originalFunction(Number(index));
-      return old !== undefined && !ENDING.test(symbols.name(old));
-    });
-  }
-
-  #trapText(error: unknown): string {
-    if (!(error instanceof WebAssembly.RuntimeError)) throw error;
-    const stack = this.#checker.stackOf(error).map((frame) => `    at ${frameText(frame)}`);
-    return [`trap: ${error.message}`, ...stack].join("\n");
-  }
-
-  #report(report: Report): void {
-    if (!this.#flags.json) process.stderr.write(`${formatReport(report)}\n\n`);
-  }
-
-  #summaryPrint(leaks: LeakReports | undefined): void {
-    const lines: string[] = [];
-    if (this.#trapped) lines.push(this.#trapped, "");
-    for (const report of leaks?.reports ?? []) lines.push(formatReport(report), "");
-    lines.push(`terrane check: ${this.#summary(leaks)}`);
-    process.stderr.write(`${lines.join("\n")}\n`);
-  }
-
-  #summary(leaks: LeakReports | undefined): string {
-    const { reports } = this.#checker;
-    const many = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
-    const parts = [reports.length === 0 ? "no mistakes" : many(reports.length, "mistake")];
-    if (!leaks) return parts.join();
-    const [count, size] = leakSum(leaks, ["leak", "indirect-leak"]);
-    const [possible, possibleSize] = leakSum(leaks, ["possible-leak"]);
-    if (count === 0) parts.push("no leaks");
-    else parts.push(`${many(count, "block")} of ${bytesText(size)} leaked`);
-    if (possible > 0) {
-      parts.push(`${many(possible, "block")} of ${bytesText(possibleSize)} possibly leaked`);
-    }
-    const { blocks: held, bytes } = leaks.reachable;
-    if (held > 0) parts.push(`${many(held, "block")} of ${bytesText(bytes)} still reachable`);
-    return parts.join(", ");
-  }
-
-  #jsonPrint(code: number | undefined, leaks: LeakReports | undefined): void {
-    const result = {
-      program: this.#path,
-      exitCode: code ?? null,
-      trap: this.#trapped?.split("\n")[0] ?? null,
-      reports: this.#checker.reports,
-      leaks: leaks?.reports ?? [],
-      reachable: leaks?.reachable ?? null,
-    };
-    process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
-  }
-}
-
-/** How many blocks of how many bytes. */
-function leakSum(leaks: LeakReports, kinds: readonly string[]): [number, number] {
-  const reports = leaks.reports.filter((report) => kinds.includes(report.kind));
-  const sum = (field: "count" | "size") => reports.reduce((total, each) => total + each[field], 0);
-  return [sum("count"), sum("size")];
 }

@@ -1,19 +1,25 @@
 #!/usr/bin/env node
-/** The command line: puts the commands together, and turns failures into one line each. */
+/** The command line: its commands, and how failures become one line and an exit code. */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { wasmCommandsAdd } from "./command.ts";
+import { checkCommandAdd } from "./check.ts";
+import { EXIT_DONE, EXIT_FAILED, EXIT_USAGE } from "./exit-codes.ts";
+import { overrideCommandAdd } from "./override.ts";
 import { replayCommandAdd } from "./replay.ts";
+import { runCommandAdd } from "./run.ts";
 
-const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
+const HELP = `
+Example:
+  $ terrane replay bench/traces/perl.trace.gz
+
+terrane COMMAND --help prints the options, examples and exit codes of a command.`;
 
 function versionRead(): string {
   const file = new URL("../package.json", import.meta.url);
   return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
-/** commander puts its suggestions on a line of their own. */
+/** Writes an error as one line: commander writes suggestions on a line of their own. */
 function errorWrite(text: string, write: (line: string) => void): void {
   const line = text.trim().replace(/\s*\n\s*/g, " ");
   write(`terrane: ${line.replace(/^error: /, "")}\n`);
@@ -28,27 +34,26 @@ function programCreate(): Command {
     .enablePositionalOptions()
     .exitOverride();
   replayCommandAdd(program);
-  wasmCommandsAdd(program);
-  program.addHelpText(
-    "after",
-    "\nExample:\n  $ terrane replay bench/traces/perl.trace.gz\n\nCOMMAND --help tells more.",
-  );
+  runCommandAdd(program);
+  checkCommandAdd(program);
+  overrideCommandAdd(program);
+  program.addHelpText("after", HELP);
   return program;
 }
 
-/** What commander throws, it has told already; the rest is told here. */
+/** The exit code for an error. commander has written its own errors; others are written here. */
 function failureReport(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_USAGE;
   const text = error instanceof Error ? error.message : String(error);
   errorWrite(text, (line) => process.stderr.write(line));
   return EXIT_FAILED;
 }
 
-/** `terrane … | head` closes our output early: nobody reads on, so there is nothing to tell. */
+/** A closed pipe, as in `terrane … | head`, ends the program without an error. */
 function pipesGuard(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      process.exit(error.code === "EPIPE" ? 0 : EXIT_FAILED);
+      process.exit(error.code === "EPIPE" ? EXIT_DONE : EXIT_FAILED);
     });
   }
 }

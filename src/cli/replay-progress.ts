@@ -1,14 +1,12 @@
-/** A progress bar on stderr, where it disturbs no output; nothing if that is not a terminal. */
+/** A progress bar on standard error; nothing if that is not a terminal. */
 
 import { SingleBar } from "cli-progress";
+import { EXIT_INTERRUPTED } from "./exit-codes.ts";
 
 interface Progress {
   step(): void;
   stop(): void;
 }
-
-/** As a shell reports a program that Ctrl-C ended. */
-const EXIT_INTERRUPTED = 130;
 
 /** @param total steps until the end. */
 export function progressStart(total: number): Progress {
@@ -17,7 +15,7 @@ export function progressStart(total: number): Progress {
     format: "replaying [{bar}] {value}/{total}",
     stream: process.stderr,
     clearOnComplete: true,
-    // Ctrl-C must end the program; the bar's own handler only ends the bar.
+    // Ctrl-C must end the program; the handler of the bar only ends the bar.
     gracefulExit: false,
     linewrap: true,
   });

@@ -1,10 +1,10 @@
-/** Results as a table for people. */
+/** Results as a table. */
 import { basename } from "node:path";
 import { styleText } from "node:util";
 import Table from "cli-table3";
 import type { ReplayResult } from "../trace/replay.ts";
 
-/** The allocator that the others are compared with, if it is among them. */
+/** The allocator that others are compared with. */
 const OURS = "terrane";
 const MIB = 1 << 20;
 
@@ -17,16 +17,16 @@ const HEAD = [
   "live MiB",
   "fragmentation",
 ];
-const NOTE = `Mops/s: millions of trace operations a second, more is better.
-peak: memory ever handed to a block (in 4 KiB granules) and the allocator's own state;
+const NOTE = `Mops/s: millions of trace operations a second; more is better.
+peak: memory that was ever part of a block (in granules of 4 KiB) and the allocator's own state;
       of uint8array, what its live blocks hold at the peak. fragmentation: peak / live bytes.`;
 
-/** For stdout: a terminal that has colours, unless NO_COLOR says otherwise. */
+/** Whether standard output is a terminal with colours, and NO_COLOR is not set. */
 export function colourIsWanted(): boolean {
   return process.stdout.isTTY === true && process.stdout.hasColors();
 }
 
-/** @param colour with escape sequences of a terminal. */
+/** Formats results as a table. @param colour whether to use colours of a terminal. */
 export function formatTable(results: readonly ReplayResult[], colour: boolean): string {
   const paint = (style: "bold" | "cyan" | "dim") => (text: string) =>
     colour ? styleText(style, text, { validateStream: false }) : text;
@@ -34,7 +34,7 @@ export function formatTable(results: readonly ReplayResult[], colour: boolean): 
   const table = new Table({
     head: HEAD.map((title) => bold(title)),
     colAligns: ["left", "left", "right", "right", "right", "right", "right"],
-    // Its own colours know nothing of NO_COLOR.
+    // Its own colours ignore NO_COLOR.
     style: { head: [], border: [], compact: true },
   });
   for (const result of results) {
@@ -62,7 +62,7 @@ function allocatorTitle({ allocator, threads }: ReplayResult): string {
   return `${allocator}, ${threads} ${threads === 1 ? "thread" : "threads"}`;
 }
 
-/** The file's name without folder and endings. */
+/** The name of a trace: its file without folder and endings. */
 export function traceTitle(file: string): string {
   return basename(file)
     .replace(/\.gz$/, "")

@@ -1,13 +1,18 @@
 /**
- * System calls touch memory on the program's behalf, where no check stands. These wrappers look at
- * the buffers first: a read into a buffer that is too short is the program's mistake.
+ * System calls access memory for the program without checks. These wrappers check the buffers
+ * first: reading into a buffer that is too short is the program's mistake.
  */
 import type { Checker } from "../wasm/check/checker.ts";
 
-/** What a parameter and its next are: a list of buffers, or one; written to or read. */
-type Buffers =
-  | { readonly at: number; readonly list: true; readonly write: boolean }
-  | { readonly at: number; readonly list: false; readonly write: boolean };
+/**
+ * The buffers of a call: parameter `at` and the next one are the address and length of one or a
+ * list.
+ */
+interface Buffers {
+  readonly at: number;
+  readonly list: boolean;
+  readonly write: boolean;
+}
 
 const reads = (at: number): Buffers => ({ at, list: false, write: false });
 const writes = (at: number): Buffers => ({ at, list: false, write: true });
@@ -31,7 +36,7 @@ const calls: Readonly<Record<string, Buffers>> = {
 
 type Call = (...args: number[]) => number;
 
-/** WASI's functions with their buffers checked. */
+/** WASI's functions, which check their buffers. */
 export function buffersChecked(
   functions: WebAssembly.ModuleImports,
   checker: Checker,

@@ -207,5 +207,5 @@ export function findSharedAllocator(name: string): Allocator {
   const found = findTraceAllocator(name);
   if (found.share !== undefined) return found;
   const shareable = allocators.filter(({ share }) => share).map((allocator) => allocator.name);
-  throw new RangeError(`threads cannot share "${name}" (these they can: ${shareable.join(", ")})`);
+  throw new RangeError(`threads cannot share "${name}" (choose one of: ${shareable.join(", ")})`);
 }

@@ -19,7 +19,7 @@
 import type { Trace } from "./ops.ts";
 import { FREE, REALLOC, RECORD_WORDS, THREAD } from "./ops.ts";
 
-export const TELL = 0;
+export const SIGNAL = 0;
 export const AWAIT = 1;
 
 /** u32 fields of a step. */
@@ -143,7 +143,7 @@ class Planner {
 
 function handOver(life: Life, to: Draft): void {
   const { slot, operations: count } = life;
-  life.draft.steps.push({ at: life.at, kind: TELL, slot, count });
+  life.draft.steps.push({ at: life.at, kind: SIGNAL, slot, count });
   to.steps.push({ at: to.length, kind: AWAIT, slot, count });
   life.draft = to;
 }

@@ -1,4 +1,4 @@
-/** `terrane override` as a user meets it: files, output, exit codes, one-line failures. */
+/** `terrane override` as a user runs it: files, output, exit codes, one-line failures. */
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,13 +11,13 @@ const folder = mkdtempSync(join(tmpdir(), "terrane-override-"));
 const PROGRAM = fixturePath("churn-O2.wasm");
 const STRIPPED = fixturePath("churn-Os-stripped.wasm");
 
-test("override: the new file runs by itself, and the page shows what is printed", () => {
+test("override: the new file runs alone, and the documentation shows what is printed", () => {
   const path = join(folder, "new.wasm");
   const { code, out, err } = terrane("override", PROGRAM, "-o", path);
   assert.deepEqual([code, err], [0, ""]);
   const page = readFileSync("docs/guide/overriding.md", "utf8");
   const shown = /faster\.wasm\n([\s\S]*?)```/.exec(page)?.[1];
-  // Sizes follow the core's.
+  // Sizes depend on the core's.
   const plain = (text = "") => text.replace(/\d+ bytes after .*/, "");
   assert.equal(plain(out), plain(shown));
   const run = terrane("run", "--allocator", "own", path, "2000");

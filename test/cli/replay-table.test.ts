@@ -1,4 +1,4 @@
-/** The table that people read. */
+/** The table of results. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatTable, traceTitle } from "#src/cli/replay-table.js";
@@ -26,7 +26,7 @@ test("a row has millions of operations, the ratio to terrane, MiB and fragmentat
   assert.equal(cells(table, "terrane")[3], "1.00x");
 });
 
-test("a row tells how many threads there were, if each had its own", async () => {
+test("a row has the number of threads, if each had a Worker of its own", async () => {
   const one = { ...result("terrane-shared", 1e6), threads: 1 };
   const table = await formatTable([{ ...one, threads: 3 }, one, result("tlsf", 1e6)], false);
   assert.equal(cells(table, "terrane-shared, 3 threads")[2], "1.00");
@@ -38,7 +38,7 @@ test("without terrane there is no ratio", async () => {
   assert.equal(cells(await formatTable([result("tlsf", 1e6)], false), "tlsf")[3], "-");
 });
 
-test("colours only when asked for", async () => {
+test("colours only with the option", async () => {
   const sequence = "\x1b[";
   assert.ok(!(await formatTable([result("terrane", 1e6)], false)).includes(sequence));
   assert.ok((await formatTable([result("terrane", 1e6)], true)).includes(sequence));
@@ -51,7 +51,7 @@ test("a trace is titled by its file without folder and endings", () => {
   assert.equal(traceTitle(".trace"), ".trace");
 });
 
-test("allocators are found by name, and an unknown name tells the known ones", () => {
+test("allocators are found by name, and the error for an unknown name lists them", () => {
   for (const allocator of allocators) assert.equal(findTraceAllocator(allocator.name), allocator);
   const message =
     'unknown allocator "jemalloc" (known: terrane, terrane-js, terrane-shared, ' +
@@ -62,6 +62,6 @@ test("allocators are found by name, and an unknown name tells the known ones", (
 test("allocators that threads can share are found by name, others are refused", () => {
   assert.equal(findSharedAllocator("terrane-shared"), findTraceAllocator("terrane-shared"));
   const message =
-    'threads cannot share "terrane" (these they can: terrane-shared, terrane-shared-js)';
+    'threads cannot share "terrane" (choose one of: terrane-shared, terrane-shared-js)';
   assert.throws(() => findSharedAllocator("terrane"), { name: "RangeError", message });
 });

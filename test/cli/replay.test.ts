@@ -1,4 +1,4 @@
-/** The command line as a user meets it: a process, its output and its exit code. */
+/** `terrane replay` as a user runs it: a process, its output and its exit code. */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { test } from "node:test";
@@ -54,7 +54,7 @@ test("--json prints one array of results and nothing else", () => {
 
 const THREADS = put("threads.trace", "m 1 100\nt 1\nr 1 2 300\nm 3 50\nt 0\nf 3\n");
 
-test("--threads plays each thread on a Worker, and says so in every row", () => {
+test("--threads plays each thread on a Worker, and every row has their number", () => {
   const args = ["replay", THREADS, SMALL, "--threads", "--rounds", "1"];
   const { code, out, err } = terraneRun([...args, "--json"]);
   assert.deepEqual([code, err], [0, ""]);
@@ -70,7 +70,7 @@ test("--threads plays each thread on a Worker, and says so in every row", () => 
   assert.match(table, /│ small {3}│ terrane-shared-js, 1 thread {2}│/);
 });
 
-test("--threads: one thread without memory ends the others, who wait for it", () => {
+test("--threads: one thread without memory ends the others, which wait for it", () => {
   const file = put("wide.trace", "m 1 40000000\nt 1\nf 1\nm 2 70000000\nt 0\nf 2\n");
   const args = ["--wasm-max-mem-pages=1024", cli, "replay", "--threads", file];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
@@ -109,7 +109,7 @@ test("--list names every allocator with a sentence", () => {
   assert.deepEqual(out.split("\n").filter((line) => line.endsWith("(on request)")).length, 2);
 });
 
-test("--help and --version answer on stdout", () => {
+test("--help and --version write to standard output", () => {
   const main = terraneRun(["--help"]);
   assert.equal(main.code, 0);
   assert.match(main.out, /replay .*\n[\s\S]*Example/);
@@ -121,14 +121,14 @@ test("--help and --version answer on stdout", () => {
   assert.match(version.out, /^\d+\.\d+\.\d+\n$/);
 });
 
-test("without a command the help goes to stderr", () => {
+test("without a command the help goes to standard error", () => {
   const { code, out, err } = terraneRun([]);
   assert.deepEqual([code, out], [2, ""]);
   assert.match(err, /^Usage: terrane/);
 });
 
 const KNOWN = `(known: ${NAMES.join(", ")})`;
-const SHARED = "(these they can: terrane-shared, terrane-shared-js)";
+const SHARED = "(choose one of: terrane-shared, terrane-shared-js)";
 const ROUNDS = "option '-r, --rounds <n>' argument";
 const ROUNDS_RULE = "is invalid. It must be a whole number from 1 to 1000.";
 const broken = put("broken.trace", "m 1 8\nf 1\nf 1\n");
@@ -169,13 +169,13 @@ for (const [args, code, line] of FAILURES) {
   });
 }
 
-test("an allocator that traps is told in one line", () => {
+test("an allocator that traps is reported in one line", () => {
   const { code, out, err } = terraneRun(["replay", huge, "--allocator", "tlsf"]);
   assert.deepEqual([code, out], [1, ""]);
   assert.match(err, /^terrane: .*huge\.trace: tlsf: operation \d: [^\n]+\n$/);
 });
 
-test("a reader that goes away early ends the program quietly", async () => {
+test("a closed pipe ends the program without an error", async () => {
   const child = spawn(process.execPath, [cli, "replay", SMALL, "--rounds", "1"]);
   child.stdout.destroy();
   let err = "";

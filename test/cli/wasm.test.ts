@@ -1,4 +1,6 @@
-/** `terrane check` and `terrane run` as a user meets them: output, exit codes, one-line failures. */
+/**
+ * `terrane check` and `terrane run` as a user runs them: output, exit codes, one-line failures.
+ */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
@@ -20,7 +22,7 @@ function put(name: string, content: string | Uint8Array): string {
 
 const STRIPPED = put("stripped.wasm", stripped(fixture("mistakes.wasm")));
 
-test("check: the program's output and exit code come through when nothing is wrong", () => {
+test("check: without a mistake, output and exit code are the program's", () => {
   assert.deepEqual(terrane("check", MISTAKES, "correct"), {
     code: 0,
     out: "863\n",
@@ -76,7 +78,7 @@ test("check --suppressions: known mistakes are not reported", () => {
   assert.match(run("leak").err, /^indirect-leak: 8 bytes[\s\S]*1 block of 8 bytes leaked\n$/);
 });
 
-test("check: a stripped program is checked when the user confirms what its allocator is", () => {
+test("check: a stripped program is checked when the user confirms its allocator", () => {
   const refused = terrane("check", STRIPPED, "use-after-free");
   assert.deepEqual([refused.code, refused.out], [2, ""]);
   const line =
@@ -91,7 +93,7 @@ test("check: a stripped program is checked when the user confirms what its alloc
   assert.equal(terrane("check", "--guess", STRIPPED, "correct").code, 0);
 });
 
-test("run: output, arguments and the exit code come through", () => {
+test("run: output, arguments and the exit code are passed on", () => {
   assert.deepEqual(terrane("run", MISTAKES, "correct"), { code: 0, out: "863\n", err: "" });
   assert.equal(terrane("run", MISTAKES, "exit-inside").code, 5);
   assert.deepEqual(terrane("run", MISTAKES, "trap"), {
@@ -101,7 +103,7 @@ test("run: output, arguments and the exit code come through", () => {
   });
 });
 
-test("run --stats tells what was allocated, the same for every allocator", () => {
+test("run --stats prints the same counts for every allocator", () => {
   for (const allocator of ["terrane", "terrane-js", "own"]) {
     const { out, err } = terrane("run", "--stats", "-a", allocator, MISTAKES, "reachable");
     assert.equal(out, "");
@@ -120,7 +122,7 @@ test("run --stats tells what was allocated, the same for every allocator", () =>
   }
 });
 
-test("run --trace writes a trace that replay takes, the same for every allocator", () => {
+test("run --trace writes a trace for replay, the same for every allocator", () => {
   const traces = ["terrane", "terrane-js", "own"].map((allocator) => {
     const file = join(folder, `${allocator}.trace`);
     const { code } = terrane("run", "--trace", file, "-a", allocator, MISTAKES, "correct");
@@ -161,12 +163,12 @@ test("run --max-memory: allocation returns null at the limit, and nothing else",
   );
 });
 
-test("run: a program whose allocator is not sure keeps it, and the user is told", () => {
+test("run: a program keeps an allocator that is not certain, with a message", () => {
   const { code, out, err } = terrane("run", STRIPPED, "correct");
   assert.deepEqual([code, out], [0, "863\n"]);
   assert.equal(
     err,
-    `terrane: ${STRIPPED} keeps its own allocator: it only looks like one (--guess takes it)\n`,
+    `terrane: ${STRIPPED} keeps its own allocator: it only looks like one (--guess accepts it)\n`,
   );
   assert.deepEqual(terrane("run", "--guess", STRIPPED, "correct"), {
     code: 0,
@@ -236,9 +238,9 @@ for (const [args, line] of FAILURES) {
     const { code, out, err } = terrane(...args);
     assert.deepEqual([code, out], [2, ""], err);
     assert.equal(err.split("\n").length, 2, err);
-    const told = err.replace(/^terrane: /, "").trimEnd();
-    if (typeof line === "string") assert.equal(told, line);
-    else assert.match(told, line);
+    const message = err.replace(/^terrane: /, "").trimEnd();
+    if (typeof line === "string") assert.equal(message, line);
+    else assert.match(message, line);
   });
 }
 

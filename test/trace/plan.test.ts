@@ -1,9 +1,11 @@
-/** How a trace is cut into threads: every order that the steps allow is one that the blocks allow. */
+/**
+ * How a trace is divided into threads: every order that the steps allow is valid for the blocks.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FREE, MALLOC, REALLOC, RECORD_WORDS } from "#src/trace/ops.js";
 import type { Part, Plan } from "#src/trace/plan.js";
-import { AWAIT, planCreate, STEP_WORDS, TELL } from "#src/trace/plan.js";
+import { AWAIT, planCreate, SIGNAL, STEP_WORDS } from "#src/trace/plan.js";
 import { partPlay } from "#src/trace/turns.js";
 import { Random, seedOf } from "../support/random.js";
 import { parse } from "./traces.js";
@@ -12,7 +14,7 @@ function plain({ thread, records, ids, steps }: Part): unknown {
   return { thread, records: [...records], ids: [...ids], steps: [...steps] };
 }
 
-test("a block that passes between threads has a tell before it and an await behind", () => {
+test("a block that passes to another thread has a signal and an await", () => {
   const plan = planCreate(parse("m 1 8\nm 2 9\nf 2\nt 7\nm 3 5\nr 1 4 6\nf 3\nt 0\nf 4\n"));
   assert.equal(plan.slots, 3);
   assert.deepEqual(plan.parts.map(plain), [
@@ -20,13 +22,13 @@ test("a block that passes between threads has a tell before it and an await behi
       thread: 0,
       records: [MALLOC, 0, 8, 0, MALLOC, 1, 9, 0, FREE, 1, 0, 0, FREE, 0, 0, 0],
       ids: [1, 2],
-      steps: [1, TELL, 0, 1, 3, AWAIT, 0, 2],
+      steps: [1, SIGNAL, 0, 1, 3, AWAIT, 0, 2],
     },
     {
       thread: 7,
       records: [MALLOC, 2, 5, 0, REALLOC, 0, 6, 0, FREE, 2, 0, 0],
       ids: [3, 4],
-      steps: [1, AWAIT, 0, 1, 2, TELL, 0, 2],
+      steps: [1, AWAIT, 0, 1, 2, SIGNAL, 0, 2],
     },
   ]);
 });
@@ -82,7 +84,7 @@ interface Facts {
   old: number;
 }
 
-/** Who makes each ID of what, and who frees it. */
+/** The threads that allocate and free each ID. */
 function factsOf(text: string): { made: Map<number, Facts>; freed: Map<number, number> } {
   const made = new Map<number, Facts>();
   const freed = new Map<number, number>();
@@ -115,13 +117,13 @@ class Runner {
     return this.#record === records.length && this.#step === steps.length;
   }
 
-  /** Whether it could go on. `live` has the ID in each slot. */
+  /** Whether its next step can run. `live` has the ID in each slot. */
   go(turns: number[], live: number[], { made, freed }: ReturnType<typeof factsOf>): boolean {
     const { thread, records, steps, ids } = this.part;
     if (steps[this.#step] === this.#record / RECORD_WORDS) {
       const [, kind, slot, count] = steps.subarray(this.#step, this.#step + STEP_WORDS);
       if (kind === AWAIT && (turns[slot!] ?? 0) < count!) return false;
-      if (kind === TELL) turns[slot!] = count!;
+      if (kind === SIGNAL) turns[slot!] = count!;
       this.#step += STEP_WORDS;
       return true;
     }
@@ -141,7 +143,10 @@ class Runner {
   }
 }
 
-/** Plays a plan in a random order; every block must go its way, and nobody may be stuck. */
+/**
+ * Plays a plan in a random order; every block must have its operations in order, and no thread may
+ * be stuck.
+ */
 function planRun(plan: Plan, text: string, random: Random): void {
   const facts = factsOf(text);
   const turns: number[] = [];
@@ -162,7 +167,7 @@ function planRun(plan: Plan, text: string, random: Random): void {
   );
 }
 
-test("in any order of the threads each block goes the way that the trace has", (t) => {
+test("in any order of the threads each block has the operations of the trace", (t) => {
   const random = new Random(seedOf(4711));
   t.diagnostic(`seed ${random.seed}`);
   for (let i = 0; i < 100; i++) {
@@ -172,7 +177,7 @@ test("in any order of the threads each block goes the way that the trace has", (
   }
 });
 
-test("without the awaits some order goes wrong", () => {
+test("without the awaits some order is wrong", () => {
   const random = new Random(4711);
   const text = traceRandom(random, 120);
   const { parts, slots } = planCreate(parse(text));

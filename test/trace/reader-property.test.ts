@@ -21,7 +21,7 @@ const draft: fc.Arbitrary<Draft> = fc.record({
   b: fc.nat(1000),
 });
 
-/** Lines with IDs as the format wants them; frees of nothing are left out. */
+/** Lines with valid IDs; frees without a block are left out. */
 function linesOf(drafts: readonly Draft[]): string[] {
   const lines = ["m 1 0"];
   const live = [1];
@@ -42,7 +42,7 @@ function linesOf(drafts: readonly Draft[]): string[] {
   return lines;
 }
 
-/** The way back: what each record would be as a line. */
+/** Each record as a line. */
 function linesFrom({ records, facts }: Trace): string[] {
   const ids = new Uint32Array(facts.slots);
   const lines: string[] = [];

@@ -58,7 +58,7 @@ test("the facts of a trace", () => {
   });
 });
 
-test("where a trace is cut into pieces does not matter", () => {
+test("a trace may be cut into pieces anywhere", () => {
   const whole = parse(EVERYTHING);
   for (const size of [1, 2, 3, 7, 50]) {
     const parser = new TraceParser("x.trace");
@@ -72,7 +72,7 @@ test("a trace needs no newline at its end", () => {
   assert.deepEqual(parse("m 1 8\nf 1").records, parse("m 1 8\nf 1\n").records);
 });
 
-test("gzip is told by its bytes and reads the same as plain text", async () => {
+test("gzip is recognised by its bytes and read like text", async () => {
   const text = EVERYTHING + Array.from({ length: 50_000 }, (_, i) => `m ${i + 7} ${i}\n`).join("");
   const plain = await readTrace(put("plain.gz", text));
   const packed = await readTrace(put("packed.txt", gzipSync(text)));

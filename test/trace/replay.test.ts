@@ -1,4 +1,4 @@
-/** The measuring pass on allocators whose every address is known, and on such as are broken. */
+/** The measuring pass on an allocator with known addresses, and on allocators with mistakes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { CFunctions, Subject } from "#src/trace/index.js";
@@ -37,10 +37,10 @@ function bump(
   );
 }
 
-/** 4096..7096, 7104..7204 and 7216..17216 are ever handed out: granules 1, 2, 3 and 4. */
+/** Blocks are 4096..7096, 7104..7204 and 7216..17216: granules 1, 2, 3 and 4. */
 const SMALL = "m 1 3000\nm 2 100\nf 1\nr 2 3 10000\nf 3\n";
 
-test("peak bytes are the granules ever handed out and the state", () => {
+test("peak bytes are the granules of all blocks and the state", () => {
   const measure = measureRun(parse(SMALL), "bump", bump());
   assert.deepEqual(measure, { peakBytes: 4 * 4096 + STATE, peakLiveBytes: 10_000 });
 });
@@ -59,7 +59,7 @@ test("memory that is used again counts once, a block over two granules counts bo
   });
 });
 
-test("an allocator without memalign is helped", () => {
+test("an allocator without memalign gets one", () => {
   const text = "a 1 256 100\na 2 8 8\na 3 1024 50\nr 1 4 200\nr 4 5 300\nf 3\nf 5\nm 6 1\n";
   assert.equal(measureRun(parse(text), "bump", bump()).peakLiveBytes, 358);
 });
@@ -137,14 +137,14 @@ for (const [what, subject, text, fault] of BROKEN) {
   });
 }
 
-test("uint8array counts what its live blocks hold", () => {
+test("uint8array counts the bytes that its live blocks hold", () => {
   const lines = Array.from({ length: 64 }, (_, i) => `m ${i + 1} 100000\n`).join("");
   const { peakBytes, peakLiveBytes } = measureRun(parse(lines), "uint8array", typedArraySubject());
   assert.equal(peakLiveBytes, 6_400_000);
   assert.ok(peakBytes > 6_000_000 && peakBytes < 8_000_000, `${peakBytes}`);
 });
 
-test("a timed round plays every operation, and frees what the trace left", () => {
+test("a timed round plays every operation, and frees blocks that are live at the end", () => {
   const calls = { made: 0, freed: 0 };
   const pool = new Uint8Array(1 << 16);
   const make = () => 64 * (1 + (calls.made++ % 100));

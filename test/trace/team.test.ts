@@ -16,7 +16,7 @@ for (const name of shared) {
     assert.equal(result?.threads, 3);
     assert.equal(result?.operations, 32_524);
     assert.ok(result.opsPerSecond > 0);
-    // All threads at once have more live, or less, than one after the other has.
+    // Threads that run at once have more or less live than threads that run in turn.
     const { peakLiveBytes } = trace.facts;
     assert.ok(result.peakLiveBytes > peakLiveBytes / 2, `${result.peakLiveBytes}`);
     assert.ok(result.peakLiveBytes < peakLiveBytes * 3, `${result.peakLiveBytes}`);

@@ -87,21 +87,30 @@ function made(row: CallRow): DebugCall {
     row.does === "resize"
       ? (core, site, a, b, c, d, e) => resize(core, site, a, read(a, b, c, d, e))
       : (core, site, a, b, c, d, e) => allocate(core, site, read(a, b, c, d, e));
-  return row.fails ? retrying(call, row.fails === "throws", read) : call;
+  return row.fails ? retrying(call, row, read) : call;
 }
 
-/** As C++'s new: while memory is out, the handler may free some. */
-function retrying(call: DebugCall, throws: boolean, read: Read<Change>): DebugCall {
+/**
+ * As C++'s new: while memory is out, the handler may free some. A pointer that is not a block has
+ * been reported, and no memory helps.
+ */
+function retrying(call: DebugCall, row: CallRow, read: Read<Change>): DebugCall {
+  const throws = row.fails === "throws";
+  const isLost = row.does === "resize" ? isNotBlock : () => false;
   return (core, site, a, b, c, d, e) => {
     for (;;) {
       const ptr = call(core, site, a, b, c, d, e);
       const { newHandler } = core;
-      if (ptr !== 0) return ptr;
+      if (ptr !== 0 || isLost(core, a)) return ptr;
       if (newHandler) newHandler();
       else if (throws) throw outOfMemory(site.call, read(a, b, c, d, e).size);
       else return 0;
     }
   };
+}
+
+function isNotBlock(core: DebugCore, ptr: number): boolean {
+  return ptr !== 0 && !core.isLive(ptr);
 }
 
 /** A block; 0 for a request that no block can meet. */

@@ -18,14 +18,14 @@ export class FullFlow extends Flow {
   /** Writes an instruction, and the code before and behind it. */
   instruction(at: CodeReader, copy: InstructionCopy): void {
     const row = opcodeOf(at.op);
-    if (this.isDead) this.#plain(at, copy);
+    if (this.isDead) this.#other(at, copy);
     else if (row.access) this.#access(at, row, row.access, copy);
     else if (row.rule === RULE.range) this.#range(at, copy);
     else if (row.rule === RULE.defined) this.#defined(at, row, copy);
-    else this.#plain(at, copy);
+    else this.#other(at, copy);
   }
 
-  #plain(at: CodeReader, copy: InstructionCopy): void {
+  #other(at: CodeReader, copy: InstructionCopy): void {
     this.before(at);
     copy(at);
     this.after(at);

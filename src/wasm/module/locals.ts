@@ -2,7 +2,7 @@
 
 /**
  * Gives locals out by name, so that two features never use the same one without knowing it. A name
- * stands for one local, or for a row of locals that are told apart by their position.
+ * stands for one local, or for a row of locals, each with a position.
  */
 export class ExtraLocals {
   readonly #types: number[] = [];

@@ -29,7 +29,7 @@ function eachSubsection(module: Module, visit: (id: number, reader: ByteReader) 
   }
 }
 
-/** A new name section: function names as given, a module's name, and the rest as it was. */
+/** A new name section: these names of functions, a name of the module, and what else there was. */
 export function namesWrite(
   module: Module,
   names: ReadonlyMap<number, string>,

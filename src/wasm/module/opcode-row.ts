@@ -106,9 +106,9 @@ export interface Opcode {
   readonly name: string;
   /** What follows the opcode: INDEX and the like. */
   readonly immediates: number;
-  /** Types of the operands, the topmost last; undefined where an immediate tells them. */
+  /** Types of the operands, the topmost last; undefined if they depend on an immediate. */
   readonly pops: readonly number[] | undefined;
-  /** Types of the results; undefined where an immediate tells them. */
+  /** Types of the results; undefined if they depend on an immediate. */
   readonly pushes: readonly number[] | undefined;
   /** OPENS, CLOSES, JOINS and the like. */
   readonly control: number;
@@ -149,7 +149,7 @@ function typesOf(text: string): number[] {
   return [...text].map((letter) => letters[letter] as number);
 }
 
-/** Operands and results of a signature: "ii>i"; "?" when an immediate tells them. */
+/** Operands and results of a signature: "ii>i"; "?" if they depend on an immediate. */
 function signatureOf(text: string): Pick<Opcode, "pops" | "pushes"> {
   if (text === "?") return { pops: undefined, pushes: undefined };
   const [pops, pushes] = text.split(">") as [string, string];

@@ -76,7 +76,7 @@ export const op = {
   i8x16Bitmask: 0xfd064,
 } as const;
 
-/** Bytes behind which a number tells the instruction. */
+/** Bytes behind which a number names the instruction. */
 export const PREFIXES: readonly number[] = [0xfc, 0xfd, 0xfe];
 /** Numbers behind a prefix are below this. */
 const NUMBERS = 0x200;

@@ -104,7 +104,7 @@ class BodyWriter {
     else if (action === "usable") this.#end("malloc_usable_size", "ptr");
     else if (action === "posix") this.#posix();
     else if (params.includes("align") || params.includes("log2")) this.#aligned();
-    else this.#plain();
+    else this.#unaligned();
     if (isThrowing(this.#role)) trapIfNull(this.#code);
   }
 
@@ -126,7 +126,7 @@ class BodyWriter {
     }
   }
 
-  #plain(depth = 0): void {
+  #unaligned(depth = 0): void {
     const { action, params } = this.#role;
     if (action === "alloc") this.#endAt("malloc", depth, ["size"]);
     else if (action === "zero" && params.includes("count")) {
@@ -150,7 +150,7 @@ class BodyWriter {
     this.#code.const(ALIGNMENT).op(op.i32GtU, op.if, I32);
     this.#overaligned();
     this.#code.op(op.else);
-    this.#plain(1);
+    this.#unaligned(1);
     this.#code.end();
   }
 

@@ -124,6 +124,7 @@ test("Workers, reserved regions: freed small blocks are released too", { skip },
 
 const workersScene = (options: string) => `
     const { createSizeClassHeap } = await import("terrane/sizeclass");
+    const { withOsPages } = await import("terrane/memory");
     const { Worker } = await import("node:worker_threads");
     ${figuresSource}
     const heap = createSizeClassHeap({ ${options}, releaseInterval: 200, shared: true });
@@ -152,7 +153,7 @@ const workersScene = (options: string) => `
     for (const one of workers) await one.terminate();`;
 
 test("without release the memory stays", { skip }, () => {
-  const create = `createSizeClassHeap({ ${options.replace("true", "false")} })`;
+  const create = `createSizeClassHeap({ ${options.replace("withOsPages", "false")} })`;
   const [, , after] = figuresOf(scene(create, 64 * MIB)) as [Figures, Figures, Figures];
   assert.ok(after[1] >= 64 * MIB);
 });

@@ -136,7 +136,7 @@ test("release: where available, always, or never", () => {
     );
   assert.throws(
     () => createSizeClassHeap({ release: 1 as never }),
-    /release must be "auto" or a boolean/,
+    /release must be a function that is imported, not number/,
   );
 });
 

@@ -1,4 +1,7 @@
-/** Finding allocators: by every name that toolchains give them, by hand, and by what code looks like. */
+/**
+ * Finding allocators: by every name that toolchains use, by the user's options, and by what their
+ * code looks like.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { roleOf } from "#src/wasm/allocators/roles.js";
@@ -76,7 +79,7 @@ test("a C program's functions are found by their names", () => {
   ]);
 });
 
-test("exports count where there are no names", () => {
+test("exports count if there are no names", () => {
   const found = rolesOf(stripped(other("bench/rivals/tlsf.wasm")));
   assert.deepEqual(found.map(([name, source]) => `${name} ${source}`).sort(), [
     "calloc export",
@@ -86,7 +89,7 @@ test("exports count where there are no names", () => {
   ]);
 });
 
-test("a stripped C program's allocator is found by its shape, and is right", () => {
+test("the allocator of a stripped C program is found by its shape", () => {
   const named = findAllocator(readModule(fixture("mistakes.wasm")));
   const shaped = findAllocator(readModule(stripped(fixture("mistakes.wasm"))));
   assert.ok(shaped.length >= 6);
@@ -116,13 +119,13 @@ test("beside exported malloc and free, a stripped module's realloc is found by i
   ]);
 });
 
-test("no allocator is seen where there is none", () => {
+test("no allocator is found in modules without one", () => {
   for (const name of ["modern.wasm", "threads.wasm", "inline-dwarf4.wasm"]) {
     assert.deepEqual(rolesOf(fixture(name)), []);
   }
 });
 
-test("functions that the user names are believed", () => {
+test("functions that the user names are not questioned", () => {
   const module = readModule(stripped(fixture("mistakes.wasm")));
   const [malloc] = findAllocator(module);
   const functions = { malloc: (malloc as { index: number }).index, free: "_start" };
@@ -137,7 +140,7 @@ test("functions that the user names are believed", () => {
   );
 });
 
-test("functions that are not there, and roles that are unknown, are refused", () => {
+test("functions that do not exist, and unknown roles, are refused", () => {
   const module = readModule(fixture("mistakes.wasm"));
   assert.throws(() => findAllocator(module, { functions: { malloc: "zork" } }), {
     message: "the module has no function zork",

@@ -41,7 +41,7 @@ const programs: readonly (readonly [string, readonly string[], string])[] = [
 ];
 
 for (const [program, flags] of programs) {
-  test(`${program}: every mistake is reported as expected, and what is correct is not`, async (t) => {
+  test(`${program}: every mistake is reported as expected, correct code is not`, async (t) => {
     const cases = expectations(`${program}.txt`);
     assert.ok(cases.length >= 8);
     const run = (each: (typeof cases)[number]) =>
@@ -50,7 +50,7 @@ for (const [program, flags] of programs) {
         assert.deepEqual(err.split("\n"), each.text.split("\n"));
         assert.equal(code, each.code);
       });
-    // Two at a time: most of a run is the start of Node.
+    // Two at a time: starting Node takes most of the time.
     for (let i = 0; i < cases.length; i += 2) await Promise.all(cases.slice(i, i + 2).map(run));
   });
 }

@@ -1,4 +1,4 @@
-/** The checker as a library: other languages, options, and what it leaves alone. */
+/** The checker as a library: other languages, options, and correct programs. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -53,7 +53,7 @@ test("Rust: overflow, use after free, a wrong layout and a leak", () => {
   assert.match(leak as string, /^leak: 40 bytes in 1 block, allocated by __rust_alloc\n/);
 });
 
-test("AssemblyScript: the collector runs, and a read outside is found with its line", () => {
+test("AssemblyScript: the collector runs, and a read outside a block is found with its line", () => {
   const sourceMap = readFileSync(fixturePath("strings.wasm.map"), "utf8");
   const original = plain(fixture("strings.wasm"), ABORT);
   original.start?.();
@@ -81,7 +81,7 @@ test("vectors, bulk operations, tables, growth and threads work as before", () =
   assert.deepEqual([...checker.reports, ...threads.checker.reports], []);
 });
 
-test("growth ends where the original's would", () => {
+test("memory grows as far as that of the original", () => {
   const { exports } = checked(fixture("threads.wasm"));
   assert.equal(exports.atomics?.(1), plain(fixture("threads.wasm")).atomics?.(1));
   const { checker, exports: modern } = checked(fixture("modern.wasm"), {}, ADD);
@@ -90,13 +90,13 @@ test("growth ends where the original's would", () => {
   assert.equal(modern.grow?.(0), 1 + 77);
 });
 
-test("an access behind the memory halts the program, as a trap would", () => {
+test("an access behind the memory halts the program, like a trap", () => {
   const { checker, exports } = checked(fixture("inline-dwarf4.wasm"));
   assert.throws(() => exports.go?.(0x100000, 0), CheckHalt);
   assert.equal(checker.reports[0]?.kind, "wild-access");
 });
 
-test("halt throws at the first mistake; onReport hears of each place once", () => {
+test("halt throws at the first mistake; onReport is called once for each call site", () => {
   const heard: string[] = [];
   const onReport = (report: Report) => heard.push(report.kind);
   const { checker, exports } = checked(fixture("boxes.wasm"), { onReport });
@@ -128,7 +128,7 @@ test("lines that are not suppressions are refused", () => {
   assert.throws(() => readSuppressions("leek:a"), { message: 'line 1: unknown kind "leek"' });
 });
 
-test("quarantine: a freed block is found for a while, and its memory is used again", () => {
+test("quarantine: a freed block is recognised until its memory is used again", () => {
   const { checker, exports } = checked(fixture("boxes.wasm"), { quarantine: 4096 });
   exports.correct?.(20_000);
   exports.correct?.(20_000);

@@ -44,7 +44,7 @@ test("what roots and registers lead to is reachable, through any chain", () => {
   });
 });
 
-test("the head of a lost chain is lost, the rest indirectly", () => {
+test("the first block of a lost chain is lost, others are lost indirectly", () => {
   assert.deepEqual(
     scan(3, [
       [2, 0],
@@ -73,7 +73,7 @@ test("a pointer into a block counts, one behind its end does not", () => {
   });
 });
 
-test("random graphs: the scan agrees with a search by hand", () => {
+test("random graphs: the scan agrees with a simple search", () => {
   const random = new Random(seedOf(21));
   for (let round = 0; round < 300; round++) {
     const count = random.between(1, 12);

@@ -1,4 +1,4 @@
-/** Random programs keep their results, whatever is put into them; and nothing is reported. */
+/** Random programs have the same results with added code, and nothing is reported. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -14,13 +14,13 @@ type Code = readonly number[];
 
 const constant = fc.integer({ min: -64, max: 63 }).map((value): Code => [0x41, value & 0x7f]);
 const local = fc.nat(2).map((index): Code => [0x20, index]);
-/** Loads and stores of i32 and i64 by opcode, and the type that they take or give. */
+/** Loads and stores of i32 and i64 by opcode, and the type of their value. */
 const loads = [0x28, 0x2c, 0x2d, 0x2e, 0x2f, 0x29, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35] as const;
 const stores = [0x36, 0x3a, 0x3b, 0x37, 0x3c, 0x3d, 0x3e] as const;
 const isLong = (op: number) =>
   op === 0x29 || (op >= 0x30 && op <= 0x35) || op === 0x37 || op > 0x3b;
 
-/** Addresses stay within the first page, whatever the expression says. */
+/** Addresses stay within the first page, whatever the expression returns. */
 const within = (address: Code): Code => [...address, 0x41, ...[0xff, 0xff, 0x01], 0x71];
 
 const { expression } = fc.letrec<{ expression: Code; statement: Code }>((tie) => ({
@@ -89,7 +89,7 @@ const RUNS: readonly (readonly [number, number])[] = [
   [-9, 1000],
 ];
 
-/** Results of three runs, and what the first page holds afterwards. */
+/** Results of three runs, and the contents of the first page afterwards. */
 function outcome(exports: Record<string, unknown>, memory: WebAssembly.Memory): unknown[] {
   const run = exports.run as (a: number, b: number) => number;
   const results: unknown[] = RUNS.map(([a, b]) => run(a, b));

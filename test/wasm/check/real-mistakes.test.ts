@@ -19,7 +19,7 @@ function checkerOf({ bytes, options }: RealProgram): Checker {
 
 const firstLine = (text: string) => text.split("\n")[0];
 
-test("SQLite: a block freed twice, and one used after its end", async () => {
+test("SQLite: a block is freed twice, and used after that", async () => {
   const checker = checkerOf(sqlite);
   const { wasm } = await sqliteStart(checker);
   const ptr = wasm.alloc(40) as unknown as number;
@@ -37,7 +37,7 @@ test("SQLite: a block freed twice, and one used after its end", async () => {
   assert.match(texts[2] as string, / {4}at sqlite3_complete\n/);
 });
 
-test("SQLite: a text that does not end within its block", async () => {
+test("SQLite: a text without an end in its block", async () => {
   const checker = checkerOf(sqlite);
   const { wasm } = await sqliteStart(checker);
   const ptr = wasm.exports.malloc?.(3) as unknown as number;
@@ -50,7 +50,7 @@ test("SQLite: a text that does not end within its block", async () => {
   );
 });
 
-test("QuickJS: a handle that nobody disposes of is a leak", async () => {
+test("QuickJS: a handle that is not disposed of is a leak", async () => {
   const checker = checkerOf(quickJs);
   const runtime = (await quickJsStart(checker)).newRuntime();
   const context = runtime.newContext();
@@ -65,7 +65,7 @@ test("QuickJS: a handle that nobody disposes of is a leak", async () => {
   assert.deepEqual(checker.reports, []);
 });
 
-test("resvg: a box that nobody frees is a leak, with the export that made it", async () => {
+test("resvg: a box that is not freed is a leak, with the export that allocated it", async () => {
   const checker = checkerOf(renderer);
   const { Resvg } = await rendererStart(checker);
   const image = new Resvg(
@@ -78,7 +78,7 @@ test("resvg: a box that nobody frees is a leak, with the export that made it", a
   ]);
 });
 
-test("loadChecked leaves other modules and the engine's functions as they are", async () => {
+test("loadChecked does not change other modules, and restores the engine's functions", async () => {
   const before = [WebAssembly.Instance, WebAssembly.instantiate];
   const other = fixture("inline-dwarf4.wasm");
   const checker = new Checker(instrument(fixture("boxes.wasm")), { javascript: false });

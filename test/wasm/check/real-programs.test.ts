@@ -1,4 +1,4 @@
-/** Programs of the npm registry do their jobs under the checker: same output, nothing reported. */
+/** Programs of the npm registry run under the checker: same output, nothing reported. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { findAllocator, formatReport, instrument, readModule } from "#src/wasm/index.js";
@@ -14,7 +14,7 @@ import {
 const SIZE = Number(process.env.TERRANE_JOB_SIZE ?? 1);
 
 for (const program of realPrograms) {
-  test(`${program.name}: a checked job gives the same, and no report`, async () => {
+  test(`${program.name}: same output under the checker, and no report`, async () => {
     const wanted = await program.run(program.bytes, SIZE);
     const { checker, result } = await realChecked(program, SIZE);
     assert.equal(result, wanted);
@@ -24,7 +24,7 @@ for (const program of realPrograms) {
   });
 }
 
-test("their allocators are found for what they are", () => {
+test("their allocators are found", () => {
   const found = (program: { bytes: Uint8Array }) =>
     findAllocator(readModule(program.bytes)).map(({ role, source, sure }) => {
       return `${role.name} (${role.params}) ${source} ${sure}`;
@@ -41,7 +41,7 @@ test("their allocators are found for what they are", () => {
     "realloc (ptr,size) shape likely",
   ]);
   assert.ok(found(formatter).every((each) => each.endsWith("name certain")));
-  // What stands behind wasm-bindgen's exports: the module has no names.
+  // The functions that wasm-bindgen's exports call: the module has no names.
   assert.deepEqual(found(renderer).sort(), [
     "__rust_realloc (ptr,old,align,size) export certain",
     "free (ptr) export certain",

@@ -26,7 +26,7 @@ function fixtureOf(source: string, file: string): Fixture {
     names: [...text.matchAll(/^CASE\((\w+)\)/gm)].map((match) => match[1] as string),
     run(name, uninitialised) {
       const checker = programRun(made[uninitialised ? 1 : 0] as CheckedProgram, name);
-      // What the start-up code has allocated for the arguments is of no interest.
+      // Blocks that start-up code has allocated for arguments do not count.
       const leaks = name.startsWith("leak") ? checker.leaks().reports : [];
       const own = leaks.filter(({ stack }) =>
         stack.some((frame) => frame.function.startsWith(name)),

@@ -1,4 +1,4 @@
-/** The undefined bits of memory: what the host has written, although no store of it is seen. */
+/** The undefined bits of memory, and bytes that the host has written without changing them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DefinedMemory } from "#src/wasm/definedness/memory.js";
@@ -16,7 +16,7 @@ function make() {
   };
 }
 
-test("what is undefined is found at its first byte; what is written or defined is not", () => {
+test("an undefined range is found by its first byte; written or defined bytes are not found", () => {
   const { defined, bytes } = make();
   assert.equal(defined.find(0, 1000), -1);
   defined.undefine(100, 50);
@@ -27,7 +27,7 @@ test("what is undefined is found at its first byte; what is written or defined i
   assert.equal(defined.find(0, 1000), -1);
 });
 
-test("bytes of the host become defined, also one that is what unwritten memory holds", () => {
+test("bytes of the host become defined, also one with the value of unwritten memory", () => {
   const { defined, bytes } = make();
   defined.undefine(100, 200);
   bytes.set([1, 2, NEVER_WRITTEN, 4], 200);
@@ -37,7 +37,7 @@ test("bytes of the host become defined, also one that is what unwritten memory h
   assert.equal(defined.find(104, 8), 104);
 });
 
-test("bits that were stored are not taken for the host's, and tell where they come from", () => {
+test("stored undefined bytes are not taken for the host's, and have an origin", () => {
   const { defined, bytes, words } = make();
   defined.undefine(100, 8);
   bytes.fill(3, 100, 108);

@@ -1,7 +1,7 @@
 /**
- * Definedness against the truth: a number with a few undefined bits is computed with all values
- * that these may have. Where a condition comes out differently, it must be reported; where the rules
- * are exact, nowhere else.
+ * Definedness against all possible values: a number with a few undefined bits is computed with all
+ * values that these may have. If the result of a condition differs, it must be reported; if the
+ * rule is exact, only then.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -11,7 +11,7 @@ import { checked, leb, moduleOf, plain, section } from "../support/fixtures.js";
 const I32 = 0x7f;
 const VOID = 0x40;
 
-/** run() → 1 when `body`, which leaves an i32, leaves something else than 0. */
+/** run() → 1 when `body`, which leaves an i32, leaves another value than 0. */
 function program(body: readonly number[]): Uint8Array<ArrayBuffer> {
   const code = [0, ...body, 0x04, VOID, 0x41, 1, 0x0f, 0x0b, 0x41, 0, 0x0b];
   return moduleOf(
@@ -86,7 +86,7 @@ function valuesOf(value: bigint, undefined: readonly number[]): bigint[] {
 }
 
 for (const each of cases()) {
-  test(`${each.name}: reported where it decides${each.isExact ? ", and only there" : ""}`, () => {
+  test(`${each.name}: reported if undefined bits decide${each.isExact ? ", and only then" : ""}`, () => {
     const { type, operands, code } = each;
     const bits = bitsOf(type);
     const body = [...load(type, 0), ...(operands === 2 ? load(type, 16) : []), ...code];
@@ -131,7 +131,7 @@ function reportedOf(
     view.setBigUint64(i * 16, value, true);
     const undefined = mask.reduce((all, bit) => all | (1n << BigInt(bit)), 0n);
     view.setBigUint64(definedStart + i * 16, undefined, true);
-    // As if something undefined had been stored there.
+    // As if an undefined value had been stored there.
     view.setUint32(originStart + i * 16, 1, true);
   });
   exports.run?.();

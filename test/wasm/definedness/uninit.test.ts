@@ -1,4 +1,4 @@
-/** Uses of memory that was never written: found however it was compiled, and nothing else is. */
+/** Uses of memory that was never written are found at every optimisation level, nothing else is. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -29,7 +29,7 @@ function runnerOf(file: string): (argument: string) => readonly Report[] {
 for (const file of ["uninit-O0.wasm", "uninit-O2.wasm", "uninit-Os.wasm"]) {
   test(`${file}: every mistake is found, and what is correct is not reported`, () => {
     const run = runnerOf(file);
-    // A system call is the command line's affair.
+    // System calls are tested with the command line.
     for (const [, name] of names.filter(([, each]) => each !== "written-out")) {
       const kinds = new Set<Kind>(run(name as string).map((report) => report.kind));
       assert.equal(kinds.has("uninitialised-read"), name !== "correct", name);
@@ -39,7 +39,7 @@ for (const file of ["uninit-O0.wasm", "uninit-O2.wasm", "uninit-Os.wasm"]) {
 }
 
 for (const file of ["mistakes.wasm", "operators.wasm"]) {
-  test(`${file}: nothing is reported of what is correct`, () => {
+  test(`${file}: correct code is not reported`, () => {
     assert.deepEqual(runnerOf(file)("correct").map(formatReport), []);
   });
 }
@@ -92,7 +92,7 @@ for (const program of isSoak ? realPrograms : [treeSitterParser, formatter]) {
   });
 }
 
-test("instrumented modules say whether they follow definedness", () => {
+test("an instrumented module has a field that tells whether it follows definedness", () => {
   assert.equal(instrument(fixture("boxes.wasm"), { uninitialised }).uninitialised, true);
   assert.equal(instrument(fixture("boxes.wasm")).uninitialised, false);
 });

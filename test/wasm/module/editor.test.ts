@@ -1,4 +1,6 @@
-/** Rewriting: every rewritten module is valid, does the same, and knows where its code comes from. */
+/**
+ * Rewriting: every rewritten module is valid, does the same, and has a map to the original.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { instrument, ModuleEditor, readModule } from "#src/wasm/index.js";
@@ -14,13 +16,13 @@ const all: readonly (readonly [string, () => Uint8Array<ArrayBuffer>])[] = [
   ["stripped mistakes", () => stripped(fixture("mistakes.wasm"))],
 ];
 
-/** The engine is the judge; its reason is worth more than a false. */
+/** Throws with the reason of the engine if a module is not valid. */
 function validate(bytes: Uint8Array<ArrayBuffer>): void {
   if (!WebAssembly.validate(bytes)) new WebAssembly.Module(bytes);
 }
 
 for (const [name, bytes] of all) {
-  test(`${name}: rewritten without a change, only debug information is gone`, () => {
+  test(`${name}: rewritten without a change, only debug information is removed`, () => {
     const original = bytes();
     const module = readModule(original);
     const { bytes: same } = new ModuleEditor(module).write();
@@ -53,7 +55,7 @@ for (const [name, bytes] of all.filter(([, bytes]) => !readModule(bytes()).memor
   });
 }
 
-test("added imports do not move what exports, tables, start and references lead to", () => {
+test("with added imports, exports, tables, start and references lead to the same functions", () => {
   const bytes = fixture("modern.wasm");
   const editor = new ModuleEditor(readModule(bytes));
   for (let i = 0; i < 200; i++) editor.importFunction("env", `unused${i}`, [I32], [I32]);
@@ -65,7 +67,7 @@ test("added imports do not move what exports, tables, start and references lead 
   }
 });
 
-test("a replaced function serves calls, tables and exports; its original can be kept", () => {
+test("calls, tables and exports lead to a replaced function; its original can be kept", () => {
   const module = readModule(fixture("modern.wasm"));
   const editor = new ModuleEditor(module);
   const old = editor.keepOriginal(1, "old sub");
@@ -88,7 +90,7 @@ test("imports after other changes, and replaced imports, are refused", () => {
   });
 });
 
-test("a trap's place in a checked module leads to the original instruction", () => {
+test("an offset in a checked module leads to the original instruction", () => {
   const bytes = fixture("mistakes.wasm");
   const { offsets, module, bytes: checked } = instrument(bytes);
   const before = readModule(bytes);

@@ -128,7 +128,9 @@ const CONSTANTS: Readonly<Record<number, readonly number[]>> = {
   [row.ANY]: [0x41, 2],
 };
 
-/** Functions (i32) → `results`, exported as "0" and so on, in a module that has one of everything. */
+/**
+ * Functions (i32) → `results`, exported as "0" and so on, in a module that has one of everything.
+ */
 function moduleWith(bodies: readonly (readonly number[])[], results: readonly number[] = []) {
   const codes = bodies.map((body) => [1, 1, V128, ...body, 0x0b]);
   const names = bodies.map((_, i) => [...new TextEncoder().encode(String(i))]);

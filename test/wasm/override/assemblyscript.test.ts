@@ -1,4 +1,4 @@
-/** AssemblyScript on our heap: each of its runtimes keeps working on the headers of our blocks. */
+/** AssemblyScript on our heap: each of its runtimes works with the headers of our blocks. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createAbi, createHeap } from "#src/heap/index.js";
@@ -82,7 +82,7 @@ function jobOf(bytes: Uint8Array<ArrayBuffer>, imports: WebAssembly.Imports = {}
   return [...results, churn(900)];
 }
 
-test("a block in the data is copied when it is resized", async () => {
+test("an object in static data is copied when it is resized", async () => {
   const bytes = await compile(
     `export function grow(): i32 {
       const bytes = memory.data<u8>([12, 0, 0, 0, 7, 8, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -97,7 +97,7 @@ test("a block in the data is copied when it is resized", async () => {
   assert.equal((exports as unknown as { grow(): number }).grow(), 70809);
 });
 
-test("without names there is nothing to be found, and nothing is changed", async () => {
+test("without names no allocator is found, and the module is refused", async () => {
   const bytes = await compile(SOURCE, "-O3");
   assert.throws(() => override(bytes), {
     name: "RangeError",

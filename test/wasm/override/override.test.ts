@@ -1,4 +1,4 @@
-/** Overridden programs print what they printed, end as they ended, and are valid. */
+/** Overridden programs have the same output and exit code as the original, and are valid. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -31,18 +31,18 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
 };
 
 for (const [name, args] of Object.entries(PROGRAMS)) {
-  test(`${name}: merged and imported, output and exit code are the original's`, () => {
+  test(`${name}: merged and imported, same output and exit code as the original`, () => {
     const path = fixturePath(`${name}.wasm`);
     const [wanted, merged, imported] = wasiRun(path, ["original", "merge", "import"], args);
     assert.ok(wanted && wanted.code >= 7 && wanted.out.length > 50);
     assert.deepEqual(merged, wanted);
-    // An imported heap does not know where the program's errno lies.
+    // An imported heap does not know the address of the program's errno.
     if (name !== "churn-O0") assert.deepEqual(imported, wanted);
     else assert.match(wanted.out, /^too much 1 1 1$/m);
   });
 }
 
-test("a program runs on the heap in JavaScript too", () => {
+test("a program also runs on the heap in JavaScript", () => {
   const path = fixturePath("churn-O2.wasm");
   const [wanted, outcome] = wasiRun(path, ["original", "import-js"], ["3000"]);
   assert.deepEqual(outcome, wanted);
@@ -67,7 +67,7 @@ const IMPORTING = ["bench/workloads/workloads.wasm"];
 const SHARED = ["bench/rivals/dlmalloc-lock.wasm"];
 
 for (const [name, bytes] of every) {
-  test(`${name}: valid in every form, and when it is done again`, () => {
+  test(`${name}: valid in every form, and when it is overridden again`, () => {
     const forms = SHARED.includes(name) ? (["import"] as const) : (["merge", "import"] as const);
     for (const form of forms) {
       const run = () => override(bytes(), { form, guess: true });
@@ -96,7 +96,7 @@ test("the report names what was replaced, how it was found, and both sizes", () 
   assert.deepEqual([report.bytesBefore, report.bytesAfter], [bytes.length, changed.length]);
 });
 
-test("the name section stays, names what was added, and debug information goes", () => {
+test("the name section stays, with names of added functions; debug information is removed", () => {
   const { bytes } = override(fixture("churn-O1-g.wasm"));
   const custom = readModule(bytes).sections.filter((each) => each.id === 0);
   assert.deepEqual(
@@ -112,14 +112,14 @@ test("the name section stays, names what was added, and debug information goes",
   }
 });
 
-test("C++: a new that stands on malloc keeps its body, a delete that is only free does not", () => {
+test("C++: a new that calls malloc keeps its body, a delete that only calls free does not", () => {
   const { report } = override(fixture("churn-cpp.wasm"));
   const operators = report.functions.filter((each) => each.role.family.startsWith("new"));
   const fates = operators.map(({ role, fate }) => `${role.action} ${fate}`);
   assert.deepEqual([...new Set(fates)].sort(), ["alloc kept", "free replaced"]);
 });
 
-test("code that nothing reaches any more is dropped: it makes up for most of the core's", () => {
+test("code that cannot be reached any more is removed, which saves most of the core's size", () => {
   const core = other("dist/core.wasm").length;
   for (const bytes of [fixture("churn-O2.wasm"), other("bench/rivals/dlmalloc.wasm")]) {
     const { report } = override(bytes);
@@ -160,25 +160,25 @@ const refused: readonly (readonly [string, Uint8Array<ArrayBuffer>, OverrideOpti
     /^RangeError: the module has no function zork$/,
   ],
   [
-    "an sbrk that is none",
+    "an sbrk of another type",
     fixture("churn-O2.wasm"),
     { functions: { malloc: "malloc", sbrk: "free" } },
     /^RangeError: function free cannot be sbrk$/,
   ],
   [
-    "a part of the allocator, the rest of which stays in use",
+    "a part of the allocator, while other parts stay in use",
     fixture("churn-O2.wasm"),
     { functions: { malloc: "malloc", free: "free" } },
     /^RangeError: parts of its allocator stay in use: function \d+ \(\w+\), /,
   ],
   [
-    "a form that is none",
+    "an unknown form",
     fixture("churn-O2.wasm"),
     { form: "both" as "merge" },
     /^RangeError: form must be "merge" or "import", not "both"$/,
   ],
   [
-    "a maximum that is none",
+    "a maximum that is too small",
     fixture("churn-O2.wasm"),
     { maxMemory: 5 },
     /^RangeError: maxMemory must be from 65536 to 4294967296, not 5$/,
@@ -197,7 +197,7 @@ for (const [what, bytes, options, message] of refused) {
   });
 }
 
-/** A module whose only function is called like one of a garbage collector. */
+/** A module whose only function has the name of one of a garbage collector. */
 function withName(name: string): Uint8Array<ArrayBuffer> {
   const text = [...new TextEncoder().encode(name)];
   return moduleOf(
@@ -220,13 +220,13 @@ function withName(name: string): Uint8Array<ArrayBuffer> {
 }
 
 test("refused: garbage collectors, with the reason", () => {
-  for (const [name, who] of [
+  for (const [name, collector] of [
     ["runtime.growHeap", "TinyGo"],
     ["runtime.mallocgc", "Go"],
   ] as const) {
     assert.throws(() => override(withName(name)), {
       name: "RangeError",
-      message: `its allocator is ${who}'s garbage collector, which owns all of the memory: it cannot be replaced`,
+      message: `its allocator is ${collector}'s garbage collector, which owns all of the memory: it cannot be replaced`,
     });
   }
 });
@@ -251,7 +251,7 @@ test("a memory without space is refused, and its maximum is raised on request", 
   assert.deepEqual(wasiRunBytes(bytes, ["3000"]), wanted);
 });
 
-test("out of memory is null, and what is freed can be had again", () => {
+test("without memory malloc returns null, and freed memory can be allocated again", () => {
   const editor = new ModuleEditor(readModule(other("bench/rivals/dlmalloc.wasm")));
   editor.setMemory({ min: 1, max: 20, shared: false, is64: false });
   const { malloc, free } = plain(override(editor.write().bytes).bytes) as unknown as {
@@ -274,7 +274,7 @@ function nothing(bytes: Uint8Array): WebAssembly.ModuleImports {
   return Object.fromEntries(readModule(bytes).imports.map(({ name }) => [name, () => 0]));
 }
 
-test("without a page to begin with, the module does not start", () => {
+test("without a page for the heap, the module does not start", () => {
   const imports = { env: { memory: new WebAssembly.Memory({ initial: 2, maximum: 2 }) } };
   const editor = new ModuleEditor(readModule(fixture("churn-O2.wasm")));
   const limits = { min: 1, max: undefined, shared: false, is64: false };
@@ -297,7 +297,7 @@ test("every prefix of a module is refused with one clear line", () => {
   }
 });
 
-test("overrideImports wants a heap over a WebAssembly.Memory", () => {
+test("overrideImports requires a heap over a WebAssembly.Memory", () => {
   assert.throws(() => overrideImports({} as never), {
     name: "TypeError",
     message: "overrideImports needs a heap over a WebAssembly.Memory",

@@ -1,6 +1,6 @@
 /**
- * Random programs around an allocator of their own: overridden in both forms, they find in their
- * blocks what they have put there.
+ * Random programs with an allocator of their own: overridden in both forms, they read from their
+ * blocks what they have written.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -15,7 +15,7 @@ const SLOTS = 6;
 const [GET, SET, TEE] = [0x20, 0x21, 0x22];
 const [MALLOC, FREE, REALLOC, CALLOC] = [0, 1, 2, 3];
 
-/** One step of a program, as code; local 0 is what it returns, the others hold blocks. */
+/** One step of a program, as code; local 0 is the result, the others are blocks. */
 type Step = readonly number[];
 
 const slot = fc.integer({ min: 1, max: SLOTS });
@@ -28,7 +28,7 @@ const look = (at: number): Step => [
   ...[GET, at, 0x28, 0, 4, 0x6a, SET, 0],
 ];
 
-/** Frees what the slot holds, if it does. */
+/** Frees the block of a slot, if there is one. */
 const drop = (at: number): Step => [
   ...[GET, at, 0x04, 0x40, ...look(at), GET, at, 0x10, FREE, 0x41, 0, SET, at, 0x0b],
 ];
@@ -52,7 +52,7 @@ const step = fc.oneof(
   fc.tuple(slot, fc.nat(63)).map(([at, value]): Step => {
     return [GET, at, 0x04, 0x40, ...fill(at, value), 0x0b];
   }),
-  // Pages of the program's own: their first word must stay.
+  // Pages that the program adds itself: their first word must not change.
   fc.constant<Step>([
     ...[0x41, 1, 0x40, 0, 0x41, 16, 0x74, TEE, SLOTS + 1, 0x41, 9, 0x36, 0, 0],
     ...[GET, 0, GET, SLOTS + 1, 0x28, 0, 0, 0x6a, SET, 0],
@@ -68,7 +68,7 @@ function body(locals: number, ...code: number[]): number[] {
   return [...leb(all.length), ...all];
 }
 
-/** An allocator that never takes anything back; a block's size stands before it. */
+/** An allocator whose free does nothing; the size of a block is before it. */
 const bump = [
   // malloc: p = top + 8; top = p + round(size); p[-1] = size
   ...body(

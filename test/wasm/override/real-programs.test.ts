@@ -1,4 +1,4 @@
-/** Programs of the npm registry do their jobs on our heap: same output, in their own loaders. */
+/** Programs of the npm registry run on our heap with the same output, in their own loaders. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import sqlite3InitModule from "@sqlite.org/sqlite-wasm";
@@ -15,10 +15,10 @@ import {
 const SIZE = Number(process.env.TERRANE_JOB_SIZE ?? 1);
 
 for (const program of realPrograms) {
-  test(`${program.name}: an overridden job gives the same`, async () => {
+  test(`${program.name}: same output on our heap`, async () => {
     const { bytes, report } = override(program.bytes, program.options);
     assert.ok(WebAssembly.validate(bytes));
-    // Modules that tree-sitter loads into its memory take their malloc from it.
+    // Modules that tree-sitter loads into its memory import malloc from it.
     assert.equal(report.notes.length, program === treeSitterParser ? 1 : 0);
     assert.equal(await program.run(bytes, SIZE), await program.run(program.bytes, SIZE));
   });
@@ -31,7 +31,7 @@ test("createEmscriptenHooks brings the overridden module into emscripten's loade
   const db = new oo1.DB(":memory:");
   assert.deepEqual(db.selectValue("select sum(length(randomblob(1000000))) from (select 1)"), 1e6);
   db.close();
-  // Views of JavaScript follow what our heap has grown.
+  // JavaScript renews its views after our heap has grown.
   const before = wasm.heap8().byteLength;
   const ptr = wasm.alloc(before);
   assert.ok(wasm.heap8().byteLength > before);
@@ -52,7 +52,7 @@ test("an imported heap does not work with emscripten's JavaScript, and says so",
   assert.deepEqual(override(renderer.bytes, { form: "import" }).report.notes, []);
 });
 
-test("pages come from emscripten's sbrk where there is one, and from memory.grow elsewhere", () => {
+test("pages come from emscripten's sbrk if there is one, otherwise from memory.grow", () => {
   const pages = (program: typeof sqlite) => {
     const { report } = override(program.bytes, program.options);
     return [report.pages.replace(/\d+/, "N"), report.functions.map((each) => each.fate).join()];

@@ -1,6 +1,6 @@
 /**
- * Each function that an allocator can have, by name and type, with a body of ours: also of
- * toolchains that no fixture is from, as their documentation has them (Zig).
+ * Each function that an allocator can have, by name and type, with its new body; also of toolchains
+ * that no fixture comes from, as their documentation describes them (Zig).
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -124,7 +124,7 @@ test("Rust: layouts of every alignment, zeroed and resized", () => {
   assert.equal(alloc(HUGE, 4096), 0);
 });
 
-test("C++: operators that do not stand on malloc; a throwing new traps without memory", () => {
+test("C++: operators that do not call malloc; a throwing new traps without memory", () => {
   const { calls } = roles(
     ["operator new(unsigned long)", 1, true],
     ["operator new[](unsigned long, std::align_val_t)", 2, true],

@@ -9,7 +9,7 @@ import { ModuleEditor, override, overrideImports, readModule } from "#src/wasm/i
 import { seedOf } from "../../support/random.js";
 import { fixture, type Numbers, other } from "../support/fixtures.js";
 
-test("two modules that are linked for one memory share a heap, and free each other's", () => {
+test("two modules that are linked for one memory share a heap, and free each other's blocks", () => {
   const memory = new WebAssembly.Memory({ initial: 40 });
   const heap = createHeap({ memory });
   const imports = {
@@ -32,7 +32,7 @@ test("two modules that are linked for one memory share a heap, and free each oth
   assert.equal(heap.stats().blocks, 0);
 });
 
-/** The soak sets it. */
+/** Set by scripts/soak.mjs. */
 const ROUNDS = Number(process.env.TERRANE_OPERATIONS ?? 4000);
 
 /** The module with its memory imported as env.memory. */
@@ -61,7 +61,7 @@ test("threads: a module with a shared memory on one heap, without its lock", asy
   assert.equal(heap.stats().blocks, 0);
 });
 
-test("a program on an imported heap sees its maximum", () => {
+test("a program on an imported heap has the maximum of that heap", () => {
   const { bytes, report } = override(fixture("boxes.wasm"), { form: "import" });
   const heap = createHeap({ offset: report.memory.min * 65536, maximum: 40 * 65536 });
   const imports = overrideImports({ memory: heap.memory, abi: createAbi(heap) });

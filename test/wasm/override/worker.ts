@@ -1,11 +1,13 @@
-/** A thread with an instance of an overridden module: allocates, hands blocks on, frees others'. */
+/**
+ * A thread with an instance of an overridden module: allocates, and frees blocks of other threads.
+ */
 import { parentPort, workerData } from "node:worker_threads";
 import { createAbi } from "#src/heap/index.js";
 import { attachHeap } from "#src/heap/shared.js";
 import { overrideImports } from "#src/wasm/index.js";
 import { Random } from "../../support/random.js";
 
-/** Words of the table through which threads hand blocks to each other. */
+/** Words of the table in which threads pass blocks to each other. */
 export const SLOTS = 64;
 
 const { handle, module, table, seed, rounds } = workerData;

@@ -62,7 +62,7 @@ test("a correct program has no error, and nothing is left after a collection", (
   assert.match(infos[0] as string, /^INIT heapBase=\d+$/);
 });
 
-test("what lives has its size, its class and the stack of its allocation", () => {
+test("live blocks have their size, their class and the stack of their allocation", () => {
   const { trace, exports, errors, infos } = start();
   exports.keep();
   exports.__collect();
@@ -97,7 +97,7 @@ test("resizes and moves are followed", () => {
   assert.deepEqual(errors, []);
 });
 
-test("events of blocks that are none are errors", () => {
+test("events of pointers that are not blocks are errors", () => {
   const { trace, exports, errors } = start();
   const { rtrace } = trace.install() as unknown as {
     rtrace: Record<string, (...args: number[]) => unknown>;
@@ -128,7 +128,7 @@ test("events of blocks that are none are errors", () => {
   assert.match(errors[3] as string, /\nfreed before:\n/);
 });
 
-test("getMemory is needed", () => {
+test("getMemory is required", () => {
   assert.throws(() => new Rtrace({} as never), {
     name: "TypeError",
     message: "getMemory must be a function that returns the module's memory",

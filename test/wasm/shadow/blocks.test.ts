@@ -80,7 +80,7 @@ test("when the heap is full, freed blocks are used before it returns 0", () => {
   assert.equal(blocks.alloc(2 ** 31, 0, 0, 0), 0);
 });
 
-test("zero-filled blocks are zero, also where another was", () => {
+test("zeroed blocks are zero, also in memory that was used before", () => {
   const { blocks } = heapCreate(0);
   const ptr = blocks.alloc(1000, 0, 0, 0);
   blocks.copy(0, ptr, 10);

@@ -81,7 +81,7 @@ export function plain(bytes: Uint8Array, imports: WebAssembly.Imports = {}): Num
   return new WebAssembly.Instance(module, imports).exports as Numbers;
 }
 
-/** As much of WASI as programs of the fixtures need: one argument, and an end. */
+/** The part of WASI that programs of the fixtures need: one argument, and an exit. */
 export interface WasiStub {
   readonly imports: WebAssembly.Imports;
   /** To be set before the program starts. */
@@ -137,7 +137,7 @@ export function programOf(file: string, uninitialised: boolean): CheckedProgram 
   return { instrumented, module: new WebAssembly.Module(instrumented.bytes) };
 }
 
-/** Runs it with one argument, to its end or to what ends it. */
+/** Runs it with one argument, until it ends or is halted. */
 export function programRun({ instrumented, module }: CheckedProgram, argument: string): Checker {
   const checker = new Checker(instrumented, { javascript: false });
   const wasi = wasiStub(argument);

@@ -1,6 +1,6 @@
 /**
- * Real programs that nobody here has written, as the npm registry has them, each with a job in its
- * own loader: from a module's bytes, or under a checker.
+ * Programs of others, from the npm registry, each with a job in its own loader: from a module's
+ * bytes, or under a checker.
  */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -52,7 +52,7 @@ function bytesOf(file: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(readFileSync(require.resolve(file)));
 }
 
-/** A module of CommonJS, new each time: these keep their instance in a variable of their own. */
+/** A module of CommonJS, new each time: it has its instance in a variable. */
 function fresh<T>(name: string): T {
   delete require.cache[require.resolve(name)];
   return require(name);
@@ -130,7 +130,10 @@ const quickJsCode = (size: number) => `(() => {
     [...squares(9)], String(2n ** 200n), [3.5, 1e21, -0].map(String), "grüße".normalize("NFD")]);
 })()`;
 
-/** A JavaScript engine. Compiled by emscripten; exports have one letter, so it has to be guessed. */
+/**
+ * A JavaScript engine. Compiled by emscripten; names of exports have one letter, so its allocator
+ * is guessed.
+ */
 export const quickJs: RealProgram = {
   name: "QuickJS",
   bytes: bytesOf("@jitl/quickjs-wasmfile-release-sync/wasm"),

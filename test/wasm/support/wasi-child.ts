@@ -1,7 +1,7 @@
 /**
  * Runs a program for WASI, in a process of its own: node:wasi in a process of node:test has crashed
- * Node 20. Arguments: the file, the forms (original, merge, import, import-js), the program's own. Behind the
- * output of each form stands its exit code between two separators.
+ * Node 20. Arguments: the file, the forms (original, merge, import, import-js), the program's own.
+ * Behind the output of each form stands its exit code between two separators.
  */
 import { readFileSync, writeSync } from "node:fs";
 import { createAbi, createHeap } from "#src/heap/index.js";

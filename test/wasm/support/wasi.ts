@@ -1,4 +1,4 @@
-/** Runs programs for WASI, overridden or as they are. */
+/** Runs programs for WASI, overridden or unchanged. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,7 +14,7 @@ export interface Outcome {
   readonly code: number;
 }
 
-/** What the program does in each form. @throws when it does not end by itself. */
+/** What the program does in each form. @throws if it does not end by itself. */
 export function wasiRun(path: string, forms: readonly Form[], args: readonly string[]): Outcome[] {
   const { stdout, stderr } = spawnSync(process.execPath, [child, path, forms.join(","), ...args], {
     encoding: "utf8",

@@ -1,4 +1,6 @@
-/** Files and lines: all versions of DWARF, inlined calls, source maps, names of Rust, and damage. */
+/**
+ * Files and lines: all versions of DWARF, inlined calls, source maps, names of Rust, and damage.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";

@@ -1,0 +1,74 @@
+/** What `terrane override` does: writes a module with its allocator replaced by our heap. */
+import { writeFileSync } from "node:fs";
+import type { Command } from "commander";
+import { type Overridden, type OverrideReport, override } from "../wasm/override/override.ts";
+import type { Planned } from "../wasm/override/plan.ts";
+import { type AllocatorFlags, orUsageError } from "./options.ts";
+import { fileRead, requireValid, withFileName } from "./program.ts";
+
+/** The options of the command. */
+export interface OverrideFlags extends AllocatorFlags {
+  readonly output?: string;
+  readonly import?: true;
+  readonly dryRun?: true;
+  readonly json?: true;
+  readonly maxMemory?: number;
+}
+
+/** Writes the module with its allocator replaced, and prints the report. */
+export function overrideModule(path: string, flags: OverrideFlags, command: Command): void {
+  orUsageError(command, () => {
+    const { bytes, report } = moduleOverride(path, flags);
+    outputWrite(flags, bytes);
+    process.stdout.write(flags.json ? `${JSON.stringify(report, undefined, 2)}\n` : text(report));
+  });
+}
+
+function outputWrite(flags: OverrideFlags, bytes: Uint8Array): void {
+  if (flags.dryRun) return;
+  try {
+    writeFileSync(flags.output as string, bytes);
+  } catch (error) {
+    throw new Error(`${flags.output}: cannot be written: ${(error as Error).message}`);
+  }
+}
+
+function moduleOverride(path: string, flags: OverrideFlags): Overridden {
+  if (flags.output === undefined && !flags.dryRun) {
+    throw new Error("say with --output where the new module goes, or ask with --dry-run");
+  }
+  const bytes = fileRead(path);
+  return withFileName(path, () => {
+    const overridden = override(bytes, {
+      form: flags.import ? "import" : "merge",
+      functions: flags.function,
+      guess: flags.guess,
+      maxMemory: flags.maxMemory,
+    });
+    requireValid(path, bytes);
+    requireValid("the new module", overridden.bytes);
+    return overridden;
+  });
+}
+
+const FATES: Readonly<Record<Planned["fate"], string>> = {
+  replaced: "replaced",
+  kept: "kept: it calls one that is replaced",
+  unused: "dropped: nothing calls it any more",
+};
+
+function text(report: OverrideReport): string {
+  const width = Math.max(...report.functions.map((each) => each.role.name.length));
+  const rows = report.functions.map(({ index, name, role, source, sure, fate }) => {
+    const how = sure === "certain" ? `by ${source}` : `by ${source}, ${sure}`;
+    return `  ${role.name.padEnd(width)}  function ${index} (${name}, ${how}): ${FATES[fate]}\n`;
+  });
+  const { bytesBefore: before, bytesAfter: after } = report;
+  const percent = (((after - before) / before) * 100).toFixed(1);
+  return [
+    `terrane override (${report.form}), pages from ${report.pages}:\n`,
+    ...rows,
+    ...report.notes.map((note) => `  note: ${note}\n`),
+    `  ${before} bytes before, ${after} bytes after (${after < before ? "" : "+"}${percent} %)\n`,
+  ].join("");
+}
