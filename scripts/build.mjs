@@ -20,7 +20,7 @@ const ours = ["src", "test", "bench", "examples"];
 export class BuildError extends Error {}
 
 /** What stands in build/src and is not an output of tsc. */
-const MADE = /\/embed\/[\w-]+\.(js|d\.ts)$|\/dialect\.d\.ts$|\/(dlmalloc|tlsf)\.wasm$/;
+const MADE = /\/embed\/[\w-]+\.(js|d\.ts)$|\/dialect\.d\.ts$|\/trace\/rivals\.js$/;
 
 function typescriptBuild() {
   const tsc = "node_modules/typescript/bin/tsc";
@@ -36,9 +36,12 @@ function typescriptBuild() {
     fileWrite(`build/src/${name}`, readFileSync(`src/${name}`));
   }
   fileWrite("build/package.json", packageOfTests());
-  for (const name of ["dlmalloc", "tlsf"]) {
-    fileWrite(`build/src/trace/${name}.wasm`, readFileSync(`bench/rivals/${name}.wasm`));
-  }
+  const rivals = ["dlmalloc", "tlsf"].map((name) => [
+    name,
+    readFileSync(`bench/rivals/${name}.wasm`, "base64"),
+  ]);
+  const text = JSON.stringify(Object.fromEntries(rivals));
+  fileWrite("build/src/trace/rivals.js", `export const rivals = ${text};\n`);
 }
 
 /** tsc leaves the output of sources that are gone. */

@@ -19,7 +19,6 @@ const STAGE = "build.stage/dist";
 const programs = [
   { name: "cli", module: "cli/main" },
   { name: "lib/worker", module: "trace/worker" },
-  { name: "lib/member", module: "trace/member" },
 ];
 
 /** Those that serve without the heap's core, and so must not load it. */
@@ -128,13 +127,12 @@ async function scriptsBuild(entries) {
   mapsSweep();
 }
 
-/** A file that only leads elsewhere has nothing to map, and a thread's few lines are not read. */
+/** A file that only leads elsewhere has nothing to map. */
 function mapsSweep() {
-  const threads = programs.filter(({ name }) => name.startsWith("lib/"));
   for (const name of filesBelow(STAGE).filter((path) => path.endsWith(".js"))) {
     const file = `${STAGE}/${name}`;
     const { mappings } = JSON.parse(readFileSync(`${file}.map`, "utf8"));
-    if (mappings !== "" && !threads.some((thread) => name === `${thread.name}.js`)) continue;
+    if (/\w/.test(mappings)) continue;
     rmSync(`${file}.map`);
     writeFileSync(file, readFileSync(file, "utf8").replace(/\/\/# sourceMappingURL=\S+\n/, ""));
   }
@@ -201,9 +199,6 @@ export async function packageBuild() {
   await typesBuild(entries);
   for (const name of filesBelow("build/wasm").filter((path) => path.endsWith(".wasm"))) {
     copyFileSync(`build/wasm/${name}`, `${STAGE}/${name}`);
-  }
-  for (const name of ["dlmalloc", "tlsf"]) {
-    copyFileSync(`bench/rivals/${name}.wasm`, `${STAGE}/lib/${name}.wasm`);
   }
   chmodSync(`${STAGE}/cli.js`, 0o755);
   folderSync(STAGE, "dist");

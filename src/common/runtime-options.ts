@@ -46,6 +46,7 @@ export const runtimeOptions = [
   { name: "purgeExtendDelay", initial: 1, legacy: "decommitExtendDelay" },
 ] as const satisfies Row[];
 
+/** The name of an option of the process: docs/reference/options.md describes each. */
 export type RuntimeOption = (typeof runtimeOptions)[number]["name"];
 
 /** A record of strings, as process.env is one. */
@@ -162,18 +163,22 @@ export class RuntimeOptions {
     if (this.#state(name) !== "set") this.#values.set(name, value);
   }
 
+  /** Sets 1 or 0 for good. */
   setEnabled(name: RuntimeOption, enabled: boolean): void {
     this.set(name, Number(enabled));
   }
 
+  /** Sets 1 or 0 as `setDefault` does. */
   setEnabledDefault(name: RuntimeOption, enabled: boolean): void {
     this.setDefault(name, Number(enabled));
   }
 
+  /** Sets 1 for good. */
   enable(name: RuntimeOption): void {
     this.set(name, 1);
   }
 
+  /** Sets 0 for good. */
   disable(name: RuntimeOption): void {
     this.set(name, 0);
   }

@@ -13,6 +13,7 @@ const bits = {
   guardPages: L.HARD_GUARD_PAGES,
 };
 
+/** The name of a feature of the hardened heap: docs/guide/hardening.md describes each. */
 export type HardeningFeature = keyof typeof bits;
 
 /** Every feature, in the order of its bit. */
@@ -47,6 +48,7 @@ export interface HardenedStart {
 
 /** The features that a heap has, and how good its keys are. */
 export interface HardeningState {
+  /** The features that are on, in the order of hardeningFeatures. */
   readonly features: readonly HardeningFeature[];
   /** Neither the host nor a seed gave random words: the keys can be guessed. */
   readonly weak: boolean;

@@ -1,8 +1,8 @@
 /** The allocators that a trace can be replayed on, by name. */
-import { readFileSync } from "node:fs";
 import { createAbi } from "../heap/create-abi.ts";
 import type { Heap } from "../heap/heap.ts";
 import type { SharedHeap } from "../heap/shared-heap.ts";
+import { rivals } from "./rivals.js";
 import type { CFunctions, Subject } from "./subject.ts";
 import { linearSubject } from "./subject.ts";
 import { typedArraySubject } from "./typed-arrays.ts";
@@ -74,16 +74,16 @@ const RIVAL_STATE = 4096;
 const modules = new Map<string, WebAssembly.Module>();
 
 /** Compiled once in a process, so that later rounds run optimised code. */
-function rivalModule(name: string): WebAssembly.Module {
+function rivalModule(name: keyof typeof rivals): WebAssembly.Module {
   let module = modules.get(name);
   if (module === undefined) {
-    module = new WebAssembly.Module(readFileSync(new URL(`${name}.wasm`, import.meta.url)));
+    module = new WebAssembly.Module(Uint8Array.from(atob(rivals[name]), (c) => c.charCodeAt(0)));
     modules.set(name, module);
   }
   return module;
 }
 
-function rivalSubject(name: string, aligned: boolean): Subject {
+function rivalSubject(name: keyof typeof rivals, aligned: boolean): Subject {
   const { exports } = new WebAssembly.Instance(rivalModule(name), {});
   const functions = exports as unknown as RivalExports;
   const { memory } = functions;

@@ -1,5 +1,4 @@
-/** The Worker that plays one thread of a trace; `memberRun` in team.ts starts it. */
-import { parentPort, workerData } from "node:worker_threads";
+/** Plays one thread of a trace; `memberStart` in team.ts starts a Worker for each. */
 import { sharedJavascript } from "../heap/javascript.ts";
 import { attachHeap } from "../heap/shared.ts";
 import { heapSubject } from "./allocators.ts";
@@ -10,62 +9,69 @@ import type { Subject } from "./subject.ts";
 import type { MemberOrder, MemberResult } from "./team.ts";
 import { barrierWait, partPlay } from "./turns.ts";
 
-const order = workerData as MemberOrder;
-const { board, index, members, part } = order;
+class Member {
+  readonly #order: MemberOrder;
 
-function meet(): void {
-  barrierWait(board.barrier, members);
+  constructor(order: MemberOrder) {
+    this.#order = order;
+  }
+
+  run(): MemberResult {
+    const { handle, aligned, kind } = this.#order;
+    const heap = attachHeap(handle, { backend: sharedJavascript });
+    const subject = heapSubject(heap, aligned);
+    const result = kind === "measure" ? this.#measure(subject) : this.#round(subject);
+    heap.detach();
+    return result;
+  }
+
+  #meet(): void {
+    barrierWait(this.#order.board.barrier, this.#order.members);
+  }
+
+  /** Blocks that are live at the end are divided among the threads by slot. */
+  #measure(subject: Subject): MemberResult {
+    const { board, index, members, part } = this.#order;
+    let count = 0;
+    const run = new MeasureRun(subject, liveBlocksOver(board), () => part.ids[count++] as number);
+    try {
+      this.#meet();
+      partPlay(part, board.turns, (records, from, to) => run.play(records, from, to));
+      this.#meet();
+      run.freeAll(index, members);
+    } catch (error) {
+      return { fault: `operation ${run.operation}: ${(error as Error).message}` };
+    }
+    this.#meet();
+    return { stateBytes: subject.stateBytes() };
+  }
+
+  #round(subject: Subject): MemberResult {
+    const { board, index, members, part, operations } = this.#order;
+    const { pointers, turns, over } = board;
+    const pace = new Pace(members);
+    for (;;) {
+      this.#meet();
+      if (Atomics.load(over, 0) !== 0) return { speed: pace.speed(operations) };
+      const start = performance.now();
+      partPlay(part, turns, (records, from, to) =>
+        recordsPlay(records, from, to, pointers, subject),
+      );
+      this.#meet();
+      const time = performance.now() - start;
+      tableClear(pointers, index, members, subject);
+      if (index !== 0) continue;
+      turns.fill(0);
+      if (pace.passEnds(time)) Atomics.store(over, 0, 1);
+    }
+  }
 }
 
-/** Blocks that are live at the end are divided among the threads by slot. */
-function measurePlay(subject: Subject): MemberResult {
-  let count = 0;
-  const run = new MeasureRun(subject, liveBlocksOver(board), () => part.ids[count++] as number);
+/** Plays the part of a thread; errors become texts, since they lose their class on the way. */
+export function memberRun(order: MemberOrder): MemberResult {
   try {
-    meet();
-    partPlay(part, board.turns, (records, from, to) => run.play(records, from, to));
-    meet();
-    run.freeAll(index, members);
+    return new Member(order).run();
   } catch (error) {
-    return { fault: `operation ${run.operation}: ${(error as Error).message}` };
-  }
-  meet();
-  return { stateBytes: subject.stateBytes() };
-}
-
-function roundPlay(subject: Subject): MemberResult {
-  const { pointers, turns, over } = board;
-  const pace = new Pace(members);
-  for (;;) {
-    meet();
-    if (Atomics.load(over, 0) !== 0) return { speed: pace.speed(order.operations) };
-    const start = performance.now();
-    partPlay(part, turns, (records, from, to) => recordsPlay(records, from, to, pointers, subject));
-    meet();
-    const time = performance.now() - start;
-    tableClear(pointers, index, members, subject);
-    if (index !== 0) continue;
-    turns.fill(0);
-    if (pace.passEnds(time)) Atomics.store(over, 0, 1);
+    return { fault: error instanceof Error ? error.message : String(error) };
   }
 }
-
-function orderRun(): MemberResult {
-  const heap = attachHeap(order.handle, { backend: sharedJavascript });
-  const subject = heapSubject(heap, order.aligned);
-  const result = order.kind === "measure" ? measurePlay(subject) : roundPlay(subject);
-  heap.detach();
-  return result;
-}
-
-function faultResult(error: unknown): MemberResult {
-  return { fault: error instanceof Error ? error.message : String(error) };
-}
-
-let result: MemberResult;
-try {
-  result = orderRun();
-} catch (error) {
-  result = faultResult(error);
-}
-parentPort?.postMessage(result);

@@ -57,7 +57,7 @@ export async function teamRun({ kind, trace, allocator }: PassOrder): Promise<Pa
   const common = { kind, operations, aligned, board, members: plan.parts.length };
   const title = `${trace.file}: ${allocator}`;
   const results = await Promise.all(
-    plan.parts.map((part, index) => memberRun(heap, title, { ...common, part, index })),
+    plan.parts.map((part, index) => memberStart(heap, title, { ...common, part, index })),
   );
   heapCheck(heap, title);
   if (kind === "measure") return { measure: teamMeasure(board, results) };
@@ -81,12 +81,12 @@ function teamMeasure(board: Board, results: readonly MemberResult[]): Measure {
   return { peakBytes, peakLiveBytes: live.peak, threads: results.length };
 }
 
-async function memberRun(
+async function memberStart(
   heap: SharedHeap,
   title: string,
   order: Omit<MemberOrder, "handle">,
 ): Promise<MemberResult> {
-  const url = new URL("./member.js", import.meta.url);
+  const url = new URL("./worker.js", import.meta.url);
   const worker = heap.startWorker(
     (handle) => new Worker(url, { workerData: { ...order, handle } satisfies MemberOrder }),
   );

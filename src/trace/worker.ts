@@ -1,9 +1,11 @@
-/** The thread on which one pass runs; `passStart` in pass.ts starts it. */
+/** A thread of a replay: it runs a pass, or plays one thread of a trace. */
 import { parentPort, workerData } from "node:worker_threads";
 import { AllocatorError, findTraceAllocator } from "./allocators.ts";
 import { measureRun, ReplayError } from "./measure.ts";
+import { memberRun } from "./member.ts";
 import type { PassOrder, PassResult } from "./pass.ts";
 import { roundRun } from "./round.ts";
+import type { MemberOrder } from "./team.ts";
 
 async function passRun(order: PassOrder): Promise<PassResult> {
   const { kind, trace, allocator, threads } = order;
@@ -20,6 +22,9 @@ function faultText(error: unknown, { trace, allocator }: PassOrder): string {
   return `${trace.file}: ${allocator}: ${text}`;
 }
 
-const order = workerData as PassOrder;
-const result = await passRun(order).catch((error) => ({ fault: faultText(error, order) }));
+const order = workerData as PassOrder | MemberOrder;
+const result =
+  "board" in order
+    ? memberRun(order)
+    : await passRun(order).catch((error) => ({ fault: faultText(error, order) }));
 parentPort?.postMessage(result);

@@ -39,6 +39,7 @@ export interface CheckerOptions {
 
 /** Thrown into the program: at a mistake with `halt`, and at an access outside its memory. */
 export class CheckHalt extends Error {
+  /** The name of the class, as errors print it. */
   override readonly name = "CheckHalt";
   /** The mistake. */
   readonly report: Report;

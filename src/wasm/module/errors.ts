@@ -11,6 +11,7 @@ export type ModuleErrorCode = "ERR_MODULE_DAMAGED" | "ERR_MODULE_UNSUPPORTED";
  * handle. The message begins with the offset in hexadecimal.
  */
 export class ModuleError extends Error {
+  /** The name of the class, as errors print it. */
   override readonly name = "ModuleError";
   /** Whether the file is damaged or not supported. */
   readonly code: ModuleErrorCode;

@@ -21,6 +21,7 @@ export const SECTION = {
 /** Ids of sections in the order in which a file must have them. */
 export const SECTION_ORDER: readonly number[] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
 
+/** Names of sections, by their ids. */
 export const SECTION_NAMES: readonly string[] = [
   "custom",
   "type",

@@ -30,6 +30,7 @@ export class CodeWriter extends ByteWriter {
     return this.#locals.types;
   }
 
+  /** Instructions without operands of their own, each an opcode of one byte. */
   op(...codes: readonly number[]): this {
     for (const code of codes) this.byte(code);
     return this;
@@ -42,22 +43,27 @@ export class CodeWriter extends ByteWriter {
     return this;
   }
 
+  /** local.get. */
   get(local: number): this {
     return this.with(op.localGet, local);
   }
 
+  /** local.set. */
   set(local: number): this {
     return this.with(op.localSet, local);
   }
 
+  /** local.tee. */
   tee(local: number): this {
     return this.with(op.localTee, local);
   }
 
+  /** A call of the function with this index. */
   call(index: number): this {
     return this.with(op.call, index);
   }
 
+  /** i32.const of a value from -2^31 to 2^31 - 1. */
   const(value: number): this {
     this.byte(op.i32Const);
     this.i32(value);
@@ -81,10 +87,12 @@ export class CodeWriter extends ByteWriter {
     return this;
   }
 
+  /** memory.fill of memory 0. */
   memoryFill(): this {
     return this.#prefixed(op.memoryFill).op(0);
   }
 
+  /** memory.copy within memory 0. */
   memoryCopy(): this {
     return this.#prefixed(op.memoryCopy).op(0, 0);
   }
@@ -95,26 +103,32 @@ export class CodeWriter extends ByteWriter {
     return this;
   }
 
+  /** The start of a block without results. */
   block(): this {
     return this.op(op.block, EMPTY_BLOCK);
   }
 
+  /** The start of a loop without results. */
   loop(): this {
     return this.op(op.loop, EMPTY_BLOCK);
   }
 
+  /** The start of an if without results. */
   if(): this {
     return this.op(op.if, EMPTY_BLOCK);
   }
 
+  /** The end of a block, loop, if or function. */
   end(): this {
     return this.op(op.end);
   }
 
+  /** A branch to the label, counted from the innermost block. */
   br(label: number): this {
     return this.with(op.br, label);
   }
 
+  /** A branch if the value on the stack is not 0. */
   brIf(label: number): this {
     return this.with(op.brIf, label);
   }
