@@ -3,7 +3,15 @@
  * a file that leads there. Node takes 0.3 to 0.5 ms to load a file, so that many small ones cost
  * more than the code in them. The command line comes with what it depends on.
  */
-import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import commonjs from "@rollup/plugin-commonjs";
 import nodeResolve from "@rollup/plugin-node-resolve";
@@ -202,4 +210,13 @@ export async function packageBuild() {
   }
   chmodSync(`${STAGE}/cli.js`, 0o755);
   folderSync(STAGE, "dist");
+  binLink();
+}
+
+/** npm links the commands of dependencies, and not a package's own: `npx terrane` needs this one. */
+function binLink() {
+  const link = "node_modules/.bin/terrane";
+  if (process.platform === "win32" || existsSync(link)) return;
+  rmSync(link, { force: true });
+  symlinkSync("../../dist/cli.js", link);
 }

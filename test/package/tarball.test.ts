@@ -76,8 +76,11 @@ test("package.json says where the project is, and where old resolvers find it", 
   }
 });
 
-test("the command line can be executed", { skip: process.platform === "win32" }, () => {
+test("npx terrane runs in a checkout", { skip: process.platform === "win32" }, () => {
   assert.equal(statSync(cli).mode & 0o111, 0o111);
+  const args = ["exec", "--no", "--", "terrane", "--version"];
+  const { stdout, stderr } = spawnSync("npm", args, { cwd: root, encoding: "utf8" });
+  assert.equal(stdout.trim(), manifest.version, stderr);
 });
 
 test("publint has no complaint", async () => {

@@ -69,7 +69,7 @@ export class Observers implements HeapObservers {
     this.#sampled = sampled;
     this.#bind();
     return {
-      ...sampled.seat,
+      ...sampled.range,
       destroy: () => {
         this.#sampled = undefined;
         this.#bind();

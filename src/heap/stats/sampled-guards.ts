@@ -12,7 +12,7 @@ const EACH_MAX = 512;
 
 /** The guards that one heap in one thread offers its sample to. */
 export class SampledGuards {
-  readonly seat: Omit<GuardsMemory, "destroy">;
+  readonly range: Omit<GuardsMemory, "destroy">;
   /** How the core is to count: a bit OBSERVE_*. */
   readonly watch: number;
   readonly #heap: ObservedHeap;
@@ -39,7 +39,7 @@ export class SampledGuards {
     this.watch = guards.every < EACH_MAX ? L.OBSERVE_EACH : L.OBSERVE_SOME;
     const words = heap.words();
     const table = address + guards.bytes;
-    this.seat = { address, table };
+    this.range = { address, table };
     words.fill(0, table >>> 2, (table + tableBytes(guards.count)) >>> 2);
     words[(table + L.GUARDS_COUNT) >>> 2] = guards.count;
     words[(pageOf(words, state, address) + L.D_GUARDS) >>> 2] = table;
@@ -48,7 +48,7 @@ export class SampledGuards {
   }
 
   has(ptr: number): boolean {
-    return (ptr - this.seat.address) >>> 0 < this.#guards.bytes;
+    return (ptr - this.range.address) >>> 0 < this.#guards.bytes;
   }
 
   /** The core asks for a block of so many bytes; one of none could not be resized. */
@@ -80,10 +80,10 @@ export class SampledGuards {
 
   destroy(): void {
     const words = this.#heap.words();
-    words[(pageOf(words, this.#heap.state, this.seat.address) + L.D_GUARDS) >>> 2] = 0;
+    words[(pageOf(words, this.#heap.state, this.range.address) + L.D_GUARDS) >>> 2] = 0;
     // Another block may lie where the last sample was.
     this.#heap.core.sampleBegin(1, 0);
-    this.#heap.core.free(this.seat.address);
+    this.#heap.core.free(this.range.address);
   }
 }
 
