@@ -23,9 +23,13 @@ export function optionsCheck(table: readonly OptionCheck[], options: object): vo
   if (typeof options !== "object" || options === null) {
     throw wrongKind("options", "an object", options);
   }
-  for (const [name, value] of Object.entries(options)) {
-    const row = table.find((each) => each.name === name);
-    if (!row) throw new TypeError(`unknown option ${name}; known: ${names(table)}`);
+  for (const name of Object.keys(options)) {
+    if (table.some((row) => row.name === name)) continue;
+    throw new TypeError(`unknown option ${name}; known: ${names(table)}`);
+  }
+  // By name, since objects also inherit members, which are read later as their own are.
+  for (const row of table) {
+    const value: unknown = Reflect.get(options, row.name);
     const error = value === undefined ? undefined : row.refuse(value);
     if (error) throw error;
   }

@@ -1,8 +1,9 @@
 /** C's functions of a heap, beside it: a program that does not import them does not carry them. */
 
+import { hasMembers } from "../common/kinds.ts";
 import { abiOf, type HeapAbi } from "./calls/abi.ts";
 import type { Heap } from "./heap.ts";
-import { resetStats } from "./hooks.ts";
+import { checkHeap, resetStats } from "./hooks.ts";
 import { readProcessInfo } from "./stats/process-info.ts";
 import { printStats } from "./stats/stats-table.ts";
 
@@ -17,7 +18,7 @@ export interface AbiOwner<Abi extends object = HeapAbi> {
  * mimalloc (every name also with `mi_`) and C++'s operators. They check nothing that C would not.
  * Of an allocator that brings them itself, they are its `abi`.
  *
- * @throws HeapError once the heap has ended.
+ * @throws TypeError for what is neither; HeapError once the heap has ended.
  * @example
  * const heap = createHeap();
  * new WebAssembly.Instance(module, { env: { memory: heap.memory, ...createAbi(heap) } });
@@ -25,8 +26,9 @@ export interface AbiOwner<Abi extends object = HeapAbi> {
 export function createAbi(heap: Heap): HeapAbi;
 export function createAbi<Abi extends object>(allocator: AbiOwner<Abi>): Abi;
 export function createAbi(allocator: Heap | AbiOwner): HeapAbi {
-  const { abi } = allocator as Partial<AbiOwner>;
-  return abi ?? abiOfHeap(allocator as Heap);
+  if (hasMembers(allocator, "abi")) return (allocator as AbiOwner).abi;
+  checkHeap(allocator);
+  return abiOfHeap(allocator as Heap);
 }
 
 /** The functions of each heap, which are made once. */

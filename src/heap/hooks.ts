@@ -3,6 +3,7 @@
  * them does not carry them.
  */
 
+import { checkMembers } from "../common/kinds.ts";
 import type { GuardsMemory, HeapGuards } from "../core/contract.ts";
 import type { Heap } from "./heap.ts";
 import type { StatsLevel } from "./stats/contract.ts";
@@ -34,6 +35,7 @@ export function setStatsLevel(heap: Heap, level: StatsLevel): void {
 
 /** Forgets what a heap has counted: totals and peaks begin again with what is there now. */
 export function resetStats(heap: Heap): void {
+  checkHeap(heap);
   const { state, words, thread } = heap.internals.observed;
   resetTallies(words(), state);
   resetCounts(words(), state, thread() !== 0);
@@ -84,7 +86,13 @@ export function beginGuards(heap: Heap, guards: HeapGuards): GuardsMemory | unde
  * that another one guards.
  */
 export function observersOf(heap: Heap): Observers {
+  checkHeap(heap);
   const { events, observed } = heap.internals;
   events.observers ??= new Observers(observed);
   return events.observers as Observers;
+}
+
+/** @throws TypeError unless the value is a heap. */
+export function checkHeap(heap: unknown): void {
+  checkMembers("heap", "a heap of createHeap or attachHeap", heap, "backend", "internals");
 }

@@ -5,6 +5,7 @@ import { SIZE_LIMIT } from "../common/errors.ts";
 import { header } from "./combine/header.ts";
 import { AllocatorBase } from "./pool/allocator-base.ts";
 import type { Memory, Pool } from "./pool/contract.ts";
+import { requirePool } from "./pool/errors.ts";
 
 /**
  * A pool as an allocator. A pool that needs sizes at put gets a header layer on top, which keeps
@@ -24,6 +25,7 @@ export class Allocator extends AllocatorBase implements Disposable {
   /** Use `createAllocator`. */
   constructor(pool: Pool) {
     super();
+    requirePool("createAllocator", pool);
     this.pool = pool.traits.sized ? header()(pool) : pool;
     this.backingMemory = this.pool.memory;
   }

@@ -1,4 +1,5 @@
 /** Arrays that grow, of numbers and of structs, in the memory of a region. */
+import { checkObject } from "../common/kinds.ts";
 import { type AllocatorBase, currentRegion } from "../layers/index.ts";
 import { checkIndex, Growing } from "./growing.ts";
 import { type Scalar, scalarGet, scalarSet, scalarSize } from "./scalars.ts";
@@ -126,6 +127,7 @@ export interface Layout<F extends string> {
  * struct({ id: "u32", x: "f64" }).size; // 16
  */
 export function struct<const F extends Record<string, Scalar>>(types: F): Layout<keyof F & string> {
+  checkObject("struct: fields", types);
   let end = 0;
   let alignment = 1;
   const fields = Object.entries(types).map(([name, type]) => {

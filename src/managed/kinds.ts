@@ -1,4 +1,5 @@
 /** What a manager knows of its blocks: where pointers lie, and what to do before they are freed. */
+import { checkObject } from "../common/kinds.ts";
 import { checkPointers } from "./errors.ts";
 
 /** A kind of blocks: see `kind`. */
@@ -25,6 +26,7 @@ export interface Kind {
  * const node = kind("node", { pointers: [0, 4] });
  */
 export function kind(name: string, options: Partial<Omit<Kind, "name">> = {}): Kind {
+  checkObject("kind: options", options);
   const { pointers = [], finalize } = options;
   if (pointers !== "any") checkPointers(pointers);
   return { name, pointers, finalize };

@@ -1,4 +1,5 @@
 /** Numbers in memory, by the names of their types, which are those of the views. */
+import { typeName } from "../common/errors.ts";
 import type { AllocatorBase } from "../layers/index.ts";
 
 /** Bytes of each type; each is aligned to its size. */
@@ -8,9 +9,8 @@ const sizes = { i8: 1, u8: 1, i16: 2, u16: 2, i32: 4, u32: 4, f32: 4, f64: 8 } a
 export type Scalar = keyof typeof sizes;
 
 export function scalarSize(type: Scalar): number {
-  const size: number | undefined = sizes[type];
-  if (size === undefined) throw new TypeError(`unknown scalar type: ${String(type)}`);
-  return size;
+  if (typeof type === "string" && Object.hasOwn(sizes, type)) return sizes[type];
+  throw new TypeError(`unknown scalar type: ${typeof type === "string" ? type : typeName(type)}`);
 }
 
 /** The number at an address, which is a multiple of its size. */

@@ -1,6 +1,6 @@
 /** ArrayBuffer and SharedArrayBuffer as sources, for the JavaScript back end. */
+import { optionsCheck } from "../common/option-table.ts";
 import {
-  checkBytes,
   type GrowthOptions,
   growWithin,
   type MemoryCapabilities,
@@ -9,6 +9,7 @@ import {
   SLICE_BYTES,
   slicesFor,
 } from "./source.ts";
+import { arrayBufferChecks, sharedArrayBufferChecks } from "./source-options.ts";
 
 /** Options of `arrayBuffer`. */
 export interface ArrayBufferOptions extends GrowthOptions {
@@ -73,7 +74,7 @@ const SHARED_DEFAULT = 64 * 2 ** 20;
  * const source = arrayBuffer({ initial: 2 ** 20 });
  */
 export function arrayBuffer(options: ArrayBufferOptions = {}): MemorySource {
-  for (const name of ["offset", "initial", "maximum"] as const) checkBytes(name, options[name]);
+  optionsCheck(arrayBufferChecks, options);
   return options.buffer ? callersBuffer(options.buffer, options) : movingBuffer(options);
 }
 
@@ -148,7 +149,7 @@ function resized(buffer: Resizable & { byteLength: number }, slices: number): nu
  * const source = sharedArrayBuffer({ maximum: 2 ** 24 });
  */
 export function sharedArrayBuffer(options: SharedArrayBufferOptions = {}): MemorySource {
-  for (const name of ["offset", "initial", "maximum"] as const) checkBytes(name, options[name]);
+  optionsCheck(sharedArrayBufferChecks, options);
   const buffer = options.buffer ?? sharedNew(options);
   const { growable, maxByteLength } = buffer as Resizable;
   const limits = { ...options, maximum: Math.min(options.maximum ?? 2 ** 32, maxByteLength ?? 0) };

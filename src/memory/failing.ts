@@ -1,5 +1,6 @@
 /** A source for tests: out of memory at a chosen growth. */
-import type { MemorySource } from "./source.ts";
+import { wrongKind } from "../common/errors.ts";
+import { checkSource, type MemorySource } from "./source.ts";
 
 /** A memory that refuses growths: see `failingMemory`. */
 export interface FailingMemory extends MemorySource {
@@ -14,11 +15,14 @@ export interface FailingMemory extends MemorySource {
  *
  * @param source the memory.
  * @param refuseFrom the first growth that is refused, from 1; Infinity refuses none.
- * @throws RangeError when refuseFrom is below 1 or not a number.
+ * @throws TypeError unless source is a memory source and refuseFrom a number.
+ * @throws RangeError when refuseFrom is below 1.
  * @example
  * const source = failingMemory(wasmMemory(), 3);
  */
 export function failingMemory(source: MemorySource, refuseFrom: number): FailingMemory {
+  checkSource("source", source);
+  if (typeof refuseFrom !== "number") throw wrongKind("refuseFrom", "a number", refuseFrom);
   if (!(refuseFrom >= 1)) throw new RangeError(`refuseFrom must be at least 1, not ${refuseFrom}`);
   let growths = 0;
   return {

@@ -3,9 +3,13 @@
  * given back, reset and protected; every call can be made to fail; and what a program must not
  * access any more is overwritten, so that accesses show.
  */
+import { wrongKind } from "../common/errors.ts";
+import { flagOption } from "../common/kinds.ts";
+import { type OptionCheck, optionsCheck } from "../common/option-table.ts";
 import { arrayBuffer } from "./buffers.ts";
 import { type PageCall, SimulatedPages } from "./simulated-pages.ts";
-import { type HugePages, type MemorySource, SLICE_BYTES } from "./source.ts";
+import { type HugePages, type MemorySource, SLICE_BYTES, sourceError } from "./source.ts";
+import { countsOption } from "./source-options.ts";
 
 /** Options of `simulatedMemory`. */
 export interface SimulatedOptions {
@@ -25,6 +29,21 @@ export interface SimulatedOptions {
   hugePages?: { bytes: number; count: number; milliseconds?: number } | undefined;
   /** Number of NUMA nodes, and the one that the calling thread runs on. Default: one node. */
   numa?: { nodes: number; node: number } | undefined;
+}
+
+/** What is checked of the options. */
+const simulatedChecks: readonly OptionCheck[] = [
+  { name: "source", refuse: (value) => sourceError("source", value) },
+  { name: "pageBytes", refuse: pageBytesError },
+  flagOption("needsCommit"),
+  countsOption("hugePages", "bytes", "count"),
+  countsOption("numa", "nodes", "node"),
+];
+
+function pageBytesError(value: unknown): Error | undefined {
+  if (typeof value !== "number") return wrongKind("pageBytes", "a number", value);
+  if (value >= 16 && value <= SLICE_BYTES && (value & (value - 1)) === 0) return undefined;
+  return new RangeError(`pageBytes must be a power of two from 16 to 65536, not ${value}`);
 }
 
 /** A memory with simulated pages: see `simulatedMemory`. */
@@ -58,10 +77,8 @@ export interface SimulatedMemory extends MemorySource {
  * heap.purge(true);
  */
 export function simulatedMemory(options: SimulatedOptions = {}): SimulatedMemory {
+  optionsCheck(simulatedChecks, options);
   const { pageBytes = 4096, needsCommit = false, source = arrayBuffer() } = options;
-  const good = pageBytes >= 16 && pageBytes <= SLICE_BYTES && (pageBytes & (pageBytes - 1)) === 0;
-  if (!good)
-    throw new RangeError(`pageBytes must be a power of two from 16 to 65536, not ${pageBytes}`);
   const pages = new SimulatedPages(source, pageBytes, needsCommit);
   const grow = (slices: number) => {
     const grown = source.grow(slices);

@@ -2,6 +2,8 @@
  * Where bytes come from: one contract for every kind of memory. What a memory can do is a record of
  * capabilities, so that no other code tests for a platform.
  */
+import { wrongKind } from "../common/errors.ts";
+import { hasMembers } from "../common/kinds.ts";
 
 /** Bytes of a slice, the unit of growth. */
 export const SLICE_BYTES = 65536;
@@ -119,10 +121,22 @@ export function bufferReaching(source: MemorySource, bytes: number): ArrayBuffer
 export type GrowthPolicy = (needed: number, present: number) => number;
 
 /** Grows by an eighth of the memory: few growths, and little more memory than needed. */
-export const growEighth: GrowthPolicy = (needed, present) => Math.max(needed, present >>> 3);
+export const growEighth: GrowthPolicy = (needed, present) => {
+  checkSlices(needed, present);
+  return Math.max(needed, present >>> 3);
+};
 
 /** Grows by what is needed and not more. */
-export const growExactly: GrowthPolicy = (needed) => needed;
+export const growExactly: GrowthPolicy = (needed) => {
+  checkSlices(needed);
+  return needed;
+};
+
+function checkSlices(...counts: readonly number[]): void {
+  for (const count of counts) {
+    if (typeof count !== "number") throw wrongKind("a number of slices", "a number", count);
+  }
+}
 
 /** Options of memories that grow. */
 export interface GrowthOptions {
@@ -167,13 +181,29 @@ export function slicesFor(bytes: number): number {
   return Math.ceil(bytes / SLICE_BYTES);
 }
 
-/** Checks a number of bytes that an option gives. */
+/** Checks a number of bytes that an option or an argument gives. */
 export function checkBytes(name: string, bytes: unknown): void {
-  if (bytes === undefined) return;
-  if (typeof bytes !== "number") throw new TypeError(`${name} must be a number of bytes`);
-  if (!Number.isInteger(bytes) || bytes < 0 || bytes > 2 ** 32) {
-    throw new RangeError(`${name} must be a whole number from 0 to 4294967296, not ${bytes}`);
-  }
+  const error = bytes === undefined ? undefined : bytesError(name, bytes);
+  if (error) throw error;
+}
+
+/** What is wrong with a number of bytes. */
+export function bytesError(name: string, bytes: unknown): Error | undefined {
+  if (typeof bytes !== "number") return wrongKind(name, "a number of bytes", bytes);
+  if (Number.isInteger(bytes) && bytes >= 0 && bytes <= 2 ** 32) return undefined;
+  return new RangeError(`${name} must be a whole number from 0 to 4294967296, not ${bytes}`);
+}
+
+/** @throws TypeError unless the value is a memory source. */
+export function checkSource(name: string, value: unknown): asserts value is MemorySource {
+  const error = sourceError(name, value);
+  if (error) throw error;
+}
+
+/** What is wrong with a memory source. */
+export function sourceError(name: string, value: unknown): Error | undefined {
+  if (hasMembers(value, "kind", "capabilities", "buffer", "grow")) return undefined;
+  return wrongKind(name, "a memory source, as wasmMemory() returns one", value);
 }
 
 /** @throws RangeError where threads cannot share memory. */

@@ -1,6 +1,6 @@
 /** WebAssembly.Memory as a source: a new one, or the caller's from an offset on. */
+import { optionsCheck } from "../common/option-table.ts";
 import {
-  checkBytes,
   type GrowthOptions,
   growWithin,
   type MemorySource,
@@ -9,6 +9,7 @@ import {
   SLICES_LIMIT,
   slicesFor,
 } from "./source.ts";
+import { wasmMemoryChecks } from "./source-options.ts";
 
 /** Options of `wasmMemory`. */
 export interface WasmMemoryOptions extends GrowthOptions {
@@ -43,7 +44,7 @@ export interface WasmMemoryOptions extends GrowthOptions {
  * const source = wasmMemory({ maximum: 64 * 2 ** 20 });
  */
 export function wasmMemory(options: WasmMemoryOptions = {}): MemorySource {
-  for (const name of ["offset", "initial", "maximum"] as const) checkBytes(name, options[name]);
+  optionsCheck(wasmMemoryChecks, options);
   const memory = options.memory ?? memoryNew(options);
   if (options.memory) lengthRenew(memory);
   const before = memory.buffer.byteLength;

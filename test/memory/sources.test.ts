@@ -114,7 +114,7 @@ test("numbers of bytes out of range throw", () => {
       });
       assert.throws(() => make({ [name]: "1" }), {
         name: "TypeError",
-        message: `${name} must be a number of bytes`,
+        message: `${name} must be a number of bytes, not string`,
       });
     }
   }

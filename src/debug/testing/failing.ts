@@ -1,6 +1,8 @@
 /** Allocators that are out of memory when a test wants it. */
+
 import { ENOMEM } from "../../common/errno.ts";
-import { outOfMemory } from "../../common/errors.ts";
+import { outOfMemory, wrongKind } from "../../common/errors.ts";
+import { checkMembers } from "../../common/kinds.ts";
 import { createAbi } from "../../heap/create-abi.ts";
 import type { Heap } from "../../heap/heap.ts";
 import { checkWhole } from "../../layers/pool/errors.ts";
@@ -66,6 +68,7 @@ type Call = (...args: unknown[]) => unknown;
  * const heap = failing(createHeap(), () => full);
  */
 export function failing<A extends object>(allocator: A, refused: () => boolean): A {
+  checkMembers("allocator", "an allocator with malloc and free", allocator);
   const made = new Map<PropertyKey, unknown>();
   return new Proxy(allocator, {
     get(target, name) {
@@ -123,6 +126,7 @@ export function failRandomly<A extends AllocatorLike>(
   chance: number,
   seed: number,
 ): A {
+  if (typeof chance !== "number") throw wrongKind("failRandomly: chance", "a number", chance);
   if (!(chance >= 0 && chance <= 1)) {
     throw new RangeError(`failRandomly: chance must be from 0 to 1, not ${chance}`);
   }

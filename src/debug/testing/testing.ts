@@ -1,4 +1,5 @@
 /** Checks for tests, under any runner: code that must not make a mistake with memory. */
+import { wrongKind } from "../../common/errors.ts";
 import { type DebugAllocator, debug } from "../allocator/allocator.ts";
 import { MemoryMistake, type Report } from "../report/report.ts";
 import type { BackingAllocator } from "../store/backing.ts";
@@ -24,6 +25,7 @@ export function expectNoLeaks<R>(
   body: Body<R>,
   options: DebugOptions = {},
 ): R {
+  checkBody("expectNoLeaks", body);
   const reports: Report[] = [];
   const heap = debug(allocator, {
     reportAtExit: false,
@@ -80,6 +82,7 @@ export async function expectNoLeaksWhenFull(
   body: Body<unknown>,
   options: DebugOptions = {},
 ): Promise<number> {
+  checkBody("expectNoLeaksWhenFull", body);
   for (let runs = 1; ; runs++) {
     let requests = 0;
     const run = async (heap: DebugAllocator) => {
@@ -93,4 +96,8 @@ export async function expectNoLeaksWhenFull(
 /** Ignores ERR_OUT_OF_MEMORY, which the body was given. */
 function ignoreOutOfMemory(error: unknown): void {
   if ((error as { code?: unknown } | undefined)?.code !== "ERR_OUT_OF_MEMORY") throw error;
+}
+
+function checkBody(call: string, body: unknown): void {
+  if (typeof body !== "function") throw wrongKind(`${call}: body`, "a function", body);
 }

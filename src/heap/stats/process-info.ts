@@ -1,4 +1,5 @@
 /** What the platform tells of the process: Node's numbers, zeros elsewhere. */
+import { checkMembers } from "../../common/kinds.ts";
 import type { HeapStats } from "./walk.ts";
 
 /** What readProcessInfo returns. Times are in milliseconds, sizes in bytes. */
@@ -35,6 +36,7 @@ function now(): number {
  * const { peakRss } = readProcessInfo(heap.stats());
  */
 export function readProcessInfo(stats: HeapStats): ProcessInfo {
+  checkMembers("stats", "what stats() of a heap returns", stats, "committedBytes");
   const { committedBytes: committed, committedBytesPeak: peakCommitted } = stats;
   return { elapsed: Math.trunc(now() - start), ...usage(), committed, peakCommitted };
 }

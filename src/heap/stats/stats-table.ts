@@ -1,4 +1,5 @@
 /** Statistics as a table: the rows of mimalloc that have a meaning here. */
+import { checkMembers } from "../../common/kinds.ts";
 import { outputWrite } from "../../common/log-output.ts";
 import { type ProcessInfo, readProcessInfo } from "./process-info.ts";
 import {
@@ -22,6 +23,7 @@ import type { HeapStats } from "./walk.ts";
  * console.log(formatStats(heap.stats()));
  */
 export function formatStats(stats: HeapStats): string {
+  checkMembers("stats", "what stats() of a heap returns", stats, "pageBytes", "counts");
   return statsLines(stats)
     .map((line) => `${line}\n`)
     .join("");

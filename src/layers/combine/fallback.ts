@@ -1,6 +1,6 @@
 /** A second pool for requests that the first cannot serve. */
 import type { Pool, Traits } from "../pool/contract.ts";
-import { callMissing } from "../pool/errors.ts";
+import { callMissing, requirePool } from "../pool/errors.ts";
 import { type Both, forkOf } from "./forks.ts";
 
 /**
@@ -15,6 +15,7 @@ export function fallback<A extends Traits & { readonly owns: true }, B extends T
   first: Pool<A>,
   second: Pool<B>,
 ): Pool<Both<A, B>> {
+  requirePool("fallback", first);
   if (!first.traits.owns) throw callMissing(`fallback: ${first.name}`, "owns");
   return forkOf("fallback", first, second, {
     get: (size) => first.get(size) || second.get(size),

@@ -6,7 +6,7 @@ import {
   type Pool,
   type Traits,
 } from "../pool/contract.ts";
-import { memoriesDiffer } from "../pool/errors.ts";
+import { memoriesDiffer, requirePool } from "../pool/errors.ts";
 
 type And<A, B> = A extends true ? (B extends true ? true : false) : false;
 
@@ -31,6 +31,8 @@ export function forkOf<A extends Traits, B extends Traits>(
   second: Pool<B>,
   calls: Pick<Calls, "get" | "put">,
 ): Pool<Both<A, B>> {
+  requirePool(name, first);
+  requirePool(name, second);
   if (first.memory.bytes().buffer !== second.memory.bytes().buffer) throw memoriesDiffer(name);
   const below = [first as Pool<Traits>, second as Pool<Traits>];
   const traits = traitsOf(first.traits, second.traits);

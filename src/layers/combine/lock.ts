@@ -1,4 +1,5 @@
 /** A lock around the calls of a pool. */
+import { checkObject } from "../../common/kinds.ts";
 import { defineLayer, type Layer } from "../pool/contract.ts";
 import { checkWord } from "../pool/errors.ts";
 
@@ -36,6 +37,7 @@ const AWAITED = 2; // held, and another thread sleeps
  * const pool = pipe(source, lock(word), magazines());
  */
 export function lock(word: Int32Array, options: LockOptions = {}): Layer<Record<never, never>> {
+  checkObject("lock: options", options);
   const { kind = "wait", index = 0 } = options;
   checkWord("lock", word, index, kind !== "none");
   const [acquire, release] = lockOf(kind, word, index);

@@ -1,4 +1,5 @@
 /** A pool for each thread over one shared memory; blocks that other threads put are sent back. */
+import { checkObject } from "../../common/kinds.ts";
 import { defineLayer, type Pool, type TraitsWith } from "../pool/contract.ts";
 import { checkWhole, checkWord, notABlock } from "../pool/errors.ts";
 
@@ -39,9 +40,11 @@ export type PerThreadTraits = TraitsWith<16, never>;
  */
 export function perThread(
   make: (source: Pool) => Pool,
-  { self, threads, mail }: PerThreadOptions,
+  options: PerThreadOptions,
 ): (source: Pool) => Pool<PerThreadTraits> {
   if (typeof make !== "function") throw new TypeError("perThread: make must be a function");
+  checkObject("perThread: options", options);
+  const { self, threads, mail } = options;
   checkWhole("perThread: threads", threads, 1, 65536);
   checkWhole("perThread: self", self, 0, threads - 1);
   checkWord("perThread", mail, threads - 1, true);

@@ -1,4 +1,5 @@
 /** Patterns in fresh and in freed blocks, which show reads of both. */
+import { checkObject } from "../../common/kinds.ts";
 import { defineLayer, type Layer } from "../pool/contract.ts";
 import { checkWhole } from "../pool/errors.ts";
 
@@ -18,10 +19,12 @@ export interface FillOptions {
  * @example
  * const pool = pipe(std(heap), fill());
  */
-export function fill({ fresh = 0xd0, freed = 0xdf }: FillOptions = {}): Layer<{
+export function fill(options: FillOptions = {}): Layer<{
   readonly sized: true;
   readonly zeroed: false;
 }> {
+  checkObject("fill: options", options);
+  const { fresh = 0xd0, freed = 0xdf } = options;
   checkWhole("fill: fresh", fresh, 0, 255);
   checkWhole("fill: freed", freed, 0, 255);
   return (source) => {

@@ -1,4 +1,5 @@
 /** Delays the reuse of blocks that were put, and finds writes to them. */
+import { checkObject } from "../../common/kinds.ts";
 import { defineLayer, type Layer, type Pool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole, type Held, writtenAfterFree } from "../pool/errors.ts";
@@ -29,6 +30,7 @@ export interface QuarantineOptions {
  * const pool = pipe(std(heap), quarantine({ bytes: 65536 }));
  */
 export function quarantine(options: QuarantineOptions = {}): Layer<{ readonly sized: true }> {
+  checkObject("quarantine: options", options);
   const { bytes = 2 ** 20, poison = 0xdf } = options;
   checkWhole("quarantine: bytes", bytes, 0);
   checkWhole("quarantine: poison", poison, 0, 255);

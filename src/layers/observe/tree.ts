@@ -1,6 +1,8 @@
 /** The statistics of one pool, and those of a composition as text. */
+
 import type { Pool } from "../pool/contract.ts";
 import type { PoolStats } from "../pool/counter.ts";
+import { requirePool } from "../pool/errors.ts";
 
 /**
  * The statistics of a pool as they are now; undefined for pools that do not count.
@@ -9,6 +11,7 @@ import type { PoolStats } from "../pool/counter.ts";
  * statsOf(pool)?.peak; // 100
  */
 export function statsOf(pool: Pool): PoolStats | undefined {
+  requirePool("statsOf", pool);
   return pool.stats?.();
 }
 
@@ -20,6 +23,7 @@ export function statsOf(pool: Pool): PoolStats | undefined {
  * console.log(formatTree(pool));
  */
 export function formatTree(pool: Pool): string {
+  requirePool("formatTree", pool);
   return linesOf(pool, "").join("\n");
 }
 

@@ -3,8 +3,11 @@
  * from the pool below it. A pool states its guarantees as traits, both as values and as types, so
  * that a layer over a pool that lacks what the layer needs does not compile.
  */
+
+import { wrongKind } from "../../common/errors.ts";
+import { checkMembers, checkObject } from "../../common/kinds.ts";
 import type { PoolStats } from "./counter.ts";
-import { alignmentTooSmall, callMissing, notAPool } from "./errors.ts";
+import { alignmentTooSmall, callMissing, requirePool } from "./errors.ts";
 
 /** Bytes, a power of two: every block of a pool begins at a multiple of its alignment. */
 export type Alignment =
@@ -162,7 +165,10 @@ export function defineLayer<T extends Traits, const G extends Partial<Traits>>(
   gives: G,
   calls: Calls & RequiredCalls<G>,
 ): Pool<Over<T, G>> {
-  if (!source?.traits) throw notAPool(name);
+  checkName("defineLayer", name);
+  requirePool(name, source);
+  checkObject(`${name}: gives`, gives);
+  checkMembers(`${name}: calls`, "an object with get and put", calls, "get", "put");
   const traits = traitsOver(source.traits, gives);
   const own = calls as Calls;
   const sizeOf = own.sizeOf ?? (gives.sized === false ? undefined : source.sizeOf);
@@ -206,7 +212,14 @@ export function definePool<T extends Traits>(
   below: readonly Pool[],
   calls: Calls,
 ): Pool<T> {
+  checkName("definePool", name);
+  checkObject(`${name}: traits`, traits);
+  checkMembers(`${name}: calls`, "an object with get and put", calls, "get", "put");
   return poolMake(name, traits, memory, below, calls, calls.sizeOf, calls.owns) as Pool<T>;
+}
+
+function checkName(call: string, name: unknown): void {
+  if (typeof name !== "string") throw wrongKind(`${call}: name`, "a string", name);
 }
 
 function poolMake(
@@ -264,6 +277,7 @@ export function requireAlignment(name: string, source: Pool, alignment: Alignmen
  * roundToGranules(17); // 32
  */
 export function roundToGranules(size: number): number {
+  if (typeof size !== "number") throw wrongKind("size", "a number", size);
   if (size <= 16) return 16;
   return size < 2 ** 30 ? (size + 15) & ~15 : Math.ceil(size / 16) * 16;
 }

@@ -1,5 +1,7 @@
 /** What can go wrong with layers and regions: one function for each mistake. */
+
 import { hex, MemoryError } from "../../common/errors.ts";
+import { hasMembers } from "../../common/kinds.ts";
 import type { MistakeCode } from "../../common/mistakes.ts";
 
 /** The codes that a LayerError can have. */
@@ -183,4 +185,9 @@ export function checkWhole(what: string, value: unknown, from: number, to = 0x7f
   if (!Number.isInteger(value) || value < from || value > to) {
     throw new RangeError(`${what} must be a whole number from ${from} to ${to}, not ${value}`);
   }
+}
+
+/** @throws TypeError unless the value is a pool. */
+export function requirePool(name: string, pool: unknown): void {
+  if (!hasMembers(pool, "traits", "memory", "below", "get", "put")) throw notAPool(name);
 }

@@ -1,4 +1,6 @@
 /** Leaks as failures of tests. */
+import { wrongKind } from "../../common/errors.ts";
+import { checkObject } from "../../common/kinds.ts";
 import { bypass } from "../combine/bypass.ts";
 import { enter, type RegionLayer } from "./enter.ts";
 import type { Region } from "./region.ts";
@@ -23,6 +25,8 @@ export interface LeakOptions {
  * test("the parser frees what it takes", () => expectNoLeaks(() => parse("[1, 2]").free()));
  */
 export function expectNoLeaks<R>(fn: (region: Region) => R, options: LeakOptions = {}): R {
+  if (typeof fn !== "function") throw wrongKind("expectNoLeaks: fn", "a function", fn);
+  checkObject("expectNoLeaks: options", options);
   const { layer = bypass(), label = "expectNoLeaks", stacks = true } = options;
   return enter(layer, fn, { label, stacks, check: true });
 }

@@ -1,4 +1,5 @@
 /** What regions did, by label: a tree that stays small however many regions there were. */
+import { checkMembers } from "../../common/kinds.ts";
 import { Counter } from "../pool/counter.ts";
 
 /** The sums over all regions of one label that were entered within the same regions. */
@@ -100,6 +101,7 @@ export class Scope {
  * console.log(formatProfile(getGroundRegion().profile()));
  */
 export function formatProfile(profile: ScopeProfile): string {
+  checkMembers("profile", "what profile() of a region returns", profile, "label", "inner");
   return linesOf(profile, "").join("\n");
 }
 

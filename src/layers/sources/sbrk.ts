@@ -1,6 +1,6 @@
 /** The end of a memory as a source. */
 import type { MemorySource } from "../../memory/index.ts";
-import { SLICE_BYTES as SLICE } from "../../memory/source.ts";
+import { checkSource, SLICE_BYTES as SLICE } from "../../memory/source.ts";
 import { definePool, type Pool, roundToGranules, type TraitsWith } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { memoryViewsOf } from "./views.ts";
@@ -16,6 +16,7 @@ export type Sbrk = Pool<TraitsWith<16, "sized" | "drops" | "owns">>;
  * const pool = pipe(sbrk(wasmMemory()), segregated());
  */
 export function sbrk(source: MemorySource): Sbrk {
+  checkSource("sbrk: source", source);
   const traits = { alignment: 16, sized: true, drops: true, owns: true, zeroed: false } as const;
   const end = new Break(source);
   const counter = new Counter();

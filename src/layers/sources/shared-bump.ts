@@ -1,4 +1,6 @@
 /** The end of a shared memory as a source that all threads may use at once. */
+import { wrongKind } from "../../common/errors.ts";
+import { checkObject, tagOf } from "../../common/kinds.ts";
 import { definePool, type Pool, roundToGranules, type TraitsWith } from "../pool/contract.ts";
 import { checkWord } from "../pool/errors.ts";
 
@@ -34,6 +36,10 @@ export function sharedBump(
   word: Int32Array,
   options: SharedBumpOptions = {},
 ): SharedBump {
+  if (tagOf(buffer) !== "SharedArrayBuffer") {
+    throw wrongKind("sharedBump: buffer", "a SharedArrayBuffer", buffer);
+  }
+  checkObject("sharedBump: options", options);
   const { to = buffer.byteLength, index = 0 } = options;
   const from = roundToGranules(options.from ?? 16);
   checkWord("sharedBump", word, index, true);

@@ -1,6 +1,6 @@
 /** Runs of 64 KiB slices of a memory as a source: what mmap is to Unix. */
 import type { MemorySource } from "../../memory/index.ts";
-import { SLICE_BYTES as SLICE } from "../../memory/source.ts";
+import { checkSource, SLICE_BYTES as SLICE } from "../../memory/source.ts";
 import { definePool, type Pool, type TraitsWith } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { memoryViewsOf } from "./views.ts";
@@ -27,6 +27,7 @@ export type Slices = Pool<RunTraits>;
  * const pool = pipe(slices(wasmMemory()), buddy());
  */
 export function slices(source: MemorySource): Slices {
+  checkSource("slices: source", source);
   const runs = new Runs(source);
   const used = new Map<number, number>();
   const counter = new Counter();

@@ -1,5 +1,6 @@
 /** Keeps free blocks of one size for later. */
 
+import { checkObject } from "../../common/kinds.ts";
 import { defineLayer, type Layer, type Pool, roundToGranules } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
@@ -24,8 +25,10 @@ export interface FreelistOptions {
  */
 export function freelist(
   size: number,
-  { bound = 0x7fffffff }: FreelistOptions = {},
+  options: FreelistOptions = {},
 ): Layer<{ readonly sized: true; readonly zeroed: false }> {
+  checkObject("freelist: options", options);
+  const { bound = 0x7fffffff } = options;
   checkWhole("freelist: size", size, 1, 2 ** 30);
   checkWhole("freelist: bound", bound, 0);
   const block = roundToGranules(size);

@@ -1,4 +1,5 @@
 /** Free blocks in arrays and not in the blocks (Bonwick and Adams, USENIX 2001). */
+import { checkObject } from "../../common/kinds.ts";
 import { defineLayer, type Layer, type Pool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
@@ -30,6 +31,7 @@ export interface MagazineOptions {
 export function magazines(
   options: MagazineOptions = {},
 ): Layer<{ readonly sized: true; readonly zeroed: false }> {
+  checkObject("magazines: options", options);
   const { rounds = 32, depot = 16, largest = 4096 } = options;
   checkWhole("magazines: rounds", rounds, 1, 65536);
   checkWhole("magazines: depot", depot, 0);

@@ -1,4 +1,5 @@
 /** Blocks at random addresses (DieHard: Berger and Zorn, PLDI 2006). */
+import { checkObject } from "../../common/kinds.ts";
 import { defineLayer, type Layer, type Pool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { checkWhole } from "../pool/errors.ts";
@@ -36,6 +37,7 @@ export function randomised(options: RandomisedOptions = {}): Layer<{
   readonly owns: true;
   readonly zeroed: false;
 }> {
+  checkObject("randomised: options", options);
   const { largest = 16384, random = Math.random } = options;
   checkWhole("randomised: largest", largest, 16, 65536);
   const gives = { alignment: 16, sized: true, drops: true, owns: true, zeroed: false } as const;

@@ -1,7 +1,7 @@
 /** Memory of the operating system as a source, for the JavaScript back end. */
 
+import { optionsCheck } from "../../common/option-table.ts";
 import {
-  checkBytes,
   type GrowthOptions,
   growWithin,
   type MemorySource,
@@ -9,6 +9,7 @@ import {
   SLICES_LIMIT,
   slicesFor,
 } from "../source.ts";
+import { osMemoryChecks } from "../source-options.ts";
 import type { OsPages } from "./pages.ts";
 import { requirePages, SourcePages } from "./source-pages.ts";
 
@@ -60,7 +61,7 @@ const spaces = new FinalizationRegistry((space: Space) => {
  * }
  */
 export function osMemory(options: OsMemoryOptions = {}): OsMemory {
-  for (const name of ["initial", "maximum"] as const) checkBytes(name, options[name]);
+  optionsCheck(osMemoryChecks, options);
   const initial = slicesFor(Math.max(options.initial ?? 0, 2 * SLICE_BYTES)) * SLICE_BYTES;
   const maximum = Math.min(options.maximum ?? 2 ** 32, SLICES_LIMIT * SLICE_BYTES);
   if (maximum < initial) {

@@ -1,6 +1,6 @@
 /** The pages of any source, by the operating system. */
 
-import type { MemorySource, PageOperations } from "../source.ts";
+import { checkSource, type MemorySource, type PageOperations } from "../source.ts";
 import { type OsPages, osPages } from "./pages.ts";
 
 /** Members of lib.es2024. */
@@ -18,7 +18,8 @@ interface Resizable {
  * shared memory that grows, where guards are made by mprotect: growth by another thread undoes
  * them.
  *
- * @throws RangeError where there are no OS pages, with what is missing.
+ * @throws TypeError unless source is a memory source; RangeError where there are no OS pages, with
+ * what is missing.
  * @example
  * if (osPages().available) {
  *   const heap = createHeap({ memory: withOsPages(wasmMemory()) });
@@ -26,6 +27,7 @@ interface Resizable {
  * }
  */
 export function withOsPages(source: MemorySource): MemorySource {
+  checkSource("source", source);
   if (source.pages) return source;
   return withPages(source, requirePages("withOsPages"));
 }
@@ -37,6 +39,7 @@ export function withOsPages(source: MemorySource): MemorySource {
  * const heap = createHeap({ release: tryOsPages });
  */
 export function tryOsPages(source: MemorySource): MemorySource {
+  checkSource("source", source);
   const os = osPages();
   return source.pages || !os.available ? source : withPages(source, os);
 }

@@ -1,5 +1,6 @@
 /** Finds the functions with which a module allocates memory. */
 
+import { checkMembers, checkObject } from "../../common/kinds.ts";
 import { type FunctionType, functionType, KIND, type Module } from "../module/module.ts";
 import { functionNames } from "../module/names.ts";
 import { I32 } from "../module/value-types.ts";
@@ -31,6 +32,8 @@ export interface FindOptions {
  * }
  */
 export function findAllocator(module: Module, options: FindOptions = {}): AllocatorFunction[] {
+  checkMembers("module", "what readModule() returns", module, "imports", "exports", "sections");
+  checkObject("options", options);
   if (options.functions && Object.keys(options.functions).length > 0) {
     return givenFind(module, options.functions);
   }

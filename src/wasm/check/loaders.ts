@@ -1,5 +1,7 @@
 /** Brings a checked or overridden module into loaders that instantiate modules themselves. */
 
+import { wrongKind } from "../../common/errors.ts";
+import { checkMembers } from "../../common/kinds.ts";
 import type { Overridden } from "../override/override.ts";
 import { Checker } from "./checker.ts";
 
@@ -27,6 +29,7 @@ export interface EmscriptenHooks {
  * const overridden = await sqlite3InitModule(createEmscriptenHooks(override(bytes)));
  */
 export function createEmscriptenHooks(module: Checker | Overridden): EmscriptenHooks {
+  checkMembers("module", "a Checker, or what override() returns", module);
   if (!(module instanceof Checker)) return hooksOf(module.bytes, (imports) => imports);
   const { instrumented, memory } = module;
   const hooks = hooksOf(
@@ -71,6 +74,8 @@ export async function loadChecked<T>(
   checker: Checker,
   load: (module: WebAssembly.Module) => T | Promise<T>,
 ): Promise<T> {
+  if (!(checker instanceof Checker)) throw wrongKind("checker", "a Checker", checker);
+  if (typeof load !== "function") throw wrongKind("load", "a function", load);
   const module = await WebAssembly.compile(checker.instrumented.bytes);
   const entry = { checker, isLoaded: false };
   const restore = awaited.size === 0 ? enginePatch() : undefined;

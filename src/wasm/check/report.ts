@@ -1,5 +1,7 @@
 /** Reports of mistakes: what they contain, and how they are written as text. */
+
 import { hex } from "../../common/errors.ts";
+import { checkMembers } from "../../common/kinds.ts";
 import { type MistakeCode, mistakes } from "../../common/mistakes.ts";
 import type { Frame } from "../symbols/frame.ts";
 
@@ -90,6 +92,7 @@ function stackLines(title: string, frames: readonly Frame[]): string[] {
  * block with the calls of its allocation and free.
  */
 export function formatReport(report: Report): string {
+  checkMembers("report", "a report of a checker", report, "kind", "text", "stack");
   const { block, stack } = report;
   const lines = [`${report.kind}: ${report.text}`];
   lines.push(...stack.map((frame) => `    at ${frameText(frame)}`));

@@ -1,5 +1,6 @@
 /** Suppressions: mistakes that the user knows and does not want reported. */
 
+import { wrongKind } from "../../common/errors.ts";
 import type { Frame } from "../symbols/frame.ts";
 import { kinds, type Report } from "./report.ts";
 
@@ -23,6 +24,7 @@ export interface Suppression {
  * readSuppressions("leak:sqlite3*\n*:third_party/*");
  */
 export function readSuppressions(text: string): Suppression[] {
+  if (typeof text !== "string") throw wrongKind("text", "a string", text);
   const found: Suppression[] = [];
   text.split("\n").forEach((whole, i) => {
     const line = whole.replace(/#.*/, "").trim();
