@@ -5,6 +5,7 @@ import { logVerbose, logWarning, options } from "../common/log.ts";
 import type { CoreExports, HardCoreExports } from "../core/contract.ts";
 import {
   INIT_COMMITS,
+  INIT_MOST_SHIFT,
   INIT_ZEROED,
   PAGES_COMMIT,
   PAGES_RESET,
@@ -14,7 +15,7 @@ import {
 } from "../core/layout/layout.ts";
 import type { CoreHost } from "../core/target/glue.ts";
 import type { MemorySource } from "../memory/index.ts";
-import { bufferReaching, SLICE_BYTES, slicesFor } from "../memory/source.ts";
+import { bufferReaching, SLICE_BYTES, SLICES_LIMIT, slicesFor } from "../memory/source.ts";
 import type { BackEnd } from "./calls/contract.ts";
 import type { HardenedStart } from "./hardening-features.ts";
 
@@ -125,11 +126,19 @@ function ensureSpace(source: MemorySource, slices: number): void {
   }
 }
 
-/** Commits the state, which the core cannot, and tells what else the core must know. */
+/** The most slices that a memory can have; if it does not say, as many as it can address. */
+function slicesMost({ maximum, capabilities, buffer }: MemorySource): number {
+  const most = maximum ?? (capabilities.canGrow ? SLICES_LIMIT * SLICE_BYTES : buffer.byteLength);
+  return Math.min(Math.floor(most / SLICE_BYTES), SLICES_LIMIT);
+}
+
+/** Commits the state, which the core cannot, and returns what else the core must know. */
 function initFlags(source: MemorySource, slices: number): number {
-  const zeroed = source.capabilities.zeroed ? INIT_ZEROED : 0;
-  if (!source.pages?.needsCommit) return zeroed;
-  if (source.pages.commit(source.start, slices * SLICE_BYTES)) return zeroed | INIT_COMMITS;
+  const flags =
+    ((slicesMost(source) << INIT_MOST_SHIFT) | (source.capabilities.zeroed ? INIT_ZEROED : 0)) >>>
+    0;
+  if (!source.pages?.needsCommit) return flags;
+  if (source.pages.commit(source.start, slices * SLICE_BYTES)) return (flags | INIT_COMMITS) >>> 0;
   throw new RangeError(`${source.kind} cannot commit the first ${slices * SLICE_BYTES} bytes`);
 }
 

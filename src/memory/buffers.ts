@@ -89,6 +89,7 @@ function movingBuffer(options: ArrayBufferOptions): MemorySource {
       return buffer;
     },
     start,
+    ...(options.maximum !== undefined && { maximum: options.maximum }),
     grow: (slices) =>
       growWithin(slices, buffer.byteLength / SLICE_BYTES, options, (n) => {
         const before = buffer.byteLength / SLICE_BYTES;
@@ -119,6 +120,7 @@ function callersBuffer(buffer: ArrayBuffer, options: ArrayBufferOptions): Memory
     capabilities: capabilities({ canGrow: resizable === true, zeroed: options.zeroed === true }),
     buffer,
     start: slicesFor(options.offset ?? 0) * SLICE_BYTES,
+    maximum: resizable ? limits.maximum : buffer.byteLength,
     grow: (slices) => {
       if (!resizable) return 0;
       return growWithin(slices, Math.floor(buffer.byteLength / SLICE_BYTES), limits, (n) =>
@@ -162,6 +164,7 @@ export function sharedArrayBuffer(options: SharedArrayBufferOptions = {}): Memor
     }),
     buffer,
     start: slicesFor(options.offset ?? (options.buffer ? 0 : SLICE_BYTES)) * SLICE_BYTES,
+    maximum: growable ? limits.maximum : buffer.byteLength,
     grow: (slices) => {
       if (!growable) return 0;
       return growWithin(slices, Math.floor(buffer.byteLength / SLICE_BYTES), limits, (n) =>

@@ -33,6 +33,7 @@ export function failingMemory(source: MemorySource, refuseFrom: number): Failing
     },
     start: source.start,
     ...(source.memory && { memory: source.memory }),
+    ...(source.maximum !== undefined && { maximum: source.maximum }),
     ...(source.pages && { pages: source.pages }),
     get growths() {
       return growths;

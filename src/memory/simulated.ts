@@ -99,6 +99,7 @@ export function simulatedMemory(options: SimulatedOptions = {}): SimulatedMemory
     },
     start: source.start,
     ...(source.memory && { memory: source.memory }),
+    ...(source.maximum !== undefined && { maximum: source.maximum }),
     pages,
     get committedBytes() {
       return pages.committedBytes();

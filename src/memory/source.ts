@@ -89,6 +89,11 @@ export interface MemorySource {
   readonly start: number;
   /** The memory as WebAssembly can import it, if it is one. */
   readonly memory?: WebAssembly.Memory;
+  /**
+   * The most bytes that the memory can have, if that is known. A heap keeps its own tables together
+   * then, so that they do not divide the free memory.
+   */
+  readonly maximum?: number;
   /** Operations on pages; present if `canRelease` or `canProtect` is true. */
   readonly pages?: PageOperations;
   /** Huge pages, if the memory has any. */

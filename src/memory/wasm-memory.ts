@@ -65,6 +65,7 @@ export function wasmMemory(options: WasmMemoryOptions = {}): MemorySource {
     },
     start,
     memory,
+    ...(options.maximum !== undefined && { maximum: options.maximum }),
     grow: (slices) =>
       growWithin(slices, memory.buffer.byteLength / SLICE_BYTES, options, (n) => grown(memory, n)),
   };

@@ -39,7 +39,8 @@ import { heapBegin, leftoversCollect, threadAttach } from "./threads.ts";
  * Makes a state with one heap at `base` and takes all memory behind it. `base` is a multiple of 64
  * KiB, and the memory contains the whole state. `flags`: INIT_ZEROED = everything from `base` on is
  * zero; otherwise the state is cleared and the memory behind it counts as written. INIT_COMMITS =
- * the host must commit the memory behind the state.
+ * the host must commit the memory behind the state. From INIT_MOST_SHIFT on: the most slices that
+ * the memory can have.
  */
 export function heapInit(base: usize, flags: u32): void {
   const first: u32 = base >>> L.SLICE_SHIFT;
@@ -48,6 +49,7 @@ export function heapInit(base: usize, flags: u32): void {
   if (!zeroed) memoryZero(base, state << L.SLICE_SHIFT);
   stateBind(base, SHARED ? 0 : base + L.STATE_HEAP);
   store32(base, L.S_COMMIT_NEEDED, flags & L.INIT_COMMITS);
+  store32(base, L.S_MOST, flags >>> L.INIT_MOST_SHIFT);
   committedAdd(bitsSet(base + L.STATE_DIRTY, first, zeroed ? state : memorySlices() - first));
   if (SHARED) {
     stateInit();

@@ -311,6 +311,10 @@ export const S_RESET: u32 = 884;
 export const S_ARENAS: u32 = 888;
 /** Number of arenas that were ever made. */
 export const S_ARENA_COUNT: u32 = 892;
+/** `first << 16 | end` of the slices that are kept for chunk tables, or 0: see tables.ts. */
+export const S_TABLES: u32 = 896;
+/** The most slices that the memory can have; 0 = unknown, so no slices are kept for tables. */
+export const S_MOST: u32 = 900;
 /** The sums of all heaps' counters when statistics were reset. */
 export const S_COUNTS: u32 = 928;
 /** How often the memory has grown, and the most threads that were attached. Written by the host. */
@@ -335,6 +339,8 @@ export const PAGES_ZERO: u32 = 3;
 /** Flags of heapInit: the memory is zero; memory must be committed before use. */
 export const INIT_ZEROED: u32 = 1;
 export const INIT_COMMITS: u32 = 2;
+/** From this bit on: the most slices that the memory can have, 0 = unknown. */
+export const INIT_MOST_SHIFT: u32 = 16;
 
 // ---- the state slice --------------------------------------------------------------------------
 export const STATE_HEAP: u32 = 0x400;

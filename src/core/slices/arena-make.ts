@@ -17,6 +17,7 @@ import { committedAdd, pageSlicesAdd, slicesTake, wordRaise } from "./commit.ts"
 import { runPut } from "./runs.ts";
 import { slicesClaim, slicesRelease } from "./slices.ts";
 import { tableSliceAlloc } from "./supply.ts";
+import { tableKept, tableSlice } from "./tables.ts";
 
 /**
  * Makes an arena of `count` slices that are free or that the memory grows by. `flags` are those of
@@ -108,11 +109,13 @@ function tablesEnsure(first: u32, end: u32): bool {
   return true;
 }
 
-/** Half a slice of zeros, or 0. In a single-thread heap the spare may be a whole slice. */
+/** Half a slice of zeros, or 0. The other half is the spare. */
 function tableTake(): usize {
   const spare: usize = atomicSwap(stateBase, L.S_TABLE_SPARE, 0);
-  const table: usize = spare !== 0 ? spare : tableSliceAlloc();
-  const whole: bool = spare === 0 || (!SHARED && (spare & (L.SLICE_SIZE - 1)) === 0);
-  if (table !== 0 && whole) atomicSwap(stateBase, L.S_TABLE_SPARE, table + L.CHUNK_TABLE_SIZE);
+  if (spare !== 0) return spare;
+  const kept: u32 = tableKept();
+  if (kept !== 0) return tableSlice(kept);
+  const table: usize = tableSliceAlloc();
+  if (table !== 0) atomicSwap(stateBase, L.S_TABLE_SPARE, table + L.CHUNK_TABLE_SIZE);
   return table;
 }

@@ -14,20 +14,13 @@
 import { bitIsSet, chunkTable, descOf } from "../layout/desc.ts";
 import { heapBase, heapId, stateBase } from "../layout/globals.ts";
 import * as L from "../layout/layout.ts";
-import { atomicAdd, atomicCas, atomicLoad, atomicSwap } from "../target/atomics.ts";
-import {
-  load32,
-  memoryGrow,
-  memoryReach,
-  memoryRefresh,
-  memorySlices,
-  memoryZero,
-  store32,
-} from "../target/glue.ts";
+import { atomicAdd, atomicCas, atomicLoad } from "../target/atomics.ts";
+import { load32, memoryGrow, memoryReach, memorySlices, store32 } from "../target/glue.ts";
 import { arenaExtend, arenaIsFree, arenaPut, arenasClaim } from "./arena-runs.ts";
 import { arenaAt, arenaBits } from "./arenas.ts";
-import { pageSlicesAdd, slicesTake, slicesWereZero, wordRaise } from "./commit.ts";
+import { pageSlicesAdd, wordRaise } from "./commit.ts";
 import { runClaim, runFind, runIsFree, runPut, runsPurge } from "./runs.ts";
+import { tablesAdd, tablesKeep, tablesMissing, tablesWanted, tablesYield } from "./tables.ts";
 
 /** Reads of the grower's word, some microseconds, before this thread grows without its turn. */
 const GROW_LOOKS: u32 = 2000;
@@ -149,15 +142,26 @@ function growAwait(): bool {
   return false;
 }
 
-/** Grows by what is missing for a run of `count` slices after the free slices at the top. */
+/**
+ * Grows until there seems to be a run of `count` slices, twice if slices were kept for tables. When
+ * the memory cannot grow, the slices that are kept for tables become free.
+ */
 function growFor(count: u32): bool {
+  if (growOnto(count) && (runFindNear(count) !== 0 || growOnto(count))) return true;
+  const kept: u32 = tablesYield();
+  tablesFree(kept >>> 16, kept & 0xffff);
+  return kept !== 0;
+}
+
+/** Grows by what is missing for a run of `count` slices after the free slices at the top. */
+function growOnto(count: u32): bool {
   const top: u32 = atomicLoad(stateBase, L.S_TOP);
   if (count > L.SLICES_MAX) return false;
   const missing: u32 = count - minimum(runBefore(top, count), count - 1);
   if (top + missing > L.SLICES_MAX) return false;
-  if (!growOnce(missing + tablesMissing(top, missing))) return false;
-  if (runFindNear(count) !== 0) return true;
-  return growOnce(count + tablesMissing(atomicLoad(stateBase, L.S_TOP), count));
+  const keep: u32 = tablesWanted(top + missing);
+  if (keep !== 0 && growOnce(missing + keep)) return true;
+  return growOnce(missing + tablesMissing(top, missing));
 }
 
 /** How many slices before `slice` are free, counting up to `most`. */
@@ -169,17 +173,6 @@ function runBefore(slice: u32, most: u32): u32 {
 
 function minimum(a: u32, b: u32): u32 {
   return a < b ? a : b;
-}
-
-/** Slices needed for tables of the chunks that overlap [from, from + count). */
-// @cold
-function tablesMissing(from: u32, count: u32): u32 {
-  let tables: u32 = 0;
-  const last: u32 = (from + count) >>> L.CHUNK_SHIFT;
-  for (let c: u32 = from >>> L.CHUNK_SHIFT; c <= last; c++) {
-    if (atomicLoad(stateBase + (c << 2), L.S_CHUNKS) === 0) tables = tables + 1;
-  }
-  return (tables + 1) >>> 1;
 }
 
 function growOnce(count: u32): bool {
@@ -194,50 +187,33 @@ function growOnce(count: u32): bool {
 /**
  * Adds new slices to the state; their memory is zero unless the dirty bits say otherwise. The top
  * is set first and the free bits last: no thread finds a slice without a descriptor, and slices
- * that were marked by a thread that dies here are found again.
+ * that were marked by a thread that dies here are found again. Tables are made of slices that are
+ * kept for them, else at the end. If a table cannot be committed, the whole range belongs to no
+ * heap.
  */
 export function slicesAdd(first: u32, count: u32): void {
   const end: u32 = first + count;
   wordRaise(stateBase + L.S_TOP, end);
-  const tables: u32 = tablesAdd(first, end);
-  if (tables === 0) return;
-  for (let slice: u32 = first; slice < tables; slice++) store32(descOf(slice), L.D_BIN, L.BIN_OURS);
-  for (let slice: u32 = tables; slice < end; slice++) store32(descOf(slice), L.D_BIN, L.BIN_TABLE);
-  atomicAdd(stateBase, L.S_OWN_SLICES, count);
-  atomicAdd(stateBase, L.S_TABLE_SLICES, end - tables);
-  if (tables !== first) runPut(freeSlices(), first, tables - first);
-}
-
-/**
- * Makes tables for the chunks that overlap [first, end), at its end. Returns where they begin, or 0
- * when one cannot be committed: then the whole range belongs to no heap. If another thread makes a
- * table first, ours is kept for the next chunk.
- */
-function tablesAdd(first: u32, end: u32): u32 {
-  let rest: u32 = end;
-  const last: u32 = (end - 1) >>> L.CHUNK_SHIFT;
-  for (let c: u32 = first >>> L.CHUNK_SHIFT; c <= last && rest > first; c++) {
-    const entry: usize = stateBase + (c << 2);
-    if (atomicLoad(entry, L.S_CHUNKS) !== 0) continue;
-    let table: usize = atomicSwap(stateBase, L.S_TABLE_SPARE, 0);
-    if (table === 0) {
-      rest = rest - 1;
-      table = tableSlice(rest);
-      if (table === 0) return 0;
-    }
-    memoryRefresh();
-    if (!atomicCas(entry, L.S_CHUNKS, 0, table)) atomicSwap(stateBase, L.S_TABLE_SPARE, table);
+  const keep: u32 = tablesWanted(end);
+  const from: u32 = keep < count ? first + keep : first;
+  const rest: u32 = tablesAdd(first, end, from !== first ? from : end);
+  if (rest === 0) return;
+  const to: u32 = from !== first ? end : rest;
+  for (let slice: u32 = first; slice < end; slice++) {
+    store32(descOf(slice), L.D_BIN, slice >= from && slice < to ? L.BIN_OURS : L.BIN_TABLE);
   }
-  return rest;
+  atomicAdd(stateBase, L.S_OWN_SLICES, count);
+  atomicAdd(stateBase, L.S_TABLE_SLICES, count - (to - from));
+  if (from !== first && !tablesKeep(first, rest)) tablesFree(first, rest);
+  if (to !== from) runPut(freeSlices(), from, to - from);
 }
 
-/** Half a slice of zeros for a table, or 0; the other half is for the next table. */
-function tableSlice(slice: u32): usize {
-  const table: usize = (slice << L.SLICE_SHIFT) >>> 0;
-  if (!slicesTake(slice, 1)) return 0;
-  if (!slicesWereZero) memoryZero(table, L.SLICE_SIZE);
-  atomicSwap(stateBase, L.S_TABLE_SPARE, table + L.CHUNK_TABLE_SIZE);
-  return table;
+/** Makes slices free that count as slices of tables and that no thread can take as such. */
+// @cold
+function tablesFree(first: u32, end: u32): void {
+  for (let slice: u32 = first; slice < end; slice++) store32(descOf(slice), L.D_BIN, L.BIN_OURS);
+  atomicAdd(stateBase, L.S_TABLE_SLICES, (first - end) >>> 0);
+  if (end !== first) runPut(freeSlices(), first, end - first);
 }
 
 /** Begins a state that is zero, with the slices that the memory has behind it. */

@@ -15,13 +15,13 @@ import {
   load32,
   memoryGrow,
   memorySlices,
-  memoryZero,
   store32,
   trailingZeros,
 } from "../target/glue.ts";
 import { arenaExtend, arenaIsFree, arenaPut, arenasClaim } from "./arena-runs.ts";
 import { arenaAt, arenaBits } from "./arenas.ts";
-import { pageSlicesAdd, rangePurge, slicesTake, slicesWereZero } from "./commit.ts";
+import { pageSlicesAdd, rangePurge } from "./commit.ts";
+import { tablesAdd, tablesKeep, tablesMissing, tablesWanted, tablesYield } from "./tables.ts";
 
 /** Bin of a span: exact up to 8 slices, then four bins for each doubling (specification 9.2). */
 export function spanBin(count: u32): u32 {
@@ -220,43 +220,41 @@ function spanAtTop(): u32 {
 }
 
 /**
- * Grows until there is a run of `count` slices. When other code has grown the memory, the new
- * slices do not continue ours, and all `count` slices are requested again.
+ * Grows until there is a run of `count` slices. When other code has grown the memory, or slices
+ * were kept for tables, the first new slices do not continue ours, and more are requested. When the
+ * memory cannot grow, the slices that are kept for tables may make such a run.
  */
 function slicesGrow(count: u32): bool {
+  if (growFor(count) && (spanFind(count) !== 0 || growFor(count))) return true;
+  const kept: u32 = tablesYield();
+  if (kept === 0) return false;
+  const slices: u32 = (kept & 0xffff) - (kept >>> 16);
+  store32(stateBase, L.S_TABLE_SLICES, load32(stateBase, L.S_TABLE_SLICES) - slices);
+  runRelease(kept >>> 16, slices);
+  return spanFind(count) !== 0;
+}
+
+/** Grows by what is missing for a run of `count` slices after the free slices at the top. */
+function growFor(count: u32): bool {
   const top: u32 = load32(stateBase, L.S_TOP);
   const missing: u32 = count - minimum(spanAtTop(), count - 1);
   if (count > L.SLICES_MAX || top + missing > L.SLICES_MAX) return false;
-  const first: u32 = growOnce(missing + tablesMissing(top, missing));
-  if (first === 0) return false;
-  if (first === top || spanFind(count) !== 0) return true;
-  return growOnce(count + tablesMissing(load32(stateBase, L.S_TOP), count)) !== 0;
+  const keep: u32 = tablesWanted(top + missing);
+  if (keep !== 0 && growOnce(missing + keep)) return true;
+  return growOnce(missing + tablesMissing(top, missing));
 }
 
 function minimum(a: u32, b: u32): u32 {
   return a < b ? a : b;
 }
 
-/** Slices needed for tables of the chunks that overlap [from, from + count). */
-// @cold
-function tablesMissing(from: u32, count: u32): u32 {
-  let tables: u32 = 0;
-  const last: u32 = (from + count) >>> L.CHUNK_SHIFT;
-  for (let c: u32 = from >>> L.CHUNK_SHIFT; c <= last; c++) {
-    if (load32(stateBase + (c << 2), L.S_CHUNKS) === 0) tables = tables + 1;
-  }
-  if (tables !== 0 && load32(stateBase, L.S_TABLE_SPARE) !== 0) tables = tables - 1;
-  return (tables + 1) >>> 1;
-}
-
-/** Grows the memory; returns the first new slice, or 0. */
-function growOnce(count: u32): u32 {
+function growOnce(count: u32): bool {
   const grown: u32 = memoryGrow(count);
   const granted: u32 = grown >>> 16;
-  if (granted === 0) return 0;
+  if (granted === 0) return false;
   const first: u32 = grown & 0xffff;
   slicesAdd(first, minimum(granted, L.SLICES_MAX - first));
-  return first;
+  return true;
 }
 
 /** Purges the dirty slices of spans that lie in [from, end). O(spans). */
@@ -275,46 +273,21 @@ export function slicesPurge(from: u32, end: u32): void {
 
 /**
  * Adds new slices to the state; their memory is zero unless the dirty bits say otherwise. Tables
- * are made at the end, so that the rest still continues a span at the old top. If a table cannot be
- * committed, the slices without a table belong to no heap.
+ * are made of slices that are kept for them, else at the end, so that the rest still continues a
+ * span at the old top. If a table cannot be committed, the whole range belongs to no heap.
  */
 export function slicesAdd(first: u32, count: u32): void {
-  let end: u32 = first + count;
-  store32(stateBase, L.S_OWN_SLICES, load32(stateBase, L.S_OWN_SLICES) + count);
+  const end: u32 = first + count;
+  const keep: u32 = tablesWanted(end);
+  const from: u32 = keep < count ? first + keep : first;
   store32(stateBase, L.S_TOP, end);
-  const last: u32 = (end - 1) >>> L.CHUNK_SHIFT;
-  for (let c: u32 = first >>> L.CHUNK_SHIFT; c <= last; c++) {
-    const entry: usize = stateBase + (c << 2);
-    if (load32(entry, L.S_CHUNKS) !== 0) continue;
-    if (load32(stateBase, L.S_TABLE_SPARE) === 0) {
-      end = end - 1;
-      if (!tableSliceAdd(end)) {
-        store32(stateBase, L.S_OWN_SLICES, load32(stateBase, L.S_OWN_SLICES) - (end + 1 - first));
-        return;
-      }
-    }
-    store32(entry, L.S_CHUNKS, tableTake());
-    if (end === first) return;
-  }
-  runRelease(first, end - first);
-}
-
-/** Takes half a slice for a chunk table from the spare. */
-function tableTake(): usize {
-  const table: usize = load32(stateBase, L.S_TABLE_SPARE);
-  const rest: bool = (table & (L.SLICE_SIZE - 1)) === 0;
-  store32(stateBase, L.S_TABLE_SPARE, rest ? table + L.CHUNK_TABLE_SIZE : 0);
-  return table;
-}
-
-/** Makes a slice the spare for tables; false: the host cannot commit it. */
-function tableSliceAdd(slice: u32): bool {
-  const table: usize = (slice << L.SLICE_SHIFT) >>> 0;
-  if (!slicesTake(slice, 1)) return false;
-  if (!slicesWereZero) memoryZero(table, L.SLICE_SIZE);
-  store32(stateBase, L.S_TABLE_SPARE, table);
-  store32(stateBase, L.S_TABLE_SLICES, load32(stateBase, L.S_TABLE_SLICES) + 1);
-  return true;
+  const rest: u32 = tablesAdd(first, end, from !== first ? from : end);
+  if (rest === 0) return;
+  const tables: u32 = from !== first ? keep : end - rest;
+  store32(stateBase, L.S_OWN_SLICES, load32(stateBase, L.S_OWN_SLICES) + count);
+  store32(stateBase, L.S_TABLE_SLICES, load32(stateBase, L.S_TABLE_SLICES) + tables);
+  if (from !== first) tablesKeep(first, rest);
+  if (tables !== count) runRelease(from, count - tables);
 }
 
 /** Begins a state whose first slice is zero, with the slices that the memory has behind that. */

@@ -3,6 +3,7 @@ import * as L from "../../core/layout/layout.ts";
 import type { MemorySource } from "../../memory/index.ts";
 import type { BlockNext, StatsLevel } from "./contract.ts";
 import { type HeapCounts, readCounts } from "./counts.ts";
+import { fragmentationOf, freeRunLongest } from "./free-runs.ts";
 import {
   binBytes,
   type CountOf,
@@ -26,6 +27,13 @@ export interface HeapStats {
   pageBytesPeak: number;
   /** Bytes of free slices. */
   freeBytes: number;
+  /**
+   * Bytes of the longest run of free slices: a block of that size needs no growth. What pages have
+   * free is not in it; `collect(true)` gives back pages without blocks.
+   */
+  largestFreeBytes: number;
+  /** How far the free slices are in pieces, from 0 to 1: 1 - largestFreeBytes / freeBytes. */
+  fragmentation: number;
   /** Bytes of the heap's own state that a program of this size touches, in units of 4 KiB. */
   stateBytes: number;
   /** Bytes in slices that were taken into use and not purged since; all others are zero. */
@@ -105,6 +113,8 @@ function descOf(words: Words, state: number, slice: number): number {
 
 export function readStats(words: Words, state: number, of: StatsOf): HeapStats {
   const stats = of.shared ? sharedNumbers(words, state) : numbers(words, state);
+  stats.largestFreeBytes = freeRunLongest(words, state, of.shared) * L.SLICE_SIZE;
+  stats.fragmentation = fragmentationOf(stats.largestFreeBytes, stats.freeBytes);
   const counts = readCounts(words, state, of.shared, stats);
   if (of.level === 0) return { ...stats, counts };
   const sizes = kinds.map((kind, index) => [kind, readKind(words, state, index)]);
@@ -131,6 +141,8 @@ function numbers(words: Words, state: number): Numbers {
     pageBytes: slices(L.S_PAGE_SLICES),
     pageBytesPeak: slices(L.S_PAGE_SLICES_PEAK),
     freeBytes: slices(L.S_FREE_SLICES) + arenasFree(words, state) * L.SLICE_SIZE,
+    largestFreeBytes: 0,
+    fragmentation: 0,
     stateBytes: stateBytes(words, state),
     committedBytes: slices(L.S_COMMITTED),
     committedBytesPeak: slices(L.S_COMMITTED_PEAK),

@@ -87,6 +87,7 @@ export function osMemory(options: OsMemoryOptions = {}): OsMemory {
       return buffer as ArrayBuffer;
     },
     start: SLICE_BYTES,
+    maximum: space.bytes,
     address: space.address,
     grow: (slices: number) =>
       growWithin(slices, source.buffer.byteLength / SLICE_BYTES, limits, (n) => {

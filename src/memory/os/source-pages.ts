@@ -63,6 +63,7 @@ export function withPages(source: MemorySource, os: OsPages): MemorySource {
     },
     start: source.start,
     ...(source.memory && { memory: source.memory }),
+    ...(source.maximum !== undefined && { maximum: source.maximum }),
     ...(source.huge && { huge: source.huge }),
     ...(source.numa && { numa: source.numa }),
     pages,

@@ -2,6 +2,7 @@
  * How a merged heap gets its pages. Pages that its own growth has returned belong to the heap; the
  * memory that the program has at its start, or adds itself, belongs to the program.
  */
+import { INIT_MOST_SHIFT, INIT_ZEROED } from "../../core/layout/layout.ts";
 import { op } from "../module/opcodes.ts";
 import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
@@ -60,13 +61,22 @@ export function growSbrk(sbrk: number): (code: CodeWriter) => void {
   };
 }
 
+/** Indices of functions and of a global, and the most pages that the memory can have. */
+interface Beginning {
+  grow: number;
+  heapInit: number;
+  top: number;
+  most: number;
+}
+
 /** Makes the heap in the first page that it gets; returns 1, or 0 if it gets none. */
-export function beginWrite(grow: number, heapInit: number, top: number) {
+export function beginWrite({ grow, heapInit, top, most }: Beginning) {
   return (code: CodeWriter): void => {
     const granted = code.local("begin: granted", I32);
+    const flags = (most << INIT_MOST_SHIFT) | INIT_ZEROED;
     code.const(1).call(grow).tee(granted).op(op.i32Eqz).if().const(0).op(op.return).end();
     code.get(granted).const(PAGE_MASK).op(op.i32And).get(granted).const(SHIFT).op(op.i32ShrU);
     code.op(op.i32Add).with(op.globalSet, top);
-    code.get(granted).const(SHIFT).op(op.i32Shl).const(1).call(heapInit).const(1);
+    code.get(granted).const(SHIFT).op(op.i32Shl).const(flags).call(heapInit).const(1);
   };
 }

@@ -1,6 +1,7 @@
 /** The merged form: the heap's functions become functions of the module. */
 import { WASI_ENOMEM } from "../../common/errno.ts";
 import { coreWasm } from "../../core/embed/core-wasm.js";
+import { SLICES_MAX } from "../../core/layout/layout.ts";
 import type { Role } from "../allocators/roles.ts";
 import type { ModuleEditor } from "../module/editor.ts";
 import type { Module } from "../module/module.ts";
@@ -53,12 +54,14 @@ class Merger {
     const failed = plan.errno === undefined ? undefined : errnoSet(plan.errno);
     this.#core = new EmbeddedCore({ editor, core: coreRead(), grow, failed });
     this.#hostsFind(editor.module);
+    const { grow: grown, top } = this.#core;
     const heapInit = this.#core.index("heapInit");
+    const most = Math.min(plan.limits.max ?? SLICES_MAX, SLICES_MAX);
     this.#begin = editor.addFunction(
       "terrane.begin",
       [],
       [I32],
-      beginWrite(this.#core.grow, heapInit, this.#core.top),
+      beginWrite({ grow: grown, heapInit, top, most }),
     );
   }
 
