@@ -200,17 +200,18 @@ export function mediumFree(page: usize, p: usize): void {
 }
 
 /**
- * One empty page is kept for a while: else a buffer that is allocated and freed repeatedly would
+ * One empty page is kept for a while, at the front of its queue or behind a page that was adopted
+ * since: else a buffer that is allocated and freed repeatedly would
  * make and drop a page each time, and dirty new slices each time.
  */
 function mediumEmptied(page: usize): void {
-  const first: usize = load32(queueOf(L.BIN_MEDIUM + L.MEDIUM_RUN_MAX), L.Q_FIRST);
-  if (first !== 0 && first !== page && load32(first, L.D_USED) === 0) {
+  queueMove(page, L.BIN_MEDIUM + L.MEDIUM_RUN_MAX);
+  const next: usize = load32(page, L.D_NEXT);
+  if (next !== 0 && load32(next, L.D_USED) === 0) {
     countAdd(L.COUNT_NO_RETIRE, 1);
     pageRelease(page);
     return;
   }
-  queueMove(page, L.BIN_MEDIUM + L.MEDIUM_RUN_MAX);
   store32(page, L.D_OWNER, (load32(page, L.D_OWNER) & ~L.FLAG_ALIGNED) >>> 0);
   store32(page, L.D_RETIRE, L.RETIRE_MEDIUM);
   pageRetire(page);
