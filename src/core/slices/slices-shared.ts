@@ -20,7 +20,14 @@ import { arenaExtend, arenaIsFree, arenaPut, arenasClaim } from "./arena-runs.ts
 import { arenaAt, arenaBits } from "./arenas.ts";
 import { pageSlicesAdd, wordRaise } from "./commit.ts";
 import { runClaim, runFind, runIsFree, runPut, runsPurge } from "./runs.ts";
-import { tablesAdd, tablesKeep, tablesMissing, tablesWanted, tablesYield } from "./tables.ts";
+import {
+  tablesAdd,
+  tablesKeep,
+  tablesMissing,
+  tablesUnused,
+  tablesWanted,
+  tablesYield,
+} from "./tables.ts";
 
 /** Reads of the grower's word, some microseconds, before this thread grows without its turn. */
 const GROW_LOOKS: u32 = 2000;
@@ -63,6 +70,11 @@ export function slicesClaim(count: u32, arenas: bool): u32 {
     if (!slicesGrow(count, turn)) break;
   }
   return runTake(count);
+}
+
+/** Whether the memory must grow for a run of `count` slices. */
+export function slicesWouldGrow(count: u32): bool {
+  return runFindNear(count) === 0;
 }
 
 /** Whether a run of `count` slices would need memory that was never used. */
@@ -148,9 +160,18 @@ function growAwait(): bool {
  */
 function growFor(count: u32): bool {
   if (growOnto(count) && (runFindNear(count) !== 0 || growOnto(count))) return true;
-  const kept: u32 = tablesYield();
-  tablesFree(kept >>> 16, kept & 0xffff);
-  return kept !== 0;
+  const kept: u32 = tablesUnused();
+  return kept !== 0 && tablesGiveUp(kept >>> 16, kept & 0xffff, count);
+}
+
+/** Makes kept slices free if there seems to be a run of `count` slices then. */
+// @cold
+function tablesGiveUp(first: u32, end: u32, count: u32): bool {
+  const around: u32 = runBefore(first, count) + runFrom(end, count);
+  if (around + (end - first) < count) return false;
+  if (!tablesYield(((first << 16) | end) >>> 0)) return false;
+  tablesFree(first, end);
+  return true;
 }
 
 /** Grows by what is missing for a run of `count` slices after the free slices at the top. */

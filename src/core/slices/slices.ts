@@ -21,7 +21,7 @@ import {
 import { arenaExtend, arenaIsFree, arenaPut, arenasClaim } from "./arena-runs.ts";
 import { arenaAt, arenaBits } from "./arenas.ts";
 import { pageSlicesAdd, rangePurge } from "./commit.ts";
-import { tablesAdd, tablesKeep, tablesMissing, tablesWanted, tablesYield } from "./tables.ts";
+import { tablesAdd, tablesKeep, tablesMissing, tablesUnused, tablesWanted } from "./tables.ts";
 
 /** Bin of a span: exact up to 8 slices, then four bins for each doubling (specification 9.2). */
 export function spanBin(count: u32): u32 {
@@ -178,6 +178,11 @@ export function slicesClaim(count: u32, arenas: bool): u32 {
   return spanTake(span, count);
 }
 
+/** Whether the memory must grow for a run of `count` slices. */
+export function slicesWouldGrow(count: u32): bool {
+  return spanFind(count) === 0;
+}
+
 /** Whether a run of `count` slices would need memory that was never used. */
 export function slicesWouldTouch(count: u32): bool {
   const span: usize = spanFind(count);
@@ -226,12 +231,19 @@ function spanAtTop(): u32 {
  */
 function slicesGrow(count: u32): bool {
   if (growFor(count) && (spanFind(count) !== 0 || growFor(count))) return true;
-  const kept: u32 = tablesYield();
-  if (kept === 0) return false;
-  const slices: u32 = (kept & 0xffff) - (kept >>> 16);
-  store32(stateBase, L.S_TABLE_SLICES, load32(stateBase, L.S_TABLE_SLICES) - slices);
-  runRelease(kept >>> 16, slices);
-  return spanFind(count) !== 0;
+  const kept: u32 = tablesUnused();
+  return kept !== 0 && tablesGiveUp(kept >>> 16, kept & 0xffff, count);
+}
+
+/** Makes kept slices free if there is a run of `count` slices then. */
+// @cold
+function tablesGiveUp(first: u32, end: u32, count: u32): bool {
+  const around: u32 = spanBefore(descOf(first), first) + spanAt(end);
+  if (around + (end - first) < count) return false;
+  store32(stateBase, L.S_TABLES, 0);
+  store32(stateBase, L.S_TABLE_SLICES, load32(stateBase, L.S_TABLE_SLICES) - (end - first));
+  runRelease(first, end - first);
+  return true;
 }
 
 /** Grows by what is missing for a run of `count` slices after the free slices at the top. */

@@ -12,8 +12,9 @@
  *                                         ^ first       ^ end, of S_TABLES
  *
  * Kept slices count as slices of tables, and nothing is written to them: they are address space, a
- * 1024th of the most that the memory can have. When the memory cannot grow, they are given back. A
- * table for which none is left is put at the end of the growth that needs it.
+ * 1024th of the most that the memory can have. When the memory cannot grow and a block has space
+ * with them, they are given up. A table for which none is left is put at the end of the growth that
+ * needs it.
  */
 
 import { stateBase } from "../layout/globals.ts";
@@ -64,15 +65,19 @@ export function tableKept(): u32 {
   return 0;
 }
 
-/**
- * Takes all slices that are kept, as `first << 16 | end`, or returns 0. They still count as slices
- * of tables. The next growth may keep others.
- */
+/** The kept slices as `first << 16 | end`, or 0. */
 // @cold
-export function tablesYield(): u32 {
+export function tablesUnused(): u32 {
   const kept: u32 = atomicLoad(stateBase, L.S_TABLES);
-  if (kept >>> 16 === (kept & END_MASK)) return 0;
-  return atomicCas(stateBase, L.S_TABLES, kept, 0) ? kept : 0;
+  return kept >>> 16 !== (kept & END_MASK) ? kept : 0;
+}
+
+/**
+ * Takes the slices that tablesUnused has returned; false: another thread took one. They still count
+ * as slices of tables. The next growth keeps others.
+ */
+export function tablesYield(kept: u32): bool {
+  return atomicCas(stateBase, L.S_TABLES, kept, 0);
 }
 
 /** Slices needed for tables of the chunks that overlap [from, from + count), beyond kept ones. */
