@@ -22,7 +22,7 @@ import {
 } from "./hardened.ts";
 import { mallocLargeAligned } from "./heap.ts";
 import { observeHold, observeMalloc } from "./observe.ts";
-import { clearFrom, realloc, reallocn, rezalloc } from "./realloc.ts";
+import { realloc, reallocn } from "./realloc.ts";
 
 function isPowerOfTwo(x: u32): bool {
   return x !== 0 && (x & (x - 1)) === 0;
@@ -145,7 +145,10 @@ export function reallocAlignedAt(p: usize, size: usize, alignment: usize, offset
   return reallocAlignedAny(p, size, alignment, offset, false);
 }
 
-/** As reallocAlignedAt; clears the bytes that are added, as rezalloc does. */
+/**
+ * As reallocAlignedAt; clears the bytes that are added, and those that are given up by shrinking in
+ * place. Only for blocks that were allocated as zeros.
+ */
 export function rezallocAlignedAt(p: usize, size: usize, alignment: usize, offset: usize): usize {
   return reallocAlignedAny(p, size, alignment, offset, true);
 }
@@ -158,27 +161,28 @@ function reallocAlignedAny(
   zero: bool,
 ): usize {
   if (!isPowerOfTwo(alignment)) return 0;
-  if (alignment <= L.WORD) return zero ? rezalloc(p, size) : realloc(p, size);
+  if (alignment <= L.WORD && !zero) return realloc(p, size);
   if (HARDENED && p !== 0 && !hardAdmits(p)) return 0;
   const old: usize = usableSize(p);
   if (p !== 0 && old === 0) return 0;
   const over: u32 = ((p + offset) & (alignment - 1)) >>> 0;
   if (over === 0 && p !== 0 && size <= old && size >= old - (old >>> 1)) {
+    if (zero) memoryZero(p + size, old - size);
     return HARDENED ? hardRefit(p, size) : p;
   }
   const q: usize = memalignAt(alignment, size, offset);
   if (q === 0) return 0;
-  if (zero && size > old) clearFrom(q, old, usableSize(q));
-  memoryCopy(q, p, old < size ? old : size);
+  const kept: usize = old < size ? old : size;
+  memoryCopy(q, p, kept);
+  if (zero) memoryZero(q + kept, usableSize(q) - kept);
   free(p);
   return q;
 }
 
 /**
- * As reallocAlignedAt with p's own offset: with alignment 64, a p at 16 modulo 64 gives a q at 48
- * modulo 64, as in mimalloc.
+ * realloc to a block at a multiple of `alignment`, also if p is not at one. mimalloc 2.1 takes the
+ * remainder of p for an offset instead, and returns a block that is not aligned.
  */
 export function reallocAligned(p: usize, size: usize, alignment: usize): usize {
-  if (!isPowerOfTwo(alignment)) return 0;
-  return reallocAlignedAt(p, size, alignment, (p & (alignment - 1)) >>> 0);
+  return reallocAlignedAt(p, size, alignment, 0);
 }

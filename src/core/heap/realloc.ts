@@ -51,7 +51,8 @@ export function realloc(p: usize, size: usize): usize {
 
 /**
  * realloc that clears the bytes that are added. Only for blocks that were allocated as zeros and
- * resized only by this function. Bytes that are given up by shrinking in place keep their contents.
+ * resized only by this function. Bytes that are given up by shrinking in place to more than half
+ * keep their contents, as in mimalloc; rezallocAlignedAt clears them.
  */
 export function rezalloc(p: usize, size: usize): usize {
   return reallocAny(p, size, true);
@@ -76,19 +77,12 @@ function reallocMove(p: usize, old: usize, size: usize, zero: bool): usize {
   const q: usize = malloc(size);
   if (q === 0) return 0;
   if (size === 0) store8(q, 0, 0);
-  if (zero && size > old) clearFrom(q, old, blockSize(q));
   const kept: usize = old < size ? old : size;
   if (q === sampled) memoryCopy(q, p, kept);
   else blockCopy(q, p, kept);
+  if (zero) memoryZero(q + kept, blockSize(q) - kept);
   free(p);
   return q;
-}
-
-/** Clears from the last word of the old size on, which may hold bytes behind the requested size. */
-// @cold
-export function clearFrom(q: usize, old: usize, size: usize): void {
-  const from: usize = old >= L.WORD ? old - L.WORD : 0;
-  memoryZero(q + from, size - from);
 }
 
 /**
@@ -110,11 +104,15 @@ function resizeInPlace(p: usize, old: usize, size: usize, zero: bool): bool {
   if (HARDENED && !hardResizes()) return false;
   const page: usize = pageOf(p);
   const owner: u32 = load32(page, L.D_OWNER);
-  if ((owner & L.FLAG_LARGE) !== 0) return size > L.MEDIUM_MAX && largeResize(p, size, zero);
-  if ((owner & L.FLAG_MEDIUM) === 0 || size > L.MEDIUM_MAX) return false;
-  if ((owner & ~L.FLAGS) >>> 0 !== heapId) return false;
-  if (mediumBlockOf(page, p) !== p || !mediumResize(page, p, size)) return false;
-  if (zero && size > old) clearFrom(p, old, goodSize(size));
+  if ((owner & L.FLAG_LARGE) !== 0) {
+    if (size <= L.MEDIUM_MAX || !largeResize(p, size, zero)) return false;
+  } else {
+    if ((owner & L.FLAG_MEDIUM) === 0 || size > L.MEDIUM_MAX) return false;
+    if ((owner & ~L.FLAGS) >>> 0 !== heapId) return false;
+    if (mediumBlockOf(page, p) !== p || !mediumResize(page, p, size)) return false;
+    if (zero && size > old) memoryZero(p + old, goodSize(size) - old);
+  }
+  if (zero && size < old) memoryZero(p + size, goodSize(size) - size);
   return true;
 }
 

@@ -47,9 +47,7 @@ function alignOf(row: CallRow): Read<AlignmentRequest> | undefined {
   if (row.page) return () => ({ alignment: OS_PAGE, offset: 0 });
   const wanted = pick(row, "alignment");
   if (!wanted) return undefined;
-  // mimalloc's quirk: a block that moves keeps the remainder that its address has.
-  const kept: Read<number> = (a, b, c, d, e) => a % (wanted(a, b, c, d, e) || 1);
-  const offset = pick(row, "offset") ?? (row.does === "resize" ? kept : () => 0);
+  const offset = pick(row, "offset") ?? (() => 0);
   return (a, b, c, d, e) => ({
     alignment: wanted(a, b, c, d, e),
     offset: offset(a, b, c, d, e),

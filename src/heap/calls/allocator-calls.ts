@@ -133,10 +133,7 @@ export interface AllocatorCalls {
   /** `zallocAlignedAt` of `count * size` bytes; 0 also when the product is beyond 2^31 - 1. */
   callocAlignedAt(count: number, size: number, alignment: number, offset: number): number;
 
-  /**
-   * `realloc` that keeps the remainder of ptr modulo `alignment`, as mimalloc does: a block at a
-   * multiple of `alignment` stays at one.
-   */
+  /** `realloc` to a block at a multiple of `alignment`, also if ptr is not at one. */
   reallocAligned(ptr: number, size: number, alignment: number): number;
 
   /** `realloc` to a block p for which p + offset is a multiple of `alignment`. */

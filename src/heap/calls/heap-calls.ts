@@ -62,11 +62,11 @@ export const heapCalls: Readonly<Record<CallName, Run<HeapState>>> = {
   reallocAlignedAt: ({ core }, ptr, size, alignment, offset) =>
     core.reallocAlignedAt(ptr, size, alignment, offset) >>> 0,
   rezallocAligned: ({ core }, ptr, size, alignment) =>
-    core.rezallocAlignedAt(ptr, size, alignment, remainder(ptr, alignment)) >>> 0,
+    core.rezallocAlignedAt(ptr, size, alignment, 0) >>> 0,
   rezallocAlignedAt: ({ core }, ptr, size, alignment, offset) =>
     core.rezallocAlignedAt(ptr, size, alignment, offset) >>> 0,
   recallocAligned: ({ core }, ptr, count, size, alignment) =>
-    core.rezallocAlignedAt(ptr, product(count, size), alignment, remainder(ptr, alignment)) >>> 0,
+    core.rezallocAlignedAt(ptr, product(count, size), alignment, 0) >>> 0,
   recallocAlignedAt: ({ core }, ptr, count, size, alignment, offset) =>
     core.rezallocAlignedAt(ptr, product(count, size), alignment, offset) >>> 0,
 
@@ -171,11 +171,6 @@ function coreEnded(error: () => HeapError): CoreExports {
 /** count * size; what is too large stays so. */
 function product(count: number, size: number): number {
   return Math.min(count * size, TOO_LARGE);
-}
-
-/** mimalloc's quirk: an aligned block that moves keeps the remainder that its address has. */
-function remainder(ptr: number, alignment: number): number {
-  return alignment === 0 ? 0 : ptr % alignment;
 }
 
 function freeFitting(

@@ -181,6 +181,21 @@ row("33: rezalloc stale quirk - zalloc(200)/FF, 120, 200: byte 150 is FF", (make
   assert.equal(s.bytes()[p + 150], 0xff);
 });
 
+row("33: rezalloc stale quirk - growth in place keeps all bytes of a medium block", (make) => {
+  const s = make();
+  const p = s.core.zalloc(10240);
+  assert.equal(s.core.usableSize(p), 10240);
+  s.bytes().fill(0xff, p, p + 10240);
+  assert.equal(s.core.rezalloc(p, 30000), p);
+  assert.ok(
+    s
+      .bytes()
+      .subarray(p, p + 10240)
+      .every((byte) => byte === 0xff),
+  );
+  assertZero(s, p, 10240, 30000);
+});
+
 row("34: expand - p up to usable, else 0, never moves", (make) => {
   const s = make();
   for (const size of [100, 20000, 100000]) {

@@ -182,7 +182,7 @@ function resizers(debugged: DebugAllocator) {
     ({ ptr }, n, alignment) => ({
       ptr: debugged.reallocAligned(ptr, n, alignment),
       alignment,
-      offset: ptr % alignment,
+      offset: 0,
     }),
     ({ ptr }, n, alignment, offset) => ({
       ptr: debugged.recallocAlignedAt(ptr, n, 1, alignment, offset),

@@ -79,6 +79,65 @@ everywhere("rezallocAligned and recallocAligned: contents stay, what grows is ze
   assert.equal(heap.rezallocAligned(heap.zalloc(10), 10, 8) % 8, 0);
 });
 
+everywhere("rezallocAligned and recallocAligned: down and up again shows zeros", (make) => {
+  const heap = make();
+  soil(heap, 100000);
+  const resizes: [string, number, (p: number, size: number) => number][] = [
+    ["rezallocAligned", 64, (p, size) => heap.rezallocAligned(p, size, 64)],
+    ["rezallocAligned to 8", 8, (p, size) => heap.rezallocAligned(p, size, 8)],
+    ["rezallocAlignedAt", 64, (p, size) => heap.rezallocAlignedAt(p, size, 64, 0)],
+    ["recallocAligned", 64, (p, size) => heap.recallocAligned(p, 2, size / 2, 64)],
+    ["recallocAlignedAt", 64, (p, size) => heap.recallocAlignedAt(p, 2, size / 2, 64, 0)],
+    ["mi_rezalloc_aligned", 64, (p, size) => c(heap, "mi_rezalloc_aligned", p, size, 64)],
+  ];
+  for (const [name, alignment, resize] of resizes) {
+    for (const [full, less] of [
+      [200, 120],
+      [200, 20],
+      [9000, 6000],
+      [40000, 24000],
+      [200000, 9000],
+    ]) {
+      let p = heap.zallocAligned(full!, alignment);
+      heap.u8.fill(0xff, p, p + full!);
+      p = resize(p, less!);
+      for (const again of [full!, 2 * full!]) {
+        p = resize(p, again);
+        const bytes = heap.u8.subarray(p, p + again);
+        const label = `${name} ${full} ${less} ${again}`;
+        assert.equal(p % alignment, 0, label);
+        assert.ok(
+          bytes.subarray(0, less).every((byte) => byte === 0xff),
+          label,
+        );
+        assert.equal(
+          bytes.subarray(less).findIndex((byte) => byte !== 0),
+          -1,
+          label,
+        );
+      }
+      heap.free(p);
+    }
+  }
+});
+
+everywhere("reallocAligned and rezallocAligned align blocks that were not", (make) => {
+  const heap = make();
+  for (let size = 8; size < 100000; size += 1 + (size >>> 1)) {
+    for (const alignment of [16, 64, 4096, 2 ** 17]) {
+      const [plain, zeros, padding] = [heap.malloc(size), heap.zalloc(size), heap.malloc(size)];
+      heap.u8.fill(7, plain, plain + size);
+      const p = heap.reallocAligned(plain, size + 3, alignment);
+      assert.equal(p % alignment, 0, `${size} to ${alignment}`);
+      assert.ok(heap.u8.subarray(p, p + size).every((byte) => byte === 7));
+      const q = heap.rezallocAligned(zeros, size + 3, alignment);
+      const r = heap.recallocAligned(padding, 1, size, alignment);
+      assert.deepEqual([q % alignment, r % alignment], [0, 0], `${size} to ${alignment}`);
+      for (const block of [p, q, r]) heap.free(block);
+    }
+  }
+});
+
 everywhere("products that are too large are null, in every call that multiplies", (make) => {
   const heap = make();
   assert.equal(heap.callocAligned(2 ** 30, 8, 64), 0);
