@@ -27,8 +27,9 @@ import { countAdd } from "../slices/counts.ts";
 import { atomicAnd, atomicCas, atomicLoad, atomicOr, atomicStore } from "../target/atomics.ts";
 import { load32, memoryReach, store32, trailingZeros } from "../target/glue.ts";
 
-/** Abandoned pages that one search looks at. */
-const SEARCH_PAGES: u32 = 32;
+/** Abandoned pages that a search looks at; before the memory grows it looks at all. */
+export const SEARCH_SOME: u32 = 32;
+export const SEARCH_ALL: u32 = 0xffffffff;
 
 function abandonedWord(index: u32): usize {
   return stateBase + L.STATE_ABANDONED + (index << 2);
@@ -110,16 +111,16 @@ function pageServes(page: usize, bin: u32): bool {
 
 /**
  * Adopts an abandoned page that serves a bin (BIN_MEDIUM + units for medium blocks). Returns
- * whether one was found. Looks at a limited number of pages, from where the last search ended.
+ * whether one was found. Looks at `most` pages, from where the last search ended.
  */
-export function abandonedAdopt(bin: u32): bool {
+export function abandonedAdopt(bin: u32, most: u32): bool {
   if (!heapIsBacking()) return false;
   if (atomicLoad(stateBase, L.S_ABANDONED) === 0) return false;
   const top: u32 = atomicLoad(stateBase, L.S_TOP);
   const end: u32 = (top + 31) >>> 5;
   const from: u32 = load32(heapBase, L.H_ABANDONED_AT);
   memoryReach(top);
-  let left: u32 = SEARCH_PAGES;
+  let left: u32 = most;
   atomicStore(stateBase, L.S_ABANDONED, 0);
   let found: bool = false;
   for (let i: u32 = 0; i < end && left !== 0 && !found; i++) {

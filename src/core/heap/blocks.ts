@@ -12,7 +12,7 @@ import { remotePush } from "../pages/remote.ts";
 import { SHARED } from "../target/atomics.ts";
 import { load32 } from "../target/glue.ts";
 import { pageAdopt } from "./abandon.ts";
-import { mallocGeneric } from "./heap.ts";
+import { heapTrimDue, mallocGeneric } from "./heap.ts";
 import { heapIsOurs } from "./threads.ts";
 
 export function mallocMedium(size: u32): usize {
@@ -50,12 +50,13 @@ export function freeOutside(page: usize, block: usize, owner: u32): bool {
 
 /**
  * Frees a block of a page that is not ours. If the page has no owner, also if it lost its owner
- * during the push, this heap adopts it.
+ * during the push, this heap adopts it. A thread that only frees is trimmed here, or it would keep
+ * all that it adopts.
  */
 function freeRemote(page: usize, block: usize, owner: u32): void {
-  if ((owner & ~L.FLAGS) >>> 0 === L.OWNER_ABANDONED && pageAdopt(page)) {
-    freeLocal(page, block);
+  if ((owner & ~L.FLAGS) >>> 0 === L.OWNER_ABANDONED && pageAdopt(page)) freeLocal(page, block);
+  else if ((remotePush(page, block) & ~L.FLAGS) >>> 0 !== L.OWNER_ABANDONED || !pageAdopt(page)) {
     return;
   }
-  if ((remotePush(page, block) & ~L.FLAGS) >>> 0 === L.OWNER_ABANDONED) pageAdopt(page);
+  heapTrimDue();
 }

@@ -5,7 +5,7 @@
 import { featureOn, sizeAsked } from "../hard/features.ts";
 import { randomNext } from "../hard/random.ts";
 import { binOf } from "../layout/bins.ts";
-import { heapIsBacking } from "../layout/bound-heap.ts";
+import { heapBind, heapIsBacking } from "../layout/bound-heap.ts";
 import { bitsSet } from "../layout/desc.ts";
 import { deferredWanted, heapBase, observing, stateBase, stateBind } from "../layout/globals.ts";
 import * as L from "../layout/layout.ts";
@@ -27,13 +27,18 @@ import { fullPoll, mediumPoll, remoteTake, remoteTakeAll } from "../pages/remote
 import { sampleGeneric } from "../pages/sample.ts";
 import { committedAdd } from "../slices/commit.ts";
 import { countAdd } from "../slices/counts.ts";
-import { slicesWouldTouch, stateInit, stateIsValid } from "../slices/slices.ts";
-import { SHARED } from "../target/atomics.ts";
+import { slicesWouldGrow, slicesWouldTouch, stateInit, stateIsValid } from "../slices/slices.ts";
+import { atomicLoad, atomicStore, atomicSwap, SHARED } from "../target/atomics.ts";
 import { errorRaise, load32, memorySlices, memoryZero, store32 } from "../target/glue.ts";
 import { HARDENED } from "../target/hardened-on.ts";
-import { abandonedAdopt } from "./abandon.ts";
+import { abandonedAdopt, SEARCH_ALL, SEARCH_SOME } from "./abandon.ts";
+import { heapNext } from "./heaps.ts";
 import { observeMalloc } from "./observe.ts";
 import { heapBegin, leftoversCollect, threadAttach } from "./threads.ts";
+
+/** Pages that other threads must have emptied before a heap is trimmed, beside its eighth. */
+const TRIM_LEAST: u32 = 4;
+const TRIM_SHIFT: u32 = 3;
 
 /**
  * Makes a state with one heap at `base` and takes all memory behind it. `base` is a multiple of 64
@@ -74,10 +79,11 @@ export function heapAttach(base: usize): void {
  */
 export function mallocGeneric(size: u32): usize {
   heapBeat();
+  if (SHARED) heapTrimDue();
   if (deferredWanted) errorRaise(L.DEFERRED_FREE, 0);
   let block: usize = blockFind(size);
   if (block === 0) {
-    heapCollect(true);
+    heapsCollect();
     block = blockFind(size);
     if (block === 0) errorRaise(L.ENOMEM, HARDENED ? sizeAsked(size) : size);
   }
@@ -111,14 +117,27 @@ function blockFind(size: u32): usize {
 function mediumFromOthers(size: u32): usize {
   const block: usize = mediumPoll() ? mediumAlloc(size) : 0;
   if (block !== 0) return block;
-  return abandonedAdopt(L.BIN_MEDIUM + unitsFor(size)) ? mediumAlloc(size) : 0;
+  const found: bool = othersSearch(L.BIN_MEDIUM + unitsFor(size), L.MEDIUM_SLICES);
+  return found ? mediumAlloc(size) : 0;
+}
+
+/**
+ * Searches what other threads have left for a bin, before `count` slices are taken; if the memory
+ * would grow, searches all of it. Returns whether the queues of the heap may have a block now.
+ */
+// @cold
+function othersSearch(bin: u32, count: u32): bool {
+  if (abandonedAdopt(bin, SEARCH_SOME)) return true;
+  if (!slicesWouldGrow(count)) return false;
+  const trimmed: bool = heapTrim();
+  return abandonedAdopt(bin, SEARCH_ALL) || trimmed;
 }
 
 /** As mallocGeneric, for a large block whose run is aligned to `alignment` slices. */
 export function mallocLargeAligned(size: u32, alignment: u32): usize {
   let page: usize = pageFindLarge(size, alignment);
   if (page === 0) {
-    heapCollect(true);
+    heapsCollect();
     page = pageFindLarge(size, alignment);
   }
   if (page === 0) {
@@ -153,6 +172,7 @@ function pageFindLarge(size: u32, alignment: u32): usize {
     return 0;
   }
   retiredRelease(pageSlices(size));
+  if (SHARED && slicesWouldGrow(pageSlices(size))) heapTrim();
   return pageLarge(size, alignment);
 }
 
@@ -166,7 +186,7 @@ function queueSearch(bin: u32): usize {
   if (page !== 0) return page;
   if (SHARED) {
     fullPoll();
-    if (load32(queueOf(bin), L.Q_FIRST) !== 0 || abandonedAdopt(bin)) {
+    if (load32(queueOf(bin), L.Q_FIRST) !== 0 || othersSearch(bin, 1)) {
       const other: usize = queueWalk(bin);
       if (other !== 0) return other;
     }
@@ -259,10 +279,20 @@ function pageStaysRetired(page: usize, all: bool): bool {
  */
 export function heapCollect(force: bool): void {
   if (deferredWanted) errorRaise(L.DEFERRED_FREE, force ? 1 : 0);
+  heapClean(force);
+}
+
+function heapClean(force: bool): void {
   if (SHARED) {
+    atomicStore(heapBase, L.H_FREED, 0);
     remoteTakeAll();
     if (force && heapIsBacking()) leftoversCollect();
   }
+  emptyRelease();
+}
+
+/** Gives back every page without blocks in use. */
+function emptyRelease(): void {
   for (let bin: u32 = 1; bin < L.BIN_COUNT; bin++) {
     let page: usize = load32(queueOf(bin), L.Q_FIRST);
     while (page !== 0) {
@@ -271,6 +301,38 @@ export function heapCollect(force: bool): void {
       page = next;
     }
   }
+}
+
+/**
+ * Takes what other threads have freed in this heap's pages, and gives back the pages that are empty
+ * then. O(pages). Returns whether other threads have freed anything since the last time.
+ */
+// @cold
+function heapTrim(): bool {
+  if (atomicSwap(heapBase, L.H_FREED, 0) === 0) return false;
+  remoteTakeAll();
+  emptyRelease();
+  return true;
+}
+
+/**
+ * Trims the heap once other threads have freed all blocks of an eighth of its pages: it might never
+ * need those pages again, and then would never look at them.
+ */
+export function heapTrimDue(): void {
+  const emptied: u32 = atomicLoad(heapBase, L.H_FREED) >>> 1;
+  if (emptied > TRIM_LEAST && emptied << TRIM_SHIFT > load32(heapBase, L.H_PAGES)) heapTrim();
+}
+
+/** heapCollect for all heaps of this thread: what they hold is free for each of them. */
+function heapsCollect(): void {
+  heapCollect(true);
+  const was: usize = heapBase;
+  for (let heap: usize = heapNext(0); heap !== 0; heap = heapNext(heap)) {
+    heapBind(heap);
+    if (heap !== was) heapClean(true);
+  }
+  heapBind(was);
 }
 
 /** Checks state, queues and every page against the equations of layout.ts. O(blocks). */

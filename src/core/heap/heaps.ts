@@ -23,7 +23,7 @@ import { tableSliceAlloc } from "../slices/supply.ts";
 import { atomicCas, atomicLoad, atomicStore, SHARED } from "../target/atomics.ts";
 import { load32, memoryZero, store32 } from "../target/glue.ts";
 import { observePageGone } from "./observe.ts";
-import { areaGive, areaTakeOwn, heapBegin } from "./threads.ts";
+import { areaGive, areaNext, areaTakeOwn, heapBegin } from "./threads.ts";
 
 /** Returns the id of a new heap of this thread; 0 = no memory, or no area. */
 export function heapNew(): usize {
@@ -115,6 +115,24 @@ export function heapDestroy(heap: usize): void {
   }
   largeSettle(heap, 0);
   heapEndRestore(was, heap, load32(heap, L.H_OF));
+}
+
+/** The heap of this thread that follows another one, or 0; 0 is followed by the first. */
+// @cold
+export function heapNext(heap: usize): usize {
+  if (SHARED) return areaNext(heap);
+  const first: usize = stateBase + L.STATE_HEAP;
+  if (heap === 0) return first;
+  let slice: usize = heap === first ? load32(stateBase, L.S_AREAS) : (heap & 0xffff0000) >>> 0;
+  let area: usize = heap === first ? slice : heap + L.AREA_SIZE;
+  while (slice !== 0) {
+    for (; area - slice < L.SLICE_SIZE; area += L.AREA_SIZE) {
+      if (load32(area, L.H_ID) !== 0) return area;
+    }
+    slice = load32(slice, L.H_AREAS);
+    area = slice;
+  }
+  return 0;
 }
 
 /** Whether a heap is a sub-heap that has not ended. */

@@ -65,6 +65,15 @@ function areaOf(thread: u32): usize {
   return 0;
 }
 
+/** The first area of this thread behind another one, or 0. */
+// @cold
+export function areaNext(area: usize): usize {
+  for (let i: u32 = L.AREA_FIRST; i < L.AREA_COUNT; i++) {
+    if (areaAt(i) > area && heapIsOurs(areaAt(i))) return areaAt(i);
+  }
+  return 0;
+}
+
 /** Takes a free area for a thread, or returns 0. */
 // @cold
 function areaTake(thread: u32): usize {
@@ -100,7 +109,7 @@ export function threadAttach(base: usize, thread: u32): u32 {
 function areaZero(area: usize): void {
   memoryZero(area, L.H_STATE);
   memoryZero(area + L.H_STATE + 4, L.H_COUNTS - L.H_STATE - 4);
-  memoryZero(area + L.H_QUEUES, L.AREA_SIZE - L.H_QUEUES);
+  memoryZero(area + L.H_MOST, L.AREA_SIZE - L.H_MOST);
 }
 
 /** Takes another area for this thread and clears it; 0 = all are taken. */

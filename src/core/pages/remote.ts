@@ -28,7 +28,7 @@
 import { linkLoad, linkStore } from "../hard/links.ts";
 import { heapBase } from "../layout/globals.ts";
 import * as L from "../layout/layout.ts";
-import { atomicCas, atomicLoad, atomicStore, atomicSwap } from "../target/atomics.ts";
+import { atomicAdd, atomicCas, atomicLoad, atomicStore, atomicSwap } from "../target/atomics.ts";
 import { errorRaise, load32, store32 } from "../target/glue.ts";
 import { HARDENED } from "../target/hardened-on.ts";
 import { mediumFree } from "./medium.ts";
@@ -85,6 +85,8 @@ export function remotePush(page: usize, block: usize): u32 {
   }
   const owner: u32 = atomicLoad(page, L.D_OWNER);
   if (first === 0) remoteNotify(owner);
+  // A guess: the owner may change the number of used blocks, or may have given the page back.
+  if ((first >>> COUNT_SHIFT) + 1 >= load32(page, L.D_USED)) remoteEmptied(owner);
   return owner;
 }
 
@@ -97,6 +99,13 @@ function remoteNotify(owner: u32): void {
   if (heap <= L.OWNER_ABANDONED) return;
   const word: u32 = (owner & L.FLAG_MEDIUM) !== 0 ? L.H_REMOTE_MEDIUM : L.H_REMOTE;
   if (atomicLoad(heap + word, 0) === 0) atomicStore(heap + word, 0, 1);
+  if (atomicLoad(heap, L.H_FREED) === 0) atomicCas(heap, L.H_FREED, 0, 1);
+}
+
+/** Counts a page whose blocks seem to be free, for the heap that an owner word names. */
+function remoteEmptied(owner: u32): void {
+  const heap: usize = (owner & ~L.FLAGS) >>> 0;
+  if (heap > L.OWNER_ABANDONED) atomicAdd(heap, L.H_FREED, 2);
 }
 
 /** Number of blocks from `first` on; 0xffffffff if they are more than `most` or leave the page. */
