@@ -74,6 +74,7 @@ const modules = {
       module: [],
       symbols: ["module"],
       allocators: ["module"],
+      proof: ["module", "allocators"],
       shadow: ["module", "allocators"],
       definedness: ["module", "shadow"],
       override: ["module", "allocators", "shadow"],

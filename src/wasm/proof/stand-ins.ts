@@ -1,0 +1,167 @@
+/** What a scratch instance imports: functions that do nothing, and empty tables and globals. */
+import { ByteReader } from "../module/bytes.ts";
+import { type FunctionType, KIND, type Module, SECTION, sectionFind } from "../module/module.ts";
+import { F32, F64, FUNCREF, I32, I64 } from "../module/value-types.ts";
+import type { ScratchModule } from "./rewrite.ts";
+
+const EXTERNREF = 0x6f;
+
+/** Where modules that are linked when they are loaded are told to put their data. */
+const MEMORY_BASE = 1024;
+/** The stack of a module that imports its stack pointer ends here, or at the end of the memory. */
+const STACK_MOST = 8 << 20;
+const PAGE_BYTES = 65536;
+
+/** What functions that are imported get for their calls. */
+export interface StandInHost {
+  /** Called for each call, so that a loop around an import ends. */
+  called(): void;
+  /**
+   * Grows the memory to a size in bytes.
+   *
+   * @returns whether it could; false also if it has that size.
+   */
+  grown(bytes: number): boolean;
+}
+
+/** The imports of a scratch instance, and what of them has to be taken back after a test. */
+export interface StandIns {
+  readonly imports: WebAssembly.Imports;
+  readonly globals: readonly WebAssembly.Global[];
+  /** The memory, if it is imported. */
+  readonly memory: WebAssembly.Memory | undefined;
+}
+
+/** Makes something for each import of a module. */
+export function standInsCreate(scratch: ScratchModule, host: StandInHost): StandIns {
+  return new StandInMaker(scratch, host).make();
+}
+
+class StandInMaker {
+  readonly #scratch: ScratchModule;
+  readonly #module: Module;
+  readonly #host: StandInHost;
+  readonly #globals: WebAssembly.Global[] = [];
+  #memory: WebAssembly.Memory | undefined;
+
+  constructor(scratch: ScratchModule, host: StandInHost) {
+    this.#scratch = scratch;
+    this.#module = scratch.module;
+    this.#host = host;
+  }
+
+  make(): StandIns {
+    const imports: Record<string, Record<string, WebAssembly.ImportValue>> = {};
+    const section = sectionFind(this.#module, SECTION.import);
+    if (section) {
+      const reader = new ByteReader(this.#module.bytes, section.start, section.end, "imports");
+      for (let count = reader.u32(); count > 0; count--) {
+        const [from, name] = [reader.name(), reader.name()];
+        const names = imports[from] ?? {};
+        imports[from] = names;
+        names[name] = this.#one(reader, name);
+      }
+    }
+    return { imports, globals: this.#globals, memory: this.#memory };
+  }
+
+  #one(reader: ByteReader, name: string): WebAssembly.ImportValue {
+    const kind = reader.byte();
+    if (kind === KIND.function) {
+      return this.#function(this.#module.types[reader.u32()] as FunctionType);
+    }
+    if (kind === KIND.table) return tableCreate(reader);
+    if (kind === KIND.memory) return this.#memoryCreate(reader);
+    if (kind === KIND.global) return this.#global(reader.byte(), reader.byte() === 1, name);
+    reader.skip(1);
+    return tagCreate(this.#module.types[reader.u32()] as FunctionType);
+  }
+
+  /** A function that takes a size and returns a success may be the host's way to grow a memory. */
+  #function({ params, results }: FunctionType): WebAssembly.ImportValue {
+    const host = this.#host;
+    const result = resultOf(results);
+    if (`${params}>${results}` !== `${I32}>${I32}`) {
+      return () => {
+        host.called();
+        return result;
+      };
+    }
+    return (bytes: number) => {
+      host.called();
+      return host.grown(bytes >>> 0) ? 1 : 0;
+    };
+  }
+
+  #memoryCreate(reader: ByteReader): WebAssembly.Memory {
+    limitsRead(reader);
+    const { allPages, module } = this.#scratch;
+    const shared = module.memories[0]?.limits.shared === true;
+    this.#memory = new WebAssembly.Memory({ initial: allPages, maximum: allPages, shared });
+    return this.#memory;
+  }
+
+  #global(type: number, mutable: boolean, name: string): WebAssembly.Global {
+    const global = new WebAssembly.Global(
+      { value: nameOf(type), mutable },
+      type === I32 ? this.#address(name) : defaultOf(type),
+    );
+    if (mutable) this.#globals.push(global);
+    return global;
+  }
+
+  #address(name: string): number {
+    const bytes = this.#scratch.firstPages * PAGE_BYTES;
+    if (/stack_pointer/i.test(name)) return Math.min(bytes, STACK_MOST);
+    return /memory_base/i.test(name) ? MEMORY_BASE : 0;
+  }
+}
+
+function tableCreate(reader: ByteReader): WebAssembly.Table {
+  const element = reader.byte() === EXTERNREF ? "externref" : "anyfunc";
+  const { min, max } = limitsRead(reader);
+  return new WebAssembly.Table({
+    element,
+    initial: min,
+    ...(max === undefined ? {} : { maximum: max }),
+  });
+}
+
+function limitsRead(reader: ByteReader): { min: number; max: number | undefined } {
+  const flags = reader.u32();
+  const min = reader.u64();
+  return { min, max: flags & 1 ? reader.u64() : undefined };
+}
+
+/** The constructor of tags, which the types of TypeScript 5 do not have. */
+type TagConstructor = new (type: { parameters: string[] }) => WebAssembly.ImportValue;
+
+function tagCreate({ params }: FunctionType): WebAssembly.ImportValue {
+  const { Tag } = WebAssembly as unknown as { Tag: TagConstructor };
+  return new Tag({ parameters: params.map(nameOf) });
+}
+
+const NAMES: ReadonlyMap<number, WebAssembly.ValueType> = new Map([
+  [I32, "i32"],
+  [I64, "i64"],
+  [F32, "f32"],
+  [F64, "f64"],
+  [EXTERNREF, "externref"],
+  [FUNCREF, "anyfunc"],
+]);
+
+function nameOf(type: number): WebAssembly.ValueType {
+  return NAMES.get(type) ?? "v128";
+}
+
+function defaultOf(type: number): number | bigint | null {
+  if (type === I64) return 0n;
+  return type === FUNCREF || type === EXTERNREF ? null : 0;
+}
+
+/** What a function returns that does nothing. */
+function resultOf(results: readonly number[]): unknown {
+  if (results.length === 0) return undefined;
+  const values = results.map(defaultOf);
+  return values.length === 1 ? values[0] : values;
+}
