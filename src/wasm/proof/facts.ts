@@ -1,0 +1,218 @@
+/**
+ * What the code of a function names: the static addresses that it loads and stores, constants, and
+ * globals. Constants are followed through the operand stack and locals, so that the offset of a
+ * field of a structure is not taken for an address.
+ */
+import type { CodeReader } from "../module/code.ts";
+import { type FunctionType, functionType, type Module } from "../module/module.ts";
+import { accessOf, op, opcodeOf } from "../module/opcodes.ts";
+import { bodyReader } from "../module/reader.ts";
+
+const EMPTY_BLOCK = 0x40;
+const CALLS: readonly number[] = [op.call, op.returnCall];
+const CALLS_INDIRECT: readonly number[] = [op.callIndirect, op.returnCallIndirect];
+const BLOCKS: readonly number[] = [op.block, op.loop, op.if, 0x06, 0x1f];
+const DELEGATE = 0x18;
+const CATCHES: readonly number[] = [op.else, 0x07, 0x19];
+
+/** What a function names. */
+export interface Facts {
+  /** Static addresses at which it loads. */
+  readonly loads: ReadonlySet<number>;
+  /** Static addresses at which it stores. */
+  readonly stores: ReadonlySet<number>;
+  /** All constants of 32 bits. */
+  readonly constants: ReadonlySet<number>;
+  /** Indices of globals that it reads or writes. */
+  readonly globals: ReadonlySet<number>;
+}
+
+/** Facts of functions, each found once. */
+export class FactTable {
+  readonly #module: Module;
+  readonly #known = new Map<number, Facts>();
+
+  constructor(module: Module) {
+    this.#module = module;
+  }
+
+  of(index: number): Facts {
+    const known = this.#known.get(index);
+    if (known) return known;
+    const facts = index < this.#module.importedFunctions ? NONE : factsFind(this.#module, index);
+    this.#known.set(index, facts);
+    return facts;
+  }
+}
+
+const NONE: Facts = {
+  loads: new Set(),
+  stores: new Set(),
+  constants: new Set(),
+  globals: new Set(),
+};
+
+function factsFind(module: Module, index: number): Facts {
+  return new Follower(module, index).run();
+}
+
+type Known = number | undefined;
+
+interface Frame {
+  /** Values on the stack below the block. */
+  readonly height: number;
+  readonly params: number;
+  readonly results: number;
+}
+
+/** Follows the constants of one function; a value that is not a constant is undefined. */
+class Follower {
+  readonly #module: Module;
+  readonly #code: CodeReader;
+  readonly #loads = new Set<number>();
+  readonly #stores = new Set<number>();
+  readonly #constants = new Set<number>();
+  readonly #globals = new Set<number>();
+  readonly #stack: Known[] = [];
+  readonly #frames: Frame[] = [];
+  readonly #locals = new Map<number, number>();
+  #height = 0;
+
+  constructor(module: Module, index: number) {
+    this.#module = module;
+    this.#code = bodyReader(module, index);
+  }
+
+  run(): Facts {
+    while (!this.#code.done) {
+      this.#code.next();
+      this.#step(this.#code.op);
+    }
+    const [loads, stores] = [this.#loads, this.#stores];
+    return { loads, stores, constants: this.#constants, globals: this.#globals };
+  }
+
+  #pop(): Known {
+    return this.#stack.length > this.#height ? this.#stack.pop() : undefined;
+  }
+
+  #popMany(count: number): void {
+    for (let i = 0; i < count; i++) this.#pop();
+  }
+
+  #pushUnknown(count: number): void {
+    for (let i = 0; i < count; i++) this.#stack.push(undefined);
+  }
+
+  #step(code: number): void {
+    const access = accessOf(code);
+    if (access) this.#access(access.write, access.operands.length, code);
+    else if (code === op.i32Const) {
+      this.#stack.push(this.#code.value);
+      this.#constants.add(this.#code.value >>> 0);
+    } else if (code >= op.localGet && code <= op.globalSet) this.#variable(code);
+    else if (code === op.i32Add || code === op.i32Sub) this.#sum(code === op.i32Add ? 1 : -1);
+    else if (BLOCKS.includes(code)) this.#open(code);
+    else if (code === op.end || code === DELEGATE) this.#close();
+    else if (CATCHES.includes(code)) this.#otherwise();
+    else if (CALLS.includes(code)) this.#call(functionType(this.#module, this.#code.index));
+    else if (CALLS_INDIRECT.includes(code)) this.#callIndirect();
+    else this.#plain(code);
+  }
+
+  #access(write: boolean, operands: number, code: number): void {
+    this.#popMany(operands);
+    const base = this.#pop();
+    if (base !== undefined) {
+      const at = (base >>> 0) + this.#code.offset;
+      (write ? this.#stores : this.#loads).add(at);
+    }
+    this.#pushUnknown(opcodeOf(code).pushes?.length ?? 0);
+  }
+
+  #variable(code: number): void {
+    const { index } = this.#code;
+    if (code === op.globalGet || code === op.globalSet) {
+      this.#globals.add(index);
+      if (code === op.globalGet) this.#stack.push(undefined);
+      else this.#pop();
+    } else if (code === op.localGet) this.#stack.push(this.#locals.get(index));
+    else {
+      const value = this.#pop();
+      if (value === undefined) this.#locals.delete(index);
+      else this.#locals.set(index, value);
+      if (code === op.localTee) this.#stack.push(value);
+    }
+  }
+
+  #sum(sign: 1 | -1): void {
+    const [b, a] = [this.#pop(), this.#pop()];
+    this.#stack.push(a === undefined || b === undefined ? undefined : (a + sign * b) | 0);
+  }
+
+  #open(code: number): void {
+    if (code === op.if) this.#pop();
+    const { params, results } = this.#blockType();
+    this.#popMany(params.length);
+    this.#frames.push({ height: this.#height, params: params.length, results: results.length });
+    this.#height = this.#stack.length;
+    this.#pushUnknown(params.length);
+    // Control comes back to a loop with other values.
+    if (code === op.loop) this.#locals.clear();
+  }
+
+  #blockType(): FunctionType {
+    const { bytes, types } = this.#module;
+    const at = this.#code.start + 1;
+    const first = bytes[at] as number;
+    if (first === EMPTY_BLOCK) return { params: [], results: [] };
+    if (first > EMPTY_BLOCK && first < 0x80) return { params: [], results: [first] };
+    let [index, scale] = [0, 1];
+    for (let i = at; ; i++) {
+      const byte = bytes[i] as number;
+      index += (byte & 0x7f) * scale;
+      scale *= 128;
+      if (byte < 0x80) break;
+    }
+    return types[index] ?? { params: [], results: [] };
+  }
+
+  #close(): void {
+    this.#locals.clear();
+    const frame = this.#frames.pop();
+    if (!frame) return;
+    this.#stack.length = Math.min(this.#stack.length, this.#height);
+    this.#height = frame.height;
+    this.#pushUnknown(frame.results);
+  }
+
+  #otherwise(): void {
+    this.#locals.clear();
+    this.#stack.length = Math.min(this.#stack.length, this.#height);
+    this.#pushUnknown(this.#frames.at(-1)?.params ?? 0);
+  }
+
+  #call({ params, results }: FunctionType): void {
+    this.#popMany(params.length);
+    this.#pushUnknown(results.length);
+  }
+
+  #callIndirect(): void {
+    this.#pop();
+    const type = this.#module.types[this.#code.index];
+    if (type) this.#call(type);
+  }
+
+  /** An instruction of which only the number of operands and results matters. */
+  #plain(code: number): void {
+    const { pops, pushes } = opcodeOf(code);
+    if (pops && pushes) {
+      this.#popMany(pops.length);
+      this.#pushUnknown(pushes.length);
+    } else if (code === op.drop) this.#pop();
+    else if (code === op.select || code === op.selectTyped) {
+      this.#popMany(3);
+      this.#pushUnknown(1);
+    } else this.#stack.length = Math.min(this.#stack.length, this.#height);
+  }
+}

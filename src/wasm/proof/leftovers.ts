@@ -1,0 +1,85 @@
+/** Who else touches the allocator's variables: pieces of it that are inlined in the program. */
+import { KIND, type Module } from "../module/module.ts";
+import type { CallGraph } from "./graph.ts";
+import type { AllocatorState } from "./state.ts";
+
+/** A function that is not proven and touches what belongs to the allocator. */
+export interface Leftover {
+  readonly index: number;
+  /** Its name in the module; `function 12` if it has none. */
+  readonly name: string;
+  /** How many of the allocator's variables it accesses. */
+  readonly accesses: number;
+  /** It calls private functions of the allocator. */
+  readonly callsHelper: boolean;
+  /** It runs only before the program: replacing the allocator makes it useless, not wrong. */
+  readonly initialiser: boolean;
+}
+
+/** A function that was tried; it is proven if it has no failure. */
+interface Tried {
+  readonly index: number;
+  readonly failure: string | undefined;
+}
+
+/** The leftovers, and the private functions of the allocator. */
+export interface Leftovers {
+  readonly list: readonly Leftover[];
+  readonly helpers: ReadonlySet<number>;
+}
+
+export function leftoversFind(
+  graph: CallGraph,
+  state: AllocatorState,
+  tried: readonly Tried[],
+): Leftovers {
+  const proven = new Set(tried.filter((each) => !each.failure).map((each) => each.index));
+  const helpers = helpersOf(graph, proven);
+  const stateHelpers = new Set([...helpers].filter((index) => state.touches(index)));
+  const { importedFunctions, bodies } = graph.module;
+  const list: Leftover[] = [];
+  for (let index = importedFunctions; index < importedFunctions + bodies.length; index++) {
+    if (proven.has(index) || helpers.has(index)) continue;
+    const { accesses } = state.touch(index);
+    const callsHelper = graph.calls(index).some((each) => stateHelpers.has(each));
+    if (accesses === 0 && !callsHelper) continue;
+    const initialiser = isInitialiser(graph, index);
+    list.push({ index, name: `function ${index}`, accesses, callsHelper, initialiser });
+  }
+  return { list, helpers };
+}
+
+/** Functions that only proven functions and other helpers call. */
+function helpersOf(graph: CallGraph, proven: ReadonlySet<number>): Set<number> {
+  const helpers = new Set<number>();
+  const isInside = (index: number) => proven.has(index) || helpers.has(index);
+  const isHelper = (index: number) =>
+    index >= graph.module.importedFunctions &&
+    !isInside(index) &&
+    !graph.open.has(index) &&
+    (graph.callers[index] as readonly number[]).every(isInside);
+  let waiting = [...proven];
+  while (waiting.length > 0) {
+    const next = new Set(waiting.flatMap((index) => graph.calls(index)).filter(isHelper));
+    for (const index of next) helpers.add(index);
+    waiting = [...next];
+  }
+  return helpers;
+}
+
+/** Whether only the start function and exported constructors call a function. */
+function isInitialiser(graph: CallGraph, index: number): boolean {
+  const starts = constructorsOf(graph.module);
+  if (starts.has(index)) return true;
+  if (graph.open.has(index)) return false;
+  const callers = graph.callers[index] as readonly number[];
+  return callers.length > 0 && callers.every((caller) => starts.has(caller));
+}
+
+function constructorsOf(module: Module): Set<number> {
+  const isConstructor = (each: { kind: number; name: string }) =>
+    each.kind === KIND.function && /^(_initialize|__wasm_call_ctors)$/.test(each.name);
+  const found = new Set(module.exports.filter(isConstructor).map((each) => each.index));
+  if (module.start !== undefined) found.add(module.start);
+  return found;
+}

@@ -1,0 +1,208 @@
+/** Proves which functions of a module are its allocator, by running them. */
+
+import { KIND, type Module } from "../module/module.ts";
+import { functionNames } from "../module/names.ts";
+import { PairBattery } from "./battery-more.ts";
+import { FactTable } from "./facts.ts";
+import { CallGraph } from "./graph.ts";
+import { type Leftover, leftoversFind } from "./leftovers.ts";
+import { type Evidence, type Nominee, nomineesFind, rolesOf } from "./nominate.ts";
+import { type FoundPair, PairSearch } from "./pair.ts";
+import { isCallable, obstacleOf, scratchRewrite } from "./rewrite.ts";
+import { Scratch } from "./scratch.ts";
+import { type AllocatorState, type Range, stateFind } from "./state.ts";
+
+/** Callers of the allocator that are not larger may be wrappers of it. */
+const WRAPPER_BYTES = 1500;
+/** Callers of wrappers. */
+const OUTER_BYTES = 400;
+
+/**
+ * What could be proven: `proven` there is a malloc with its free, `bump` functions allocate and
+ * nothing frees, `none` nothing allocates, `undecided` the module could not be tried.
+ */
+export type Outcome = "proven" | "bump" | "none" | "undecided";
+
+/** A function that has passed the tests of its role, or has failed them though it was nominated. */
+export interface TriedFunction extends Nominee {
+  /** Why it is not proven; undefined if it is. */
+  readonly failure: string | undefined;
+  /** Whether it touches the allocator's variables; otherwise it calls functions that do. */
+  readonly base: boolean;
+}
+
+/** What is known about a module's allocator. */
+export interface Proof {
+  readonly outcome: Outcome;
+  /** Why, in a few words. */
+  readonly reason: string;
+  readonly functions: readonly TriedFunction[];
+  /** Addresses of the allocator's variables. */
+  readonly state: readonly Range[];
+  /** Globals that belong to the allocator. */
+  readonly stateGlobals: readonly number[];
+  readonly leftovers: readonly Leftover[];
+  /** The function that had to run before the allocator works. */
+  readonly after: number | undefined;
+  /** How many calls of functions were made. */
+  readonly calls: number;
+}
+
+/**
+ * Proves which functions of a module allocate and free. Names, exports and shapes only nominate: a
+ * function counts if it behaves so in a scratch instance.
+ *
+ * @param module a module that the engine accepts.
+ */
+export async function proveAllocator(module: Module): Promise<Proof> {
+  if (module.memories.length === 0) return nothing("none", "the module has no memory");
+  const obstacle = obstacleOf(module);
+  if (obstacle !== undefined) return nothing("undecided", obstacle);
+  let scratch: Scratch;
+  try {
+    scratch = await Scratch.open(scratchRewrite(module));
+  } catch (error) {
+    return nothing("undecided", `it cannot be tried: ${(error as Error).message}`);
+  }
+  return new Prover(scratch).run();
+}
+
+function nothing(outcome: Outcome, reason: string, calls = 0): Proof {
+  const empty = { functions: [], state: [], stateGlobals: [], leftovers: [] };
+  return { outcome, reason, ...empty, after: undefined, calls };
+}
+
+class Prover {
+  readonly #module: Module;
+  readonly #scratch: Scratch;
+  readonly #graph: CallGraph;
+  readonly #facts: FactTable;
+  readonly #nominees: readonly Nominee[];
+  readonly #search: PairSearch;
+
+  constructor(scratch: Scratch) {
+    this.#scratch = scratch;
+    this.#module = scratch.rewritten.module;
+    this.#graph = new CallGraph(this.#module);
+    this.#facts = new FactTable(this.#module);
+    this.#nominees = nomineesFind(this.#module);
+    this.#search = new PairSearch(scratch, this.#graph, this.#facts, this.#nominees);
+  }
+
+  run(): Proof {
+    const pair = this.#search.find();
+    return pair ? this.#proven(pair) : this.#unproven();
+  }
+
+  #unproven(): Proof {
+    const { bumps, failures } = this.#search;
+    const { calls } = this.#scratch;
+    const named = this.#nominees.filter((each) => each.evidence !== "shape");
+    const functions = named.map((each) => this.#failed(each, failures.get(each.index)));
+    if (bumps.length > 0) {
+      const text = "functions allocate, but none was found that frees their blocks";
+      const own = bumps.slice(0, 1).map((each) => ({ ...each, failure: undefined, base: true }));
+      const isKnown = (index: number) => own.some((each) => each.index === index);
+      const rest = functions.filter((each) => !isKnown(each.index));
+      return { ...nothing("bump", text, calls), functions: [...own, ...rest] };
+    }
+    if (functions.length === 0) return nothing("none", "no function allocates", calls);
+    const text =
+      "functions have the names of an allocator, but do not behave so when they are tried";
+    return { ...nothing("undecided", text, calls), functions };
+  }
+
+  #failed(nominee: Nominee, failure = "it was not reached"): TriedFunction {
+    return { ...nominee, failure, base: false };
+  }
+
+  #proven(pair: FoundPair): Proof {
+    const { battery } = this.#search;
+    const state = stateFind(battery, this.#graph, this.#facts, pair.alloc, pair.free);
+    const functions = this.#functions(pair, state);
+    const leftovers = leftoversFind(this.#graph, state, functions);
+    return {
+      outcome: "proven",
+      reason: "malloc and free passed every test",
+      functions,
+      state: state.ranges,
+      stateGlobals: [...state.globals],
+      leftovers: leftovers.list.map((each) => ({ ...each, name: this.#name(each.index) })),
+      after: pair.after,
+      calls: this.#scratch.calls,
+    };
+  }
+
+  #functions(pair: FoundPair, state: AllocatorState): TriedFunction[] {
+    const battery = new PairBattery(this.#search.battery, pair);
+    const found = new Map<number, TriedFunction>();
+    const isBase = (index: number) => state.touches(index);
+    const add = (each: Nominee, failure: string | undefined) =>
+      found.set(each.index, { ...each, failure, base: isBase(each.index) });
+    add(pair.alloc, undefined);
+    add(pair.free, undefined);
+    for (const each of this.#nominees) {
+      const isOther = found.has(each.index) || each.role.action === "refuse";
+      if (!isOther && isCallable(this.#module, each.index)) add(each, battery.test(each));
+    }
+    for (const index of this.#related(state, [...found.keys()])) {
+      if (found.get(index)?.failure === undefined && found.has(index)) continue;
+      const passed = this.#anyRole(index, battery, isBase(index));
+      if (passed) add(passed, undefined);
+    }
+    const shapeless = [...found.values()].filter((each) => !isWrongShape(each));
+    return shapeless.sort((a, b) => a.index - b.index);
+  }
+
+  /** The first role whose tests a function passes. */
+  #anyRole(index: number, battery: PairBattery, base: boolean): Nominee | undefined {
+    const evidence: Evidence = base ? "state" : "caller";
+    for (const { role } of rolesOf(this.#module, index)) {
+      const nominee = { index, name: this.#name(index), role, evidence };
+      if (battery.test(nominee) === undefined) return nominee;
+    }
+    return undefined;
+  }
+
+  /** Functions that touch the variables, and small callers of those and of what is proven. */
+  #related(state: AllocatorState, proven: readonly number[]): number[] {
+    const first = this.#module.importedFunctions;
+    const touching = this.#module.bodies
+      .map((_, i) => first + i)
+      .filter((index) => state.touches(index));
+    const related = new Set([...touching, ...proven]);
+    for (const most of [WRAPPER_BYTES, OUTER_BYTES]) {
+      for (const index of [...related]) {
+        for (const caller of this.#graph.callers[index] as readonly number[]) {
+          if (this.#graph.bytes(caller) <= most) related.add(caller);
+        }
+      }
+    }
+    return [...related].filter((index) => index >= first && isCallable(this.#module, index));
+  }
+
+  #name(index: number): string {
+    return this.#names.get(index) ?? `function ${index}`;
+  }
+
+  get #names(): ReadonlyMap<number, string> {
+    this.#namesKnown ??= namesOf(this.#module);
+    return this.#namesKnown;
+  }
+  #namesKnown: ReadonlyMap<number, string> | undefined;
+}
+
+/** A shape that does not hold is no evidence of anything. */
+function isWrongShape({ evidence, failure }: TriedFunction): boolean {
+  return evidence === "shape" && failure !== undefined;
+}
+
+/** Names of exports, and those of the name section, which are better. */
+function namesOf(module: Module): Map<number, string> {
+  const names = new Map<number, string>();
+  for (const { kind, index, name } of module.exports) {
+    if (kind === KIND.function) names.set(index, name);
+  }
+  for (const [index, name] of functionNames(module)) names.set(index, name);
+  return names;
+}
