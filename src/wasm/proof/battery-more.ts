@@ -130,7 +130,7 @@ export class PairBattery {
     if (failure) return failure;
     const { scratch } = this.#battery;
     for (let turn = 0; turn < 3; turn++) {
-      const address = scratch.call(trial.index, FUEL, argumentsOf(trial.role, { size }));
+      const address = scratch.call(trial.index, FUEL, argumentsOf(trial, { size }));
       const bad = blocks.place(address, size);
       if (bad) return bad;
       const at = address as number;
@@ -164,7 +164,7 @@ export class PairBattery {
   #moved(blocks: TrialBlocks, trial: Trial, size: number, fuel = FUEL): Failure {
     const block = blocks.at(1);
     const values = { ptr: block.address, old: block.size, size };
-    const address = this.#battery.scratch.call(trial.index, fuel, argumentsOf(trial.role, values));
+    const address = this.#battery.scratch.call(trial.index, fuel, argumentsOf(trial, values));
     const { size: old } = block;
     // It may stay where it is, so it cannot overlap itself.
     block.size = 0;
@@ -206,7 +206,7 @@ export class PairBattery {
     const { scratch } = this.#battery;
     return firstFailure(ALIGNMENTS, ([align, size]) => {
       scratch.fill(out, 4, 0);
-      const args = argumentsOf(trial.role, { out, align, size });
+      const args = argumentsOf(trial, { out, align, size });
       const code = scratch.call(trial.index, FUEL, args);
       return code === 0 ? blocks.add(scratch.word(out), size, align) : "it does not return 0";
     });
@@ -216,11 +216,7 @@ export class PairBattery {
   #usable(trial: Trial): Failure {
     const blocks = this.#battery.begin();
     const sizes = (address: number) =>
-      this.#battery.scratch.call(
-        trial.index,
-        FUEL_QUICK,
-        argumentsOf(trial.role, { ptr: address }),
-      );
+      this.#battery.scratch.call(trial.index, FUEL_QUICK, argumentsOf(trial, { ptr: address }));
     return (
       firstFailure(USABLE_SIZES, (size) => {
         const failure = this.#live(blocks, [size]);

@@ -42,7 +42,7 @@ export class Battery {
 
   /** Calls free in any of its forms; false if it traps. */
   release(free: Trial, { address, size }: TrialBlock, fuel = FUEL): boolean {
-    const args = argumentsOf(free.role, { ptr: address, old: size, size });
+    const args = argumentsOf(free, { ptr: address, old: size, size });
     return this.scratch.call(free.index, fuel, args) !== undefined;
   }
 
@@ -76,7 +76,7 @@ export class Battery {
     }
     for (let turn = 0; turn < ROUNDS_FIRST; turn++) {
       for (const size of SIZES_ROUND) {
-        const args = argumentsOf(alloc.role, { size });
+        const args = argumentsOf(alloc, { size });
         const address = this.scratch.call(alloc.index, FUEL, args);
         if (address === undefined || address === 0) return "malloc fails after free";
         if (before.has(address)) return undefined;

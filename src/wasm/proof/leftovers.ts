@@ -32,9 +32,12 @@ export function leftoversFind(
   graph: CallGraph,
   state: AllocatorState,
   tried: readonly Tried[],
+  after: number | undefined,
 ): Leftovers {
   const proven = new Set(tried.filter((each) => !each.failure).map((each) => each.index));
-  const helpers = helpersOf(graph, proven);
+  const starts = constructorsOf(graph.module);
+  if (after !== undefined) starts.add(after);
+  const helpers = helpersOf(graph, proven, starts);
   const stateHelpers = new Set([...helpers].filter((index) => state.touches(index)));
   const { importedFunctions, bodies } = graph.module;
   const list: Leftover[] = [];
@@ -43,16 +46,20 @@ export function leftoversFind(
     const { accesses } = state.touch(index);
     const callsHelper = graph.calls(index).some((each) => stateHelpers.has(each));
     if (accesses === 0 && !callsHelper) continue;
-    const initialiser = isInitialiser(graph, index);
+    const initialiser = isInitialiser(graph, index, starts);
     list.push({ index, name: `function ${index}`, accesses, callsHelper, initialiser });
   }
   return { list, helpers };
 }
 
-/** Functions that only proven functions and other helpers call. */
-function helpersOf(graph: CallGraph, proven: ReadonlySet<number>): Set<number> {
+/** Functions that only proven functions, other helpers and constructors call. */
+function helpersOf(
+  graph: CallGraph,
+  proven: ReadonlySet<number>,
+  starts: ReadonlySet<number>,
+): Set<number> {
   const helpers = new Set<number>();
-  const isInside = (index: number) => proven.has(index) || helpers.has(index);
+  const isInside = (index: number) => proven.has(index) || helpers.has(index) || starts.has(index);
   const isHelper = (index: number) =>
     index >= graph.module.importedFunctions &&
     !isInside(index) &&
@@ -68,8 +75,7 @@ function helpersOf(graph: CallGraph, proven: ReadonlySet<number>): Set<number> {
 }
 
 /** Whether only the start function and exported constructors call a function. */
-function isInitialiser(graph: CallGraph, index: number): boolean {
-  const starts = constructorsOf(graph.module);
+function isInitialiser(graph: CallGraph, index: number, starts: ReadonlySet<number>): boolean {
   if (starts.has(index)) return true;
   if (graph.open.has(index)) return false;
   const callers = graph.callers[index] as readonly number[];

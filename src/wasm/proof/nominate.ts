@@ -42,10 +42,14 @@ export function nomineesFind(module: Module): Nominee[] {
   return found.sort((a, b) => rank(a.role) - rank(b.role));
 }
 
-function rank({ family, name }: Role): number {
+function rank({ family }: Role): number {
   const families = ["malloc", "rust", "assemblyscript", "zig", "new", "new[]"];
-  // Of Rust's, the functions of the crate below come before the compiler's names.
-  return families.indexOf(family) * 2 + (name.startsWith("__rust") ? 1 : 0);
+  return families.indexOf(family);
+}
+
+/** Whether a function of Rust's dlmalloc has kept the parameter `self`. */
+export function takesSelf({ family, params }: Role): boolean {
+  return family === "rust" && params[0] === "-";
 }
 
 function roleOfDemangled(module: Module, index: number, name: string): Role | undefined {

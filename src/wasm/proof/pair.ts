@@ -4,7 +4,7 @@ import { Battery } from "./battery.ts";
 import { type Pair, PairBattery } from "./battery-more.ts";
 import type { FactTable } from "./facts.ts";
 import { type CallGraph, FAR } from "./graph.ts";
-import { allocRolesOf, type Evidence, freeRolesOf, type Nominee } from "./nominate.ts";
+import { allocRolesOf, type Evidence, freeRolesOf, type Nominee, takesSelf } from "./nominate.ts";
 import { isCallable } from "./rewrite.ts";
 import type { Scratch } from "./scratch.ts";
 import { stateFind } from "./state.ts";
@@ -65,7 +65,8 @@ export class PairSearch {
 
   #nominated(): FoundPair | undefined {
     const allocs = this.#nominees.filter((each) => each.role.action === "alloc");
-    return this.#among(allocs.filter((each) => this.#isCallable(each.index)));
+    const isAlone = (each: Nominee) => this.#isCallable(each.index) && !takesSelf(each.role);
+    return this.#among(allocs.filter(isAlone));
   }
 
   #isCallable(index: number): boolean {
@@ -148,7 +149,7 @@ export class PairSearch {
   }
 
   #isPair(alloc: Nominee, free: Nominee): boolean {
-    if (!this.#isCallable(free.index)) return false;
+    if (!this.#isCallable(free.index) || takesSelf(free.role)) return false;
     const failure: Failure =
       this.#battery.frees(alloc, free) ??
       new PairBattery(this.#battery, { alloc, free }).test(alloc);

@@ -6,7 +6,7 @@ import { PairBattery } from "./battery-more.ts";
 import { FactTable } from "./facts.ts";
 import { CallGraph } from "./graph.ts";
 import { type Leftover, leftoversFind } from "./leftovers.ts";
-import { type Evidence, type Nominee, nomineesFind, rolesOf } from "./nominate.ts";
+import { type Evidence, type Nominee, nomineesFind, rolesOf, takesSelf } from "./nominate.ts";
 import { type FoundPair, PairSearch } from "./pair.ts";
 import { isCallable, obstacleOf, scratchRewrite } from "./rewrite.ts";
 import { Scratch } from "./scratch.ts";
@@ -14,6 +14,10 @@ import { type AllocatorState, type Range, stateFind } from "./state.ts";
 
 /** Callers of the allocator that are not larger may be wrappers of it. */
 const WRAPPER_BYTES = 1500;
+/** The first variable that is written may have so many bytes of the state before it. */
+const SELF_BEFORE = 64;
+/** The most addresses that are tried as the state. */
+const SELVES_MOST = 8;
 /** Callers of wrappers. */
 const OUTER_BYTES = 400;
 
@@ -99,7 +103,8 @@ class Prover {
     const { calls } = this.#scratch;
     const named = this.#nominees.filter((each) => each.evidence !== "shape");
     const functions = named.map((each) => this.#failed(each, failures.get(each.index)));
-    if (bumps.length > 0) {
+    const isNominated = bumps.some((each) => this.#nominees.includes(each));
+    if (bumps.length > 0 && (isNominated || functions.length === 0)) {
       const text = "functions allocate, but none was found that frees their blocks";
       const own = bumps.slice(0, 1).map((each) => ({ ...each, failure: undefined, base: true }));
       const isKnown = (index: number) => own.some((each) => each.index === index);
@@ -120,14 +125,18 @@ class Prover {
     const { battery } = this.#search;
     const state = stateFind(battery, this.#graph, this.#facts, pair.alloc, pair.free);
     const functions = this.#functions(pair, state);
-    const leftovers = leftoversFind(this.#graph, state, functions);
+    const { list, helpers } = leftoversFind(this.#graph, state, functions, pair.after);
+    const isBase = ({ index, base, self }: TriedFunction) =>
+      base ||
+      self !== undefined ||
+      this.#graph.calls(index).some((each) => helpers.has(each) && state.touches(each));
     return {
       outcome: "proven",
       reason: "malloc and free passed every test",
-      functions,
+      functions: functions.map((each) => ({ ...each, base: isBase(each) })),
       state: state.ranges,
       stateGlobals: [...state.globals],
-      leftovers: leftovers.list.map((each) => ({ ...each, name: this.#name(each.index) })),
+      leftovers: list.map((each) => ({ ...each, name: this.#name(each.index) })),
       after: pair.after,
       calls: this.#scratch.calls,
     };
@@ -143,7 +152,9 @@ class Prover {
     add(pair.free, undefined);
     for (const each of this.#nominees) {
       const isOther = found.has(each.index) || each.role.action === "refuse";
-      if (!isOther && isCallable(this.#module, each.index)) add(each, battery.test(each));
+      if (isOther || !isCallable(this.#module, each.index)) continue;
+      const trial = takesSelf(each.role) ? this.#withSelf(each, state, battery) : each;
+      add(trial, battery.test(trial));
     }
     for (const index of this.#related(state, [...found.keys()])) {
       if (found.get(index)?.failure === undefined && found.has(index)) continue;
@@ -152,6 +163,20 @@ class Prover {
     }
     const shapeless = [...found.values()].filter((each) => !isWrongShape(each));
     return shapeless.sort((a, b) => a.index - b.index);
+  }
+
+  /**
+   * A function of Rust's dlmalloc gets the address of the state from its callers: a constant of
+   * theirs that is at or just before the variables.
+   */
+  #withSelf(nominee: Nominee, state: AllocatorState, battery: PairBattery): Nominee {
+    const callers = this.#graph.callers[nominee.index] as readonly number[];
+    const constants = callers.flatMap((caller) => [...this.#facts.of(caller).constants]);
+    const isNear = (at: number) =>
+      state.ranges.some(({ from, to }) => at >= from - SELF_BEFORE && at < to);
+    const selves = [...new Set(constants)].filter(isNear).slice(0, SELVES_MOST);
+    const found = selves.find((self) => battery.test({ ...nominee, self }) === undefined);
+    return { ...nominee, self: found ?? selves[0] };
   }
 
   /** The first role whose tests a function passes. */

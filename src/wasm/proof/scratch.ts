@@ -57,6 +57,8 @@ export class Scratch implements StandInHost {
     const host: StandInHost = {
       called: () => scratch?.called(),
       grown: (bytes) => scratch?.grown(bytes) === true,
+      copied: (to, from, length) => scratch?.copied(to, from, length),
+      filled: (address, byte, length) => scratch?.filled(address, byte, length),
     };
     const { imports, globals, memory } = standInsCreate(rewritten, host);
     const instance = await WebAssembly.instantiate(compiled, imports);
@@ -125,6 +127,16 @@ export class Scratch implements StandInHost {
     if (bytes <= this.size || bytes > this.rewritten.mostPages * PAGE_BYTES) return false;
     this.#pages.value = Math.ceil(bytes / PAGE_BYTES);
     return true;
+  }
+
+  copied(to: number, from: number, length: number): void {
+    if (Math.max(to, from) + length > this.size) return;
+    this.mark(to, length);
+    this.bytes.copyWithin(to, from, from + length);
+  }
+
+  filled(address: number, byte: number, length: number): void {
+    if (address + length <= this.size) this.fill(address, length, byte);
   }
 
   /** Notes that JavaScript has written or will write a range. */

@@ -1,4 +1,5 @@
 /** What a scratch instance imports: functions that do nothing, and empty tables and globals. */
+import { PAGE_BYTES } from "../../common/constants.ts";
 import { ByteReader } from "../module/bytes.ts";
 import { type FunctionType, KIND, type Module, SECTION, sectionFind } from "../module/module.ts";
 import { F32, F64, FUNCREF, I32, I64 } from "../module/value-types.ts";
@@ -8,9 +9,12 @@ const EXTERNREF = 0x6f;
 
 /** Where modules that are linked when they are loaded are told to put their data. */
 const MEMORY_BASE = 1024;
-/** The stack of a module that imports its stack pointer ends here, or at the end of the memory. */
-const STACK_MOST = 8 << 20;
-const PAGE_BYTES = 65536;
+/** Bytes for the stack of a module that imports its stack pointer, and for data without values. */
+const STACK_BYTES = 4 << 20;
+const COPY = /mem(?:cpy|move)/i;
+const FILL = /memset/i;
+/** What minifiers make of names; a copy is what allocators call with three numbers. */
+const MINIFIED = /^\w{1,2}$/;
 
 /** What functions that are imported get for their calls. */
 export interface StandInHost {
@@ -22,6 +26,10 @@ export interface StandInHost {
    * @returns whether it could; false also if it has that size.
    */
   grown(bytes: number): boolean;
+  /** Copies within the memory. */
+  copied(to: number, from: number, length: number): void;
+  /** Fills a part of the memory. */
+  filled(address: number, byte: number, length: number): void;
 }
 
 /** The imports of a scratch instance, and what of them has to be taken back after a test. */
@@ -68,7 +76,7 @@ class StandInMaker {
   #one(reader: ByteReader, name: string): WebAssembly.ImportValue {
     const kind = reader.byte();
     if (kind === KIND.function) {
-      return this.#function(this.#module.types[reader.u32()] as FunctionType);
+      return this.#function(this.#module.types[reader.u32()] as FunctionType, name);
     }
     if (kind === KIND.table) return tableCreate(reader);
     if (kind === KIND.memory) return this.#memoryCreate(reader);
@@ -78,9 +86,10 @@ class StandInMaker {
   }
 
   /** A function that takes a size and returns a success may be the host's way to grow a memory. */
-  #function({ params, results }: FunctionType): WebAssembly.ImportValue {
+  #function({ params, results }: FunctionType, name: string): WebAssembly.ImportValue {
     const host = this.#host;
     const result = resultOf(results);
+    if (`${params}` === `${[I32, I32, I32]}`) return this.#range(name, results.length > 0);
     if (`${params}>${results}` !== `${I32}>${I32}`) {
       return () => {
         host.called();
@@ -90,6 +99,19 @@ class StandInMaker {
     return (bytes: number) => {
       host.called();
       return host.grown(bytes >>> 0) ? 1 : 0;
+    };
+  }
+
+  /** memcpy and memset may be the host's: of those that are called with an address and a length. */
+  #range(name: string, returns: boolean): WebAssembly.ImportValue {
+    const host = this.#host;
+    const isCopy = COPY.test(name) || (!returns && MINIFIED.test(name));
+    const isFill = FILL.test(name);
+    return (to: number, middle: number, length: number) => {
+      host.called();
+      if (isCopy) host.copied(to >>> 0, middle >>> 0, length >>> 0);
+      else if (isFill) host.filled(to >>> 0, middle & 0xff, length >>> 0);
+      return returns && (isCopy || isFill) ? to : 0;
     };
   }
 
@@ -110,10 +132,20 @@ class StandInMaker {
     return global;
   }
 
+  /** Data first, then the stack, then the heap. */
   #address(name: string): number {
+    if (/memory_base/i.test(name)) return MEMORY_BASE;
+    if (!/stack_pointer|heap_base/i.test(name)) return 0;
     const bytes = this.#scratch.firstPages * PAGE_BYTES;
-    if (/stack_pointer/i.test(name)) return Math.min(bytes, STACK_MOST);
-    return /memory_base/i.test(name) ? MEMORY_BASE : 0;
+    return Math.min(bytes, this.#dataEnd() + STACK_BYTES);
+  }
+
+  #dataEnd(): number {
+    const ends = this.#module.data.map(
+      ({ address, start, end }) => (address ?? MEMORY_BASE + PAGE_BYTES) + end - start,
+    );
+    const end = Math.max(MEMORY_BASE, ...ends);
+    return Math.ceil(end / PAGE_BYTES) * PAGE_BYTES;
   }
 }
 

@@ -8,6 +8,8 @@ import { type Trial, TrialBlocks } from "./trial.ts";
 const GAP_MOST = 128;
 /** The first block has its header in so many bytes before it. */
 const HEADER_MOST = 16;
+/** The first word of a structure that is written lies at most so far behind its address. */
+const BASE_BEFORE = 64;
 const ALLOC_DEPTH = 3;
 const FREE_DEPTH = 2;
 const SIZES: readonly number[] = [24, 300, 5000, 600, 40, 70000];
@@ -130,11 +132,17 @@ class NamedAddresses {
     return this.#all.filter((at) => (at & 3) === 0);
   }
 
-  /** The part of a cluster between its first and its last named address; none if none is named. */
+  /**
+   * The part of a cluster between its first and its last named address; none if none is named. If a
+   * constant is the address of a structure, all that was written behind it belongs to that.
+   */
   hull({ from, to }: Range): Range | undefined {
-    const inside = this.#all.filter((at) => at >= from && at < to + 4);
+    const isInside = (at: number) => at >= from - BASE_BEFORE && at < to + 4;
+    const inside = this.#all.filter(isInside);
     if (inside.length === 0) return undefined;
-    return { from: Math.min(...inside) & ~3, to: Math.max(...inside) & ~3 };
+    const isStructure = [...this.#constants].some(isInside);
+    const last = isStructure ? to : Math.max(...inside);
+    return { from: Math.min(...inside) & ~3, to: last & ~3 };
   }
 
   /** A word that is stored and never loaded, as errno is, does not belong to the allocator. */

@@ -13,6 +13,11 @@ export const FUEL_QUICK = 20_000;
 export interface Trial {
   readonly index: number;
   readonly role: Role;
+  /**
+   * The address of the allocator's state, where the function takes it as its first parameter;
+   * undefined where such a parameter has no meaning.
+   */
+  readonly self?: number | undefined;
 }
 
 /** The values of a call, by the meaning of parameters; those that are missing are 0. */
@@ -22,9 +27,10 @@ export type Values = Readonly<Partial<Record<Param, number>>>;
 export type Failure = string | undefined;
 
 /** The arguments of a call in the order of the role's parameters. */
-export function argumentsOf(role: Role, values: Values): number[] {
+export function argumentsOf({ role, self }: Trial, values: Values): number[] {
   const align = values.align ?? ALIGN_LEAST;
-  return role.params.map((param) => {
+  return role.params.map((param, i) => {
+    if (param === "-") return i === 0 ? (self ?? 0) : 0;
     if (param === "log2") return Math.log2(align);
     if (param === "align") return align;
     if (param === "count") return values.count ?? 1;
@@ -62,7 +68,7 @@ export class TrialBlocks {
   /** Calls an allocating function, and takes its result as a block. */
   allocate(trial: Trial, values: Values, fuel = FUEL): Failure {
     const size = (values.size ?? 0) * (values.count ?? 1);
-    const address = this.#scratch.call(trial.index, fuel, argumentsOf(trial.role, values));
+    const address = this.#scratch.call(trial.index, fuel, argumentsOf(trial, values));
     return this.add(address, size, values.align);
   }
 
