@@ -1,4 +1,5 @@
 /** Finds a malloc and a free that pass every test: first what is nominated, then by distance. */
+import { PAGE_BYTES } from "../../common/constants.ts";
 import { KIND, type Module } from "../module/module.ts";
 import { Battery } from "./battery.ts";
 import { type Pair, PairBattery } from "./battery-more.ts";
@@ -17,6 +18,10 @@ const ALLOCS_MOST = 12;
 /** The most functions that are tried without any evidence. */
 const FAR_MOST = 2000;
 const FREE_DEPTH = 2;
+/** The most functions that are tried as free because they name an address that malloc names. */
+const SHARING_MOST = 400;
+/** Constants below this are small numbers rather than addresses of variables. */
+const STATIC_LEAST = 512;
 /** The most functions that are run to prepare the memory, and their fuel. */
 const CONSTRUCTORS_MOST = 6;
 const CONSTRUCTOR_FUEL = 5_000_000;
@@ -157,20 +162,38 @@ export class PairSearch {
     return failure === undefined;
   }
 
-  /** Functions that touch, within a few calls, what malloc writes. */
+  /**
+   * Functions that touch, within a few calls, what malloc writes; then those that name an address
+   * which malloc names: free lists are empty before the first free.
+   */
   #freesByState(alloc: Nominee): Nominee[] {
     const state = stateFind(this.#battery, this.#graph, this.#facts, alloc);
-    if (state.isEmpty) return [];
-    return this.#callable()
-      .filter((index) => index !== alloc.index && freeRolesOf(this.#module, index).length > 0)
-      .filter((index) =>
-        [...this.#graph.closure(index, FREE_DEPTH)].some((each) => state.touches(each)),
-      )
-      .flatMap((index) =>
-        freeRolesOf(this.#module, index).map((role): Nominee => {
-          return { index, name: `function ${index}`, role, evidence: "state" };
-        }),
-      );
+    const shared = this.#addresses(this.#graph.closure(alloc.index, FREE_DEPTH));
+    const all = this.#callable().filter((index) => index !== alloc.index);
+    const frees = all.filter((index) => freeRolesOf(this.#module, index).length > 0);
+    const inside = (index: number) => this.#graph.closure(index, FREE_DEPTH);
+    const first = frees.filter((index) => [...inside(index)].some((each) => state.touches(each)));
+    const isShared = (index: number) =>
+      [...this.#addresses(inside(index))].some((at) => shared.has(at));
+    const rest = frees.filter((index) => !first.includes(index) && isShared(index));
+    return [...first, ...rest.slice(0, SHARING_MOST)].flatMap((index) =>
+      freeRolesOf(this.#module, index).map((role): Nominee => {
+        return { index, name: `function ${index}`, role, evidence: "state" };
+      }),
+    );
+  }
+
+  /** What some functions name that may be addresses of variables. */
+  #addresses(functions: ReadonlySet<number>): Set<number> {
+    const end = this.#battery.scratch.rewritten.firstPages * PAGE_BYTES;
+    const found = new Set<number>();
+    for (const index of functions) {
+      const { loads, stores, constants } = this.#facts.of(index);
+      for (const at of [...loads, ...stores, ...constants]) {
+        if (at >= STATIC_LEAST && at < end) found.add(at);
+      }
+    }
+    return found;
   }
 }
 

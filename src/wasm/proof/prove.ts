@@ -156,10 +156,16 @@ class Prover {
       const trial = takesSelf(each.role) ? this.#withSelf(each, state, battery) : each;
       add(trial, battery.test(trial));
     }
-    for (const index of this.#related(state, [...found.keys()])) {
-      if (found.get(index)?.failure === undefined && found.has(index)) continue;
-      const passed = this.#anyRole(index, battery, isBase(index));
-      if (passed) add(passed, undefined);
+    const isTried = new Set<number>();
+    for (let before = -1; before < found.size; ) {
+      before = found.size;
+      for (const index of this.#related(state, [...found.keys()])) {
+        const isKnown = found.has(index) && found.get(index)?.failure === undefined;
+        if (isKnown || isTried.has(index)) continue;
+        isTried.add(index);
+        const passed = this.#anyRole(index, battery, isBase(index));
+        if (passed) add(passed, undefined);
+      }
     }
     const shapeless = [...found.values()].filter((each) => !isWrongShape(each));
     return shapeless.sort((a, b) => a.index - b.index);
@@ -189,13 +195,14 @@ class Prover {
     return undefined;
   }
 
-  /** Functions that touch the variables, and small callers of those and of what is proven. */
+  /** Functions that touch the variables or are called by proven ones, and their small callers. */
   #related(state: AllocatorState, proven: readonly number[]): number[] {
     const first = this.#module.importedFunctions;
     const touching = this.#module.bodies
       .map((_, i) => first + i)
       .filter((index) => state.touches(index));
-    const related = new Set([...touching, ...proven]);
+    const callees = proven.flatMap((index) => this.#graph.calls(index));
+    const related = new Set([...touching, ...proven, ...callees]);
     for (const most of [WRAPPER_BYTES, OUTER_BYTES]) {
       for (const index of [...related]) {
         for (const caller of this.#graph.callers[index] as readonly number[]) {
