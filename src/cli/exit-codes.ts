@@ -36,6 +36,10 @@ export const exitCodes = {
     [EXIT_DONE, "the new module was written; with --dry-run, it could be written"],
     [EXIT_USAGE, "wrong arguments, or a file whose allocator cannot be replaced"],
   ],
+  inspect: [
+    [EXIT_DONE, "the report was printed, whatever the verdict"],
+    [EXIT_USAGE, "wrong arguments, or a file that is not a WebAssembly module"],
+  ],
 } as const satisfies Readonly<Record<string, readonly Row[]>>;
 
 /** Commands that run a program, whose exit code they return if no other one applies. */

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { checkCommandAdd } from "./check.ts";
 import { EXIT_DONE, EXIT_FAILED, EXIT_USAGE } from "./exit-codes.ts";
+import { inspectCommandAdd } from "./inspect.ts";
 import { overrideCommandAdd } from "./override.ts";
 import { replayCommandAdd } from "./replay.ts";
 import { runCommandAdd } from "./run.ts";
@@ -37,6 +38,7 @@ function programCreate(): Command {
   runCommandAdd(program);
   checkCommandAdd(program);
   overrideCommandAdd(program);
+  inspectCommandAdd(program);
   program.addHelpText("after", HELP);
   return program;
 }
