@@ -1,5 +1,6 @@
 /** The report of `terrane inspect` for people. */
 import type { Inspection } from "../wasm/proof/inspect.ts";
+import type { Leftover } from "../wasm/proof/leftovers.ts";
 import type { Evidence } from "../wasm/proof/nominate.ts";
 import type { Proof, TriedFunction } from "../wasm/proof/prove.ts";
 
@@ -78,13 +79,17 @@ function stateText({ state, stateGlobals }: Proof): string {
   return [...ranges, ...globals].join(", ") || "not found";
 }
 
+function leftoverText({ accesses, callsHelper }: Leftover): string {
+  if (accesses > 0) return `uses ${accesses} of its variables`;
+  return callsHelper ? "calls its parts" : "looks into the headers of its blocks";
+}
+
 function leftoverRows({ leftovers }: Proof): string[] {
   if (leftovers.length === 0) return [row("leftovers", "none")];
   const shown = leftovers.slice(0, LEFTOVERS_MOST).map((each) => {
     const known = each.name === `function ${each.index}` ? "" : ` (${each.name})`;
-    const what = each.accesses > 0 ? `uses ${each.accesses} of its variables` : "calls its parts";
     const when = each.initialiser ? ", before the program starts" : "";
-    return `    function ${each.index}${known}: ${what}${when}`;
+    return `    function ${each.index}${known}: ${leftoverText(each)}${when}`;
   });
   const rest = leftovers.length - shown.length;
   const more = rest > 0 ? [`    and ${rest} more; --json prints all`] : [];

@@ -15,8 +15,8 @@ nothing. The program itself does not run, and its file does not change.
 
 Of each function the report says how it was found (by its name, its export, the shape of its code,
 its distance from memory.grow, the state that it touches, or what it calls), and whether it holds
-the allocator's state or is a wrapper. Leftovers are other functions that touch this state: parts of
-the allocator that were inlined in the program.
+the allocator's state or is a wrapper. Leftovers are other functions that touch this state or look
+into the headers of blocks: parts of the allocator that were inlined in the program.
 
 Verdicts:
   replace    the allocator is proven, and no leftover was found

@@ -58,7 +58,7 @@ test("inspect: leftovers make it watch", () => {
   const more = `(func (export "mallinfo") (result i32) (i32.load (i32.const 1024)))`;
   const { out } = terrane("inspect", file("left.wasm", toyAllocator({ more })));
   assert.match(out, /\n {2}leftovers +1\n {4}function \d+ \(mallinfo\): uses 1 of its variables\n/);
-  assert.match(out, /\n {2}verdict +watch: the allocator is proven, but 1 other function touches/);
+  assert.match(out, /\n {2}verdict +watch: it is proven, but 1 other function is part of it\n/);
 });
 
 test("inspect: no allocator, one that never frees, and one that only has the names", () => {

@@ -74,8 +74,8 @@ function verdictOf(proof: Proof): { verdict: Verdict; because: string } {
   const left = proof.leftovers.filter((each) => !each.initialiser);
   const failed = proof.functions.filter((each) => each.failure !== undefined);
   if (left.length > 0) {
-    const many = left.length === 1 ? "1 other function touches" : `${left.length} others touch`;
-    return { verdict: "watch", because: `the allocator is proven, but ${many} its state` };
+    const many = left.length === 1 ? "1 other function is" : `${left.length} other functions are`;
+    return { verdict: "watch", because: `it is proven, but ${many} part of it` };
   }
   if (failed.length > 0) {
     const names = failed.map((each) => each.name).join(", ");

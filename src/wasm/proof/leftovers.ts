@@ -1,6 +1,7 @@
 /** Who else touches the allocator's variables: pieces of it that are inlined in the program. */
 import { KIND, type Module } from "../module/module.ts";
 import type { CallGraph } from "./graph.ts";
+import { readsHeader } from "./headers.ts";
 import type { AllocatorState } from "./state.ts";
 
 /** A function that is not proven and touches what belongs to the allocator. */
@@ -12,6 +13,8 @@ export interface Leftover {
   readonly accesses: number;
   /** It calls private functions of the allocator. */
   readonly callsHelper: boolean;
+  /** It calls the allocator, and looks into the headers of blocks itself. */
+  readonly readsHeader: boolean;
   /** It runs only before the program: replacing the allocator makes it useless, not wrong. */
   readonly initialiser: boolean;
 }
@@ -44,10 +47,14 @@ export function leftoversFind(
   for (let index = importedFunctions; index < importedFunctions + bodies.length; index++) {
     if (proven.has(index) || helpers.has(index)) continue;
     const { accesses } = state.touch(index);
-    const callsHelper = graph.calls(index).some((each) => stateHelpers.has(each));
-    if (accesses === 0 && !callsHelper) continue;
+    const callees = graph.calls(index);
+    const callsHelper = callees.some((each) => stateHelpers.has(each));
+    const isUser = callees.some((each) => proven.has(each));
+    const reads = isUser && readsHeader(graph.module, index);
+    if (accesses === 0 && !callsHelper && !reads) continue;
     const initialiser = isInitialiser(graph, index, starts);
-    list.push({ index, name: `function ${index}`, accesses, callsHelper, initialiser });
+    const touch = { accesses, callsHelper, readsHeader: reads };
+    list.push({ index, name: `function ${index}`, ...touch, initialiser });
   }
   return { list, helpers };
 }

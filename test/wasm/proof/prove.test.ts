@@ -235,6 +235,30 @@ test("proof: a function that reads malloc's variables is a leftover, with its na
   );
 });
 
+test("proof: a program that reads a block's header is a leftover, one that reads a field is not", async () => {
+  const reader = (name: string, load: string) => `(func (export "${name}") (result i32)
+    (local $p i32)
+    (local.set $p (call $malloc (i32.const 40)))
+    (i32.and (i32.const -4) ${load}))`;
+  const { leftovers } = await proofOf(
+    toyAllocator({
+      more: [
+        reader("header", "(i32.load (i32.sub (local.get $p) (i32.const 4)))"),
+        reader("offset", "(i32.load offset=8 (i32.add (local.get $p) (i32.const -16)))"),
+        reader("field", "(i32.load offset=8 (local.get $p))"),
+        reader("end", "(i32.load (i32.add (local.get $p) (i32.const 36)))"),
+      ].join(""),
+    }),
+  );
+  assert.deepEqual(
+    leftovers.map((each) => [each.name, each.readsHeader]),
+    [
+      ["header", true],
+      ["offset", true],
+    ],
+  );
+});
+
 test("proof: an allocator that has to be set up first is found after its constructor", async () => {
   const { outcome, after, leftovers } = await proofOf(
     toyAllocator({
