@@ -27,6 +27,7 @@ const STAGE = "build.stage/dist";
 const programs = [
   { name: "cli", module: "cli/main" },
   { name: "lib/worker", module: "trace/worker" },
+  { name: "lib/program-worker", module: "cli/program-worker" },
 ];
 
 /** Those that serve without the heap's core, and so must not load it. */
@@ -60,7 +61,7 @@ function chunkOf(path, base) {
   if (path.startsWith("sizeclass/embed")) return "sizeclass";
   const [module] = path.split("/");
   // Programs have their code in their own files: it runs when they are loaded.
-  if (module === "cli" || programs.some((program) => path === `${program.module}.js`)) return;
+  if (programs.some((program) => path === `${program.module}.js`)) return;
   if (!["common", "memory", "core", "heap"].includes(module)) return module;
   return base.has(path) ? "base" : "heap";
 }
@@ -135,12 +136,15 @@ async function scriptsBuild(entries) {
   mapsSweep();
 }
 
+/** Shorter files only start a thread: what fails in them is elsewhere. */
+const FEW = 2000;
+
 /** A file that only leads elsewhere has nothing to map. */
 function mapsSweep() {
   for (const name of filesBelow(STAGE).filter((path) => path.endsWith(".js"))) {
     const file = `${STAGE}/${name}`;
     const { mappings } = JSON.parse(readFileSync(`${file}.map`, "utf8"));
-    if (/\w/.test(mappings)) continue;
+    if (/\w/.test(mappings) && readFileSync(file).length >= FEW) continue;
     rmSync(`${file}.map`);
     writeFileSync(file, readFileSync(file, "utf8").replace(/\/\/# sourceMappingURL=\S+\n/, ""));
   }

@@ -1,8 +1,9 @@
 /** `terrane check`: its options and help. */
 import type { Command } from "commander";
-import { type CheckFlags, checkProgram } from "./check-program.ts";
+import { checkProgram } from "./check-program.ts";
 import { exitCodesText } from "./exit-codes.ts";
-import { allocatorOptionsAdd, wasiOptionsAdd } from "./options.ts";
+import { allocatorOptionsAdd, maxMemoryOptionAdd, wasiOptionsAdd } from "./options.ts";
+import type { CheckFlags } from "./orders.ts";
 
 const HELP = `
 Examples:
@@ -35,7 +36,7 @@ export function checkCommandAdd(program: Command): void {
     .option("--no-leaks", "do not look for leaks at the end")
     .option("--suppressions <file>", "do not report the mistakes that this file lists")
     .option("--uninit", "also find uses of memory that was never written; five times slower");
-  allocatorOptionsAdd(command)
+  allocatorOptionsAdd(maxMemoryOptionAdd(command))
     .addHelpText("after", HELP)
     .action(async (path: string, args: string[], flags: CheckFlags, self: Command) => {
       process.exitCode = await checkProgram(path, args, flags, self);

@@ -2,12 +2,18 @@
 /** The command line: its commands, and how failures become one line and an exit code. */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { AllocatorError } from "../trace/allocators.ts";
+import { ReplayError } from "../trace/measure.ts";
+import { TraceError } from "../trace/ops.ts";
+import { printable } from "../wasm/symbols/printable.ts";
 import { checkCommandAdd } from "./check.ts";
-import { EXIT_DONE, EXIT_FAILED, EXIT_USAGE } from "./exit-codes.ts";
+import { EXIT_DONE, EXIT_FAILED, EXIT_FOUND, EXIT_USAGE } from "./exit-codes.ts";
 import { inspectCommandAdd } from "./inspect.ts";
+import { STDERR, streamWrite } from "./output.ts";
 import { overrideCommandAdd } from "./override.ts";
 import { replayCommandAdd } from "./replay.ts";
 import { runCommandAdd } from "./run.ts";
+import { UsageError } from "./usage.ts";
 
 const HELP = `
 Example:
@@ -23,7 +29,7 @@ function versionRead(): string {
 /** Writes an error as one line: commander writes suggestions on a line of their own. */
 function errorWrite(text: string, write: (line: string) => void): void {
   const line = text.trim().replace(/\s*\n\s*/g, " ");
-  write(`terrane: ${line.replace(/^error: /, "")}\n`);
+  write(`terrane: ${printable(line.replace(/^error: /, ""))}\n`);
 }
 
 function programCreate(): Command {
@@ -47,8 +53,17 @@ function programCreate(): Command {
 function failureReport(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_USAGE;
   const text = error instanceof Error ? error.message : String(error);
-  errorWrite(text, (line) => process.stderr.write(line));
-  return EXIT_FAILED;
+  try {
+    errorWrite(text, (line) => streamWrite(STDERR, line));
+  } catch {
+    // Nobody can be told; the exit code is left.
+  }
+  if (error instanceof ReplayError) return EXIT_FOUND;
+  return isUsage(error) ? EXIT_USAGE : EXIT_FAILED;
+}
+
+function isUsage(error: unknown): boolean {
+  return [UsageError, TraceError, AllocatorError].some((kind) => error instanceof kind);
 }
 
 /** A closed pipe, as in `terrane … | head`, ends the program without an error. */

@@ -1,9 +1,10 @@
 /** What `terrane override` does: writes a module with its allocator replaced by our heap. */
-import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { type Overridden, type OverrideReport, override } from "../wasm/override/override.ts";
 import type { Planned } from "../wasm/override/plan.ts";
+import { printableName } from "../wasm/symbols/printable.ts";
 import { type AllocatorFlags, orUsageError } from "./options.ts";
+import { fileWrite, STANDARD, STDERR, STDOUT, streamWrite } from "./output.ts";
 import { fileRead, requireValid, withFileName } from "./program.ts";
 
 /** The options of the command. */
@@ -16,21 +17,15 @@ export interface OverrideFlags extends AllocatorFlags {
 }
 
 /** Writes the module with its allocator replaced, and prints the report. */
-export function overrideModule(path: string, flags: OverrideFlags, command: Command): void {
-  orUsageError(command, () => {
-    const { bytes, report } = moduleOverride(path, flags);
-    outputWrite(flags, bytes);
-    process.stdout.write(flags.json ? `${JSON.stringify(report, undefined, 2)}\n` : text(report));
-  });
-}
-
-function outputWrite(flags: OverrideFlags, bytes: Uint8Array): void {
-  if (flags.dryRun) return;
-  try {
-    writeFileSync(flags.output as string, bytes);
-  } catch (error) {
-    throw new Error(`${flags.output}: cannot be written: ${(error as Error).message}`);
-  }
+export async function overrideModule(
+  path: string,
+  flags: OverrideFlags,
+  command: Command,
+): Promise<void> {
+  const { bytes, report } = orUsageError(command, () => moduleOverride(path, flags));
+  if (!flags.dryRun) await fileWrite(flags.output as string, bytes);
+  const stream = !flags.dryRun && flags.output === STANDARD ? STDERR : STDOUT;
+  streamWrite(stream, flags.json ? `${JSON.stringify(report, undefined, 2)}\n` : text(report));
 }
 
 function moduleOverride(path: string, flags: OverrideFlags): Overridden {
@@ -61,7 +56,8 @@ function text(report: OverrideReport): string {
   const width = Math.max(...report.functions.map((each) => each.role.name.length));
   const rows = report.functions.map(({ index, name, role, source, sure, fate }) => {
     const how = sure === "certain" ? `by ${source}` : `by ${source}, ${sure}`;
-    return `  ${role.name.padEnd(width)}  function ${index} (${name}, ${how}): ${FATES[fate]}\n`;
+    const what = `${index} (${printableName(name)}, ${how})`;
+    return `  ${role.name.padEnd(width)}  function ${what}: ${FATES[fate]}\n`;
   });
   const { bytesBefore: before, bytesAfter: after } = report;
   const percent = (((after - before) / before) * 100).toFixed(1);

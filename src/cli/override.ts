@@ -15,7 +15,8 @@ The bodies of malloc, free and the like become those of our heap. By default the
 the module, which needs no import and runs in every engine that ran the original. With --import the
 module imports functions and memory from "terrane", so that several modules and threads can share
 one heap; see overrideImports of terrane/wasm. Debug information is left out, since code moves. See
-docs/guide/overriding.md.
+docs/guide/overriding.md. The new file takes its place when it is complete, so it may be the
+module's own; with -o - the report goes to standard error.
 
 ${exitCodesText("override")}`;
 
@@ -25,13 +26,13 @@ export function overrideCommandAdd(program: Command): void {
     .argument("<module>", "a WebAssembly module")
     .summary("replace the malloc of a finished module by ours")
     .description("Write a WebAssembly module with its allocator replaced by our heap.")
-    .option("-o, --output <file>", "the file of the new module; needed without --dry-run")
+    .option("-o, --output <file>", "the file of the new module, or - ; needed without --dry-run")
     .option("--import", "import the heap instead of merging it")
     .option("--dry-run", "print what would be done, and write nothing")
     .option("--json", "print the report as JSON");
   allocatorOptionsAdd(maxMemoryOptionAdd(command))
     .addHelpText("after", HELP)
     .action(async (path: string, flags: OverrideFlags, self: Command) => {
-      overrideModule(path, flags, self);
+      await overrideModule(path, flags, self);
     });
 }

@@ -1,7 +1,7 @@
 /** A progress bar on standard error; nothing if that is not a terminal. */
 
 import { SingleBar } from "cli-progress";
-import { EXIT_INTERRUPTED } from "./exit-codes.ts";
+import { SIGNALS } from "./exit-codes.ts";
 
 interface Progress {
   step(): void;
@@ -22,7 +22,7 @@ export function progressStart(total: number): Progress {
   bar.start(total, 0);
   const interrupt = (): never => {
     bar.stop();
-    process.exit(EXIT_INTERRUPTED);
+    process.exit(SIGNALS.SIGINT);
   };
   process.once("SIGINT", interrupt);
   return {

@@ -11,6 +11,7 @@ import type { Trace } from "../trace/ops.ts";
 import { readTrace } from "../trace/reader.ts";
 import { type ReplayOptions, type ReplayResult, replaySteps, runReplay } from "../trace/replay.ts";
 import { orUsageError } from "./options.ts";
+import { STDOUT, streamWrite } from "./output.ts";
 import { progressStart } from "./replay-progress.ts";
 import { colourIsWanted, formatTable } from "./replay-table.ts";
 
@@ -38,14 +39,14 @@ export async function replayAction(
   const text = flags.json
     ? `${JSON.stringify(results, null, 2)}\n`
     : formatTable(results, colourIsWanted());
-  process.stdout.write(text);
+  streamWrite(STDOUT, text);
 }
 
 function listPrint(): void {
-  for (const { name, describe, onRequest } of allocators) {
-    const note = onRequest ? " (on request)" : "";
-    process.stdout.write(`${name.padEnd(18)}${describe}${note}\n`);
-  }
+  const lines = allocators.map(({ name, describe, onRequest }) => {
+    return `${name.padEnd(18)}${describe}${onRequest ? " (on request)" : ""}\n`;
+  });
+  streamWrite(STDOUT, lines.join(""));
 }
 
 function allocatorsChoose(

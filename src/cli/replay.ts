@@ -34,7 +34,7 @@ export function replayCommandAdd(program: Command): void {
     .command("replay")
     .summary("replay allocation traces on several allocators")
     .description("Replay allocation traces and compare speed and memory of allocators.")
-    .argument("[trace...]", "trace files")
+    .argument("[trace...]", "trace files; - is standard input")
     .option("-a, --allocator <name...>", "allocators, separated by spaces or commas")
     .option("-r, --rounds <n>", "timed rounds; the median counts", roundsParse, ROUNDS)
     .option("-t, --threads", "replay each thread of a trace in a Worker of its own")

@@ -2,7 +2,8 @@
 import { type Command, Option } from "commander";
 import { exitCodesText } from "./exit-codes.ts";
 import { allocatorOptionsAdd, maxMemoryOptionAdd, wasiOptionsAdd } from "./options.ts";
-import { type RunFlags, runProgram } from "./run-program.ts";
+import type { RunFlags } from "./orders.ts";
+import { runProgram } from "./run-program.ts";
 
 const HELP = `
 Examples:
@@ -13,7 +14,9 @@ Examples:
 
 The program's malloc, free and the like are replaced by our heap when it is loaded; its file does
 not change. The memory that it has at its start remains its own; our heap adds memory behind that.
-Options of terrane come before the program; all that follows is passed to it.
+Options of terrane come before the program; all that follows is passed to it. A trace takes its
+place when the program has ended; with --trace - the program's standard output goes to standard
+error.
 
 Allocators: terrane, terrane-js (the heap as JavaScript), own (the program's).
 
@@ -28,7 +31,7 @@ export function runCommandAdd(program: Command): void {
     .description("Run a WASI program with its allocator replaced, without rebuilding it.")
     .addOption(allocator)
     .option("--stats", "print counts of calls, blocks and bytes at the end, on standard error")
-    .option("--trace <file>", "write all calls of the allocator to a trace");
+    .option("--trace <file>", "write all calls of the allocator to a trace; - is standard output");
   allocatorOptionsAdd(maxMemoryOptionAdd(command))
     .addHelpText("after", HELP)
     .action(async (path: string, args: string[], flags: RunFlags, self: Command) => {

@@ -1,5 +1,6 @@
 /** WASI for the programs that commands run. */
 import type { WASI } from "node:wasi";
+import { procExit, procRaise } from "./ending.ts";
 import type { WasiFlags } from "./options.ts";
 
 interface WasiSetting extends WasiFlags {
@@ -9,13 +10,13 @@ interface WasiSetting extends WasiFlags {
   readonly stdout?: number;
 }
 
-/** node:wasi, without its warning that it is experimental. */
+/** node:wasi, without its warning that it is experimental; signals end the program only. */
 export async function wasiCreate(setting: WasiSetting): Promise<WASI> {
   const { emitWarning } = process;
   process.emitWarning = () => undefined;
   try {
     const { WASI } = await import("node:wasi");
-    return new WASI({
+    const wasi = new WASI({
       version: "preview1",
       args: [setting.program, ...setting.args],
       env: { ...setting.env },
@@ -23,6 +24,8 @@ export async function wasiCreate(setting: WasiSetting): Promise<WASI> {
       stdout: setting.stdout ?? 1,
       returnOnExit: true,
     });
+    Object.assign(wasi.wasiImport, { proc_raise: procRaise, proc_exit: procExit });
+    return wasi;
   } finally {
     process.emitWarning = emitWarning;
   }

@@ -33,6 +33,13 @@ export async function readTrace(file: string): Promise<Trace> {
   return parser.finish();
 }
 
+/** U+FEFF in UTF-8, which some editors and shells write before a text. */
+const MARK = [0xef, 0xbb, 0xbf] as const;
+
+function markBytes(bytes: Uint8Array, from: number): number {
+  return MARK.every((byte, i) => bytes[from + i] === byte) ? MARK.length : 0;
+}
+
 /** Reads a trace that comes in pieces, which may end anywhere. */
 export class TraceParser {
   /** Lines that were read so far. */
@@ -77,7 +84,8 @@ export class TraceParser {
 
   #take(bytes: Uint8Array, from: number, to: number): void {
     this.line++;
-    fieldsCut(this.#fields, bytes, from, to);
+    const start = this.line === 1 ? from + markBytes(bytes, from) : from;
+    fieldsCut(this.#fields, bytes, start, to);
     if (this.#fields.count > 0) this.#operation();
   }
 

@@ -1,5 +1,5 @@
 /** The bytes of a trace file, decompressed if they are gzip. */
-import { createReadStream } from "node:fs";
+import { createReadStream, type ReadStream } from "node:fs";
 import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
 
@@ -10,12 +10,20 @@ const READ_SIZE = 1 << 18;
  * its first two bytes and not by the name, since a pipe has no name.
  */
 export async function* sourceChunks(file: string): AsyncGenerator<Uint8Array> {
-  const raw = createReadStream(file, { highWaterMark: READ_SIZE })[Symbol.asyncIterator]();
+  const raw = streamOpen(file)[Symbol.asyncIterator]();
   const head = await headRead(raw);
   const all = chunksJoin(head, raw);
   if (head[0] !== 0x1f || head[1] !== 0x8b) return yield* all;
   // pipeline passes the failure of either end to the reader of the decompressed stream.
   yield* pipeline(all, createGunzip({ chunkSize: READ_SIZE }), () => {});
+}
+
+/** The name of standard input. */
+const STANDARD_INPUT = "-";
+
+function streamOpen(file: string): ReadStream {
+  if (file !== STANDARD_INPUT) return createReadStream(file, { highWaterMark: READ_SIZE });
+  return createReadStream("", { fd: 0, autoClose: false, highWaterMark: READ_SIZE });
 }
 
 /** At least two bytes, unless there are fewer: a pipe may deliver one at a time. */

@@ -149,11 +149,11 @@ const FAILURES: readonly (readonly [readonly string[], number, string])[] = [
   [["replay", SMALL, "--rounds", "0"], 2, `${ROUNDS} '0' ${ROUNDS_RULE}`],
   [["replay", SMALL, "--rounds", "1.5"], 2, `${ROUNDS} '1.5' ${ROUNDS_RULE}`],
   [["replay", SMALL, "--rounds", "many"], 2, `${ROUNDS} 'many' ${ROUNDS_RULE}`],
-  [["replay", "no-such.trace"], 1, "no-such.trace: cannot be read: no such file"],
-  [["replay", SMALL, "src"], 1, "src: cannot be read: it is a folder"],
+  [["replay", "no-such.trace"], 2, "no-such.trace: cannot be read: no such file"],
+  [["replay", SMALL, "src"], 2, "src: cannot be read: it is a folder"],
   [
     ["replay", SMALL, broken],
-    1,
+    2,
     `${broken}:3: ID 1 is not live: it was freed or reallocated before`,
   ],
   [

@@ -83,7 +83,7 @@ const costs: EntryCost[] = [
   { entry: "layers.js", files: 4, kib: 590 },
   { entry: "managed.js", files: 5, kib: 630 },
   { entry: "debug.js", files: 6, kib: 820 },
-  { entry: "wasm.js", files: 3, kib: 460 },
+  { entry: "wasm.js", files: 3, kib: 470 },
 ];
 
 for (const { entry, files, kib } of costs) {

@@ -4,17 +4,19 @@ import { WASI_EINVAL, WASI_ENOMEM } from "../../common/errno.ts";
 import { hex } from "../../common/errors.ts";
 import type { Family } from "../allocators/roles.ts";
 import { DefinedMemory } from "../definedness/memory.ts";
-import { HOST_CALL, USES } from "../definedness/setting.ts";
+import { HOST_CALL } from "../definedness/setting.ts";
 import { INFO_SIZE, INFO_WRITE } from "../shadow/access-checks.ts";
 import { type AllocatorHooks, HOST_MODULE } from "../shadow/allocator-hooks.ts";
 import { type Block, Blocks, type Near } from "../shadow/blocks.ts";
 import { GRANULE_SHIFT, NULL_PAGE, OPEN } from "../shadow/layout.ts";
-import { type Areas, areasOf } from "../shadow/program-areas.ts";
+import { type Areas, areasOf, isOnStack, programEnd } from "../shadow/program-areas.ts";
 import type { Frame } from "../symbols/frame.ts";
+import { AccessReports } from "./access-reports.ts";
+import { memoryCreate } from "./checked-memory.ts";
 import type { Instrumented } from "./instrument.ts";
 import { type LeakScan, leaksFind, type Range } from "./leaks.ts";
-import { accessText, bytesText, type Kind, type Report } from "./report.ts";
-import { type CheckerOptions, CheckHalt, Reporter } from "./reporter.ts";
+import { bytesText, type Kind, type Report } from "./report.ts";
+import { type CheckerOptions, Reporter } from "./reporter.ts";
 import type { Stacks } from "./stacks.ts";
 
 const QUARANTINE_BYTES = 16 * 2 ** 20;
@@ -63,8 +65,7 @@ export class Checker {
   readonly #shadow: Uint8Array;
   readonly #words: Uint32Array;
   readonly #defined: DefinedMemory | undefined;
-  /** Uninitialised reads that have been reported. */
-  readonly #reported = new Set<string>();
+  readonly #accesses: AccessReports;
   readonly #kept: number[] = [];
   readonly #families: readonly Family[];
   /** Whether new blocks need a header, or undefined bits. */
@@ -72,7 +73,7 @@ export class Checker {
   #exports: WebAssembly.Exports = {};
 
   /**
-   * Makes the memory and its shadow: about 1.2 GB of address space, of which only what is used
+   * Makes the memory and its shadow: about 1.6 GB of address space, of which only what is used
    * takes memory.
    *
    * @throws RangeError if the engine has no address space left.
@@ -85,16 +86,15 @@ export class Checker {
     this.#preparesBlocks = withHeaders || instrumented.uninitialised;
     this.#reporter = new Reporter(instrumented, options);
     this.#stacks = this.#reporter.stacks;
-    this.memory = new WebAssembly.Memory({
-      initial: layout.pages,
-      maximum: layout.pages,
-      shared: memory.shared,
-    });
+    this.memory = memoryCreate(layout.pages, memory.shared);
     this.#shadow = new Uint8Array(this.memory.buffer, layout.shadowStart);
     this.#words = new Uint32Array(this.memory.buffer);
     if (instrumented.uninitialised) this.#defined = new DefinedMemory(this.memory, layout);
-    this.#blocks = new Blocks(this.memory, layout, options.quarantine ?? QUARANTINE_BYTES);
     this.#areas = areasOf(instrumented.module);
+    const capacity = instrumented.maxMemory - programEnd(instrumented.module, this.#areas);
+    const quarantine = options.quarantine ?? QUARANTINE_BYTES;
+    this.#blocks = new Blocks(this.memory, layout, quarantine, capacity);
+    this.#accesses = new AccessReports(this.#reporter, this.#blocks, this.#areas, layout);
     this.#shadow.fill(OPEN, 0, (layout.initialPages * PAGE_BYTES) >>> GRANULE_SHIFT);
     this.#shadow.fill(NULL_PAGE, 0, this.#areas.nullEnd >>> GRANULE_SHIFT);
   }
@@ -125,7 +125,7 @@ export class Checker {
 
   #host(): WebAssembly.ModuleImports & AllocatorHooks {
     return {
-      undefined: (origin: number, use: number) => this.#undefined(origin >>> 0, use),
+      undefined: (origin: number, use: number) => this.#accesses.undefinedUsed(origin >>> 0, use),
       settle: (address: number, size: number) => this.#defined?.settle(address >>> 0, size) ?? 0,
       alloc: (size, align, caller, context) => this.#alloc(1, size, align, caller, context, false),
       zero: (count, size, align, caller, context) =>
@@ -137,7 +137,7 @@ export class Checker {
         this.#posix(out >>> 0, align, size, caller, context),
       usable: (ptr) => this.#usable(ptr >>> 0),
       report: (address: number, info: number, length: number) =>
-        this.#access(address >>> 0, info, length >>> 0),
+        this.#accesses.bad(address >>> 0, info, length >>> 0),
     };
   }
 
@@ -198,13 +198,9 @@ export class Checker {
     const near = this.#blocks.near(ptr);
     if (near) return near.side === "inside" ? "interior-pointer" : "not-a-block";
     if (ptr >= this.instrumented.layout.heapStart) return "not-a-block";
-    if (this.#isOnStack(ptr) && ptr >= this.#stackPointer()) return "stack-pointer";
+    if (isOnStack(this.#areas, ptr) && ptr >= this.#stackPointer()) return "stack-pointer";
     const staticEnd = this.instrumented.layout.initialPages * PAGE_BYTES;
     return ptr < staticEnd ? "static-pointer" : "not-a-block";
-  }
-
-  #isOnStack(address: number): boolean {
-    return address >= this.#areas.stackLow && address < this.#areas.stackTop;
   }
 
   #stackPointer(): number {
@@ -295,64 +291,50 @@ export class Checker {
    * @param write whether the host is going to write the range, or to read it.
    */
   checkRange(address: number, length: number, write: boolean): void {
+    if (!this.#isOpen(address, length, write)) return;
+    if (write) this.#defined?.define(address, length);
+    else this.#definedCheck(address, length);
+  }
+
+  /**
+   * Checks that a host function may write a range on behalf of the program. Unlike `checkRange`,
+   * it leaves to `written` what was really written.
+   *
+   * @param address the first byte.
+   * @param length in bytes.
+   */
+  checkTarget(address: number, length: number): void {
+    this.#isOpen(address, length, true);
+  }
+
+  /**
+   * Marks a range as written, after a host function has written it: with `uninitialised`, it counts
+   * as defined whatever bytes it holds.
+   *
+   * @param address the first byte.
+   * @param length in bytes.
+   */
+  written(address: number, length: number): void {
+    this.#defined?.define(address, length);
+  }
+
+  /** Whether all bytes may be accessed; reports the first that may not. */
+  #isOpen(address: number, length: number, write: boolean): boolean {
     const end = address + length;
     for (let at = address, granule = at - (at % 8); at < end; granule += 8, at = granule) {
       const open = this.#shadow[granule >>> GRANULE_SHIFT] ?? 0;
       const last = Math.min(end, granule + 8) - granule - 1;
       if (open <= OPEN && last < open) continue;
       const bad = open < OPEN ? Math.max(at, granule + open) : at;
-      this.#access(bad, (write ? INFO_WRITE : 0) | (length & INFO_SIZE), length);
-      return;
+      this.#accesses.bad(bad, (write ? INFO_WRITE : 0) | (length & INFO_SIZE), length);
+      return false;
     }
-    if (write) this.#defined?.define(address, length);
-    else this.#definedCheck(address, length);
+    return true;
   }
 
   #definedCheck(address: number, length: number): void {
     const at = this.#defined?.find(address, length) ?? -1;
-    if (at >= 0) this.#undefined(this.#defined?.settle(at, 1) ?? at, HOST_CALL);
-  }
-
-  #access(address: number, info: number, length: number): void {
-    const write = (info & INFO_WRITE) !== 0;
-    const stack = this.#stacks.capture();
-    const near = this.#blocks.near(address);
-    const kind = this.#accessKind(address, near);
-    const text = accessText(write, length, address);
-    const mistake = { kind, text, address, stack, near, size: length, write };
-    const report = this.#reporter.report(mistake);
-    // Without a check this access would have trapped.
-    if (kind === "wild-access" && this.#isOutside(address)) throw new CheckHalt(report);
-  }
-
-  /** An undefined value may be copied and used often: it is reported once, by where it was read. */
-  #undefined(origin: number, use: number): void {
-    const stack = this.#stacks.capture();
-    const found = this.#blocks.near(origin);
-    const outer = this.#stacks.outermost(stack);
-    const key = `${origin} ${found ? found.block.id + found.block.allocated / 2 ** 32 : outer}`;
-    if (this.#reported.has(key)) return;
-    this.#reported.add(key);
-    const text = `${USES[use]} depends on what was never written at ${hex(origin)}`;
-    // The block was live when the value was read.
-    const near = found && { ...found, block: { ...found.block, live: true } };
-    const where = this.#isOnStack(origin) ? "it is on the stack" : undefined;
-    const kind = "uninitialised-read";
-    this.#reporter.report({ kind, text, address: origin, stack, near, where });
-  }
-
-  #accessKind(address: number, near: Near | undefined): Kind {
-    if (near?.side === "behind") return "heap-overflow";
-    if (near?.side === "before") return "heap-underflow";
-    // An access to a live block is refused if it begins in the block and ends behind it.
-    if (near) return near.block.live ? "heap-overflow" : "use-after-free";
-    return address < this.#areas.nullEnd ? "null-access" : "wild-access";
-  }
-
-  /** Whether an address belongs neither to the program nor to the heap. */
-  #isOutside(address: number): boolean {
-    const { heapStart, shadowStart } = this.instrumented.layout;
-    return address < heapStart || address >= shadowStart;
+    if (at >= 0) this.#accesses.undefinedUsed(this.#defined?.settle(at, 1) ?? at, HOST_CALL);
   }
 
   /** The name of an allocator function by its number. */
@@ -369,6 +351,31 @@ export class Checker {
     return this.#reporter.stackOf(error);
   }
 
+  /**
+   * Where an error that the program has thrown was made: the position in the original file, in
+   * bytes; undefined if that is not known.
+   */
+  offsetOf(error: Error): number | undefined {
+    return this.#reporter.offsetOf(error);
+  }
+
+  /**
+   * The size of the first block for which the checker's own heap had no space, although the program
+   * may have so much memory; undefined if there always was.
+   */
+  get refused(): number | undefined {
+    return this.#blocks.refused;
+  }
+
+  /** Whether LLVM's stack pointer has left the stack: the calls have used it up. */
+  get stackIsUsedUp(): boolean {
+    const { stackLow, stackTop } = this.#areas;
+    const pointer = this.#stackPointer();
+    return (
+      stackTop > 0 && (pointer > stackTop || pointer < Math.max(stackLow, this.#areas.nullEnd))
+    );
+  }
+
   /** Excludes the block at `ptr` from the leak scan: it is not a leak. */
   keep(ptr: number): void {
     this.#kept.push(ptr);
@@ -382,7 +389,9 @@ export class Checker {
    *   been in their local variables, so that blocks count as possible leaks. Default: false.
    */
   leaks(locals = false): LeakReports {
-    const scan = this.#leakScan();
+    const live = this.#blocks.liveBlocks();
+    for (const block of live) if (this.#reporter.isOfRuntime(block)) this.keep(block.ptr);
+    const scan = this.#leakScan(live);
     const kinds: [Kind, readonly Block[]][] = locals
       ? [["possible-leak", [...scan.lost, ...scan.indirect]]]
       : [
@@ -395,7 +404,7 @@ export class Checker {
     return { reports, reachable: { blocks: reachable.length, bytes } };
   }
 
-  #leakScan(): LeakScan {
+  #leakScan(live: readonly Block[]): LeakScan {
     const { heapStart } = this.instrumented.layout;
     const { stackLow, stackTop } = this.#areas;
     const dead = Math.max(stackLow, Math.min(stackTop, this.#stackPointer()));
@@ -406,7 +415,7 @@ export class Checker {
     const globals = Object.values(this.#exports)
       .filter((each) => each instanceof WebAssembly.Global)
       .map((global) => Number(global.value));
-    return leaksFind(this.#words, this.#blocks.liveBlocks(), roots, [...globals, ...this.#kept]);
+    return leaksFind(this.#words, live, roots, [...globals, ...this.#kept]);
   }
 
   /** The end of the program's memory, behind which the shadow is zero. */

@@ -1,11 +1,12 @@
 /** Adds checks to a finished module. */
 
+import { PAGE_BYTES, PAGES_MOST } from "../../common/constants.ts";
 import { type FindOptions, findAllocator } from "../allocators/finder.ts";
 import { type Reach, reachOf } from "../allocators/reach.ts";
 import type { AllocatorFunction } from "../allocators/roles.ts";
 import { DefinedHook, definedAdd, definedImport } from "../definedness/hook.ts";
 import { ModuleEditor } from "../module/editor.ts";
-import { unsupported } from "../module/errors.ts";
+import { damaged, ModuleError, unsupported } from "../module/errors.ts";
 import { functionType, KIND, type Limits, type Module } from "../module/module.ts";
 import { functionNames } from "../module/names.ts";
 import type { OffsetMap } from "../module/offsets.ts";
@@ -34,6 +35,8 @@ export interface InstrumentOptions extends FindOptions {
    * written. Default: false. The program takes about five times as long as the original.
    */
   readonly uninitialised?: boolean | undefined;
+  /** The most bytes of memory that the program may have. Default: what the module allows. */
+  readonly maxMemory?: number | undefined;
 }
 
 /** A checked module, and what a `Checker` needs to run it. */
@@ -61,6 +64,13 @@ export interface Instrumented {
   readonly offsets: OffsetMap;
   /** The index in the original of a function of the checked module; undefined if it was added. */
   readonly originalFunction: (index: number) => number | undefined;
+  /** The most bytes of memory that the program may have: its `malloc` returns 0 beyond. */
+  readonly maxMemory: number;
+  /**
+   * The original's indices of functions that have no checks, since engines refuse code as large as
+   * theirs would be.
+   */
+  readonly unchecked: readonly number[];
   /** How many accesses have a check. */
   readonly checks: number;
 }
@@ -85,7 +95,37 @@ export interface Instrumented {
  */
 export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): Instrumented {
   const module = readModule(bytes);
-  const limits = memoryCheck(module);
+  return ifValid(module, () => {
+    const whole = moduleInstrument(module, options, []);
+    const large = whole.unchecked;
+    return large.length === 0 ? whole : moduleInstrument(module, options, large);
+  });
+}
+
+/** Code that is not valid can make the rewriting fail in any way: the engine has the reason. */
+function ifValid<T>(module: Module, rewrite: () => T): T {
+  try {
+    return rewrite();
+  } catch (error) {
+    const isOurs = error instanceof ModuleError || error instanceof RangeError;
+    const bytes = module.bytes as Uint8Array<ArrayBuffer>;
+    if ((isOurs && !isEngines(error)) || WebAssembly.validate(bytes)) throw error;
+    throw damaged(0, "the code is not valid, so it cannot be rewritten");
+  }
+}
+
+/** A RangeError of the engine, and not of an option. */
+function isEngines(error: Error): boolean {
+  return /^(Invalid |Offset |offset |Maximum |Array |invalid )/.test(error.message);
+}
+
+/** @param unchecked functions that get no checks. */
+function moduleInstrument(
+  module: Module,
+  options: InstrumentOptions,
+  unchecked: readonly number[],
+): Instrumented {
+  const limits = limitsOf(module, options.maxMemory);
   const follows = options.uninitialised === true;
   const heapBytes = options.heapBytes ?? (follows ? HEAP_BYTES_DEFINED : HEAP_BYTES);
   const layout = layoutMake(limits, heapBytes, follows);
@@ -106,7 +146,7 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
   );
   exportsReset(editor, reach, checks.context);
   globalsExport(editor);
-  const exempt = exemptFind(module, functions);
+  const exempt = new Set([...exemptFind(module, functions), ...unchecked]);
   const hook = new CheckHook({
     module,
     layout,
@@ -126,15 +166,17 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
       },
       hook,
     );
-  const { bytes: checked, offsets } = editor.write(follower ?? hook, "terrane-checked");
+  const written = editor.write(follower ?? hook, "terrane-checked");
   return {
-    bytes: checked,
+    bytes: written.bytes,
     module,
     functions,
     layout,
     uninitialised: follows,
     memory,
-    offsets,
+    offsets: written.offsets,
+    maxMemory: (limits.max ?? PAGES_MOST) * PAGE_BYTES,
+    unchecked: [...unchecked, ...written.tooLarge],
     originalFunction: (index) => editor.originalFunction(index),
     checks: hook.checks,
   };
@@ -148,6 +190,16 @@ function guessRefuse(functions: readonly AllocatorFunction[]): void {
     `the module has no names; these functions look like its allocator: { ${list} }; ` +
       "confirm them with the option functions, or with guess",
   );
+}
+
+/** @throws RangeError if the module starts with more than `maxMemory`. */
+function limitsOf(module: Module, maxMemory: number | undefined): Limits {
+  const limits = memoryCheck(module);
+  if (maxMemory === undefined) return limits;
+  const max = Math.min(limits.max ?? PAGES_MOST, Math.floor(maxMemory / PAGE_BYTES));
+  if (max >= limits.min) return { ...limits, max };
+  const bytes = limits.min * PAGE_BYTES;
+  throw new RangeError(`the module starts with ${bytes} bytes, more than ${maxMemory}`);
 }
 
 function memoryCheck(module: Module): Limits {

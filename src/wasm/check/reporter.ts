@@ -18,6 +18,9 @@ const MAIN = /^(main|__main_argc_argv|__original_main)$/;
 /** Functions of C's library: one call of them makes many accesses. */
 const LIBRARY = /^(mem|str|stp|wmem|wcs)\w+$/;
 
+/** Functions of C's library whose blocks live as long as the process. */
+const RUNTIME = /^(__cxa_atexit|__cxa_thread_atexit(_impl)?|atexit|at_quick_exit)$/;
+
 /** Options of `Checker`. */
 export interface CheckerOptions {
   /**
@@ -72,6 +75,8 @@ export class Reporter {
   readonly #instrumented: Instrumented;
   readonly #options: CheckerOptions;
   readonly #seen = new Map<string, Report>();
+  /** By stack: whether its innermost function is one of RUNTIME. */
+  readonly #ofRuntime = new Map<number, boolean>();
   #symbols: Symbols | undefined;
 
   constructor(instrumented: Instrumented, options: CheckerOptions) {
@@ -168,6 +173,28 @@ export class Reporter {
   /** The calls that led to an error that the program has thrown. */
   stackOf(error: Error): Frame[] {
     return this.#resolve(this.stacks.framesOf(error));
+  }
+
+  /**
+   * Whether C's library keeps this block until the process ends: the list of functions that exit
+   * calls is lost while exit walks it.
+   */
+  isOfRuntime({ allocated }: Block): boolean {
+    const known = this.#ofRuntime.get(allocated);
+    if (known !== undefined) return known;
+    const [caller] = this.#resolve(this.stacks.frames(allocated), true);
+    const isOf = RUNTIME.test(caller?.function ?? "");
+    this.#ofRuntime.set(allocated, isOf);
+    return isOf;
+  }
+
+  /** The innermost position of such an error in the original file. */
+  offsetOf(error: Error): number | undefined {
+    for (const frame of this.stacks.framesOf(error)) {
+      if ("js" in frame || this.#instrumented.originalFunction(frame.index) === undefined) continue;
+      return this.#instrumented.offsets.toOriginal(frame.offset);
+    }
+    return undefined;
   }
 
   #isAllocator(old: number): boolean {

@@ -43,7 +43,12 @@ interface CodeSetting {
   readonly added: readonly FunctionSource[];
   readonly hook: CodeHook | undefined;
   readonly offsets: OffsetMap;
+  /** Gets the original's indices of functions that engines refuse, since they are too large. */
+  readonly tooLarge: number[];
 }
+
+/** The most bytes of a function, with its locals, that engines compile. */
+const FUNCTION_BYTES_MOST = 7_654_321;
 
 /** The contents of the code section; offsets of the map count from its first byte. */
 export function codeSectionWrite(setting: CodeSetting): ByteWriter {
@@ -94,7 +99,10 @@ class CodeSection {
       this.#finish(undefined, first);
     } else {
       this.#rewrite(index, true);
+      const from = this.#out.length;
       this.#finish(body, first);
+      const isOver = this.#out.length - from > FUNCTION_BYTES_MOST;
+      if (isOver) this.#setting.tooLarge.push(index);
     }
   }
 

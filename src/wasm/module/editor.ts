@@ -67,6 +67,8 @@ export interface Rewritten {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Leads from offsets in this file to offsets in the original. */
   readonly offsets: OffsetMap;
+  /** The original's indices of functions that have become too large for engines. */
+  readonly tooLarge: readonly number[];
 }
 
 /**
@@ -242,19 +244,17 @@ export class ModuleEditor {
   write(hook?: CodeHook, moduleName?: string): Rewritten {
     this.#importsClosed = true;
     const offsets = new OffsetMap();
+    const tooLarge: number[] = [];
     const code = codeSectionWrite({
       module: this.module,
       functionIndex: (old) => this.functionIndex(old),
-      replaced: this.#replaced,
-      added: this.#functions,
-      hook,
-      offsets,
+      ...{ replaced: this.#replaced, added: this.#functions, hook, offsets, tooLarge },
     });
     const out = new ByteWriter(this.module.bytes.length + code.length);
     out.append(this.module.bytes.subarray(0, 8));
     const sections = this.#sectionsPlanned();
     for (const section of sections) this.#sectionWrite(out, section, code, offsets, moduleName);
-    return { bytes: out.bytes.slice(0, out.length) as Uint8Array<ArrayBuffer>, offsets };
+    return { bytes: out.bytes.slice(0, out.length) as Uint8Array<ArrayBuffer>, offsets, tooLarge };
   }
 
   /** The original's sections, and in their order those that only the changes need. */

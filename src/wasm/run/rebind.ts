@@ -4,6 +4,7 @@
  */
 import { argument } from "../allocators/arguments.ts";
 import type { AllocatorFunction, Role } from "../allocators/roles.ts";
+import { CodeReader } from "../module/code.ts";
 import { ModuleEditor } from "../module/editor.ts";
 import type { Limits, Module } from "../module/module.ts";
 import { op } from "../module/opcodes.ts";
@@ -49,12 +50,31 @@ export function rebind(
   return new Rebinder(module, options).write(functions);
 }
 
+const EMPTY_BLOCK = 0x40;
+const EXNREF = 0x69;
+/** One clause of try_table: all exceptions go to label 0, as references. */
+const CATCH_ALL_REF: readonly number[] = [1, 3, 0];
+
+/** A module that catches nothing ends with its first exception. */
+function catchesFind(module: Module): number | undefined {
+  for (const body of module.bodies) {
+    const reader = new CodeReader(module.bytes, body.code, body.end);
+    while (!reader.done) {
+      reader.next();
+      if (reader.op === op.try || reader.op === op.tryTable) return reader.op;
+    }
+  }
+  return undefined;
+}
+
 class Rebinder {
   readonly #editor: ModuleEditor;
   readonly #options: RebindOptions;
   readonly #heap: HeapTarget | undefined;
   readonly #log: number;
   readonly #depth: number;
+  /** The instruction with which the module catches exceptions; undefined if it has none. */
+  readonly #catches: number | undefined;
 
   constructor(module: Module, options: RebindOptions) {
     const editor = new ModuleEditor(module);
@@ -63,6 +83,7 @@ class Rebinder {
     if (options.heap) this.#heap = heapImport(editor, Object.keys(heapFunctions) as HeapFunction[]);
     this.#log = options.log ? editor.importFunction(HOST_MODULE, "log", i32s(6), []) : -1;
     this.#depth = editor.addGlobal(I32, true, 0);
+    if (options.log) this.#catches = catchesFind(module);
     if (!module.memories[0]?.imported) {
       editor.setMemory(options.limits, { module: HOST_MODULE, name: "memory" });
     }
@@ -91,9 +112,36 @@ class Rebinder {
   /** The module's own functions call each other: only the outermost call is logged. */
   #ownCall(code: CodeWriter, role: Role, own: number): void {
     this.#depthAdd(code, 1);
-    for (let i = 0; i < role.params.length; i++) code.get(i);
-    code.call(own);
+    const type = role.returns ? I32 : EMPTY_BLOCK;
+    const call = () => {
+      for (let i = 0; i < role.params.length; i++) code.get(i);
+      code.call(own);
+    };
+    if (this.#catches === op.try) this.#tryCall(code, type, call);
+    else if (this.#catches === op.tryTable) this.#tryTableCall(code, type, call);
+    else call();
     this.#depthAdd(code, -1);
+  }
+
+  /** An exception that leaves the function leaves its depth, too. */
+  #tryCall(code: CodeWriter, type: number, call: () => void): void {
+    code.op(op.try, type);
+    call();
+    code.op(op.catchAll);
+    this.#depthAdd(code, -1);
+    code.with(op.rethrow, 0).end();
+  }
+
+  /** The same with the instructions that engines have got later. */
+  #tryTableCall(code: CodeWriter, type: number, call: () => void): void {
+    code
+      .op(op.block, type)
+      .op(op.block, EXNREF)
+      .op(op.tryTable, type, ...CATCH_ALL_REF);
+    call();
+    code.end().br(1).end();
+    this.#depthAdd(code, -1);
+    code.op(op.throwRef).end();
   }
 
   #depthAdd(code: CodeWriter, step: number): void {

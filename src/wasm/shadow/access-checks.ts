@@ -23,6 +23,10 @@ const INFO_SCAN = 64;
 /** The access is of memory.copy, memory.fill or memory.init. */
 const INFO_RANGE = 128;
 
+/** Bits above these: the number of the access in the module, from 1 on. */
+export const INFO_SITE_SHIFT = 8;
+const SITES_MOST = 2 ** (32 - INFO_SITE_SHIFT) - 1;
+
 const OPEN_TWICE = OPEN * 0x101;
 const OPEN_GRANULES = BigInt(OPEN) * 0x0101010101010101n;
 /** Bytes whose shadow the range check reads in one load. */
@@ -102,8 +106,10 @@ function rangeEmit(code: CodeWriter, layout: Layout, report: number): void {
   const shadow = code.local("range check: shadow", I32);
   const limit = code.local("range check: limit", I32);
   code.get(address).tee(at).get(length).op(op.i32Add).set(end);
-  // A range that is empty does nothing; one that wraps around traps in the engine.
-  code.get(end).get(address).op(op.i32LeU).if().op(op.return).end();
+  code.get(length).op(op.i32Eqz).if().op(op.return).end();
+  // One that wraps around traps in the engine, behind this report.
+  code.get(end).get(address).op(op.i32LtU).get(end).const(0).op(op.i32Ne, op.i32And).if();
+  code.get(address).get(info).get(length).call(report).op(op.return).end();
   code.loop();
   code.block();
   code
@@ -209,6 +215,11 @@ export class CheckHook implements CodeHook {
   /** How many accesses have a check. */
   checks = 0;
 
+  /** The number of the access that is checked now; later ones of a huge module have none. */
+  #site(): number {
+    return this.checks > SITES_MOST ? 0 : this.checks << INFO_SITE_SHIFT;
+  }
+
   constructor(setting: CheckSetting) {
     this.#setting = setting;
   }
@@ -269,9 +280,14 @@ export class CheckHook implements CodeHook {
     code.set(length).set(source).tee(target);
     code
       .get(length)
-      .const(INFO_RANGE | INFO_WRITE)
+      .const(INFO_RANGE | INFO_WRITE | this.#site())
       .call(range);
-    if (reads) code.get(source).get(length).const(INFO_RANGE).call(range);
+    if (reads)
+      code
+        .get(source)
+        .get(length)
+        .const(INFO_RANGE | this.#site())
+        .call(range);
     code.get(target).get(source).get(length);
     write();
   }
@@ -297,7 +313,12 @@ export class CheckHook implements CodeHook {
       code.const(at.offset).op(op.i32Add).tee(effective);
     }
     this.#check(code, effective, size, at.align);
-    code.if().get(effective).const(this.#info(access)).call(this.#setting.functions.slow).end();
+    code
+      .if()
+      .get(effective)
+      .const(this.#info(access) | this.#site())
+      .call(this.#setting.functions.slow)
+      .end();
     code.get(address);
     for (let i = 0; i < operands.length; i++)
       code.get(operandLocal(code, operands[i] as number, i));

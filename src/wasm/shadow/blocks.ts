@@ -6,6 +6,7 @@
  *   │ red zone, ≥ 32     │ the block      │ red zone, ≥ 32                │
  */
 import { FREED, GRANULE_SHIFT, type Layout, OPEN, RED_ZONE } from "./layout.ts";
+import { type Piece, Pieces } from "./pieces.ts";
 import { Quarantine } from "./quarantine.ts";
 
 /** Sizes of chunks are multiples of this, so that their shadow is made of whole words. */
@@ -39,6 +40,9 @@ const FREED_AT = 6;
 const RECORD_WORDS = 8;
 
 const LIVE = 1;
+
+/** A quarantine of fewer bytes is given up at once. */
+const LAST_QUARANTINE = 1 << 16;
 
 /** What is known of a block. */
 export interface Block {
@@ -75,11 +79,28 @@ export class Blocks {
   #count = 1;
   #top: number;
   readonly #free: number[][] = [];
+  readonly #pieces = new Pieces();
+  /** Records without a chunk. */
+  readonly #spare: number[] = [];
+  readonly #capacity: number;
+  /** Bytes of live blocks, as a program's own allocator would count them. */
+  #liveBytes = 0;
+  /** The size of the first block for which there was no space; undefined if there always was. */
+  refused: number | undefined;
   readonly #quarantine = new Quarantine();
   readonly #quarantineLimit: number;
 
-  /** @param quarantine the most bytes of freed blocks that are not used again. */
-  constructor(memory: WebAssembly.Memory, layout: Layout, quarantine: number) {
+  /**
+   * @param quarantine the most bytes of freed blocks that are not used again.
+   * @param capacity the most bytes of live blocks.
+   */
+  constructor(
+    memory: WebAssembly.Memory,
+    layout: Layout,
+    quarantine: number,
+    capacity: number = Infinity,
+  ) {
+    this.#capacity = capacity;
     this.#layout = layout;
     this.#memory = new Uint8Array(memory.buffer);
     this.#shadow = new Uint8Array(memory.buffer, layout.shadowStart);
@@ -91,11 +112,16 @@ export class Blocks {
 
   /** Returns a block, or 0 if the address space for blocks is used up. Sizes are unsigned. */
   alloc(size: number, align: number, caller: number, stack: number): number {
+    if (this.#liveBytes + ownBytes(size) > this.#capacity) return 0;
     const extra = align > ALIGNMENT ? align : 0;
     const right = Math.min(RIGHT_MOST, Math.max(RIGHT_LEAST, size >>> 2));
     const bytes = LEFT + extra + size + right;
     const id = bytes < 2 ** 31 ? this.#chunkTake(bytes) : 0;
-    if (id === 0) return 0;
+    if (id === 0) {
+      this.refused ??= size;
+      return 0;
+    }
+    this.#liveBytes += ownBytes(size);
     const record = id * RECORD_WORDS;
     const words = this.#records;
     const chunk = (words[record + CHUNK] as number) >>> 0;
@@ -127,6 +153,7 @@ export class Blocks {
     const record = id * RECORD_WORDS;
     const words = this.#records;
     (words[record + KIND] as number) &= ~LIVE;
+    this.#liveBytes -= ownBytes(words[record + SIZE] as number);
     (words[record + CALLERS] as number) |= caller << 16;
     words[record + FREED_AT] = stack;
     const first = (words[record + PTR] as number) >>> GRANULE_SHIFT;
@@ -224,20 +251,63 @@ export class Blocks {
     const which = classOf(bytes);
     const known = this.#free[which]?.pop();
     if (known !== undefined) return known;
-    if (this.#top + classBytes(which) <= this.#layout.shadowStart) return this.#chunkNew(which);
-    this.#quarantineEnd(0);
-    return this.#free[which]?.pop() ?? 0;
+    const id = this.#chunkCut(which);
+    if (id !== 0) return id;
+    this.#join();
+    return this.#chunkCut(which) || this.#chunkLast(which);
   }
 
-  #chunkNew(which: number): number {
-    const id = this.#count++;
+  /** Gives up the quarantine, the oldest blocks first, until a chunk fits. */
+  #chunkLast(which: number): number {
+    for (let limit = this.#quarantine.bytes; limit > 0; ) {
+      limit = limit < LAST_QUARANTINE ? 0 : Math.floor(limit / 2);
+      this.#quarantineEnd(limit);
+      this.#join();
+      const id = this.#chunkCut(which);
+      if (id !== 0) return id;
+    }
+    return 0;
+  }
+
+  /** A chunk from a free piece, or from the memory that was never used. */
+  #chunkCut(which: number): number {
+    const bytes = classBytes(which);
+    const piece = this.#pieces.take(bytes);
+    if (piece !== 0) return this.#chunkNew(piece, which);
+    if (this.#top + bytes > this.#layout.shadowStart) return 0;
+    this.#top += bytes;
+    return this.#chunkNew(this.#top - bytes, which);
+  }
+
+  #chunkNew(start: number, which: number): number {
+    const id = this.#spare.pop() ?? this.#count++;
     if (this.#count * RECORD_WORDS > this.#records.length) this.#recordsGrow();
     const record = id * RECORD_WORDS;
-    this.#records[record + CHUNK] = this.#top;
-    this.#records[record + PTR] = this.#top + LEFT;
+    this.#records[record + CHUNK] = start;
+    this.#records[record + PTR] = start + LEFT;
     this.#records[record + KIND] = which << 1;
-    this.#top += classBytes(which);
     return id;
+  }
+
+  /** Joins all free chunks and pieces that lie side by side, so that larger chunks fit. */
+  #join(): void {
+    const free = this.#free.flat();
+    this.#free.length = 0;
+    const chunks = free.map((id) => this.#chunkDrop(id));
+    this.#top = this.#pieces.join(chunks, this.#top);
+  }
+
+  /** Takes the chunk from a record, which is spare then. */
+  #chunkDrop(id: number): Piece {
+    const record = id * RECORD_WORDS;
+    const words = this.#records;
+    const slot = this.#slot((words[record + PTR] as number) >>> 0);
+    if (this.#slots[slot] === id) this.#slots[slot] = 0;
+    this.#spare.push(id);
+    return {
+      start: (words[record + CHUNK] as number) >>> 0,
+      bytes: classBytes((words[record + KIND] as number) >>> 1),
+    };
   }
 
   #recordsGrow(): void {
@@ -272,6 +342,11 @@ export class Blocks {
 function bytesFill(bytes: Uint8Array, value: number, from: number, to: number): void {
   if (to - from > 48) bytes.fill(value, from, to);
   else for (let i = from; i < to; i++) bytes[i] = value;
+}
+
+/** What a block takes in a usual allocator: a word before it, and a multiple of 16. */
+function ownBytes(size: number): number {
+  return Math.ceil((size + 4) / 16) * 16;
 }
 
 function classOf(bytes: number): number {

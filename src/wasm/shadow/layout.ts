@@ -41,6 +41,8 @@ const PROGRAM_BYTES = 2 ** 29;
 export const HEAP_BYTES: number = 2 ** 29;
 /** The same if definedness is followed, which takes more than one byte for each byte. */
 export const HEAP_BYTES_DEFINED: number = 2 ** 28;
+/** The shadow of all addresses. */
+const SHADOW_WHOLE = 2 ** (32 - GRANULE_SHIFT);
 const SPACE_BYTES = 2 ** 32 - PAGE_BYTES;
 
 /** Where the parts of a checked program's memory are. Addresses are in bytes, page-aligned. */
@@ -66,9 +68,14 @@ export function layoutMake(limits: Limits, heapBytes: number, defined = false): 
   const initial = limits.min * PAGE_BYTES;
   const heapStart = Math.max(PROGRAM_BYTES, 2 ** Math.ceil(Math.log2(Math.max(1, initial * 2))));
   const shadowStart = heapStart + Math.ceil(heapBytes / PAGE_BYTES) * PAGE_BYTES;
-  const definedStart = Math.ceil((shadowStart + shadowStart / 8) / PAGE_BYTES) * PAGE_BYTES;
+  const own = Math.ceil(shadowStart / 8 / PAGE_BYTES) * PAGE_BYTES;
+  const beside = shadowStart * (defined ? 2 : 0);
+  // Addresses behind the shadow's start have a shadow too where it fits, so that the check of such
+  // an access reports it and does not trap itself.
+  const shadowBytes = shadowStart + SHADOW_WHOLE + beside <= SPACE_BYTES ? SHADOW_WHOLE : own;
+  const definedStart = shadowStart + shadowBytes;
   const originStart = definedStart + shadowStart;
-  const pages = (defined ? originStart + shadowStart : definedStart) / PAGE_BYTES;
+  const pages = (definedStart + beside) / PAGE_BYTES;
   if (pages * PAGE_BYTES > SPACE_BYTES) {
     throw unsupported(0, `a program of ${initial} bytes and a checked heap of ${heapBytes}`);
   }

@@ -66,3 +66,13 @@ function stackLowest(module: Module, dataEnd: number, stackTop: number): number 
   }
   return low;
 }
+
+/** The end of what the program has in its memory before its heap begins. */
+export function programEnd(module: Module, { stackTop }: Areas): number {
+  const ends = module.data.map((each) => (each.address ?? 0) + each.end - each.start);
+  return ends.reduce((most, end) => Math.max(most, end), stackTop);
+}
+
+export function isOnStack({ stackLow, stackTop }: Areas, address: number): boolean {
+  return address >= stackLow && address < stackTop;
+}

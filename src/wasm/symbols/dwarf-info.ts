@@ -2,6 +2,7 @@
 import {
   addressAt,
   type DebugSections,
+  DwarfError,
   DwarfReader,
   type FormBases,
   type FormValue,
@@ -32,6 +33,11 @@ const FORM_REF_ADDR = 0x10;
 const FORM_SEC_OFFSET = 0x17;
 const isAddressForm = (form: number) =>
   form === FORM_ADDR || form === 0x1b || (form >= 0x29 && form <= 0x2c);
+
+/** The most attributes of an entry, of which some take no byte. */
+const ATTRIBUTES_MOST = 128;
+/** The most entries of tables and ranges that one search reads: damaged lists refer to others. */
+const STEPS_MOST = 1 << 22;
 
 interface Abbreviation {
   readonly tag: number;
@@ -85,6 +91,7 @@ export class DebugInfo {
   readonly #sections: DebugSections;
   readonly #units: Unit[] = [];
   readonly #abbreviations = new Map<number, ReadonlyMap<number, Abbreviation>>();
+  #steps = STEPS_MOST;
 
   /** @throws DwarfError if the sections are damaged. */
   constructor(sections: DebugSections) {
@@ -95,8 +102,14 @@ export class DebugInfo {
 
   /** The function around an offset of the code section. */
   find(address: number): Scope | undefined {
+    this.#steps = STEPS_MOST;
     const unit = this.#units.find((each) => inRanges(each.ranges, address));
     return unit && this.#scope(unit, address);
+  }
+
+  /** @throws DwarfError if a search takes too many steps. */
+  #step(): void {
+    if (--this.#steps < 0) throw new DwarfError("lists without an end");
   }
 
   #unitRead(reader: DwarfReader): void {
@@ -163,6 +176,8 @@ export class DebugInfo {
         const constant = form === 0x21 ? reader.sleb() : 0;
         if (at === 0 && form === 0) break;
         attributes.push(at, form, constant);
+        if (attributes.length > 3 * ATTRIBUTES_MOST) throw new DwarfError("too many attributes");
+        this.#step();
       }
       table.set(code, { tag, children, attributes });
     }
@@ -222,6 +237,7 @@ export class DebugInfo {
     const ranges: AddressRange[] = [];
     let base = unit.lowPc;
     for (;;) {
+      this.#step();
       const [low, high] = [reader.u32(), reader.u32()];
       if (low === 0 && high === 0) return ranges;
       if (low === 0xffffffff) base = high;
@@ -246,6 +262,7 @@ export class DebugInfo {
     };
     let base = unit.lowPc;
     for (;;) {
+      this.#step();
       const kind = reader.u8();
       if (kind === 0) return ranges;
       if (kind === 1) base = indexed();

@@ -1,5 +1,5 @@
 /** The line tables of DWARF 2 to 5: from an offset in the code section to file, line and column. */
-import { type DebugSections, DwarfReader, formRead } from "./dwarf.ts";
+import { type DebugSections, DwarfError, DwarfReader, type FormValue, formRead } from "./dwarf.ts";
 
 /** A place in a source file. */
 export interface SourcePosition {
@@ -134,19 +134,21 @@ class LineProgram {
   }
 
   #tables(sections: DebugSections): void {
-    const folders = this.#table(sections).map((entry) => entry.get(1) as string);
+    const folders = this.#table(sections).map((entry) => textOf(entry.get(1)));
     folders[0] = "";
     for (const entry of this.#table(sections)) {
-      this.files.push(pathJoin(folders[entry.get(2) as number], entry.get(1) as string));
+      this.files.push(pathJoin(folders[entry.get(2) as number], textOf(entry.get(1))));
     }
   }
 
-  #table(sections: DebugSections): Map<number, number | string | undefined>[] {
+  #table(sections: DebugSections): Map<number, FormValue>[] {
     const reader = this.#reader;
     const formats = Array.from({ length: reader.u8() }, () => [reader.uleb(), reader.uleb()]);
-    const entries: Map<number, number | string | undefined>[] = [];
-    for (let count = reader.uleb(); count > 0; count--) {
-      const entry = new Map<number, number | string | undefined>();
+    const entries: Map<number, FormValue>[] = [];
+    for (let count = reader.uleb(), at = -1; count > 0; count--) {
+      if (reader.at === at) throw new DwarfError("entries without contents");
+      at = reader.at;
+      const entry = new Map<number, FormValue>();
       for (const [content, form] of formats as [number, number][]) {
         entry.set(content, formRead(reader, form, sections, NO_BASES));
       }
@@ -187,6 +189,11 @@ class LineProgram {
       else for (let i = 0; i < (this.#lengths[code] as number); i++) reader.uleb();
     }
   }
+}
+
+/** Damaged tables have other values than texts. */
+function textOf(value: FormValue): string {
+  return typeof value === "string" ? value : "";
 }
 
 function pathJoin(folder: string | undefined, name: string): string {

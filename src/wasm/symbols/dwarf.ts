@@ -3,6 +3,9 @@ import type { Module } from "../module/module.ts";
 
 const decoder = new TextDecoder();
 const EMPTY = new Uint8Array();
+/** The most bytes of a text. */
+const TEXT_MOST = 1 << 16;
+const FORM_INDIRECT = 0x16;
 
 /** Damaged debug information, which is then not used. */
 export class DwarfError extends Error {}
@@ -49,7 +52,10 @@ export class DwarfReader {
   addressBytes = 4;
 
   constructor(bytes: Uint8Array, at = 0, end: number = bytes.length) {
-    if (at > bytes.length || end > bytes.length) throw new DwarfError("offset outside of section");
+    // A damaged section can have text where a number belongs.
+    if (!Number.isInteger(at) || at < 0 || at > bytes.length || end > bytes.length) {
+      throw new DwarfError("offset outside of section");
+    }
     this.bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.at = at;
@@ -116,7 +122,9 @@ export class DwarfReader {
   text(): string {
     const from = this.at;
     let to = from;
-    while (this.bytes[to] !== 0 && to < this.bytes.length) to++;
+    const end = Math.min(this.bytes.length, from + TEXT_MOST);
+    while (to < end && this.bytes[to] !== 0) to++;
+    if (to === from + TEXT_MOST) throw new DwarfError("text without an end");
     this.at = to + 1;
     return decoder.decode(this.bytes.subarray(from, to));
   }
@@ -198,8 +206,8 @@ export function formRead(
     case 0x10:
     case 0x17:
       return reader.offset();
-    case 0x16:
-      return formRead(reader, reader.uleb(), sections, bases);
+    case FORM_INDIRECT:
+      return indirectRead(reader, sections, bases);
     case 0x19:
       return 1;
     case 0x1a:
@@ -213,6 +221,13 @@ export function formRead(
     default:
       return bytesSkip(reader, form);
   }
+}
+
+/** The form is beside the value. It cannot be indirect again, or a chain of them had no end. */
+function indirectRead(reader: DwarfReader, sections: DebugSections, bases: FormBases): FormValue {
+  const form = reader.uleb();
+  if (form === FORM_INDIRECT) throw new DwarfError("an indirect form of an indirect form");
+  return formRead(reader, form, sections, bases);
 }
 
 function bytesSkip(reader: DwarfReader, form: number): undefined {

@@ -20,15 +20,15 @@ export function sourceMapUrl(module: Module): string | undefined {
 }
 
 export class SourceMap {
-  readonly #sources: readonly string[];
+  readonly #sources: readonly unknown[];
   readonly #offsets: number[] = [];
   /** Source, line and column of each offset, from 0. */
   readonly #positions: number[] = [];
 
   /** @throws SyntaxError when the text is not a source map of version 3. */
   constructor(text: string) {
-    const map = JSON.parse(text) as { version?: number; sources?: string[]; mappings?: string };
-    if (map.version !== 3 || !Array.isArray(map.sources) || typeof map.mappings !== "string") {
+    const map = mapParse(text);
+    if (map?.version !== 3 || !Array.isArray(map.sources) || typeof map.mappings !== "string") {
       throw new SyntaxError("not a source map of version 3");
     }
     this.#sources = map.sources;
@@ -46,7 +46,7 @@ export class SourceMap {
     if (low === 0) return undefined;
     const [source, line, column] = this.#positions.slice((low - 1) * 3, low * 3);
     const file = this.#sources[source as number];
-    if (file === undefined) return undefined;
+    if (typeof file !== "string") return undefined;
     return { file, line: (line as number) + 1, column: (column as number) + 1 };
   }
 
@@ -60,6 +60,21 @@ export class SourceMap {
       this.#offsets.push(state[0] as number);
       this.#positions.push(state[1] as number, state[2] as number, state[3] as number);
     }
+  }
+}
+
+interface MapText {
+  readonly version?: unknown;
+  readonly sources?: readonly unknown[];
+  readonly mappings?: unknown;
+}
+
+/** The engine's error would show the beginning of the text, which may be of any file. */
+function mapParse(text: string): MapText | undefined {
+  try {
+    return (JSON.parse(text) as MapText | null) ?? undefined;
+  } catch {
+    return undefined;
   }
 }
 

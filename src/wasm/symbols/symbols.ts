@@ -6,6 +6,7 @@ import { DwarfError, debugSections } from "./dwarf.ts";
 import { DebugInfo, type Inlined } from "./dwarf-info.ts";
 import { LineTables, type SourcePosition } from "./dwarf-lines.ts";
 import type { Frame } from "./frame.ts";
+import { printableName } from "./printable.ts";
 import { SourceMap } from "./sourcemap.ts";
 
 /**
@@ -36,7 +37,7 @@ export class Symbols {
   /** The readable name of a function; `function 12` if it has none. */
   name(index: number): string {
     const name = this.#names.get(index);
-    return name === undefined ? `function ${index}` : rustDemangle(name);
+    return name === undefined ? `function ${index}` : printableName(rustDemangle(name));
   }
 
   /**
@@ -90,7 +91,7 @@ function undamaged<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
-    if (error instanceof DwarfError) return undefined;
+    if (error instanceof DwarfError || error instanceof RangeError) return undefined;
     throw error;
   }
 }
@@ -106,7 +107,8 @@ function namesOf(module: Module): Map<number, string> {
 }
 
 function frameOf(name: string, position: SourcePosition | undefined): Frame {
-  return { function: name, ...position };
+  const frame = { function: printableName(name), ...position };
+  return position === undefined ? frame : { ...frame, file: printableName(position.file) };
 }
 
 const RUST_LEGACY = /^_ZN(.*)17h[0-9a-f]{16}E/;

@@ -88,3 +88,47 @@ test("zeroed blocks are zero, also in memory that was used before", () => {
   const again = blocks.allocZero(1000, 0, 0, 0);
   assert.equal(again, ptr);
 });
+
+test("free pieces are joined: a block that grows in small steps can take nearly all", () => {
+  const { blocks, layout } = heapCreate(2 ** 20);
+  let ptr = blocks.alloc(16, 0, 0, 0);
+  let size = 16;
+  for (; ; size += 512) {
+    const next = blocks.alloc(size + 512, 0, 0, 0);
+    if (next === 0) break;
+    blocks.free(blocks.find(ptr), 0, 0);
+    ptr = next;
+  }
+  // Two blocks are live for a moment, and what is freed has to leave room between them.
+  const all = layout.shadowStart - layout.heapStart;
+  assert.ok(size > all / 4, `${size} of ${all}`);
+  assert.equal(blocks.refused, size + 512);
+  blocks.free(blocks.find(ptr), 0, 0);
+  assert.notEqual(blocks.alloc(all - 8192, 0, 0, 0), 0, "all of the heap is one piece again");
+});
+
+test("random allocation in a full heap: blocks keep their records while pieces are joined", () => {
+  const random = new Random(seedOf(9));
+  const { blocks, open } = heapCreate(100_000);
+  const live = new Map<number, number>();
+  let failed = 0;
+  for (let step = 0; step < 20_000; step++) {
+    const full = live.size > 0 && random.chance(failed > 0 ? 70 : 40);
+    if (full) {
+      const [ptr, size] = [...live][random.below(live.size)] as [number, number];
+      const id = blocks.find(ptr);
+      assert.deepEqual([blocks.isLive(id), blocks.size(id)], [true, size], `step ${step}`);
+      assert.ok(size === 0 || (open(ptr) && open(ptr + size - 1) && !open(ptr + size)));
+      blocks.free(id, 0, 0);
+      live.delete(ptr);
+      failed = Math.max(0, failed - 1);
+      continue;
+    }
+    const size = random.skewed(1, 300_000) - 1;
+    const ptr = blocks.alloc(size, random.chance(10) ? 256 : 0, 0, 0);
+    if (ptr === 0) failed = 20;
+    else live.set(ptr, size);
+  }
+  assert.ok(blocks.refused !== undefined, "the heap was full");
+  assert.equal(blocks.liveBlocks().length, live.size);
+});

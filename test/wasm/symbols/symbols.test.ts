@@ -85,3 +85,26 @@ test("Rust's legacy symbols become readable", () => {
   ];
   for (const [mangled, readable] of names) assert.equal(rustDemangle(mangled), readable);
 });
+
+/** .debug_line of version 5 whose list of folders has a format without fields, and many entries. */
+test("tables of DWARF with entries of no bytes, and chains of indirect forms, end at once", () => {
+  const bytes = fixture("inline-dwarf5.wasm");
+  const module = readModule(bytes);
+  const line = module.sections.find((each) => each.name === ".debug_line");
+  const abbrev = module.sections.find((each) => each.name === ".debug_abbrev");
+  assert.ok(line && abbrev);
+  const frames = (damage: (copy: Uint8Array) => void) => {
+    const copy = bytes.slice();
+    damage(copy);
+    const start = performance.now();
+    const found = new Symbols(readModule(copy)).frames(0, offsetOf(bytes, I32_LOAD));
+    assert.ok(performance.now() - start < 2000);
+    return found.map((frame) => frame.line);
+  };
+  // Behind the lengths of the standard opcodes: the number of fields, then the number of folders.
+  const base = line.start + 4 + 2 + 2 + 4 + 5;
+  const fields = base + (bytes[base] as number);
+  assert.equal(bytes[fields], 1, "folders have one field");
+  frames((copy) => copy.set([0, 0xff, 0xff, 0xff, 0xff, 0x0f], fields));
+  frames((copy) => copy.fill(0x16, abbrev.start + 3, abbrev.end));
+});
