@@ -250,7 +250,7 @@ function sweepRetired(all: bool): void {
   let max: u32 = 0;
   const last: u32 = load32(heapBase, L.H_RETIRE_MAX);
   for (let bin: u32 = load32(heapBase, L.H_RETIRE_MIN); bin <= last; bin++) {
-    const page: usize = load32(queueOf(bin), L.Q_FIRST);
+    const page: usize = load32(queueOf(bin), bin > L.BIN_LAST ? L.Q_LAST : L.Q_FIRST);
     if (page === 0 || !pageStaysRetired(page, all)) continue;
     if (bin < min) min = bin;
     max = bin;

@@ -24,7 +24,7 @@ import { countAdd } from "../slices/counts.ts";
 import { slicesAlloc } from "../slices/supply.ts";
 import { leadingZeros, load32, store32, trailingZeros } from "../target/glue.ts";
 import { pageClaim, pagePublish, pageRelease, pageRetire } from "./page.ts";
-import { queueMove, queueOf, queuePush } from "./queue.ts";
+import { queueMove, queueMoveBack, queueOf, queuePush } from "./queue.ts";
 
 /**
  * Whether the block that was taken last has never been written; for zalloc, which reads it at once.
@@ -200,18 +200,18 @@ export function mediumFree(page: usize, p: usize): void {
 }
 
 /**
- * One empty page is kept for a while, at the front of its queue or behind a page that was adopted
- * since: else a buffer that is allocated and freed repeatedly would
- * make and drop a page each time, and dirty new slices each time.
+ * One empty page is kept for a while, at the end of its queue, where no other page comes: else a
+ * buffer that is allocated and freed repeatedly would make and drop a page each time, and dirty new
+ * slices each time.
  */
 function mediumEmptied(page: usize): void {
-  queueMove(page, L.BIN_MEDIUM + L.MEDIUM_RUN_MAX);
-  const next: usize = load32(page, L.D_NEXT);
-  if (next !== 0 && load32(next, L.D_USED) === 0) {
+  const last: usize = load32(queueOf(L.BIN_MEDIUM + L.MEDIUM_RUN_MAX), L.Q_LAST);
+  if (last !== 0 && last !== page && load32(last, L.D_USED) === 0) {
     countAdd(L.COUNT_NO_RETIRE, 1);
     pageRelease(page);
     return;
   }
+  queueMoveBack(page, L.BIN_MEDIUM + L.MEDIUM_RUN_MAX);
   store32(page, L.D_OWNER, (load32(page, L.D_OWNER) & ~L.FLAG_ALIGNED) >>> 0);
   store32(page, L.D_RETIRE, L.RETIRE_MEDIUM);
   pageRetire(page);

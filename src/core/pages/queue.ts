@@ -145,6 +145,13 @@ export function queueMove(page: usize, bin: u32): void {
   queueLinkFront(queueOf(bin), page);
 }
 
+/** Moves a page to the end of another bin's queue. */
+export function queueMoveBack(page: usize, bin: u32): void {
+  queueUnlink(queueOf(load32(page, L.D_BIN)), page);
+  store32(page, L.D_BIN, bin);
+  queueLinkBack(queueOf(bin), page);
+}
+
 /** Moves a page to the front of its queue. */
 export function queueToFront(queue: usize, page: usize): void {
   if (load32(queue, L.Q_FIRST) === page) return;
