@@ -147,7 +147,7 @@ class NamedAddresses {
 
   /** A word that is stored and never loaded, as errno is, does not belong to the allocator. */
   isStoredOnly(at: number): boolean {
-    return this.#stores.has(at) && !this.#loads.has(at) && !this.#constants.has(at);
+    return this.#stores.has(at) && !this.#loads.has(at);
   }
 }
 

@@ -235,6 +235,25 @@ test("proof: a function that reads malloc's variables is a leftover, with its na
   );
 });
 
+test("proof: errno, which malloc sets when it fails, is not its state", async () => {
+  const { outcome, leftovers, state } = await proofOf(
+    toyAllocator({
+      sbrk: `(func $sbrk (param $n i32) (result i32) (local $p i32)
+        (i32.store (i32.const 1144) (i32.add (i32.load (i32.const 1024)) (i32.const 1)))
+        (local.set $p (i32.or (i32.load (i32.const 1024)) (i32.const 65536)))
+        (if (i32.gt_u (i32.add (local.get $p) (local.get $n))
+          (i32.shl (memory.size) (i32.const 16)))
+          (then (drop (memory.grow (i32.const 16)))))
+        (i32.store (i32.const 1024) (i32.add (local.get $p) (local.get $n)))
+        (local.get $p))`,
+      more: `(func (export "errno") (result i32) (i32.load (i32.const 1144)))`,
+    }),
+  );
+  assert.equal(outcome, "proven");
+  assert.deepEqual(leftovers, []);
+  assert.ok(state.every(({ from, to }) => 1144 < from || 1144 >= to));
+});
+
 test("proof: a program that reads a block's header is a leftover, one that reads a field is not", async () => {
   const reader = (name: string, load: string) => `(func (export "${name}") (result i32)
     (local $p i32)
