@@ -25,9 +25,8 @@ const STAGE = "build.stage/dist";
 
 /** What the package starts by itself: the command line, and the threads of its replays. */
 const programs = [
-  { name: "cli", module: "cli/main" },
+  { name: "cli", module: "cli/cli" },
   { name: "lib/worker", module: "trace/worker" },
-  { name: "lib/program-worker", module: "cli/program-worker" },
 ];
 
 /** Those that serve without the heap's core, and so must not load it. */
@@ -37,7 +36,8 @@ const heapless = ["memory/index", "sizeclass/index", "wasm/index"];
 const ofHeap = {
   hardening: /^(heap\/hardening|core\/embed\/core-.*hard.*)\.js$/,
   javascript: /^(heap\/javascript|core\/embed\/core(-shared)?-js)\.js$/,
-  shared: /^(heap\/(shared|shared-heap|worker-watch)|core\/embed\/core-shared-wasm)\.js$/,
+  shared:
+    /^(heap\/(shared|shared-heap|handle-check|worker-watch)|core\/embed\/core-shared-wasm)\.js$/,
 };
 
 /** Circles among them: every bundler would warn of each. */

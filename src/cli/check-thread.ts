@@ -4,6 +4,7 @@ import { type Instrumented, instrument } from "../wasm/check/instrument.ts";
 import { bytesText, formatReport, type Report } from "../wasm/check/report.ts";
 import { CheckHalt } from "../wasm/check/reporter.ts";
 import { readSuppressions, type Suppression } from "../wasm/check/suppress.ts";
+import { ModuleError } from "../wasm/module/errors.ts";
 import type { Module } from "../wasm/module/module.ts";
 import { functionNames } from "../wasm/module/names.ts";
 import { readModule } from "../wasm/module/reader.ts";
@@ -37,17 +38,30 @@ function programInstrument(path: string, flags: CheckFlags): Instrumented {
   const bytes = fileRead(path);
   return withFileName(path, () => {
     readModule(bytes);
-    requireValid(path, bytes);
+    const instrumented = validInstrument(path, bytes, flags);
+    requireWasiCommand(path, instrumented.module);
+    guessCheck(instrumented, flags);
+    return instrumented;
+  });
+}
+
+/** An engine calls valid what is not supported here invalid if it does not know it either. */
+function validInstrument(path: string, bytes: Uint8Array, flags: CheckFlags): Instrumented {
+  try {
     const instrumented = instrument(bytes, {
       functions: flags.function,
       guess: true,
       uninitialised: flags.uninit,
       maxMemory: flags.maxMemory,
     });
-    requireWasiCommand(path, instrumented.module);
-    guessCheck(instrumented, flags);
+    requireValid(path, bytes);
     return instrumented;
-  });
+  } catch (error) {
+    if (!(error instanceof ModuleError && error.code === "ERR_MODULE_UNSUPPORTED")) {
+      requireValid(path, bytes);
+    }
+    throw error;
+  }
 }
 
 /** A wrong guess would lead to false reports, so the user has to confirm it. */

@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { type EndingSignal, SIGNALS } from "./exit-codes.ts";
+import { UsageError } from "./usage.ts";
 
 export const STDOUT = 1;
 export const STDERR = 2;
@@ -42,6 +43,9 @@ const REASONS: Readonly<Record<string, string>> = {
   EIO: "input/output error",
   EBADF: "it is closed",
 };
+
+/** What the system returns when the path itself is wrong. */
+const WRONG_PATHS = new Set(["ENOENT", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG", "EINVAL"]);
 
 function outputFault(name: string, error: unknown): OutputError {
   const { code = "", message } = error as NodeJS.ErrnoException;
@@ -97,7 +101,7 @@ export class OutputFile {
   readonly #target: string;
   readonly #file: number;
 
-  /** @throws OutputError if no file can be made there. */
+  /** @throws UsageError for a wrong path; OutputError if no file can be made there. */
   constructor(path: string) {
     this.#path = path;
     try {
@@ -113,7 +117,8 @@ export class OutputFile {
       }
     } catch (error) {
       if (this.temporary !== undefined && codeOf(error) !== "EEXIST") this.#remove();
-      throw outputFault(path, error);
+      const fault = outputFault(path, error);
+      throw WRONG_PATHS.has(codeOf(error) ?? "") ? new UsageError(fault.message) : fault;
     }
   }
 

@@ -28,7 +28,7 @@ export async function threadRun(
   onNote: (text: string) => void = () => undefined,
 ): Promise<ThreadEnd> {
   const { port1, port2 } = new MessageChannel();
-  const worker = new Worker(new URL("./program-worker.js", import.meta.url), {
+  const worker = new Worker(new URL("./cli.js", import.meta.url), {
     workerData: { order, port: port2 } satisfies ThreadData,
     transferList: [port2],
   });

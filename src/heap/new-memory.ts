@@ -15,6 +15,8 @@ export interface NewMemory {
 }
 
 export function sourceDefault(backEnd: BackEnd, options: NewMemory): MemorySource {
-  if (backEnd === "wasm") return wasmMemory(options);
-  return options.shared ? sharedArrayBuffer(options) : arrayBuffer(options);
+  const { offset, initial, maximum, shared } = options;
+  const sizes = { offset, initial, maximum };
+  if (backEnd === "wasm") return wasmMemory({ ...sizes, shared });
+  return shared ? sharedArrayBuffer(sizes) : arrayBuffer(sizes);
 }

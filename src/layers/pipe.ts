@@ -1,7 +1,6 @@
 /** Composition of layers as a flat list. */
 import { wrongKind } from "../common/errors.ts";
 import type { Pool } from "./pool/contract.ts";
-import { requirePool } from "./pool/errors.ts";
 
 type Step<A, B> = (source: A) => B;
 
@@ -104,7 +103,6 @@ export function pipe<
   i: Step<H, I>,
 ): I;
 export function pipe(source: Pool, ...layers: Step<Pool, Pool>[]): Pool {
-  requirePool("pipe", source);
   return layers.reduce((pool, layer) => {
     if (typeof layer !== "function") throw wrongKind("pipe: a layer", "a function", layer);
     return layer(pool);

@@ -227,12 +227,18 @@ test("wrong arguments are refused", () => {
       () => heap.manageMemory(-1, 1),
       "RangeError: address must be a whole number from 0 to 4294967296, not -1",
     ],
-    [() => heap.manageMemory(0, null as never), "TypeError: bytes must be a number of bytes"],
+    [
+      () => heap.manageMemory(0, null as never),
+      "TypeError: bytes must be a number of bytes, not null",
+    ],
     [
       () => heap.newHeap({ maximum: 65535 }),
       "RangeError: maximum must be at least 65536 bytes, not 65535",
     ],
-    [() => heap.newHeap({ maximum: "1" as never }), "TypeError: maximum must be a number of bytes"],
+    [
+      () => heap.newHeap({ maximum: "1" as never }),
+      "TypeError: maximum must be a number of bytes, not string",
+    ],
     [() => heap.newHeap({ arena: "1" as never }), "TypeError: id must be a number, not string"],
     [() => heap.reserveHugePages(1), "RangeError: WebAssembly.Memory has no huge pages"],
   ];

@@ -240,8 +240,8 @@ export const H_HELD: u32 = 708;
 /** Record of the arena that the heap allocates from, or 0. */
 export const H_ARENA: u32 = 712;
 /**
- * Only in a shared heap, since the last trim (heap.ts): twice the number of its pages in which other
- * threads seem to have freed the last block, plus 1 if they have freed any.
+ * Only in a shared heap, since the last trim (heap.ts): twice the number of its pages in which
+ * other threads seem to have freed the last block, plus 1 if they have freed any.
  */
 export const H_FREED: u32 = 716;
 export const H_QUEUES: u32 = 768;

@@ -264,6 +264,7 @@ function callOf<R>(
 
 /** Checks what a layer needs of its source, for callers that compose without types. */
 export function requireAlignment(name: string, source: Pool, alignment: Alignment): void {
+  requirePool(name, source);
   if (source.traits.alignment < alignment) {
     throw alignmentTooSmall(name, alignment, source.name, source.traits.alignment);
   }

@@ -1,4 +1,4 @@
-/** Who calls whom, and how many calls a function is away from memory.grow. */
+/** Which function calls which, and how many calls a function is away from memory.grow. */
 import { functionType, KIND, type Module } from "../module/module.ts";
 import { GROWS } from "../module/scan.ts";
 import { I32 } from "../module/value-types.ts";

@@ -224,7 +224,7 @@ class Prover {
   #namesKnown: ReadonlyMap<number, string> | undefined;
 }
 
-/** A shape that does not hold is no evidence of anything. */
+/** A shape that does not hold is not evidence of anything. */
 function isWrongShape({ evidence, failure }: TriedFunction): boolean {
   return evidence === "shape" && failure !== undefined;
 }

@@ -99,7 +99,7 @@ test("free pieces are joined: a block that grows in small steps can take nearly 
     blocks.free(blocks.find(ptr), 0, 0);
     ptr = next;
   }
-  // Two blocks are live for a moment, and what is freed has to leave room between them.
+  // Two blocks are live for a moment, and what is freed has to leave space between them.
   const all = layout.shadowStart - layout.heapStart;
   assert.ok(size > all / 4, `${size} of ${all}`);
   assert.equal(blocks.refused, size + 512);

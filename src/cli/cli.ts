@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line: its commands, and how failures become one line and an exit code. */
 import { readFileSync } from "node:fs";
+import { isMainThread } from "node:worker_threads";
 import { Command, CommanderError } from "commander";
 import { AllocatorError } from "../trace/allocators.ts";
 import { ReplayError } from "../trace/measure.ts";
@@ -11,6 +12,7 @@ import { EXIT_DONE, EXIT_FAILED, EXIT_FOUND, EXIT_USAGE } from "./exit-codes.ts"
 import { inspectCommandAdd } from "./inspect.ts";
 import { STDERR, streamWrite } from "./output.ts";
 import { overrideCommandAdd } from "./override.ts";
+import { threadProgram } from "./program-thread.ts";
 import { replayCommandAdd } from "./replay.ts";
 import { runCommandAdd } from "./run.ts";
 import { UsageError } from "./usage.ts";
@@ -75,9 +77,15 @@ function pipesGuard(): void {
   }
 }
 
-pipesGuard();
-try {
-  await programCreate().parseAsync();
-} catch (error) {
-  process.exitCode = failureReport(error);
+async function commandRun(): Promise<void> {
+  pipesGuard();
+  try {
+    await programCreate().parseAsync();
+  } catch (error) {
+    process.exitCode = failureReport(error);
+  }
 }
+
+// Also the file of the threads that it starts, so that the package needs no file for them.
+if (isMainThread) await commandRun();
+else await threadProgram();
