@@ -63,6 +63,7 @@ export const exitCodes = {
   inspect: [
     [EXIT_DONE, "the report was printed, whatever the verdict"],
     [EXIT_USAGE, "wrong arguments, or a file that is not a WebAssembly module"],
+    failed,
   ],
 } as const satisfies Readonly<Record<string, readonly Row[]>>;
 

@@ -8,6 +8,7 @@ import { type Inspection, inspectModule, isProgram } from "../wasm/proof/inspect
 import type { TriedFunction } from "../wasm/proof/prove.ts";
 import { inspectionText } from "./inspect-text.ts";
 import { orUsageError } from "./options.ts";
+import { STDOUT, streamWrite } from "./output.ts";
 import { fileRead, requireValid, withFileName } from "./program.ts";
 
 /** The options of the command. */
@@ -28,7 +29,7 @@ export async function inspectFile(
   const text = flags.json
     ? `${JSON.stringify(report, withNull, 2)}\n`
     : inspectionText(path, inspection, next);
-  process.stdout.write(text);
+  streamWrite(STDOUT, text);
 }
 
 /** Reports have the same fields for every module. */

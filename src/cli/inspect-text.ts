@@ -3,6 +3,7 @@ import type { Inspection } from "../wasm/proof/inspect.ts";
 import type { Leftover } from "../wasm/proof/leftovers.ts";
 import type { Evidence } from "../wasm/proof/nominate.ts";
 import type { Proof, TriedFunction } from "../wasm/proof/prove.ts";
+import { printable, printableName } from "../wasm/symbols/printable.ts";
 
 const LABEL_WIDTH = 11;
 /** The most leftovers that are listed; the JSON report has all. */
@@ -41,7 +42,7 @@ export function inspectionText(
     row("verdict", `${inspection.verdict}: ${inspection.because}`),
     ...(next === undefined ? [] : [row("next", next)]),
   ];
-  return `${lines.join("\n")}\n`;
+  return `${lines.map(printable).join("\n")}\n`;
 }
 
 function row(label: string, text: string): string {
@@ -66,7 +67,7 @@ function allocatorText({ reason, calls, after }: Proof): string {
 function functionRows(functions: readonly TriedFunction[]): string[] {
   const width = Math.max(0, ...functions.map((each) => each.role.name.length));
   return functions.map(({ index, name, role, evidence, failure, base }) => {
-    const known = name === `function ${index}` ? "" : `${name}, `;
+    const known = name === `function ${index}` ? "" : `${printableName(name)}, `;
     const how = `function ${index} (${known}by ${EVIDENCE[evidence]})`;
     const proof = failure ? `not proven: ${failure}` : base ? "proven" : "proven, a wrapper";
     return `    ${role.name.padEnd(width)}  ${how}: ${proof}`;
