@@ -1,5 +1,5 @@
 /** Which functions can lead to an allocation: only those need to pass a calling context. */
-import type { Module } from "../module/module.ts";
+import { callersOf, type Module } from "../module/module.ts";
 import { CALLS_INDIRECT } from "../module/scan.ts";
 
 export interface Reach {
@@ -29,12 +29,4 @@ export function reachOf(module: Module, targets: readonly number[]): Reach {
     });
   }
   return { leads, indirect };
-}
-
-function callersOf(module: Module): number[][] {
-  const callers = module.functions.map((): number[] => []);
-  module.code.calls.forEach((callees, i) => {
-    for (const callee of callees) (callers[callee] as number[]).push(module.importedFunctions + i);
-  });
-  return callers;
 }

@@ -12,6 +12,7 @@ import type { CodeReader } from "../module/code.ts";
 import { type FunctionType, functionType } from "../module/module.ts";
 import { CALLS, isNumeric } from "../module/opcode-row.ts";
 import { op, opcodeOf } from "../module/opcodes.ts";
+import { blockType } from "../module/reader.ts";
 import { F32, F64, I32, I64 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
 import { bitsType } from "./bits.ts";
@@ -20,8 +21,6 @@ import { type FunctionFacts, type Known, Locals } from "./locals.ts";
 import { maskOfFlag, numberStep, originMerge } from "./numbers.ts";
 import { CONDITION, type FlowSetting } from "./setting.ts";
 import { DEFINED, NONE, ShadowStack, type Slot } from "./stack.ts";
-
-const EMPTY_BLOCK = 0x40;
 
 interface Frame {
   readonly kind: number;
@@ -211,16 +210,7 @@ export class Flow {
   }
 
   #blockOpen(at: CodeReader): void {
-    this.#frameOpen(at.op, this.#blockType(at), at.start);
-  }
-
-  #blockType(at: CodeReader): FunctionType {
-    const { bytes, types } = this.setting.module;
-    const first = bytes[at.start + 1] as number;
-    if (first === EMPTY_BLOCK) return { params: [], results: [] };
-    if (first > EMPTY_BLOCK && first < 0x80) return { params: [], results: [first] };
-    const reader = new ByteReader(bytes, at.start + 1, at.at);
-    return types[reader.signed(33)] as FunctionType;
+    this.#frameOpen(at.op, blockType(this.setting.module, at), at.start);
   }
 
   /** Locals may change inside a block: operands from outside get locals of their own. */

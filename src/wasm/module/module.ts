@@ -21,6 +21,17 @@ export const SECTION = {
 /** Ids of sections in the order in which a file must have them. */
 export const SECTION_ORDER: readonly number[] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
 
+/** For each function those that call it, each once. */
+export function callersOf(module: Module): number[][] {
+  const callers = module.functions.map((): number[] => []);
+  module.code.calls.forEach((callees, i) => {
+    for (const callee of new Set(callees)) {
+      (callers[callee] as number[]).push(module.importedFunctions + i);
+    }
+  });
+  return callers;
+}
+
 /** Names of sections, by their ids. */
 export const SECTION_NAMES: readonly string[] = [
   "custom",

@@ -1,7 +1,7 @@
 /** The name section: the toolchain's names of functions. If it is damaged, functions have none. */
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import { ModuleError } from "./errors.ts";
-import { type Module, SECTION, sectionFind } from "./module.ts";
+import { KIND, type Module, SECTION, sectionFind } from "./module.ts";
 
 const MODULE_NAME = 0;
 const FUNCTION_NAMES = 1;
@@ -15,6 +15,16 @@ export function functionNames(module: Module): Map<number, string> {
     if (id !== FUNCTION_NAMES) return;
     for (let count = reader.u32(); count > 0; count--) names.set(reader.u32(), reader.name());
   });
+  return names;
+}
+
+/** Names of exports, and those of the name section, which are better. */
+export function knownNames(module: Module): Map<number, string> {
+  const names = new Map<number, string>();
+  for (const { kind, index, name } of module.exports) {
+    if (kind === KIND.function) names.set(index, name);
+  }
+  for (const [index, name] of functionNames(module)) names.set(index, name);
   return names;
 }
 

@@ -321,3 +321,14 @@ export function bodyReader(module: Module, index: number): CodeReader {
   const body = module.bodies[index - module.importedFunctions] as Body;
   return new CodeReader(module.bytes, body.code, body.end, `function ${index}`);
 }
+
+const EMPTY_BLOCK = 0x40;
+const NO_VALUES: FunctionType = { params: [], results: [] };
+
+/** The type of the block that an instruction opens, behind whose opcode it is. */
+export function blockType({ bytes, types }: Module, at: CodeReader): FunctionType {
+  const first = bytes[at.start + 1] as number;
+  if (first === EMPTY_BLOCK) return NO_VALUES;
+  if (first > EMPTY_BLOCK && first < 0x80) return { params: [], results: [first] };
+  return types[new ByteReader(bytes, at.start + 1, at.end).signed(33)] ?? NO_VALUES;
+}

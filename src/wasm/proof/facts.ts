@@ -6,9 +6,8 @@
 import type { CodeReader } from "../module/code.ts";
 import { type FunctionType, functionType, type Module } from "../module/module.ts";
 import { accessOf, op, opcodeOf } from "../module/opcodes.ts";
-import { bodyReader } from "../module/reader.ts";
+import { blockType, bodyReader } from "../module/reader.ts";
 
-const EMPTY_BLOCK = 0x40;
 const CALLS: readonly number[] = [op.call, op.returnCall];
 const CALLS_INDIRECT: readonly number[] = [op.callIndirect, op.returnCallIndirect];
 const BLOCKS: readonly number[] = [op.block, op.loop, op.if, 0x06, 0x1f];
@@ -152,29 +151,13 @@ class Follower {
 
   #open(code: number): void {
     if (code === op.if) this.#pop();
-    const { params, results } = this.#blockType();
+    const { params, results } = blockType(this.#module, this.#code);
     this.#popMany(params.length);
     this.#frames.push({ height: this.#height, params: params.length, results: results.length });
     this.#height = this.#stack.length;
     this.#pushUnknown(params.length);
     // Control comes back to a loop with other values.
     if (code === op.loop) this.#locals.clear();
-  }
-
-  #blockType(): FunctionType {
-    const { bytes, types } = this.#module;
-    const at = this.#code.start + 1;
-    const first = bytes[at] as number;
-    if (first === EMPTY_BLOCK) return { params: [], results: [] };
-    if (first > EMPTY_BLOCK && first < 0x80) return { params: [], results: [first] };
-    let [index, scale] = [0, 1];
-    for (let i = at; ; i++) {
-      const byte = bytes[i] as number;
-      index += (byte & 0x7f) * scale;
-      scale *= 128;
-      if (byte < 0x80) break;
-    }
-    return types[index] ?? { params: [], results: [] };
   }
 
   #close(): void {

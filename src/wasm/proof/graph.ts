@@ -1,5 +1,5 @@
 /** Which function calls which, and how many calls a function is away from memory.grow. */
-import { functionType, KIND, type Module } from "../module/module.ts";
+import { callersOf, functionType, KIND, type Module } from "../module/module.ts";
 import { GROWS } from "../module/scan.ts";
 import { I32 } from "../module/value-types.ts";
 
@@ -49,16 +49,6 @@ export class CallGraph {
   isUsed(index: number): boolean {
     return this.open.has(index) || (this.callers[index] as readonly number[]).length > 0;
   }
-}
-
-function callersOf(module: Module): number[][] {
-  const callers = module.functions.map((): number[] => []);
-  module.code.calls.forEach((callees, i) => {
-    for (const callee of new Set(callees)) {
-      (callers[callee] as number[]).push(module.importedFunctions + i);
-    }
-  });
-  return callers;
 }
 
 function distancesOf(module: Module, callers: readonly (readonly number[])[]): Uint8Array {

@@ -1,7 +1,7 @@
 /** Proves which functions of a module are its allocator, by running them. */
 
-import { KIND, type Module } from "../module/module.ts";
-import { functionNames } from "../module/names.ts";
+import type { Module } from "../module/module.ts";
+import { knownNames } from "../module/names.ts";
 import { PairBattery } from "./battery-more.ts";
 import { FactTable } from "./facts.ts";
 import { CallGraph } from "./graph.ts";
@@ -218,7 +218,7 @@ class Prover {
   }
 
   get #names(): ReadonlyMap<number, string> {
-    this.#namesKnown ??= namesOf(this.#module);
+    this.#namesKnown ??= knownNames(this.#module);
     return this.#namesKnown;
   }
   #namesKnown: ReadonlyMap<number, string> | undefined;
@@ -227,14 +227,4 @@ class Prover {
 /** A shape that does not hold is not evidence of anything. */
 function isWrongShape({ evidence, failure }: TriedFunction): boolean {
   return evidence === "shape" && failure !== undefined;
-}
-
-/** Names of exports, and those of the name section, which are better. */
-function namesOf(module: Module): Map<number, string> {
-  const names = new Map<number, string>();
-  for (const { kind, index, name } of module.exports) {
-    if (kind === KIND.function) names.set(index, name);
-  }
-  for (const [index, name] of functionNames(module)) names.set(index, name);
-  return names;
 }

@@ -1,7 +1,7 @@
 /** From offsets in a module to functions, files and lines. */
 
-import { KIND, type Module, SECTION, sectionFind } from "../module/module.ts";
-import { functionNames } from "../module/names.ts";
+import { type Module, SECTION, sectionFind } from "../module/module.ts";
+import { knownNames } from "../module/names.ts";
 import { DwarfError, debugSections } from "./dwarf.ts";
 import { DebugInfo, type Inlined } from "./dwarf-info.ts";
 import { LineTables, type SourcePosition } from "./dwarf-lines.ts";
@@ -29,7 +29,7 @@ export class Symbols {
    */
   constructor(module: Module, sourceMap?: string) {
     this.#module = module;
-    this.#names = namesOf(module);
+    this.#names = knownNames(module);
     this.#codeStart = sectionFind(module, SECTION.code)?.start ?? 0;
     this.#sourceMap = sourceMap === undefined ? undefined : new SourceMap(sourceMap);
   }
@@ -94,16 +94,6 @@ function undamaged<T>(read: () => T): T | undefined {
     if (error instanceof DwarfError || error instanceof RangeError) return undefined;
     throw error;
   }
-}
-
-/** Names by the name section; by exports for functions that have no name there. */
-function namesOf(module: Module): Map<number, string> {
-  const names = new Map<number, string>();
-  for (const { kind, index, name } of module.exports) {
-    if (kind === KIND.function) names.set(index, name);
-  }
-  for (const [index, name] of functionNames(module)) names.set(index, name);
-  return names;
 }
 
 function frameOf(name: string, position: SourcePosition | undefined): Frame {
