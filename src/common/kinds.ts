@@ -1,6 +1,5 @@
-/** Checks of what is not a number: objects by their members, options by their kinds. */
+/** Checks of what is not a number: objects by their members, or by their classes. */
 import { wrongKind } from "./errors.ts";
-import type { OptionCheck } from "./option-table.ts";
 
 /** The name of a built-in class, also for an object of another realm. */
 export function tagOf(value: unknown): string {
@@ -26,24 +25,4 @@ export function checkMembers(
 /** @throws TypeError unless the value is an object, as options must be. */
 export function checkObject(name: string, value: unknown): void {
   if (typeof value !== "object" || value === null) throw wrongKind(name, "an object", value);
-}
-
-/** An option whose values satisfy `is`; `kind` says in words what they are. */
-export function optionOf(name: string, kind: string, is: (value: unknown) => boolean): OptionCheck {
-  return { name, refuse: (value) => (is(value) ? undefined : wrongKind(name, kind, value)) };
-}
-
-/** An option that is true or false. */
-export function flagOption(name: string): OptionCheck {
-  return optionOf(name, "true or false", (value) => typeof value === "boolean");
-}
-
-/** An option that is a function. */
-export function functionOption(name: string): OptionCheck {
-  return optionOf(name, "a function", (value) => typeof value === "function");
-}
-
-/** An option that is an object of a built-in class. */
-export function builtInOption(name: string, kind: string, tag: string): OptionCheck {
-  return optionOf(name, kind, (value) => tagOf(value) === tag);
 }

@@ -4,6 +4,7 @@ import { wrongKind } from "../common/errors.ts";
 import type { OptionCheck } from "../common/option-table.ts";
 import type { MemorySource, Releasing } from "../memory/index.ts";
 import { releaseError } from "../memory/release-option.ts";
+import { bytesError, memoryError } from "../memory/source.ts";
 import type { ErrorHandler } from "./backend.ts";
 import type { Hardening, SharedHardening } from "./hardening-features.ts";
 import { purgeError } from "./purge-settings.ts";
@@ -160,7 +161,7 @@ const purgeNames = [
 
 const memoryCheck: OptionCheck = {
   name: "memory",
-  refuse: (value) => (isMemory(value) ? undefined : wrongKind("memory", "a memory", value)),
+  refuse: memoryError,
 };
 
 const errorCheck: OptionCheck = {
@@ -176,11 +177,6 @@ export function attachChecks(): OptionCheck[] {
     memoryCheck,
     errorCheck,
   ];
-}
-
-function isMemory(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  return value instanceof WebAssembly.Memory || ("grow" in value && "capabilities" in value);
 }
 
 /** What createHeap was given is a build of the core, for one thread or for threads. */
@@ -221,10 +217,4 @@ function given(value: unknown): string {
   if (typeof value === "string") return `"${value}"`;
   if (isBuild(value)) return value.shared ? "one for threads" : "one for a single thread";
   return value === null ? "null" : typeof value;
-}
-
-function bytesError(name: string, value: unknown): Error | undefined {
-  if (typeof value !== "number") return wrongKind(name, "a number of bytes", value);
-  if (Number.isInteger(value) && value >= 0 && value <= 2 ** 32) return undefined;
-  return new RangeError(`${name} must be a whole number from 0 to 4294967296, not ${value}`);
 }

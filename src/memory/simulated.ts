@@ -4,8 +4,7 @@
  * access any more is overwritten, so that accesses show.
  */
 import { wrongKind } from "../common/errors.ts";
-import { flagOption } from "../common/kinds.ts";
-import { type OptionCheck, optionsCheck } from "../common/option-table.ts";
+import { flagOption, type OptionCheck, optionsCheck } from "../common/option-table.ts";
 import { arrayBuffer } from "./buffers.ts";
 import { type PageCall, SimulatedPages } from "./simulated-pages.ts";
 import { type HugePages, type MemorySource, SLICE_BYTES, sourceError } from "./source.ts";

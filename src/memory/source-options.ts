@@ -1,6 +1,11 @@
 /** What is checked of the options of memory sources. */
-import { builtInOption, flagOption, functionOption, optionOf } from "../common/kinds.ts";
-import type { OptionCheck } from "../common/option-table.ts";
+import {
+  builtInOption,
+  flagOption,
+  functionOption,
+  type OptionCheck,
+  optionOf,
+} from "../common/option-table.ts";
 import { bytesError } from "./source.ts";
 
 /** An option that is a number of bytes. */

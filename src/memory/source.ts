@@ -205,6 +205,12 @@ export function checkSource(name: string, value: unknown): asserts value is Memo
   if (error) throw error;
 }
 
+/** What is wrong with a value for the option `memory` of heaps. */
+export function memoryError(value: unknown): Error | undefined {
+  const isMemory = value instanceof WebAssembly.Memory || hasMembers(value, "grow", "capabilities");
+  return isMemory ? undefined : wrongKind("memory", "a memory", value);
+}
+
 /** What is wrong with a memory source. */
 export function sourceError(name: string, value: unknown): Error | undefined {
   if (hasMembers(value, "kind", "capabilities", "buffer", "grow")) return undefined;

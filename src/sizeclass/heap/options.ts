@@ -1,11 +1,13 @@
 /** The options of createSizeClassHeap, and their checks. */
 
 import { wrongKind } from "../../common/errors.ts";
+import { hasMembers } from "../../common/kinds.ts";
 import { type OptionRow, optionsCheck } from "../../common/option-table.ts";
 import type { ErrorHandler } from "../../heap/backend.ts";
 import type { BackEnd } from "../../heap/calls/contract.ts";
 import type { MemorySource, Releasing } from "../../memory/index.ts";
 import { releaseError } from "../../memory/release-option.ts";
+import { memoryError } from "../../memory/source.ts";
 import type { AddressSpace, SizeClassMapOptions } from "../core/contract.ts";
 import { SLOTS_MAX } from "../core/layout.ts";
 import type { SizeClassMapName } from "../spaces/maps.ts";
@@ -129,18 +131,8 @@ function powerRule(name: string, least: number, most: number) {
   };
 }
 
-/** Whether a value is an object with all these members. */
-function hasAll(value: unknown, ...names: string[]): boolean {
-  return typeof value === "object" && value !== null && names.every((name) => name in value);
-}
-
-function memoryRule(value: unknown): Error | undefined {
-  const good = value instanceof WebAssembly.Memory || hasAll(value, "grow", "capabilities");
-  return good ? undefined : wrongKind("memory", "a memory", value);
-}
-
 function spaceRule(value: unknown): Error | undefined {
-  const good = hasAll(value, "begin", "map", "unmap", "release", "load32", "store32");
+  const good = hasMembers(value, "begin", "map", "unmap", "release", "load32", "store32");
   return good ? undefined : wrongKind("space", "an address space", value);
 }
 
@@ -169,7 +161,7 @@ export function intervalCheck(value: unknown): void {
 /** Every option of createSizeClassHeap. */
 export const sizeClassRows: OptionRow[] = [
   optionRow("backend", backEndRule),
-  optionRow("memory", memoryRule),
+  optionRow("memory", memoryError),
   optionRow("maximum", wholeRule("maximum", 0, 2 ** 32)),
   optionRow("space", spaceRule),
   optionRow("spaceBegin", wholeRule("spaceBegin", 0, 2 ** 52)),
