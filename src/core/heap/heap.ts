@@ -250,13 +250,22 @@ function sweepRetired(all: bool): void {
   let max: u32 = 0;
   const last: u32 = load32(heapBase, L.H_RETIRE_MAX);
   for (let bin: u32 = load32(heapBase, L.H_RETIRE_MIN); bin <= last; bin++) {
-    const page: usize = load32(queueOf(bin), bin > L.BIN_LAST ? L.Q_LAST : L.Q_FIRST);
-    if (page === 0 || !pageStaysRetired(page, all)) continue;
+    if (!binStaysRetired(queueOf(bin), bin > L.BIN_LAST ? L.Q_LAST : L.Q_FIRST, all)) continue;
     if (bin < min) min = bin;
     max = bin;
   }
   store32(heapBase, L.H_RETIRE_MIN, min);
   store32(heapBase, L.H_RETIRE_MAX, max);
+}
+
+/** The next empty page comes to the end of a medium queue when the last one has gone. */
+function binStaysRetired(queue: usize, end: u32, all: bool): bool {
+  const page: usize = load32(queue, end);
+  if (page === 0) return false;
+  if (pageStaysRetired(page, all)) return true;
+  if (end === L.Q_FIRST) return false;
+  const next: usize = load32(queue, end);
+  return next !== 0 && next !== page && load32(next, L.D_RETIRE) !== 0;
 }
 
 function pageStaysRetired(page: usize, all: bool): bool {

@@ -26,6 +26,9 @@ import { leadingZeros, load32, store32, trailingZeros } from "../target/glue.ts"
 import { pageClaim, pagePublish, pageRelease, pageRetire } from "./page.ts";
 import { queueMove, queueMoveBack, queueOf, queuePush } from "./queue.ts";
 
+/** The most empty pages that are kept. */
+const EMPTY_MOST: u32 = 2;
+
 /**
  * Whether the block that was taken last has never been written; for zalloc, which reads it at once.
  */
@@ -200,13 +203,12 @@ export function mediumFree(page: usize, p: usize): void {
 }
 
 /**
- * One empty page is kept for a while, at the end of its queue, where no other page comes: else a
- * buffer that is allocated and freed repeatedly would make and drop a page each time, and dirty new
- * slices each time.
+ * Two empty pages are kept for a while, at the end of their queue, where no other page comes: else
+ * a buffer that is allocated and freed repeatedly would make and drop a page each time, and dirty
+ * new slices each time. With one, the peak of the git trace is 1.57 bytes for each live byte.
  */
 function mediumEmptied(page: usize): void {
-  const last: usize = load32(queueOf(L.BIN_MEDIUM + L.MEDIUM_RUN_MAX), L.Q_LAST);
-  if (last !== 0 && last !== page && load32(last, L.D_USED) === 0) {
+  if (emptyPages(page) >= EMPTY_MOST) {
     countAdd(L.COUNT_NO_RETIRE, 1);
     pageRelease(page);
     return;
@@ -215,6 +217,17 @@ function mediumEmptied(page: usize): void {
   store32(page, L.D_OWNER, (load32(page, L.D_OWNER) & ~L.FLAG_ALIGNED) >>> 0);
   store32(page, L.D_RETIRE, L.RETIRE_MEDIUM);
   pageRetire(page);
+}
+
+/** Empty pages at the end of the queue beside `page`, as far as they matter. */
+function emptyPages(page: usize): u32 {
+  let count: u32 = 0;
+  let other: usize = load32(queueOf(L.BIN_MEDIUM + L.MEDIUM_RUN_MAX), L.Q_LAST);
+  while (count < EMPTY_MOST && other !== 0 && other !== page && load32(other, L.D_USED) === 0) {
+    count = count + 1;
+    other = load32(other, L.D_PREV);
+  }
+  return count;
 }
 
 /**
