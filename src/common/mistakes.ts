@@ -90,6 +90,10 @@ export const mistakes = {
     title: "corrupted-header",
     text: "The header of a block was overwritten.",
   },
+  ERR_HEAP_DAMAGED: {
+    title: "heap-damaged",
+    text: "What an allocator keeps about its memory was overwritten.",
+  },
   ERR_BLOCK_STATE: {
     title: "block-state",
     text: "A block is not in the state that the call needs, most often because it was freed.",

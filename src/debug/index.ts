@@ -28,7 +28,7 @@ export {
   type ReportStack,
 } from "./report/report.ts";
 export type { Frame } from "./report/stack-table.ts";
-export type { AllocatorLike, BackingAllocator } from "./store/backing.ts";
+export type { AllocatorLike, BackingAllocator } from "./store/allocator-like.ts";
 export type { DebugOptions } from "./store/options.ts";
 export { failAfter, failing, failRandomly } from "./testing/failing.ts";
 export { expectNoLeaks, expectNoLeaksWhenFull } from "./testing/testing.ts";

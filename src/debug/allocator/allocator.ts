@@ -8,12 +8,9 @@ import { attachHeap } from "../../heap/shared.ts";
 import type { BlockVisitor } from "../../heap/stats/walk.ts";
 import { type MemorySource, wasmMemory } from "../../memory/index.ts";
 import type { Entry } from "../report/stack-table.ts";
-import {
-  type AllocatorLike,
-  type Backing,
-  type BackingAllocator,
-  backingOf,
-} from "../store/backing.ts";
+import type { AllocatorLike, BackingAllocator } from "../store/allocator-like.ts";
+import { backingOf } from "../store/backing.ts";
+import type { WatchedBacking } from "../store/backing-damage.ts";
 import { MAIN_HEAP } from "../store/block.ts";
 import { type DebugOptions, type Settings, settingsOf } from "../store/options.ts";
 import { SharedState } from "../store/shared-state.ts";
@@ -82,7 +79,7 @@ export class DebugAllocator extends DebugAllocatorBase implements AllocatorLike,
   readonly #heaps = new Map<number, DebugHeap>();
 
   /** Use debug or attachDebug. */
-  constructor(backing: Backing, settings: Settings, entry: Entry, shared?: SharedParts) {
+  constructor(backing: WatchedBacking, settings: Settings, entry: Entry, shared?: SharedParts) {
     const core = new DebugCore(backing, settings, entry, shared?.state);
     super(core, undefined);
     this.#core = core;
@@ -105,14 +102,22 @@ export class DebugAllocator extends DebugAllocatorBase implements AllocatorLike,
     const malloc = (size: number): number => {
       if (core.skip > 0) {
         core.skip--;
-        return below.malloc(size);
+        try {
+          return below.malloc(size);
+        } catch (error) {
+          core.refuseDamaged(error, mallocSite);
+        }
       }
       checkSize(size, "size");
       return core.allocate(mallocSite, { size }, core.stacks.capture(malloc));
     };
     const free = (ptr: number): void => {
       if (filter?.isUnsampled(ptr)) {
-        below.free(ptr);
+        try {
+          below.free(ptr);
+        } catch (error) {
+          core.refuseDamaged(error, freeSite);
+        }
         return;
       }
       checkPointer(ptr);
@@ -137,7 +142,7 @@ export class DebugAllocator extends DebugAllocatorBase implements AllocatorLike,
 
   /**
    * Gives back what quarantine holds, and pages without live blocks; then collects the backing
-   * allocator.
+   * allocator, if any block lay in it.
    */
   collect(): void {
     this.core.collect(this.sites.collect);
@@ -169,18 +174,18 @@ export class DebugAllocator extends DebugAllocatorBase implements AllocatorLike,
     try {
       return this.core.end(site) ? "leak" : "ok";
     } finally {
-      if (this.#core.hasEnded) this.#close(backing);
+      if (this.#core.hasEnded) this.#close(site, backing);
     }
   }
 
-  #close(backing: boolean): void {
+  #close(site: CallSite, backing: boolean): void {
     for (const heap of this.#heaps.values()) heap.end(heapDestroyed);
     this.#heaps.clear();
     this.end(heapDestroyed);
     // The methods of the class are left, which throw.
     Reflect.deleteProperty(this, "malloc");
     Reflect.deleteProperty(this, "free");
-    if (backing || this.#shared?.attached) this.#below.destroy?.();
+    if (backing || this.#shared?.attached) this.#core.endBacking(site);
   }
 
   /**

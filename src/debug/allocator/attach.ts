@@ -1,6 +1,6 @@
 /** How other threads attach to a debug allocator over a heap that they share. */
 import type { HeapHandle, SharedHeap } from "../../heap/shared-heap.ts";
-import type { AllocatorLike } from "../store/backing.ts";
+import type { AllocatorLike } from "../store/allocator-like.ts";
 import type { DebugOptions, Settings } from "../store/options.ts";
 import type { SharedState } from "../store/shared-state.ts";
 

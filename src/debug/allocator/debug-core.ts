@@ -10,13 +10,14 @@ import type { ErrorHandler } from "../../heap/backend.ts";
 import {
   alignmentMismatch,
   forgottenHandle,
+  heapDamaged,
   leak,
   sizeMismatch,
   wrongThread,
 } from "../report/mistakes.ts";
 import { type Report, sendReports, sendReportsUncaught } from "../report/report.ts";
 import { type Entry, type Stacks, StackTable } from "../report/stack-table.ts";
-import type { Backing } from "../store/backing.ts";
+import { isTrap, type WatchedBacking } from "../store/backing-damage.ts";
 import { alignmentOf, type Block, MAIN_HEAP, NATURAL } from "../store/block.ts";
 import type { BlockStore } from "../store/block-store.ts";
 import { Blocks } from "../store/blocks.ts";
@@ -54,7 +55,7 @@ export class DebugCore {
   skip = 0;
   /** Serves those that are not guarded. */
   readonly unsampled: Unsampled;
-  readonly backing: Backing;
+  readonly backing: WatchedBacking;
   readonly blocks: BlockStore;
   readonly stacks: Stacks;
   /** What C++'s new calls when memory is out. */
@@ -73,12 +74,20 @@ export class DebugCore {
   /** Undefined unless the options say how to tell threads apart. */
   readonly #owner: Owner | undefined;
   readonly #created: number;
+  /** The stack of the call that is at work. */
+  #now = 0;
+  /** What a damaged allocator below threw; reported when the call is over. */
+  #damage: unknown;
 
   /** @param state What threads share, if they do. */
-  constructor(backing: Backing, settings: Settings, entry: Entry, state?: SharedState) {
+  constructor(backing: WatchedBacking, settings: Settings, entry: Entry, state?: SharedState) {
     const { stackTraceFrames, sampleEvery, seed, threadId, threadState } = settings;
     this.backing = backing;
-    this.unsampled = new Unsampled(backing.allocator);
+    backing.onDamage = (error) => {
+      this.skip = 0; // all new blocks are guarded
+      this.#damage = error;
+    };
+    this.unsampled = new Unsampled(backing);
     if (state) {
       const stacks = new SharedStacks(state, stackTraceFrames, threadId());
       this.stacks = stacks;
@@ -131,14 +140,33 @@ export class DebugCore {
   request(site: CallSite, request: Request): number {
     if (this.skip === 0 || !this.#mayPass(site, request)) return this.allocate(site, request);
     this.skip--;
-    return this.unsampled.get(request);
+    const ptr = this.unsampled.get(request);
+    return ptr === 0 && this.backing.isDamaged ? this.allocate(site, request) : ptr;
   }
 
   /** Frees a block, whether it is guarded or not; null is ignored. */
   free(site: CallSite, ptr: number, given?: Given): void {
     if (ptr === 0) return;
-    if (this.isUnguarded(ptr)) this.unsampled.free(ptr);
+    if (this.isUnguarded(ptr)) this.freeUnguarded(site, ptr);
     else this.freeGuarded(site, ptr, given);
+  }
+
+  /** Does without an allocator below that is damaged. @throws `error` if it is another mistake. */
+  refuseDamaged(error: unknown, { entry }: CallSite): void {
+    if (!isTrap(error)) throw error;
+    this.backing.damaged(error);
+    this.#reportDamage(entry);
+  }
+
+  freeUnguarded(site: CallSite, ptr: number): void {
+    this.unsampled.free(ptr);
+    this.#reportDamage(site.entry);
+  }
+
+  /** Ends the allocator below, at the end of this one. */
+  endBacking(site: CallSite): void {
+    this.unsampled.destroy();
+    this.#reportDamage(site.entry);
   }
 
   /** `taken`: the stack, if the caller has it. */
@@ -214,7 +242,7 @@ export class DebugCore {
     const stack = this.#enter(site);
     if (stack === REFUSED) return;
     this.blocks.collect(stack);
-    this.unsampled.collect();
+    if (this.backing.usesBelow || this.#sampling) this.unsampled.collect();
     this.#report();
   }
 
@@ -301,6 +329,7 @@ export class DebugCore {
   #enter({ call, entry }: CallSite, taken?: number): number {
     this.checkLive();
     const stack = taken ?? this.stacks.capture(entry);
+    this.#now = stack;
     const stranger = this.#settings.detectors.wrongThread ? this.#owner?.stranger() : undefined;
     if (!stranger) return stack;
     const report = wrongThread(this.stacks, call, stranger, this.#created, stack);
@@ -308,8 +337,17 @@ export class DebugCore {
     return REFUSED;
   }
 
+  /** Reports damage that a call found which takes no stack otherwise. */
+  #reportDamage(entry: Entry): void {
+    if (this.#damage === undefined) return;
+    this.#now = this.stacks.capture(entry);
+    this.#report();
+  }
+
   #report(): void {
     const { reports } = this.blocks.checks;
+    if (this.#damage !== undefined) reports.push(heapDamaged(this.stacks, this.#damage, this.#now));
+    this.#damage = undefined;
     if (reports.length > 0) sendReports(this.#settings.onReport, reports.splice(0));
   }
 
@@ -324,12 +362,18 @@ export class DebugCore {
   }
 
   #skipNext(): number {
+    if (this.backing.isDamaged) return 0;
     return this.heaps.default === MAIN_HEAP ? this.#gap() : 0;
   }
 
   /** A block that the allocator below cannot align as asked becomes a guarded one. */
   #unguardedResize(site: CallSite, ptr: number, change: Change): number {
-    if (change.stay || this.unsampled.has(change)) return this.unsampled.resize(ptr, change);
+    if (this.backing.isDamaged) return 0;
+    if (change.stay || this.unsampled.has(change)) {
+      const moved = this.unsampled.resize(ptr, change);
+      this.#reportDamage(site.entry);
+      return moved;
+    }
     const to = this.allocate(site, change);
     if (to === 0) return 0;
     this.backing.u8.copyWithin(

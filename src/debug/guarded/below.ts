@@ -5,7 +5,7 @@ import { createAbi } from "../../heap/create-abi.ts";
 import { Heap } from "../../heap/heap.ts";
 import { beginGuards } from "../../heap/hooks.ts";
 import { type MemorySource, osPages, withOsPages } from "../../memory/index.ts";
-import type { AllocatorLike } from "../store/backing.ts";
+import type { AllocatorLike } from "../store/allocator-like.ts";
 import { GuardTable } from "./table.ts";
 
 /** What `guarded` takes: a heap, or any allocator with C's calls and a `source`. */

@@ -5,7 +5,7 @@ import { AllocatorBase } from "../../layers/index.ts";
 import type { MemorySource } from "../../memory/index.ts";
 import { MemoryMistake, type Report } from "../report/report.ts";
 import type { Entry } from "../report/stack-table.ts";
-import type { AllocatorLike } from "../store/backing.ts";
+import type { AllocatorLike } from "../store/allocator-like.ts";
 import { gapsOf } from "../store/sample.ts";
 import { abiBelow, allocateAligned, type GuardedBelow, protectableSource } from "./below.ts";
 import { GuardedBlocks, type GuardedStats } from "./blocks.ts";

@@ -235,6 +235,19 @@ export function wrongThread(
   );
 }
 
+/** A write far outside of a block, into what the allocator below keeps in memory. */
+export function heapDamaged(stacks: Stacks, cause: unknown, now: number): Report {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new Report(
+    "ERR_HEAP_DAMAGED",
+    "a stray write has damaged the allocator below the debug allocator, which does without it " +
+      `from now on: ${why}`,
+    0,
+    0,
+    reportStacks(stacks, ["found", now]),
+  );
+}
+
 /** A request beyond requestedMemoryLimit. The call returns 0, as if memory were out. */
 export function memoryLimit(
   stacks: Stacks,

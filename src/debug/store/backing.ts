@@ -1,64 +1,34 @@
 /** What a debug allocator stands on: runs of bytes from any allocator, pool or memory. */
 import { SIZE_LIMIT } from "../../common/errors.ts";
-import { createAllocator, type HeapLike, type Pool, slices } from "../../layers/index.ts";
+import { Heap } from "../../heap/heap.ts";
+import { createAllocator, type Pool, slices } from "../../layers/index.ts";
 import type { MemorySource } from "../../memory/index.ts";
+import type { AllocatorLike, Backing, BackingAllocator } from "./allocator-like.ts";
+import { WatchedBacking } from "./backing-damage.ts";
 import type { Run } from "./block.ts";
 import type { PagesBelow } from "./freed-memory.ts";
 
 /**
- * An allocator with C's calls: a heap of `createHeap`, an allocator made of layers, another debug
- * allocator, or one of your own. Sizes and alignments are in bytes, pointers are addresses in the
- * memory that `u8` shows. Calls that fail return 0.
+ * Guarded blocks of a heap for one thread lie beside the heap, in memory of which no list lies where
+ * the program writes; those of another allocator lie in blocks of it, until it is damaged.
+ *
+ * @throws TypeError if `source` is none of the three.
  */
-export interface AllocatorLike extends HeapLike {
-  /** Returns a block of `count * size` zero bytes, or 0. */
-  calloc(count: number, size: number): number;
-  /**
-   * Resizes the block at ptr, which may move it. Returns its address, or 0 and leaves it as it is.
-   */
-  realloc(ptr: number, size: number): number;
-  /** Returns a block at a multiple of `alignment`, a power of two, or 0. */
-  memalign?(alignment: number, size: number): number;
-  /** Returns a block for which address plus `offset` is a multiple of `alignment`, or 0. */
-  memalignAt?(alignment: number, size: number, offset: number): number;
-  /** Whether an address belongs to the allocator. */
-  contains?(ptr: number): boolean;
-  /** Gives back the memory that no block needs. */
-  collect?(): void;
-  /** Ends the allocator and gives its memory back. */
-  destroy?(): void;
-  /** Where the memory comes from. Needed for pages that can be released or protected. */
-  readonly source?: MemorySource | undefined;
-  /** The memory for the imports of a wasm module. */
-  readonly memory?: WebAssembly.Memory | undefined;
-}
-
-/** What a debug allocator can stand on. A memory serves in whole pages, as mmap does. */
-export type BackingAllocator = AllocatorLike | Pool | MemorySource;
-
-export interface Backing {
-  readonly kind: "allocator" | "pool" | "memory";
-  /** Serves the blocks that are not sampled, from the same source. */
-  readonly allocator: AllocatorLike;
-  /** Operations on the pages of the memory below, if it has them. */
-  readonly pages: PagesBelow | undefined;
-  readonly u8: Uint8Array;
-  readonly u32: Uint32Array;
-  /** Returns `bytes` bytes at a multiple of `alignment`; undefined when memory is out. */
-  acquire(alignment: number, bytes: number): Run | undefined;
-  release(run: Run): void;
-}
-
-/** @throws TypeError if `source` is none of the three. */
-export function backingOf(source: BackingAllocator): Backing {
+export function backingOf(source: BackingAllocator): WatchedBacking {
   if (typeof source === "object" && source !== null) {
-    if ("malloc" in source) return allocatorBacking(source);
-    if ("traits" in source) return poolBacking("pool", source, undefined);
+    if ("malloc" in source) return new WatchedBacking(allocatorBacking(source), ownerOf(source));
+    if ("traits" in source) return new WatchedBacking(poolBacking("pool", source), undefined);
     if ("grow" in source && "capabilities" in source) {
-      return poolBacking("memory", slices(source), source);
+      return new WatchedBacking(poolBacking("memory", slices(source), source), undefined);
     }
   }
   throw new TypeError("backingAllocator must be an allocator, a pool or a memory source");
+}
+
+/** The memory of a heap. A stand-in for one, which refuses requests for example, is not bypassed. */
+function ownerOf(source: AllocatorLike): MemorySource | undefined {
+  const isHeap = source instanceof Heap && source.usableSize === Heap.prototype.usableSize;
+  return isHeap ? source.source : undefined;
 }
 
 /** Every allocator of the package aligns to 16 from 16 bytes on. */
@@ -85,11 +55,7 @@ function allocatorBacking(source: AllocatorLike): Backing {
   };
 }
 
-function poolBacking(
-  kind: "pool" | "memory",
-  pool: Pool,
-  source: MemorySource | undefined,
-): Backing {
+function poolBacking(kind: "pool" | "memory", pool: Pool, source?: MemorySource): Backing {
   const { memory } = pool;
   return {
     kind,

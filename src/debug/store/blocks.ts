@@ -6,7 +6,7 @@
 import { SIZE_LIMIT } from "../../common/errors.ts";
 import { type LeakGroup, memoryLimit } from "../report/mistakes.ts";
 import type { Stacks } from "../report/stack-table.ts";
-import type { Backing } from "./backing.ts";
+import type { Backing } from "./allocator-like.ts";
 import {
   type AlignmentRequest,
   alignmentOf,

@@ -2,7 +2,7 @@
 import { optionsCheck } from "../../common/option-table.ts";
 import { nodeModule } from "../report/node.ts";
 import type { ReportSink } from "../report/report.ts";
-import type { BackingAllocator } from "./backing.ts";
+import type { BackingAllocator } from "./allocator-like.ts";
 import { allDetectors, type Detectors } from "./detectors.ts";
 import { debugOptions } from "./option-rows.ts";
 

@@ -6,7 +6,7 @@
  * a check of zones never meets a free that is half done.
  */
 import { type LeakGroup, memoryLimit } from "../report/mistakes.ts";
-import type { Backing } from "./backing.ts";
+import type { Backing } from "./allocator-like.ts";
 import {
   type AlignmentRequest,
   alignmentOf,

@@ -4,7 +4,7 @@
  * cell of 64 KiB belongs to one page, so one look-up leads from an address to its block.
  */
 import { SIZE_LIMIT } from "../../common/errors.ts";
-import type { Backing } from "./backing.ts";
+import type { Backing } from "./allocator-like.ts";
 import { type AlignmentRequest, type Block, largeBytes, type Run } from "./block.ts";
 import { SizeClasses } from "./classes.ts";
 import type { Finder, FreedHistory } from "./contract.ts";

@@ -1,13 +1,28 @@
 /** Blocks that are not sampled, which the allocator below serves. */
-import type { AllocatorLike } from "./backing.ts";
+import type { AllocatorLike } from "./allocator-like.ts";
+import { isTrap, type WatchedBacking } from "./backing-damage.ts";
 import { type AlignmentRequest, isAligned } from "./block.ts";
 import type { Change, Request } from "./request.ts";
 
 export class Unsampled {
   readonly #below: AllocatorLike;
+  readonly #backing: WatchedBacking;
 
-  constructor(below: AllocatorLike) {
-    this.#below = below;
+  constructor(backing: WatchedBacking) {
+    this.#below = backing.allocator;
+    this.#backing = backing;
+  }
+
+  /** Calls the allocator below; 0 when that shows that it is damaged. */
+  attempt(call: () => number): number {
+    if (this.#backing.isDamaged) return 0;
+    try {
+      return call();
+    } catch (error) {
+      if (!isTrap(error)) throw error;
+      this.#backing.damaged(error);
+      return 0;
+    }
   }
 
   /** Whether the allocator below has a function for such a block. */
@@ -16,7 +31,11 @@ export class Unsampled {
     return (align.offset ? this.#below.memalignAt : this.#below.memalign) !== undefined;
   }
 
-  get({ size, align, zero = false }: Request): number {
+  get(request: Request): number {
+    return this.attempt(() => this.#get(request));
+  }
+
+  #get({ size, align, zero = false }: Request): number {
     if (!align) return zero ? this.#below.calloc(1, size) : this.#below.malloc(size);
     const ptr = this.#aligned(size, align);
     if (zero && ptr !== 0) this.#below.u8.fill(0, ptr, ptr + size);
@@ -24,10 +43,17 @@ export class Unsampled {
   }
 
   free(ptr: number): void {
-    this.#below.free(ptr);
+    this.attempt(() => {
+      this.#below.free(ptr);
+      return 0;
+    });
   }
 
-  resize(ptr: number, { size, align, zero, stay }: Change): number {
+  resize(ptr: number, change: Change): number {
+    return this.attempt(() => this.#resize(ptr, change));
+  }
+
+  #resize(ptr: number, { size, align, zero, stay }: Change): number {
     const before = this.#below.usableSize(ptr);
     if (stay) return size <= before ? ptr : 0;
     const to = align ? this.#move(ptr, before, size, align) : this.#below.realloc(ptr, size);
@@ -36,15 +62,26 @@ export class Unsampled {
   }
 
   usableSize(ptr: number): number {
-    return this.#below.usableSize(ptr);
+    return this.attempt(() => this.#below.usableSize(ptr));
   }
 
   contains(ptr: number): boolean {
-    return this.#below.contains?.(ptr) === true;
+    return this.attempt(() => Number(this.#below.contains?.(ptr) === true)) === 1;
   }
 
   collect(): void {
-    this.#below.collect?.();
+    this.attempt(() => {
+      this.#below.collect?.();
+      return 0;
+    });
+  }
+
+  /** Ends the allocator below. */
+  destroy(): void {
+    this.attempt(() => {
+      this.#below.destroy?.();
+      return 0;
+    });
   }
 
   #aligned(size: number, { alignment, offset }: AlignmentRequest): number {

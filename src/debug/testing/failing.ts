@@ -6,7 +6,7 @@ import { checkMembers } from "../../common/kinds.ts";
 import { createAbi } from "../../heap/create-abi.ts";
 import type { Heap } from "../../heap/heap.ts";
 import { checkWhole } from "../../layers/pool/errors.ts";
-import type { AllocatorLike } from "../store/backing.ts";
+import type { AllocatorLike } from "../store/allocator-like.ts";
 import { randomOf } from "../store/sample.ts";
 
 /** What a refused request returns, or throws, by the name of the method. */

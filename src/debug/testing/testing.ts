@@ -2,7 +2,7 @@
 import { wrongKind } from "../../common/errors.ts";
 import { type DebugAllocator, debug } from "../allocator/allocator.ts";
 import { MemoryMistake, type Report } from "../report/report.ts";
-import type { BackingAllocator } from "../store/backing.ts";
+import type { BackingAllocator } from "../store/allocator-like.ts";
 import type { DebugOptions } from "../store/options.ts";
 import { failing } from "./failing.ts";
 

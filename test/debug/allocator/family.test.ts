@@ -519,17 +519,15 @@ test("the deferred free runs at intervals, and with force when memory is out", (
 });
 
 test("collect gives back what quarantine holds, with a look at its poison", () => {
-  const heap = createHeap();
-  const { debugged, messages } = watched({ quarantine: 2 ** 30 }, heap);
+  const { debugged, messages } = watched({ quarantine: 2 ** 30 });
   const large = debugged.malloc(50_000);
   const small = debugged.malloc(100);
   debugged.free(large);
   debugged.free(small);
-  assert.equal(heap.stats().blocks, 2);
+  assert.ok(debugged.stats().residentBytes > 50_100);
   debugged.u8[large + 5] = 1;
   debugged.u8[small] = 1;
   debugged.collect();
-  assert.equal(heap.stats().blocks, 0);
   assert.equal(debugged.stats().residentBytes, 0);
   assert.equal(messages().length, 2);
   const ptr = debugged.malloc(100);
