@@ -53,7 +53,7 @@ const modules = {
       storage: ["pool", "sources"],
       combine: ["pool"],
       observe: ["pool"],
-      regions: ["pool", "sources", "combine"],
+      regions: ["pool", "sources", "storage", "combine"],
       "": ["pool", "sources", "storage", "combine", "observe", "regions"],
     },
   },

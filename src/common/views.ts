@@ -36,6 +36,8 @@ export interface ViewHost {
   readonly buffer: ArrayBufferLike;
   /** Frees the block at ptr. */
   free(ptr: number): void;
+  /** Once it is over, `buffer` throws: the memory is not the host's any more. */
+  readonly lifetime?: { readonly isOver: boolean } | undefined;
 }
 
 /**
@@ -58,6 +60,7 @@ export class HeapView<T extends TypedArray> {
   readonly length: number;
   readonly #host: ViewHost;
   readonly #type: TypedArrayConstructor<T>;
+  readonly #lifetime: ViewHost["lifetime"];
   #array: T;
 
   /**
@@ -73,14 +76,19 @@ export class HeapView<T extends TypedArray> {
     if (ptr + length * size > limit) throw rangeError(ptr, length * size, limit);
     this.#host = host;
     this.#type = type;
+    this.#lifetime = host.lifetime;
     this.ptr = ptr;
     this.length = length;
     this.#array = new type(host.buffer, ptr, length);
   }
 
-  /** The elements as a typed array over the memory as it is now. */
+  /**
+   * The elements as a typed array over the memory as it is now.
+   *
+   * @throws LayerError ERR_REGION_ENDED when the view is of a region that has ended.
+   */
   get array(): T {
-    if (this.#array.length !== this.length) {
+    if (this.#array.length !== this.length || this.#lifetime?.isOver === true) {
       this.#array = new this.#type(this.#host.buffer, this.ptr, this.length);
     }
     return this.#array;

@@ -100,8 +100,8 @@ export class ScalarArray implements Disposable {
 
   /** Gives the memory back. The array is empty then, and can be used again. */
   free(): void {
-    this.#length = 0;
     this.#block.free();
+    this.#length = 0;
   }
 
   /** `free`, for `using`. */
@@ -233,8 +233,8 @@ export class StructArray<F extends string> implements Disposable {
 
   /** Gives the memory back. The array is empty then, and can be used again. */
   free(): void {
-    this.#length = 0;
     this.#block.free();
+    this.#length = 0;
   }
 
   /** `free`, for `using`. */

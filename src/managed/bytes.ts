@@ -82,8 +82,8 @@ export class ByteString implements Disposable {
 
   /** Gives the memory back. The string is empty then, and can be used again. */
   free(): void {
-    this.#length = 0;
     this.#block.free();
+    this.#length = 0;
   }
 
   /** `free`, for `using`. */

@@ -5,13 +5,23 @@ import type { AllocatorBase } from "../layers/index.ts";
 const LEAST = 16;
 
 export class Growing implements Disposable {
-  /** The allocator of the block, wherever it grows. */
-  readonly allocator: AllocatorBase;
+  readonly #given: AllocatorBase;
+  /** What the block belongs to: its region, where that is another one at each call. */
+  #home: AllocatorBase;
   #ptr = 0;
   #bytes = 0;
 
   constructor(allocator: AllocatorBase) {
-    this.allocator = allocator;
+    this.#given = allocator;
+    this.#home = allocator;
+  }
+
+  /**
+   * The allocator of the block, wherever it grows; its views are those of the block's memory, and
+   * throw when the region of the block has ended.
+   */
+  get allocator(): AllocatorBase {
+    return this.#home;
   }
 
   /** Address of the first byte; 0 before the first reserve. Growth may change it. */
@@ -32,17 +42,26 @@ export class Growing implements Disposable {
   reserve(bytes: number): void {
     if (bytes <= this.#bytes) return;
     const wanted = Math.max(bytes, 2 * this.#bytes, LEAST);
-    const ptr = this.allocator.realloc(this.#ptr, wanted);
+    this.#requireLive();
+    const ptr = this.#given.realloc(this.#ptr, wanted);
     if (ptr === 0) throw outOfMemory("reserve", wanted);
+    if (this.#ptr === 0) this.#home = this.#given.homeOf(ptr);
     this.#ptr = ptr;
     this.#bytes = wanted;
   }
 
   /** Gives the block back; `reserve` allocates a new one. */
   free(): void {
-    this.allocator.free(this.#ptr);
+    this.#requireLive();
+    this.#given.free(this.#ptr);
     this.#ptr = 0;
     this.#bytes = 0;
+    this.#home = this.#given;
+  }
+
+  /** A header in dead memory can be that of another block by now. */
+  #requireLive(): void {
+    if (this.#ptr !== 0) void this.#home.buffer;
   }
 
   [Symbol.dispose](): void {

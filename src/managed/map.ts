@@ -27,7 +27,9 @@ const LEAST = 8;
 export class HashMap<K extends "number" | "text"> implements Disposable {
   /** The type of the keys. */
   readonly keys: K;
-  readonly #allocator: AllocatorBase;
+  readonly #given: AllocatorBase;
+  /** What the table belongs to: its region, where that is another one at each call. */
+  #home: AllocatorBase;
   #table = 0;
   #slots = 0;
   #size = 0;
@@ -42,7 +44,8 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
       throw new TypeError(`HashMap: keys must be "number" or "text", not ${String(keys)}`);
     }
     this.keys = keys;
-    this.#allocator = allocator;
+    this.#given = allocator;
+    this.#home = allocator;
   }
 
   /** Number of entries. */
@@ -57,7 +60,7 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
    */
   get(key: KeyOf<K>): number | undefined {
     const slot = this.#find(this.#keyOf(key));
-    return slot === 0 ? undefined : (this.#allocator.f64[(slot + 16) / 8] as number);
+    return slot === 0 ? undefined : (this.#home.f64[(slot + 16) / 8] as number);
   }
 
   /**
@@ -79,7 +82,7 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
     const wanted = this.#keyOf(key);
     let slot = this.#find(wanted);
     if (slot === 0) slot = this.#add(wanted);
-    this.#allocator.f64[(slot + 16) / 8] = value;
+    this.#home.f64[(slot + 16) / 8] = value;
     return this;
   }
 
@@ -91,7 +94,7 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
   delete(key: KeyOf<K>): boolean {
     const slot = this.#find(this.#keyOf(key));
     if (slot === 0) return false;
-    if (this.keys === "text") this.#allocator.free(this.#textAt(slot));
+    if (this.keys === "text") this.#home.free(this.#textAt(slot));
     this.#size -= 1;
     this.#close((slot - this.#table) / SLOT);
     return true;
@@ -102,20 +105,22 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
     for (let index = 0; index < this.#slots; index++) {
       const slot = this.#table + index * SLOT;
       if (this.#hashAt(slot) === 0) continue;
-      yield [this.#keyAt(slot), this.#allocator.f64[(slot + 16) / 8] as number];
+      yield [this.#keyAt(slot), this.#home.f64[(slot + 16) / 8] as number];
     }
   }
 
   /** Gives the memory back. The map is empty then, and can be used again. */
   free(): void {
+    if (this.#table !== 0) void this.#home.buffer; // throws when the region has ended
     for (let index = 0; this.keys === "text" && index < this.#slots; index++) {
       const slot = this.#table + index * SLOT;
-      if (this.#hashAt(slot) !== 0) this.#allocator.free(this.#textAt(slot));
+      if (this.#hashAt(slot) !== 0) this.#home.free(this.#textAt(slot));
     }
-    this.#allocator.free(this.#table);
+    this.#home.free(this.#table);
     this.#table = 0;
     this.#slots = 0;
     this.#size = 0;
+    this.#home = this.#given;
   }
 
   /** `free`, for `using`. */
@@ -135,20 +140,17 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
   }
 
   #hashAt(slot: number): number {
-    return this.#allocator.u32[slot >>> 2] as number;
+    return this.#home.u32[slot >>> 2] as number;
   }
 
   #textAt(slot: number): number {
-    return this.#allocator.f64[(slot + 8) / 8] as number;
+    return this.#home.f64[(slot + 8) / 8] as number;
   }
 
   #keyAt(slot: number): KeyOf<K> {
-    const number = this.#allocator.f64[(slot + 8) / 8] as number;
+    const number = this.#home.f64[(slot + 8) / 8] as number;
     if (this.keys === "number") return number as KeyOf<K>;
-    return this.#allocator.readString(
-      number,
-      this.#allocator.u32[(slot >>> 2) + 1] as number,
-    ) as KeyOf<K>;
+    return this.#home.readString(number, this.#home.u32[(slot >>> 2) + 1] as number) as KeyOf<K>;
   }
 
   /** Address of the slot of a key, or 0. */
@@ -164,10 +166,10 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
   }
 
   #isKey(slot: number, { number, bytes }: Key): boolean {
-    if (!bytes) return Object.is(this.#allocator.f64[(slot + 8) / 8], number);
-    if (this.#allocator.u32[(slot >>> 2) + 1] !== bytes.length) return false;
+    if (!bytes) return Object.is(this.#home.f64[(slot + 8) / 8], number);
+    if (this.#home.u32[(slot >>> 2) + 1] !== bytes.length) return false;
     const ptr = this.#textAt(slot);
-    const memory = this.#allocator.u8;
+    const memory = this.#home.u8;
     return bytes.every((byte, i) => memory[ptr + i] === byte);
   }
 
@@ -176,17 +178,17 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
     if (4 * (this.#size + 1) > 3 * this.#slots) this.#grow();
     const text = key.bytes ? this.#textNew(key.bytes) : key.number;
     const slot = this.#slotFor(this.#table, this.#slots, key.hash);
-    this.#allocator.u32[slot >>> 2] = key.hash;
-    this.#allocator.u32[(slot >>> 2) + 1] = key.bytes?.length ?? 0;
-    this.#allocator.f64[(slot + 8) / 8] = text;
+    this.#home.u32[slot >>> 2] = key.hash;
+    this.#home.u32[(slot >>> 2) + 1] = key.bytes?.length ?? 0;
+    this.#home.f64[(slot + 8) / 8] = text;
     this.#size += 1;
     return slot;
   }
 
   #textNew(bytes: Uint8Array): number {
-    const ptr = this.#allocator.malloc(bytes.length);
+    const ptr = this.#home.malloc(bytes.length);
     if (ptr === 0) throw outOfMemory("HashMap", bytes.length);
-    this.#allocator.u8.set(bytes, ptr);
+    this.#home.u8.set(bytes, ptr);
     return ptr;
   }
 
@@ -198,15 +200,16 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
 
   #grow(): void {
     const slots = Math.max(LEAST, 2 * this.#slots);
-    const table = this.#allocator.calloc(slots, SLOT);
+    const table = this.#home.calloc(slots, SLOT);
     if (table === 0) throw outOfMemory("HashMap", slots * SLOT);
+    this.#home = this.#home.homeOf(table);
     for (let index = 0; index < this.#slots; index++) {
       const from = this.#table + index * SLOT;
       const hash = this.#hashAt(from);
       if (hash === 0) continue;
-      this.#allocator.u8.copyWithin(this.#slotFor(table, slots, hash), from, from + SLOT);
+      this.#home.u8.copyWithin(this.#slotFor(table, slots, hash), from, from + SLOT);
     }
-    this.#allocator.free(this.#table);
+    this.#home.free(this.#table);
     this.#table = table;
     this.#slots = slots;
   }
@@ -220,10 +223,10 @@ export class HashMap<K extends "number" | "text"> implements Disposable {
       const away = (index - wanted + this.#slots) % this.#slots;
       if (away < (index - hole + this.#slots) % this.#slots) continue;
       const from = this.#table + index * SLOT;
-      this.#allocator.u8.copyWithin(this.#table + hole * SLOT, from, from + SLOT);
+      this.#home.u8.copyWithin(this.#table + hole * SLOT, from, from + SLOT);
       hole = index;
     }
-    this.#allocator.u32[(this.#table + hole * SLOT) >>> 2] = 0;
+    this.#home.u32[(this.#table + hole * SLOT) >>> 2] = 0;
   }
 }
 

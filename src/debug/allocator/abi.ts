@@ -8,8 +8,9 @@ import { processAbi } from "../../heap/calls/abi-process.ts";
 import type { AbiFunction } from "../../heap/calls/contract.ts";
 import { callRows, heapNames, names, operators, prefixed } from "../../heap/calls/table.ts";
 import { MAIN_HEAP } from "../store/block.ts";
+import type { CallSite } from "./call-site.ts";
 import { type DebugCall, debugCalls } from "./debug-calls.ts";
-import type { CallSite, DebugCore } from "./debug-core.ts";
+import type { DebugCore } from "./debug-core.ts";
 
 /** The names of HeapAbi. Sizes and alignments that frees name are compared. */
 export type DebugAbi = HeapAbi;

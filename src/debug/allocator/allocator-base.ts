@@ -15,8 +15,9 @@ import { withCalls } from "../../heap/calls/checked.ts";
 import { methodRows } from "../../heap/calls/table.ts";
 import type { Entry } from "../report/stack-table.ts";
 import type { Given } from "../store/request.ts";
+import type { CallSite } from "./call-site.ts";
 import { allocate, debugCalls } from "./debug-calls.ts";
-import type { CallSite, DebugCore } from "./debug-core.ts";
+import type { DebugCore } from "./debug-core.ts";
 
 const otherNames = [
   ...["freeSized", "reallocSized", "allocArray", "allocString", "track"],

@@ -8,7 +8,8 @@ import { outOfMemory, SIZE_LIMIT } from "../../common/errors.ts";
 import { type CallName, type CallRow, callRows } from "../../heap/calls/table.ts";
 import { environmentCopy, pathCopy, type TextMemory, wideCopy } from "../../heap/calls/text.ts";
 import type { Change } from "../store/request.ts";
-import type { CallSite, DebugCore } from "./debug-core.ts";
+import type { CallSite } from "./call-site.ts";
+import type { DebugCore } from "./debug-core.ts";
 import { changeOf, givenOf, type Read } from "./row-readers.ts";
 
 /** A call on a core, made at a call site. */

@@ -28,18 +28,11 @@ import { SharedBlocks } from "../store/shared-blocks.ts";
 import { SharedStacks } from "../store/shared-stacks.ts";
 import type { SharedState } from "../store/shared-state.ts";
 import { Unsampled } from "../store/unsampled.ts";
+import type { CallSite } from "./call-site.ts";
 import { Deferred } from "./deferred.ts";
 import { exitAdd, exitRemove } from "./exit.ts";
 import { HeapIds } from "./ids.ts";
 import { Owner } from "./threads.ts";
-
-/** A function that the program calls: its name in reports, and where its stacks begin. */
-export interface CallSite {
-  readonly call: string;
-  readonly entry: Entry;
-  /** The heap that its new blocks belong to; undefined: the default heap. */
-  readonly heap?: number | undefined;
-}
 
 /** A handle's block, with the order that tells it from its successors. */
 interface Held {

@@ -9,8 +9,8 @@ import type { Run } from "./block.ts";
 import type { PagesBelow } from "./freed-memory.ts";
 
 /**
- * Guarded blocks of a heap for one thread lie beside the heap, in memory of which no list lies where
- * the program writes; those of another allocator lie in blocks of it, until it is damaged.
+ * Guarded blocks of a heap for one thread lie beside the heap, in memory of which no list lies
+ * where the program writes; those of another allocator lie in blocks of it, until it is damaged.
  *
  * @throws TypeError if `source` is none of the three.
  */
@@ -25,7 +25,7 @@ export function backingOf(source: BackingAllocator): WatchedBacking {
   throw new TypeError("backingAllocator must be an allocator, a pool or a memory source");
 }
 
-/** The memory of a heap. A stand-in for one, which refuses requests for example, is not bypassed. */
+/** The memory of a heap. A stand-in for one, which refuses requests perhaps, is not bypassed. */
 function ownerOf(source: AllocatorLike): MemorySource | undefined {
   const isHeap = source instanceof Heap && source.usableSize === Heap.prototype.usableSize;
   return isHeap ? source.source : undefined;

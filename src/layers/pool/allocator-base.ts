@@ -25,6 +25,7 @@ import type { Memory } from "./contract.ts";
 export abstract class AllocatorBase implements ViewHost {
   #views: MemoryViews | undefined;
   #buffer: ArrayBufferLike | undefined;
+  #bytes: Uint8Array | undefined;
 
   /** The memory that addresses are offsets in. */
   protected abstract get backingMemory(): Memory;
@@ -66,6 +67,16 @@ export abstract class AllocatorBase implements ViewHost {
    * @throws TypeError or RangeError for a value that is not an address.
    */
   abstract free(ptr: number): void;
+
+  /** @internal How long views of blocks are valid; undefined: as long as the block. */
+  get lifetime(): { readonly isOver: boolean } | undefined {
+    return undefined;
+  }
+
+  /** @internal The allocator that the block at ptr belongs to. */
+  homeOf(_ptr: number): AllocatorBase {
+    return this;
+  }
 
   /** All bytes of the memory, as numbers from 0 to 255. */
   get u8(): Uint8Array {
@@ -180,11 +191,18 @@ export abstract class AllocatorBase implements ViewHost {
     return stringRead(this, ptr, length);
   }
 
-  /** Compares buffers at each call: a buffer may be replaced without being detached. */
   #whole<K extends keyof WholeViews>(name: K): WholeViews[K] {
-    const { buffer } = this;
+    const bytes = this.backingMemory.bytes();
+    if (bytes === this.#bytes && this.#views) return this.#views.of(name);
+    return this.#renew(bytes).of(name);
+  }
+
+  /** Compares buffers as well: a buffer may be replaced without being detached. */
+  #renew(bytes: Uint8Array): MemoryViews {
+    this.#bytes = bytes;
+    const { buffer } = bytes;
     if (buffer !== this.#buffer || !this.#views) this.#views = new MemoryViews(this);
     this.#buffer = buffer;
-    return this.#views.of(name);
+    return this.#views;
   }
 }

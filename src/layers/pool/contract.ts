@@ -44,6 +44,20 @@ export type TraitsWith<A extends Alignment, True extends Exclude<keyof Traits, "
   readonly [K in keyof Traits]: K extends "alignment" ? A : K extends True ? true : false;
 };
 
+/** What a pool needs of an allocator; createHeap's Heap, Region and Allocator have it. */
+export interface HeapLike {
+  /** A block of at least `size` bytes, aligned to 16 from 16 bytes on; 0 = out of memory. */
+  malloc(size: number): number;
+  /** Frees a block. */
+  free(ptr: number): void;
+  /** Bytes that the block at ptr can hold. */
+  usableSize(ptr: number): number;
+  /** All bytes of the memory as it is now. */
+  readonly u8: Uint8Array;
+  /** All of the memory as it is now, as words of 32 bits. */
+  readonly u32: Uint32Array;
+}
+
 /**
  * The memory that the addresses of a pool are offsets in. Its views become invalid when the memory
  * grows: call again after anything that may allocate, and keep no view.

@@ -93,9 +93,11 @@ export function freedBefore(call: string, ptr: number): LayerError {
   return new LayerError("ERR_DOUBLE_FREE", ptr, `${call}: ${hex(ptr)} was freed before`);
 }
 
-export function notARegionBlock(call: string, ptr: number): LayerError {
+/** Where threads share the memory, the block can be one of another thread's region. */
+export function notARegionBlock(call: string, ptr: number, isShared: boolean): LayerError {
   const message = `${call}: ${hex(ptr)} is not a block of a region`;
-  return new LayerError("ERR_NOT_A_BLOCK", ptr, message);
+  const more = " of this thread; the thread that allocated a block frees and resizes it";
+  return new LayerError("ERR_NOT_A_BLOCK", ptr, isShared ? message + more : message);
 }
 
 export function regionOfBlockEnded(call: string, ptr: number): LayerError {
@@ -131,7 +133,10 @@ export function poolInUse(name: string): TypeError {
 }
 
 export function notALayer(): TypeError {
-  return new TypeError("enter: layer must be a layer or a pool");
+  return new TypeError(
+    "enter: layer must be a layer or a pool: arena, (source) => pipe(source, chunk()), " +
+      "pipe(slices(memory), chunk()), or for a heap std(heap)",
+  );
 }
 
 export function noBlockList(label: string): TypeError {
@@ -160,6 +165,15 @@ export function alignmentTooSmall(name: string, needed: number, source: string, 
 
 export function memoriesDiffer(name: string): TypeError {
   return new TypeError(`${name}: its pools must lie in one memory`);
+}
+
+/** The regions of a thread take each other's pointers, so all of them are in one memory. */
+export function regionMemoriesDiffer(): TypeError {
+  return new TypeError(
+    "enter: the pool lies in another memory than the ground region, which is in use already: " +
+      "call setGroundHeap(heap) with a heap of that memory before the first allocation, or take " +
+      "memory from the region around: enter((source) => pipe(source, …)), or outerSource()",
+  );
 }
 
 export function writtenAfterFree({ ptr, size }: Held, offset: number): LayerError {

@@ -9,6 +9,11 @@ export class Ambient extends AllocatorBase {
     return getGroundRegion().pool.memory;
   }
 
+  /** @internal */
+  override homeOf(ptr: number): AllocatorBase {
+    return currentRegion().ownerOf(ptr);
+  }
+
   /** `malloc` of the current region. */
   malloc(size: number): number {
     return currentRegion().malloc(size);

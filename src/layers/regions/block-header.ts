@@ -76,14 +76,27 @@ export function totalAt(words: Uint32Array, ptr: number): number {
   return isAligned(words, ptr) ? (words[(ptr - 32) >>> 2] as number) : sizeAt(words, ptr) + HEADER;
 }
 
-/** Regions by number. A number is never used twice. */
+/**
+ * Regions by number. Threads that share a heap each have regions of their own, so the numbers of a
+ * thread begin at random: those of another thread are not among them.
+ */
 export class Owners<R> {
   readonly #living = new Map<number, R>();
-  #next = 1;
+  readonly #first: number;
+  #made = 0;
+
+  /** @param first The first number. */
+  constructor(first: number = randomWord()) {
+    this.#first = first;
+  }
 
   add(region: R): number {
-    this.#living.set(this.#next, region);
-    return this.#next++;
+    let owner: number;
+    do {
+      owner = (this.#first + this.#made++) >>> 0;
+    } while (owner === FREED || this.#living.has(owner));
+    this.#living.set(owner, region);
+    return owner;
   }
 
   remove(owner: number): void {
@@ -98,12 +111,22 @@ export class Owners<R> {
   of(call: string, words: Uint32Array, ptr: number): R {
     const owner = ownerAt(words, ptr);
     const region = this.#living.get(owner);
-    if (region === undefined || ptr % HEADER !== 0) throw this.#mistake(call, ptr, owner);
+    if (region === undefined || ptr % HEADER !== 0) {
+      throw this.#mistake(call, words, ptr, owner);
+    }
     return region;
   }
 
-  #mistake(call: string, ptr: number, owner: number): Error {
-    if (ptr % HEADER !== 0 || owner >= this.#next) return notARegionBlock(call, ptr);
-    return owner === FREED ? freedBefore(call, ptr) : regionOfBlockEnded(call, ptr);
+  #mistake(call: string, words: Uint32Array, ptr: number, owner: number): Error {
+    const isShared =
+      typeof SharedArrayBuffer === "function" && words.buffer instanceof SharedArrayBuffer;
+    if (ptr % HEADER !== 0) return notARegionBlock(call, ptr, isShared);
+    if (owner === FREED) return freedBefore(call, ptr);
+    const isOurs = (owner - this.#first) >>> 0 < this.#made;
+    return isOurs ? regionOfBlockEnded(call, ptr) : notARegionBlock(call, ptr, isShared);
   }
+}
+
+function randomWord(): number {
+  return Math.floor(Math.random() * 2 ** 32);
 }

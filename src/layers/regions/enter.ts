@@ -1,11 +1,13 @@
 /** Which region is current, how regions begin, and the ground region around all of them. */
 import { createHeap } from "../../heap/create.ts";
 import type { Memory, Pool } from "../pool/contract.ts";
-import { groundInUse, memoriesDiffer, notALayer, poolInUse } from "../pool/errors.ts";
+import { groundInUse, notALayer, poolInUse, regionMemoriesDiffer } from "../pool/errors.ts";
 import { type HeapLike, type Std, std, stdOver } from "../sources/std.ts";
 import { contextCreate } from "./context.ts";
+import { groundBeside } from "./ground-beside.ts";
 import type { RegionOptions } from "./options.ts";
 import { Region } from "./region.ts";
+import { RegionMemory } from "./region-memory.ts";
 
 /**
  * How a region allocates: a layer or recipe, whose source is the region around, or a pool in the
@@ -29,20 +31,20 @@ export const regionsCrossAwait: boolean = crossesAwait;
  * which is made at the first use. There is one for each thread, and it never ends.
  */
 export function getGroundRegion(): Region {
-  ground ??= new Region(std(createHeap()), undefined, {});
+  ground ??= new Region(() => std(createHeap()), undefined, {});
   return ground;
 }
 
 /**
  * Puts the ground region, and so all regions, on a heap of the caller's.
  *
- * @throws TypeError after the first use of the ground region.
+ * @throws TypeError once the memory of the ground region is in use.
  * @example
  * setGroundHeap(createHeap({ memory: instance.exports.memory, offset: 2 ** 24 }));
  */
 export function setGroundHeap(heap: HeapLike): void {
-  if (ground) throw groundInUse();
-  ground = new Region(std(heap), undefined, {});
+  if (ground?.isBound) throw groundInUse();
+  getGroundRegion().bindTo(() => std(heap));
 }
 
 /**
@@ -68,9 +70,9 @@ export function groundSource(): Std {
   return sourceOf(getGroundRegion());
 }
 
-/** All regions lie in one memory: the views come from the ground, however deep the region is. */
+/** All regions lie in one memory, which each shows until it ends. */
 function sourceOf(region: Region): Std {
-  return stdOver(region, region.pool.memory);
+  return stdOver(region, region.backingMemory);
 }
 
 /**
@@ -85,6 +87,7 @@ function sourceOf(region: Region): Std {
  * level.destroy();
  */
 export function openRegion(layer: RegionLayer, options: RegionOptions = {}): Region {
+  if (layer === undefined || layer === null) throw notALayer();
   const outer = currentRegion();
   if (typeof layer === "function") {
     const pool = layer(sourceOf(outer));
@@ -98,11 +101,18 @@ export function openRegion(layer: RegionLayer, options: RegionOptions = {}): Reg
   return region;
 }
 
+/** While nothing lies in the ground region, it moves to the memory of the first pool. */
 function checkPool(pool: Pool): void {
   if (!pool?.traits) throw notALayer();
-  const memory: Memory = getGroundRegion().pool.memory;
+  if (pool.memory instanceof RegionMemory) return;
+  const outermost = getGroundRegion();
+  if (!outermost.isBound) {
+    const make = groundBeside(pool);
+    if (make) outermost.bindTo(make);
+  }
+  const memory: Memory = outermost.pool.memory;
   if (pool.memory === memory || pool.memory.bytes().buffer === memory.bytes().buffer) return;
-  throw memoriesDiffer("enter: the regions of a thread");
+  throw regionMemoriesDiffer();
 }
 
 /** Calls fn with `region` as the current one, and returns what fn returns; does not end it. */

@@ -3,8 +3,9 @@
 /** Options of `enter` and `openRegion`. */
 export interface RegionOptions {
   /**
-   * The name in profiles and reports; profiles add up the regions of one label. A profile keeps
-   * each label for good: name kinds of work, not single pieces of it. Default: "region".
+   * The name in profiles and reports; profiles add up the regions of one label. Beyond 2048 labels,
+   * those not entered for longest are added up as "(others)": name kinds of work, not single pieces
+   * of it. Default: "region".
    */
   label?: string | undefined;
   /**

@@ -37,11 +37,24 @@ export class RegionCounter extends Counter {
   }
 }
 
+/** The most labels of a program, at all places together, that have sums of their own. */
+export const LABELS_LIMIT = 2048;
+/** Labels that give up their sums first are added up under this one. */
+const OTHERS = "(others)";
+/** The most labels within "(others)"; more of them lose their names. */
+const OTHERS_LIMIT = 64;
+
 /** The sums of all regions of a label: those that ended as numbers, the open ones as counters. */
 export class Scope {
   readonly label: string;
+  readonly #outer: Scope | undefined;
+  /** Of the whole tree: how many scopes there are. */
+  readonly #tree: { count: number };
+  /** The oldest first. */
   readonly #inner = new Map<string, Scope>();
   readonly #open = new Set<RegionCounter>();
+  /** Has been entered again since it was last the oldest. */
+  #isRecent = false;
   #ended = 0;
   #allocations = 0;
   #frees = 0;
@@ -49,16 +62,64 @@ export class Scope {
   #total = 0;
   #peak = 0;
 
-  constructor(label: string) {
+  constructor(label: string, outer?: Scope) {
     this.label = label;
+    this.#outer = outer;
+    this.#tree = outer ? outer.#tree : { count: 0 };
+    this.#tree.count += 1;
   }
 
   innerOf(label: string): Scope {
     const known = this.#inner.get(label);
-    if (known) return known;
-    const scope = new Scope(label);
+    if (!known) return this.#add(label);
+    known.#isRecent = true;
+    return known;
+  }
+
+  /** Beyond the limit, a scope that was not entered for long makes room. */
+  #add(label: string): Scope {
+    const isFull = this.#tree.count >= LABELS_LIMIT && label !== OTHERS;
+    if (isFull && !this.#makeRoom()) return this.innerOf(OTHERS);
+    const scope = new Scope(label, this);
     this.#inner.set(label, scope);
     return scope;
+  }
+
+  #makeRoom(): boolean {
+    const oldest = this.#oldest();
+    if (!oldest) return this.#outer ? this.#outer.#makeRoom() : false;
+    this.#inner.delete(oldest.label);
+    this.#tree.count -= 1;
+    this.innerOf(OTHERS).#absorb(oldest);
+    return true;
+  }
+
+  /** The oldest scope within that has no open region and was not entered again. */
+  #oldest(): Scope | undefined {
+    for (let left = 2 * this.#inner.size; left > 0; left--) {
+      const [first] = this.#inner.values();
+      if (!first) return undefined;
+      if (first.label !== OTHERS && first.#open.size === 0 && !first.#isRecent) return first;
+      first.#isRecent = false;
+      this.#inner.delete(first.label);
+      this.#inner.set(first.label, first);
+    }
+    return undefined;
+  }
+
+  /** Adds the sums of a scope that is not in the tree any more. */
+  #absorb(gone: Scope): void {
+    this.#ended += gone.#ended;
+    this.#allocations += gone.#allocations;
+    this.#frees += gone.#frees;
+    this.#dropped += gone.#dropped;
+    this.#total += gone.#total;
+    this.#peak = Math.max(this.#peak, gone.#peak);
+    this.#tree.count -= gone.#inner.size;
+    for (const [label, scope] of gone.#inner) {
+      const isKnown = this.#inner.has(label) || this.#inner.size < OTHERS_LIMIT;
+      this.innerOf(isKnown ? label : OTHERS).#absorb(scope);
+    }
   }
 
   begin(counter: RegionCounter): void {

@@ -28,7 +28,10 @@ import { Failures } from "./failures.ts";
 import type { RegionOptions } from "./options.ts";
 import { RegionCounter, Scope, type ScopeProfile } from "./profile.ts";
 import { RegionBlocks } from "./region-blocks.ts";
+import { RegionMemory } from "./region-memory.ts";
 import { Resources } from "./resources.ts";
+
+const NO_WORDS = new Uint32Array(0);
 
 /** Regions by number. Each thread has its own instance of this module, and so its own table. */
 const owners = new Owners<Region>();
@@ -44,10 +47,14 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
   readonly label: string;
   /** The region around this one; undefined for the ground region. */
   readonly outer: Region | undefined;
-  /** The composition that serves this region. */
-  readonly pool: Pool;
-  protected readonly backingMemory: Memory;
-  #words: Uint32Array;
+  /** @internal */
+  readonly backingMemory: RegionMemory;
+  /** The memory of all regions, when this one has ended. */
+  #memoryAfter: Memory | undefined;
+  #words: Uint32Array = NO_WORDS;
+  /** Undefined: `#make` makes it at the first use of the memory. */
+  #pool: Pool | undefined;
+  #make: (() => Pool) | undefined;
   #source: Pick<Pool, "get" | "put">;
   #ended = false;
   readonly #owner: number;
@@ -59,9 +66,9 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
   readonly #resources = new Resources();
   readonly #onEnd: (() => void) | undefined;
 
-  /** Use `enter` or `openRegion`. */
+  /** Use `enter` or `openRegion`. The ground region is given a function that makes its pool. */
   constructor(
-    pool: Pool,
+    pool: Pool | (() => Pool),
     outer: Region | undefined,
     { label = outer ? "region" : "ground", check = false, stacks = false }: RegionOptions,
     onEnd?: () => void,
@@ -69,18 +76,40 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
     super();
     this.label = label;
     this.outer = outer;
-    this.pool = pool;
-    this.backingMemory = pool.memory;
-    this.#words = pool.memory.u32();
-    this.#source = pool;
+    const made = typeof pool === "function" ? undefined : pool;
+    this.#pool = made;
+    this.#make = typeof pool === "function" ? pool : undefined;
+    this.#source = made ?? poolOnCall(() => this.pool);
+    this.backingMemory = new RegionMemory(made?.memory ?? memoryOnCall(() => this.pool));
     this.#checks = check;
     this.#onEnd = onEnd;
     this.#owner = owners.add(this);
     // A list costs some nanoseconds for each block: only where blocks must be found again.
-    if (check || (outer && !pool.traits.drops)) this.#blocks = new RegionBlocks(stacks);
+    if (check || made?.traits.drops === false) this.#blocks = new RegionBlocks(stacks);
     this.#scope = outer ? outer.#scope.innerOf(label) : new Scope(label);
     this.#scope.begin(this.#counter);
     if (outer) outer.#inner.add(this);
+  }
+
+  /** The composition that serves this region. */
+  get pool(): Pool {
+    return this.#pool ?? this.#bind();
+  }
+
+  /** @internal Whether the pool has been made. */
+  get isBound(): boolean {
+    return this.#pool !== undefined;
+  }
+
+  /** @internal Makes the pool now, by another function. */
+  bindTo(make: () => Pool): void {
+    this.#make = make;
+    this.#bind();
+  }
+
+  /** @internal For views of blocks: they end with the memory. */
+  override get lifetime(): { readonly isOver: boolean } {
+    return this.backingMemory;
   }
 
   /** Whether the region has ended. */
@@ -256,7 +285,7 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
   /** Statistics of this region; `held` is what its pool has beyond the bytes in use. */
   stats(): PoolStats {
     const stats = this.#counter.stats();
-    const pool = this.pool.stats?.();
+    const pool = this.#pool?.stats?.();
     return pool ? { ...stats, held: pool.held + pool.bytes - stats.bytes } : stats;
   }
 
@@ -324,7 +353,8 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
    * empties views of a memory that moves, and leaves shorter views of a shared one valid.
    */
   #wordsAt(ptr: number): Uint32Array {
-    if (ptr >>> 2 >= this.#words.length) this.#words = this.backingMemory.u32();
+    if (ptr >>> 2 < this.#words.length) return this.#words;
+    this.#words = (this.#memoryAfter ?? this.backingMemory).u32();
     return this.#words;
   }
 
@@ -345,6 +375,14 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
     this.u8.copyWithin(to, ptr, ptr + Math.min(usable, size));
     this.#release(ptr);
     return to;
+  }
+
+  #bind(): Pool {
+    const pool = (this.#make as () => Pool)();
+    this.#pool = pool;
+    this.#source = pool;
+    this.backingMemory.bind(pool.memory);
+    return pool;
   }
 
   #requireOpen(): void {
@@ -384,12 +422,22 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
     failures.attempt(() => this.pool.destroy());
     if (leaks.length > 0) failures.add(regionLeak(this.label, leaks));
     this.#source = endedSource(this.label);
+    this.#memoryAfter = this.backingMemory.base;
+    this.backingMemory.end(this.label);
     owners.remove(this.#owner);
     this.#scope.end(this.#counter);
     this.#counter.drop();
     if (this.outer) this.outer.#inner.delete(this);
     this.#onEnd?.();
   }
+}
+
+function poolOnCall(pool: () => Pool): Pick<Pool, "get" | "put"> {
+  return { get: (size) => pool().get(size), put: (ptr, size) => pool().put(ptr, size) };
+}
+
+function memoryOnCall(pool: () => Pool): Memory {
+  return { bytes: () => pool().memory.bytes(), u32: () => pool().memory.u32() };
 }
 
 /** Replaces the pool of an ended region, so that calls of a live one need no test for the end. */

@@ -3,6 +3,7 @@ import { definePool } from "../pool/contract.ts";
 import { Counter } from "../pool/counter.ts";
 import { RUNS, type Slices } from "./slices.ts";
 import type { HeapLike } from "./std.ts";
+import { heapViewsOf } from "./views.ts";
 
 const SLICE = 65536;
 
@@ -33,7 +34,7 @@ export function mmap(heap: AligningHeap): Mmap {
     counter.put(bytes);
     heap.free(ptr);
   }
-  return definePool("mmap", RUNS, { bytes: () => heap.u8, u32: () => heap.u32 }, [], {
+  return definePool("mmap", RUNS, heapViewsOf(heap), [], {
     get(size) {
       const bytes = Math.max(1, Math.ceil(size / SLICE)) * SLICE;
       const ptr = bytes > 2 ** 31 - SLICE ? 0 : heap.memalign(SLICE, bytes);

@@ -8,8 +8,8 @@ interface Run {
 }
 
 /**
- * Free runs in the order of their addresses, no two of them adjacent. All numbers are units: 64 KiB,
- * or what the constructor is given.
+ * Free runs in the order of their addresses, no two of them adjacent. All numbers are units:
+ * 64 KiB, or what the constructor is given.
  */
 export class Runs {
   readonly #runs: Run[] = [];

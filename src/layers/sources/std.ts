@@ -1,20 +1,15 @@
 /** The core heap, or any allocator with the calls of C, as a source. */
 import { SIZE_LIMIT } from "../../common/errors.ts";
-import { definePool, type Memory, type Pool, type TraitsWith } from "../pool/contract.ts";
+import {
+  definePool,
+  type HeapLike,
+  type Memory,
+  type Pool,
+  type TraitsWith,
+} from "../pool/contract.ts";
+import { heapViewsOf } from "./views.ts";
 
-/** What `std` needs of an allocator; createHeap's Heap, Region and Allocator have it. */
-export interface HeapLike {
-  /** A block of at least `size` bytes, aligned to 16 from 16 bytes on; 0 = out of memory. */
-  malloc(size: number): number;
-  /** Frees a block. */
-  free(ptr: number): void;
-  /** Bytes that the block at ptr can hold. */
-  usableSize(ptr: number): number;
-  /** All bytes of the memory as it is now. */
-  readonly u8: Uint8Array;
-  /** All of the memory as it is now, as words of 32 bits. */
-  readonly u32: Uint32Array;
-}
+export type { HeapLike } from "../pool/contract.ts";
 
 /** What `std` returns. */
 export type Std = Pool<TraitsWith<16, never>>;
@@ -27,7 +22,7 @@ export type Std = Pool<TraitsWith<16, never>>;
  * const pool = pipe(std(createHeap()), stats());
  */
 export function std(heap: HeapLike): Std {
-  return stdOver(heap, { bytes: () => heap.u8, u32: () => heap.u32 });
+  return stdOver(heap, heapViewsOf(heap));
 }
 
 /** `std` for a heap whose views can be had from `memory` directly. */
