@@ -284,6 +284,7 @@ export class DebugCore {
     this.#ended = true;
     this.#sampling = false;
     this.skip = 0;
+    this.stacks.leave?.();
     this.#report();
     return count;
   }

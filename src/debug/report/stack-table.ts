@@ -30,6 +30,8 @@ export interface Stacks {
   frames(id: number): Frame[];
   /** The thread that took a stack, where there can be several. */
   threadOf?(id: number): number | undefined;
+  /** Ends the use by this thread, where there can be several. */
+  leave?(): void;
   /** Bytes of all stacks. */
   readonly bytes: number;
 }

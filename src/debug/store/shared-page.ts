@@ -95,6 +95,12 @@ export class SharedPage implements Item {
   get thread(): number {
     return this.#get(THREAD);
   }
+  /** Takes the record from its thread; returns false if another thread has done so. */
+  disown(): boolean {
+    const { words } = this.state;
+    const { thread } = this;
+    return thread !== 0 && Atomics.compareExchange(words, this.at + THREAD, thread, 0) === thread;
+  }
   get kind(): number {
     return this.#get(KIND) | 0;
   }
@@ -132,6 +138,15 @@ export class SharedPage implements Item {
   /** Returns whether that was the last hold. */
   releaseHold(): boolean {
     return Atomics.sub(this.state.words, this.at + HOLDS, 1) === 1;
+  }
+
+  /** Adds the stacks that its slots refer to. */
+  stacksAdd(stacks: Set<number>): void {
+    const { count } = this;
+    for (let index = 0; index < count; index++) {
+      const row = this.at + ROWS + index * ROW;
+      for (const field of [ALLOCATED, RESIZED, FREED]) stacks.add(this.state.get(row + field));
+    }
   }
 
   /** The slot that covers an address, if it was ever handed out. */

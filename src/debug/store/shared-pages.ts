@@ -32,8 +32,6 @@ export class SharedPages implements Finder, FreedHistory {
   /** Pages that this thread has retired, oldest first. */
   #quarantine: SharedPage[] = [];
   #quarantineBytes = 0;
-  /** Page records without memory, by the number of their slots. */
-  readonly #spare = new Map<number, number[]>();
 
   /** @param thread The number that the state has given this thread. */
   constructor(
@@ -87,10 +85,10 @@ export class SharedPages implements Finder, FreedHistory {
     return undefined;
   }
 
-  /** Lets the records of this thread be used again. */
+  /** Lets the records of memory that was given back be used again. */
   forget(): void {
     for (const page of this.#records()) {
-      if (page.stage === GONE && page.thread === this.#thread) this.#addSpare(page);
+      if (page.stage === GONE) this.#spare(page);
     }
   }
 
@@ -136,6 +134,7 @@ export class SharedPages implements Finder, FreedHistory {
     for (const page of this.items()) {
       page.stage = GONE;
       this.#backing.release(page.run);
+      this.#spare(page);
     }
     this.#state.renew();
     this.#reset();
@@ -182,12 +181,13 @@ export class SharedPages implements Finder, FreedHistory {
 
   /** A record without memory; undefined when the state is full. */
   #newRecord(count: number): SharedPage | undefined {
-    const spare = this.#spare.get(count)?.pop();
-    if (spare !== undefined) return new SharedPage(this.#state, spare);
-    const at = this.#state.take(pageWords(count));
+    const state = this.#state;
+    const spare = state.takeSpare(count, (each) => new SharedPage(state, each).count === count);
+    if (spare !== 0) return new SharedPage(state, spare);
+    const at = state.take(pageWords(count));
     if (at === 0) return undefined;
-    this.#state.addPage(at);
-    return new SharedPage(this.#state, at);
+    state.addPage(at);
+    return new SharedPage(state, at);
   }
 
   #acquire(alignment: number, bytes: number, stack: number): Run | undefined {
@@ -223,14 +223,13 @@ export class SharedPages implements Finder, FreedHistory {
     page.stage = GONE;
     this.#state.add(HELD, -run.asked);
     this.#backing.release(run);
-    if (!this.#settings.retainMetadata) this.#addSpare(page);
+    if (!this.#settings.retainMetadata) this.#spare(page);
     return true;
   }
 
-  #addSpare({ count, at }: SharedPage): void {
-    const spare = this.#spare.get(count) ?? [];
-    this.#spare.set(count, spare);
-    spare.push(at);
+  /** Leaves a record without memory to all threads, once. */
+  #spare(page: SharedPage): void {
+    if (page.disown()) this.#state.addSpare(page.at, page.count);
   }
 
   /** Drops what this thread knows of its pages, because all pages were given back. */

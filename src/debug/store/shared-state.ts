@@ -2,10 +2,11 @@
  * The metadata that threads that share a heap have in common, in a SharedArrayBuffer of its own, so
  * that no stray write of a program reaches it. All numbers are words of 32 bits.
  *
- *   header     16 words: counters, heads of lists
+ *   header     80 words: counters, heads of lists
  *   directory  65536 words: for each 64 KiB of the heap's memory its page, or 0
- *   areas      taken from the front of the rest, never given back: page records with a row for each
- *              slot, and chunks of text
+ *   areas      taken from the front of the rest: page records with a row for each slot, and chunks
+ *              of text. Records without memory wait in lists for any thread that needs one of their
+ *              size; chunks of ended threads to which no record refers are used again.
  *
  * Every page belongs to the thread that made it: only that thread hands out its slots. Any thread
  * frees them, by one compare-and-swap on the slot's word. No thread waits for another that may have
@@ -23,12 +24,17 @@ const THREADS = 9;
 const PAGES = 10;
 const HEAPS = 11;
 const EPOCH = 12;
+/** The word of a record that links records without memory. */
+const SPARE_LINK = 3;
 export const LIVE = 3;
 export const REQUESTED = 4;
 export const HELD = 5;
 /** requestedMemoryLimit in bytes, at most 2^32 - 1. */
 export const LIMIT = 7;
-const DIRECTORY = 16;
+/** Heads of lists of records without memory, by the number of their slots. */
+const SPARES = 16;
+const SPARE_LISTS = 64;
+const DIRECTORY = SPARES + SPARE_LISTS;
 const CELLS = 65536;
 const AREAS = DIRECTORY + CELLS;
 /** Bytes of a cell, as a shift: the alignment of the pages of shared heaps. */
@@ -51,8 +57,11 @@ export class SharedState {
 
   /** Takes `count` zero words; returns the index of the first, or 0 when there are none. */
   take(count: number): number {
-    const at = Atomics.add(this.words, TAKEN, count) >>> 0;
-    return at + count <= this.words.length ? at : 0;
+    for (;;) {
+      const at = Atomics.load(this.words, TAKEN);
+      if (at + count > this.words.length) return 0;
+      if (Atomics.compareExchange(this.words, TAKEN, at, at + count) === at) return at;
+    }
   }
 
   /** Bytes that were ever taken. */
@@ -110,13 +119,34 @@ export class SharedState {
     }
   }
 
-  /** Adds an area at the head of a list. */
-  #push(head: number, area: number): void {
+  /** Adds an area at the head of a list; its word at `link` leads to the next one. */
+  #push(head: number, area: number, link = 0): void {
     for (;;) {
       const next = Atomics.load(this.words, head);
-      Atomics.store(this.words, area, next);
+      Atomics.store(this.words, area + link, next);
       if (Atomics.compareExchange(this.words, head, next, area) === next) return;
     }
+  }
+
+  /** Leaves a record without memory to all threads. */
+  addSpare(area: number, count: number): void {
+    this.#push(SPARES + (count % SPARE_LISTS), area, SPARE_LINK);
+  }
+
+  /**
+   * Takes a record for which `fits` holds; 0 if there is none. Takes the whole list and gives the
+   * rest back, since a record that other threads take and give meanwhile must not confuse it.
+   */
+  takeSpare(count: number, fits: (area: number) => boolean): number {
+    const head = SPARES + (count % SPARE_LISTS);
+    let taken = 0;
+    let next = 0;
+    for (let at = Atomics.exchange(this.words, head, 0); at !== 0; at = next) {
+      next = this.get(at + SPARE_LINK);
+      if (taken === 0 && fits(at)) taken = at;
+      else this.#push(head, at, SPARE_LINK);
+    }
+    return taken;
   }
 
   addChunk(area: number): void {
