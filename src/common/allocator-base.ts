@@ -32,6 +32,16 @@ export abstract class AllocatorBase implements ViewHost {
   /** Frees a block; null is ignored. */
   abstract free(ptr: number): void;
 
+  /** The kind of allocator and the size of its memory, for people. */
+  toString(): string {
+    return textOf(this);
+  }
+
+  /** What console.log of Node, Deno and Bun shows. @internal */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `[${this.toString()}]`;
+  }
+
   /** The memory as it is now. Take it anew after every call that may allocate. */
   get buffer(): ArrayBufferLike {
     return this.views.buffer;
@@ -146,5 +156,14 @@ export abstract class AllocatorBase implements ViewHost {
   /** The UTF-8 text of `length` bytes at ptr; without a length, of the bytes before a NUL. */
   readString(ptr: number, length?: number): string {
     return stringRead(this, ptr, length);
+  }
+}
+
+function textOf(allocator: AllocatorBase): string {
+  const { name } = allocator.constructor;
+  try {
+    return `${name} over ${allocator.buffer.byteLength / 1024} KiB`;
+  } catch {
+    return `${name} that has ended`;
   }
 }

@@ -30,6 +30,11 @@ export class Allocator extends AllocatorBase implements Disposable {
     this.backingMemory = this.pool.memory;
   }
 
+  /** The pool that serves it, and its layers. */
+  override toString(): string {
+    return `Allocator over ${this.pool}`;
+  }
+
   /**
    * A block of at least `size` bytes, aligned to `pool.traits.alignment`; 0 = out of memory.
    *

@@ -78,6 +78,16 @@ export abstract class AllocatorBase implements ViewHost {
     return this;
   }
 
+  /** What it is, for people. */
+  toString(): string {
+    return this.constructor.name;
+  }
+
+  /** What console.log of Node, Deno and Bun shows. @internal */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `[${this.toString()}]`;
+  }
+
   /** All bytes of the memory, as numbers from 0 to 255. */
   get u8(): Uint8Array {
     return this.backingMemory.bytes();

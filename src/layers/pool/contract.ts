@@ -249,6 +249,7 @@ function poolMake(
   const owns = callOf(name, "owns", traits.owns === true, ownOwns);
   // All pools have their members in one order: calls of other pools stay monomorphic in the engine.
   return {
+    __proto__: poolText,
     name,
     traits,
     memory,
@@ -260,7 +261,25 @@ function poolMake(
     owns,
     stats,
     [Symbol.dispose]: destroy,
-  };
+  } as unknown as Pool;
+}
+
+/** What a template or console.log shows of a pool: its layers from the highest one down. */
+const poolText = {
+  toString(this: Pool): string {
+    return textOf(this);
+  },
+  [Symbol.for("nodejs.util.inspect.custom")](this: Pool): string {
+    return `Pool <${textOf(this)}>`;
+  },
+};
+
+function textOf({ name, below, stats }: Pool): string {
+  const counts = stats?.();
+  const own = counts ? `${name} (${counts.bytes} bytes in use)` : name;
+  if (below.length === 0) return own;
+  const texts = below.map(textOf);
+  return `${own} over ${texts.length === 1 ? texts[0] : `[${texts.join(", ")}]`}`;
 }
 
 function callOf<R>(

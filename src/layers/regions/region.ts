@@ -112,6 +112,12 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
     return this.backingMemory;
   }
 
+  /** Its label and what it has in use. */
+  override toString(): string {
+    const { bytes } = this.#counter;
+    return `Region "${this.label}" (${this.#ended ? "ended" : `${bytes} bytes in use`})`;
+  }
+
   /** Whether the region has ended. */
   get ended(): boolean {
     return this.#ended;
