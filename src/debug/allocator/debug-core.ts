@@ -7,14 +7,7 @@ import { ENOMEM } from "../../common/errno.ts";
 import { heapDestroyed, hex } from "../../common/errors.ts";
 import { errorText } from "../../common/log-messages.ts";
 import type { ErrorHandler } from "../../heap/backend.ts";
-import {
-  alignmentMismatch,
-  forgottenHandle,
-  heapDamaged,
-  leak,
-  sizeMismatch,
-  wrongThread,
-} from "../report/mistakes.ts";
+import { forgottenHandle, heapDamaged, leak, wrongThread } from "../report/mistakes.ts";
 import { type Report, sendReports, sendReportsUncaught } from "../report/report.ts";
 import { type Entry, type Stacks, StackTable } from "../report/stack-table.ts";
 import { isTrap, type WatchedBacking } from "../store/backing-damage.ts";
@@ -29,8 +22,9 @@ import { SharedStacks } from "../store/shared-stacks.ts";
 import type { SharedState } from "../store/shared-state.ts";
 import { Unsampled } from "../store/unsampled.ts";
 import type { CallSite } from "./call-site.ts";
+import { compareGiven } from "./compare.ts";
 import { Deferred } from "./deferred.ts";
-import { exitAdd, exitRemove } from "./exit.ts";
+import { exitAdd, exitCodeSet, exitRemove } from "./exit.ts";
 import { HeapIds } from "./ids.ts";
 import { Owner } from "./threads.ts";
 
@@ -67,7 +61,7 @@ export class DebugCore {
   /** Undefined unless the options say how to tell threads apart. */
   readonly #owner: Owner | undefined;
   readonly #created: number;
-  /** The stack of the call that is at work. */
+  /** The stack of the call that is at work, or of the last one. */
   #now = 0;
   /** What a damaged allocator below threw; reported when the call is over. */
   #damage: unknown;
@@ -310,7 +304,9 @@ export class DebugCore {
   exit(): void {
     this.blocks.check(0);
     if (this.blocks.isMaker) this.#leaksFind();
-    sendReportsUncaught(this.#settings.onReport, this.blocks.checks.reports.splice(0));
+    const reports = this.blocks.checks.reports.splice(0);
+    if (reports.length > 0) exitCodeSet(this.#settings.exitCode);
+    sendReportsUncaught(this.#settings.onReport, reports);
   }
 
   /** Whether the exit of the process must look for leaks from now on. */
@@ -323,10 +319,14 @@ export class DebugCore {
   #enter({ call, entry }: CallSite, taken?: number): number {
     this.checkLive();
     const stack = taken ?? this.stacks.capture(entry);
-    this.#now = stack;
     const stranger = this.#settings.detectors.wrongThread ? this.#owner?.stranger() : undefined;
-    if (!stranger) return stack;
-    const report = wrongThread(this.stacks, call, stranger, this.#created, stack);
+    const used = this.#owner?.hasUsed ? this.#now : 0;
+    if (!stranger) {
+      this.#now = stack;
+      return stack;
+    }
+    const report = wrongThread(this.stacks, call, { ...stranger, used }, this.#created, stack);
+    if (this.#settings.onReport === "print") exitCodeSet(this.#settings.exitCode);
     sendReports(this.#settings.onReport, [report]);
     return REFUSED;
   }
@@ -342,7 +342,10 @@ export class DebugCore {
     const { reports } = this.blocks.checks;
     if (this.#damage !== undefined) reports.push(heapDamaged(this.stacks, this.#damage, this.#now));
     this.#damage = undefined;
-    if (reports.length > 0) sendReports(this.#settings.onReport, reports.splice(0));
+    if (reports.length === 0) return;
+    const { onReport, exitCode } = this.#settings;
+    if (onReport === "print") exitCodeSet(exitCode);
+    sendReports(onReport, reports.splice(0));
   }
 
   /** Neighbours of a guarded block can be unguarded ones: then only the table knows. */
@@ -424,15 +427,9 @@ export class DebugCore {
   /** Compares what the caller says of a block with what it was asked for with. */
   #compare(call: string, block: Block, given: Given | undefined, stack: number): void {
     if (!given) return;
-    const { size, alignment } = given;
-    const { reports } = this.blocks.checks;
     const { detectors } = this.#settings;
-    if (size !== undefined && size !== block.size && detectors.sizeMismatch) {
-      reports.push(sizeMismatch(this.stacks, call, block, size, stack));
-    }
-    if (alignment !== undefined && alignment !== block.alignment && detectors.alignmentMismatch) {
-      reports.push(alignmentMismatch(this.stacks, call, block, alignment, stack));
-    }
+    const found = compareGiven(this.stacks, { call, block, given, stack }, detectors);
+    this.blocks.checks.reports.push(...found);
   }
 
   #leaksFind(): number {

@@ -5,6 +5,11 @@ export class Owner {
   /** Its first word holds the owner's number and 1, or 0 while there is none. */
   readonly #state: Int32Array | undefined;
   readonly #maker: number;
+  /** Who has used the allocator last, here: in this thread's object. */
+  #last: number | undefined;
+
+  /** After a stranger's call: whether the last call before it was the owner's. */
+  hasUsed = false;
 
   /** The calling thread becomes the owner, unless `state` says that another one is. */
   constructor(threadId: () => number, state: Int32Array | undefined) {
@@ -18,7 +23,10 @@ export class Owner {
   stranger(): { owner: number; user: number } | undefined {
     const user = this.#threadId();
     const owner = this.#claim(user);
-    return user === owner ? undefined : { owner, user };
+    this.hasUsed = this.#last === owner;
+    if (user !== owner) return { owner, user };
+    this.#last = user;
+    return undefined;
   }
 
   /** The next thread that uses the memory owns it. */

@@ -65,10 +65,19 @@ function history(block: BlockFacts, last: [string, number]): [string, number][] 
 }
 
 /** A free of a block that is free, and was not allocated again since. */
-export function doubleFree(stacks: Stacks, block: BlockFacts, now: number): Report {
+export function doubleFree(
+  stacks: Stacks,
+  block: BlockFacts,
+  now: number,
+  isReused = false,
+): Report {
+  const doubt = isReused
+    ? "; earlier blocks had this address, and one of the two frees may be a late one of theirs: " +
+      "neverUnmap: true makes sure"
+    : "";
   return new Report(
     "ERR_DOUBLE_FREE",
-    `double free of ${blockText(block)}`,
+    `double free of ${blockText(block)}${doubt}`,
     block.ptr,
     block.size,
     reportStacks(stacks, ...history(block, ["freed first", block.freed]), ["freed again", now]),
@@ -111,6 +120,19 @@ export function notABlock(
       ["nearest freed", nearest.freed],
       [call, now],
     ),
+  );
+}
+
+/** A pointer into memory that left the quarantine: the block that was there is not known. */
+export function notABlockAnyMore(stacks: Stacks, call: string, ptr: number, now: number): Report {
+  return new Report(
+    "ERR_NOT_A_BLOCK",
+    `${call} of ${hex(ptr)}, which is not a block now; blocks there were freed and their memory was ` +
+      "given back, so this may be a block that was freed before: retainMetadata: true or " +
+      "neverUnmap: true shows which",
+    ptr,
+    0,
+    reportStacks(stacks, [call, now]),
   );
 }
 
@@ -222,16 +244,22 @@ export function writeAfterFree(
 export function wrongThread(
   stacks: Stacks,
   call: string,
-  threads: { owner: number; user: number },
+  threads: { owner: number; user: number; used: number },
   created: number,
   now: number,
 ): Report {
+  const used = threads.used === created ? 0 : threads.used;
   return new Report(
     "ERR_WRONG_THREAD",
     `${call} by thread ${threads.user} of an allocator of thread ${threads.owner}`,
     0,
     0,
-    reportStacks(stacks, ["created", created], [call, now]),
+    reportStacks(
+      stacks,
+      ["created", created],
+      [`last used by thread ${threads.owner}`, used],
+      [call, now],
+    ),
   );
 }
 

@@ -219,7 +219,9 @@ export class Blocks implements BlockStore {
       if (each.kind === kind && each.freedState === "poisoned" && isOlder) page = each;
     }
     const slot = page?.takeOldestFree();
-    if (slot) this.checks.checkPoison(slot, stack);
+    if (!slot) return undefined;
+    this.checks.checkPoison(slot, stack);
+    this.checks.markGivenBack({ ...slot.page.run, base: slot.from, bytes: 1 });
     return slot;
   }
 
@@ -276,6 +278,7 @@ export class Blocks implements BlockStore {
     this.checks.checkAllPoison(item, stack);
     if (!this.#freedMemory.reuse(item)) return this.#giveBackOldest(stack);
     this.table.remove(item);
+    this.checks.markGivenBack(item.run);
     if (this.#settings.retainMetadata) this.history.add(item);
     this.#release(item);
     return true;

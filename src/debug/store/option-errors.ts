@@ -26,3 +26,8 @@ export function sinkError(value: unknown): Error | undefined {
   }
   return new RangeError(`onReport must be "print", "throw" or a function, not "${value}"`);
 }
+
+/** A process has an exit code of 8 bits. */
+export function exitCodeError(name: string, value: unknown): Error | undefined {
+  return wholeError(name, value, 0, 255);
+}

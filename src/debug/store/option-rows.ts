@@ -1,7 +1,7 @@
 /** The table of the options of `debug`: it checks them, and docs/guide/debugging.md shows it. */
 import { wrongKind } from "../../common/errors.ts";
 import { type OptionRow, optionsMarkdown } from "../../common/option-table.ts";
-import { flagError, sinkError, wholeError } from "./option-errors.ts";
+import { exitCodeError, flagError, sinkError, wholeError } from "./option-errors.ts";
 
 const FRAMES_LIMIT = 64;
 const WORD_LIMIT = 0xffffffff;
@@ -113,6 +113,13 @@ export const debugOptions: OptionRow[] = [
     default: "true",
     text: "In Node, looks for leaks when the process exits. Keeps the allocator until it ends.",
     refuse: (value) => flagError("reportAtExit", value),
+  },
+  {
+    name: "exitCode",
+    type: "number",
+    default: "`TERRANE_EXIT_CODE`, or 0",
+    text: "In Node, the exit code of a process with printed reports or leaks at exit; 0: unchanged.",
+    refuse: (value) => exitCodeError("exitCode", value),
   },
   {
     name: "sampleEvery",

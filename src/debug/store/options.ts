@@ -1,9 +1,10 @@
 /** The options of `debug`, and their values with defaults. */
 import { optionsCheck } from "../../common/option-table.ts";
-import { nodeModule } from "../report/node.ts";
+import { nodeModule, nodeProcess } from "../report/node.ts";
 import type { ReportSink } from "../report/report.ts";
 import type { BackingAllocator } from "./allocator-like.ts";
 import { allDetectors, type Detectors } from "./detectors.ts";
+import { exitCodeError } from "./option-errors.ts";
 import { debugOptions } from "./option-rows.ts";
 
 /**
@@ -81,6 +82,12 @@ export interface DebugOptions {
    */
   reportAtExit?: boolean | undefined;
   /**
+   * In Node, the exit code of a process in which a report was printed, or leaks were found at the
+   * exit; from 0 to 255. 0 leaves the code as it is, and so does a program that fails by itself.
+   * Default: the environment variable TERRANE_EXIT_CODE, or 0.
+   */
+  exitCode?: number | undefined;
+  /**
    * Samples one allocation in so many, at random, from 1 to 2^30. The others go straight to the
    * allocator below, and mistakes with them are not found. Default: 1.
    */
@@ -138,6 +145,7 @@ function withDefaults(options: DebugOptions, pageSize: number): Settings {
     quarantine: sampleEvery > 1 ? 2 ** 17 : 2 ** 20,
     onReport: "print",
     reportAtExit: true,
+    exitCode: exitCodeOfEnvironment(),
     sampleEvery: 1,
     seed: Math.floor(Math.random() * 2 ** 32),
     threadId: ownThreadId,
@@ -157,4 +165,22 @@ const ownThread = nodeModule("node:worker_threads")?.threadId ?? 0;
 /** A Worker's number in Node. In a browser 0: there each Worker needs the option `threadId`. */
 export function ownThreadId(): number {
   return ownThread;
+}
+
+/** For continuous integration, where the options of a program are not at hand. */
+function exitCodeOfEnvironment(): number {
+  const text = environment("TERRANE_EXIT_CODE");
+  if (text === undefined || text === "") return 0;
+  const error = exitCodeError("TERRANE_EXIT_CODE", /^[0-9]+$/.test(text) ? Number(text) : text);
+  if (error) throw error;
+  return Number(text);
+}
+
+/** Deno throws where a program may not read its environment. */
+function environment(name: string): string | undefined {
+  try {
+    return nodeProcess()?.env?.[name];
+  } catch {
+    return undefined;
+  }
 }

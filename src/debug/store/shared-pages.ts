@@ -220,6 +220,7 @@ export class SharedPages implements Finder, FreedHistory {
     this.#quarantineBytes -= run.asked;
     this.#checks.checkAllPoison(page, stack);
     this.#state.setPage(run.base, run.bytes, 0);
+    this.#checks.markGivenBack(run);
     page.stage = GONE;
     this.#state.add(HELD, -run.asked);
     this.#backing.release(run);

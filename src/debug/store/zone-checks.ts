@@ -6,12 +6,13 @@ import {
   heapUnderflow,
   interiorPointer,
   notABlock,
+  notABlockAnyMore,
   useAfterFree,
   writeAfterFree,
 } from "../report/mistakes.ts";
 import type { Report } from "../report/report.ts";
 import type { Stacks } from "../report/stack-table.ts";
-import { type Block, checkedFrom, type Item } from "./block.ts";
+import { type Block, checkedFrom, type Item, type Run } from "./block.ts";
 import type { Finder, FreedHistory } from "./contract.ts";
 import type { Detectors } from "./detectors.ts";
 import { Large } from "./large.ts";
@@ -20,6 +21,9 @@ import { type Bytes, Zones } from "./zones.ts";
 
 /** The most bytes of a sampled block that are marked: a block of megabytes must stay cheap. */
 const SAMPLE_REACH = 4096;
+
+/** Bytes of a page of memory, as far as it is known that it was given back. */
+const CELL = 4096;
 
 /** Calls that free; all others that find a freed block want to use it. */
 const isFree = /^(c?free|operator delete)/;
@@ -30,6 +34,8 @@ export class ZoneChecks {
   readonly #stacks: Stacks;
   readonly #zones: Zones;
   readonly #detectors: Detectors;
+  /** Pages of memory whose blocks were given back, and may be those of others by now. */
+  readonly #givenBack = new Set<number>();
   /** The option `safety`: without it nothing is written and nothing is checked. */
   readonly #active: boolean;
   /** The most bytes of a block, from its start, that are marked as new or as freed. */
@@ -110,6 +116,15 @@ export class ZoneChecks {
     return this.#zones.freedDamage(freedState, base, end) !== undefined;
   }
 
+  /** The memory of a run goes back: later pointers into it may be to earlier blocks. */
+  markGivenBack({ base, bytes }: Run): void {
+    for (let at = base; at < base + bytes; at += CELL) this.#givenBack.add(Math.floor(at / CELL));
+  }
+
+  #wasGivenBack(ptr: number): boolean {
+    return this.#givenBack.has(Math.floor(ptr / CELL));
+  }
+
   /** Reports a pointer that is not a live block. */
   rejectPointer(
     call: string,
@@ -135,12 +150,16 @@ export class ZoneChecks {
 
   #freed(call: string, block: Block, stack: number): Report | undefined {
     const { doubleFree: twice, useAfterFree: use } = this.#detectors;
-    if (isFree.test(call)) return twice ? doubleFree(this.#stacks, block, stack) : undefined;
+    const isReused = this.#wasGivenBack(block.ptr);
+    if (isFree.test(call)) {
+      return twice ? doubleFree(this.#stacks, block, stack, isReused) : undefined;
+    }
     return use ? useAfterFree(this.#stacks, call, block, stack) : undefined;
   }
 
   #unknown(call: string, ptr: number, stack: number, table: Finder): Report | undefined {
     if (!this.#detectors.notABlock) return undefined;
+    if (this.#wasGivenBack(ptr)) return notABlockAnyMore(this.#stacks, call, ptr, stack);
     return notABlock(this.#stacks, call, ptr, table.nearest(ptr), stack);
   }
 

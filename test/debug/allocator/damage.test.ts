@@ -143,3 +143,26 @@ test("layers over a damaged heap: the report names the cause, and malloc returns
     /^a stray write has damaged the allocator below .*: .*\n {2}found/,
   );
 });
+
+test("a late second free says how sure it is, and which options make sure", () => {
+  const texts: string[] = [];
+  const onReport: DebugOptions["onReport"] = (report) => texts.push(report.message);
+  const heap = debug(createHeap(), { onReport, reportAtExit: false, quarantine: 0 });
+  const stale = heap.malloc(5000);
+  heap.free(stale);
+  heap.free(stale);
+  assert.match(
+    texts[0] as string,
+    /which is not a block now; .*retainMetadata: true or neverUnmap/,
+  );
+  const owner = heap.malloc(5000);
+  assert.equal(owner, stale, "the address is used again");
+  heap.free(stale);
+  heap.free(owner);
+  assert.match(texts.at(-1) as string, /not a block now|double free .*neverUnmap: true makes sure/);
+  const fresh = debug(createHeap(), { onReport, reportAtExit: false });
+  const ptr = fresh.malloc(10);
+  fresh.free(ptr);
+  fresh.free(ptr);
+  assert.match(texts.at(-1) as string, /^double free of the block of 10 bytes at 0x[0-9a-f]+$/);
+});

@@ -27,7 +27,7 @@ function address(text: string): string {
   return text.replace(/at forget \(.*\[eval1\]:/g, "at forget (ADDRESS:");
 }
 
-test("a leak is told at exit, on stderr, and the exit code stays", () => {
+test("a leak is told at exit, on stderr, and without exitCode the exit code stays", () => {
   const { stdout, stderr, status } = run(
     `${forget}forget(debug(createHeap(), { stackTraceFrames: 1 }));`,
   );
@@ -110,4 +110,39 @@ test("nothing is coloured where there is no terminal", () => {
   assert.ok(coloured.stderr.startsWith("\u001b[31;1mleak"));
   const plain = run(`${pretend}${forget}forget(debug(createHeap()));`, [], { NO_COLOR: "1" });
   assert.ok(plain.stderr.startsWith("leak"));
+});
+
+test("exitCode makes a process fail that has leaks or printed reports, and no other", () => {
+  const leak = (options: string) => `debug(createHeap(), { ${options} }).malloc(5);`;
+  const freed =
+    "const d = debug(createHeap(), { exitCode: 23 }); const p = d.malloc(1); d.free(p);";
+  const codes: [string, number][] = [
+    [leak("exitCode: 23"), 23],
+    [leak('exitCode: 23, onReport: "throw"'), 23],
+    [leak("exitCode: 23, onReport: () => {}"), 23],
+    [leak("exitCode: 23, reportAtExit: false"), 0],
+    [leak("exitCode: 0"), 0],
+    [`${leak("exitCode: 23")} process.exit(0);`, 23],
+    [`${leak("exitCode: 23")} process.exit(3);`, 3],
+    [`${leak("exitCode: 23")} process.exitCode = 4;`, 4],
+    [`${leak("exitCode: 23")} throw new Error("own");`, 1],
+    [freed, 0],
+    [`${freed} d.free(p);`, 23],
+    [`${freed} d.malloc(1); d.destroy();`, 23],
+    [`${freed} d.destroy();`, 0],
+  ];
+  for (const [program, code] of codes) assert.equal(run(program).status, code, program);
+});
+
+test("TERRANE_EXIT_CODE is the default of exitCode, and a wrong one is refused", () => {
+  const leak = "debug(createHeap()).malloc(5);";
+  assert.equal(run(leak, [], { TERRANE_EXIT_CODE: "9" }).status, 9);
+  assert.equal(run(leak, [], { TERRANE_EXIT_CODE: "" }).status, 0);
+  const own = "debug(createHeap(), { exitCode: 0 }).malloc(5);";
+  assert.equal(run(own, [], { TERRANE_EXIT_CODE: "9" }).status, 0);
+  for (const wrong of ["256", "-1", "yes", "1.5"]) {
+    const { status, stderr } = run(leak, [], { TERRANE_EXIT_CODE: wrong });
+    assert.equal(status, 1);
+    assert.match(stderr, /Error: TERRANE_EXIT_CODE must be a (whole )?number/);
+  }
 });

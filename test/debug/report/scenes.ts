@@ -69,10 +69,12 @@ export const scenes: Scene[] = [
       return [
         reported("malloc by thread 7 of an allocator of thread 1", [
           ["created", "make"],
+          ["last used by thread 1", "allocate"],
           ["malloc", "allocate"],
         ]),
         reported("free by thread 7 of an allocator of thread 1", [
           ["created", "make"],
+          ["last used by thread 1", "allocate"],
           ["free", "free"],
         ]),
       ];

@@ -8,10 +8,20 @@ import { wasmMemory } from "#src/memory/index.js";
 import { Random, seedOf } from "../../support/random.js";
 import { collect } from "../report/scene-calls.js";
 
+/** An allocator that is no heap, so that all guarded memory lies in its blocks. */
+function passing<A extends object>(allocator: A): A {
+  return new Proxy(allocator, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
 /** A debug allocator that keeps its reports, with pages of 4096 bytes: 32 slots of 128. */
 function watched(options: DebugOptions = {}, heap = createHeap()) {
   const reports: Report[] = [];
-  const debugHeap = debug(heap, {
+  const debugHeap = debug(passing(heap), {
     pageSize: 4096,
     quarantine: 0,
     stackTraceFrames: 1,
