@@ -127,8 +127,8 @@ export function notABlock(
 export function notABlockAnyMore(stacks: Stacks, call: string, ptr: number, now: number): Report {
   return new Report(
     "ERR_NOT_A_BLOCK",
-    `${call} of ${hex(ptr)}, which is not a block now; blocks there were freed and their memory was ` +
-      "given back, so this may be a block that was freed before: retainMetadata: true or " +
+    `${call} of ${hex(ptr)}, which is not a block now; blocks there were freed and their memory ` +
+      "was given back, so this may be a block that was freed before: retainMetadata: true or " +
       "neverUnmap: true shows which",
     ptr,
     0,

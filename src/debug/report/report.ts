@@ -164,6 +164,11 @@ export class MemoryMistake extends MemoryError<ReportCode> {
   readonly report: Report;
   /** The other mistakes that the same call found. */
   readonly others: readonly Report[];
+  /**
+   * All of them as plain values, with source maps applied: a test runner sends the error to another
+   * process, which has no maps of code that was compiled on the way (tsx, ts-node).
+   */
+  readonly reports: readonly ReportJson[];
 
   /** The message is the text of all reports. */
   constructor(report: Report, others: readonly Report[] = []) {
@@ -171,6 +176,7 @@ export class MemoryMistake extends MemoryError<ReportCode> {
     super(report.code, report.ptr, text);
     this.report = report;
     this.others = others;
+    this.reports = [report, ...others].map((each) => each.toJSON());
   }
 }
 

@@ -118,7 +118,7 @@ export const debugOptions: OptionRow[] = [
     name: "exitCode",
     type: "number",
     default: "`TERRANE_EXIT_CODE`, or 0",
-    text: "In Node, the exit code of a process with printed reports or leaks at exit; 0: unchanged.",
+    text: "In Node, the exit code of a process with printed reports or leaks at exit; 0: its own.",
     refuse: (value) => exitCodeError("exitCode", value),
   },
   {

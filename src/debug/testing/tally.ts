@@ -23,6 +23,13 @@ interface SentFrame {
 
 interface SentError {
   name?: unknown;
+  message?: unknown;
+  code?: unknown;
+  ptr?: unknown;
+  /** Of a LayerError: the blocks that leaked. */
+  leaks?: { size: number }[];
+  /** With source maps applied. */
+  reports?: SentReport[];
   cause?: unknown;
   report?: SentReport;
   others?: SentReport[];
@@ -31,13 +38,24 @@ interface SentError {
 /** Maps a frame to its source, for a runner that transforms code before it runs it. */
 type FrameMap = (frame: Frame) => Frame;
 
-/** The reports of a MemoryMistake, also of one that is the cause of another error. */
+/**
+ * The reports of a MemoryMistake or of a LayerError, which regions throw, also of one that is the
+ * cause of another error.
+ */
 export function reportsOf(error: unknown, map: FrameMap = (frame) => frame): Report[] {
   for (let each = error as SentError | undefined; each; each = each.cause as SentError) {
+    if (each.name === "LayerError") return [layerReport(each)];
     if (each.name !== "MemoryMistake" || !each.report) continue;
-    return [each.report, ...(each.others ?? [])].map((sent) => revive(sent, map));
+    const sent = each.reports ?? [each.report, ...(each.others ?? [])];
+    return sent.map((report) => revive(report, map));
   }
   return [];
+}
+
+/** Its text has the stacks. */
+function layerReport({ code, message, ptr, leaks = [] }: SentError): Report {
+  const bytes = leaks.reduce((sum, { size }) => sum + size, 0);
+  return new Report(code as ReportCode, String(message), Number(ptr ?? 0), bytes, []);
 }
 
 function revive({ code, message, ptr, size, stacks }: SentReport, map: FrameMap): Report {

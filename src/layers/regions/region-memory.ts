@@ -1,5 +1,5 @@
 /** The memory of a region: after the end of the region every look at it throws. */
-import type { Memory } from "../pool/contract.ts";
+import type { Memory, Pool } from "../pool/contract.ts";
 import { regionEnded } from "../pool/errors.ts";
 
 /**
@@ -41,4 +41,22 @@ export class RegionMemory implements Memory {
     };
     this.#base = { bytes: refuse, u32: refuse };
   }
+}
+
+/** The ground's pool, which is made at the first call. */
+export function poolOnCall(pool: () => Pool): Pick<Pool, "get" | "put"> {
+  return { get: (size) => pool().get(size), put: (ptr, size) => pool().put(ptr, size) };
+}
+
+/** Its memory. */
+export function memoryOnCall(pool: () => Pool): Memory {
+  return { bytes: () => pool().memory.bytes(), u32: () => pool().memory.u32() };
+}
+
+/** Replaces the pool of an ended region, so that calls of a live one need no test for the end. */
+export function endedSource(label: string): Pick<Pool, "get" | "put"> {
+  const refuse = () => {
+    throw regionEnded(label);
+  };
+  return { get: refuse, put: refuse };
 }

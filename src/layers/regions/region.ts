@@ -28,7 +28,7 @@ import { Failures } from "./failures.ts";
 import type { RegionOptions } from "./options.ts";
 import { RegionCounter, Scope, type ScopeProfile } from "./profile.ts";
 import { RegionBlocks } from "./region-blocks.ts";
-import { RegionMemory } from "./region-memory.ts";
+import { endedSource, memoryOnCall, poolOnCall, RegionMemory } from "./region-memory.ts";
 import { Resources } from "./resources.ts";
 
 const NO_WORDS = new Uint32Array(0);
@@ -436,20 +436,4 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
     if (this.outer) this.outer.#inner.delete(this);
     this.#onEnd?.();
   }
-}
-
-function poolOnCall(pool: () => Pool): Pick<Pool, "get" | "put"> {
-  return { get: (size) => pool().get(size), put: (ptr, size) => pool().put(ptr, size) };
-}
-
-function memoryOnCall(pool: () => Pool): Memory {
-  return { bytes: () => pool().memory.bytes(), u32: () => pool().memory.u32() };
-}
-
-/** Replaces the pool of an ended region, so that calls of a live one need no test for the end. */
-function endedSource(label: string): Pick<Pool, "get" | "put"> {
-  const refuse = () => {
-    throw regionEnded(label);
-  };
-  return { get: refuse, put: refuse };
 }

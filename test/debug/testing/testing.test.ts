@@ -13,6 +13,7 @@ import {
   failRandomly,
   MemoryMistake,
 } from "#src/debug/index.js";
+import { reportsOf } from "#src/debug/testing/tally.js";
 import VitestReporter from "#src/debug/testing/vitest-reporter.js";
 import { createHeap, HeapError } from "#src/heap/index.js";
 import { modules } from "../../support/checkout.js";
@@ -188,9 +189,39 @@ test("node:test: the reporter prints reports under their tests, and counts", () 
     "frees twice and writes too far",
     "  write past the end of the block of 8 bytes at 0x20010: 1 byte changed, the first at offset 8",
     "  double free of the block of 8 bytes at 0x20010",
-    "memory: mistakes in 2 tests: 1 ERR_LEAK, 1 ERR_HEAP_OVERFLOW, 1 ERR_DOUBLE_FREE",
+    "leaves a block of a region",
+    '  region "expectNoLeaks" ended with 1 block of 33 bytes not freed:',
+    "memory: mistakes in 3 tests: 2 ERR_LEAK, 1 ERR_HEAP_OVERFLOW, 1 ERR_DOUBLE_FREE",
   ]);
   assert.match(stdout, /\n {6}at .*failing\.fixture\.ts:\d+:\d+/);
+});
+
+test("an error carries its reports as plain values with mapped frames, for another process", () => {
+  let caught: MemoryMistake | undefined;
+  try {
+    expectNoLeaks(createHeap(), (heap) => void heap.malloc(100));
+  } catch (error) {
+    caught = error as MemoryMistake;
+  }
+  const { reports } = structuredClone({ reports: caught?.reports });
+  assert.deepEqual(reports, [JSON.parse(JSON.stringify(caught?.report))]);
+  const [frame] = reports?.[0]?.stacks[0]?.frames ?? [];
+  assert.match(frame?.file ?? "", /testing\.test\.ts$/);
+});
+
+test("frames that were mapped in the test's process are shown as they are", () => {
+  const frame = { call: "make", file: "/nowhere/a.test.ts", line: 7, column: 3 };
+  const raw = { call: "make", url: "/nowhere/a.test.js", line: 1, column: 900 };
+  const report = (frames: unknown[]) => ({
+    code: "ERR_LEAK",
+    message: "leak: 1 block of 1 byte never freed",
+    ptr: 16,
+    size: 1,
+    stacks: [{ title: "allocated", frames }],
+  });
+  const error = { name: "MemoryMistake", report: report([raw]), reports: [report([frame])] };
+  const [shown] = reportsOf({ cause: error });
+  assert.match(String(shown), /at make \(\/nowhere\/a\.test\.ts:7:3\)$/);
 });
 
 /** What console.log prints during a call. */
