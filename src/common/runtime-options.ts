@@ -237,7 +237,7 @@ function lookUp({ name, legacy }: Row, environment: Environment): Found | undefi
 
 /** The first variable of that name, in letters of any case, under the first prefix that has one. */
 function variable(environment: Environment, option: string): Found | undefined {
-  const names = Object.keys(environment);
+  const names = namesIn(environment);
   for (const prefix of PREFIXES) {
     const key = prefix + option;
     const name = names.find((each) => each.length === key.length && each.toLowerCase() === key);
@@ -245,6 +245,15 @@ function variable(environment: Environment, option: string): Found | undefined {
     if (text !== undefined) return { key, prefix, text };
   }
   return undefined;
+}
+
+/** Deno throws where a program may not read its environment: then it has no options. */
+function namesIn(environment: Environment): string[] {
+  try {
+    return Object.keys(environment);
+  } catch {
+    return [];
+  }
 }
 
 function rowOf(name: string): Row {

@@ -147,7 +147,7 @@ export class StackTable implements Stacks {
     for (const callSite of callSites) {
       const url = this.#url(callSite.getScriptNameOrSourceURL() ?? nameWithoutUrl(callSite));
       if (url.hidden) continue;
-      node = this.#child(node, url, callSite.getPosition(), callSite);
+      node = this.#child(node, url, positionOf(callSite), callSite);
       if (--left === 0) break;
     }
     return node;
@@ -263,6 +263,12 @@ function frameOf(
     : lineFrame([...urls.keys()][url.index] as string);
   url.frames.set(position, frame);
   return frame;
+}
+
+/** A number for the place in the file. Bun has no getPosition. */
+function positionOf(callSite: NodeJS.CallSite): number {
+  if (typeof callSite.getPosition === "function") return callSite.getPosition();
+  return ((callSite.getLineNumber() ?? 0) * 4096 + (callSite.getColumnNumber() ?? 0)) | 0;
 }
 
 /** Native functions and code from strings have no URL; their names tell them apart. */
