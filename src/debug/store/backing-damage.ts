@@ -22,8 +22,9 @@ export function isDamage(error: unknown): boolean {
   return !(error instanceof MemoryError) || !harmless.has(error.code);
 }
 
-/** Whether an error is the engine's: no allocator throws it when its structures are whole. */
+/** Whether an error is the engine's, or stands for one: whole structures do not lead to it. */
 export function isTrap(error: unknown): boolean {
+  if (error instanceof MemoryError && error.code === "ERR_HEAP_DAMAGED") return true;
   return typeof WebAssembly === "object" && error instanceof WebAssembly.RuntimeError;
 }
 
