@@ -4,6 +4,7 @@ import type { CoreExports, SharedCoreExports } from "../core/contract.ts";
 import type { CoreHost } from "../core/target/glue.ts";
 import type { HardHost } from "../core/target/glue-hard.ts";
 import { arrayBuffer, sharedArrayBuffer } from "../memory/buffers.ts";
+import type { MemorySource } from "../memory/index.ts";
 import { type CoreBuild, type HardenedBuild, hostOf, hostReaching } from "./backend.ts";
 
 /** The build for one thread; `create` is the core of that build. */
@@ -18,8 +19,11 @@ export function jsBuild(
     createSource: arrayBuffer,
     bind(setting) {
       const core = create(withHard(hostOf(setting), hardened?.host(setting)));
-      const moves = setting.foreign && setting.source.capabilities.detaches;
-      return moves ? refreshing(core, core.memoryRefresh) : core;
+      const { foreign, source } = setting;
+      if (!source.capabilities.detaches) return core;
+      if (foreign) return refreshing(core, core.memoryRefresh);
+      refreshOnGrowth(source, core.memoryRefresh);
+      return core;
     },
   };
 }
@@ -49,7 +53,7 @@ function withHard(host: CoreHost, more: object | undefined): HardHost {
 /**
  * When other code grows the memory, the JavaScript core is left with views that are empty, or
  * short if the memory is shared, and would read undefined without an error. A memory that was made
- * for the heap is grown by nobody else, and needs no guard.
+ * for the heap is grown through its source only, and needs no guard at each call.
  */
 function refreshing<C extends CoreExports>(core: C, refresh: () => void): C {
   const guard =
@@ -59,4 +63,14 @@ function refreshing<C extends CoreExports>(core: C, refresh: () => void): C {
     };
   const calls = Object.entries(core).map(([name, call]) => [name, guard(call)]);
   return Object.fromEntries(calls) as C;
+}
+
+/** For a source that was made for the heap: `heap.source` can still be grown by other code. */
+function refreshOnGrowth(source: MemorySource, refresh: () => void): void {
+  const grow = source.grow.bind(source);
+  source.grow = (slices) => {
+    const grown = grow(slices);
+    refresh();
+    return grown;
+  };
 }

@@ -434,6 +434,19 @@ test("options: unknown names, wrong kinds and wrong values are refused", () => {
   assert.ok(createHeap({ backend: undefined, maximum: undefined }));
 });
 
+for (const backend of ["wasm", "js"] as const) {
+  test(`${backend}: a heap goes on when other code grows the source that was made for it`, () => {
+    const heap = anyHeap({ backend });
+    const theirs = heap.source.grow(4);
+    assert.notEqual(theirs, 0);
+    const at = (theirs & 0xffff) * 65536;
+    for (let i = 0; i < 100; i++) {
+      const ptr = heap.malloc(30_000);
+      assert.ok(ptr > 0 && (ptr + 30_000 <= at || ptr >= at + 4 * 65536), `${ptr}`);
+    }
+  });
+}
+
 test("two heaps share a memory: each owns what it grows", () => {
   const memory = new WebAssembly.Memory({ initial: 1 });
   const a = createHeap({ memory });

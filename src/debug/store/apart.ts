@@ -9,8 +9,8 @@ import type { Run } from "./block.ts";
 
 /** Bytes of the unit: what a page of the system has, mostly. */
 const UNIT = 4096;
-/** Slices of 64 KiB that a memory grows by at least. Growth replaces all typed arrays. */
-const GROWTH = 4;
+/** Slices of 64 KiB that a memory grows by at least, and at most beyond what a call needs. */
+const GROWTH = { least: 4, most: 64 };
 
 /** What debug allocators over one memory have in common: what one gives back, the next one uses. */
 const known = new WeakMap<MemorySource, Apart>();
@@ -24,33 +24,36 @@ export function apartOf(source: MemorySource): Apart {
 
 export class Apart {
   readonly #runs: Runs;
-  readonly #held = new Set<number>();
+  /** Units of the runs in use, by address. */
+  readonly #held = new Map<number, number>();
 
   /** Use apartOf. */
   constructor(source: MemorySource) {
-    this.#runs = new Runs(source, UNIT, GROWTH);
+    this.#runs = new Runs(source, { unit: UNIT, ...GROWTH });
   }
 
   /** A run at a multiple of `alignment`; undefined when the memory does not grow. */
   acquire(alignment: number, bytes: number): Run | undefined {
     const count = Math.ceil(bytes / UNIT);
-    const slack = Math.max(0, alignment / UNIT - 1);
-    const at = this.#runs.take(count + slack);
-    if (at === 0) return undefined;
-    const unit = Math.max(1, alignment / UNIT);
-    const first = Math.ceil(at / unit) * unit;
-    if (first > at) this.#runs.add(at, first - at);
-    const rest = at + slack - first;
-    if (rest > 0) this.#runs.add(first + count, rest);
-    const base = first * UNIT;
-    this.#held.add(base);
+    const base = this.#runs.takeAligned(count, alignment / UNIT) * UNIT;
+    if (base === 0) return undefined;
+    this.#held.set(base, count);
     return { raw: base, base, bytes, asked: count * UNIT };
   }
 
   /** Returns whether the run is one of this memory. */
-  release({ raw, asked }: Run): boolean {
-    if (!this.#held.delete(raw)) return false;
-    this.#runs.add(raw / UNIT, asked / UNIT);
+  release({ raw }: Run): boolean {
+    const count = this.#held.get(raw);
+    if (count === undefined) return false;
+    this.#held.delete(raw);
+    this.#runs.put(raw / UNIT, count);
     return true;
+  }
+
+  /** Whether what is held is what is taken of the free runs, which are valid; for tests. */
+  isValid(): boolean {
+    let held = 0;
+    for (const count of this.#held.values()) held += count;
+    return this.#runs.isValid() && held === this.#runs.taken;
   }
 }

@@ -72,7 +72,7 @@ export function groundSource(): Std {
 
 /** All regions lie in one memory, which each shows until it ends. */
 function sourceOf(region: Region): Std {
-  return stdOver(region, region.backingMemory);
+  return stdOver(region, region.regionMemory);
 }
 
 /**

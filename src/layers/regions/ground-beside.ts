@@ -38,7 +38,7 @@ function beside(source: MemorySource, memory: Memory): Pool {
     },
     put(ptr) {
       const count = used.get(ptr) ?? 0;
-      if (used.delete(ptr)) runs.add(ptr / SLICE, count);
+      if (used.delete(ptr)) runs.put(ptr / SLICE, count);
     },
     destroy: () => {},
     sizeOf: (ptr) => (used.get(ptr) ?? 0) * SLICE,

@@ -76,18 +76,18 @@ export class Scope {
     return known;
   }
 
-  /** Beyond the limit, a scope that was not entered for long makes room. */
+  /** Beyond the limit, a scope that was not entered for long gives its place up. */
   #add(label: string): Scope {
     const isFull = this.#tree.count >= LABELS_LIMIT && label !== OTHERS;
-    if (isFull && !this.#makeRoom()) return this.innerOf(OTHERS);
+    if (isFull && !this.#mergeOldest()) return this.innerOf(OTHERS);
     const scope = new Scope(label, this);
     this.#inner.set(label, scope);
     return scope;
   }
 
-  #makeRoom(): boolean {
+  #mergeOldest(): boolean {
     const oldest = this.#oldest();
-    if (!oldest) return this.#outer ? this.#outer.#makeRoom() : false;
+    if (!oldest) return this.#outer ? this.#outer.#mergeOldest() : false;
     this.#inner.delete(oldest.label);
     this.#tree.count -= 1;
     this.innerOf(OTHERS).#absorb(oldest);

@@ -47,8 +47,8 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
   readonly label: string;
   /** The region around this one; undefined for the ground region. */
   readonly outer: Region | undefined;
-  /** @internal */
-  readonly backingMemory: RegionMemory;
+  protected readonly backingMemory: Memory;
+  readonly #memory: RegionMemory;
   /** The memory of all regions, when this one has ended. */
   #memoryAfter: Memory | undefined;
   #words: Uint32Array = NO_WORDS;
@@ -80,7 +80,8 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
     this.#pool = made;
     this.#make = typeof pool === "function" ? pool : undefined;
     this.#source = made ?? poolOnCall(() => this.pool);
-    this.backingMemory = new RegionMemory(made?.memory ?? memoryOnCall(() => this.pool));
+    this.#memory = new RegionMemory(made?.memory ?? memoryOnCall(() => this.pool));
+    this.backingMemory = this.#memory;
     this.#checks = check;
     this.#onEnd = onEnd;
     this.#owner = owners.add(this);
@@ -109,7 +110,12 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
 
   /** @internal For views of blocks: they end with the memory. */
   override get lifetime(): { readonly isOver: boolean } {
-    return this.backingMemory;
+    return this.#memory;
+  }
+
+  /** @internal The memory, as sources that stand on this region see it. */
+  get regionMemory(): Memory {
+    return this.#memory;
   }
 
   /** Its label and what it has in use. */
@@ -387,7 +393,7 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
     const pool = (this.#make as () => Pool)();
     this.#pool = pool;
     this.#source = pool;
-    this.backingMemory.bind(pool.memory);
+    this.#memory.bind(pool.memory);
     return pool;
   }
 
@@ -428,8 +434,8 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
     failures.attempt(() => this.pool.destroy());
     if (leaks.length > 0) failures.add(regionLeak(this.label, leaks));
     this.#source = endedSource(this.label);
-    this.#memoryAfter = this.backingMemory.base;
-    this.backingMemory.end(this.label);
+    this.#memoryAfter = this.#memory.base;
+    this.#memory.end(this.label);
     owners.remove(this.#owner);
     this.#scope.end(this.#counter);
     this.#counter.drop();

@@ -36,7 +36,7 @@ export function slices(source: MemorySource): Slices {
   function put(ptr: number): void {
     const count = used.get(ptr) ?? 0;
     if (!used.delete(ptr)) return;
-    runs.add(ptr / SLICE, count);
+    runs.put(ptr / SLICE, count);
     counter.put(count * SLICE);
   }
   return definePool("slices", RUNS, memoryViewsOf(source), [], {

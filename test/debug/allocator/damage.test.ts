@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type DebugAllocator, type DebugOptions, debug } from "#src/debug/index.js";
-import { createHeap } from "#src/heap/index.js";
+import { createHeap, type Heap } from "#src/heap/index.js";
 import { javascript } from "#src/heap/javascript.js";
 import { createSharedHeap } from "#src/heap/shared.js";
 import { createAllocator, std } from "#src/layers/index.js";
+import { anyHeap } from "../../support/any-heap.js";
 
 interface Scene {
   readonly heap: DebugAllocator;
@@ -65,14 +66,22 @@ test("what one debug allocator gives back, the next one over the same heap uses"
   assert.equal(below.buffer.byteLength, bytes);
 });
 
-test("the heap below and the blocks beside it do not meet", () => {
-  const below = createHeap();
+for (const backend of ["wasm", "js"] as const) {
+  test(`${backend}: the heap below and the blocks beside it do not meet`, () => {
+    apart(anyHeap({ backend }));
+    apart(anyHeap({ backend, maximum: 2 ** 23 }));
+  });
+}
+
+/** Blocks of both in turn, until the memory of the smaller heap cannot grow any more. */
+function apart(below: Heap): void {
   const heap = debug(below, { reportAtExit: false, onReport: "throw" });
   const theirs = [];
   const ours = [];
   for (let i = 0; i < 300; i++) {
     const size = 1 + ((i * 7919) % 40_000);
     const [a, b] = [below.malloc(size), heap.malloc(size)];
+    if (a === 0 || b === 0) break;
     below.u8.fill(1, a, a + size);
     heap.u8.fill(2, b, b + size);
     theirs.push([a, size] as const);
@@ -84,7 +93,7 @@ test("the heap below and the blocks beside it do not meet", () => {
   assert.ok(ours.every((block) => isWhole(block, 2)));
   for (const [ptr] of ours) heap.free(ptr);
   heap.destroy();
-});
+}
 
 test("a heap whose memory cannot grow serves the debug allocator from its own blocks", () => {
   const below = createHeap({ initial: 2 ** 22, maximum: 2 ** 22 });

@@ -8,7 +8,7 @@ import { wasmMemory } from "#src/memory/index.js";
 import { Random, seedOf } from "../../support/random.js";
 import { collect } from "../report/scene-calls.js";
 
-/** An allocator that is no heap, so that all guarded memory lies in its blocks. */
+/** Stands in for a heap without being one: all guarded memory lies in its blocks. */
 function passing<A extends object>(allocator: A): A {
   return new Proxy(allocator, {
     get(target, name) {
