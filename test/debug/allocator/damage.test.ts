@@ -81,16 +81,17 @@ function apart(below: Heap): void {
   for (let i = 0; i < 300; i++) {
     const size = 1 + ((i * 7919) % 40_000);
     const [a, b] = [below.malloc(size), heap.malloc(size)];
+    if (a !== 0) theirs.push([a, size] as const);
+    if (b !== 0) ours.push([b, size] as const);
     if (a === 0 || b === 0) break;
     below.u8.fill(1, a, a + size);
     heap.u8.fill(2, b, b + size);
-    theirs.push([a, size] as const);
-    ours.push([b, size] as const);
   }
   const isWhole = ([ptr, size]: readonly [number, number], byte: number) =>
     below.u8.subarray(ptr, ptr + size).every((each) => each === byte);
-  assert.ok(theirs.every((block) => isWhole(block, 1)));
-  assert.ok(ours.every((block) => isWhole(block, 2)));
+  const filled = Math.min(theirs.length, ours.length);
+  assert.ok(theirs.slice(0, filled - 1).every((block) => isWhole(block, 1)));
+  assert.ok(ours.slice(0, filled - 1).every((block) => isWhole(block, 2)));
   for (const [ptr] of ours) heap.free(ptr);
   heap.destroy();
 }
