@@ -37,8 +37,17 @@ export interface ViewHost {
   /** Frees the block at ptr. */
   free(ptr: number): void;
   /** Once it is over, `buffer` throws: the memory is not the host's any more. */
-  readonly lifetime?: { readonly isOver: boolean } | undefined;
+  readonly lifetime?: Lifetime | undefined;
 }
+
+/** How long a memory belongs to a host. One class for all of them keeps the look at it cheap. */
+export class Lifetime {
+  /** Whether it has ended. */
+  isOver = false;
+}
+
+/** Of hosts whose memory is theirs as long as a view can be reached. */
+const endless: Lifetime = /* @__PURE__ */ new Lifetime();
 
 /**
  * `length` elements at `ptr` of a heap, right also after the memory has grown.
@@ -60,7 +69,7 @@ export class HeapView<T extends TypedArray> {
   readonly length: number;
   readonly #host: ViewHost;
   readonly #type: TypedArrayConstructor<T>;
-  readonly #lifetime: ViewHost["lifetime"];
+  readonly #lifetime: Lifetime;
   #array: T;
 
   /**
@@ -76,7 +85,7 @@ export class HeapView<T extends TypedArray> {
     if (ptr + length * size > limit) throw rangeError(ptr, length * size, limit);
     this.#host = host;
     this.#type = type;
-    this.#lifetime = host.lifetime;
+    this.#lifetime = host.lifetime ?? endless;
     this.ptr = ptr;
     this.length = length;
     this.#array = new type(host.buffer, ptr, length);
@@ -88,10 +97,8 @@ export class HeapView<T extends TypedArray> {
    * @throws LayerError ERR_REGION_ENDED when the view is of a region that has ended.
    */
   get array(): T {
-    if (this.#array.length !== this.length || this.#lifetime?.isOver === true) {
-      this.#array = new this.#type(this.#host.buffer, this.ptr, this.length);
-    }
-    return this.#array;
+    const array = this.#array;
+    return array.length === this.length && !this.#lifetime.isOver ? array : this.#renewed();
   }
 
   /** Bytes of all elements together. */
@@ -127,6 +134,11 @@ export class HeapView<T extends TypedArray> {
   /** `free`, at the end of a scope that declares the view with `using`. */
   [Symbol.dispose](): void {
     this.free();
+  }
+
+  #renewed(): T {
+    this.#array = new this.#type(this.#host.buffer, this.ptr, this.length);
+    return this.#array;
   }
 }
 

@@ -3,6 +3,7 @@ import { checkSize } from "../../common/checks.ts";
 import {
   arrayOf,
   type HeapView,
+  type Lifetime,
   MemoryViews,
   stringBytes,
   stringPut,
@@ -69,7 +70,7 @@ export abstract class AllocatorBase implements ViewHost {
   abstract free(ptr: number): void;
 
   /** @internal How long views of blocks are valid; undefined: as long as the block. */
-  get lifetime(): { readonly isOver: boolean } | undefined {
+  get lifetime(): Lifetime | undefined {
     return undefined;
   }
 

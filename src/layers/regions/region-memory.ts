@@ -1,4 +1,5 @@
 /** The memory of a region: after the end of the region every look at it throws. */
+import { Lifetime } from "../../common/views.ts";
 import type { Memory, Pool } from "../pool/contract.ts";
 import { regionEnded } from "../pool/errors.ts";
 
@@ -7,8 +8,8 @@ import { regionEnded } from "../pool/errors.ts";
  * region see its memory through this object, so that a live region needs no test for its end.
  */
 export class RegionMemory implements Memory {
-  /** Whether the region has ended. */
-  isOver = false;
+  /** Ends with the region. */
+  readonly lifetime: Lifetime = new Lifetime();
   #base: Memory;
 
   constructor(base: Memory) {
@@ -35,7 +36,7 @@ export class RegionMemory implements Memory {
 
   /** Every later call throws LayerError ERR_REGION_ENDED. */
   end(label: string): void {
-    this.isOver = true;
+    this.lifetime.isOver = true;
     const refuse = () => {
       throw regionEnded(label);
     };

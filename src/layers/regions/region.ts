@@ -1,6 +1,7 @@
 /** A region: an allocator whose blocks and resources end with it. */
 import { checkAlignment, checkPointer, checkSize } from "../../common/checks.ts";
 import { SIZE_LIMIT } from "../../common/errors.ts";
+import type { Lifetime } from "../../common/views.ts";
 import { AllocatorBase } from "../pool/allocator-base.ts";
 import type { Memory, Pool } from "../pool/contract.ts";
 import type { PoolStats } from "../pool/counter.ts";
@@ -109,8 +110,8 @@ export class Region extends AllocatorBase implements Disposable, AsyncDisposable
   }
 
   /** @internal For views of blocks: they end with the memory. */
-  override get lifetime(): { readonly isOver: boolean } {
-    return this.#memory;
+  override get lifetime(): Lifetime {
+    return this.#memory.lifetime;
   }
 
   /** @internal The memory, as sources that stand on this region see it. */
