@@ -15,6 +15,7 @@ const tests = [
   "core/random",
   "core/lockstep",
   "core/interleavings",
+  "debug/allocator/lives",
   "debug/conformance",
   "heap/conformance",
   "layers/conformance",
@@ -46,6 +47,7 @@ const amounts = {
   TERRANE_JOB_SIZE: "40",
   TERRANE_PREEMPTIONS: "2",
   TERRANE_ATTACHES: "3000",
+  TERRANE_LIVES: "100000",
 };
 
 function minutesOf(args) {
