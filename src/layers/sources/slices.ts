@@ -22,7 +22,7 @@ export type Slices = Pool<RunTraits>;
 
 /**
  * Blocks of whole slices of 64 KiB, first fit; freed runs are joined and used again. The memory
- * must have no other user. Price: a search through the free runs, and 64 KiB for a small block.
+ * must have no other user. Price: a search in a tree of free runs, and 64 KiB for a small block.
  *
  * @example
  * const pool = pipe(slices(wasmMemory()), buddy());
