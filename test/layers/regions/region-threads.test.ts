@@ -31,8 +31,8 @@ async function inWorker(data: object, body: string): Promise<unknown> {
     ${body}`;
   const url = new URL(`data:text/javascript,${encodeURIComponent(source)}`);
   const worker = new Worker(url, { workerData: { handle: heap.handle(), data } });
-  const [message] = await once(worker, "message");
-  await once(worker, "exit");
+  // Listening to both from the start: a Worker that ends at once gives both in one go.
+  const [[message]] = await Promise.all([once(worker, "message"), once(worker, "exit")]);
   return message;
 }
 
