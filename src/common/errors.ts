@@ -61,6 +61,15 @@ export function notABlock(call: string, ptr: number): HeapError {
   return new HeapError("ERR_NOT_A_BLOCK", ptr, `${call}: ${hex(ptr)} is not a block of this heap`);
 }
 
+/** A call would write to what a heap has, but not to a block. */
+export function notInABlock(call: string, ptr: number): HeapError {
+  return new HeapError(
+    "ERR_NOT_A_BLOCK",
+    ptr,
+    `${call}: ${hex(ptr)} is in the heap's memory, but not in a block`,
+  );
+}
+
 export function interiorPointer(call: string, ptr: number): HeapError {
   return new HeapError(
     "ERR_INTERIOR_POINTER",
@@ -141,6 +150,19 @@ export function pointerRefuse(value: unknown): never {
 
 export function rangeError(ptr: number, bytes: number, limit: number): RangeError {
   return new RangeError(`view of ${bytes} bytes at ${hex(ptr)} ends behind the memory's ${limit}`);
+}
+
+/** Bytes that a call reads or writes are not in the memory. */
+export function pastMemory(call: string, ptr: number, bytes: number, limit: number): RangeError {
+  return new RangeError(`${call}: ${bytes} bytes at ${hex(ptr)} end behind the memory's ${limit}`);
+}
+
+/** A text goes on to the end of the memory, or begins behind it. */
+export function unterminated(call: string, ptr: number, limit: number): RangeError {
+  return new RangeError(
+    `${call}: the memory of ${limit} bytes ends before the text at ${hex(ptr)} does: ` +
+      "it needs a NUL behind it",
+  );
 }
 
 export function misaligned(name: string, ptr: number, size: number): RangeError {

@@ -5,9 +5,11 @@ import { HeapError, outOfMemory } from "../common/errors.ts";
 import { logError } from "../common/log.ts";
 import { errorText, NEW_FAILED_TEXT } from "../common/log-messages.ts";
 import type { MemoryViews } from "../common/views.ts";
-import { DEFERRED_FREE, NEW_FAILED } from "../core/layout/layout.ts";
+import { DEFERRED_FREE, NEW_FAILED, SLICE_SHIFT } from "../core/layout/layout.ts";
+import type { MemorySource } from "../memory/index.ts";
 import type { ErrorHandler, Mistake } from "./backend.ts";
 import type { HeapHost } from "./calls/contract.ts";
+import { rangeIsOurs } from "./owned-slices.ts";
 import type { HeapObservers } from "./stats/contract.ts";
 
 /**
@@ -20,6 +22,7 @@ export type DeferredFree = (force: boolean, heartbeat: number) => void;
 export class Host implements HeapHost {
   newHandler: (() => void) | undefined;
   views: MemoryViews | undefined;
+  source: MemorySource | undefined;
   observers: HeapObservers | undefined;
   handler: ErrorHandler | undefined;
   deferred: DeferredFree | undefined;
@@ -39,6 +42,13 @@ export class Host implements HeapHost {
 
   bytes(): Uint8Array {
     return (this.views as MemoryViews).of("u8");
+  }
+
+  owns(address: number): boolean {
+    const { start, capabilities } = this.source as MemorySource;
+    const words = (this.views as MemoryViews).of("u32");
+    const slice = address >>> SLICE_SHIFT;
+    return rangeIsOurs(words, start, slice, slice + 1, capabilities.shared);
   }
 
   /** An operator new of a wasm module asks for its handler by the same import. */

@@ -88,6 +88,7 @@ export class Heap extends CoreAllocator {
       },
     });
     host.views = views;
+    host.source = source;
     const core = start({
       onError: (code, size) => host.coreError(code, size),
       onGrow: () => views.reset(),

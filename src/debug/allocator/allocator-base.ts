@@ -1,6 +1,7 @@
 /** What a debug allocator and the heaps beside it have in common: calls, call sites, handles. */
 import { AllocatorBase } from "../../common/allocator-base.ts";
 import { checkAlignment, checkPointer, checkSize } from "../../common/checks.ts";
+import { notInABlock } from "../../common/errors.ts";
 import {
   arrayOf,
   type HeapView,
@@ -11,8 +12,10 @@ import {
   ViewsBelow,
 } from "../../common/views.ts";
 import type { AllocatorCalls } from "../../heap/calls/allocator-calls.ts";
+import { checkCellIn } from "../../heap/calls/cells.ts";
 import { withCalls } from "../../heap/calls/checked.ts";
 import { methodRows } from "../../heap/calls/table.ts";
+import type { Heap } from "../../heap/index.ts";
 import type { Entry } from "../report/stack-table.ts";
 import type { Given } from "../store/request.ts";
 import type { CallSite } from "./call-site.ts";
@@ -141,12 +144,23 @@ interface Called {
 
 export const DebugAllocatorBase = /* @__PURE__ */ withCalls(
   DebugAllocatorMethods,
-  (_: Called, _call, ptr) => checkPointer(ptr),
+  {
+    block: (_: Called, _call, ptr) => checkPointer(ptr),
+    cell: ({ core }, call, ptr) => checkCell(core, call, ptr),
+  },
   (call, index) => {
     const run = debugCalls[call];
     return (self, a, b, c, d, e) => run(self.core, self.callSites[index]!, a, b, c, d, e);
   },
 ) as unknown as DebugAllocatorClass;
+
+/** A heap below has words of its own, which a result would write over. */
+function checkCell({ backing }: DebugCore, call: string, ptr: number): void {
+  checkCellIn(call, backing.u8, ptr);
+  const heap = backing.allocator as Partial<Heap>;
+  if (ptr === 0 || !heap.internals || heap.contains?.(ptr)) return;
+  if (heap.internals.events.owns(ptr)) throw notInABlock(call, ptr);
+}
 
 function givenOf(size: number, name: string, alignment: number | undefined): Given {
   checkSize(size, name);

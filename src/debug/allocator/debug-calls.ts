@@ -5,8 +5,15 @@
 
 import { EINVAL, ENOMEM } from "../../common/errno.ts";
 import { outOfMemory, SIZE_LIMIT } from "../../common/errors.ts";
+import { cellRead, cellWrite } from "../../heap/calls/cells.ts";
 import { type CallName, type CallRow, callRows } from "../../heap/calls/table.ts";
-import { environmentCopy, pathCopy, type TextMemory, wideCopy } from "../../heap/calls/text.ts";
+import {
+  environmentCopy,
+  pathCopy,
+  stringCopy,
+  type TextMemory,
+  wideCopy,
+} from "../../heap/calls/text.ts";
 import type { Change } from "../store/request.ts";
 import type { CallSite } from "./call-site.ts";
 import type { DebugCore } from "./debug-core.ts";
@@ -27,8 +34,9 @@ export type DebugCall = (
 const others = {
   reallocarr: (core, site, at, count, size) => {
     if (at === 0) return EINVAL;
-    const to = resize(core, site, core.backing.u32[at >>> 2]!, { size: count * size });
-    if (to !== 0) core.backing.u32[at >>> 2] = to;
+    const ptr = cellRead(site.call, core.backing.u8, at);
+    const to = resize(core, site, ptr, { size: count * size });
+    if (to !== 0) cellWrite(site.call, core.backing.u8, at, to);
     return to === 0 ? ENOMEM : 0;
   },
   reallocf: (core, site, ptr, size) => {
@@ -43,7 +51,7 @@ const others = {
   posixMemalign: (core, site, out, alignment, size) => {
     if (out === 0 || alignment < 4 || !isAlignment(alignment)) return EINVAL;
     const ptr = allocate(core, site, { size, align: { alignment, offset: 0 } });
-    if (ptr !== 0) core.backing.u32[out >>> 2] = ptr;
+    if (ptr !== 0) cellWrite(site.call, core.backing.u8, out, ptr);
     return ptr === 0 ? ENOMEM : 0;
   },
   cfree: (core, site, ptr) => {
@@ -56,9 +64,9 @@ const others = {
   mallocGoodSize: goodSize,
   contains: (core, _site, ptr) => core.contains(ptr),
 
-  strdup: (core, site, ptr) => stringCopy(core, site, ptr, SIZE_LIMIT),
-  strndup: (core, site, ptr, max) => stringCopy(core, site, ptr, max),
-  mbsdup: (core, site, ptr) => stringCopy(core, site, ptr, SIZE_LIMIT),
+  strdup: (core, site, ptr) => stringCopy(textsOf(core, site), ptr, Number.POSITIVE_INFINITY),
+  strndup: (core, site, ptr, max) => stringCopy(textsOf(core, site), ptr, max),
+  mbsdup: (core, site, ptr) => stringCopy(textsOf(core, site), ptr, Number.POSITIVE_INFINITY),
   wideDup: (core, site, ptr) => wideCopy(textsOf(core, site), ptr, 4),
   wcsdup: (core, site, ptr) => wideCopy(textsOf(core, site), ptr, 2),
   dupenvS: (core, site, out, size, name) =>
@@ -138,18 +146,6 @@ function goodSize(core: DebugCore, _site: CallSite, size: number): number {
 }
 
 function textsOf(core: DebugCore, site: CallSite): TextMemory {
-  return { malloc: (size) => allocate(core, site, { size }), bytes: () => core.backing.u8 };
-}
-
-function stringCopy(core: DebugCore, site: CallSite, ptr: number, max: number): number {
-  if (ptr === 0) return 0;
-  const { backing } = core;
-  const nul = backing.u8.indexOf(0, ptr);
-  const length = Math.min((nul < 0 ? backing.u8.length : nul) - ptr, max);
-  const to = allocate(core, site, { size: length + 1 });
-  if (to === 0) return 0;
-  const { u8 } = backing;
-  u8.copyWithin(to, ptr, ptr + length);
-  u8[to + length] = 0;
-  return to;
+  const { call } = site;
+  return { call, malloc: (size) => allocate(core, site, { size }), bytes: () => core.backing.u8 };
 }

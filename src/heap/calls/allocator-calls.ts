@@ -11,9 +11,11 @@
  * offset. A request that cannot be met returns 0 and changes nothing.
  *
  * Errors that every call throws: TypeError for an argument of the wrong type, RangeError for one
- * out of range, HeapError ERR_NOT_A_BLOCK or ERR_INTERIOR_POINTER for a pointer that should be a
- * block, ERR_HEAP_DESTROYED or ERR_HEAP_DETACHED once the allocator has ended. A debug allocator
- * reports what is wrong with a pointer in the place of throwing, and returns 0.
+ * out of range, for an address behind the memory and for a text without a NUL, HeapError
+ * ERR_NOT_A_BLOCK or ERR_INTERIOR_POINTER for a pointer that should be a block, ERR_NOT_A_BLOCK for
+ * a result that would be written over what the heap itself has, ERR_HEAP_DESTROYED or
+ * ERR_HEAP_DETACHED once the allocator has ended. A debug allocator reports what is wrong with a
+ * pointer in the place of throwing, and returns 0.
  */
 export interface AllocatorCalls {
   /**

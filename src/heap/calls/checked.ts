@@ -13,8 +13,15 @@ export type Run<Self> = (
   e: number,
 ) => unknown;
 
-/** Throws unless a pointer is a block or null. */
-export type CheckBlock<Self> = (self: Self, call: string, ptr: number) => void;
+type CheckPointer<Self> = (self: Self, call: string, ptr: number) => void;
+
+/** What an allocator checks of pointers. */
+export interface PointerChecks<Self> {
+  /** Throws unless a pointer is a block or null. */
+  block: CheckPointer<Self>;
+  /** Throws unless an address in range is null, or that of a word that the program can have. */
+  cell: CheckPointer<Self>;
+}
 
 type Check<Self> = (self: Self, value: number) => void;
 
@@ -24,11 +31,11 @@ type Method = (...args: never[]) => unknown;
 /** Puts a method for each call on the prototype of a class; returns the class. */
 export function withCalls<Class extends { prototype: object }, Self>(
   to: Class,
-  checkBlock: CheckBlock<Self>,
+  pointers: PointerChecks<Self>,
   runOf: (call: MethodName, index: number) => Run<Self>,
 ): Class {
   methodRows.forEach(([call, { args }], index) => {
-    const checks = args.map((kind) => checkOf(call, kind, checkBlock));
+    const checks = args.map((kind) => checkOf(call, kind, pointers));
     const value = named(call, methodOf(runOf(call, index), checks));
     Object.defineProperty(to.prototype, call, { value, writable: true, configurable: true });
   });
@@ -91,16 +98,22 @@ function methodOf<Self>(run: Run<Self>, checks: readonly Check<Self>[]): Method 
 function checkOf<Self>(
   call: string,
   kind: ArgumentKind,
-  checkBlock: CheckBlock<Self>,
+  pointers: PointerChecks<Self>,
 ): Check<Self> {
+  const checkCell: Check<Self> = (self, ptr) => {
+    checkPointer(ptr);
+    pointers.cell(self, call, ptr);
+  };
   switch (kind) {
     case "block":
-      return (self, ptr) => checkBlock(self, call, ptr);
+      return (self, ptr) => pointers.block(self, call, ptr);
     case "address":
       return (_, ptr) => checkPointer(ptr);
+    case "cell":
+      return checkCell;
     case "optional":
-      return (_, ptr) => {
-        if (ptr !== undefined) checkPointer(ptr);
+      return (self, ptr) => {
+        if (ptr !== undefined) checkCell(self, ptr);
       };
     case "alignment":
       return (_, alignment) => checkAlignment(alignment);

@@ -107,6 +107,8 @@ export interface HeapHost {
   newHandler: (() => void) | undefined;
   /** The memory as it is now. */
   bytes(): Uint8Array;
+  /** Whether the heaps of the memory have the slice in which an address lies. */
+  owns(address: number): boolean;
   /** In messages: 0 = the thread that made the memory. */
   thread: number;
 }

@@ -1,17 +1,28 @@
 /** The calls of a heap: what each is on a core. Arguments are checked by then. */
 import { AllocatorBase } from "../../common/allocator-base.ts";
 import { checkPointer, pointerError } from "../../common/checks.ts";
-import { type HeapError, misfit, outOfMemory, SIZE_LIMIT } from "../../common/errors.ts";
+import { EINVAL, ENOMEM } from "../../common/errno.ts";
+import {
+  type HeapError,
+  misfit,
+  notInABlock,
+  outOfMemory,
+  SIZE_LIMIT,
+} from "../../common/errors.ts";
 import type { WholeMemory } from "../../common/views.ts";
 import type { CoreExports } from "../../core/contract.ts";
 import type { AllocatorCalls } from "./allocator-calls.ts";
+import { cellRead, cellWrite, checkCellIn } from "./cells.ts";
 import { type Run, withCalls } from "./checked.ts";
 import type { HeapHost } from "./contract.ts";
 import { type CallName, OS_PAGE } from "./table.ts";
-import { environmentCopy, pathCopy, type TextMemory, wideCopy } from "./text.ts";
+import { environmentCopy, pathCopy, stringCopy, type TextMemory, wideCopy } from "./text.ts";
 
 /** More than any block has: what a product that is too large counts as. */
 const TOO_LARGE = 0xffffffff;
+
+/** The least alignment of posix_memalign. */
+const POINTER_BYTES = 4;
 
 /** A heap to its calls. */
 export interface HeapState {
@@ -32,7 +43,7 @@ export const heapCalls: Readonly<Record<CallName, Run<HeapState>>> = {
   realloc: ({ core }, ptr, size) => core.realloc(ptr, size) >>> 0,
   reallocn: ({ core }, ptr, count, size) => core.reallocn(ptr, count, size) >>> 0,
   reallocarray: ({ core }, ptr, count, size) => core.reallocarray(ptr, count, size) >>> 0,
-  reallocarr: ({ core }, at, count, size) => core.reallocarr(at, count, size),
+  reallocarr,
   reallocf: ({ core }, ptr, size) => core.reallocf(ptr, size) >>> 0,
   rezalloc: ({ core }, ptr, size) => core.rezalloc(ptr, size) >>> 0,
   recalloc: ({ core }, ptr, count, size) => core.recalloc(ptr, count, size) >>> 0,
@@ -41,7 +52,7 @@ export const heapCalls: Readonly<Record<CallName, Run<HeapState>>> = {
   memalign: ({ core }, alignment, size) => core.memalign(alignment, size) >>> 0,
   alignedAlloc: ({ core }, alignment, size) => core.aligned_alloc(alignment, size) >>> 0,
   memalignAt: ({ core }, alignment, size, offset) => core.memalignAt(alignment, size, offset) >>> 0,
-  posixMemalign: ({ core }, out, alignment, size) => core.posix_memalign(out, alignment, size),
+  posixMemalign,
   valloc: ({ core }, size) => core.memalign(OS_PAGE, size) >>> 0,
   pvalloc: ({ core }, size) => {
     const bytes = Math.ceil(size / OS_PAGE) * OS_PAGE;
@@ -90,14 +101,16 @@ export const heapCalls: Readonly<Record<CallName, Run<HeapState>>> = {
   mallocGoodSize: ({ core }, size) => core.goodSize(size) >>> 0,
   contains: ({ core }, ptr) => !!core.contains(ptr),
 
-  strdup: ({ core }, ptr) => core.strdup(ptr) >>> 0,
-  strndup: ({ core }, ptr, max) => core.strndup(ptr, max) >>> 0,
-  mbsdup: ({ core }, ptr) => core.strdup(ptr) >>> 0,
-  wideDup: (heap, ptr) => wideCopy(textsOf(heap), ptr, 4),
-  wcsdup: (heap, ptr) => wideCopy(textsOf(heap), ptr, 2),
-  dupenvS: (heap, out, size, name) => environmentCopy(textsOf(heap), [out, size, name], 1),
-  wdupenvS: (heap, out, size, name) => environmentCopy(textsOf(heap), [out, size, name], 2),
-  realpath: (heap, ptr, into = 0) => pathCopy(textsOf(heap), ptr, into),
+  strdup: (heap, ptr) => stringCopy(textsOf(heap, "strdup"), ptr, Number.POSITIVE_INFINITY),
+  strndup: (heap, ptr, max) => stringCopy(textsOf(heap, "strndup"), ptr, max),
+  mbsdup: (heap, ptr) => stringCopy(textsOf(heap, "mbsdup"), ptr, Number.POSITIVE_INFINITY),
+  wideDup: (heap, ptr) => wideCopy(textsOf(heap, "wcsdup"), ptr, 4),
+  wcsdup: (heap, ptr) => wideCopy(textsOf(heap, "wcsdup"), ptr, 2),
+  dupenvS: (heap, out, size, name) =>
+    environmentCopy(textsOf(heap, "dupenvS"), [out, size, name], 1),
+  wdupenvS: (heap, out, size, name) =>
+    environmentCopy(textsOf(heap, "wdupenvS"), [out, size, name], 2),
+  realpath: (heap, ptr, into = 0) => pathCopy(textsOf(heap, "realpath"), ptr, into),
 
   new: (heap, size) => newNothrow(heap, size) || newFails("new", size),
   newNothrow,
@@ -148,7 +161,7 @@ type CoreAllocatorClass = abstract new (
 
 export const CoreAllocator = /* @__PURE__ */ withCalls(
   CoreAllocatorBase,
-  checkBlock,
+  { block: checkBlock, cell: checkCell },
   (call) => heapCalls[call],
 ) as unknown as CoreAllocatorClass;
 
@@ -157,6 +170,13 @@ function checkBlock({ core }: HeapState, call: string, ptr: number): void {
   if (ptr === 0) return;
   const what = core.pointerCheck(ptr);
   if (what !== 0) throw pointerError(call, what, ptr);
+}
+
+/** A word of the heap's own would be written over, unless it is in a block. */
+function checkCell({ core, host }: HeapState, call: string, ptr: number): void {
+  checkCellIn(call, host.bytes(), ptr);
+  if (ptr === 0 || core.contains(ptr) || !host.owns(ptr)) return;
+  throw notInABlock(call, ptr);
 }
 
 /** Stands in for the core of a heap that has ended, so that no live call pays for the question. */
@@ -187,8 +207,32 @@ function freeFitting(
   if (what !== 0) throw pointerError(call, what, ptr);
 }
 
-function textsOf({ core, host }: HeapState): TextMemory {
-  return { malloc: (size) => core.malloc(size) >>> 0, bytes: () => host.bytes() };
+function textsOf({ core, host }: HeapState, call: string): TextMemory {
+  return { call, malloc: (size) => core.malloc(size) >>> 0, bytes: () => host.bytes() };
+}
+
+function reallocarr(heap: HeapState, at: number, count: number, size: number): number {
+  const { core, host } = heap;
+  if (at === 0) return EINVAL;
+  const ptr = cellRead("reallocarr", host.bytes(), at);
+  checkBlock(heap, "reallocarr", ptr);
+  const to = core.reallocn(ptr, count, size) >>> 0;
+  if (to === 0) return ENOMEM;
+  cellWrite("reallocarr", host.bytes(), at, to);
+  return 0;
+}
+
+function posixMemalign(
+  { core, host }: HeapState,
+  out: number,
+  alignment: number,
+  size: number,
+): number {
+  if (out === 0 || alignment < POINTER_BYTES || (alignment & (alignment - 1)) !== 0) return EINVAL;
+  const ptr = core.memalign(alignment, size) >>> 0;
+  if (ptr === 0) return ENOMEM;
+  cellWrite("posixMemalign", host.bytes(), out, ptr);
+  return 0;
 }
 
 function newNothrow({ core, host }: HeapState, size: number): number {

@@ -23,9 +23,11 @@ export type ArgumentKind =
   | "boundary"
   /** A block or null. A heap proves it; the debug allocator reports what is wrong with it. */
   | "block"
-  /** Any address: of a word, a text, or one that the call itself looks up. */
+  /** Any address: of a text, or one that the call itself looks up. */
   | "address"
-  /** An address that may be left out. */
+  /** The address of a word that the call writes, or null. */
+  | "cell"
+  /** The address of bytes that the call writes, which may be left out. */
   | "optional"
   /** A function or undefined. */
   | "handler";
@@ -78,7 +80,7 @@ export const calls = {
   realloc: { args: ["block", "size"], does: "resize", c: ["realloc"], ofHeap: true },
   reallocn: { args: ["block", "count", "size"], does: "resize", mi: ["reallocn"], ofHeap: true },
   reallocarray: { args: ["block", "count", "size"], does: "resize", c: ["reallocarray"] },
-  reallocarr: { args: ["address", "count", "size"], does: "other", c: ["reallocarr"] },
+  reallocarr: { args: ["cell", "count", "size"], does: "other", c: ["reallocarr"] },
   reallocf: { args: ["block", "size"], does: "other", c: ["reallocf"], ofHeap: true },
   rezalloc: { args: ["block", "size"], does: "resize", zero: true, mi: ["rezalloc"], ofHeap: true },
   recalloc: {
@@ -93,7 +95,7 @@ export const calls = {
   memalign: { args: ["alignment", "size"], does: "allocate", c: ["memalign"] },
   alignedAlloc: { args: ["alignment", "size"], does: "allocate", c: ["aligned_alloc"] },
   memalignAt: { args: ["alignment", "size", "offset"], does: "allocate" },
-  posixMemalign: { args: ["address", "boundary", "size"], does: "other", c: ["posix_memalign"] },
+  posixMemalign: { args: ["cell", "boundary", "size"], does: "other", c: ["posix_memalign"] },
   valloc: { args: ["size"], does: "allocate", page: "aligned", c: ["valloc"] },
   pvalloc: { args: ["size"], does: "allocate", page: "rounded", c: ["pvalloc"] },
   mallocAligned: {
@@ -211,8 +213,8 @@ export const calls = {
   wideDup: { args: ["address"], does: "other", ms: ["wcsdup"] },
   // mimalloc's wide characters have 2 bytes, those of C in wasm32 have 4.
   wcsdup: { args: ["address"], does: "other", ms: ["mi_wcsdup"] },
-  dupenvS: { args: ["address", "address", "address"], does: "other", ms: ["dupenv_s"] },
-  wdupenvS: { args: ["address", "address", "address"], does: "other", ms: ["wdupenv_s"] },
+  dupenvS: { args: ["cell", "cell", "address"], does: "other", ms: ["dupenv_s"] },
+  wdupenvS: { args: ["cell", "cell", "address"], does: "other", ms: ["wdupenv_s"] },
   realpath: { args: ["address", "optional"], does: "other", c: ["realpath"], ofHeap: true },
 
   new: { args: ["word"], does: "allocate", fails: "throws", mi: ["new"], ofHeap: ["alloc_new"] },

@@ -94,6 +94,7 @@ const kinds: Record<ArgumentKind, [right: unknown, what: string]> = {
   boundary: [16, "alignment"],
   block: [0, "pointer"],
   address: [0, "pointer"],
+  cell: [0, "pointer"],
   optional: [0, "pointer"],
   handler: [undefined, "handler"],
 };
