@@ -13,6 +13,7 @@ export type HeapErrorCode = Extract<
   | "ERR_SIZE_MISMATCH"
   | "ERR_HEAP_OVERFLOW"
   | "ERR_CORRUPTED_FREE_LIST"
+  | "ERR_HEAP_DAMAGED"
   | "ERR_OUT_OF_MEMORY"
   | "ERR_NO_ARENA"
   | "ERR_NO_THREAD"
@@ -76,6 +77,24 @@ export function interiorPointer(call: string, ptr: number): HeapError {
     ptr,
     `${call}: ${hex(ptr)} points into a block, not at its beginning`,
   );
+}
+
+/**
+ * What the heap keeps about its blocks cannot be right.
+ *
+ * @param at Address of what is wrong; 0 = it is not known.
+ */
+export function heapDamaged(at: number, cause?: unknown): HeapError {
+  const where = at === 0 ? "" : ` at ${hex(at)}`;
+  const error = new HeapError(
+    "ERR_HEAP_DAMAGED",
+    at,
+    `the heap is damaged${where}: something wrote over what it keeps about its blocks, and no ` +
+      'block of it can be trusted; debug of "terrane/debug", or terrane check for a wasm module, ' +
+      "finds who wrote",
+  );
+  if (cause !== undefined) error.cause = cause;
+  return error;
 }
 
 export function heapDestroyed(): HeapError {

@@ -23,6 +23,7 @@ import { featuresOf, type HardenedStart, type HardeningState } from "./hardening
 import type { PurgeSettings } from "./purge-settings.ts";
 import { Purging } from "./purging.ts";
 import type { BlockNext, ObservedHeap, StatsLevel } from "./stats/contract.ts";
+import { heapsCheck, trapError } from "./stats/damage.ts";
 import {
   type BlockVisitor,
   blocksVisit,
@@ -220,8 +221,10 @@ export class Heap extends CoreAllocator {
    * is attached.
    */
   collect(force = false): void {
-    this.core.heapCollect(force);
-    if (force) this.core.purge(true);
+    this.walk(() => {
+      this.core.heapCollect(force);
+      if (force) this.core.purge(true);
+    });
   }
 
   /**
@@ -281,7 +284,7 @@ export class Heap extends CoreAllocator {
    * clearInterval(timer);
    */
   purge(force = false): void {
-    this.core.purge(force);
+    this.walk(() => this.core.purge(force));
   }
 
   /**
@@ -341,6 +344,21 @@ export class Heap extends CoreAllocator {
     if (!this.#hardened) return undefined;
     const core = this.core as HardCoreExports;
     return (page, block) => core.linkLoad(page, block) >>> 0;
+  }
+
+  /**
+   * @internal Runs a function of the core that walks over what this thread's heaps have.
+   *
+   * @throws HeapError ERR_HEAP_DAMAGED before, if that walk could be one without an end.
+   */
+  walk<T>(run: () => T): T {
+    this.checkLive();
+    heapsCheck(this.u32, this.source.start, this.thread);
+    try {
+      return run();
+    } catch (error) {
+      throw trapError(error);
+    }
   }
 
   /**

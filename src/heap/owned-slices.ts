@@ -1,5 +1,8 @@
 /** Which slices of a memory are the heap's, as its structures say: a question asked rarely. */
+import { heapDamaged } from "../common/errors.ts";
 import * as L from "../core/layout/layout.ts";
+import { areas } from "./stats/counts.ts";
+import { spansCheck } from "./stats/damage.ts";
 import { pages } from "./stats/walk.ts";
 
 type Run = readonly [first: number, end: number];
@@ -34,12 +37,13 @@ function* ownRuns(words: Uint32Array, state: number, shared: boolean): Generator
   yield one(word(state + L.S_TABLE_SPARE));
   yield one(word(state + L.S_ARENAS));
   if (shared) return;
-  for (let at = word(state + L.S_AREAS); at !== 0; at = word(at + L.H_AREAS)) yield one(at);
+  for (const at of areas(words, state, false)) if (at % L.SLICE_SIZE === 0) yield one(at);
 }
 
 /** Free slices of a heap for one thread. */
 function* spanRuns(words: Uint32Array, state: number): Generator<Run> {
   const word = (at: number) => words[at >>> 2] as number;
+  spansCheck(words, state);
   for (let bin = 1; bin < L.SPAN_BINS; bin++) {
     for (let span = word(state + L.S_SPANS + 4 * bin); span !== 0; span = word(span + L.D_NEXT)) {
       const from = word(span + L.D_START) / L.SLICE_SIZE;
@@ -69,8 +73,12 @@ export function* arenas(
 ): Generator<{ first: number; count: number }> {
   const word = (at: number) => words[at >>> 2] as number;
   const bits = word(state + L.S_ARENAS);
-  for (let i = 0; i < word(state + L.S_ARENA_COUNT); i++) {
+  const count = word(state + L.S_ARENA_COUNT);
+  if (count > L.ARENAS_MAX) throw heapDamaged(state + L.S_ARENA_COUNT);
+  for (let i = 0; i < count; i++) {
     const record = bits + L.ARENA_RECORDS + (i << L.ARENA_RECORD_SHIFT);
-    yield { first: word(record + L.A_FIRST), count: word(record + L.A_COUNT) };
+    const [first, slices] = [word(record + L.A_FIRST) >>> 0, word(record + L.A_COUNT) >>> 0];
+    if (first + slices > L.SLICES_MAX) throw heapDamaged(record);
+    yield { first, count: slices };
   }
 }

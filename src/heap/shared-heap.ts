@@ -149,8 +149,11 @@ export class SharedHeap extends Heap {
     this.#attached = false;
     exits.delete(this);
     this.#watch?.close();
-    this.core.threadDetach();
-    this.end(heapDetached);
+    try {
+      this.walk(() => this.core.threadDetach());
+    } finally {
+      this.end(heapDetached);
+    }
   }
 
   /** `detach`: the memory and the blocks of other threads live on. */
@@ -171,7 +174,7 @@ export class SharedHeap extends Heap {
     const good = typeof threadId === "number" && threadId >>> 0 === threadId;
     if (!good || threadId === 0 || threadId > 0x3fffffff) threadRefuse(threadId);
     if (threadId === this.threadId) throw new RangeError("recover: this thread is alive");
-    return !!this.core.threadRecover(threadId);
+    return this.walk(() => !!this.core.threadRecover(threadId));
   }
 
   /**
@@ -193,7 +196,7 @@ export class SharedHeap extends Heap {
   }
 
   #recoverEnded(thread: number): void {
-    if (this.#attached) this.core.threadRecover(thread);
+    if (this.#attached) this.walk(() => this.core.threadRecover(thread));
   }
 
   /** Detaches when the process or Worker ends by itself, where the platform tells. Returns this. */
@@ -209,7 +212,7 @@ export class SharedHeap extends Heap {
    */
   override stats(): HeapStats {
     this.checkLive();
-    this.core.remoteTakeAll();
+    this.walk(() => this.core.remoteTakeAll());
     return readStats(this.u32, this.source.start, { level: this.statsLevel, shared: true });
   }
 
@@ -222,8 +225,10 @@ export class SharedHeap extends Heap {
     { abandoned = false, areas }: SharedVisitOptions = {},
   ): boolean {
     this.checkLive();
-    if (abandoned) this.core.abandonedAdoptAll();
-    this.core.remoteTakeAll();
+    this.walk(() => {
+      if (abandoned) this.core.abandonedAdoptAll();
+      this.core.remoteTakeAll();
+    });
     const owner = ownersOf(this.u32, this.threadId, abandoned);
     return blocksVisit(this.u32, this.source.start, visit, { owner, areas, next: this.blockNext });
   }

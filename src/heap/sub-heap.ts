@@ -27,6 +27,8 @@ export interface HeapRoot {
   readonly source: MemorySource;
   /** How a walk follows the free lists of a hardened heap. */
   readonly blockNext: BlockNext | undefined;
+  /** Runs a function of the core that walks, unless the heap is damaged. */
+  walk<T>(run: () => T): T;
 }
 
 interface SubHeapParts {
@@ -76,7 +78,7 @@ export class SubHeap extends CoreAllocator {
 
   /** Gives every page without live blocks back to the free slices of the memory. */
   collect(): void {
-    this.core.heapCollect(false);
+    this.#root.walk(() => this.core.heapCollect(false));
   }
 
   /** Whether an address lies in a block, live or free, of this heap. */
@@ -103,7 +105,8 @@ export class SubHeap extends CoreAllocator {
    */
   visitBlocks(visit: BlockVisitor | undefined, { areas }: VisitOptions = {}): boolean {
     this.checkLive();
-    (this.core as Partial<SharedCoreExports>).remoteTakeAll?.();
+    const { remoteTakeAll } = this.core as Partial<SharedCoreExports>;
+    if (remoteTakeAll) this.#root.walk(remoteTakeAll);
     const owner = (heap: number) => heap === this.id;
     const { source, blockNext: next } = this.#root;
     return blocksVisit(this.u32, source.start, visit, { owner, areas, next });
@@ -124,8 +127,10 @@ export class SubHeap extends CoreAllocator {
   destroy({ keepBlocks = false }: DestroyOptions = {}): void {
     this.checkLive();
     if (this.id === this.#whole.heapBacking() >>> 0) return;
-    if (keepBlocks) this.#whole.heapDelete(this.id);
-    else this.#whole.heapDestroy(this.id);
+    this.#root.walk(() => {
+      if (keepBlocks) this.#whole.heapDelete(this.id);
+      else this.#whole.heapDestroy(this.id);
+    });
     this.end(heapDestroyed);
   }
 

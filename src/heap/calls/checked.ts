@@ -1,6 +1,7 @@
 /** Methods that check their arguments: one function for each row of the table of calls. */
 import { checkAlignment, checkFunction, checkPointer, checkSize } from "../../common/checks.ts";
 import { sizeRefuse } from "../../common/errors.ts";
+import { trapError } from "../stats/damage.ts";
 import { type ArgumentKind, type MethodName, methodRows } from "./table.ts";
 
 /** A call on an allocator, with arguments that are right. */
@@ -60,20 +61,32 @@ function methodOf<Self>(run: Run<Self>, checks: readonly Check<Self>[]): Method 
     case 1:
       return function (this: Self, a: number) {
         first(this, a);
-        return run(this, a, 0, 0, 0, 0);
+        try {
+          return run(this, a, 0, 0, 0, 0);
+        } catch (error) {
+          throw trapError(error);
+        }
       };
     case 2:
       return function (this: Self, a: number, b: number) {
         first(this, a);
         second(this, b);
-        return run(this, a, b, 0, 0, 0);
+        try {
+          return run(this, a, b, 0, 0, 0);
+        } catch (error) {
+          throw trapError(error);
+        }
       };
     case 3:
       return function (this: Self, a: number, b: number, c: number) {
         first(this, a);
         second(this, b);
         third(this, c);
-        return run(this, a, b, c, 0, 0);
+        try {
+          return run(this, a, b, c, 0, 0);
+        } catch (error) {
+          throw trapError(error);
+        }
       };
     case 4:
       return function (this: Self, a: number, b: number, c: number, d: number) {
@@ -81,7 +94,11 @@ function methodOf<Self>(run: Run<Self>, checks: readonly Check<Self>[]): Method 
         second(this, b);
         third(this, c);
         fourth(this, d);
-        return run(this, a, b, c, d, 0);
+        try {
+          return run(this, a, b, c, d, 0);
+        } catch (error) {
+          throw trapError(error);
+        }
       };
     default:
       return function (this: Self, a: number, b: number, c: number, d: number, e: number) {
@@ -90,7 +107,11 @@ function methodOf<Self>(run: Run<Self>, checks: readonly Check<Self>[]): Method 
         third(this, c);
         fourth(this, d);
         fifth(this, e);
-        return run(this, a, b, c, d, e);
+        try {
+          return run(this, a, b, c, d, e);
+        } catch (error) {
+          throw trapError(error);
+        }
       };
   }
 }

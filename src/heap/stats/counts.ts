@@ -1,4 +1,5 @@
 /** Reads the counters of all heaps of a memory: see src/core/slices/counts.ts. */
+import { heapDamaged } from "../../common/errors.ts";
 import * as L from "../../core/layout/layout.ts";
 import type { CountOf } from "./tally.ts";
 
@@ -39,14 +40,21 @@ function word(words: Words, address: number): number {
   return (words[address >>> 2] as number) >>> 0;
 }
 
-/** The areas of all heaps, also of those that have ended. */
+/**
+ * The areas of all heaps, also of those that have ended.
+ *
+ * @throws HeapError ERR_HEAP_DAMAGED when the slices with areas lead anywhere else, or in a circle.
+ */
 export function* areas(words: Words, state: number, shared: boolean): Generator<number> {
   if (shared) {
     for (let i = L.AREA_FIRST; i < L.AREA_COUNT; i++) yield state + L.STATE_AREAS + i * L.AREA_SIZE;
     return;
   }
   yield state + L.STATE_HEAP;
-  for (let slice = word(words, state + L.S_AREAS); slice !== 0; ) {
+  let left = words.length / (L.SLICE_SIZE / 4);
+  for (let slice = word(words, state + L.S_AREAS); slice !== 0; left--) {
+    const ends = slice + L.SLICE_SIZE > words.length * 4;
+    if (ends || slice % L.SLICE_SIZE !== 0 || left <= 0) throw heapDamaged(slice);
     for (let at = slice; at < slice + L.SLICE_SIZE; at += L.AREA_SIZE) yield at;
     slice = word(words, slice + L.H_AREAS);
   }

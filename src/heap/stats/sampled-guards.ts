@@ -2,6 +2,7 @@
  * A sample of a heap's allocations whose blocks lie beside guard pages. The core offers them
  * (src/core/pages/sample.ts), `guarded` of terrane/debug serves them; this is what connects them.
  */
+import { heapDamaged } from "../../common/errors.ts";
 import type { GuardsMemory, HeapGuards } from "../../core/contract.ts";
 import * as L from "../../core/layout/layout.ts";
 import type { ObservedHeap } from "./contract.ts";
@@ -114,7 +115,11 @@ function parkBlocks(words: Uint32Array, state: number, thread: number): void {
 function joinLists(words: Uint32Array, free: number, local: number): void {
   let last = words[free] as number;
   if (last === 0) return;
-  for (let next = words[last >>> 2]; next; next = words[next >>> 2]) last = next;
+  let left = L.SLICE_SIZE / L.WORD;
+  for (let next = words[last >>> 2]; next; next = words[next >>> 2]) {
+    if (left-- === 0) throw heapDamaged(last);
+    last = next;
+  }
   words[last >>> 2] = words[local] as number;
   words[local] = words[free] as number;
   words[free] = 0;

@@ -1,8 +1,10 @@
 /** Reads the heap's own structures: statistics and the walk over live blocks. */
+import { heapDamaged } from "../../common/errors.ts";
 import * as L from "../../core/layout/layout.ts";
 import type { MemorySource } from "../../memory/index.ts";
 import type { BlockNext, StatsLevel } from "./contract.ts";
 import { type HeapCounts, readCounts } from "./counts.ts";
+import { descAt, pageCheck, topOf } from "./damage.ts";
 import { fragmentationOf, freeRunLongest } from "./free-runs.ts";
 import {
   binBytes,
@@ -98,21 +100,33 @@ function word(words: Words, address: number, offset: number): number {
 
 /** Descriptors of all pages of the heap whose state is at `state`, in address order. */
 export function* pages(words: Words, state: number): Generator<number> {
-  const top = word(words, state, L.S_TOP);
+  for (const slice of starts(words, state)) yield descAt(words, state, slice);
+}
+
+/** Slices at which a page begins. */
+function* starts(words: Words, state: number): Generator<number> {
+  const top = topOf(words, state);
   for (let slice = 0; slice < top; slice++) {
     const bits = word(words, state, L.STATE_STARTS + ((slice >>> 5) << 3));
     if (bits === 0) slice |= 31;
-    else if ((bits >>> (slice & 31)) & 1) yield descOf(words, state, slice);
+    else if ((bits >>> (slice & 31)) & 1) yield slice;
   }
 }
 
-function descOf(words: Words, state: number, slice: number): number {
-  const table = word(words, state, L.S_CHUNKS + ((slice >>> L.CHUNK_SHIFT) << 2));
-  return table + ((slice & (L.CHUNK_SLICES - 1)) << L.DESC_SHIFT);
+/** As `pages`, of pages that no other thread changes: each is checked. */
+function* checkedPages(words: Words, state: number, owner?: Owner): Generator<number> {
+  for (const slice of starts(words, state)) {
+    const page = descAt(words, state, slice);
+    if (owner && !owner(ownerOf(words, page))) continue;
+    pageCheck(words, state, page, slice);
+    yield page;
+  }
 }
 
 export function readStats(words: Words, state: number, of: StatsOf): HeapStats {
-  const stats = of.shared ? sharedNumbers(words, state) : numbers(words, state);
+  const stats = of.shared
+    ? sharedNumbers(words, state)
+    : numbers(words, state, checkedPages(words, state));
   stats.largestFreeBytes = freeRunLongest(words, state, of.shared) * L.SLICE_SIZE;
   stats.fragmentation = fragmentationOf(stats.largestFreeBytes, stats.freeBytes);
   const counts = readCounts(words, state, of.shared, stats);
@@ -134,7 +148,7 @@ function level2(words: Words, state: number) {
 
 type Numbers = Omit<HeapStats, "counts" | "sizes" | "bins" | "requestedBytes">;
 
-function numbers(words: Words, state: number): Numbers {
+function numbers(words: Words, state: number, of: Iterable<number>): Numbers {
   const slices = (field: number) => word(words, state, field) * L.SLICE_SIZE;
   const stats: Numbers = {
     heapBytes: slices(L.S_OWN_SLICES),
@@ -158,12 +172,12 @@ function numbers(words: Words, state: number): Numbers {
     threads: 1,
     abandonedPages: 0,
   };
-  pagesCount(words, state, stats);
+  pagesCount(words, of, stats);
   return stats;
 }
 
-function pagesCount(words: Words, state: number, stats: Numbers): void {
-  for (const page of pages(words, state)) {
+function pagesCount(words: Words, of: Iterable<number>, stats: Numbers): void {
+  for (const page of of) {
     stats.pages += 1;
     stats.blocks += word(words, page, L.D_USED);
     stats.blockBytes += bytesUsed(words, page);
@@ -193,7 +207,7 @@ function isLarge(words: Words, page: number): boolean {
 
 /** Of a heap that threads share: their numbers added up. */
 function sharedNumbers(words: Words, state: number): Numbers {
-  const stats = numbers(words, state);
+  const stats = numbers(words, state, pages(words, state));
   const free = bitsIn(words, state + L.STATE_FREE, word(words, state, L.S_TOP));
   stats.freeBytes = (free + arenasFree(words, state)) * L.SLICE_SIZE;
   stats.heartbeat = word(words, state, L.S_HEARTBEAT);
@@ -271,10 +285,12 @@ export interface HeapArea {
 /** Called by `visitBlocks` for a run of memory that holds blocks; false stops it. */
 export type AreaVisitor = (area: HeapArea) => boolean | undefined | void;
 
+type Owner = (heap: number) => boolean;
+
 /** What a walk visits. */
 interface WalkOf {
   /** Whether the pages of the heap with this id; all when there is no function. */
-  owner?: (heap: number) => boolean;
+  owner?: Owner | undefined;
   /** Called for each area, before its blocks. */
   areas?: AreaVisitor | undefined;
   /** Undefined in an unhardened heap. */
@@ -289,8 +305,7 @@ export function blocksVisit(
   { owner, areas, next = nextUnhardened(words) }: WalkOf = {},
 ): boolean {
   const record = recordBytes(words, state);
-  for (const page of pages(words, state)) {
-    if (owner && !owner(ownerOf(words, page))) continue;
+  for (const page of checkedPages(words, state, owner)) {
     if (areas?.(areaOf(words, page, record)) === false) return false;
     if (!visit) continue;
     for (const [ptr, size] of pageBlocks(words, page, next)) {
@@ -345,15 +360,17 @@ export function ownersOf(words: Words, thread: number, abandoned: boolean) {
 
 /** The live blocks of a page, all found before the first is shown: the visitor may free. */
 export function pageBlocks(words: Words, page: number, next: BlockNext): [number, number][] {
-  const medium = (word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
-  return medium ? mediumBlocks(words, page) : equalBlocks(words, page, next);
+  const flags = word(words, page, L.D_OWNER);
+  if ((flags & L.FLAG_MEDIUM) !== 0) return mediumBlocks(words, page);
+  return (flags & L.FLAG_LARGE) !== 0 ? largeBlock(words, page) : equalBlocks(words, page, next);
 }
 
 /** Usable bytes of every block in use of a page; of a page that changes meanwhile: a guess. */
 export function pageBlockSizes(words: Words, page: number): number[] {
   const medium = (word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) !== 0;
   if (medium) return mediumBlocks(words, page).map(([, bytes]) => bytes);
-  return new Array(word(words, page, L.D_USED)).fill(word(words, page, L.D_BLOCK));
+  const count = Math.min(word(words, page, L.D_USED), L.SLICE_SIZE / L.WORD);
+  return new Array(count).fill(word(words, page, L.D_BLOCK));
 }
 
 /** Bytes of the block that holds an address inside the blocks of a page, from its beginning on. */
@@ -361,7 +378,8 @@ export function blockBytesAt(words: Words, state: number, ptr: number): number {
   const page = pageOf(words, state, ptr);
   if ((word(words, page, L.D_OWNER) & L.FLAG_MEDIUM) === 0) return word(words, page, L.D_BLOCK);
   const bound = (unit: number) =>
-    unit === L.MEDIUM_UNITS ||
+    unit <= 0 ||
+    unit >= L.MEDIUM_UNITS ||
     ((word(words, page, unit < 32 ? L.D_BOUNDS_LOW : L.D_BOUNDS_HIGH) >>> (unit & 31)) & 1) !== 0;
   let first = (ptr - word(words, page, L.D_START)) >>> L.UNIT_SHIFT;
   let end = first + 1;
@@ -372,7 +390,7 @@ export function blockBytesAt(words: Words, state: number, ptr: number): number {
 
 /** Descriptor of the page in which an address lies. */
 export function pageOf(words: Words, state: number, ptr: number): number {
-  return descOf(words, state, startBefore(words, state, ptr >>> L.SLICE_SHIFT));
+  return descAt(words, state, startBefore(words, state, ptr >>> L.SLICE_SHIFT));
 }
 
 /** The first slice of the page that holds a slice. */
@@ -381,8 +399,15 @@ function startBefore(words: Words, state: number, slice: number): number {
     word(words, state, L.STATE_STARTS + ((slice >>> 5) << 3)) &
     (0xffffffff >>> (31 - (slice & 31)));
   let index = slice >>> 5;
-  while (bits === 0) bits = word(words, state, L.STATE_STARTS + (--index << 3));
+  while (bits === 0 && index > 0) bits = word(words, state, L.STATE_STARTS + (--index << 3));
+  if (bits === 0) throw heapDamaged(state + L.STATE_STARTS);
   return index * 32 + 31 - Math.clz32(bits);
+}
+
+/** Its descriptor can change meanwhile: any thread may free or resize the block. */
+function largeBlock(words: Words, page: number): [number, number][] {
+  const [start, fresh] = [word(words, page, L.D_START), word(words, page, L.D_FRESH)];
+  return fresh > start ? [[start, word(words, page, L.D_BLOCK)]] : [];
 }
 
 function equalBlocks(words: Words, page: number, next: BlockNext): [number, number][] {
@@ -407,7 +432,9 @@ function mediumBlocks(words: Words, page: number): [number, number][] {
     if (bit(L.D_BOUNDS_LOW, L.D_BOUNDS_HIGH, unit)) {
       blocks.push([word(words, page, L.D_START) + unit * L.UNIT_SIZE, L.UNIT_SIZE]);
     } else {
-      (blocks.at(-1) as [number, number])[1] += L.UNIT_SIZE;
+      const last = blocks.at(-1);
+      if (!last) throw heapDamaged(page);
+      last[1] += L.UNIT_SIZE;
     }
   }
   return blocks;
