@@ -19,13 +19,13 @@ export class SizeClassError extends MemoryError<SizeClassErrorCode> {
   override readonly name = "SizeClassError";
 }
 
-/** LLVM's text, except that the process goes on. `size`: bytes of the chunks of the class. */
+/** LLVM's text, but the process goes on. `size`: bytes of the chunks of the class. */
 export function regionFull({ regionLog, mapRegions }: Geometry, size: number): SizeClassError {
   const what =
     mapRegions > 0
       ? `There is no region of ${2 ** (regionLog - 10)}KB`
       : `The process has exhausted ${Math.floor(2 ** (regionLog - 20))}MB`;
-  const text = `Out of memory. ${what} for size class ${size}.`;
+  const text = `terrane: Out of memory. Dying. ${what} for size class ${size}.`;
   return new SizeClassError("ERR_CLASS_FULL", 0, text);
 }
 

@@ -76,7 +76,9 @@ function commonOf(options: SizeClassOptions, bounds: SpaceBounds, map: SizeClass
     threadSlots: options.shared ? (options.threads ?? 32) : 1,
     cacheShift: cacheShiftOf(map),
     shuffle: options.shuffle ?? false,
-    seedsByAddress: options.seed === undefined && options.spaceBegin === undefined,
+    // An address of linear memory is the same in every process: see seedOf.
+    seedsByAddress:
+      options.space !== undefined && options.seed === undefined && options.spaceBegin === undefined,
     keepsLast: options.releaseLast === false,
     map: map.options,
   };

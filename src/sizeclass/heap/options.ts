@@ -64,7 +64,10 @@ export interface SizeClassOptions {
    * Reserved: the free array is 1 / freeArray of a region; a power of two from 2 to 32. Default: 8.
    */
   freeArray?: number | undefined;
-  /** Whether new chunks come in a random order, drawn from `seed`. Default: false. */
+  /**
+   * Whether new chunks come in a random order: drawn from `seed`, without one in linear memory from
+   * a random number. Default: false.
+   */
   shuffle?: boolean | undefined;
   /** Seed of the order, from 0 to 2^32 - 1. Default: from the address of the first region. */
   seed?: number | undefined;

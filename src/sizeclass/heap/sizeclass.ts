@@ -275,5 +275,14 @@ function coreInit(
   const interval = options.releaseInterval ?? usual;
   const every = interval < 0 ? NEVER : interval;
   core.slotBind(1, 0);
-  core.spaceInit(cachedHint, bytesCachedLog, options.seed ?? 0, every);
+  core.spaceInit(cachedHint, bytesCachedLog, seedOf(options), every);
+}
+
+/** In linear memory a random number; in a space, where its address is drawn, the address. */
+function seedOf({ seed, shuffle, space }: SizeClassOptions): number {
+  if (seed !== undefined) return seed;
+  if (!shuffle || space !== undefined) return 0;
+  const words = new Uint32Array(1);
+  globalThis.crypto.getRandomValues(words);
+  return words[0] as number;
 }

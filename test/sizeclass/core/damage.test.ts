@@ -155,7 +155,7 @@ test("a chunk for which the free array has no space is not made", () => {
   for (const word of [R_ALLOCATED, R_MAPPED_USER, R_ALLOCS]) space.store32(info + word, 2 ** 29);
   assert.throws(() => a.primary.getFrom(1, 1), {
     code: "ERR_CLASS_FULL",
-    message: "Out of memory. The process has exhausted 16384MB for size class 16.",
+    message: "terrane: Out of memory. Dying. The process has exhausted 16384MB for size class 16.",
   });
   assert.equal(a.usableSize(a.malloc(16)), 32);
   assert.equal(full.length, 1);

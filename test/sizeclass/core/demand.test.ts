@@ -142,7 +142,10 @@ test("row 122: no region is left: each class reports once, free chunks of larger
   const larger = heap.malloc(64);
   const blocks: number[] = [];
   for (let p = heap.malloc(32); p !== 0; p = heap.malloc(32)) blocks.push(p);
-  assert.equal(texts[0], "Out of memory. There is no region of 64KB for size class 32.");
+  assert.equal(
+    texts[0],
+    "terrane: Out of memory. Dying. There is no region of 64KB for size class 32.",
+  );
   assert.equal(new Set(texts).size, texts.length);
   assert.deepEqual(errors, [12]);
   assert.equal(heap.malloc(32), 0);

@@ -125,7 +125,7 @@ test("row 122: a full region is reported before anything is mapped, with its MB 
       assert.equal(error.code, "ERR_CLASS_FULL");
       assert.equal(
         error.message,
-        "Out of memory. The process has exhausted 16384MB for size class 131072.",
+        "terrane: Out of memory. Dying. The process has exhausted 16384MB for size class 131072.",
       );
       return true;
     },
@@ -146,7 +146,9 @@ test("row 122: malloc reports a full region once, and larger classes serve", () 
   const last = heap.primary.map.id(32);
   const blocks: number[] = [];
   while (texts.length === 0) blocks.push(heap.malloc(32));
-  assert.deepEqual(texts, ["Out of memory. The process has exhausted 0MB for size class 32."]);
+  assert.deepEqual(texts, [
+    "terrane: Out of memory. Dying. The process has exhausted 0MB for size class 32.",
+  ]);
   assert.equal(blocks.length, (region / 8 / 32) * 7 + 1);
   assert.ok(blocks.slice(0, -1).every((p) => heap.primary.classOf(p) === last));
   assert.equal(heap.primary.classOf(blocks.at(-1) as number), last + 1);
