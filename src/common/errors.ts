@@ -97,6 +97,16 @@ export function heapDamaged(at: number, cause?: unknown): HeapError {
   return error;
 }
 
+/** @param cause What the engine threw. */
+export function wasmRefused(cause: unknown): Error {
+  return new Error(
+    "WebAssembly may not compile here: add 'wasm-unsafe-eval' to script-src of the page's " +
+      "Content-Security-Policy, or use the JavaScript back end: javascript or sharedJavascript " +
+      'of "terrane/javascript" as the option backend',
+    { cause },
+  );
+}
+
 export function heapDestroyed(): HeapError {
   return new HeapError("ERR_HEAP_DESTROYED", 0, "the heap has been destroyed");
 }
@@ -132,6 +142,13 @@ export function handleError(handle: unknown, version: number): TypeError | Range
   const made = (handle as { terrane?: unknown } | null | undefined)?.terrane;
   if (typeof made !== "number") return new TypeError("handle must come from heap.handle()");
   return new RangeError(`handle of version ${made}, not ${version}: all threads need one terrane`);
+}
+
+/** What has the form of a handle, but cannot be one. */
+export function forgedHandle(field: string, rule: string): TypeError {
+  return new TypeError(
+    `handle must come from heap.handle(), unchanged: its ${field} must be ${rule}`,
+  );
 }
 
 export function threadRefuse(value: unknown): never {

@@ -1,6 +1,6 @@
 /** terrane/shared: heaps that threads share, each thread with a heap object of its own. */
 
-import { handleError, noThread } from "../common/errors.ts";
+import { noThread } from "../common/errors.ts";
 import { optionsCheck } from "../common/option-table.ts";
 import type { SharedCoreExports } from "../core/contract.ts";
 import { coreSharedWasm } from "../core/embed/core-shared-wasm.js";
@@ -8,11 +8,12 @@ import { S_COMMIT_NEEDED, S_THREADS_PEAK, SHARED_STATE_SLICES } from "../core/la
 import { type MemorySource, sharedArrayBuffer, tryOsPages, wasmMemory } from "../memory/index.ts";
 import { requireShared } from "../memory/source.ts";
 import { type CoreBuild, type CoreSetting, startCore, wordOf } from "./backend.ts";
+import { handleCheck } from "./handle-check.ts";
 import { hardHost } from "./hardening-host.ts";
 import { observersOf } from "./hooks.ts";
 import { type AttachOptions, attachChecks, heapChecks, type SharedHeapOptions } from "./options.ts";
 import { buildOf, purgeOf, sourceOf } from "./setup.ts";
-import { HANDLE_VERSION, type HeapHandle, SharedHeap } from "./shared-heap.ts";
+import { type HeapHandle, SharedHeap } from "./shared-heap.ts";
 import { bindShared, sharedWasmBuild } from "./wasm-builds.ts";
 
 export type { ThreadSeat } from "./backend.ts";
@@ -74,7 +75,7 @@ export function createSharedHeap(options: SharedHeapOptions = {}): SharedHeap {
  */
 export function attachHeap(handle: HeapHandle, options: AttachOptions = {}): SharedHeap {
   optionsCheck(attachChecks(), options);
-  if (handle?.terrane !== HANDLE_VERSION) throw handleError(handle, HANDLE_VERSION);
+  handleCheck(handle);
   const { backend, maximum, hardening, module } = handle;
   const bind = joiningBuild(handle, options);
   const source = options.memory ?? sourceOfHandle(handle);

@@ -1,5 +1,6 @@
 /** The builds of the core as WebAssembly. */
 
+import { wasmRefused } from "../common/errors.ts";
 import type { CoreExports, SharedCoreExports } from "../core/contract.ts";
 import { wasmMemory } from "../memory/wasm-memory.ts";
 import { type CoreBuild, type CoreSetting, type HardenedBuild, hostOf } from "./backend.ts";
@@ -10,9 +11,18 @@ const modules = new Map<string, WebAssembly.Module>();
 function compile(base64: string): WebAssembly.Module {
   const known = modules.get(base64);
   if (known) return known;
-  const made = new WebAssembly.Module(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)));
+  const made = compiled(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)));
   modules.set(base64, made);
   return made;
+}
+
+/** A policy of the page can forbid to compile, and an engine can be without WebAssembly. */
+function compiled(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
+  try {
+    return new WebAssembly.Module(bytes);
+  } catch (error) {
+    throw wasmRefused(error);
+  }
 }
 
 /** The build for one thread. */

@@ -45,6 +45,7 @@ export interface WasmMemoryOptions extends GrowthOptions {
  */
 export function wasmMemory(options: WasmMemoryOptions = {}): MemorySource {
   optionsCheck(wasmMemoryChecks, options);
+  if (options.memory) check32(options.memory);
   const memory = options.memory ?? memoryNew(options);
   if (options.memory) lengthRenew(memory);
   const before = memory.buffer.byteLength;
@@ -69,6 +70,33 @@ export function wasmMemory(options: WasmMemoryOptions = {}): MemorySource {
     grow: (slices) =>
       growWithin(slices, memory.buffer.byteLength / SLICE_BYTES, options, (n) => grown(memory, n)),
   };
+}
+
+/** Modules that import a memory with addresses of 32 bits, for one thread and for threads. */
+const probes = [
+  [0, 0],
+  [3, 0, 0x80, 0x80, 4],
+];
+
+/** Asking the memory to grow by 0 would detach its buffer; linking changes nothing. */
+function check32(memory: WebAssembly.Memory): void {
+  const limits = probes[Number(isShared(memory.buffer))] as number[];
+  const section = [1, 1, 0x65, 1, 0x6d, 2, ...limits];
+  const bytes = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 2, section.length, ...section];
+  let probe: WebAssembly.Module;
+  try {
+    probe = new WebAssembly.Module(Uint8Array.from(bytes));
+  } catch {
+    return; // where nothing may compile, the heap runs in JavaScript
+  }
+  try {
+    new WebAssembly.Instance(probe, { e: { m: memory } });
+  } catch {
+    throw new RangeError(
+      "the memory has 64-bit addresses: a heap needs a WebAssembly.Memory with 32-bit ones, " +
+        'made without address: "i64"',
+    );
+  }
 }
 
 /**

@@ -1,5 +1,6 @@
 /** What an instance of the core imports: over linear memory, or over an address space. */
 
+import { wasmRefused } from "../../common/errors.ts";
 import type { CoreHooks } from "../../heap/backend.ts";
 import type { BackEnd } from "../../heap/calls/contract.ts";
 import type { MemorySource } from "../../memory/index.ts";
@@ -27,9 +28,17 @@ function moduleOf(shared: boolean): WebAssembly.Module {
   const known = modules.get(shared);
   if (known) return known;
   const base64 = shared ? sizeclassSharedWasm : sizeclassWasm;
-  const made = new WebAssembly.Module(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)));
+  const made = compiled(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)));
   modules.set(shared, made);
   return made;
+}
+
+function compiled(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
+  try {
+    return new WebAssembly.Module(bytes);
+  } catch (error) {
+    throw wasmRefused(error);
+  }
 }
 
 /** A word that is never notified: a wait for it is a pause. */
