@@ -36,7 +36,8 @@ export class Arenas implements ArenaCalls {
     const flags = flagsOf(options, { commit: L.ARENA_COMMITTED });
     const core = this.#host.core();
     const count = Math.max(1, Math.ceil(bytes / L.SLICE_SIZE));
-    const id = core.arenaMake(count, flags, nodeOf(options)) >>> 0;
+    const node = nodeOf(options);
+    const id = this.#peakKeep(() => core.arenaMake(count, flags, node) >>> 0);
     if (id === 0) throw this.#refused("reserveMemory", bytes);
     return id;
   }
@@ -44,7 +45,11 @@ export class Arenas implements ArenaCalls {
   manage(address: number, bytes: number, options: ManageOptions = {}): number {
     checkBytes("address", address);
     checkBytes("bytes", bytes);
-    const names = { committed: L.ARENA_COMMITTED, zeroed: L.ARENA_ZEROED };
+    const names = {
+      committed: L.ARENA_COMMITTED,
+      zeroed: L.ARENA_ZEROED,
+      pinned: L.ARENA_PINNED,
+    };
     const flags = flagsOf({ committed: true, ...options }, names);
     const [first, end] = this.#slicesOf(address, bytes);
     return this.#give("manageMemory", first, end - first, flags, nodeOf(options));
@@ -66,6 +71,10 @@ export class Arenas implements ArenaCalls {
     return { arena: this.#give("reserveHugePages", first, count, flags, node), pages: got.pages };
   }
 
+  get nodes(): number {
+    return this.#host.source().numa?.nodes ?? 1;
+  }
+
   area(id: number): ArenaArea | undefined {
     checkSize(id, "id");
     this.#host.core().goodSize(0); // throws if the heap has ended
@@ -81,6 +90,18 @@ export class Arenas implements ArenaCalls {
     return this.#records()
       .map(({ first, count }, index) => pictureOf(words, bits, index + 1, first, count))
       .join("");
+  }
+
+  /** The core claims an arena's slices as those of a page, which they never are. */
+  #peakKeep(make: () => number): number {
+    const { start } = this.#host.source();
+    const peak = (start + L.S_PAGE_SLICES_PEAK) >>> 2;
+    const before = Atomics.load(this.#host.words(), peak);
+    const id = make();
+    const words = this.#host.words();
+    const now = Math.max(before, Atomics.load(words, (start + L.S_PAGE_SLICES) >>> 2));
+    Atomics.store(words, peak, Math.min(Atomics.load(words, peak), now));
+    return id;
   }
 
   #give(call: string, first: number, count: number, flags: number, node: number): number {

@@ -1,7 +1,7 @@
 /** What the core tells its heap: failures, mistakes, and that it is time for deferred frees. */
 
 import { ENOMEM } from "../common/errno.ts";
-import { HeapError, outOfMemory } from "../common/errors.ts";
+import { HeapError, outOfMemory, SIZE_LIMIT } from "../common/errors.ts";
 import { logError } from "../common/log.ts";
 import { errorText, NEW_FAILED_TEXT } from "../common/log-messages.ts";
 import type { MemoryViews } from "../common/views.ts";
@@ -56,11 +56,16 @@ export class Host implements HeapHost {
     if (this.observers?.event(code, size)) return;
     if (code === DEFERRED_FREE) this.#deferredRun(size === 1);
     else if (code !== NEW_FAILED) this.#fail(code, size, errorText(code, size));
-    else if (this.newHandler) this.newHandler();
-    else {
-      this.newFails(size);
-      throw outOfMemory("operator new", size);
-    }
+    else this.#newFailed(size);
+  }
+
+  /** The core tries again after the handler: without an end, if no memory suffices. */
+  #newFailed(size: number): void {
+    const handler = this.newHandler;
+    handler?.();
+    if (handler && size <= SIZE_LIMIT) return;
+    this.newFails(size);
+    throw outOfMemory("operator new", size);
   }
 
   /** What the function allocates and collects itself does not call it again. */

@@ -53,6 +53,8 @@ interface HeapInternals {
   readonly events: Host;
   readonly arenas: Arenas;
   readonly observed: ObservedHeap;
+  /** Ends the sub-heaps of this thread, whose blocks the backing heap takes over. */
+  threadDone(): void;
 }
 
 /**
@@ -105,6 +107,7 @@ export class Heap extends CoreAllocator {
     this.#purging = new Purging({ ...memory, source }, purge);
     this.#subHeaps = new SubHeaps({
       ...memory,
+      state: source.start,
       root: this,
       host,
       views,
@@ -136,7 +139,8 @@ export class Heap extends CoreAllocator {
       words: () => this.u32,
       next: () => this.blockNext,
     };
-    return { core: this.core, events: this.host, arenas: this.#arenas, observed };
+    const threadDone = () => this.walk(() => this.#subHeaps.settle(this.thread));
+    return { core: this.core, events: this.host, arenas: this.#arenas, observed, threadDone };
   }
 
   /** The memory for the imports of a wasm module; undefined over an ArrayBuffer. */

@@ -1,13 +1,15 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** terrane: a heap for TypeScript and WebAssembly. */
 
+export type { ErrnoAbi } from "../common/errno.ts";
 export { HeapError, type HeapErrorCode } from "../common/errors.ts";
 export { options } from "../common/log.ts";
 export { type OutputHandler, registerOutput } from "../common/log-output.ts";
 export type { Environment, RuntimeOption, RuntimeOptions } from "../common/runtime-options.ts";
 export { HeapView, type TypedArray, type TypedArrayConstructor } from "../common/views.ts";
 export type { ErrorHandler } from "./backend.ts";
-export type { HeapAbi } from "./calls/abi.ts";
+export type { AbiOptions, HeapAbi } from "./calls/abi.ts";
+export type { FunctionTable } from "./calls/abi-callbacks.ts";
 export type {
   AbiFunction,
   ArenaArea,

@@ -2,8 +2,10 @@
 import { type HeapError, outOfMemory } from "../common/errors.ts";
 import type { WholeMemory } from "../common/views.ts";
 import type { CoreExports } from "../core/contract.ts";
+import { H_OF } from "../core/layout/layout.ts";
 import { heapBudget } from "./arenas.ts";
 import type { ArenaArea, HeapHost } from "./calls/contract.ts";
+import { areas } from "./stats/counts.ts";
 import { type HeapRoot, SubHeap } from "./sub-heap.ts";
 
 /** Options of `newHeap`. */
@@ -19,6 +21,9 @@ interface SubHeapsHost {
   readonly root: HeapRoot;
   readonly host: HeapHost;
   readonly views: WholeMemory;
+  /** Address of the state. */
+  readonly state: number;
+  words(): Uint32Array;
   /** Of a heap that has ended: one that throws. */
   core(): CoreExports;
   arenaArea(id: number): ArenaArea | undefined;
@@ -64,6 +69,23 @@ export class SubHeaps {
     }
     this.#host.core().heapBind(heap.id);
     return before;
+  }
+
+  /** Ends all but the backing heap, those of C programs too; every block stays. */
+  settle(thread: number): void {
+    const { state, words } = this.#host;
+    const core = this.#host.core();
+    const backing = core.heapBacking() >>> 0;
+    const beside = [...areas(words(), state, thread !== 0)].filter((id) => {
+      return words()[(id + H_OF) >>> 2] === backing;
+    });
+    for (const id of beside) {
+      const known = this.#live.get(id);
+      if (known) known.destroy({ keepBlocks: true });
+      else core.heapDelete(id);
+    }
+    core.heapBind(backing);
+    core.heapCollect(true);
   }
 
   has(heap: SubHeap): boolean {

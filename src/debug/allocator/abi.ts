@@ -3,8 +3,9 @@
  * What C leaves undefined is reported; a request that cannot be met returns 0.
  */
 
+import { errnoOf } from "../../common/errno.ts";
 import type { HeapAbi } from "../../heap/calls/abi.ts";
-import { processAbi } from "../../heap/calls/abi-process.ts";
+import { mallinfoNames, mallinfoWrite, processAbi } from "../../heap/calls/abi-process.ts";
 import type { AbiFunction } from "../../heap/calls/contract.ts";
 import { callRows, heapNames, names, operators, prefixed } from "../../heap/calls/table.ts";
 import { MAIN_HEAP } from "../store/block.ts";
@@ -22,7 +23,7 @@ export function abiOf(core: DebugCore): DebugAbi {
     for (const each of prefixed(name)) abi[each] = target;
   };
   for (const [call, row] of callRows) {
-    const run = debugCalls[call];
+    const run = row.returns === "errno" ? errnoRun(debugCalls[call]) : debugCalls[call];
     for (const name of names(row)) add(name, functionOf(core, name, run));
     for (const name of heapNames(row)) add(name, heapFunctionOf(core, name, run));
   }
@@ -30,7 +31,17 @@ export function abiOf(core: DebugCore): DebugAbi {
     abi[name] = functionOf(core, operatorText(name), debugCalls[call]);
   }
   for (const [name, target] of Object.entries(heapFunctions(core))) add(name, target);
-  return Object.assign(abi, processAbi()) as unknown as DebugAbi;
+  const mallinfo: AbiFunction = (out = 0) => {
+    const { requested, resident, live } = core.blocks;
+    mallinfoWrite(core.backing.u8, out >>> 0, {
+      heapBytes: resident,
+      blockBytes: requested,
+      freeBytes: resident - requested,
+      pageBytesPeak: resident,
+      pages: live,
+    });
+  };
+  return Object.assign(abi, processAbi(), mallinfoNames(mallinfo)) as unknown as DebugAbi;
 }
 
 /** How reports name an operator of C++: as its authors write it. */
@@ -52,6 +63,11 @@ function heapFunctionOf(core: DebugCore, call: string, run: DebugCall): AbiFunct
     return numberOf(run(core, site, a >>> 0, b >>> 0, c >>> 0, d >>> 0, e >>> 0));
   };
   return entry;
+}
+
+/** C programs have WASI's numbers. */
+function errnoRun(run: DebugCall): DebugCall {
+  return (core, site, a, b, c, d, e) => errnoOf("wasi", Number(run(core, site, a, b, c, d, e)));
 }
 
 function numberOf(result: ReturnType<DebugCall>): number | undefined {

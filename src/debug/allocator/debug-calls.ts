@@ -100,20 +100,25 @@ function made(row: CallRow): DebugCall {
 }
 
 /**
- * As C++'s new: while memory is out, the handler may free some. A pointer that is not a block has
- * been reported, and no memory helps.
+ * As C++'s new: while memory is out, the handler may free some; for a request that no memory can
+ * meet it is called once, and an overflow of `count * size` returns 0 then. A pointer that is not a
+ * block has been reported, and no memory helps.
  */
 function retrying(call: DebugCall, row: CallRow, read: Read<Change>): DebugCall {
   const throws = row.fails === "throws";
+  const counts = row.args.includes("count");
   const isLost = row.does === "resize" ? isNotBlock : () => false;
   return (core, site, a, b, c, d, e) => {
     for (;;) {
       const ptr = call(core, site, a, b, c, d, e);
       const { newHandler } = core;
       if (ptr !== 0 || isLost(core, a)) return ptr;
-      if (newHandler) newHandler();
-      else if (throws) throw outOfMemory(site.call, read(a, b, c, d, e).size);
-      else return 0;
+      newHandler?.();
+      const { size } = read(a, b, c, d, e);
+      if (newHandler && size <= SIZE_LIMIT) continue;
+      if (newHandler && counts) return 0;
+      if (throws) throw outOfMemory(site.call, size);
+      return 0;
     }
   };
 }

@@ -1,5 +1,5 @@
 /** A guarded allocator under C's names, for the import object of a wasm module. */
-import { EINVAL, ENOMEM } from "../../common/errno.ts";
+import { WASI_EINVAL, WASI_ENOMEM } from "../../common/errno.ts";
 import { SIZE_LIMIT } from "../../common/errors.ts";
 import type { AllocatorCalls } from "../../heap/calls/allocator-calls.ts";
 import type { AbiFunction, CFunctions } from "../../heap/calls/contract.ts";
@@ -47,10 +47,10 @@ export function guardedAbi(calls: GuardedCalls): GuardedAbi {
     memalign: aligned,
     alignedAlloc: aligned,
     posixMemalign: (out = 0, alignment = 0, size = 0) => {
-      if (alignment < 4 || !isAlignment(alignment)) return EINVAL;
+      if (alignment < 4 || !isAlignment(alignment)) return WASI_EINVAL;
       const p = aligned(alignment, size);
       if (p !== 0) calls.u32[out >>> 2] = p;
-      return p === 0 ? ENOMEM : 0;
+      return p === 0 ? WASI_ENOMEM : 0;
     },
     usableSize: (p = 0) => calls.usableSize(p >>> 0),
   });

@@ -3,32 +3,37 @@
 import { options } from "../../common/log.ts";
 import { type RuntimeOption, runtimeOptions } from "../../common/runtime-options.ts";
 import type { AbiFunction, HeapHost, StatsSource } from "./contract.ts";
+import { prefixed } from "./table.ts";
 
 type Memory = Pick<HeapHost, "bytes">;
 
 /** The version of mimalloc whose functions and behaviour these are: 2.1.2. */
 const MIMALLOC_VERSION = 212;
 
-/**
- * Functions that take a function of C print where messages go: a heap has no table to find it in.
- * All threads count together, so that there is nothing to merge.
- */
+/** All threads count together, so that there is nothing to merge. */
 export function statsAbi(source: StatsSource, memory: Memory): Record<string, AbiFunction> {
-  const print = () => source.printStats();
+  const mallinfo = (out = 0) => mallinfoWrite(memory.bytes(), out >>> 0, source.stats());
   return {
     mi_stats_reset: () => source.resetStats(),
     mi_stats_merge: () => {},
-    mi_stats_print: print,
-    mi_stats_print_out: print,
-    mi_thread_stats_print_out: print,
+    mi_stats_print: () => source.printStats(),
+    ...mallinfoNames(mallinfo),
     mi_process_info: (...out: number[]) => processInfoWrite(source, memory, out),
   };
 }
 
 /** Options by mimalloc's numbers; a number that no option has returns 0 and sets nothing. */
-export function processAbi(): Record<string, AbiFunction> {
+export function processAbi(
+  heap: Partial<Pick<StatsSource, "optionSet" | "threadDone">> = {},
+): Record<string, AbiFunction> {
+  const withOption = (option: number, act: (name: RuntimeOption) => void) => {
+    const row = runtimeOptions[option];
+    if (!row) return;
+    act(row.name);
+    heap.optionSet?.(row.name);
+  };
   return {
-    mi_thread_done: () => {},
+    mi_thread_done: () => heap.threadDone?.(),
     mi_version: () => MIMALLOC_VERSION,
     mi_process_init: () => {},
     mi_thread_init: () => {},
@@ -69,7 +74,32 @@ function valueOf(option: number): number {
   return row ? options.get(row.name) : 0;
 }
 
-function withOption(option: number, act: (name: RuntimeOption) => void): void {
-  const row = runtimeOptions[option];
-  if (row) act(row.name);
+/** What mallinfo tells of a heap, in bytes. */
+export interface MallinfoSource {
+  /** Taken from the memory. */
+  readonly heapBytes: number;
+  /** In blocks. */
+  readonly blockBytes: number;
+  /** In no block and no page. */
+  readonly freeBytes: number;
+  /** The most that pages have had. */
+  readonly pageBytesPeak: number;
+  /** Number of pages. */
+  readonly pages: number;
+}
+
+/** The names of mallinfo. */
+export function mallinfoNames(mallinfo: AbiFunction): Record<string, AbiFunction> {
+  const names = ["mallinfo", "mallinfo2"].flatMap(prefixed);
+  return Object.fromEntries(names.map((name) => [name, mallinfo]));
+}
+
+/** The ten words of C's struct mallinfo, as dlmalloc fills them; null is left alone. */
+export function mallinfoWrite(bytes: Uint8Array, out: number, of: MallinfoSource): void {
+  if (out === 0) return;
+  const { heapBytes, blockBytes, freeBytes, pageBytesPeak, pages } = of;
+  const free = heapBytes - blockBytes;
+  const values = [heapBytes, pages, 0, 0, 0, pageBytesPeak, 0, blockBytes, free, freeBytes];
+  const words = new DataView(bytes.buffer);
+  for (const [i, value] of values.entries()) words.setUint32(out + 4 * i, value, true);
 }

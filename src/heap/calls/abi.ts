@@ -3,8 +3,11 @@
  * (every name also with its `mi_`), sub-heaps, and C++'s operators as wasm32 mangles them.
  */
 
+import { type ErrnoAbi, errnoReturning } from "../../common/errno.ts";
 import type { CoreExports } from "../../core/contract.ts";
 import { arenasAbi } from "./abi-arenas.ts";
+import { callbacksAbi, type FunctionTable } from "./abi-callbacks.ts";
+import { heapFunctions, heapIds, heapNewIn, within } from "./abi-heaps.ts";
 import { processAbi, statsAbi } from "./abi-process.ts";
 import type { AbiFunction, AbiHost, BackEnd, CFunctions } from "./contract.ts";
 import { type HeapState, heapCalls } from "./heap-calls.ts";
@@ -34,32 +37,54 @@ const coreNames: Partial<Record<CallName, keyof CoreExports>> = {
 /** The core's free for each number of arguments: a wasm module links only what has its type. */
 const frees = ["free", "freeSize", "freeSizeAligned"] as const;
 
+/** What the functions need to know of the program that imports them. */
+export interface AbiOptions {
+  /**
+   * Whose numbers of errno the functions return: WASI's, as in <errno.h> of wasi-libc and
+   * emscripten, or Linux's. Default: "wasi".
+   */
+  readonly errno?: ErrnoAbi | undefined;
+  /**
+   * The table of the module's functions, or a function that returns it: for calls that take a
+   * function, such as mi_register_output. Default: none, and these calls throw.
+   */
+  readonly table?: FunctionTable | undefined;
+}
+
 /** The wasm core's exports as they are, so that a call from wasm to wasm passes no JavaScript. */
-export function abiOf(core: CoreExports, backEnd: BackEnd, host: AbiHost): HeapAbi {
+export function abiOf(
+  core: CoreExports,
+  backEnd: BackEnd,
+  host: AbiHost,
+  { errno = "wasi", table }: AbiOptions = {},
+): HeapAbi {
   const own: Functions = backEnd === "js" ? unsigned(core) : { ...(core as unknown as Functions) };
   const { statistics, arenas, events } = host;
   const state = { core, host: events, contains: (ptr: number) => !!core.contains(ptr) };
+  const ids = heapIds(core, events);
   const functionOf = (call: CallName) => own[coreNames[call] ?? call] ?? derived(state, call);
   const abi: Record<string, AbiFunction> = {};
   const add = (name: string, target: AbiFunction) => {
     for (const each of prefixed(name)) abi[each] = target;
   };
   for (const [call, row] of callRows) {
-    const target = functionOf(call);
+    const found = functionOf(call);
+    const target = row.returns === "errno" ? errnoReturning(errno, found) : found;
     for (const name of names(row)) add(name, target);
-    for (const name of heapNames(row)) add(name, within(core, target));
+    for (const name of heapNames(row)) add(name, within(core, ids, target));
   }
   for (const { name, call, arity } of operators()) {
     abi[name] = call.startsWith("free") ? own[frees[arity - 1] as string]! : functionOf(call);
   }
-  for (const [name, target] of Object.entries(heapFunctions(core))) add(name, target);
+  for (const [name, target] of Object.entries(heapFunctions(core, ids))) add(name, target);
   const store = (at: number, value: number) => wordStore(events.bytes(), at >>> 0, value);
   const heapIn = (arena: number) => heapNewIn(core, arena);
   return Object.assign(
     abi,
-    arenasAbi({ arenas, store, heapIn }),
-    processAbi(),
+    arenasAbi({ arenas, store, heapIn, errno }),
+    processAbi(statistics),
     statsAbi(statistics, events),
+    callbacksAbi({ core, host: events, statistics, table, errno }),
   ) as unknown as HeapAbi;
 }
 
@@ -102,45 +127,4 @@ function numberOf(result: unknown): number | undefined {
 
 function wordStore(bytes: Uint8Array, at: number, value: number): void {
   if (at !== 0) new DataView(bytes.buffer).setUint32(at, value, true);
-}
-
-function heapNewIn(core: CoreExports, arena: number): number {
-  const heap = arena === 0 ? 0 : core.heapNew();
-  if (heap === 0 || core.heapLimit(heap, 0, arena)) return heap;
-  core.heapDelete(heap);
-  return 0;
-}
-
-/** A function on a heap that is named first. */
-function within(core: CoreExports, call: AbiFunction): AbiFunction {
-  return (heap = 0, a = 0, b = 0, c = 0, d = 0, e = 0) => {
-    const was = core.heapBind(heap >>> 0);
-    try {
-      return call(a, b, c, d, e);
-    } finally {
-      core.heapBind(was);
-    }
-  };
-}
-
-/** mimalloc's sub-heaps; a heap is its id, and ids are what C passes around. */
-function heapFunctions(core: CoreExports): Functions {
-  const isOwned = (heap: number, p: number) =>
-    Number((p & 7) === 0 && core.heapOf(p >>> 0) >>> 0 === heap >>> 0);
-  return {
-    collect: (force = 0) => {
-      core.heapCollect(force);
-      if (force !== 0) core.purge(1);
-    },
-    heap_collect: within(core, (force = 0) => core.heapCollect(force)),
-    heap_new: () => core.heapNew(),
-    heap_delete: (heap = 0) => core.heapDelete(heap >>> 0),
-    heap_destroy: (heap = 0) => core.heapDestroy(heap >>> 0),
-    heap_get_default: () => core.heapBound(),
-    heap_set_default: (heap = 0) => core.heapBind(heap >>> 0),
-    heap_get_backing: () => core.heapBacking(),
-    heap_contains_block: (heap = 0, p = 0) => Number(core.heapOf(p >>> 0) >>> 0 === heap >>> 0),
-    heap_check_owned: (heap = 0, p = 0) => isOwned(heap, p),
-    check_owned: (p = 0) => isOwned(core.heapBound(), p),
-  };
 }

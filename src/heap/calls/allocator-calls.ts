@@ -244,7 +244,7 @@ export interface AllocatorCalls {
 
   /**
    * C++'s operator new: calls the new-handler and tries again while memory is out. Sizes may go up
-   * to 2^32 - 1; those beyond 2^31 - 1 count as out of memory.
+   * to 2^32 - 1; those beyond 2^31 - 1 count as out of memory, and call the handler once.
    *
    * @throws HeapError ERR_OUT_OF_MEMORY when there is no new-handler (any more).
    */
@@ -253,7 +253,10 @@ export interface AllocatorCalls {
   /** `new` that returns 0 in the place of throwing. */
   newNothrow(size: number): number;
 
-  /** `new` of `count * size` bytes; a product beyond 2^31 - 1 counts as out of memory. */
+  /**
+   * `new` of `count * size` bytes. For a product beyond 2^31 - 1 it calls the new-handler once and
+   * returns 0; without a handler it throws.
+   */
   newN(count: number, size: number): number;
 
   /** `new` at a multiple of `alignment`. */
@@ -265,7 +268,7 @@ export interface AllocatorCalls {
   /** `realloc` that calls the new-handler while memory is out, and throws as `new` does. */
   newRealloc(ptr: number, size: number): number;
 
-  /** `newRealloc` to `count * size` bytes; a product beyond 2^31 - 1 counts as out of memory. */
+  /** `newRealloc` to `count * size` bytes; a product beyond 2^31 - 1 is as for `newN`. */
   newReallocn(ptr: number, count: number, size: number): number;
 
   /**

@@ -1,5 +1,7 @@
 /** What the calls and C names of a heap need of its other parts. */
+import type { RuntimeOption } from "../../common/runtime-options.ts";
 import type { ProcessInfo } from "../stats/process-info.ts";
+import type { AreaVisitor, BlockVisitor, HeapStats } from "../stats/walk.ts";
 
 /** Which build of the core serves a heap: WebAssembly or JavaScript. */
 export type BackEnd = "wasm" | "js";
@@ -27,6 +29,8 @@ export interface ManageOptions extends ArenaOptions {
   committed?: boolean | undefined;
   /** Whether all of it is zero. Default: false. */
   zeroed?: boolean | undefined;
+  /** Whether it is never given back, as huge pages. Default: false. */
+  pinned?: boolean | undefined;
 }
 
 /** Options of `reserveHugePages`. */
@@ -50,6 +54,8 @@ export interface ArenaCalls {
   hugePages(pages: number, options?: HugePageOptions): { arena: number; pages: number };
   area(id: number): ArenaArea | undefined;
   picture(): string;
+  /** NUMA nodes of the memory, 1 where it has none. */
+  readonly nodes: number;
 }
 
 /**
@@ -85,8 +91,16 @@ export interface CFunctions {
   readonly strndup: (p: number, max: number) => number;
 }
 
-/** What the statistics of a heap are to C programs. */
+/** What the statistics and settings of a heap are to C programs. */
 export interface StatsSource {
+  stats(): HeapStats;
+  statsText(): string;
+  /** As `visitBlocks`, for the blocks of one heap. */
+  visit(heap: number, areas: AreaVisitor, blocks: BlockVisitor | undefined): boolean;
+  /** Ends the sub-heaps of this thread, whose blocks the backing heap takes over. */
+  threadDone(): void;
+  /** A process option has been set: the heap takes it too if it is about purges. */
+  optionSet(name: RuntimeOption): void;
   resetStats(): void;
   printStats(): void;
   processInfo(): ProcessInfo;
@@ -96,7 +110,13 @@ export interface StatsSource {
 export interface AbiHost {
   readonly statistics: StatsSource;
   readonly arenas: ArenaCalls;
-  readonly events: HeapHost;
+  readonly events: CallbackHost;
+}
+
+/** Where functions of a program are registered. */
+export interface CallbackHost extends HeapHost {
+  handler: ((code: number, value: number, text: string) => void) | undefined;
+  deferred: ((force: boolean, heartbeat: number) => void) | undefined;
 }
 
 /** What the heaps of one thread share. */

@@ -116,13 +116,18 @@ export const heapCalls: Readonly<Record<CallName, Run<HeapState>>> = {
   newNothrow,
   newN: (heap, count, size) => {
     const bytes = product(count, size);
+    if (bytes > SIZE_LIMIT) return newOverflows(heap, "new", bytes);
     return newNothrow(heap, bytes) || newFails("new", bytes);
   },
   newAligned: (heap, size, alignment) =>
     newAlignedNothrow(heap, size, alignment) || newFails("newAligned", size),
   newAlignedNothrow,
   newRealloc,
-  newReallocn: (heap, ptr, count, size) => newRealloc(heap, ptr, product(count, size)),
+  newReallocn: (heap, ptr, count, size) => {
+    const bytes = product(count, size);
+    if (bytes > SIZE_LIMIT) return newOverflows(heap, "newReallocn", bytes);
+    return newRealloc(heap, ptr, bytes);
+  },
   setNewHandler: ({ host }, handler: unknown) => {
     host.newHandler = handler as HeapHost["newHandler"];
   },
@@ -254,9 +259,20 @@ function newTry(host: HeapHost, size: number, attempt: () => number): number {
     if (ptr !== 0) return ptr;
     if (!host.newHandler) break;
     host.newHandler();
+    if (size > SIZE_LIMIT) break; // no handler can free so much
   }
   host.newFails(size);
   return 0;
+}
+
+/** As mimalloc: the handler is called once, and the request fails. */
+function newOverflows({ host }: HeapState, call: string, size: number): 0 {
+  if (host.newHandler) {
+    host.newHandler();
+    return 0;
+  }
+  host.newFails(size);
+  return newFails(call, size);
 }
 
 function newFails(call: string, size: number): never {

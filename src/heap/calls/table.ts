@@ -47,6 +47,8 @@ export interface CallRow {
   readonly page?: "rounded" | "aligned";
   /** The new-handler is called while memory is out, before the call throws or returns 0. */
   readonly fails?: "throws" | "null";
+  /** It returns an errno, or 0. */
+  readonly returns?: "errno";
   /** Names in C, POSIX, BSD and macOS; each exists with `mi_` in front too. */
   readonly c?: readonly string[];
   /** mimalloc's names, without their `mi_`; each exists without it too. */
@@ -80,7 +82,12 @@ export const calls = {
   realloc: { args: ["block", "size"], does: "resize", c: ["realloc"], ofHeap: true },
   reallocn: { args: ["block", "count", "size"], does: "resize", mi: ["reallocn"], ofHeap: true },
   reallocarray: { args: ["block", "count", "size"], does: "resize", c: ["reallocarray"] },
-  reallocarr: { args: ["cell", "count", "size"], does: "other", c: ["reallocarr"] },
+  reallocarr: {
+    args: ["cell", "count", "size"],
+    does: "other",
+    returns: "errno",
+    c: ["reallocarr"],
+  },
   reallocf: { args: ["block", "size"], does: "other", c: ["reallocf"], ofHeap: true },
   rezalloc: { args: ["block", "size"], does: "resize", zero: true, mi: ["rezalloc"], ofHeap: true },
   recalloc: {
@@ -95,7 +102,12 @@ export const calls = {
   memalign: { args: ["alignment", "size"], does: "allocate", c: ["memalign"] },
   alignedAlloc: { args: ["alignment", "size"], does: "allocate", c: ["aligned_alloc"] },
   memalignAt: { args: ["alignment", "size", "offset"], does: "allocate" },
-  posixMemalign: { args: ["cell", "boundary", "size"], does: "other", c: ["posix_memalign"] },
+  posixMemalign: {
+    args: ["cell", "boundary", "size"],
+    does: "other",
+    returns: "errno",
+    c: ["posix_memalign"],
+  },
   valloc: { args: ["size"], does: "allocate", page: "aligned", c: ["valloc"] },
   pvalloc: { args: ["size"], does: "allocate", page: "rounded", c: ["pvalloc"] },
   mallocAligned: {
@@ -213,8 +225,18 @@ export const calls = {
   wideDup: { args: ["address"], does: "other", ms: ["wcsdup"] },
   // mimalloc's wide characters have 2 bytes, those of C in wasm32 have 4.
   wcsdup: { args: ["address"], does: "other", ms: ["mi_wcsdup"] },
-  dupenvS: { args: ["cell", "cell", "address"], does: "other", ms: ["dupenv_s"] },
-  wdupenvS: { args: ["cell", "cell", "address"], does: "other", ms: ["wdupenv_s"] },
+  dupenvS: {
+    args: ["cell", "cell", "address"],
+    does: "other",
+    returns: "errno",
+    ms: ["dupenv_s"],
+  },
+  wdupenvS: {
+    args: ["cell", "cell", "address"],
+    does: "other",
+    returns: "errno",
+    ms: ["wdupenv_s"],
+  },
   realpath: { args: ["address", "optional"], does: "other", c: ["realpath"], ofHeap: true },
 
   new: { args: ["word"], does: "allocate", fails: "throws", mi: ["new"], ofHeap: ["alloc_new"] },

@@ -68,7 +68,8 @@ function sumOf(words: Words, state: number, heaps: number[], counter: number): n
 
 /** What has gone and what is there are what has come. */
 function countOf(current: number, freed: number, peak: number): CountOf {
-  return { peak: Math.max(peak, current), total: current + freed, freed, current };
+  const total = current + freed;
+  return { peak: Math.min(Math.max(peak, current), total), total, freed, current };
 }
 
 export function readCounts(

@@ -3,7 +3,7 @@
  * throw through the module, as a trap does. WebAssembly passes signed numbers: `>>> 0` makes them
  * unsigned.
  */
-import { EINVAL, ENOMEM } from "../../common/errno.ts";
+import { WASI_EINVAL, WASI_ENOMEM } from "../../common/errno.ts";
 import type { AbiFunction, CFunctions } from "../../heap/calls/contract.ts";
 import { type CallName, operators, standardFunctions } from "../../heap/calls/table.ts";
 import { type FreeClaims, MALLOC, NEW, NEW_ARRAY } from "./blocks.ts";
@@ -61,9 +61,9 @@ function freeOf(api: HardenedCApi, call: CallName, origin: Origin): AbiFunction 
 }
 
 function posixMemalign(api: HardenedCApi, out = 0, alignment = 0, size = 0): number {
-  if (out === 0) return EINVAL;
+  if (out === 0) return WASI_EINVAL;
   const ptr = api.posixMemalign(alignment, size);
-  if (ptr === 0) return isPosixAlignment(alignment) ? ENOMEM : EINVAL;
+  if (ptr === 0) return isPosixAlignment(alignment) ? WASI_ENOMEM : WASI_EINVAL;
   new DataView(api.blocks.heap.buffer).setUint32(out, ptr, true);
   return 0;
 }

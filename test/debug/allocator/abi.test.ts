@@ -93,9 +93,9 @@ test("C's functions answer as C's do", () => {
   assert.equal(abi.aligned_alloc(3, 10), 0);
   assert.equal(abi.memalign(0, 10), 0);
   const out = abi.malloc(4);
-  assert.equal(abi.posix_memalign(out, 3, 10), 22);
-  assert.equal(abi.posix_memalign(out, 2, 10), 22);
-  assert.equal(abi.posix_memalign(out, 64, 2 ** 23), 12);
+  assert.equal(abi.posix_memalign(out, 3, 10), 28);
+  assert.equal(abi.posix_memalign(out, 2, 10), 28);
+  assert.equal(abi.posix_memalign(out, 64, 2 ** 23), 48);
   assert.equal(abi.posix_memalign(out, 64, 10), 0);
   const aligned = debugged.u32[out / 4] as number;
   assert.equal(aligned % 64, 0);

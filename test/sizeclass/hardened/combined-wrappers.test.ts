@@ -104,7 +104,7 @@ test("Memalign: up to 256 KiB, posix_memalign as well, and errnos", () => {
         abi.posix_memalign(0, 16, SIZE),
         abi.posix_memalign(out, 4096, -1),
       ],
-      [22, 22, 22, 12],
+      [28, 28, 28, 48],
     );
     assert.equal(heap.u32[out / 4], 7, "out stays");
   }
