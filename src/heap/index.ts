@@ -22,6 +22,7 @@ export type {
 export type { DeferredFree } from "./core-events.ts";
 export { createHeap } from "./create.ts";
 export { type AbiOwner, createAbi } from "./create-abi.ts";
+export { createImports, type HeapImports, type ImportsOptions } from "./create-imports.ts";
 export type { Hardening, HardeningFeature, HardeningState } from "./hardening-features.ts";
 export { Heap } from "./heap.ts";
 export { registerSampler, resetStats, setStatsLevel } from "./hooks.ts";
