@@ -1,7 +1,7 @@
 /** What the end of the process does with heaps, if the process options say so. */
 import { options } from "../common/log.ts";
+import type { HeapStats } from "./stats/numbers.ts";
 import { printStats } from "./stats/stats-table.ts";
-import type { HeapStats } from "./stats/walk.ts";
 
 interface EndingHeap {
   stats(): HeapStats;

@@ -24,13 +24,8 @@ import type { PurgeSettings } from "./purge-settings.ts";
 import { Purging } from "./purging.ts";
 import type { BlockNext, ObservedHeap, StatsLevel } from "./stats/contract.ts";
 import { heapsCheck, trapError } from "./stats/damage.ts";
-import {
-  type BlockVisitor,
-  blocksVisit,
-  guardsLift,
-  type HeapStats,
-  readStats,
-} from "./stats/walk.ts";
+import type { HeapStats } from "./stats/numbers.ts";
+import { type BlockVisitor, blocksVisit, guardsLift, readStats } from "./stats/walk.ts";
 import type { SubHeap, VisitOptions } from "./sub-heap.ts";
 import { type NewHeapOptions, SubHeaps } from "./sub-heaps.ts";
 

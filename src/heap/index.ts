@@ -30,10 +30,11 @@ export type { HeapOptions, JavaScriptBackEnd, MemoryOptions } from "./options.ts
 export type { PurgeSettings } from "./purge-settings.ts";
 export type { StatsLevel } from "./stats/contract.ts";
 export type { HeapCounts } from "./stats/counts.ts";
+export type { BinCount, HeapStats } from "./stats/numbers.ts";
 export { type ProcessInfo, readProcessInfo } from "./stats/process-info.ts";
 export type { Sampled, SamplerOptions } from "./stats/sampler.ts";
 export { formatStats } from "./stats/stats-table.ts";
 export type { CountOf, Kind, KindCount } from "./stats/tally.ts";
-export type { AreaVisitor, BinCount, BlockVisitor, HeapArea, HeapStats } from "./stats/walk.ts";
+export type { AreaVisitor, BlockVisitor, HeapArea } from "./stats/walk.ts";
 export { type DestroyOptions, SubHeap, type VisitOptions } from "./sub-heap.ts";
 export type { NewHeapOptions } from "./sub-heaps.ts";

@@ -1,7 +1,8 @@
 /** What the calls and C names of a heap need of its other parts. */
 import type { RuntimeOption } from "../../common/runtime-options.ts";
+import type { HeapStats } from "../stats/numbers.ts";
 import type { ProcessInfo } from "../stats/process-info.ts";
-import type { AreaVisitor, BlockVisitor, HeapStats } from "../stats/walk.ts";
+import type { AreaVisitor, BlockVisitor } from "../stats/walk.ts";
 
 /** Which build of the core serves a heap: WebAssembly or JavaScript. */
 export type BackEnd = "wasm" | "js";

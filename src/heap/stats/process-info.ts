@@ -1,6 +1,6 @@
 /** What the platform tells of the process: Node's numbers, zeros elsewhere. */
 import { checkMembers } from "../../common/kinds.ts";
-import type { HeapStats } from "./walk.ts";
+import type { HeapStats } from "./numbers.ts";
 
 /** What readProcessInfo returns. Times are in milliseconds, sizes in bytes. */
 export interface ProcessInfo {

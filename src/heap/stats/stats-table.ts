@@ -1,6 +1,7 @@
 /** Statistics as a table: the rows of mimalloc that have a meaning here. */
 import { checkMembers } from "../../common/kinds.ts";
 import { outputWrite } from "../../common/log-output.ts";
+import type { HeapStats } from "./numbers.ts";
 import { type ProcessInfo, readProcessInfo } from "./process-info.ts";
 import {
   amountText,
@@ -13,7 +14,6 @@ import {
   secondsText,
 } from "./stats-text.ts";
 import { binBytes, type CountOf, kinds } from "./tally.ts";
-import type { HeapStats } from "./walk.ts";
 
 /**
  * Statistics as text, as mimalloc prints them. docs/reference/statistics.md explains the rows.
