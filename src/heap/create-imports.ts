@@ -1,11 +1,13 @@
 /** The imports of a module that takes its malloc from a heap, with a memory of the right size. */
 
 import { wrongKind } from "../common/errors.ts";
+import { checkMembers, checkObject } from "../common/kinds.ts";
 import type { AbiOptions } from "./calls/abi.ts";
 import { createHeap } from "./create.ts";
 import { createAbi } from "./create-abi.ts";
 import type { Heap } from "./heap.ts";
-import { type ModuleImport, readImports } from "./module-imports.ts";
+import { checkHeap } from "./hooks.ts";
+import { type ModuleImport, PAGES_MOST, readImports } from "./module-imports.ts";
 import type { HeapOptions } from "./options.ts";
 
 /** Options of createImports. */
@@ -53,36 +55,71 @@ const TABLE = "__indirect_function_table";
  * const { heap, imports } = createImports(bytes);
  * const { instance } = await WebAssembly.instantiate(bytes, imports);
  */
-export function createImports(bytes: BufferSource, options: ImportsOptions = {}): HeapImports {
+export function createImports(
+  bytes: ArrayBuffer | ArrayBufferView,
+  options: ImportsOptions = {},
+): HeapImports {
+  checkOptions(options);
   const { heap: given, imports: others = {}, errno, ...heapOptions } = options;
-  if (given && Object.keys(heapOptions).length > 0) {
-    throw new TypeError(`createImports: ${Object.keys(heapOptions)[0]} is for a new heap`);
-  }
   const wanted = readImports(bytesOf(bytes));
   const memory = memoryOf(wanted);
   if (given) checkBehind(given, memory);
   const heap = given ?? heapBehind(memory, heapOptions);
   let table: unknown;
-  const abi = createAbi(heap, { errno, table: () => table });
-  const all = { ...(abi as object), [memory.name]: heap.memory };
-  const imports: Record<string, WebAssembly.ModuleImports> = { ...others };
-  for (const { module, name, kind } of wanted) {
-    const value = (all as Record<string, WebAssembly.ImportValue>)[name];
-    const ours = kind === "function" ? typeof value === "function" : kind === "memory";
-    if (!ours || value === undefined || others[module]?.[name] !== undefined) continue;
-    imports[module] = { ...imports[module], [name]: value };
-  }
+  const abi: object = createAbi(heap, { errno, table: () => table });
+  const ours = { ...abi, [memory.name]: heap.memory };
   return {
     heap,
-    imports,
+    imports: importsOf(wanted, ours, others),
     connect(instance) {
+      checkMembers("instance", "a WebAssembly.Instance", instance, "exports");
       table = instance.exports[TABLE] ?? others.env?.[TABLE];
       return instance;
     },
   };
 }
 
-function bytesOf(bytes: BufferSource): Uint8Array {
+/** What createImports decides itself. */
+const settled = ["memory", "offset", "initial"];
+
+/** Those of a new heap are checked by createHeap. */
+function checkOptions(options: ImportsOptions): void {
+  checkObject("options", options);
+  const { heap, imports = {}, errno: _, ...ofHeap } = options;
+  checkObject("imports", imports);
+  for (const [module, names] of Object.entries(imports)) {
+    checkObject(`imports.${module}`, names);
+  }
+  if (heap !== undefined) checkHeap(heap);
+  for (const [name, value] of Object.entries(ofHeap)) {
+    if (value === undefined) continue;
+    if (heap) throw new TypeError(`createImports: ${name} is for a new heap`);
+    if (!settled.includes(name)) continue;
+    throw new TypeError(
+      `createImports: the module's import settles ${name}: leave it out, or give a heap that is ` +
+        "there as { heap }",
+    );
+  }
+}
+
+/** The caller's imports, and of ours what the module wants and the caller has not. */
+function importsOf(
+  wanted: readonly ModuleImport[],
+  ours: Record<string, unknown>,
+  others: WebAssembly.Imports,
+): WebAssembly.Imports {
+  const imports: Record<string, WebAssembly.ModuleImports> = { ...others };
+  for (const { module, name, kind } of wanted) {
+    if (kind !== "function" && kind !== "memory") continue;
+    const value = Object.hasOwn(ours, name) ? ours[name] : undefined;
+    if ((typeof value === "function") !== (kind === "function") || value === undefined) continue;
+    const known = Object.hasOwn(imports, module) ? imports[module] : {};
+    imports[module] = { [name]: value as WebAssembly.ImportValue, ...known };
+  }
+  return imports;
+}
+
+function bytesOf(bytes: ArrayBuffer | ArrayBufferView): Uint8Array {
   if (ArrayBuffer.isView(bytes)) {
     return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
@@ -118,14 +155,16 @@ function heapBehind({ limits }: MemoryImport, options: HeapOptions): Heap {
   const { min, max, shared } = limits;
   if (shared) {
     throw new TypeError(
-      "createImports: the module's memory is shared: give { heap: createSharedHeap({ memory }) } " +
-        `with createSharedHeap of "terrane/shared" and a shared memory of ${min} pages`,
+      "createImports: the module's memory is shared: give { heap: createSharedHeap({ memory, " +
+        `offset: ${min * PAGE} }) } with createSharedHeap of "terrane/shared" and a shared memory ` +
+        `of ${min} pages`,
     );
   }
-  if (max !== undefined && max <= min) {
+  if (min >= (max ?? PAGES_MOST)) {
     throw new RangeError(
       `createImports: the module's memory has ${min * PAGE} bytes and may not grow, so there is ` +
-        "no space for a heap: link it with a larger --max-memory",
+        "no space for a heap: link it with " +
+        (min < PAGES_MOST ? "a larger --max-memory" : "a smaller --initial-memory"),
     );
   }
   const memory = new WebAssembly.Memory({

@@ -18,6 +18,9 @@ export interface ModuleImport {
   readonly limits?: ImportLimits | undefined;
 }
 
+/** Most pages of a memory with 32-bit addresses. */
+export const PAGES_MOST = 65536;
+
 const IMPORT_SECTION = 2;
 const MAGIC = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
 /** Types of references with a heap type behind them. */
@@ -51,7 +54,7 @@ function externalRead(reader: Reader): Pick<ModuleImport, "kind" | "limits"> {
   else if (kind === 1) {
     typeRead(reader);
     return { kind: "table", limits: limitsRead(reader) };
-  } else if (kind === 2) return { kind: "memory", limits: limitsRead(reader) };
+  } else if (kind === 2) return { kind: "memory", limits: memoryRead(reader) };
   else if (kind === 3) {
     typeRead(reader);
     reader.byte();
@@ -66,6 +69,14 @@ function externalRead(reader: Reader): Pick<ModuleImport, "kind" | "limits"> {
 
 function typeRead(reader: Reader): void {
   if (TYPED_REFERENCES.includes(reader.byte())) reader.number();
+}
+
+function memoryRead(reader: Reader): ImportLimits {
+  const limits = limitsRead(reader);
+  const { min, max = min, is64 } = limits;
+  const isValid = min <= max && (is64 || max <= PAGES_MOST);
+  if (!isValid) throw notAModule(`a memory cannot have ${min} to ${max} pages`);
+  return limits;
 }
 
 function limitsRead(reader: Reader): ImportLimits {

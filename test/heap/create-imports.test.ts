@@ -13,8 +13,12 @@ const PAGE = 65536;
 
 /** A module that imports env.malloc and env.memory with these limits. */
 function moduleOf(...limits: number[]): Uint8Array<ArrayBuffer> {
+  return moduleImporting("malloc", ...limits);
+}
+
+function moduleImporting(name: string, ...limits: number[]): Uint8Array<ArrayBuffer> {
   const env = [3, 0x65, 0x6e, 0x76];
-  const malloc = [...env, 6, ...Buffer.from("malloc"), 0, 0];
+  const malloc = [...env, name.length, ...Buffer.from(name), 0, 0];
   const memory = limits.length === 0 ? [] : [...env, 6, ...Buffer.from("memory"), 2, ...limits];
   const imports = [limits.length === 0 ? 1 : 2, ...malloc, ...memory];
   const type = [1, 6, 1, 0x60, 1, 0x7f, 1, 0x7f];
@@ -58,7 +62,7 @@ test("the declared maximum, and the option, limit the heap", () => {
 
 test("what cannot work is refused in words", () => {
   const refused = (bytes: unknown, options = {}) =>
-    thrownText(() => createImports(bytes as BufferSource, options));
+    thrownText(() => createImports(bytes as ArrayBuffer, options));
   assert.equal(
     refused(moduleOf(0, 2), { heap: createHeap() }),
     "RangeError: createImports: the module has its stack and data in the first 131072 bytes of its " +
@@ -89,6 +93,41 @@ test("what cannot work is refused in words", () => {
     );
   }
   assert.match(refused(whole, { heap: createHeap(), maximum: 1 }), /maximum is for a new heap/);
+  assert.match(refused(moduleOf(0, 0x80, 0x80, 4)), /^RangeError: .*a smaller --initial-memory$/);
+  assert.match(refused(moduleOf(0, 0x81, 0x80, 4)), /^TypeError: .*65537 to 65537 pages$/);
+  assert.match(refused(moduleOf(1, 9, 8)), /^TypeError: .*9 to 8 pages$/);
+});
+
+test("wrong options are refused in words, by kind and by value", () => {
+  const whole = moduleOf(0, 2);
+  const refused = (options: unknown) => thrownText(() => createImports(whole, options as object));
+  assert.match(refused(null), /^TypeError: options must be an object, not null$/);
+  assert.match(refused(5), /^TypeError: options must be an object/);
+  assert.match(refused({ imports: 5 }), /^TypeError: imports must be an object/);
+  assert.match(refused({ imports: null }), /^TypeError: imports must be an object/);
+  assert.match(refused({ imports: { env: 5 } }), /^TypeError: imports.env must be an object/);
+  assert.match(refused({ heap: {} }), /^TypeError: .*heap/);
+  assert.match(refused({ heap: null }), /^TypeError: .*heap/);
+  assert.match(refused({ errno: 5 }), /^TypeError: errno must be "wasi" or "linux"/);
+  assert.match(refused({ errno: "bsd" }), /^RangeError: errno must be/);
+  assert.match(refused({ size: 5 }), /^TypeError: unknown option size/);
+  for (const name of ["memory", "offset", "initial"]) {
+    assert.match(refused({ [name]: 0 }), new RegExp(`^TypeError: .*import settles ${name}: leave`));
+  }
+  const { connect } = createImports(whole, { heap: undefined, offset: undefined } as object);
+  for (const wrong of [null, undefined, 5, {}]) {
+    assert.match(
+      thrownText(() => connect(wrong as unknown as WebAssembly.Instance)),
+      /^TypeError: instance must be a WebAssembly.Instance/,
+    );
+  }
+});
+
+test("names that every object has are not functions of the heap", () => {
+  for (const name of ["toString", "valueOf", "constructor"]) {
+    const { imports } = createImports(moduleImporting(name, 0, 2));
+    assert.deepEqual(Object.keys(imports.env ?? {}), ["memory"]);
+  }
 });
 
 test("a heap that was given, behind the module, serves; the caller's imports go first", () => {
