@@ -163,6 +163,7 @@ type WasmOf<Name extends string, Otherwise> = typeof globalThis extends {
 } ? Type : Otherwise;
 type WasmMemory = WasmOf<"Memory", { readonly buffer: ArrayBuffer; grow(delta: number): number }>;
 type WasmModule = WasmOf<"Module", object>;
+type WasmTable = WasmOf<"Table", { readonly length: number; get(index: number): any }>;
 type WasmInstance = WasmOf<"Instance", { readonly exports: Record<string, any> }>;
 type WasmImports = typeof globalThis extends {
   WebAssembly: { Instance: new (module: any, imports?: infer Imports) => any };
@@ -177,7 +178,7 @@ const portableTypes = {
     const lines = code.split("\n").map((line) => {
       if (/^\s*(\/?\*|\/\/)/.test(line)) return line; // comments show what users write
       return line
-        .replace(/\bWebAssembly\.(Memory|Module|Instance|Imports|ModuleImports)\b/g, "Wasm$1")
+        .replace(/\bWebAssembly\.(Memory|Module|Instance|Table|Imports|ModuleImports)\b/g, "Wasm$1")
         .replace(/\bUint8Array<ArrayBuffer>/g, "OwnBytes");
     });
     const text = lines.join("\n");

@@ -1,8 +1,8 @@
 /** C's functions of a heap, beside it: a program that does not import them does not carry them. */
 
 import { wrongKind } from "../common/errors.ts";
-import { hasMembers } from "../common/kinds.ts";
-import { type OptionCheck, optionsCheck } from "../common/option-table.ts";
+import { hasMembers, tagOf } from "../common/kinds.ts";
+import { type OptionCheck, optionOf, optionsCheck } from "../common/option-table.ts";
 import { type AbiOptions, abiOf, type HeapAbi } from "./calls/abi.ts";
 import type { StatsSource } from "./calls/contract.ts";
 import type { Heap } from "./heap.ts";
@@ -43,13 +43,9 @@ export function createAbi(allocator: Heap | AbiOwner, options?: AbiOptions): Hea
 
 const abiChecks: readonly OptionCheck[] = [
   { name: "errno", refuse: errnoError },
-  {
-    name: "table",
-    refuse: (value) =>
-      typeof value === "function" || value instanceof WebAssembly.Table
-        ? undefined
-        : wrongKind("table", "a WebAssembly.Table or a function that returns one", value),
-  },
+  optionOf("table", "a WebAssembly.Table or a function that returns one", (value) => {
+    return typeof value === "function" || tagOf(value) === "WebAssembly.Table";
+  }),
 ];
 
 function errnoError(value: unknown): Error | undefined {

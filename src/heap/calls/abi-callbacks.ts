@@ -2,6 +2,7 @@
  * mimalloc's C functions that take a function of the program: an index into its table of functions.
  */
 import { type ErrnoAbi, errnoOf } from "../../common/errno.ts";
+import { tagOf } from "../../common/kinds.ts";
 import { outputWrite, registerOutput } from "../../common/log-output.ts";
 import type { CoreExports } from "../../core/contract.ts";
 import type { HeapArea } from "../stats/walk.ts";
@@ -60,14 +61,15 @@ export function callbacksAbi(parts: CallbackParts): Record<string, AbiFunction> 
 }
 
 function functionOf(table: FunctionTable | undefined, call: string, index: number): Called {
-  const found: unknown = typeof table === "function" ? table() : table;
-  if (!(found instanceof WebAssembly.Table)) {
+  const given: unknown = typeof table === "function" ? table() : table;
+  if (tagOf(given) !== "WebAssembly.Table") {
     throw new TypeError(
       `${call} takes a function of the program, an index into its table: link the module with ` +
         "--export-table and give createAbi " +
         "{ table: () => instance.exports.__indirect_function_table }",
     );
   }
+  const found = given as WebAssembly.Table;
   const called: unknown = index < found.length ? found.get(index) : null;
   if (typeof called === "function") return called as Called;
   throw new RangeError(`${call}: the table of ${found.length} entries has no function ${index}`);
