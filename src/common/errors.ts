@@ -145,10 +145,8 @@ export function handleError(handle: unknown, version: number): TypeError | Range
 }
 
 /** What has the form of a handle, but cannot be one. */
-export function forgedHandle(field: string, rule: string): TypeError {
-  return new TypeError(
-    `handle must come from heap.handle(), unchanged: its ${field} must be ${rule}`,
-  );
+export function forgedHandle(field: string, rule: string, of = "heap.handle()"): TypeError {
+  return new TypeError(`handle must come from ${of}, unchanged: its ${field} must be ${rule}`);
 }
 
 export function threadRefuse(value: unknown): never {

@@ -8,6 +8,7 @@ import type { MemoryViews } from "../common/views.ts";
 import { DEFERRED_FREE, NEW_FAILED, SLICE_SHIFT } from "../core/layout/layout.ts";
 import type { MemorySource } from "../memory/index.ts";
 import type { ErrorHandler, Mistake } from "./backend.ts";
+import { wholeBytes } from "./calls/cells.ts";
 import type { HeapHost } from "./calls/contract.ts";
 import { rangeIsOurs } from "./owned-slices.ts";
 import type { HeapObservers } from "./stats/contract.ts";
@@ -41,7 +42,8 @@ export class Host implements HeapHost {
   }
 
   bytes(): Uint8Array {
-    return (this.views as MemoryViews).of("u8");
+    const views = this.views as MemoryViews;
+    return views.least === 0 ? views.of("u8") : wholeBytes(views.of("u8"), views.buffer);
   }
 
   owns(address: number): boolean {

@@ -19,7 +19,7 @@ import type { Heap } from "../../heap/index.ts";
 import type { Entry } from "../report/stack-table.ts";
 import type { Given } from "../store/request.ts";
 import type { CallSite } from "./call-site.ts";
-import { allocate, debugCalls } from "./debug-calls.ts";
+import { allocate, bytesOf, debugCalls } from "./debug-calls.ts";
 import type { DebugCore } from "./debug-core.ts";
 
 const otherNames = [
@@ -155,8 +155,9 @@ export const DebugAllocatorBase = /* @__PURE__ */ withCalls(
 ) as unknown as DebugAllocatorClass;
 
 /** A heap below has words of its own, which a result would write over. */
-function checkCell({ backing }: DebugCore, call: string, ptr: number): void {
-  checkCellIn(call, backing.u8, ptr);
+function checkCell(core: DebugCore, call: string, ptr: number): void {
+  checkCellIn(call, bytesOf(core), ptr);
+  const { backing } = core;
   const heap = backing.allocator as Partial<Heap>;
   if (ptr === 0 || !heap.internals || heap.contains?.(ptr)) return;
   if (heap.internals.events.owns(ptr)) throw notInABlock(call, ptr);

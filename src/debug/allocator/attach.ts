@@ -1,8 +1,14 @@
 /** How other threads attach to a debug allocator over a heap that they share. */
+import {
+  checkFields,
+  type FieldRules,
+  isObject,
+  isSharedBuffer,
+} from "../../common/handle-fields.ts";
 import type { HeapHandle, SharedHeap } from "../../heap/shared-heap.ts";
 import type { AllocatorLike } from "../store/allocator-like.ts";
 import type { DebugOptions, Settings } from "../store/options.ts";
-import type { SharedState } from "../store/shared-state.ts";
+import { type SharedState, STATE_BYTES } from "../store/shared-state.ts";
 
 /** Changes whenever what threads share does: all need the same terrane. */
 const VERSION = 1;
@@ -27,6 +33,22 @@ export interface DebugHandle {
   readonly options: SharedOptions;
 }
 
+const rules: FieldRules<DebugHandle> = {
+  heap: ["a handle of the heap below", isObject],
+  state: ["the SharedArrayBuffer of what threads share", isState],
+  options: [
+    "an object with the options that threads share",
+    (value) => {
+      const names: readonly string[] = sharedNames;
+      return isObject(value) && Object.keys(value).every((name) => names.includes(name));
+    },
+  ],
+};
+
+function isState(value: unknown): boolean {
+  return isSharedBuffer(value) && value.byteLength === STATE_BYTES;
+}
+
 export function handleMake(heap: HeapHandle, state: SharedState, settings: Settings): DebugHandle {
   const options = Object.fromEntries(sharedNames.map((name) => [name, settings[name]]));
   return { terraneDebug: VERSION, heap, state: state.buffer, options };
@@ -38,8 +60,10 @@ export function handleCheck(handle: DebugHandle): void {
   if (typeof made !== "number") {
     throw new TypeError("handle must come from handle() of a debug allocator");
   }
-  if (made === VERSION) return;
-  throw new RangeError(`handle of version ${made}, not ${VERSION}: all threads need one terrane`);
+  if (made !== VERSION) {
+    throw new RangeError(`handle of version ${made}, not ${VERSION}: all threads need one terrane`);
+  }
+  checkFields(handle, rules, "handle() of a debug allocator");
 }
 
 /** @throws TypeError when threads cannot share an allocator. */

@@ -5,7 +5,7 @@
 
 import { EINVAL, ENOMEM } from "../../common/errno.ts";
 import { outOfMemory, SIZE_LIMIT } from "../../common/errors.ts";
-import { cellRead, cellWrite } from "../../heap/calls/cells.ts";
+import { cellRead, cellWrite, wholeBytes } from "../../heap/calls/cells.ts";
 import { type CallName, type CallRow, callRows } from "../../heap/calls/table.ts";
 import {
   environmentCopy,
@@ -34,9 +34,9 @@ export type DebugCall = (
 const others = {
   reallocarr: (core, site, at, count, size) => {
     if (at === 0) return EINVAL;
-    const ptr = cellRead(site.call, core.backing.u8, at);
+    const ptr = cellRead(site.call, bytesOf(core), at);
     const to = resize(core, site, ptr, { size: count * size });
-    if (to !== 0) cellWrite(site.call, core.backing.u8, at, to);
+    if (to !== 0) cellWrite(site.call, bytesOf(core), at, to);
     return to === 0 ? ENOMEM : 0;
   },
   reallocf: (core, site, ptr, size) => {
@@ -51,7 +51,7 @@ const others = {
   posixMemalign: (core, site, out, alignment, size) => {
     if (out === 0 || alignment < 4 || !isAlignment(alignment)) return EINVAL;
     const ptr = allocate(core, site, { size, align: { alignment, offset: 0 } });
-    if (ptr !== 0) cellWrite(site.call, core.backing.u8, out, ptr);
+    if (ptr !== 0) cellWrite(site.call, bytesOf(core), out, ptr);
     return ptr === 0 ? ENOMEM : 0;
   },
   cfree: (core, site, ptr) => {
@@ -152,5 +152,10 @@ function goodSize(core: DebugCore, _site: CallSite, size: number): number {
 
 function textsOf(core: DebugCore, site: CallSite): TextMemory {
   const { call } = site;
-  return { call, malloc: (size) => allocate(core, site, { size }), bytes: () => core.backing.u8 };
+  return { call, malloc: (size) => allocate(core, site, { size }), bytes: () => bytesOf(core) };
+}
+
+/** The memory as it is now, also what a program has grown a shared one by. */
+export function bytesOf({ backing }: DebugCore): Uint8Array {
+  return wholeBytes(backing.u8, backing.allocator.source?.buffer);
 }

@@ -14,7 +14,7 @@
  */
 
 /** Bytes of the buffer, enough for two million slots. Only touched pages take physical memory. */
-const STATE_BYTES = 2 ** 26;
+export const STATE_BYTES = 2 ** 26;
 
 const NODES = 1;
 const TAKEN = 2;

@@ -4,6 +4,15 @@ import { pastMemory } from "../../common/errors.ts";
 /** Bytes of a pointer and of a size_t. */
 export const CELL_BYTES = 4;
 
+/**
+ * All bytes of a memory. A view of a shared one stays when a program grows the memory itself, and
+ * ends too early; others are detached, and made again.
+ */
+export function wholeBytes(view: Uint8Array, buffer: ArrayBufferLike | undefined): Uint8Array {
+  if (buffer === undefined || buffer.byteLength <= view.byteLength) return view;
+  return new Uint8Array(buffer);
+}
+
 /** @throws RangeError when the memory ends before `length` bytes at `address`. */
 export function checkInMemory(call: string, limit: number, address: number, length: number): void {
   if (address + length > limit) throw pastMemory(call, address, length, limit);

@@ -1,5 +1,6 @@
 /** Creates hardened mallocs, and attaches threads to them. */
 import { typeName } from "../../common/errors.ts";
+import { checkFields, type FieldRules, isObject, isWhole } from "../../common/handle-fields.ts";
 import { optionsCheck } from "../../common/option-table.ts";
 import { type SizeClassOptions, sizeClassRows } from "../heap/options.ts";
 import { attachSizeClassHeap, createSizeClassHeap } from "../heap/sizeclass.ts";
@@ -8,6 +9,13 @@ import { HardenedMalloc } from "./malloc.ts";
 import { LIST_BYTES } from "./quarantine.ts";
 import { outOfMemoryFor } from "./reports.ts";
 import type { HardenedHandle } from "./threads.ts";
+
+const handleRules: FieldRules<HardenedHandle> = {
+  heap: ["a handle of its size classes", isObject],
+  flags: ["an object with its flags", areFlags],
+  cookie: ["a word", (value) => isWhole(value, 0xffffffff)],
+  list: ["the address of its quarantine", (value) => isWhole(value, 2 ** 32) && value % 16 === 0],
+};
 
 /** Options of createHardenedMalloc: flags, hooks, and createSizeClassHeap's for linear memory. */
 export type HardenedOptions = HardenedFlags &
@@ -38,6 +46,16 @@ function optionsSplit<T extends object>(options: T, table: Row[]): [Partial<T>, 
     Object.fromEntries(entries.filter(([name]) => known.has(name) === wanted)),
   );
   return [own as Partial<T>, rest as Partial<T>];
+}
+
+function areFlags(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  try {
+    optionsCheck(flagRows, value);
+  } catch {
+    return false;
+  }
+  return true;
 }
 
 function randomWord(): number {
@@ -90,6 +108,7 @@ export function attachHardenedMalloc(
       `handle must come from handle() of a hardened malloc, not ${typeName(handle)}`,
     );
   }
+  checkFields(handle, handleRules, "handle() of a hardened malloc");
   optionsCheck(attachRows, options);
   const [hooks, rest] = optionsSplit(options, hookRows);
   const { heap, flags, cookie, list } = handle;

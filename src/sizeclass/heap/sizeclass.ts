@@ -1,6 +1,6 @@
 /** Creates size-class allocators: in an address space, in a memory, in another thread. */
 
-import { outOfMemory, typeName } from "../../common/errors.ts";
+import { outOfMemory } from "../../common/errors.ts";
 import { errorText } from "../../common/log-messages.ts";
 import type { BackEnd } from "../../heap/calls/contract.ts";
 import { type NewMemory, sourceDefault } from "../../heap/new-memory.ts";
@@ -18,6 +18,7 @@ import { createSizeClassMap, type SizeClassMap } from "../spaces/maps.ts";
 import { type AllocatorParts, SizeClassAllocator } from "./allocator.ts";
 import { arrayFull, freedTwice, noThread, regionFull } from "./errors.ts";
 import { geometryOf } from "./geometry.ts";
+import { handleCheck } from "./handle-check.ts";
 import { SizeClassHeap } from "./linear.ts";
 import { type SizeClassOptions, sizeClassCheck } from "./options.ts";
 import { Primary, type Words } from "./primary.ts";
@@ -71,11 +72,7 @@ export function attachSizeClassHeap(
   handle: SizeClassHandle,
   options: Pick<SizeClassOptions, "onError" | "onExhausted"> = {},
 ): SharedSizeClassHeap {
-  if (typeof handle !== "object" || handle === null || !("geometry" in handle)) {
-    throw new TypeError(
-      `handle must come from handle() of a size-class heap, not ${typeName(handle)}`,
-    );
-  }
+  handleCheck(handle);
   const { geometry, backend, memory, buffer, maximum } = handle;
   const plain = memory
     ? wasmMemory({ memory, offset: geometry.space, maximum })
