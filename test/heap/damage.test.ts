@@ -129,6 +129,38 @@ for (const [name, lead] of Object.entries(leads)) {
   });
 }
 
+test("calls that look a pointer up in a damaged table say so", () => {
+  for (const kind of kinds) {
+    const heap = anyHeap(kind);
+    const sub = heap.newHeap();
+    const ptr = heap.malloc(100);
+    const calls: Record<string, () => unknown> = {
+      free: () => heap.free(ptr),
+      freeSize: () => heap.freeSize(ptr, 8),
+      cfree: () => heap.cfree(ptr),
+      realloc: () => heap.realloc(ptr, 8),
+      usableSize: () => heap.usableSize(ptr),
+      contains: () => heap.contains(ptr),
+      reallocarr: () => heap.reallocarr(ptr, 1, 1),
+      posixMemalign: () => heap.posixMemalign(ptr, 16, 1),
+      dupenvS: () => heap.dupenvS(ptr, 0, ptr),
+      "contains of a sub-heap": () => sub.contains(ptr),
+      "checkOwned of a sub-heap": () => sub.checkOwned(ptr),
+      "free of a sub-heap": () => sub.free(ptr),
+    };
+    const at = (heap.source.start + L.S_CHUNKS) >>> 2;
+    heap.u32.fill(0xfffff000, at, at + 8);
+    for (const [call, run] of Object.entries(calls)) {
+      const text = thrownText(run);
+      assert.doesNotMatch(
+        text,
+        /^(?!HeapError: |RangeError: 0x|nothing thrown)/,
+        `${call}: ${text}`,
+      );
+    }
+  }
+});
+
 test("a shared heap detaches from a damaged memory, and says so once", () => {
   for (const backend of ["wasm", "js"] as const) {
     const heap = anyHeap({ backend, shared: true, maximum: 2 ** 23 });

@@ -48,7 +48,10 @@ function named(call: string, method: Method): Method {
   return Object.defineProperty(method, "name", { value: call });
 }
 
-/** One for each number of arguments: a method of any number would collect them in an array. */
+/**
+ * One for each number of arguments: a method of any number would collect them in an array. Checks
+ * read a damaged heap as the calls do, so that both can trap.
+ */
 function methodOf<Self>(run: Run<Self>, checks: readonly Check<Self>[]): Method {
   const [first, second, third, fourth, fifth] = checks as [
     Check<Self>,
@@ -60,8 +63,8 @@ function methodOf<Self>(run: Run<Self>, checks: readonly Check<Self>[]): Method 
   switch (checks.length) {
     case 1:
       return function (this: Self, a: number) {
-        first(this, a);
         try {
+          first(this, a);
           return run(this, a, 0, 0, 0, 0);
         } catch (error) {
           throw trapError(error);
@@ -69,9 +72,9 @@ function methodOf<Self>(run: Run<Self>, checks: readonly Check<Self>[]): Method 
       };
     case 2:
       return function (this: Self, a: number, b: number) {
-        first(this, a);
-        second(this, b);
         try {
+          first(this, a);
+          second(this, b);
           return run(this, a, b, 0, 0, 0);
         } catch (error) {
           throw trapError(error);
@@ -79,10 +82,10 @@ function methodOf<Self>(run: Run<Self>, checks: readonly Check<Self>[]): Method 
       };
     case 3:
       return function (this: Self, a: number, b: number, c: number) {
-        first(this, a);
-        second(this, b);
-        third(this, c);
         try {
+          first(this, a);
+          second(this, b);
+          third(this, c);
           return run(this, a, b, c, 0, 0);
         } catch (error) {
           throw trapError(error);
@@ -90,11 +93,11 @@ function methodOf<Self>(run: Run<Self>, checks: readonly Check<Self>[]): Method 
       };
     case 4:
       return function (this: Self, a: number, b: number, c: number, d: number) {
-        first(this, a);
-        second(this, b);
-        third(this, c);
-        fourth(this, d);
         try {
+          first(this, a);
+          second(this, b);
+          third(this, c);
+          fourth(this, d);
           return run(this, a, b, c, d, 0);
         } catch (error) {
           throw trapError(error);
@@ -102,12 +105,12 @@ function methodOf<Self>(run: Run<Self>, checks: readonly Check<Self>[]): Method 
       };
     default:
       return function (this: Self, a: number, b: number, c: number, d: number, e: number) {
-        first(this, a);
-        second(this, b);
-        third(this, c);
-        fourth(this, d);
-        fifth(this, e);
         try {
+          first(this, a);
+          second(this, b);
+          third(this, c);
+          fourth(this, d);
+          fifth(this, e);
           return run(this, a, b, c, d, e);
         } catch (error) {
           throw trapError(error);
