@@ -45,14 +45,16 @@ class Merger {
   readonly #begin: number;
   /** Whether the heap begins with the first call instead of the module's start. */
   readonly #late: boolean;
+  /** Code that sets the program's errno, where that was found. */
+  readonly #failed: ((code: CodeWriter) => void) | undefined;
 
   constructor(editor: ModuleEditor, plan: Plan) {
     this.#editor = editor;
     this.#replaced = plan.functions.filter((each) => each.fate === "replaced");
     this.#late = plan.sbrk !== undefined;
     const grow = plan.sbrk ? growSbrk(editor.functionIndex(plan.sbrk.index)) : growMemory;
-    const failed = plan.errno === undefined ? undefined : errnoSet(plan.errno);
-    this.#core = new EmbeddedCore({ editor, core: coreRead(), grow, failed });
+    this.#failed = plan.errno === undefined ? undefined : errnoSet(plan.errno);
+    this.#core = new EmbeddedCore({ editor, core: coreRead(), grow, failed: this.#failed });
     this.#hostsFind(editor.module);
     const { grow: grown, top } = this.#core;
     const heapInit = this.#core.index("heapInit");
@@ -111,6 +113,7 @@ class Merger {
       call(code, name);
     };
     if (this.#late) this.#beginCheck(code, planned.role);
+    this.#productCheck(code, planned.role);
     bodyWrite(code, planned.role, { call, end });
   }
 
@@ -129,6 +132,20 @@ class Merger {
       code.end();
     }
     code.end();
+  }
+
+  /** The core tells of no product that is too large, and C's calloc sets errno for it. */
+  #productCheck(code: CodeWriter, role: Role): void {
+    const [count, size] = (["count", "size"] as const).map((param) => role.params.indexOf(param));
+    if (this.#failed === undefined || count === undefined || count < 0) return;
+    code.const64(0xffffffffn);
+    code.get(count).op(op.i64ExtendI32U);
+    code
+      .get(size as number)
+      .op(op.i64ExtendI32U, op.i64Mul, op.i64LtU)
+      .if();
+    this.#failed(code);
+    code.const(0).op(op.return).end();
   }
 
   /** Makes the heap before the module's own start, which may allocate; traps without memory. */

@@ -42,6 +42,12 @@ for (const [name, args] of Object.entries(PROGRAMS)) {
   });
 }
 
+test("errno is ENOMEM after each request that cannot be met, a product that is too large too", () => {
+  const [wanted, merged] = wasiRun(fixturePath("errno.wasm"), ["original", "merge"], []);
+  assert.match((wanted as { out: string }).out, /^calloc, 2\^32 bytes: 1 1$/m);
+  assert.deepEqual(merged, wanted);
+});
+
 test("a program also runs on the heap in JavaScript", () => {
   const path = fixturePath("churn-O2.wasm");
   const [wanted, outcome] = wasiRun(path, ["original", "import-js"], ["3000"]);
