@@ -86,10 +86,6 @@ export const mistakes = {
     title: "corrupted-free-list",
     text: "A list of free blocks was overwritten.",
   },
-  ERR_HEAP_DAMAGED: {
-    title: "heap-damaged",
-    text: "What a heap keeps about its blocks was overwritten.",
-  },
   ERR_CORRUPTED_HEADER: {
     title: "corrupted-header",
     text: "The header of a block was overwritten.",
