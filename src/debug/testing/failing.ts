@@ -1,6 +1,6 @@
 /** Allocators that are out of memory when a test wants it. */
 
-import { ENOMEM } from "../../common/errno.ts";
+import { ENOMEM, WASI_ENOMEM } from "../../common/errno.ts";
 import { outOfMemory, wrongKind } from "../../common/errors.ts";
 import { checkMembers } from "../../common/kinds.ts";
 import { createAbi } from "../../heap/create-abi.ts";
@@ -9,8 +9,10 @@ import { checkWhole } from "../../layers/pool/errors.ts";
 import type { AllocatorLike } from "../store/allocator-like.ts";
 import { randomOf } from "../store/sample.ts";
 
+type Refusal = (target: Freeing, args: unknown[]) => unknown;
+
 /** What a refused request returns, or throws, by the name of the method. */
-const refusals = new Map<string, (target: Freeing, args: unknown[]) => unknown>();
+const refusals = new Map<string, Refusal>();
 
 interface Freeing {
   free(ptr: number): void;
@@ -32,8 +34,8 @@ for (const name of [
 ]) {
   refusals.set(name, () => refuse(name));
 }
-for (const name of ["posixMemalign", "reallocarr", "dupenvS", "wdupenvS"])
-  refusals.set(name, () => ENOMEM);
+/** Methods that return an errno, and C's functions under the names of these. */
+const errnoNames = new Set(["posixMemalign", "reallocarr", "dupenvS", "wdupenvS"]);
 refusals.set("reallocf", (target, [ptr]) => {
   target.free(ptr as number);
   return 0;
@@ -69,14 +71,22 @@ type Call = (...args: unknown[]) => unknown;
  */
 export function failing<A extends object>(allocator: A, refused: () => boolean): A {
   checkMembers("allocator", "an allocator with malloc and free", allocator);
+  return failingWith(allocator, refused, ENOMEM);
+}
+
+/** @param enomem What calls return that return an errno: C programs have WASI's numbers. */
+function failingWith<A extends object>(allocator: A, refused: () => boolean, enomem: number): A {
   const made = new Map<PropertyKey, unknown>();
   return new Proxy(allocator, {
     get(target, name) {
       // The target as receiver, because the proxy has no private fields.
       const value: unknown = Reflect.get(target, name, target);
-      if (name === "abi") return cached(made, name, () => failing(abiOf(target), refused));
+      if (name === "abi")
+        return cached(made, name, () => failingWith(abiOf(target), refused, WASI_ENOMEM));
       if (typeof value !== "function" || name === "constructor") return value;
-      return cached(made, name, () => wrap(value.bind(target) as Call, name, target, refused));
+      const refusal = refusalOf(name, enomem);
+      const call = value.bind(target) as Call;
+      return cached(made, name, () => (refusal ? wrap(call, refusal, target, refused) : call));
     },
   });
 }
@@ -90,9 +100,14 @@ function cached(made: Map<PropertyKey, unknown>, name: PropertyKey, make: () => 
   return made.get(name);
 }
 
-function wrap(call: Call, name: PropertyKey, target: object, refused: () => boolean): Call {
-  const refusal = typeof name === "string" ? refusals.get(methodName(name)) : undefined;
-  if (!refusal) return call;
+/** What a refused request returns; undefined for a call that is not a request. */
+function refusalOf(name: PropertyKey, enomem: number): Refusal | undefined {
+  if (typeof name !== "string") return undefined;
+  const method = methodName(name);
+  return errnoNames.has(method) ? () => enomem : refusals.get(method);
+}
+
+function wrap(call: Call, refusal: Refusal, target: object, refused: () => boolean): Call {
   return (...args) => (refused() ? refusal(target as Freeing, args) : call(...args));
 }
 

@@ -69,7 +69,8 @@ export function abiOf(
   };
   for (const [call, row] of callRows) {
     const found = functionOf(call);
-    const target = row.returns === "errno" ? errnoReturning(errno, found) : found;
+    const isLinux = row.returns !== "errno" || errno === "linux"; // the core's own numbers
+    const target = isLinux ? found : errnoReturning(errno, found);
     for (const name of names(row)) add(name, target);
     for (const name of heapNames(row)) add(name, within(core, ids, target));
   }

@@ -125,7 +125,7 @@ export const heapCalls: Readonly<Record<CallName, Run<HeapState>>> = {
   newRealloc,
   newReallocn: (heap, ptr, count, size) => {
     const bytes = product(count, size);
-    if (bytes > SIZE_LIMIT) return newOverflows(heap, "newReallocn", bytes);
+    if (bytes > SIZE_LIMIT) return newOverflows(heap, "newRealloc", bytes);
     return newRealloc(heap, ptr, bytes);
   },
   setNewHandler: ({ host }, handler: unknown) => {

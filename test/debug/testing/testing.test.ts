@@ -95,7 +95,12 @@ test("failAfter serves n requests, through every function that allocates", () =>
   assert.throws(() => empty.allocArray(Uint8Array, 1), { code: "ERR_OUT_OF_MEMORY", message });
   assert.throws(() => empty.allocString("x"), HeapError);
   assert.throws(() => failAfter(createHeap(), 0).new(1), HeapError);
-  assert.equal(empty.abi.posix_memalign(8, 16, 1), 12);
+  // Methods count as Linux does, C's functions as the programs that import them: as WASI.
+  assert.equal(empty.posixMemalign(8, 16, 1), 12);
+  assert.equal(empty.reallocarr(8, 16, 1), 12);
+  for (const name of ["posix_memalign", "mi_posix_memalign", "reallocarr", "dupenv_s"]) {
+    assert.equal(empty.abi[name]?.(8, 16, 1), 48, name);
+  }
   assert.equal(empty.u8.length, empty.buffer.byteLength);
 });
 

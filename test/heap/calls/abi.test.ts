@@ -71,7 +71,7 @@ for (const [name, make] of Object.entries(heaps)) {
     assert.equal(abiOf(heap).mi_reserve_huge_os_pages_at?.(1, -1, 0), 48);
   });
 
-  test(`${name}: mi_heap_set_default(NULL) and other numbers that are no heap change nothing`, () => {
+  test(`${name}: mi_heap_set_default(NULL) and other numbers that name nothing change nothing`, () => {
     const heap = make();
     const abi = abiOf(heap);
     const before = abi.mi_heap_get_default?.();
@@ -315,7 +315,7 @@ test("mi_heap_collect with force purges", () => {
   assert.ok(heap.stats().committedBytes <= before);
 });
 
-test("arena 0 is none; 0 nodes are all nodes; huge pages have ids", () => {
+test("arena 0 is any memory; 0 nodes are all nodes; huge pages have ids", () => {
   const plain = abiOf(createHeap());
   const made = plain.mi_heap_new_in_arena?.(0) as number;
   assert.notEqual(made, 0);
@@ -345,7 +345,7 @@ test("arena 0 is none; 0 nodes are all nodes; huge pages have ids", () => {
   assert.equal(other.u32[out / 4], 0xffffffff);
 });
 
-test("no peak of statistics is above its total, and arenas are no pages", () => {
+test("no peak of statistics is above its total, and arenas do not count as pages", () => {
   for (const make of Object.values(heaps)) {
     const heap = make();
     heap.malloc(1e7);
