@@ -14,6 +14,7 @@ import type {
   ReserveOptions,
 } from "./calls/contract.ts";
 import { arenas, rangeIsOurs } from "./owned-slices.ts";
+import { runTold } from "./stats/damage.ts";
 
 /** What the arenas of a heap work on. */
 interface ArenaHost {
@@ -97,7 +98,7 @@ export class Arenas implements ArenaCalls {
     const { start } = this.#host.source();
     const peak = (start + L.S_PAGE_SLICES_PEAK) >>> 2;
     const before = Atomics.load(this.#host.words(), peak);
-    const id = make();
+    const id = runTold(make);
     const words = this.#host.words();
     const now = Math.max(before, Atomics.load(words, (start + L.S_PAGE_SLICES) >>> 2));
     Atomics.store(words, peak, Math.min(Atomics.load(words, peak), now));
@@ -105,7 +106,8 @@ export class Arenas implements ArenaCalls {
   }
 
   #give(call: string, first: number, count: number, flags: number, node: number): number {
-    const id = this.#host.core().arenaGive(first, count, flags, node) >>> 0;
+    const core = this.#host.core();
+    const id = runTold(() => core.arenaGive(first, count, flags, node) >>> 0);
     if (id === 0) throw this.#refused(call, count * L.SLICE_SIZE);
     return id;
   }

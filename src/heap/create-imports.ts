@@ -156,8 +156,8 @@ function heapBehind({ limits }: MemoryImport, options: HeapOptions): Heap {
   if (shared) {
     throw new TypeError(
       "createImports: the module's memory is shared: give { heap: createSharedHeap({ memory, " +
-        `offset: ${min * PAGE} }) } with createSharedHeap of "terrane/shared" and a shared memory ` +
-        `of ${min} pages`,
+        `offset: ${min * PAGE} }) } with createSharedHeap of "terrane/shared" and a shared ` +
+        `memory of ${min} pages`,
     );
   }
   if (min >= (max ?? PAGES_MOST)) {

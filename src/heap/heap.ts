@@ -23,7 +23,7 @@ import { featuresOf, type HardenedStart, type HardeningState } from "./hardening
 import type { PurgeSettings } from "./purge-settings.ts";
 import { Purging } from "./purging.ts";
 import type { BlockNext, ObservedHeap, StatsLevel } from "./stats/contract.ts";
-import { heapsCheck, trapError } from "./stats/damage.ts";
+import { heapsCheck, runTold } from "./stats/damage.ts";
 import type { HeapStats } from "./stats/numbers.ts";
 import { type BlockVisitor, blocksVisit, guardsLift, readStats } from "./stats/walk.ts";
 import type { SubHeap, VisitOptions } from "./sub-heap.ts";
@@ -353,11 +353,7 @@ export class Heap extends CoreAllocator {
   walk<T>(run: () => T): T {
     this.checkLive();
     heapsCheck(this.u32, this.source.start, this.thread);
-    try {
-      return run();
-    } catch (error) {
-      throw trapError(error);
-    }
+    return runTold(run);
   }
 
   /**

@@ -9,6 +9,7 @@ import {
   purgeRead,
 } from "./purge-settings.ts";
 import { millisecondsCheck, timerStart } from "./purge-timer.ts";
+import { runTold } from "./stats/damage.ts";
 
 /** What a timer calls. */
 interface Purged {
@@ -44,7 +45,10 @@ export class Purging {
     const { source } = this.#host;
     const words = this.#host.words();
     this.#asked = purgeMerge(this.#asked ?? purgeRead(words, source.start), changes);
-    if (Object.keys(changes).length > 0) purgeApply(this.#host.core(), source, this.#asked);
+    const asked = this.#asked;
+    if (Object.keys(changes).length > 0) {
+      runTold(() => purgeApply(this.#host.core(), source, asked));
+    }
     return purgeRead(words, source.start);
   }
 

@@ -8,6 +8,7 @@ import type { MemorySource } from "../memory/index.ts";
 import type { HeapHost } from "./calls/contract.ts";
 import { CoreAllocator } from "./calls/heap-calls.ts";
 import type { BlockNext } from "./stats/contract.ts";
+import { runTold } from "./stats/damage.ts";
 import { type AreaVisitor, type BlockVisitor, blocksVisit, heldRead } from "./stats/walk.ts";
 
 /** Options of `visitBlocks`. */
@@ -84,7 +85,7 @@ export class SubHeap extends CoreAllocator {
   /** Whether an address lies in a block, live or free, of this heap. */
   override contains(ptr: number): boolean {
     checkPointer(ptr);
-    return this.core.heapOf(ptr) >>> 0 === this.id;
+    return runTold(() => this.core.heapOf(ptr) >>> 0 === this.id);
   }
 
   /**

@@ -6,6 +6,7 @@ import { H_OF } from "../core/layout/layout.ts";
 import { heapBudget } from "./arenas.ts";
 import type { ArenaArea, HeapHost } from "./calls/contract.ts";
 import { areas } from "./stats/counts.ts";
+import { runTold } from "./stats/damage.ts";
 import { type HeapRoot, SubHeap } from "./sub-heap.ts";
 
 /** Options of `newHeap`. */
@@ -47,9 +48,11 @@ export class SubHeaps {
       throw new RangeError(`newHeap: there is no arena ${options.arena}`);
     }
     const core = this.#host.core();
-    const id = core.heapNew() >>> 0;
+    const id = runTold(() => core.heapNew() >>> 0);
     if (id === 0) throw outOfMemory("newHeap", AREA_BYTES);
-    if (slices !== 0 || options.arena) core.heapLimit(id, slices, options.arena ?? 0);
+    if (slices !== 0 || options.arena) {
+      runTold(() => core.heapLimit(id, slices, options.arena ?? 0));
+    }
     return this.#of(id);
   }
 
@@ -67,7 +70,7 @@ export class SubHeaps {
     if (!this.has(heap)) {
       throw new TypeError("setDefaultHeap needs a heap that newHeap of this heap made");
     }
-    this.#host.core().heapBind(heap.id);
+    runTold(() => this.#host.core().heapBind(heap.id));
     return before;
   }
 

@@ -147,6 +147,11 @@ test("calls that look a pointer up in a damaged table say so", () => {
       "contains of a sub-heap": () => sub.contains(ptr),
       "checkOwned of a sub-heap": () => sub.checkOwned(ptr),
       "free of a sub-heap": () => sub.free(ptr),
+      newHeap: () => heap.newHeap({ maximum: 2 ** 20 }),
+      setDefaultHeap: () => heap.setDefaultHeap(sub),
+      reserveMemory: () => heap.reserveMemory(2 ** 17),
+      manageMemory: () => heap.manageMemory(heap.buffer.byteLength - 2 ** 16, 2 ** 16),
+      purgeSettings: () => heap.purgeSettings({ purgeDelay: 0 }),
     };
     const at = (heap.source.start + L.S_CHUNKS) >>> 2;
     heap.u32.fill(0xfffff000, at, at + 8);

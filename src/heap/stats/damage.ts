@@ -16,6 +16,15 @@ export function trapError(error: unknown): unknown {
   return trapped ? heapDamaged(0, error) : error;
 }
 
+/** Runs a function that calls the core. */
+export function runTold<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw trapError(error);
+  }
+}
+
 /** Reads 0 behind the end of the memory. */
 function word(words: Words, address: number): number {
   return (words[address >>> 2] as number) >>> 0;
