@@ -78,24 +78,33 @@ const probes = [
   [3, 0, 0x80, 0x80, 4],
 ];
 
-/** Asking the memory to grow by 0 would detach its buffer; linking changes nothing. */
+/**
+ * Asking the memory to grow by 0 would detach its buffer; linking changes nothing. Both are tried,
+ * because the type of a shared buffer is not known where SharedArrayBuffer is not.
+ */
 function check32(memory: WebAssembly.Memory): void {
-  const limits = probes[Number(isShared(memory.buffer))] as number[];
+  if (probes.some((limits) => isTaken(memory, limits) !== false)) return;
+  throw new RangeError(
+    "the memory has 64-bit addresses: a heap needs a WebAssembly.Memory with 32-bit ones, " +
+      'made without address: "i64"',
+  );
+}
+
+/** Whether a module that imports such a memory takes this one; undefined if none may compile. */
+function isTaken(memory: WebAssembly.Memory, limits: readonly number[]): boolean | undefined {
   const section = [1, 1, 0x65, 1, 0x6d, 2, ...limits];
   const bytes = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 2, section.length, ...section];
   let probe: WebAssembly.Module;
   try {
     probe = new WebAssembly.Module(Uint8Array.from(bytes));
   } catch {
-    return; // where nothing may compile, the heap runs in JavaScript
+    return undefined; // the heap runs in JavaScript there
   }
   try {
     new WebAssembly.Instance(probe, { e: { m: memory } });
+    return true;
   } catch {
-    throw new RangeError(
-      "the memory has 64-bit addresses: a heap needs a WebAssembly.Memory with 32-bit ones, " +
-        'made without address: "i64"',
-    );
+    return false;
   }
 }
 
