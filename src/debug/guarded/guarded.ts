@@ -12,7 +12,7 @@ import { GuardedBlocks, type GuardedStats } from "./blocks.ts";
 import type { Gate } from "./gate.ts";
 import { type GuardedAbi, type GuardedCalls, gateOf, guardedAbi } from "./guarded-abi.ts";
 import { type GuardedOptions, type GuardedSettings, guardedSettings } from "./options.ts";
-import { isTrap } from "./traps.ts";
+import { trapOf } from "./traps.ts";
 
 /**
  * An allocator that places one block in so many beside an inaccessible page, and makes freed ones
@@ -162,9 +162,10 @@ export class GuardedAllocator extends AllocatorBase implements AllocatorLike, Di
    * }
    */
   explain(error: unknown): Report | undefined {
-    if (!isTrap(error)) return undefined;
+    const trap = trapOf(error);
+    if (!trap) return undefined;
     this.#blocks.sendFaults(this.explain);
-    return this.#blocks.faults.explain(error);
+    return this.#blocks.faults.explain(trap);
   }
 
   /**
