@@ -4,9 +4,11 @@
  * field of a structure is not taken for an address.
  */
 import type { CodeReader } from "../module/code.ts";
-import { type FunctionType, functionType, type Module } from "../module/module.ts";
+import { type FunctionType, functionType, KIND, type Module } from "../module/module.ts";
+import type { Access } from "../module/opcode-row.ts";
 import { accessOf, op, opcodeOf } from "../module/opcodes.ts";
 import { blockType, bodyReader } from "../module/reader.ts";
+import { MEMORY_BASE, MEMORY_BASE_NAME } from "./stand-ins.ts";
 
 const CALLS: readonly number[] = [op.call, op.returnCall];
 const CALLS_INDIRECT: readonly number[] = [op.callIndirect, op.returnCallIndirect];
@@ -20,25 +22,35 @@ export interface Facts {
   readonly loads: ReadonlySet<number>;
   /** Static addresses at which it stores. */
   readonly stores: ReadonlySet<number>;
+  /** The bytes of the widest access at each of these addresses. */
+  readonly widths: ReadonlyMap<number, number>;
   /** All constants of 32 bits. */
   readonly constants: ReadonlySet<number>;
   /** Indices of globals that it reads or writes. */
   readonly globals: ReadonlySet<number>;
+  /** For functions that it calls: constants that it passes as their first argument. */
+  readonly firsts: ReadonlyMap<number, ReadonlySet<number>>;
 }
 
 /** Facts of functions, each found once. */
 export class FactTable {
   readonly #module: Module;
+  readonly #bases: ReadonlyMap<number, number>;
   readonly #known = new Map<number, Facts>();
 
   constructor(module: Module) {
     this.#module = module;
+    this.#bases = basesOf(module);
+  }
+
+  #find(index: number): Facts {
+    return new Follower(this.#module, index, this.#bases).run();
   }
 
   of(index: number): Facts {
     const known = this.#known.get(index);
     if (known) return known;
-    const facts = index < this.#module.importedFunctions ? NONE : factsFind(this.#module, index);
+    const facts = index < this.#module.importedFunctions ? NONE : this.#find(index);
     this.#known.set(index, facts);
     return facts;
   }
@@ -47,12 +59,18 @@ export class FactTable {
 const NONE: Facts = {
   loads: new Set(),
   stores: new Set(),
+  widths: new Map(),
   constants: new Set(),
   globals: new Set(),
+  firsts: new Map(),
 };
 
-function factsFind(module: Module, index: number): Facts {
-  return new Follower(module, index).run();
+/** The values that a scratch instance gives to imported bases. */
+function basesOf(module: Module): Map<number, number> {
+  const globals = module.imports.filter((each) => each.kind === KIND.global);
+  const known = globals.map(({ name }, i) => [i, name] as const);
+  const bases = known.filter(([, name]) => MEMORY_BASE_NAME.test(name));
+  return new Map(bases.map(([i]) => [i, MEMORY_BASE]));
 }
 
 type Known = number | undefined;
@@ -70,15 +88,20 @@ class Follower {
   readonly #code: CodeReader;
   readonly #loads = new Set<number>();
   readonly #stores = new Set<number>();
+  readonly #widths = new Map<number, number>();
   readonly #constants = new Set<number>();
   readonly #globals = new Set<number>();
+  readonly #firsts = new Map<number, Set<number>>();
   readonly #stack: Known[] = [];
   readonly #frames: Frame[] = [];
+  /** Globals whose value is known: where the data of a module that is linked late begins. */
+  readonly #bases: ReadonlyMap<number, number>;
   readonly #locals = new Map<number, number>();
   #height = 0;
 
-  constructor(module: Module, index: number) {
+  constructor(module: Module, index: number, bases: ReadonlyMap<number, number>) {
     this.#module = module;
+    this.#bases = bases;
     this.#code = bodyReader(module, index);
   }
 
@@ -87,8 +110,14 @@ class Follower {
       this.#code.next();
       this.#step(this.#code.op);
     }
-    const [loads, stores] = [this.#loads, this.#stores];
-    return { loads, stores, constants: this.#constants, globals: this.#globals };
+    return {
+      loads: this.#loads,
+      stores: this.#stores,
+      widths: this.#widths,
+      constants: this.#constants,
+      globals: this.#globals,
+      firsts: this.#firsts,
+    };
   }
 
   #pop(): Known {
@@ -105,7 +134,7 @@ class Follower {
 
   #step(code: number): void {
     const access = accessOf(code);
-    if (access) this.#access(access.write, access.operands.length, code);
+    if (access) this.#access(access, code);
     else if (code === op.i32Const) {
       this.#stack.push(this.#code.value);
       this.#constants.add(this.#code.value >>> 0);
@@ -114,17 +143,18 @@ class Follower {
     else if (BLOCKS.includes(code)) this.#open(code);
     else if (code === op.end || code === DELEGATE) this.#close();
     else if (CATCHES.includes(code)) this.#otherwise();
-    else if (CALLS.includes(code)) this.#call(functionType(this.#module, this.#code.index));
+    else if (CALLS.includes(code)) this.#callDirect(this.#code.index);
     else if (CALLS_INDIRECT.includes(code)) this.#callIndirect();
     else this.#plain(code);
   }
 
-  #access(write: boolean, operands: number, code: number): void {
-    this.#popMany(operands);
+  #access({ write, operands, size }: Access, code: number): void {
+    this.#popMany(operands.length);
     const base = this.#pop();
     if (base !== undefined) {
       const at = (base >>> 0) + this.#code.offset;
       (write ? this.#stores : this.#loads).add(at);
+      this.#widths.set(at, Math.max(size, this.#widths.get(at) ?? 0));
     }
     this.#pushUnknown(opcodeOf(code).pushes?.length ?? 0);
   }
@@ -133,7 +163,7 @@ class Follower {
     const { index } = this.#code;
     if (code === op.globalGet || code === op.globalSet) {
       this.#globals.add(index);
-      if (code === op.globalGet) this.#stack.push(undefined);
+      if (code === op.globalGet) this.#stack.push(this.#bases.get(index));
       else this.#pop();
     } else if (code === op.localGet) this.#stack.push(this.#locals.get(index));
     else {
@@ -173,6 +203,17 @@ class Follower {
     this.#locals.clear();
     this.#stack.length = Math.min(this.#stack.length, this.#height);
     this.#pushUnknown(this.#frames.at(-1)?.params ?? 0);
+  }
+
+  #callDirect(callee: number): void {
+    const type = functionType(this.#module, callee);
+    const at = this.#stack.length - type.params.length;
+    const first = at >= this.#height && type.params.length > 0 ? this.#stack[at] : undefined;
+    if (first !== undefined) {
+      const known = this.#firsts.get(callee) ?? new Set();
+      this.#firsts.set(callee, known.add(first >>> 0));
+    }
+    this.#call(type);
   }
 
   #call({ params, results }: FunctionType): void {

@@ -1,8 +1,14 @@
 /** Who else touches the allocator's variables: pieces of it that are inlined in the program. */
 import { KIND, type Module } from "../module/module.ts";
+import type { FactTable } from "./facts.ts";
 import type { CallGraph } from "./graph.ts";
 import { readsHeader } from "./headers.ts";
-import type { AllocatorState } from "./state.ts";
+import { type AllocatorState, statesPassed } from "./state.ts";
+
+/** Whether a leftover only looks into headers, which blocks of another allocator can have, too. */
+export function isReaderOnly({ accesses, callsHelper, takesState }: Leftover): boolean {
+  return accesses === 0 && !callsHelper && !takesState;
+}
 
 /** A function that is not proven and touches what belongs to the allocator. */
 export interface Leftover {
@@ -13,6 +19,8 @@ export interface Leftover {
   readonly accesses: number;
   /** It calls private functions of the allocator. */
   readonly callsHelper: boolean;
+  /** Its callers pass it an address of the allocator's variables. */
+  readonly takesState: boolean;
   /** It calls the allocator, and looks into the headers of blocks itself. */
   readonly readsHeader: boolean;
   /** It runs only before the program: replacing the allocator makes it useless, not wrong. */
@@ -33,6 +41,7 @@ export interface Leftovers {
 
 export function leftoversFind(
   graph: CallGraph,
+  facts: FactTable,
   state: AllocatorState,
   tried: readonly Tried[],
   after: number | undefined,
@@ -43,17 +52,20 @@ export function leftoversFind(
   const helpers = helpersOf(graph, proven, starts);
   const stateHelpers = new Set([...helpers].filter((index) => state.touches(index)));
   const { importedFunctions, bodies } = graph.module;
+  const passed = statesPassed(facts, graph.module, state);
   const list: Leftover[] = [];
   for (let index = importedFunctions; index < importedFunctions + bodies.length; index++) {
     if (proven.has(index) || helpers.has(index)) continue;
+    if (graph.distance[index] === 0 && state.isOfSources(index)) continue;
     const { accesses } = state.touch(index);
     const callees = graph.calls(index);
     const callsHelper = callees.some((each) => stateHelpers.has(each));
     const isUser = callees.some((each) => proven.has(each));
     const reads = isUser && readsHeader(graph.module, index);
-    if (accesses === 0 && !callsHelper && !reads) continue;
+    const takesState = [...(passed.get(index) ?? [])].some((at) => state.bytes.has(at));
+    if (accesses === 0 && !callsHelper && !takesState && !reads) continue;
     const initialiser = isInitialiser(graph, index, starts);
-    const touch = { accesses, callsHelper, readsHeader: reads };
+    const touch = { accesses, callsHelper, takesState, readsHeader: reads };
     list.push({ index, name: `function ${index}`, ...touch, initialiser });
   }
   return { list, helpers };
@@ -89,9 +101,12 @@ function isInitialiser(graph: CallGraph, index: number, starts: ReadonlySet<numb
   return callers.length > 0 && callers.every((caller) => starts.has(caller));
 }
 
+/** What a host or a linker calls before anything else. */
+const CONSTRUCTOR = /^(_initialize|__wasm_call_ctors|__wasm_apply_\w+_relocs|__wasm_init_memory)$/;
+
 function constructorsOf(module: Module): Set<number> {
   const isConstructor = (each: { kind: number; name: string }) =>
-    each.kind === KIND.function && /^(_initialize|__wasm_call_ctors)$/.test(each.name);
+    each.kind === KIND.function && CONSTRUCTOR.test(each.name);
   const found = new Set(module.exports.filter(isConstructor).map((each) => each.index));
   if (module.start !== undefined) found.add(module.start);
   return found;

@@ -1,6 +1,6 @@
 /** Which functions are tried, and as what. Names and shapes only nominate; tests decide. */
 import { findAllocator } from "../allocators/finder.ts";
-import { type Role, role, type Source } from "../allocators/roles.ts";
+import { type AllocatorFunction, type Role, role, type Source } from "../allocators/roles.ts";
 import { functionType, type Module } from "../module/module.ts";
 import { functionNames } from "../module/names.ts";
 import type { Trial } from "./trial.ts";
@@ -23,9 +23,14 @@ const DEMANGLED_GLOBAL = /(?:^|::)__(?:rust|rdl|rg)_(alloc|dealloc|realloc|alloc
 const MANGLED_V0 =
   /^_R.*8dlmalloc(?:s\w*_)?8dlmalloc.*8Dlmalloc.*?\d(malloc|free|realloc|memalign)(?:B\w*_|C|$)/;
 
-/** Functions that the module's names, exports and shapes nominate, C's malloc and free first. */
-export function nomineesFind(module: Module): Nominee[] {
-  const found: Nominee[] = findAllocator(module)
+/**
+ * Functions that the module's names, exports and shapes nominate, C's malloc and free first; those
+ * that the user names are tried before others of the same kind.
+ */
+export function nomineesFind(module: Module, given: readonly AllocatorFunction[] = []): Nominee[] {
+  const isGiven = new Set(given.map((each) => each.index));
+  const others = findAllocator(module).filter((each) => !isGiven.has(each.index));
+  const found: Nominee[] = [...given, ...others]
     .filter((each) => each.index >= module.importedFunctions)
     .map(({ index, name, role: known, source }) => ({
       index,
@@ -92,11 +97,28 @@ const forms: readonly Form[] = [
   form("4>1", role("__rust_realloc", "rust", "realloc", "ptr", "old", "size", "align")),
 ];
 
+/** The roles of functions that get the address of the state first, as in Rust's dlmalloc. */
+const selfForms: readonly Form[] = [
+  form("2>1", role("malloc", "rust", "alloc", "-", "size")),
+  form("2>0", role("free", "rust", "free", "-", "ptr")),
+  form("3>1", role("realloc", "rust", "realloc", "-", "ptr", "size")),
+  form("3>1", role("memalign", "rust", "alloc", "-", "align", "size")),
+];
+
 /** The roles in which a function may be tried, by its type. */
 export function rolesOf(module: Module, index: number): readonly Form[] {
+  return formsOf(module, index, forms);
+}
+
+/** The roles in which a function may be tried that takes the address of the state. */
+export function selfRolesOf(module: Module, index: number): readonly Form[] {
+  return formsOf(module, index, selfForms);
+}
+
+function formsOf(module: Module, index: number, known: readonly Form[]): readonly Form[] {
   const { params, results } = functionType(module, index);
   const type = `${params.length}>${results.length}`;
-  return forms.filter((each) => each.type === type);
+  return known.filter((each) => each.type === type);
 }
 
 /** Roles in which a function can be the malloc of a pair. */

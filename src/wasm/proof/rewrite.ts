@@ -85,9 +85,10 @@ class ScratchRewrite {
   constructor(module: Module) {
     this.#module = module;
     this.#editor = new ModuleEditor(module);
-    const { min, max } = (module.memories[0] as { limits: Limits }).limits;
+    const { min } = (module.memories[0] as { limits: Limits }).limits;
     this.#firstPages = min;
-    this.#mostPages = Math.min(max ?? PAGES_MOST, min + PAGES_MORE);
+    // Beyond the module's maximum, too: a trial needs space.
+    this.#mostPages = Math.min(PAGES_MOST, min + PAGES_MORE);
     this.#mapAt = this.#mostPages * PAGE_BYTES;
     this.#fuel = this.#editor.addGlobal(I32, true, 0);
     this.#pages = this.#editor.addGlobal(I32, true, min);

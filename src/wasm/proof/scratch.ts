@@ -19,6 +19,8 @@ interface KeptGlobal {
 export interface Changes {
   /** Addresses of words of 32 bits, in ascending order. */
   readonly words: readonly number[];
+  /** Addresses of bytes. */
+  readonly bytes: ReadonlySet<number>;
   /** Indices of globals of the module. */
   readonly globals: readonly number[];
 }
@@ -47,12 +49,13 @@ export class Scratch implements StandInHost {
   calls = 0;
 
   /**
-   * Compiles and instantiates.
+   * Compiles and instantiates, without a promise: hooks around WebAssembly have to answer at once.
    *
-   * @throws WebAssembly.CompileError, LinkError or RuntimeError where the engine does.
+   * @throws WebAssembly.CompileError, LinkError or RuntimeError where the engine does; a RangeError
+   *   on a page's main thread, where some engines refuse large modules.
    */
-  static async open(rewritten: ScratchModule): Promise<Scratch> {
-    const compiled = await WebAssembly.compile(rewritten.bytes);
+  static open(rewritten: ScratchModule): Scratch {
+    const compiled = new WebAssembly.Module(rewritten.bytes);
     let scratch: Scratch | undefined;
     const host: StandInHost = {
       called: () => scratch?.called(),
@@ -61,7 +64,7 @@ export class Scratch implements StandInHost {
       filled: (address, byte, length) => scratch?.filled(address, byte, length),
     };
     const { imports, globals, memory } = standInsCreate(rewritten, host);
-    const instance = await WebAssembly.instantiate(compiled, imports);
+    const instance = new WebAssembly.Instance(compiled, imports);
     scratch = new Scratch(rewritten, instance.exports, globals, memory);
     return scratch;
   }
@@ -190,15 +193,23 @@ export class Scratch implements StandInHost {
   /** What has changed since the snapshot, in memory below an address and in globals. */
   changes(below: number): Changes {
     const words: number[] = [];
+    const bytes = new Set<number>();
     this.#eachWritten((page) => {
       const end = Math.min((page + 1) * MAP_PAGE, below);
       for (let at = page * MAP_PAGE; at < end; at += 4) {
         const old = at < this.#image.length ? wordOf(this.#image, at) : 0;
-        if (wordOf(this.bytes, at) !== old) words.push(at);
+        const changed = wordOf(this.bytes, at) ^ old;
+        if (changed === 0) continue;
+        words.push(at);
+        for (let i = 0; i < 4; i++) if ((changed >>> (8 * i)) & 0xff) bytes.add(at + i);
       }
     });
     const changed = this.#globals.filter(({ global, value }) => global.value !== value);
-    return { words, globals: changed.map((each) => each.index).filter((index) => index >= 0) };
+    return {
+      words,
+      bytes,
+      globals: changed.map((each) => each.index).filter((index) => index >= 0),
+    };
   }
 
   /** How many pages of 4 KiB were written since the snapshot. */

@@ -8,7 +8,9 @@ import type { ScratchModule } from "./rewrite.ts";
 const EXTERNREF = 0x6f;
 
 /** Where modules that are linked when they are loaded are told to put their data. */
-const MEMORY_BASE = 1024;
+export const MEMORY_BASE = 1024;
+/** The name of the global that tells them. */
+export const MEMORY_BASE_NAME: RegExp = /memory_base/i;
 /** Bytes for the stack of a module that imports its stack pointer, and for data without values. */
 const STACK_BYTES = 4 << 20;
 const COPY = /mem(?:cpy|move)/i;
@@ -134,7 +136,7 @@ class StandInMaker {
 
   /** Data first, then the stack, then the heap. */
   #address(name: string): number {
-    if (/memory_base/i.test(name)) return MEMORY_BASE;
+    if (MEMORY_BASE_NAME.test(name)) return MEMORY_BASE;
     if (!/stack_pointer|heap_base/i.test(name)) return 0;
     const bytes = this.#scratch.firstPages * PAGE_BYTES;
     return Math.min(bytes, this.#dataEnd() + STACK_BYTES);

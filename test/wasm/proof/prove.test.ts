@@ -8,14 +8,14 @@ import { fixture, other, stripped } from "../support/fixtures.js";
 import { type ToyParts, toyAllocator } from "../support/toy-allocator.js";
 import { wat } from "../support/wat.js";
 
-function proofOf(bytes: Uint8Array): Promise<Proof> {
+function proofOf(bytes: Uint8Array): Proof {
   return proveAllocator(readModule(bytes));
 }
 
 /** The functions of a toy allocator that are proven, by their exports: "a malloc, b free". */
 async function toyProof(parts: ToyParts): Promise<string> {
   const bytes = toyAllocator(parts);
-  const { functions } = await proofOf(bytes);
+  const { functions } = proofOf(bytes);
   const names = new Map(readModule(bytes).exports.map((each) => [each.index, each.name]));
   const proven = functions.filter((each) => !each.failure);
   return proven
@@ -28,7 +28,7 @@ const WHOLE = "a malloc, b free, c realloc, d calloc, e malloc_usable_size";
 
 test("proof: an allocator without names is proven, with its state", async () => {
   assert.equal(await toyProof({}), WHOLE);
-  const { outcome, state, leftovers, functions } = await proofOf(toyAllocator());
+  const { outcome, state, leftovers, functions } = proofOf(toyAllocator());
   assert.equal(outcome, "proven");
   assert.equal(state[0]?.from, 1024);
   assert.deepEqual(leftovers, []);
@@ -109,7 +109,7 @@ const falsePairs: readonly (readonly [string, ToyParts])[] = [
 
 for (const [name, parts] of falsePairs) {
   test(`proof: ${name} is not proven`, async () => {
-    const proof = await proofOf(toyAllocator(parts));
+    const proof = proofOf(toyAllocator(parts));
     assert.notEqual(proof.outcome, "proven");
     assert.equal(await toyProof(parts).then((text) => text.includes("free")), false);
   });
@@ -222,7 +222,7 @@ test("proof: a memalign that aligns, and Rust's orders of arguments", async () =
 });
 
 test("proof: a function that reads malloc's variables is a leftover, with its name", async () => {
-  const { outcome, leftovers } = await proofOf(
+  const { outcome, leftovers } = proofOf(
     toyAllocator({
       more: `(func (export "mallinfo") (result i32) (i32.load (i32.const 1024)))
         (func (export "field") (param i32) (result i32) (i32.load offset=1024 (local.get 0)))`,
@@ -236,7 +236,7 @@ test("proof: a function that reads malloc's variables is a leftover, with its na
 });
 
 test("proof: errno, which malloc sets when it fails, is not its state", async () => {
-  const { outcome, leftovers, state } = await proofOf(
+  const { outcome, leftovers, state } = proofOf(
     toyAllocator({
       sbrk: `(func $sbrk (param $n i32) (result i32) (local $p i32)
         (i32.store (i32.const 1144) (i32.add (i32.load (i32.const 1024)) (i32.const 1)))
@@ -259,7 +259,7 @@ test("proof: a program that reads a block's header is a leftover, one that reads
     (local $p i32)
     (local.set $p (call $malloc (i32.const 40)))
     (i32.and (i32.const -4) ${load}))`;
-  const { leftovers } = await proofOf(
+  const { leftovers } = proofOf(
     toyAllocator({
       more: [
         reader("header", "(i32.load (i32.sub (local.get $p) (i32.const 4)))"),
@@ -279,7 +279,7 @@ test("proof: a program that reads a block's header is a leftover, one that reads
 });
 
 test("proof: an allocator that has to be set up first is found after its constructor", async () => {
-  const { outcome, after, leftovers } = await proofOf(
+  const { outcome, after, leftovers } = proofOf(
     toyAllocator({
       sbrk: `(func $init (export "_initialize") (i32.store (i32.const 1024) (i32.const 65536)))
         (func $sbrk (param $n i32) (result i32) (local $p i32)
@@ -303,10 +303,10 @@ test("proof: an allocator that has to be set up first is found after its constru
 test("proof: modules without an allocator, and modules that cannot be tried", async () => {
   const none = wat(`(module (memory 1) (func (export "f") (param i32) (result i32)
     (i32.add (local.get 0) (i32.const 4096))))`);
-  assert.equal((await proofOf(none)).outcome, "none");
-  assert.equal((await proofOf(wat("(module)"))).outcome, "none");
-  assert.equal((await proofOf(fixture("memory64.wasm"))).outcome, "undecided");
-  const bump = await proofOf(other("bench/rivals/bump.wasm"));
+  assert.equal(proofOf(none).outcome, "none");
+  assert.equal(proofOf(wat("(module)")).outcome, "none");
+  assert.equal(proofOf(fixture("memory64.wasm")).outcome, "undecided");
+  const bump = proofOf(other("bench/rivals/bump.wasm"));
   assert.deepEqual([bump.outcome, bump.functions[0]?.role.name], ["bump", "malloc"]);
 });
 
@@ -315,8 +315,8 @@ const named = ["churn-O0.wasm", "churn-O2.wasm", "churn-cpp.wasm", "operators.wa
 
 for (const file of named) {
   test(`proof: ${file} has the same malloc and free without its names`, async () => {
-    const before = await proofOf(fixture(file));
-    const after = await proofOf(stripped(fixture(file)));
+    const before = proofOf(fixture(file));
+    const after = proofOf(stripped(fixture(file)));
     assert.deepEqual([before.outcome, after.outcome], ["proven", "proven"]);
     assert.deepEqual(
       before.functions.filter((each) => each.failure),
@@ -337,7 +337,7 @@ for (const file of named) {
 }
 
 test("proof: Rust's dlmalloc is proven with the address of its state", async () => {
-  const { functions } = await proofOf(fixture("boxes.wasm"));
+  const { functions } = proofOf(fixture("boxes.wasm"));
   const malloc = functions.find((each) => each.name.includes("6malloc"));
   assert.equal(malloc?.failure, undefined);
   assert.ok((malloc?.self ?? 0) > 65536);
@@ -345,7 +345,7 @@ test("proof: Rust's dlmalloc is proven with the address of its state", async () 
 
 test("proof: AssemblyScript's allocator has its state in a global", async () => {
   const bytes = await compile("export function f(): usize { return changetype<usize>([1, 2]); }");
-  const { outcome, stateGlobals } = await proofOf(bytes);
+  const { outcome, stateGlobals } = proofOf(bytes);
   assert.equal(outcome, "proven");
   assert.equal(stateGlobals.length, 1);
 });
