@@ -59,8 +59,8 @@ function reach(path, reached) {
 function chunkOf(path, base) {
   for (const [chunk, pattern] of Object.entries(ofHeap)) if (pattern.test(path)) return chunk;
   if (path.startsWith("sizeclass/embed")) return "sizeclass";
-  // Programs that load terrane/wasm need no proof; only the command line makes one.
-  if (path.startsWith("wasm/proof")) return "proof";
+  // Only the command line prints what a module consists of.
+  if (path.startsWith("wasm/inspect")) return "inspect";
   const [module] = path.split("/");
   // Programs have their code in their own files: it runs when they are loaded.
   if (programs.some((program) => path === `${program.module}.js`)) return;

@@ -1,11 +1,8 @@
 /** What `terrane inspect` does: reads a module, tries its allocator, and prints what was found. */
 import type { Command } from "commander";
-import { findAllocator } from "../wasm/allocators/finder.ts";
-import { rolesToGive } from "../wasm/allocators/roles.ts";
-import { KIND, type Module } from "../wasm/module/module.ts";
+import { type Inspection, inspectModule, isProgram } from "../wasm/inspect/inspect.ts";
+import type { Module } from "../wasm/module/module.ts";
 import { readModule } from "../wasm/module/reader.ts";
-import { type Inspection, inspectModule, isProgram } from "../wasm/proof/inspect.ts";
-import type { TriedFunction } from "../wasm/proof/prove.ts";
 import { inspectionText } from "./inspect-text.ts";
 import { orUsageError } from "./options.ts";
 import { STDOUT, streamWrite } from "./output.ts";
@@ -23,7 +20,7 @@ export async function inspectFile(
   command: Command,
 ): Promise<void> {
   const module = orUsageError(command, () => moduleRead(path));
-  const inspection = await inspectModule(module);
+  const inspection = inspectModule(module);
   const next = nextCommand(path, module, inspection);
   const report = { module: path, ...inspection, next: next ?? null };
   const text = flags.json
@@ -51,9 +48,8 @@ function nextCommand(path: string, module: Module, inspection: Inspection): stri
   const file = quoted(path);
   switch (inspection.verdict) {
     case "replace": {
-      const options = functionOptions(module, inspection.proof.functions);
       const output = quoted(path.replace(/(\.wasm)?$/, "-terrane.wasm"));
-      return `terrane override ${options}${file} -o ${output}`;
+      return `terrane override ${file} -o ${output}`;
     }
     case "watch":
     case "none":
@@ -61,37 +57,6 @@ function nextCommand(path: string, module: Module, inspection: Inspection): stri
     default:
       return undefined;
   }
-}
-
-/** Options that name the proven functions, where their names do not do so. */
-function functionOptions(module: Module, functions: readonly TriedFunction[]): string {
-  const base = functions.filter((each) => each.base);
-  const certain = findAllocator(module).filter((each) => each.sure === "certain");
-  const known = new Set(certain.map((each) => each.index));
-  const isCovered = ({ index }: TriedFunction) =>
-    known.has(index) || isInside(module, index, known);
-  if (base.every(isCovered)) return "";
-  const canGive = ({ role }: TriedFunction) =>
-    rolesToGive.some(({ name, params }) => name === role.name && `${params}` === `${role.params}`);
-  const given = functions.filter((each) => (each.base || isHeaderUser(each)) && canGive(each));
-  const options = given.map((each) => `--function ${each.role.name}=${each.index} `);
-  return options.join("");
-}
-
-/** Wrappers of these kinds look at the headers of blocks, which change: calloc to save clearing. */
-function isHeaderUser({ role, failure }: TriedFunction): boolean {
-  return failure === undefined && !["alloc", "free"].includes(role.action);
-}
-
-/** Whether nothing calls a function but some known ones, with which it is replaced. */
-function isInside(module: Module, index: number, known: ReadonlySet<number>): boolean {
-  const isExported = module.exports.some(
-    (each) => each.kind === KIND.function && each.index === index,
-  );
-  if (isExported || module.referenced.includes(index)) return false;
-  return module.code.calls.every(
-    (callees, i) => known.has(module.importedFunctions + i) || !callees.includes(index),
-  );
 }
 
 /** A path as a shell takes it. */

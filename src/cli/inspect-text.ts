@@ -1,5 +1,5 @@
 /** The report of `terrane inspect` for people. */
-import type { Inspection } from "../wasm/proof/inspect.ts";
+import type { Inspection } from "../wasm/inspect/inspect.ts";
 import type { Leftover } from "../wasm/proof/leftovers.ts";
 import type { Evidence } from "../wasm/proof/nominate.ts";
 import type { Proof, TriedFunction } from "../wasm/proof/prove.ts";
@@ -17,6 +17,7 @@ const EVIDENCE: Readonly<Record<Evidence, string>> = {
   import: "import",
   shape: "the shape of its code",
   growth: "its distance from memory.grow",
+  proof: "what it does",
   state: "the state that it touches",
   caller: "the calls between it and the allocator",
 };

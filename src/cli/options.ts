@@ -9,6 +9,8 @@ export type FunctionFlags = Readonly<Record<string, readonly string[]>>;
 export interface AllocatorFlags {
   readonly function?: FunctionFlags;
   readonly guess?: true;
+  readonly trust?: true;
+  readonly acceptLeftovers?: true;
 }
 
 /** Adds the options of commands that look for a module's allocator. */
@@ -19,7 +21,9 @@ export function allocatorOptionsAdd(command: Command): Command {
       "the function with this role (malloc, free, …), by its index or name; may be repeated",
       functionCollect,
     )
-    .option("--guess", "accept functions that only look like the allocator");
+    .option("--guess", "check: accept functions that only look like the allocator")
+    .option("--trust", "take these functions, or what the names say, without a proof")
+    .option("--accept-leftovers", "replace the allocator even if parts of it stay in use");
 }
 
 /** The options of commands that run a program. */

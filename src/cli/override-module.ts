@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { type Overridden, type OverrideReport, override } from "../wasm/override/override.ts";
 import type { Planned } from "../wasm/override/plan.ts";
-import { printableName } from "../wasm/symbols/printable.ts";
+import { printable, printableName } from "../wasm/symbols/printable.ts";
 import { type AllocatorFlags, orUsageError } from "./options.ts";
 import { fileWrite, STANDARD, STDERR, STDOUT, streamWrite } from "./output.ts";
 import { fileRead, requireValid, withFileName } from "./program.ts";
@@ -37,7 +37,8 @@ function moduleOverride(path: string, flags: OverrideFlags): Overridden {
     const overridden = override(bytes, {
       form: flags.import ? "import" : "merge",
       functions: flags.function,
-      guess: flags.guess,
+      trust: flags.trust,
+      acceptLeftovers: flags.acceptLeftovers,
       maxMemory: flags.maxMemory,
     });
     requireValid(path, bytes);
@@ -52,6 +53,9 @@ const FATES: Readonly<Record<Planned["fate"], string>> = {
   unused: "dropped: nothing calls it any more",
 };
 
+const HEADERS =
+  "  blocks have the headers that the program knows, which take 8 bytes each, in C 16\n";
+
 function text(report: OverrideReport): string {
   const width = Math.max(...report.functions.map((each) => each.role.name.length));
   const rows = report.functions.map(({ index, name, role, source, sure, fate }) => {
@@ -64,6 +68,9 @@ function text(report: OverrideReport): string {
   return [
     `terrane override (${report.form}), pages from ${report.pages}:\n`,
     ...rows,
+    `  replaced, since ${printable(report.because)}\n`,
+    ...(report.headers ? [HEADERS] : []),
+    ...(report.tried > 0 ? [`  tried: ${report.tried} functions of the new module behave\n`] : []),
     ...report.notes.map((note) => `  note: ${note}\n`),
     `  ${before} bytes before, ${after} bytes after (${after < before ? "" : "+"}${percent} %)\n`,
   ].join("");

@@ -8,15 +8,19 @@ const HELP = `
 Examples:
   $ terrane override program.wasm -o faster.wasm
   $ terrane override --dry-run program.wasm
-  $ terrane override --function malloc=41 --function free=43 stripped.wasm -o faster.wasm
   $ terrane override --import plugin.wasm -o plugin-on-our-heap.wasm
 
-The bodies of malloc, free and the like become those of our heap. By default the heap is merged into
-the module, which needs no import and runs in every engine that ran the original. With --import the
-module imports functions and memory from "terrane", so that several modules and threads can share
-one heap; see overrideImports of terrane/wasm. Debug information is left out, since code moves. See
-docs/guide/overriding.md. The new file takes its place when it is complete, so it may be the
-module's own; with -o - the report goes to standard error.
+The bodies of malloc, free and the like become those of our heap, if that is proven to be safe: the
+functions are found by running them in a scratch instance, with or without names, and then run again
+with another allocator beneath them, see terrane inspect. Where parts of the allocator are elsewhere
+in the program, the module is refused with exit code 2, and nothing is written.
+
+By default the heap is merged into the module, which needs no import and runs in every engine that
+ran the original. With --import the module imports functions and memory from "terrane", so that
+several modules and threads can share one heap; see overrideImports of terrane/wasm. Debug
+information is left out, since code moves. See docs/guide/overriding.md. The new file takes its
+place when it is complete, so it may be the module's own; with -o - the report goes to standard
+error.
 
 ${exitCodesText("override")}`;
 

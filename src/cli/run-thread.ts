@@ -5,11 +5,10 @@ import { createHeap } from "../heap/create.ts";
 import { createAbi } from "../heap/create-abi.ts";
 import type { Heap } from "../heap/heap.ts";
 import { javascript } from "../heap/javascript.ts";
-import { findAllocator } from "../wasm/allocators/finder.ts";
-import type { AllocatorFunction } from "../wasm/allocators/roles.ts";
 import { unsupported } from "../wasm/module/errors.ts";
 import type { Limits, Module } from "../wasm/module/module.ts";
 import { readModule } from "../wasm/module/reader.ts";
+import { type Decision, decideAllocator } from "../wasm/override/decide.ts";
 import { CallLog } from "../wasm/run/call-log.ts";
 import { rebind } from "../wasm/run/rebind.ts";
 import { HOST_MODULE } from "../wasm/shadow/allocator-hooks.ts";
@@ -35,6 +34,11 @@ export async function runRun(
   return await run.run();
 }
 
+/** AssemblyScript's runtime keeps its allocator: its collector shares the headers of blocks. */
+function canReplace({ verdict, functions }: Decision): boolean {
+  return verdict === "replace" && functions.some(({ role }) => role.family !== "assemblyscript");
+}
+
 class ProgramRun {
   readonly #order: RunOrder;
   readonly #path: string;
@@ -52,11 +56,11 @@ class ProgramRun {
     this.#path = path;
     this.#flags = flags;
     const module = programRead(path);
-    const functions = this.#functions(module);
+    const decision = this.#decide(module);
     const limits = this.#limits(module);
-    const heap = flags.allocator !== "own" && functions.length > 0;
+    const heap = flags.allocator !== "own" && canReplace(decision);
     const log = (flags.stats ?? false) || flags.trace !== undefined;
-    this.#bytes = rebind(module, functions, { heap, log, limits });
+    this.#bytes = rebind(module, decision, { heap, log, limits });
     this.#memory = memoryCreate(limits);
     if (heap) this.#heap = this.#heapCreate(limits);
     if (flags.trace !== undefined) this.#trace = new TraceFile(flags.trace);
@@ -68,17 +72,20 @@ class ProgramRun {
     return this.#trace?.temporary;
   }
 
-  #functions(module: Module): AllocatorFunction[] {
-    const { functions: given, guess } = { functions: this.#flags.function, ...this.#flags };
-    const found = withFileName(this.#path, () => findAllocator(module, { functions: given }));
-    const own = found.filter(({ source, role }) => {
-      return source !== "import" && role.family !== "assemblyscript";
-    });
-    const certain = own.every((each) => each.sure === "certain");
-    if (own.length > 0 && (certain || guess)) return own;
-    const why = own.length > 0 ? "it only looks like one (--guess accepts it)" : "none was found";
-    streamWrite(STDERR, `terrane: ${this.#path} keeps its own allocator: ${why}\n`);
-    return [];
+  /** A program whose allocator cannot be replaced keeps it; its calls are logged all the same. */
+  #decide(module: Module): Decision {
+    const { function: functions, trust, acceptLeftovers, allocator } = this.#flags;
+    const options = { functions, trust, acceptLeftovers };
+    const decision = withFileName(this.#path, () => decideAllocator(module, options));
+    if (decision.verdict === "replace") return decision;
+    if (allocator === "own") {
+      // What has the names is logged, whether it is an allocator or not.
+      return decision.functions.length > 0
+        ? decision
+        : decideAllocator(module, { ...options, trust: true });
+    }
+    streamWrite(STDERR, `terrane: ${this.#path} keeps its own allocator: ${decision.because}\n`);
+    return decision;
   }
 
   /** The limits of the program's memory, reduced by --max-memory. */

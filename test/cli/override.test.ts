@@ -38,6 +38,9 @@ test("override --dry-run --json writes nothing and prints the report", () => {
     "bytesBefore",
     "bytesAfter",
     "memory",
+    "because",
+    "headers",
+    "tried",
     "notes",
   ]);
   const { index, name, source, sure, fate } = report.functions[0];
@@ -47,16 +50,26 @@ test("override --dry-run --json writes nothing and prints the report", () => {
   );
 });
 
-test("override: a guess is confirmed by the options that the refusal prints, or by --guess", () => {
-  const { code, err } = terrane("override", "--dry-run", STRIPPED);
-  assert.equal(code, 2);
-  const options = [...err.matchAll(/--function (\w+=\d+)/g)].flatMap((match) => [match[0]]);
-  assert.ok(options.length >= 5);
-  const path = join(folder, "confirmed.wasm");
-  const confirmed = options.flatMap((option) => option.split(" "));
-  assert.equal(terrane("override", ...confirmed, STRIPPED, "-o", path).code, 0);
-  assert.match(terrane("override", "--dry-run", "--guess", STRIPPED).out, /by shape, likely/);
+test("override: a stripped module needs no options, and the report says what was tried", () => {
+  const path = join(folder, "stripped.wasm");
+  const { code, out } = terrane("override", STRIPPED, "-o", path);
+  assert.equal(code, 0);
+  assert.match(out, /\n {2}replaced, since it is proven, and nothing else touches its state\n/);
+  assert.match(out, /\n {2}tried: \d+ functions of the new module behave\n/);
   assert.equal(terrane("run", "--allocator", "own", path, "2000").code, 7);
+});
+
+test("override: what is not proven needs --trust, and leftovers need their option", () => {
+  const [malloc, free] = ["--function", "malloc=malloc", "--function", "free=free"].flatMap(
+    (each, i, all) => (i % 2 ? [[all[i - 1] as string, each]] : []),
+  ) as [string[], string[]];
+  const args = ["override", "--dry-run", "--trust", ...malloc, ...free];
+  const refused = terrane(...args, PROGRAM);
+  assert.equal(refused.code, 2);
+  assert.match(refused.err, /cannot be replaced safely: parts of it stay in use: function \d+ \(/);
+  const accepted = terrane(...args, "--accept-leftovers", PROGRAM);
+  assert.equal(accepted.code, 0);
+  assert.match(accepted.out, /replaced, since its functions are what you say\n/);
 });
 
 test("override --import makes a module that imports heap and memory", () => {

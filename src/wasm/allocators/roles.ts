@@ -31,9 +31,10 @@ export interface Role {
 
 /**
  * How a function was found: `given` by the user, by its `name` in the name section, its `export`,
- * its `import`, or by its `shape`: what its code does.
+ * its `import`, by its `shape`: what its code does, or by `proof`: nothing pointed to it, and it
+ * behaves so when it is run.
  */
-export type Source = "given" | "name" | "export" | "import" | "shape";
+export type Source = "given" | "name" | "export" | "import" | "shape" | "proof";
 
 /** How certain the role of a function is. The user should confirm those that are not certain. */
 export type Sureness = "certain" | "likely" | "guess";

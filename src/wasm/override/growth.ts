@@ -61,6 +61,24 @@ export function growSbrk(sbrk: number): (code: CodeWriter) => void {
   };
 }
 
+/**
+ * sbrk, where the program's own is inlined: moves the break at an address, and asks the host if the
+ * memory is too small. Returns the old break, or -1.
+ */
+export function sbrkWrite(address: number, grow: number) {
+  return (code: CodeWriter): void => {
+    const old = code.local("old break", I32);
+    const next = code.local("new break", I32);
+    code.const(address).access(op.i32Load).tee(old).get(0).op(op.i32Add).tee(next);
+    code.get(old).op(op.i32LtU).get(0).const(0).op(op.i32GtS, op.i32And);
+    code.if().const(-1).op(op.return).end();
+    code.get(next).const(PAGE_MASK).op(op.i32Add).const(SHIFT).op(op.i32ShrU);
+    code.op(op.memorySize, 0, op.i32GtU).if();
+    code.get(next).call(grow).op(op.i32Eqz).if().const(-1).op(op.return).end().end();
+    code.const(address).get(next).access(op.i32Store).get(old);
+  };
+}
+
 /** Indices of functions and of a global, and the most pages that the memory can have. */
 interface Beginning {
   grow: number;

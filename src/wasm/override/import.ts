@@ -11,6 +11,7 @@ import {
   type HeapTarget,
   heapFunctions,
 } from "./bodies.ts";
+import { HeaderHeap, headerCallees } from "./headers.ts";
 import type { Plan } from "./plan.ts";
 
 export function importInto(editor: ModuleEditor, plan: Plan): void {
@@ -19,7 +20,8 @@ export function importInto(editor: ModuleEditor, plan: Plan): void {
     const { called, ended } = bodyEnding(role);
     return [...called, ...ended];
   });
-  const target = heapImport(editor, names);
+  const heap = heapImport(editor, plan.header ? headerCallees : names);
+  const target = plan.header ? new HeaderHeap(editor, heap, plan.header) : heap;
   for (const { index, role } of replaced) {
     editor.replaceFunction(index, (code) => bodyWrite(code, role, target));
   }

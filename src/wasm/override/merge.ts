@@ -2,17 +2,19 @@
 import { WASI_ENOMEM } from "../../common/errno.ts";
 import { coreWasm } from "../../core/embed/core-wasm.js";
 import { SLICES_MAX } from "../../core/layout/layout.ts";
-import type { Role } from "../allocators/roles.ts";
+import type { AllocatorFunction, Role } from "../allocators/roles.ts";
 import type { ModuleEditor } from "../module/editor.ts";
-import type { Module } from "../module/module.ts";
+import type { Limits, Module } from "../module/module.ts";
 import { op } from "../module/opcodes.ts";
 import { readModule } from "../module/reader.ts";
 import { I32 } from "../module/value-types.ts";
 import type { CodeWriter } from "../module/writer.ts";
+import type { ProgramBreak } from "../proof/break.ts";
 import { bodyEnding, bodyWrite, type HeapFunction, type HeapTarget, isThrowing } from "./bodies.ts";
 import { EmbeddedCore } from "./embedded-core.ts";
-import { beginWrite, growMemory, growSbrk } from "./growth.ts";
-import type { Plan, Planned } from "./plan.ts";
+import { beginWrite, growMemory, growSbrk, sbrkWrite } from "./growth.ts";
+import { type HeaderForm, HeaderHeap, headerCallees } from "./headers.ts";
+import type { Sbrk } from "./plan.ts";
 
 /** The core's names for the functions that bodies use. */
 const coreNames: Readonly<Record<HeapFunction, string>> = {
@@ -30,16 +32,31 @@ const coreNames: Readonly<Record<HeapFunction, string>> = {
 /** These are called most: they are inlined at the end of bodies, which saves a call. */
 const HOT: readonly HeapFunction[] = ["malloc", "free"];
 
-export function mergeInto(editor: ModuleEditor, plan: Plan): void {
-  new Merger(editor, plan).write();
+/** What is merged: a plan has it. */
+export interface Merge {
+  /** The functions that get other bodies. */
+  readonly functions: readonly AllocatorFunction[];
+  /** The layout of blocks, if they have headers. */
+  readonly header: HeaderForm | undefined;
+  /** What is called for more memory; undefined for memory.grow. */
+  readonly sbrk?: Omit<Sbrk, "name"> | undefined;
+  /** The address of the program's errno, if it was found. */
+  readonly errno?: number | undefined;
+  /** The limits of the memory. */
+  readonly limits: Limits;
+}
+
+/** Merges the heap; returns the index of the function that makes it. */
+export function mergeInto(editor: ModuleEditor, merge: Merge): number {
+  return new Merger(editor, merge).write();
 }
 
 class Merger {
   readonly #editor: ModuleEditor;
   readonly #core: EmbeddedCore;
-  readonly #replaced: readonly Planned[];
+  readonly #replaced: readonly AllocatorFunction[];
   /** The module's functions that get the code of a core's function: those that are called most. */
-  readonly #hosts = new Map<HeapFunction, Planned>();
+  readonly #hosts = new Map<HeapFunction, AllocatorFunction>();
   readonly #callees = new Map<HeapFunction, number>();
   /** A function that makes the heap if there is none; returns whether there is one. */
   readonly #begin: number;
@@ -48,14 +65,18 @@ class Merger {
   /** Code that sets the program's errno, where that was found. */
   readonly #failed: ((code: CodeWriter) => void) | undefined;
 
-  constructor(editor: ModuleEditor, plan: Plan) {
+  /** The heap whose blocks have headers, if the program needs them. */
+  readonly #headed: HeaderHeap | undefined;
+
+  constructor(editor: ModuleEditor, plan: Merge) {
     this.#editor = editor;
-    this.#replaced = plan.functions.filter((each) => each.fate === "replaced");
+    this.#replaced = plan.functions;
     this.#late = plan.sbrk !== undefined;
-    const grow = plan.sbrk ? growSbrk(editor.functionIndex(plan.sbrk.index)) : growMemory;
+    const grow = plan.sbrk ? growSbrk(sbrkIndex(editor, plan.sbrk)) : growMemory;
     this.#failed = plan.errno === undefined ? undefined : errnoSet(plan.errno);
     this.#core = new EmbeddedCore({ editor, core: coreRead(), grow, failed: this.#failed });
-    this.#hostsFind(editor.module);
+    if (plan.header === undefined) this.#hostsFind(editor.module);
+    else this.#headed = new HeaderHeap(editor, this.#target(undefined), plan.header);
     const { grow: grown, top } = this.#core;
     const heapInit = this.#core.index("heapInit");
     const most = Math.min(plan.limits.max ?? SLICES_MAX, SLICES_MAX);
@@ -68,12 +89,14 @@ class Merger {
   }
 
   /** Bodies are written last, so the functions that they call are added before. */
-  write(): void {
-    for (const { role } of this.#replaced) this.#calleesAdd(role);
+  write(): number {
+    if (this.#headed) this.#calleesAdd(headerCallees);
+    else for (const { role } of this.#replaced) this.#calleesOfRole(role);
     for (const planned of this.#replaced) {
       this.#editor.replaceFunction(planned.index, (code) => this.#body(code, planned));
     }
     if (!this.#late) this.#startAdd();
+    return this.#begin;
   }
 
   #hostsFind(module: Module): void {
@@ -89,32 +112,41 @@ class Merger {
     }
   }
 
-  #calleesAdd(role: Role): void {
+  #calleesOfRole(role: Role): void {
     const { called, ended } = bodyEnding(role);
     for (const name of [...called, ...ended]) {
       if (this.#hosts.has(name) || (HOT.includes(name) && !called.has(name))) {
         this.#core.inlinePrepare(coreNames[name]);
       }
       const isInlined = HOT.includes(name) && !called.has(name);
-      if (!isInlined) this.#callees.set(name, this.#core.index(coreNames[name]));
+      if (!isInlined) this.#calleesAdd([name]);
     }
   }
 
-  #body(code: CodeWriter, planned: Planned): void {
-    const call = (_: CodeWriter, name: HeapFunction) => {
+  #calleesAdd(names: readonly HeapFunction[]): void {
+    for (const name of names) this.#callees.set(name, this.#core.index(coreNames[name]));
+  }
+
+  #body(code: CodeWriter, found: AllocatorFunction): void {
+    if (this.#late) this.#beginCheck(code, found.role);
+    this.#productCheck(code, found.role);
+    bodyWrite(code, found.role, this.#headed ?? this.#target(found));
+  }
+
+  /** The heap without headers; bodies of the hosts have the code of the heap's functions. */
+  #target(found: AllocatorFunction | undefined): HeapTarget {
+    const call = (code: CodeWriter, name: HeapFunction) => {
       code.call(this.#callees.get(name) as number);
     };
-    const end: HeapTarget["end"] = (_, name, locals, depth) => {
-      if (HOT.includes(name) || this.#hosts.get(name) === planned) {
+    const end: HeapTarget["end"] = (code, name, locals, depth) => {
+      if (HOT.includes(name) || (found && this.#hosts.get(name) === found)) {
         this.#core.inline(code, coreNames[name], locals, depth);
         return;
       }
       for (const local of locals) code.get(local);
       call(code, name);
     };
-    if (this.#late) this.#beginCheck(code, planned.role);
-    this.#productCheck(code, planned.role);
-    bodyWrite(code, planned.role, { call, end });
+    return { call, end };
   }
 
   /**
@@ -157,6 +189,12 @@ class Merger {
     });
     this.#editor.setStart(begin);
   }
+}
+
+function sbrkIndex(editor: ModuleEditor, { index, programBreak }: Omit<Sbrk, "name">): number {
+  if (index !== undefined) return editor.functionIndex(index);
+  const { address, grow } = programBreak as ProgramBreak;
+  return editor.addFunction("terrane.sbrk", [I32], [I32], sbrkWrite(address, grow));
 }
 
 /** Stores ENOMEM in errno. */

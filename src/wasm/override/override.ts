@@ -1,32 +1,32 @@
 /** Replaces the allocator of a finished module by our heap, merged into it or imported. */
 
 import { PAGE_BYTES, PAGES_MOST } from "../../common/constants.ts";
-import type { FindOptions } from "../allocators/finder.ts";
+import { findAllocator, type Which } from "../allocators/finder.ts";
 import { ModuleEditor } from "../module/editor.ts";
-import type { Limits } from "../module/module.ts";
+import type { Limits, Module } from "../module/module.ts";
 import type { OffsetMap } from "../module/offsets.ts";
 import { op } from "../module/opcodes.ts";
 import { readModule } from "../module/reader.ts";
+import { collectorOf, type DecideOptions, type Decision, decideAllocator } from "./decide.ts";
 import { importInto } from "./import.ts";
 import { mergeInto } from "./merge.ts";
-import { type Plan, type Planned, planMake } from "./plan.ts";
+import { memoryCheck, type Plan, type Planned, planMake } from "./plan.ts";
+import { replacedTry } from "./simulate.ts";
+
+/** A new module is tried if its memory can grow by so many pages, which the tests need. */
+const TRIAL_PAGES = 128;
 
 /** Whether the heap is merged into the module, or imported by it. */
 export type OverrideForm = "merge" | "import";
 
 /** Options of `override`. */
-export interface OverrideOptions extends FindOptions {
+export interface OverrideOptions extends DecideOptions {
   /**
    * `merge` copies the heap into the module, which then needs no import. `import` makes the module
    * import the heap's functions and memory, so that several modules and threads can share one heap.
    * Default: merge.
    */
   readonly form?: OverrideForm | undefined;
-  /**
-   * Accepts functions as the allocator that only look like one, and parts of it that stay in use.
-   * Default: false.
-   */
-  readonly guess?: boolean | undefined;
   /**
    * The most bytes that the memory may have, from 65536 to 2^32. For the merged form. Default: what
    * the module says.
@@ -48,6 +48,12 @@ export interface OverrideReport {
   readonly bytesAfter: number;
   /** Limits of the memory of the new module, in pages of 64 KiB. */
   readonly memory: Limits;
+  /** Why the allocator could be replaced. */
+  readonly because: string;
+  /** Whether blocks have the headers that the program's own allocator gives them. */
+  readonly headers: boolean;
+  /** How many functions of the new module were run in a scratch instance, and behaved. */
+  readonly tried: number;
   /** What you should know, in sentences: assumptions that could not be proved. */
   readonly notes: readonly string[];
 }
@@ -72,8 +78,9 @@ export interface Overridden {
  * @param bytes the file; it does not change.
  * @throws ModuleError if the file is damaged, or the module has no memory, more than one, one with
  *   64-bit addresses, or a shared one that is to be merged.
- * @throws RangeError if no allocator was found, it is only guessed, a part of it stays in use, or
- *   the memory may not grow; and for values of options that are out of range.
+ * @throws RangeError if no allocator is proven, or a part of it stays in use, so that replacing it
+ *   would break the program; if the memory may not grow; and for values of options that are out of
+ *   range.
  * @throws TypeError if `maxMemory` is not a number.
  * @example
  * const { bytes, report } = override(new Uint8Array(readFileSync("program.wasm")));
@@ -81,16 +88,21 @@ export interface Overridden {
  */
 export function override(bytes: Uint8Array, options: OverrideOptions = {}): Overridden {
   const module = readModule(bytes);
-  const { form = "merge", guess = false, functions, maxMemory } = optionsCheck(options);
-  const plan = planMake(module, { form, guess, functions, maxMemory });
+  const { form = "merge", functions, maxMemory } = optionsCheck(options);
+  memoryCheck(module, form);
+  const { sbrk, ...roles } = functions ?? {};
+  const decision = decisionMake(module, { ...options, functions: roles });
+  const plan = planMake(module, {
+    ...{ form, found: decision.functions, kept: decision.kept, header: decision.header },
+    ...{ sbrk: firstOf(sbrk), programBreak: decision.proof?.programBreak, maxMemory },
+  });
   const editor = new ModuleEditor(module);
-  if (form === "merge") mergeInto(editor, plan);
-  else importInto(editor, plan);
-  if (form === "merge" && plan.limits.max !== module.memories[0]?.limits.max) {
-    editor.setMemory(plan.limits);
-  }
+  const begin = form === "merge" ? mergeInto(editor, mergeOf(plan)) : -1;
+  if (form === "import") importInto(editor, plan);
+  else if (plan.limits.max !== module.memories[0]?.limits.max) editor.setMemory(plan.limits);
   deadDrop(editor, plan);
   const { bytes: changed, offsets } = editor.write();
+  const tried = form === "merge" ? newTry(changed, begin, plan, decision) : 0;
   return {
     bytes: changed,
     offsets,
@@ -101,9 +113,65 @@ export function override(bytes: Uint8Array, options: OverrideOptions = {}): Over
       bytesBefore: bytes.length,
       bytesAfter: changed.length,
       memory: plan.limits,
+      because: decision.because,
+      headers: plan.header !== undefined,
+      tried,
       notes: plan.notes,
     },
   };
+}
+
+function firstOf(which: Which | readonly Which[] | undefined): Which | undefined {
+  return [which ?? []].flat()[0];
+}
+
+function mergeOf(plan: Plan): Plan {
+  return { ...plan, functions: plan.functions.filter((each) => each.fate === "replaced") };
+}
+
+/** @throws RangeError if the allocator cannot be replaced; says why, and what can be done. */
+function decisionMake(module: Module, options: DecideOptions): Decision {
+  const collector = collectorOf(module);
+  if (collector !== undefined) {
+    throw new RangeError(
+      `its allocator is ${collector}'s garbage collector, which owns all of the memory: it ` +
+        "cannot be replaced",
+    );
+  }
+  const decision = decideAllocator(module, options);
+  const { verdict, because } = decision;
+  if (verdict === "replace") return decision;
+  const imported = findAllocator(module).filter((each) => each.source === "import");
+  if (imported.length > 0 && decision.functions.length === 0) {
+    const names = imported.map((each) => each.name).join(", ");
+    throw new RangeError(
+      `it imports its allocator (${names}): pass createAbi(heap) as imports instead`,
+    );
+  }
+  if (verdict === "watch") {
+    throw new RangeError(
+      `its allocator cannot be replaced safely: ${because}; check and run watch it as it is`,
+    );
+  }
+  if (verdict === "none") throw new RangeError(`it has no allocator to replace: ${because}`);
+  throw new RangeError(`its allocator is not proven: ${because}`);
+}
+
+/**
+ * Runs the functions of the new module before anybody else does.
+ *
+ * @returns how many were run; 0 if the memory has no space for a trial.
+ * @throws RangeError if one does not behave.
+ */
+function newTry(bytes: Uint8Array, begin: number, plan: Plan, { proof }: Decision): number {
+  const { min, max } = plan.limits;
+  if (!proof || (max !== undefined && max - min < TRIAL_PAGES)) return 0;
+  const isUnused = ({ fate }: Planned) => fate === "unused";
+  const unused = new Set(plan.functions.filter(isUnused).map((each) => each.index));
+  const late = plan.sbrk !== undefined;
+  const failure = replacedTry({ bytes, begin, late, unused }, proof);
+  if (failure === undefined) return proof.functions.length - unused.size;
+  throw new RangeError(`its allocator cannot be replaced safely: in a trial ${failure}`);
 }
 
 function optionsCheck(options: OverrideOptions): OverrideOptions {

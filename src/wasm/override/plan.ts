@@ -2,39 +2,35 @@
 
 import { PAGE_BYTES } from "../../common/constants.ts";
 import { WASI_ENOMEM } from "../../common/errno.ts";
-import {
-  type FindOptions,
-  findAllocator,
-  functionNamed,
-  type Which,
-} from "../allocators/finder.ts";
-import type { AllocatorFunction, Source } from "../allocators/roles.ts";
+import { functionNamed, type Which } from "../allocators/finder.ts";
+import type { AllocatorFunction } from "../allocators/roles.ts";
 import { unsupported } from "../module/errors.ts";
 import { functionType, KIND, type Limits, type Module } from "../module/module.ts";
 import { functionNames } from "../module/names.ts";
 import { op } from "../module/opcodes.ts";
 import { GROWS } from "../module/scan.ts";
-import {
-  errnoFind,
-  forwardsTo,
-  hasInstruction,
-  leadsTo,
-  leftoversFind,
-  liveFind,
-  reachedBy,
-  sizeReadersFind,
-} from "./live.ts";
+import type { ProgramBreak } from "../proof/break.ts";
+import type { HeaderForm } from "./headers.ts";
+import { errnoFind, hasInstruction, liveFind, reachedBy, sizeReadersFind } from "./live.ts";
 
 /** Pages that a heap needs to begin: one for its state, one for blocks. */
 const PAGES_LEAST = 2;
 /** The most calls from malloc to a function that gets more memory for it. */
 const SBRK_DEPTH = 3;
-/** new[] without exceptions calls new[], which calls new, which calls malloc. */
-const OPERATOR_DEPTH = 4;
 
-interface PlanOptions extends FindOptions {
+/** What the plan is made of: what was proven, or what the user says. */
+export interface PlanOptions {
   readonly form: "merge" | "import";
-  readonly guess: boolean;
+  /** The allocator's functions. */
+  readonly found: readonly AllocatorFunction[];
+  /** Those of them that keep their bodies. */
+  readonly kept: ReadonlySet<number>;
+  /** The layout of blocks, if code outside of the allocator looks at their headers. */
+  readonly header: HeaderForm | undefined;
+  /** The function that adds memory, if the user names it. */
+  readonly sbrk: Which | undefined;
+  /** The program's break, if it was found. */
+  readonly programBreak: ProgramBreak | undefined;
   readonly maxMemory: number | undefined;
 }
 
@@ -51,14 +47,18 @@ export interface Planned extends AllocatorFunction {
   readonly fate: Fate;
 }
 
-interface Sbrk {
-  readonly index: number;
+/** What is called for more memory: a function of the program, or one that is made like its sbrk. */
+export interface Sbrk {
+  /** The function; undefined if it is made. */
+  readonly index: number | undefined;
   readonly name: string;
-  readonly source: Source;
+  /** What the made function moves and calls. */
+  readonly programBreak: ProgramBreak | undefined;
 }
 
 export interface Plan {
   readonly functions: readonly Planned[];
+  readonly header: HeaderForm | undefined;
   /** The program's function that adds memory, if other code than the allocator uses it. */
   readonly sbrk: Sbrk | undefined;
   /** The address of the program's errno, if it was found. */
@@ -72,22 +72,20 @@ export interface Plan {
 
 /**
  * @throws ModuleError if a heap cannot use the memory.
- * @throws RangeError if no allocator was found, it is only guessed, or the memory has no space.
+ * @throws RangeError if the memory has no space for a heap, or only JavaScript can add some.
  */
 export function planMake(module: Module, options: PlanOptions): Plan {
-  const limits = memoryCheck(module, options.form);
-  const { sbrk: given, ...roles } = options.functions ?? {};
-  const found = foundCheck(module, findAllocator(module, { functions: roles }), options);
-  const kept = keptFind(module, found);
+  const { found, kept, form, header } = options;
+  const limits = memoryCheck(module, form);
   const replaced = new Set(found.map((each) => each.index).filter((index) => !kept.has(index)));
-  const merged = options.form === "merge";
-  const sbrk = merged ? sbrkFind(module, replaced, [given ?? []].flat()[0]) : undefined;
-  const live = liveFind(module, replaced, sbrk ? [sbrk.index] : []);
-  leftoversCheck(module, leftoversFind(module, live, replaced), options);
+  const merged = form === "merge";
+  const sbrk = merged ? sbrkFind(module, replaced, options) : undefined;
+  const live = liveFind(module, replaced, sbrk?.index === undefined ? [] : [sbrk.index]);
   const fate = (index: number): Fate =>
     live[index] === 0 ? "unused" : kept.has(index) ? "kept" : "replaced";
   return {
     functions: found.map((each) => ({ ...each, fate: fate(each.index) })),
+    header,
     sbrk,
     errno: merged ? errnoFind(module, replaced, WASI_ENOMEM) : undefined,
     live,
@@ -96,7 +94,7 @@ export function planMake(module: Module, options: PlanOptions): Plan {
   };
 }
 
-function memoryCheck(module: Module, form: PlanOptions["form"]): Limits {
+export function memoryCheck(module: Module, form: PlanOptions["form"]): Limits {
   const [memory, second] = module.memories;
   if (!memory) throw unsupported(0, "overriding a module without memory");
   if (second) throw unsupported(0, "overriding a module with more than one memory");
@@ -107,84 +105,27 @@ function memoryCheck(module: Module, form: PlanOptions["form"]): Limits {
   return memory.limits;
 }
 
-/** Garbage collectors that own all pages of the memory, by names of their functions. */
-const COLLECTORS: readonly (readonly [RegExp, string])[] = [
-  [/^runtime\.(?:gcMarkReachable|growHeap|initHeap)$/, "TinyGo"],
-  [/^runtime\.mallocgc$/, "Go"],
-];
-
-function foundCheck(
-  module: Module,
-  all: readonly AllocatorFunction[],
-  options: PlanOptions,
-): AllocatorFunction[] {
-  collectorCheck(module);
-  const found = all.filter((each) => each.source !== "import");
-  if (found.length === 0) throw noAllocatorError(all);
-  if (options.guess || found.every((each) => each.sure === "certain")) return found;
-  const list = found.map((each) => `--function ${each.role.name}=${each.index}`).join(" ");
-  throw new RangeError(
-    `the module has no names for all functions; these look like its allocator: ${list}; ` +
-      "confirm with these options or with --guess",
-  );
-}
-
-function collectorCheck(module: Module): void {
-  const names = [...functionNames(module).values()];
-  const collector = COLLECTORS.find(([pattern]) => names.some((name) => pattern.test(name)));
-  if (!collector) return;
-  throw new RangeError(
-    `its allocator is ${collector[1]}'s garbage collector, which owns all of the memory: it ` +
-      "cannot be replaced",
-  );
-}
-
-function noAllocatorError(all: readonly AllocatorFunction[]): RangeError {
-  if (all.length === 0) {
-    return new RangeError("no allocator was found; name its functions with --function");
-  }
-  const names = all.map((each) => each.name).join(", ");
-  return new RangeError(
-    `it imports its allocator (${names}): pass createAbi(heap) as imports instead`,
-  );
-}
-
-/**
- * C++'s operators mostly call malloc: those keep their bodies, with the handlers, exceptions and
- * counters that they have. A delete that only calls free has none of these, and is replaced.
- */
-function keptFind(module: Module, found: readonly AllocatorFunction[]): Set<number> {
-  const isOperator = ({ role }: AllocatorFunction) => /^new/.test(role.family);
-  const indices = (list: readonly AllocatorFunction[]) => new Set(list.map((each) => each.index));
-  const targets = indices(found.filter((each) => !isOperator(each)));
-  const frees = indices(found.filter(({ role }) => role.name === "free"));
-  const kept = found.filter((each) => {
-    if (!isOperator(each) || frees.has(forwardsTo(module, each.index) ?? -1)) return false;
-    return leadsTo(module, each.index, targets, OPERATOR_DEPTH);
-  });
-  return new Set(kept.map((each) => each.index));
-}
-
 /** The function that adds memory, if other code than malloc uses it; mostly there is none. */
 function sbrkFind(
   module: Module,
   replaced: ReadonlySet<number>,
-  given: Which | undefined,
+  { sbrk: given, programBreak }: PlanOptions,
 ): Sbrk | undefined {
   const names = functionNames(module);
+  const named = (index: number): Sbrk => {
+    return { index, name: names.get(index) ?? `function ${index}`, programBreak: undefined };
+  };
   if (given !== undefined) {
     const index = functionNamed(module, given, names);
-    if (!isSbrk(module, index)) throw new RangeError(`function ${given} cannot be sbrk`);
-    return { index, name: names.get(index) ?? `function ${index}`, source: "given" };
+    if (isSbrk(module, index)) return named(index);
+    throw new RangeError(`function ${given} cannot be sbrk`);
   }
   const behind = hostGrownFind(module, replaced);
   if (behind.length === 0) return undefined;
+  const name = "the program's break, as its sbrk does";
+  if (programBreak) return { index: undefined, name, programBreak };
   const [index, second] = behind.filter((each) => !replaced.has(each) && isSbrk(module, each));
-  if (index !== undefined && second === undefined) {
-    const name = names.get(index);
-    const source = name === undefined ? "shape" : "name";
-    return { index, name: name ?? `function ${index}`, source };
-  }
+  if (index !== undefined && second === undefined) return named(index);
   throw new RangeError(
     "JavaScript grows its memory, and must be called for more: name the function that does so " +
       "with --function sbrk=INDEX",
@@ -225,17 +166,8 @@ function typeText(module: Module, index: number): string {
   return `${params}>${results}`;
 }
 
-function leftoversCheck(module: Module, leftovers: readonly number[], options: PlanOptions): void {
-  if (leftovers.length === 0 || options.guess) return;
-  const names = functionNames(module);
-  const list = leftovers.map((index) => functionText(index, names)).join(", ");
-  throw new RangeError(
-    `parts of its allocator stay in use: ${list}; name their roles with --function, or accept ` +
-      "that with --guess",
-  );
-}
-
-function functionText(index: number, names: ReadonlyMap<number, string>): string {
+/** A function as notes name it. */
+export function functionText(index: number, names: ReadonlyMap<number, string>): string {
   const name = names.get(index);
   return name === undefined ? `function ${index}` : `function ${index} (${name})`;
 }
@@ -262,6 +194,7 @@ function importNotes(module: Module, replaced: ReadonlySet<number>): string[] {
 }
 
 function isCalledBy(module: Module, { index }: Sbrk, callee: number): boolean {
+  if (index === undefined) return false;
   return (module.code.calls[index - module.importedFunctions] ?? []).includes(callee);
 }
 

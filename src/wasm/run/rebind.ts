@@ -4,10 +4,8 @@
  */
 import { argument } from "../allocators/arguments.ts";
 import type { AllocatorFunction, Role } from "../allocators/roles.ts";
-import { CodeReader } from "../module/code.ts";
 import { ModuleEditor } from "../module/editor.ts";
 import type { Limits, Module } from "../module/module.ts";
-import { op } from "../module/opcodes.ts";
 import { I32 } from "../module/value-types.ts";
 import { type CodeWriter, i32s } from "../module/writer.ts";
 import {
@@ -16,8 +14,10 @@ import {
   type HeapTarget,
   heapFunctions,
 } from "../override/bodies.ts";
+import { type HeaderForm, HeaderHeap } from "../override/headers.ts";
 import { heapImport } from "../override/import.ts";
 import { HOST_MODULE } from "../shadow/allocator-hooks.ts";
+import { OwnCalls } from "../shadow/own-calls.ts";
 
 /** Called after each call with its action, pointer before and after, count, size, alignment. */
 export type LogCall = (
@@ -44,27 +44,18 @@ interface RebindOptions {
 /** The module with its allocator functions bound to the imports of `terrane`. */
 export function rebind(
   module: Module,
-  functions: readonly AllocatorFunction[],
+  decision: Bindings,
   options: RebindOptions,
 ): Uint8Array<ArrayBuffer> {
-  return new Rebinder(module, options).write(functions);
+  return new Rebinder(module, options, decision).write();
 }
 
-const EMPTY_BLOCK = 0x40;
-const EXNREF = 0x69;
-/** One clause of try_table: all exceptions go to label 0, as references. */
-const CATCH_ALL_REF: readonly number[] = [1, 3, 0];
-
-/** A module that catches nothing ends with its first exception. */
-function catchesFind(module: Module): number | undefined {
-  for (const body of module.bodies) {
-    const reader = new CodeReader(module.bytes, body.code, body.end);
-    while (!reader.done) {
-      reader.next();
-      if (reader.op === op.try || reader.op === op.tryTable) return reader.op;
-    }
-  }
-  return undefined;
+/** The functions to bind: what was decided about the module's allocator. */
+export interface Bindings {
+  readonly functions: readonly AllocatorFunction[];
+  /** Indices of those that keep their bodies where blocks come from a heap. */
+  readonly kept: ReadonlySet<number>;
+  readonly header: HeaderForm | undefined;
 }
 
 class Rebinder {
@@ -72,31 +63,35 @@ class Rebinder {
   readonly #options: RebindOptions;
   readonly #heap: HeapTarget | undefined;
   readonly #log: number;
-  readonly #depth: number;
-  /** The instruction with which the module catches exceptions; undefined if it has none. */
-  readonly #catches: number | undefined;
+  readonly #calls: OwnCalls;
 
-  constructor(module: Module, options: RebindOptions) {
+  readonly #bindings: Bindings;
+
+  constructor(module: Module, options: RebindOptions, bindings: Bindings) {
     const editor = new ModuleEditor(module);
     this.#editor = editor;
     this.#options = options;
-    if (options.heap) this.#heap = heapImport(editor, Object.keys(heapFunctions) as HeapFunction[]);
+    this.#bindings = bindings;
+    const names = Object.keys(heapFunctions) as HeapFunction[];
+    const heap = options.heap ? heapImport(editor, names) : undefined;
     this.#log = options.log ? editor.importFunction(HOST_MODULE, "log", i32s(6), []) : -1;
-    this.#depth = editor.addGlobal(I32, true, 0);
-    if (options.log) this.#catches = catchesFind(module);
+    this.#calls = new OwnCalls(editor);
+    const { header } = bindings;
+    this.#heap = heap && header ? new HeaderHeap(editor, heap, header) : heap;
     if (!module.memories[0]?.imported) {
       editor.setMemory(options.limits, { module: HOST_MODULE, name: "memory" });
     }
   }
 
-  write(functions: readonly AllocatorFunction[]): Uint8Array<ArrayBuffer> {
+  write(): Uint8Array<ArrayBuffer> {
+    const { functions, kept } = this.#bindings;
     for (const { index, role, name } of functions) {
       const heap = this.#heap;
-      if (role.family === "assemblyscript" && heap) continue;
+      if (heap && (role.family === "assemblyscript" || kept.has(index))) continue;
       if (heap) this.#replace(index, role, (code) => bodyWrite(code, role, heap));
       else if (this.#options.log) {
         const own = this.#editor.keepOriginal(index, `${name} (original)`);
-        this.#replace(index, role, (code) => this.#ownCall(code, role, own));
+        this.#replace(index, role, (code) => this.#calls.call(code, role, own));
       }
     }
     return this.#editor.write().bytes;
@@ -109,49 +104,11 @@ class Rebinder {
     });
   }
 
-  /** The module's own functions call each other: only the outermost call is logged. */
-  #ownCall(code: CodeWriter, role: Role, own: number): void {
-    this.#depthAdd(code, 1);
-    const type = role.returns ? I32 : EMPTY_BLOCK;
-    const call = () => {
-      for (let i = 0; i < role.params.length; i++) code.get(i);
-      code.call(own);
-    };
-    if (this.#catches === op.try) this.#tryCall(code, type, call);
-    else if (this.#catches === op.tryTable) this.#tryTableCall(code, type, call);
-    else call();
-    this.#depthAdd(code, -1);
-  }
-
-  /** An exception that leaves the function leaves its depth, too. */
-  #tryCall(code: CodeWriter, type: number, call: () => void): void {
-    code.op(op.try, type);
-    call();
-    code.op(op.catchAll);
-    this.#depthAdd(code, -1);
-    code.with(op.rethrow, 0).end();
-  }
-
-  /** The same with the instructions that engines have got later. */
-  #tryTableCall(code: CodeWriter, type: number, call: () => void): void {
-    code
-      .op(op.block, type)
-      .op(op.block, EXNREF)
-      .op(op.tryTable, type, ...CATCH_ALL_REF);
-    call();
-    code.end().br(1).end();
-    this.#depthAdd(code, -1);
-    code.op(op.throwRef).end();
-  }
-
-  #depthAdd(code: CodeWriter, step: number): void {
-    code.with(op.globalGet, this.#depth).const(step).op(op.i32Add).with(op.globalSet, this.#depth);
-  }
-
   #logCall(code: CodeWriter, role: Role): void {
     const result = code.local("result of a call", I32);
     if (role.returns) code.set(result);
-    code.with(op.globalGet, this.#depth).op(op.i32Eqz).if();
+    this.#calls.isOutermost(code);
+    code.if();
     code.const(LOGGED.indexOf(role.action));
     argument(code, role, role.action === "posix" ? "out" : "ptr", 0);
     code.get(result);

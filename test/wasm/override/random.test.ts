@@ -107,10 +107,10 @@ test("random programs have the same results on our heap, in both forms and in th
       return [call?.(1), call?.(2)];
     };
     const wanted = run(original);
-    const merged = override(original);
+    const merged = override(original, { trust: true });
     assert.deepEqual(run(merged.bytes), wanted);
     assert.deepEqual(run(new ModuleEditor(readModule(merged.bytes)).write().bytes), wanted);
-    const { bytes, report } = override(original, { form: "import" });
+    const { bytes, report } = override(original, { form: "import", trust: true });
     const heap = createHeap({ offset: report.memory.min * 65536 });
     assert.deepEqual(
       run(bytes, overrideImports({ memory: heap.memory, abi: createAbi(heap) })),

@@ -16,8 +16,8 @@ const file = new Uint8Array(readFileSync(path));
 
 function ready(form: string): { bytes: Uint8Array<ArrayBuffer>; imports: WebAssembly.Imports } {
   if (form === "original") return { bytes: file, imports: {} };
-  if (form === "merge") return { bytes: override(file, { guess: true }).bytes, imports: {} };
-  const { bytes, report } = override(file, { form: "import", guess: true });
+  if (form === "merge") return { bytes: override(file).bytes, imports: {} };
+  const { bytes, report } = override(file, { form: "import" });
   const memory = new WebAssembly.Memory({ initial: report.memory.min });
   const heap = createHeap({ memory, backend: form === "import" ? undefined : javascript });
   return { bytes, imports: overrideImports({ memory: heap.memory, abi: createAbi(heap) }) };

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readModule } from "#src/wasm/index.js";
-import { featuresOf } from "#src/wasm/proof/features.js";
-import { languageOf, producersRead } from "#src/wasm/proof/toolchain.js";
+import { featuresOf } from "#src/wasm/inspect/features.js";
+import { languageOf, producersRead } from "#src/wasm/inspect/toolchain.js";
 import { fixture, moduleOf, section } from "../support/fixtures.js";
 import { wat } from "../support/wat.js";
 

@@ -2,15 +2,10 @@
 import { PAGE_BYTES } from "../../common/constants.ts";
 import { KIND, type Module, SECTION_NAMES } from "../module/module.ts";
 import { functionNames } from "../module/names.ts";
+import { decideAllocator, type Verdict } from "../override/decide.ts";
+import type { Proof } from "../proof/prove.ts";
 import { featuresOf } from "./features.ts";
-import { type Proof, proveAllocator } from "./prove.ts";
 import { languageOf, producersRead } from "./toolchain.ts";
-
-/**
- * What can be done: `replace` the allocator is proven and nothing else touches it, `watch` parts of
- * it are elsewhere in the program, `none` there is nothing to replace, `undecided` it is not known.
- */
-export type Verdict = "replace" | "watch" | "none" | "undecided";
 
 /** A section and its size. */
 export interface SectionSize {
@@ -33,14 +28,16 @@ export interface Inspection {
     | { readonly first: number; readonly most: number | undefined; readonly imported: boolean }
     | undefined;
   readonly proof: Proof;
+  /** Whether blocks need the headers of the module's allocator if another one replaces it. */
+  readonly headers: boolean;
   readonly verdict: Verdict;
   /** Why, and what that means. */
   readonly because: string;
 }
 
 /** Looks at everything in a module, and tries its allocator. */
-export async function inspectModule(module: Module): Promise<Inspection> {
-  const proof = await proveAllocator(module);
+export function inspectModule(module: Module): Inspection {
+  const { proof, verdict, because, header } = decideAllocator(module);
   return {
     bytes: module.bytes.length,
     toolchain: [...new Set([...producersRead(module), ...languageOf(module)])],
@@ -54,8 +51,10 @@ export async function inspectModule(module: Module): Promise<Inspection> {
       named: functionNames(module).size,
     },
     memory: memoryOf(module),
-    proof,
-    ...verdictOf(proof),
+    proof: proof as Proof,
+    headers: header !== undefined,
+    verdict,
+    because,
   };
 }
 
@@ -65,27 +64,6 @@ function memoryOf(module: Module): Inspection["memory"] {
   const { min, max } = memory.limits;
   const most = max === undefined ? undefined : max * PAGE_BYTES;
   return { first: min * PAGE_BYTES, most, imported: memory.imported };
-}
-
-function verdictOf(proof: Proof): { verdict: Verdict; because: string } {
-  const { outcome, reason } = proof;
-  if (outcome === "undecided") return { verdict: "undecided", because: reason };
-  if (outcome !== "proven") return { verdict: "none", because: reason };
-  const left = proof.leftovers.filter((each) => !each.initialiser);
-  const failed = proof.functions.filter((each) => each.failure !== undefined);
-  if (left.length > 0) {
-    const many = left.length === 1 ? "1 other function is" : `${left.length} other functions are`;
-    return { verdict: "watch", because: `it is proven, but ${many} part of it` };
-  }
-  if (failed.length > 0) {
-    const names = failed.map((each) => each.name).join(", ");
-    return { verdict: "watch", because: `malloc and free are proven, but not ${names}` };
-  }
-  if (proof.state.length === 0 && proof.stateGlobals.length === 0) {
-    const because = "malloc and free are proven, but where their state is was not found";
-    return { verdict: "watch", because };
-  }
-  return { verdict: "replace", because: "it is proven, and nothing else touches its state" };
 }
 
 /** Whether a module can be run as a program: it has WASI's entry. */
