@@ -89,9 +89,8 @@ export function heapDamaged(at: number, cause?: unknown): HeapError {
   const error = new HeapError(
     "ERR_HEAP_DAMAGED",
     at,
-    `the heap is damaged${where}: something wrote over what it keeps about its blocks, and no ` +
-      'block of it can be trusted; debug of "terrane/debug", or terrane check for a wasm module, ' +
-      "finds who wrote",
+    `the heap is damaged${where}: its own data was overwritten; debug of "terrane/debug" or ` +
+      "terrane check finds who wrote",
   );
   if (cause !== undefined) error.cause = cause;
   return error;
@@ -100,9 +99,9 @@ export function heapDamaged(at: number, cause?: unknown): HeapError {
 /** @param cause What the engine threw. */
 export function wasmRefused(cause: unknown): Error {
   return new Error(
-    "WebAssembly may not compile here: add 'wasm-unsafe-eval' to script-src of the page's " +
-      "Content-Security-Policy, or use the JavaScript back end: javascript or sharedJavascript " +
-      'of "terrane/javascript" as the option backend',
+    "WebAssembly may not compile: add 'wasm-unsafe-eval' to script-src of the " +
+      "Content-Security-Policy, or give javascript or sharedJavascript of " +
+      '"terrane/javascript" as backend',
     { cause },
   );
 }

@@ -85,8 +85,7 @@ const probes = [
 function check32(memory: WebAssembly.Memory): void {
   if (probes.some((limits) => isTaken(memory, limits) !== false)) return;
   throw new RangeError(
-    "the memory has 64-bit addresses: a heap needs a WebAssembly.Memory with 32-bit ones, " +
-      'made without address: "i64"',
+    'the memory has 64-bit addresses: a heap needs 32-bit ones, made without address: "i64"',
   );
 }
 

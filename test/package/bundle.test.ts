@@ -79,11 +79,11 @@ const costs: EntryCost[] = [
   { entry: "hardening.js", files: 4, kib: 570 },
   { entry: "memory.js", files: 2, kib: 155 },
   { entry: "mempool.js", files: 2, kib: 25 },
-  { entry: "sizeclass.js", files: 3, kib: 460 },
+  { entry: "sizeclass.js", files: 3, kib: 465 },
   { entry: "layers.js", files: 4, kib: 590 },
   { entry: "managed.js", files: 5, kib: 630 },
   { entry: "debug.js", files: 6, kib: 820 },
-  { entry: "wasm.js", files: 3, kib: 505 },
+  { entry: "wasm.js", files: 3, kib: 635 },
 ];
 
 for (const { entry, files, kib } of costs) {
