@@ -40,7 +40,6 @@ function programInstrument(path: string, flags: CheckFlags): Instrumented {
     readModule(bytes);
     const instrumented = validInstrument(path, bytes, flags);
     requireWasiCommand(path, instrumented.module);
-    guessCheck(instrumented, flags);
     return instrumented;
   });
 }
@@ -50,7 +49,8 @@ function validInstrument(path: string, bytes: Uint8Array, flags: CheckFlags): In
   try {
     const instrumented = instrument(bytes, {
       functions: flags.function,
-      guess: true,
+      trust: flags.trust,
+      acceptLeftovers: flags.acceptLeftovers,
       uninitialised: flags.uninit,
       maxMemory: flags.maxMemory,
     });
@@ -64,29 +64,12 @@ function validInstrument(path: string, bytes: Uint8Array, flags: CheckFlags): In
   }
 }
 
-/** A wrong guess would lead to false reports, so the user has to confirm it. */
-function guessCheck({ functions, module }: Instrumented, flags: CheckFlags): void {
-  if (functions.length === 0 && !flags.guess) {
-    throw new RangeError(
-      "no allocator was found; name its functions with --function, or check only accesses " +
-        `outside of memory with --guess${strippedHint(module)}`,
-    );
-  }
-  if (flags.guess || functions.every((each) => each.sure === "certain")) return;
-  const part = functions.some((each) => each.sure === "guess") ? "a part of" : "all of";
-  const list = functions.map((each) => `--function ${each.role.name}=${each.index}`).join(" ");
-  throw new RangeError(
-    `the module has no names of functions; these look like ${part} its allocator: ${list}; ` +
-      `confirm with these options or with --guess${strippedHint(module)}`,
-  );
-}
-
 /** A module with debug information and no names was changed behind the linker. */
-function strippedHint(module: Module): string {
+function strippedHint(module: Module): string | undefined {
   const isNamed = functionNames(module).size > 0;
-  if (isNamed || !module.sections.some(({ name }) => name.startsWith(".debug_"))) return "";
+  if (isNamed || !module.sections.some(({ name }) => name.startsWith(".debug_"))) return undefined;
   return (
-    ". It has debug information but no names of functions, as wasm-opt leaves it, which clang " +
+    "it has debug information but no names of functions, as wasm-opt leaves it, which clang " +
     "runs behind a direct link where binaryen is installed: compile with -c and link apart, and " +
     "there will be names, files and lines"
   );
@@ -126,6 +109,7 @@ class CheckRun {
     this.#post = post;
     const map = sourceMapRead(order.path, instrumented.module);
     if (map.warning !== undefined) this.#note(map.warning);
+    this.#modeNote();
     this.#uncheckedNote();
     this.#checker = new Checker(instrumented, {
       onReport: (report) => this.#report(report),
@@ -147,6 +131,21 @@ class CheckRun {
 
   #note(text: string): void {
     this.#post({ kind: "note", text });
+  }
+
+  /** What the checker cannot see, if it does not allocate itself. */
+  #modeNote(): void {
+    const { mode, because, module } = this.#instrumented;
+    if (mode === "watch") {
+      this.#note(
+        `the program keeps its own allocator, which is watched: ${because}. Uses of freed ` +
+          "blocks, repeated frees and leaks are found; accesses beyond a block's end are not",
+      );
+    } else if (mode === "none") {
+      this.#note(`blocks are not checked, only accesses outside of the memory: ${because}`);
+    }
+    const hint = strippedHint(module);
+    if (hint !== undefined) this.#note(hint);
   }
 
   #uncheckedNote(): void {

@@ -11,7 +11,6 @@ Examples:
   $ terrane check --dir . --suppressions known.txt program.wasm input.txt
   $ terrane check --uninit program.wasm
   $ terrane check --json --halt program.wasm > report.json
-  $ terrane check --function malloc=12 --function free=14 stripped.wasm
 
 Finds accesses outside heap blocks and through null pointers, uses of freed blocks, pointers that
 are freed twice or are not blocks, new and delete that do not match, wrong use of realloc, sizes of
@@ -19,6 +18,10 @@ calloc that overflow, and leaks; with --uninit also uses of memory that was neve
 docs/guide/checking.md. Reports have files and lines if the program was built with -g. The file of
 the program does not change. Options of terrane come before the program; all that follows is passed
 to it.
+
+The allocator is found by running its functions, with or without names. Where it cannot be replaced
+safely, the program keeps it, and frees are delayed: a note says so, and accesses beyond a block's
+end are not found then.
 
 A suppressions file has lines KIND:PATTERN. A mistake of that kind (* for all) is not reported if a
 function or file on one of its stacks matches the pattern, in which * stands for any text.

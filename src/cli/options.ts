@@ -8,7 +8,6 @@ export type FunctionFlags = Readonly<Record<string, readonly string[]>>;
 /** The options of commands that look for a module's allocator. */
 export interface AllocatorFlags {
   readonly function?: FunctionFlags;
-  readonly guess?: true;
   readonly trust?: true;
   readonly acceptLeftovers?: true;
 }
@@ -21,7 +20,6 @@ export function allocatorOptionsAdd(command: Command): Command {
       "the function with this role (malloc, free, …), by its index or name; may be repeated",
       functionCollect,
     )
-    .option("--guess", "check: accept functions that only look like the allocator")
     .option("--trust", "take these functions, or what the names say, without a proof")
     .option("--accept-leftovers", "replace the allocator even if parts of it stay in use");
 }

@@ -79,12 +79,12 @@ const endings: readonly (readonly [string, string, number, RegExp, object])[] = 
 for (const [name, body, code, text, fields] of endings) {
   test(`check: a program that ends by ${name} has its reports in text and JSON`, () => {
     const path = program(name, body);
-    const plain = terrane("check", path);
+    const plain = terrane("check", "--trust", path);
     assert.equal(plain.code, code, plain.err);
     assert.match(plain.err, MISTAKE);
     assert.match(plain.err, text);
     assert.match(plain.err, /\nterrane check: 1 mistake\n$/);
-    const json = terrane("check", "--json", path);
+    const json = terrane("check", "--trust", "--json", path);
     const result = JSON.parse(json.out);
     assert.deepEqual([json.code, result.exitCode, result.reports.length], [code, null, 1]);
     for (const [key, value] of Object.entries(fields)) assert.deepEqual(result[key], value, key);
@@ -94,7 +94,7 @@ for (const [name, body, code, text, fields] of endings) {
 
 test("check --json: a trap has its position in the file and its stack", () => {
   const path = program("place", "unreachable");
-  const { trapOffset, trapStack } = JSON.parse(terrane("check", "--json", path).out);
+  const { trapOffset, trapStack } = JSON.parse(terrane("check", "--trust", "--json", path).out);
   assert.equal(readFileSync(path)[trapOffset], 0, "unreachable is opcode 0");
   assert.deepEqual(
     trapStack.map((frame: { function: string }) => frame.function),
@@ -111,7 +111,7 @@ test("signals that WASI ignores return, and unknown ones are refused", () => {
 
 test("a trap in the start function is reported like any other", () => {
   const path = program("start", "", "", "(start $early) (func $early (call $mistake) unreachable)");
-  const { code, err } = terrane("check", path);
+  const { code, err } = terrane("check", "--trust", path);
   assert.equal(code, 134, err);
   assert.match(err, MISTAKE);
   assert.match(err, /^trap: unreachable/m);
@@ -120,7 +120,7 @@ test("a trap in the start function is reported like any other", () => {
 
 test("an exit in the start function is the exit of the program", () => {
   const path = program("leave", "", "", "(start $early) (func $early (call $exit (i32.const 3)))");
-  assert.equal(terrane("check", path).code, 3);
+  assert.equal(terrane("check", "--trust", path).code, 3);
   assert.equal(terrane("run", path).code, 3);
 });
 
@@ -128,7 +128,7 @@ test("a start function that needs the memory from WASI is refused in one line", 
   const read = "(call $read (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))";
   const path = program("early", "", "", `(start $early) (func $early (drop ${read}))`);
   for (const command of ["check", "run"]) {
-    const { code, err } = terrane(command, path);
+    const { code, err } = terrane(command, "--trust", path);
     assert.deepEqual(
       [code, err],
       [2, `terrane: ${path}: its start function calls WASI, which begins with _start\n`],
@@ -138,11 +138,14 @@ test("a start function that needs the memory from WASI is refused in one line", 
 
 test("an access far outside of memory is reported with its address", () => {
   const far = program("far", "(drop (i32.load (i32.const 0xfffff000)))");
-  const { code, err } = terrane("check", far);
+  const { code, err } = terrane("check", "--trust", far);
   assert.equal(code, 1, err);
   assert.match(err, /^wild-access: read of 4 bytes at 0xfffff000\n {4}at main$/m);
   const range = program("wrap", "(memory.fill (i32.const 8) (i32.const 0) (i32.const -4))");
-  assert.match(terrane("check", range).err, /write of 4294967292 bytes at 0x8\n {4}at main$/m);
+  assert.match(
+    terrane("check", "--trust", range).err,
+    /write of 4294967292 bytes at 0x8\n {4}at main$/m,
+  );
 });
 
 interface Interrupted extends Ended {
@@ -186,7 +189,9 @@ for (const [signal, code] of [
 ] as const) {
   test(`check: ${signal} ends a program in a loop, with the reports so far`, async () => {
     const path = program("endless", ENDLESS);
-    const ended = await interrupt(["check", path], signal, (err) => err.includes("mistake"));
+    const ended = await interrupt(["check", "--trust", path], signal, (err) =>
+      err.includes("mistake"),
+    );
     assert.equal(ended.code, code, ended.err);
     assert.match(ended.err, MISTAKE);
     assert.match(ended.err, new RegExp(`\nterrane check: 1 mistake, ended by ${signal}\n$`));
@@ -202,7 +207,7 @@ const READY = "(drop (call $write (i32.const 1) (i32.const 64) (i32.const 1) (i3
 
 test("check --json: after SIGINT there is one whole object with the reports so far", async () => {
   const path = program("ready", READY + ENDLESS, SAYS);
-  const args = ["check", "--json", path];
+  const args = ["check", "--trust", "--json", path];
   const { code, out } = await interrupt(args, "SIGINT", (err) => err.includes("ready"));
   const result = JSON.parse(out);
   assert.deepEqual([code, result.signal, result.reports.length], [130, "SIGINT", 1]);
@@ -212,7 +217,7 @@ test("check: SIGINT ends a program that waits for input", async () => {
   const body = `${READY} (drop (call $read (i32.const 0) (i32.const 64) (i32.const 1)
     (i32.const 96)))`;
   const path = program("waits", body, SAYS);
-  const args = ["check", path];
+  const args = ["check", "--trust", path];
   const ended = await interrupt(args, "SIGINT", (err) => err.includes("mistake"));
   assert.ok(ended.code === 130 || ended.signal === "SIGINT", `${ended.code} ${ended.signal}`);
   assert.match(ended.err, /\nterrane check: 1 mistake, ended by SIGINT\n$/);
@@ -242,9 +247,9 @@ test("reports that cannot be written are a failure of their own", {
     new Promise((resolve) => {
       spawn(process.execPath, [cli, ...args], { stdio }).on("close", resolve);
     });
-  assert.equal(await ended(["check", path], ["ignore", "ignore", full]), 3);
-  assert.equal(await ended(["check", "--json", path], ["ignore", full, "ignore"]), 3);
+  assert.equal(await ended(["check", "--trust", path], ["ignore", "ignore", full]), 3);
+  assert.equal(await ended(["check", "--trust", "--json", path], ["ignore", full, "ignore"]), 3);
   assert.equal(await ended(["replay", "--list"], ["ignore", full, "ignore"]), 3);
-  const dry = ["override", "--guess", "--dry-run", path];
+  const dry = ["override", "--trust", "--dry-run", path];
   assert.equal(await ended(dry, ["ignore", full, "ignore"]), 3);
 });

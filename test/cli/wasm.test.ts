@@ -78,19 +78,11 @@ test("check --suppressions: known mistakes are not reported", () => {
   assert.match(run("leak").err, /^indirect-leak: 8 bytes[\s\S]*1 block of 8 bytes leaked\n$/);
 });
 
-test("check: a stripped program is checked when the user confirms its allocator", () => {
-  const refused = terrane("check", STRIPPED, "use-after-free");
-  assert.deepEqual([refused.code, refused.out], [2, ""]);
-  const line =
-    /allocator: ((?:--function \w+=\d+ ?)+); confirm with these options or with --guess\n$/;
-  const options = line.exec(refused.err)?.[1]?.trim().split(" ") as string[];
-  assert.ok(options.length > 8, refused.err);
-  const confirmed = terrane("check", ...options, STRIPPED, "use-after-free");
-  const guessed = terrane("check", "--guess", STRIPPED, "use-after-free");
-  assert.match(confirmed.err, /^use-after-free: write of 4 bytes at 0x\w+\n {4}at function \d+\n/);
-  assert.equal(guessed.code, 1);
-  assert.match(guessed.err, /^use-after-free: write of 4 bytes/);
-  assert.equal(terrane("check", "--guess", STRIPPED, "correct").code, 0);
+test("check: a stripped program needs no options", () => {
+  const { code, err } = terrane("check", STRIPPED, "use-after-free");
+  assert.equal(code, 1);
+  assert.match(err, /^use-after-free: write of 4 bytes at 0x\w+\n {4}at function \d+\n/);
+  assert.equal(terrane("check", STRIPPED, "correct").code, 0);
 });
 
 test("run: output, arguments and the exit code are passed on", () => {
@@ -145,7 +137,7 @@ test("run and check give the program its environment, folders and standard input
   put("note.txt", "a note");
   const flags = ["--env", "A=1", "--env", "B=x=y", "--dir", `${folder}::/notes`];
   for (const command of ["run", "check"]) {
-    const args = [cli, command, "--guess", ...flags, program, "--env", "last"];
+    const args = [cli, command, ...flags, program, "--env", "last"];
     const ended = spawnSync(process.execPath, args, { encoding: "utf8", input: "typed " });
     assert.equal(ended.stdout, `${program}\0--env\0last\0A=1\0B=x=y\0typed a note`);
     assert.equal(ended.status, 3);
@@ -163,18 +155,11 @@ test("run --max-memory: allocation returns null at the limit, and nothing else",
   );
 });
 
-test("run: a program keeps an allocator that is not certain, with a message", () => {
-  const { code, out, err } = terrane("run", STRIPPED, "correct");
-  assert.deepEqual([code, out], [0, "863\n"]);
-  assert.equal(
-    err,
-    `terrane: ${STRIPPED} keeps its own allocator: it only looks like one (--guess accepts it)\n`,
-  );
-  assert.deepEqual(terrane("run", "--guess", STRIPPED, "correct"), {
-    code: 0,
-    out: "863\n",
-    err: "",
-  });
+test("run: a stripped program runs on our heap, and one without an allocator says so", () => {
+  assert.deepEqual(terrane("run", STRIPPED, "correct"), { code: 0, out: "863\n", err: "" });
+  const program = fixturePath("surroundings.wasm");
+  const { err } = terrane("run", program);
+  assert.equal(err, `terrane: ${program} keeps its own allocator: no function allocates\n`);
 });
 
 const cut = put("cut.wasm", fixture("mistakes.wasm").subarray(0, 5000));

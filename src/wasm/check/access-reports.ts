@@ -2,7 +2,7 @@
 import { hex } from "../../common/errors.ts";
 import { USES } from "../definedness/setting.ts";
 import { INFO_SITE_SHIFT, INFO_WRITE } from "../shadow/access-checks.ts";
-import type { Blocks, Near } from "../shadow/blocks.ts";
+import type { BlockTable, Near } from "../shadow/block-table.ts";
 import type { Layout } from "../shadow/layout.ts";
 import { type Areas, isOnStack } from "../shadow/program-areas.ts";
 import { Places } from "./places.ts";
@@ -11,7 +11,7 @@ import { CheckHalt, type Reporter } from "./reporter.ts";
 
 export class AccessReports {
   readonly #reporter: Reporter;
-  readonly #blocks: Blocks;
+  readonly #blocks: BlockTable;
   readonly #areas: Areas;
   readonly #layout: Layout;
   /** Uninitialised reads that have been reported. */
@@ -20,7 +20,7 @@ export class AccessReports {
   readonly #places = new Places();
   readonly #origins = new Places();
 
-  constructor(reporter: Reporter, blocks: Blocks, areas: Areas, layout: Layout) {
+  constructor(reporter: Reporter, blocks: BlockTable, areas: Areas, layout: Layout) {
     this.#reporter = reporter;
     this.#blocks = blocks;
     this.#areas = areas;

@@ -1,7 +1,6 @@
 /** Adds checks to a finished module. */
 
 import { PAGE_BYTES, PAGES_MOST } from "../../common/constants.ts";
-import { type FindOptions, findAllocator } from "../allocators/finder.ts";
 import { type Reach, reachOf } from "../allocators/reach.ts";
 import type { AllocatorFunction } from "../allocators/roles.ts";
 import { DefinedHook, definedAdd, definedImport } from "../definedness/hook.ts";
@@ -14,22 +13,19 @@ import { op } from "../module/opcodes.ts";
 import { readModule } from "../module/reader.ts";
 import { I32 } from "../module/value-types.ts";
 import { i32s } from "../module/writer.ts";
+import { type DecideOptions, type Decision, decideAllocator } from "../override/decide.ts";
 import { CheckHook, checkFunctionsAdd } from "../shadow/access-checks.ts";
 import { bodyReplace, GLOBAL_EXPORT, HOST_MODULE, hooksImport } from "../shadow/allocator-hooks.ts";
 import { HEAP_BYTES, HEAP_BYTES_DEFINED, type Layout, layoutMake } from "../shadow/layout.ts";
+import { Watching } from "../shadow/watch-hooks.ts";
 
 /** Options of `instrument`. */
-export interface InstrumentOptions extends FindOptions {
+export interface InstrumentOptions extends DecideOptions {
   /**
    * Address space for blocks and their red zones, in bytes. Default: 512 MiB, or 256 MiB with
    * `uninitialised`.
    */
   readonly heapBytes?: number | undefined;
-  /**
-   * Accepts functions as the allocator that only look like one: see `AllocatorFunction.sure`.
-   * Default: false.
-   */
-  readonly guess?: boolean | undefined;
   /**
    * Follows which bits of memory and values are defined, to find uses of memory that was never
    * written. Default: false. The program takes about five times as long as the original.
@@ -45,8 +41,18 @@ export interface Instrumented {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** The original. */
   readonly module: Module;
-  /** The allocator functions that were replaced. */
+  /** The allocator's functions that were replaced, or that are watched. */
   readonly functions: readonly AllocatorFunction[];
+  /**
+   * What is done with the allocator: `replace` the checker allocates, `watch` the program keeps its
+   * allocator, and frees are delayed, `none` blocks are not known, and only accesses outside of the
+   * memory and through null pointers are found.
+   */
+  readonly mode: "replace" | "watch" | "none";
+  /** Why that is done, in words. */
+  readonly because: string;
+  /** Whether code outside of the allocator looks at the headers of blocks. */
+  readonly headers: boolean;
   /** Where the parts of the module's memory are. */
   readonly layout: Layout;
   /** Whether definedness is followed. */
@@ -83,8 +89,7 @@ export interface Instrumented {
  * @param bytes the file; it does not change.
  * @throws ModuleError if the file is damaged, or the module has no memory, more than one, or one
  *   with 64-bit addresses.
- * @throws RangeError if a function that the options name does not exist, or the allocator is only
- *   guessed and the options do not confirm it.
+ * @throws RangeError if a function that the options name does not exist or has another type.
  * @example
  * const checker = new Checker(instrument(bytes));
  * const { instance } = await WebAssembly.instantiate(
@@ -95,10 +100,12 @@ export interface Instrumented {
  */
 export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): Instrumented {
   const module = readModule(bytes);
+  memoryCheck(module);
   return ifValid(module, () => {
-    const whole = moduleInstrument(module, options, []);
+    const decision = decideAllocator(module, options);
+    const whole = moduleInstrument(module, decision, options, []);
     const large = whole.unchecked;
-    return large.length === 0 ? whole : moduleInstrument(module, options, large);
+    return large.length === 0 ? whole : moduleInstrument(module, decision, options, large);
   });
 }
 
@@ -122,6 +129,7 @@ function isEngines(error: Error): boolean {
 /** @param unchecked functions that get no checks. */
 function moduleInstrument(
   module: Module,
+  decision: Decision,
   options: InstrumentOptions,
   unchecked: readonly number[],
 ): Instrumented {
@@ -129,17 +137,16 @@ function moduleInstrument(
   const follows = options.uninitialised === true;
   const heapBytes = options.heapBytes ?? (follows ? HEAP_BYTES_DEFINED : HEAP_BYTES);
   const layout = layoutMake(limits, heapBytes, follows);
-  const functions = findAllocator(module, options).filter((each) => each.source !== "import");
-  if (options.guess !== true) guessRefuse(functions);
+  const mode = modeOf(decision);
+  const functions = functionsOf(decision, mode);
   const editor = new ModuleEditor(module);
-  const hooks = hooksImport(editor);
+  const install =
+    mode === "watch" ? watchInstall(editor, functions) : replaceInstall(editor, functions);
   const report = editor.importFunction(HOST_MODULE, "report", i32s(3), []);
   const defined = follows ? definedImport(editor) : undefined;
   const memory = memoryReplace(editor, layout, limits);
   const checks = checkFunctionsAdd(editor, layout, report);
-  functions.forEach((found, number) => {
-    bodyReplace(editor, found, number, hooks, checks.context);
-  });
+  install(checks.context);
   const reach = reachOf(
     module,
     functions.map((each) => each.index),
@@ -147,6 +154,8 @@ function moduleInstrument(
   exportsReset(editor, reach, checks.context);
   globalsExport(editor);
   const exempt = new Set([...exemptFind(module, functions), ...unchecked]);
+  const own = mode === "watch" ? ownFunctions(decision) : functions.map((each) => each.index);
+  const headers = decision.header !== undefined;
   const hook = new CheckHook({
     module,
     layout,
@@ -154,7 +163,7 @@ function moduleInstrument(
     leads: reach.leads,
     indirectLeads: reach.indirect,
     exempt,
-    readsHeaders: functions.some((each) => each.role.family === "rust"),
+    readsHeaders: headers || functions.some((each) => each.role.family === "rust"),
   });
   const follower =
     defined &&
@@ -162,7 +171,7 @@ function moduleInstrument(
       {
         ...{ module, layout, functions: definedAdd(editor, layout, defined) },
         functionIndex: (old) => editor.functionIndex(old),
-        excluded: new Set([...exempt, ...functions.map((each) => each.index)]),
+        excluded: new Set([...exempt, ...own]),
       },
       hook,
     );
@@ -171,6 +180,9 @@ function moduleInstrument(
     bytes: written.bytes,
     module,
     functions,
+    mode,
+    because: decision.because,
+    headers,
     layout,
     uninitialised: follows,
     memory,
@@ -182,14 +194,47 @@ function moduleInstrument(
   };
 }
 
-/** A wrong guess would lead to false reports, so the user has to confirm it. */
-function guessRefuse(functions: readonly AllocatorFunction[]): void {
-  if (functions.every((each) => each.sure === "certain")) return;
-  const list = functions.map((each) => `${each.role.name}: ${each.index}`).join(", ");
-  throw new RangeError(
-    `the module has no names; these functions look like its allocator: { ${list} }; ` +
-      "confirm them with the option functions, or with guess",
-  );
+function modeOf({ verdict, functions }: Decision): Instrumented["mode"] {
+  if (verdict === "replace") return "replace";
+  return verdict === "watch" && functions.length > 0 ? "watch" : "none";
+}
+
+/**
+ * Functions that only call the allocator keep their bodies, except those that have the names of an
+ * allocator: C++'s operators and Rust's functions say more than what they call, and stacks begin at
+ * their callers.
+ */
+function functionsOf(
+  { functions, kept }: Decision,
+  mode: Instrumented["mode"],
+): readonly AllocatorFunction[] {
+  if (mode === "none") return [];
+  if (mode === "watch") return functions;
+  const isNamed = ({ role, source }: AllocatorFunction) =>
+    /^new/.test(role.family) || source === "name" || source === "given";
+  return functions.filter((each) => !kept.has(each.index) || isNamed(each));
+}
+
+/** All functions of the allocator, which may read what it has not written. */
+function ownFunctions({ functions, proof }: Decision): number[] {
+  const left = proof?.leftovers.map((each) => each.index) ?? [];
+  return [...functions.map((each) => each.index), ...left, ...(proof?.helpers ?? [])];
+}
+
+/** Imports what bodies need at once, and gives the functions their bodies later. */
+type Install = (context: number) => void;
+
+function replaceInstall(editor: ModuleEditor, functions: readonly AllocatorFunction[]): Install {
+  const hooks = hooksImport(editor);
+  return (context) =>
+    functions.forEach((found, number) => {
+      bodyReplace(editor, found, number, hooks, context);
+    });
+}
+
+function watchInstall(editor: ModuleEditor, functions: readonly AllocatorFunction[]): Install {
+  const watching = new Watching(editor);
+  return (context) => watching.install(functions, context);
 }
 
 /** @throws RangeError if the module starts with more than `maxMemory`. */

@@ -1,5 +1,5 @@
 /** Finds blocks that nothing points to, by a conservative scan like that of LeakSanitizer. */
-import type { Block } from "../shadow/blocks.ts";
+import type { Block } from "../shadow/block-table.ts";
 
 export interface LeakScan {
   /** Blocks that nothing points to. */

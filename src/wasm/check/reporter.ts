@@ -3,7 +3,7 @@
  * suppressed.
  */
 import { hex } from "../../common/errors.ts";
-import type { Block, Near } from "../shadow/blocks.ts";
+import type { Block, Near } from "../shadow/block-table.ts";
 import type { Frame } from "../symbols/frame.ts";
 import { Symbols } from "../symbols/symbols.ts";
 import type { Instrumented } from "./instrument.ts";

@@ -18,7 +18,7 @@ const DEPTH = 5;
 const STEP_BYTES = 1 << 20;
 const STEPS = 3;
 
-/** Where a program keeps its break, and whom it asks for more memory. */
+/** Where a program keeps its break, and the function that it asks for more memory. */
 export interface ProgramBreak {
   /** The address of the variable. */
   readonly address: number;

@@ -72,8 +72,8 @@ export class AllocatorState {
   }
 
   /**
-   * Whether a function touches only what code that adds pages has for itself: its pages belong to
-   * whoever asks for them, so that several allocators can use it.
+   * Whether a function touches only what code that adds pages has for itself: pages belong to the
+   * caller that asks for them, so that several allocators can use it.
    */
   isOfSources(index: number): boolean {
     const { widths } = this.#facts.of(index);

@@ -5,6 +5,7 @@
  *   chunk                ptr              ptr + size                      chunk + chunk size
  *   │ red zone, ≥ 32     │ the block      │ red zone, ≥ 32                │
  */
+import type { Block, BlockTable, Near } from "./block-table.ts";
 import { FREED, GRANULE_SHIFT, type Layout, OPEN, RED_ZONE } from "./layout.ts";
 import { type Piece, Pieces } from "./pieces.ts";
 import { Quarantine } from "./quarantine.ts";
@@ -44,32 +45,10 @@ const LIVE = 1;
 /** A quarantine of fewer bytes is given up at once. */
 const LAST_QUARANTINE = 1 << 16;
 
-/** What is known of a block. */
-export interface Block {
-  readonly id: number;
-  readonly ptr: number;
-  readonly size: number;
-  readonly live: boolean;
-  /** Numbers of the functions that have allocated and freed it. */
-  readonly allocator: number;
-  readonly freer: number;
-  /** Numbers of the stacks of its allocation and free. */
-  readonly allocated: number;
-  readonly freed: number;
-}
-
-/** A block, and where an address is in relation to it. */
-export interface Near {
-  readonly block: Block;
-  readonly side: "inside" | "behind" | "before";
-  /** Bytes from the block's start (inside, before) or end (behind). */
-  readonly distance: number;
-}
-
 /** An address within so many bytes of a block is related to it. */
 const NEAR = 4096;
 
-export class Blocks {
+export class Blocks implements BlockTable {
   readonly #layout: Layout;
   readonly #memory: Uint8Array;
   readonly #shadow: Uint8Array;

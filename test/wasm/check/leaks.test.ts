@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { leaksFind } from "#src/wasm/check/leaks.js";
-import type { Block } from "#src/wasm/shadow/blocks.js";
+import type { Block } from "#src/wasm/shadow/block-table.js";
 import { Random, seedOf } from "../../support/random.js";
 
 const ROOTS = [{ from: 0, to: 64 }];

@@ -111,7 +111,7 @@ test("damaged code is refused as damaged, with uninitialised too", () => {
     const damaged = bytes.slice();
     damaged[at] = (damaged[at] as number) ^ (1 << (at % 8));
     try {
-      instrument(damaged, { uninitialised: true, guess: true });
+      instrument(damaged, { uninitialised: true });
     } catch (error) {
       assert.ok(error instanceof ModuleError, `byte ${at}: ${error}`);
       refused++;

@@ -50,15 +50,13 @@ test("their allocators are found", () => {
   ]);
 });
 
-test("an allocator that is only guessed has to be confirmed", () => {
-  const [malloc, free, realloc] = findAllocator(readModule(quickJs.bytes)).map((f) => f.index);
-  assert.throws(() => instrument(quickJs.bytes), {
-    name: "RangeError",
-    message:
-      "the module has no names; these functions look like its allocator: " +
-      `{ malloc: ${malloc}, free: ${free}, realloc: ${realloc} }; ` +
-      "confirm them with the option functions, or with guess",
-  });
-  const functions = { malloc, free, realloc } as Record<string, number>;
-  assert.equal(instrument(quickJs.bytes, { functions }).functions.length, 3);
+test("an allocator without names is proven, and replaced in checked programs", () => {
+  const { mode, functions } = instrument(quickJs.bytes);
+  assert.equal(mode, "replace");
+  const found = findAllocator(readModule(quickJs.bytes)).map((each) => each.index);
+  const indices = functions.map((each) => each.index);
+  assert.ok(
+    found.every((index) => indices.includes(index)),
+    `${found} ${indices}`,
+  );
 });

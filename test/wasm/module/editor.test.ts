@@ -51,7 +51,7 @@ for (const [name, bytes] of all) {
 
 for (const [name, bytes] of all.filter(([, bytes]) => !readModule(bytes()).memories[1])) {
   test(`${name}: valid with checks`, () => {
-    validate(instrument(bytes(), { guess: true }).bytes);
+    validate(instrument(bytes()).bytes);
   });
 }
 

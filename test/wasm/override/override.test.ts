@@ -67,7 +67,7 @@ const every: readonly (readonly [string, () => Uint8Array<ArrayBuffer>])[] = [
   ),
   ["stripped mistakes", () => stripped(fixture("mistakes.wasm"))],
 ];
-/** Those that cannot be replaced, and why: the core's heap is made by whoever loads it. */
+/** Those that cannot be replaced, and why: the core's heap is made by the code that loads it. */
 const NOT_PROVEN = ["dist/core.wasm"];
 /** Those whose malloc is an import. */
 const IMPORTING = ["bench/workloads/workloads.wasm"];

@@ -132,12 +132,12 @@ const quickJsCode = (size: number) => `(() => {
 
 /**
  * A JavaScript engine. Compiled by emscripten; names of exports have one letter, so its allocator
- * is guessed.
+ * is found by proof.
  */
 export const quickJs: RealProgram = {
   name: "QuickJS",
   bytes: bytesOf("@jitl/quickjs-wasmfile-release-sync/wasm"),
-  options: { guess: true },
+  options: {},
   async run(start, size) {
     const runtime = (await quickJsStart(start)).newRuntime();
     const context = runtime.newContext();
