@@ -9,22 +9,37 @@ import { Places } from "./places.ts";
 import { accessText, type Kind, type Report } from "./report.ts";
 import { CheckHalt, type Reporter } from "./reporter.ts";
 
+/** What reports of accesses are made of. */
+export interface AccessParts {
+  readonly reporter: Reporter;
+  readonly blocks: BlockTable;
+  readonly areas: Areas;
+  readonly layout: Layout;
+  /** Whether blocks have a header that code outside of the allocator reads. */
+  readonly hasHeaders: boolean;
+}
+
+/** Bytes of a header. */
+const HEADER_BYTES = 4;
+
 export class AccessReports {
   readonly #reporter: Reporter;
   readonly #blocks: BlockTable;
   readonly #areas: Areas;
   readonly #layout: Layout;
+  readonly #hasHeaders: boolean;
   /** Uninitialised reads that have been reported. */
   readonly #reported = new Set<string>();
   /** Accesses of the module that have been reported, and addresses of undefined values. */
   readonly #places = new Places();
   readonly #origins = new Places();
 
-  constructor(reporter: Reporter, blocks: BlockTable, areas: Areas, layout: Layout) {
+  constructor({ reporter, blocks, areas, layout, hasHeaders }: AccessParts) {
     this.#reporter = reporter;
     this.#blocks = blocks;
     this.#areas = areas;
     this.#layout = layout;
+    this.#hasHeaders = hasHeaders;
   }
 
   /**
@@ -36,6 +51,7 @@ export class AccessReports {
   bad(address: number, info: number, length: number): void {
     const site = info >>> INFO_SITE_SHIFT;
     if (site !== 0 && !this.#isWild(address) && this.#places.isRepeated(site)) return;
+    if (this.#isHeaderRead(address, info, length)) return;
     const report = this.#accessReport(address, info, length);
     if (site !== 0) this.#places.reported(site, report);
     // Without a check this access would have trapped.
@@ -50,6 +66,16 @@ export class AccessReports {
     const text = accessText(write, length, address);
     const mistake = { kind, text, address, stack, near, size: length, write };
     return this.#reporter.report(mistake);
+  }
+
+  /**
+   * Pieces of an allocator that are inlined in the program read the word before a block. It has one
+   * where they do: see chunkHeader.
+   */
+  #isHeaderRead(address: number, info: number, length: number): boolean {
+    if (!this.#hasHeaders || (info & INFO_WRITE) !== 0 || length !== HEADER_BYTES) return false;
+    const near = this.#blocks.near(address);
+    return near?.side === "before" && near.distance === HEADER_BYTES;
   }
 
   /** Whether an access there ends the program. */

@@ -21,6 +21,11 @@ import { Watcher } from "./watcher.ts";
 
 const QUARANTINE_BYTES = 16 * 2 ** 20;
 
+/** Whether code outside of the allocator reads the word before a block. */
+function hasHeaders({ headers, functions }: Instrumented): boolean {
+  return headers || functions.some(({ role }) => role.family === "rust");
+}
+
 /** What `Checker.leaks` has found. */
 export interface LeakReports {
   /** Blocks that leaked: one report for each call site that allocated some, the largest first. */
@@ -79,7 +84,10 @@ export class Checker {
     this.#areas = areasOf(instrumented.module);
     const server = this.#serverMake(options.quarantine ?? QUARANTINE_BYTES);
     [this.#server, this.#blocks] = [server, server.blocks];
-    this.#accesses = new AccessReports(this.#reporter, this.#blocks, this.#areas, layout);
+    this.#accesses = new AccessReports({
+      ...{ reporter: this.#reporter, blocks: this.#blocks, areas: this.#areas, layout },
+      hasHeaders: hasHeaders(instrumented),
+    });
     this.#shadow.fill(OPEN, 0, (layout.initialPages * PAGE_BYTES) >>> GRANULE_SHIFT);
     this.#shadow.fill(NULL_PAGE, 0, this.#areas.nullEnd >>> GRANULE_SHIFT);
   }

@@ -11,6 +11,7 @@ import {
   readSuppressions,
 } from "#src/wasm/index.js";
 import { checked, fixture, fixturePath, type Numbers, other, plain } from "../support/fixtures.js";
+import { toyAllocator } from "../support/toy-allocator.js";
 
 const ADD = { env: { add: (a: number, b: number) => a + b } };
 const ABORT = {
@@ -176,4 +177,23 @@ test("C kernels have the same results, and no reports", () => {
     assert.equal(exports[name]?.(60), original[name]?.(60), name);
   }
   assert.deepEqual([...checker.reports, ...checker.leaks().reports], []);
+});
+
+test("a program that looks at the header of a block is not blamed, and one that writes it is", () => {
+  const more = `(func (export "head") (param i32) (result i32)
+      (i32.load (i32.add (local.get 0) (i32.const -4))))
+    (func (export "mask") (param i32 i32) (result i32)
+      (call $free (local.get 1))
+      (i32.and (i32.load (i32.sub (local.get 0) (i32.const 4))) (i32.const -8)))
+    (func (export "smash") (param i32)
+      (i32.store (i32.sub (local.get 0) (i32.const 4)) (i32.const 1)))`;
+  const { checker, exports } = checked(toyAllocator({ more }), { trust: false });
+  assert.equal(checker.instrumented.headers, true);
+  const call = (name: string, ...args: number[]) => exports[name]?.(...args);
+  const ptr = call("a", 20) as number;
+  assert.equal(call("head", ptr), 24 | 3);
+  const kinds = () => checker.reports.map((each) => each.kind);
+  assert.equal(kinds().length, 0);
+  call("smash", ptr);
+  assert.deepEqual(kinds(), ["heap-underflow"]);
 });
