@@ -140,6 +140,10 @@ export function misfit(
 export function handleError(handle: unknown, version: number): TypeError | RangeError {
   const made = (handle as { terrane?: unknown } | null | undefined)?.terrane;
   if (typeof made !== "number") return new TypeError("handle must come from heap.handle()");
+  return versionError(made, version);
+}
+
+export function versionError(made: number, version: number): RangeError {
   return new RangeError(`handle of version ${made}, not ${version}: all threads need one terrane`);
 }
 

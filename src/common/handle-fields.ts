@@ -35,8 +35,9 @@ export interface MemoryFields {
   readonly buffer?: SharedArrayBuffer | undefined;
 }
 
-/** The rules for the memory of a heap that threads share. */
-export const memoryRules: FieldRules<MemoryFields> = {
+/** The rules for what every heap has that threads share: its back end, its memory, its options. */
+export const sharedRules: FieldRules<MemoryFields> = {
+  backend: ['"wasm" or "js"', (value) => value === "wasm" || value === "js"],
   memory: [
     "the shared memory of the heap",
     (value, { buffer }) => (value === undefined ? buffer !== undefined : isSharedMemory(value)),
@@ -45,6 +46,8 @@ export const memoryRules: FieldRules<MemoryFields> = {
     "the SharedArrayBuffer of the heap",
     (value, { memory }) => (value === undefined ? memory !== undefined : isSharedBuffer(value)),
   ],
+  maximum: ["a number of bytes", (value) => value === undefined || isWhole(value, 2 ** 32)],
+  release: ["a boolean", (value) => typeof value === "boolean"],
 };
 
 /** The bytes of a memory whose rules hold. */

@@ -1,5 +1,6 @@
 /** The imports of a module that takes its malloc from a heap, with a memory of the right size. */
 
+import { PAGE_BYTES as PAGE, PAGES_MOST } from "../common/constants.ts";
 import { wrongKind } from "../common/errors.ts";
 import { checkMembers, checkObject } from "../common/kinds.ts";
 import type { AbiOptions } from "./calls/abi.ts";
@@ -7,7 +8,7 @@ import { createHeap } from "./create.ts";
 import { createAbi } from "./create-abi.ts";
 import type { Heap } from "./heap.ts";
 import { checkHeap } from "./hooks.ts";
-import { type ModuleImport, PAGES_MOST, readImports } from "./module-imports.ts";
+import { type ModuleImport, readImports } from "./module-imports.ts";
 import type { HeapOptions } from "./options.ts";
 
 /** Options of createImports. */
@@ -36,7 +37,6 @@ export interface HeapImports {
   connect(instance: WebAssembly.Instance): WebAssembly.Instance;
 }
 
-const PAGE = 65536;
 const TABLE = "__indirect_function_table";
 
 /**

@@ -6,7 +6,7 @@ import {
   type FieldRules,
   isObject,
   isWhole,
-  memoryRules,
+  sharedRules,
 } from "../common/handle-fields.ts";
 import {
   S_CHUNKS,
@@ -20,12 +20,9 @@ import {
 import { HANDLE_VERSION, type HeapHandle } from "./shared-heap.ts";
 
 const rules: FieldRules<HeapHandle> = {
-  backend: ['"wasm" or "js"', (value) => value === "wasm" || value === "js"],
-  ...memoryRules,
+  ...sharedRules,
   start: ["the address of the heap", isStart],
   ticket: ["a thread id", (value) => isWhole(value, THREAD_ID_MAX)],
-  maximum: ["a number of bytes", (value) => value === undefined || isWhole(value, 2 ** 32)],
-  release: ["a boolean", (value) => typeof value === "boolean"],
   hardening: ["an object", (value) => value === undefined || isObject(value)],
   statsLevel: ["0, 1 or 2", (value) => value === undefined || isWhole(value, 2)],
   watch: ["a name", (value) => value === undefined || typeof value === "string"],

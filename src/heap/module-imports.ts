@@ -1,5 +1,7 @@
 /** What a wasm module imports, read from its bytes: a compiled module does not show limits. */
 
+import { PAGES_MOST } from "../common/constants.ts";
+
 /** Limits of an imported memory or table. */
 interface ImportLimits {
   /** Pages of 64 KiB, or elements. */
@@ -17,9 +19,6 @@ export interface ModuleImport {
   /** Of a table or memory. */
   readonly limits?: ImportLimits | undefined;
 }
-
-/** Most pages of a memory with 32-bit addresses. */
-export const PAGES_MOST = 65536;
 
 const IMPORT_SECTION = 2;
 const MAGIC = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];

@@ -1,4 +1,5 @@
 /** How other threads attach to a debug allocator over a heap that they share. */
+import { versionError } from "../../common/errors.ts";
 import {
   checkFields,
   type FieldRules,
@@ -60,9 +61,7 @@ export function handleCheck(handle: DebugHandle): void {
   if (typeof made !== "number") {
     throw new TypeError("handle must come from handle() of a debug allocator");
   }
-  if (made !== VERSION) {
-    throw new RangeError(`handle of version ${made}, not ${VERSION}: all threads need one terrane`);
-  }
+  if (made !== VERSION) throw versionError(made, VERSION);
   checkFields(handle, rules, "handle() of a debug allocator");
 }
 

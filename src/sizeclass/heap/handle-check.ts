@@ -6,8 +6,9 @@ import {
   type FieldRules,
   isObject,
   isWhole,
-  memoryRules,
+  sharedRules,
 } from "../../common/handle-fields.ts";
+import { THREAD_ID_MAX } from "../../core/layout/layout.ts";
 import type { Geometry } from "../core/contract.ts";
 import { controlSize, R_UNITS, REGION_SIZE, REGIONS, SLOTS_MAX } from "../core/layout.ts";
 import { createSizeClassMap, type SizeClassMap } from "../spaces/maps.ts";
@@ -15,13 +16,8 @@ import type { SizeClassHandle } from "./shared.ts";
 
 const FROM = "handle() of a size-class heap";
 
-const THREAD_ID_MAX = 0x3fffffff;
-
 const rules: FieldRules<SizeClassHandle> = {
-  backend: ['"wasm" or "js"', (value) => value === "wasm" || value === "js"],
-  ...memoryRules,
-  maximum: ["a number of bytes", (value) => value === undefined || isWhole(value, 2 ** 32)],
-  release: ["a boolean", (value) => typeof value === "boolean"],
+  ...sharedRules,
   threadId: ["a thread id", (value) => isWhole(value, THREAD_ID_MAX)],
   geometry: ["where everything is in its memory", isGeometry],
 };
