@@ -1,12 +1,20 @@
 /** Finds the functions with which a module allocates memory. */
 
 import { checkMembers, checkObject } from "../../common/kinds.ts";
+import { type OptionCheck, optionOf } from "../../common/option-table.ts";
 import { type FunctionType, functionType, KIND, type Module } from "../module/module.ts";
 import { functionNames } from "../module/names.ts";
 import { I32 } from "../module/value-types.ts";
 import { bindgenFind } from "./bindgen.ts";
 import { type AllocatorFunction, type Role, roleOf, rolesToGive, type Source } from "./roles.ts";
 import { relatedFind, shapesFind } from "./shapes.ts";
+
+/** The check of the option `functions`. */
+export const findCheck: OptionCheck = optionOf("functions", "an object", isObject);
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
+}
 
 /** A function by its index or its name in the module. */
 export type Which = number | string;
@@ -34,6 +42,8 @@ export interface FindOptions {
 export function findAllocator(module: Module, options: FindOptions = {}): AllocatorFunction[] {
   checkMembers("module", "what readModule() returns", module, "imports", "exports", "sections");
   checkObject("options", options);
+  const error = options.functions === undefined ? undefined : findCheck.refuse(options.functions);
+  if (error) throw error;
   if (options.functions && Object.keys(options.functions).length > 0) {
     return givenFind(module, options.functions);
   }
@@ -127,7 +137,7 @@ export function functionNamed(
   which: Which,
   names: ReadonlyMap<number, string> = functionNames(module),
 ): number {
-  const number = Number(which);
+  const number = /^\d+$/.test(String(which)) ? Number(which) : Number.NaN;
   const isExport = (each: { kind: number; name: string }) =>
     each.kind === KIND.function && each.name === which;
   const index = Number.isInteger(number)

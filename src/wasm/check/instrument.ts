@@ -1,6 +1,7 @@
 /** Adds checks to a finished module. */
 
 import { PAGE_BYTES, PAGES_MOST } from "../../common/constants.ts";
+import { flagOption, type OptionCheck, optionOf, optionsCheck } from "../../common/option-table.ts";
 import { type Reach, reachOf } from "../allocators/reach.ts";
 import type { AllocatorFunction } from "../allocators/roles.ts";
 import { DefinedHook, definedAdd, definedImport } from "../definedness/hook.ts";
@@ -13,7 +14,12 @@ import { op } from "../module/opcodes.ts";
 import { readModule } from "../module/reader.ts";
 import { I32 } from "../module/value-types.ts";
 import { i32s } from "../module/writer.ts";
-import { type DecideOptions, type Decision, decideAllocator } from "../override/decide.ts";
+import {
+  type DecideOptions,
+  type Decision,
+  decideAllocator,
+  decideChecks,
+} from "../override/decide.ts";
 import { CheckHook, checkFunctionsAdd } from "../shadow/access-checks.ts";
 import { bodyReplace, GLOBAL_EXPORT, HOST_MODULE, hooksImport } from "../shadow/allocator-hooks.ts";
 import { HEAP_BYTES, HEAP_BYTES_DEFINED, type Layout, layoutMake } from "../shadow/layout.ts";
@@ -34,6 +40,15 @@ export interface InstrumentOptions extends DecideOptions {
   /** The most bytes of memory that the program may have. Default: what the module allows. */
   readonly maxMemory?: number | undefined;
 }
+
+const isNumber = (value: unknown) => typeof value === "number";
+
+const instrumentChecks: readonly OptionCheck[] = [
+  ...decideChecks,
+  flagOption("uninitialised"),
+  optionOf("heapBytes", "a number of bytes", isNumber),
+  optionOf("maxMemory", "a number of bytes", isNumber),
+];
 
 /** A checked module, and what a `Checker` needs to run it. */
 export interface Instrumented {
@@ -100,6 +115,7 @@ export interface Instrumented {
  */
 export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): Instrumented {
   const module = readModule(bytes);
+  optionsCheck(instrumentChecks, options);
   memoryCheck(module);
   return ifValid(module, () => {
     const decision = decideAllocator(module, options);
@@ -155,7 +171,8 @@ function moduleInstrument(
   globalsExport(editor);
   const exempt = new Set([...exemptFind(module, functions), ...unchecked]);
   const own = mode === "watch" ? ownFunctions(decision) : functions.map((each) => each.index);
-  const headers = decision.header !== undefined;
+  const isRust = functions.some((each) => each.role.family === "rust");
+  const headers = isRust || decision.header !== undefined;
   const hook = new CheckHook({
     module,
     layout,
@@ -163,7 +180,7 @@ function moduleInstrument(
     leads: reach.leads,
     indirectLeads: reach.indirect,
     exempt,
-    readsHeaders: headers || functions.some((each) => each.role.family === "rust"),
+    readsHeaders: headers,
   });
   const follower =
     defined &&

@@ -3,8 +3,8 @@
  * and `inspect` ask. Functions are proven by running them; then another allocator is put beneath
  * them, and they are run again.
  */
-import { checkObject } from "../../common/kinds.ts";
-import { type FindOptions, findAllocator } from "../allocators/finder.ts";
+import { flagOption, type OptionCheck } from "../../common/option-table.ts";
+import { type FindOptions, findAllocator, findCheck } from "../allocators/finder.ts";
 import type { AllocatorFunction, Role, Source } from "../allocators/roles.ts";
 import type { Module } from "../module/module.ts";
 import { functionNames } from "../module/names.ts";
@@ -28,6 +28,13 @@ export interface DecideOptions extends FindOptions {
   /** Replaces the allocator although parts of it stay in use. Default: false. */
   readonly acceptLeftovers?: boolean | undefined;
 }
+
+/** The checks of these options. */
+export const decideChecks: readonly OptionCheck[] = [
+  findCheck,
+  flagOption("trust"),
+  flagOption("acceptLeftovers"),
+];
 
 /**
  * What can be done: `replace` the allocator is proven and can be another one, `watch` it is proven,
@@ -58,7 +65,6 @@ export interface Decision {
  * @throws RangeError if a function that the options name does not exist or has another type.
  */
 export function decideAllocator(module: Module, options: DecideOptions = {}): Decision {
-  checkObject("options", options);
   if (options.trust) return trustedDecide(module, options);
   const given = isGiven(options) ? findAllocator(module, options) : undefined;
   return new Decider(module, proveAllocator(module, given), options).run();
@@ -86,6 +92,7 @@ class Decider {
   readonly #accepts: boolean;
   readonly #proven: readonly TriedFunction[];
   readonly #leftovers: readonly Leftover[];
+  readonly #functions: readonly AllocatorFunction[];
 
   constructor(module: Module, proof: Proof, options: DecideOptions) {
     this.#module = module;
@@ -93,6 +100,7 @@ class Decider {
     this.#accepts = options.acceptLeftovers === true;
     this.#proven = proof.functions.filter((each) => each.failure === undefined);
     this.#leftovers = proof.leftovers.filter((each) => !each.initialiser);
+    this.#functions = this.#functionsFind();
   }
 
   run(): Decision {
@@ -140,7 +148,7 @@ class Decider {
     replaced: ReadonlySet<number>,
     header: HeaderForm,
   ): readonly SimulatedFailure[] | string {
-    const functions = this.#functions().filter((each) => replaced.has(each.index));
+    const functions = this.#functions.filter((each) => replaced.has(each.index));
     try {
       const failures = simulate(this.#module, this.#proof, functions, header);
       return failures ?? "it is proven, but another allocator does not begin in this module";
@@ -170,9 +178,9 @@ class Decider {
     const because = reads
       ? "it is proven, and what else looks at its blocks finds the headers that it knows"
       : "it is proven, and nothing else touches its state";
-    const functions = this.#functions();
-    const kept = functions.map((each) => each.index).filter((index) => !replaced.has(index));
-    return { ...this.#decision("replace", because), functions, kept: new Set(kept), header };
+    const all = this.#functions.map((each) => each.index);
+    const kept = new Set(all.filter((index) => !replaced.has(index)));
+    return { ...this.#decision("replace", because), kept, header };
   }
 
   /**
@@ -198,7 +206,7 @@ class Decider {
         }
       }
     }
-    const refusing = this.#functions().filter((each) => each.role.action === "refuse");
+    const refusing = this.#functions.filter((each) => each.role.action === "refuse");
     return [...bases.keys(), ...refusing.map((each) => each.index)];
   }
 
@@ -208,13 +216,12 @@ class Decider {
   }
 
   #decision(verdict: Verdict, because: string): Decision {
-    const functions = this.#functions();
-    const rest = { proof: this.#proof, functions, kept: new Set<number>(), header: undefined };
-    return { verdict, because, ...rest };
+    const functions = this.#functions;
+    return { verdict, because, proof: this.#proof, functions, kept: new Set(), header: undefined };
   }
 
   /** What was proven; and Zig's functions that may always refuse, which cannot be tested. */
-  #functions(): AllocatorFunction[] {
+  #functionsFind(): AllocatorFunction[] {
     const isRuntime = this.#proof.pair?.alloc.role.family === "assemblyscript";
     const proven = this.#proven.map(({ index, name, role: known, evidence }): AllocatorFunction => {
       // Other functions of AssemblyScript's runtime have its headers before their blocks, too.

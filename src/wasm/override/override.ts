@@ -1,13 +1,20 @@
 /** Replaces the allocator of a finished module by our heap, merged into it or imported. */
 
 import { PAGE_BYTES, PAGES_MOST } from "../../common/constants.ts";
+import { type OptionCheck, optionsCheck } from "../../common/option-table.ts";
 import { findAllocator, type Which } from "../allocators/finder.ts";
 import { ModuleEditor } from "../module/editor.ts";
 import type { Limits, Module } from "../module/module.ts";
 import type { OffsetMap } from "../module/offsets.ts";
 import { op } from "../module/opcodes.ts";
 import { readModule } from "../module/reader.ts";
-import { collectorOf, type DecideOptions, type Decision, decideAllocator } from "./decide.ts";
+import {
+  collectorOf,
+  type DecideOptions,
+  type Decision,
+  decideAllocator,
+  decideChecks,
+} from "./decide.ts";
 import { importInto } from "./import.ts";
 import { mergeInto } from "./merge.ts";
 import { memoryCheck, type Plan, type Planned, planMake } from "./plan.ts";
@@ -88,7 +95,7 @@ export interface Overridden {
  */
 export function override(bytes: Uint8Array, options: OverrideOptions = {}): Overridden {
   const module = readModule(bytes);
-  const { form = "merge", functions, maxMemory } = optionsCheck(options);
+  const { form = "merge", functions, maxMemory } = overrideCheck(options);
   memoryCheck(module, form);
   const { sbrk, ...roles } = functions ?? {};
   const decision = decisionMake(module, { ...options, functions: roles });
@@ -174,21 +181,27 @@ function newTry(bytes: Uint8Array, begin: number, plan: Plan, { proof }: Decisio
   throw new RangeError(`its allocator cannot be replaced safely: in a trial ${failure}`);
 }
 
-function optionsCheck(options: OverrideOptions): OverrideOptions {
-  const { form, maxMemory } = options;
-  if (form !== undefined && form !== "merge" && form !== "import") {
-    throw new RangeError(`form must be "merge" or "import", not ${JSON.stringify(form)}`);
-  }
-  if (maxMemory !== undefined && typeof maxMemory !== "number") {
-    throw new TypeError("maxMemory must be a number of bytes");
-  }
-  if (
-    maxMemory !== undefined &&
-    !(maxMemory >= PAGE_BYTES && maxMemory <= PAGES_MOST * PAGE_BYTES)
-  ) {
-    throw new RangeError(`maxMemory must be from 65536 to 4294967296, not ${maxMemory}`);
-  }
-  if (maxMemory !== undefined && form === "import") {
+/** What is wrong with a value of `form`. */
+function formError(form: unknown): Error | undefined {
+  if (form === "merge" || form === "import") return undefined;
+  return new RangeError(`form must be "merge" or "import", not ${JSON.stringify(form)}`);
+}
+
+function maxMemoryError(bytes: unknown): Error | undefined {
+  if (typeof bytes !== "number") return new TypeError("maxMemory must be a number of bytes");
+  if (bytes >= PAGE_BYTES && bytes <= PAGES_MOST * PAGE_BYTES) return undefined;
+  return new RangeError(`maxMemory must be from 65536 to 4294967296, not ${bytes}`);
+}
+
+const overrideChecks: readonly OptionCheck[] = [
+  ...decideChecks,
+  { name: "form", refuse: formError },
+  { name: "maxMemory", refuse: maxMemoryError },
+];
+
+function overrideCheck(options: OverrideOptions): OverrideOptions {
+  optionsCheck(overrideChecks, options);
+  if (options.maxMemory !== undefined && options.form === "import") {
     throw new RangeError("maxMemory is for the merged form; an imported heap has its own maximum");
   }
   return options;

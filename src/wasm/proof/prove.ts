@@ -89,7 +89,11 @@ export function proveAllocator(module: Module, given?: readonly AllocatorFunctio
   try {
     scratch = Scratch.open(scratchRewrite(module));
   } catch (error) {
-    return nothing("undecided", `it cannot be tried: ${(error as Error).message}`);
+    const isValid = WebAssembly.validate(module.bytes as Uint8Array<ArrayBuffer>);
+    const why = isValid
+      ? `it cannot be tried: ${(error as Error).message}`
+      : "its code is not valid";
+    return nothing("undecided", why);
   }
   return new Prover(scratch, given).run();
 }

@@ -193,6 +193,41 @@ const refused: readonly (readonly [string, Uint8Array<ArrayBuffer>, OverrideOpti
     /^RangeError: form must be "merge" or "import", not "both"$/,
   ],
   [
+    "an option that is gone",
+    fixture("churn-O2.wasm"),
+    { guess: true } as OverrideOptions,
+    /^TypeError: unknown option guess; known: functions, trust, acceptLeftovers, form, maxMemory$/,
+  ],
+  [
+    "trust of another kind",
+    fixture("churn-O2.wasm"),
+    { trust: "yes" as unknown as boolean },
+    /^TypeError: trust must be true or false, not "?\w+"?$/,
+  ],
+  [
+    "functions of another kind",
+    fixture("churn-O2.wasm"),
+    { functions: null as unknown as Record<string, string> },
+    /^TypeError: functions must be an object, not null$/,
+  ],
+  [
+    "a function without a name",
+    fixture("churn-O2.wasm"),
+    { functions: { malloc: "" } },
+    /^RangeError: the module has no function $/,
+  ],
+  [
+    "code that is not valid",
+    moduleOf(
+      section(1, 1, 0x60, 0, 0),
+      section(3, 1, 0),
+      section(5, 1, 0, 1),
+      section(10, 1, 3, 0, 0x6a, 0x0b),
+    ),
+    {},
+    /^RangeError: its allocator is not proven: its code is not valid$/,
+  ],
+  [
     "a maximum that is too small",
     fixture("churn-O2.wasm"),
     { maxMemory: 5 },

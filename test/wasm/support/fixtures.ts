@@ -63,6 +63,19 @@ export function moduleOf(...sections: number[][]): Uint8Array<ArrayBuffer> {
 
 export type Numbers = Record<string, (...args: number[]) => number>;
 
+/** Without the options that are the checker's. */
+export function instrumentOptions({
+  onReport: _onReport,
+  halt: _halt,
+  suppressions: _suppressions,
+  quarantine: _quarantine,
+  javascript: _javascript,
+  sourceMap: _sourceMap,
+  ...options
+}: CheckerOptions & InstrumentOptions): InstrumentOptions {
+  return options;
+}
+
 /** Runs a module under the checker, in this process. */
 export function checked(
   bytes: Uint8Array,
@@ -70,7 +83,7 @@ export function checked(
   imports: WebAssembly.Imports = {},
 ): { checker: Checker; exports: Numbers } {
   // Allocators of small modules have the names only, and would not be proven.
-  const instrumented = instrument(bytes, { trust: true, ...options });
+  const instrumented = instrument(bytes, { trust: true, ...instrumentOptions(options) });
   const checker = new Checker(instrumented, { javascript: false, ...options });
   const module = new WebAssembly.Module(checker.instrumented.bytes);
   const instance = new WebAssembly.Instance(module, checker.importObject(imports));

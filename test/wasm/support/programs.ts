@@ -2,6 +2,7 @@
  * Programs of others, from the npm registry, each with a job in its own loader: from a module's
  * bytes, or under a checker.
  */
+
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type * as dprint from "@dprint/formatter";
@@ -23,6 +24,7 @@ import {
   instrument,
   loadChecked,
 } from "#src/wasm/index.js";
+import { instrumentOptions } from "./fixtures.js";
 
 const require = createRequire(import.meta.url);
 
@@ -43,7 +45,10 @@ export async function realChecked(
   size: number,
   options: InstrumentOptions & CheckerOptions = {},
 ): Promise<{ checker: Checker; result: string }> {
-  const instrumented = instrument(program.bytes, { ...program.options, ...options });
+  const instrumented = instrument(program.bytes, {
+    ...program.options,
+    ...instrumentOptions(options),
+  });
   const checker = new Checker(instrumented, { javascript: false, ...options });
   return { checker, result: await program.run(checker, size) };
 }
