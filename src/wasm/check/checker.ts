@@ -21,11 +21,6 @@ import { Watcher } from "./watcher.ts";
 
 const QUARANTINE_BYTES = 16 * 2 ** 20;
 
-/** Whether code outside of the allocator reads the word before a block. */
-function hasHeaders({ headers, functions }: Instrumented): boolean {
-  return headers || functions.some(({ role }) => role.family === "rust");
-}
-
 /** What `Checker.leaks` has found. */
 export interface LeakReports {
   /** Blocks that leaked: one report for each call site that allocated some, the largest first. */
@@ -86,7 +81,7 @@ export class Checker {
     [this.#server, this.#blocks] = [server, server.blocks];
     this.#accesses = new AccessReports({
       ...{ reporter: this.#reporter, blocks: this.#blocks, areas: this.#areas, layout },
-      hasHeaders: hasHeaders(instrumented),
+      hasHeaders: instrumented.headers,
     });
     this.#shadow.fill(OPEN, 0, (layout.initialPages * PAGE_BYTES) >>> GRANULE_SHIFT);
     this.#shadow.fill(NULL_PAGE, 0, this.#areas.nullEnd >>> GRANULE_SHIFT);

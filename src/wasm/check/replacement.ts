@@ -57,8 +57,8 @@ export class Replacement {
     this.#words = new Uint32Array(memory.buffer);
     this.#defined = defined;
     this.#families = functions.map((each) => each.role.family);
-    const hasHeaders = this.#families.some((each) => each === "assemblyscript" || each === "rust");
-    this.#preparesBlocks = hasHeaders || instrumented.headers || defined !== undefined;
+    const hasHeaders = instrumented.headers || this.#families.includes("assemblyscript");
+    this.#preparesBlocks = hasHeaders || defined !== undefined;
   }
 
   hooks(): WebAssembly.ModuleImports & AllocatorHooks {
@@ -110,7 +110,7 @@ export class Replacement {
    */
   #headerWrite(ptr: number, size: number, family: Family): void {
     if (family === "assemblyscript") this.#words[(ptr - 4) >>> 2] = size & ~3;
-    else if (family === "rust" || this.#parts.instrumented.headers) {
+    else if (this.#parts.instrumented.headers) {
       this.#words[(ptr - 4) >>> 2] = chunkHeader(size);
     }
   }

@@ -322,6 +322,16 @@ export function bodyReader(module: Module, index: number): CodeReader {
   return new CodeReader(module.bytes, body.code, body.end, `function ${index}`);
 }
 
+/** Whether the code of a function has an instruction. */
+export function hasInstruction(module: Module, index: number, code: number): boolean {
+  const reader = bodyReader(module, index);
+  while (!reader.done) {
+    reader.next();
+    if (reader.op === code) return true;
+  }
+  return false;
+}
+
 const EMPTY_BLOCK = 0x40;
 const NO_VALUES: FunctionType = { params: [], results: [] };
 

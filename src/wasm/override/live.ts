@@ -3,7 +3,7 @@
 import { addressesOf } from "../allocators/shapes.ts";
 import { KIND, type Module } from "../module/module.ts";
 import { op } from "../module/opcodes.ts";
-import { bodyReader } from "../module/reader.ts";
+import { bodyReader, hasInstruction } from "../module/reader.ts";
 
 /** A function that uses so many addresses of malloc and free is a part of their allocator. */
 const SHARED_LEAST = 3;
@@ -56,15 +56,6 @@ export function forwardsTo(module: Module, index: number): number | undefined {
   if (next() !== op.localGet || reader.index !== 0 || next() !== op.call) return undefined;
   const callee = reader.index;
   return next() === op.end && reader.done ? callee : undefined;
-}
-
-export function hasInstruction(module: Module, index: number, code: number): boolean {
-  const reader = bodyReader(module, index);
-  while (!reader.done) {
-    reader.next();
-    if (reader.op === code) return true;
-  }
-  return false;
 }
 
 /**

@@ -8,10 +8,11 @@ import { unsupported } from "../module/errors.ts";
 import { functionType, KIND, type Limits, type Module } from "../module/module.ts";
 import { functionNames } from "../module/names.ts";
 import { op } from "../module/opcodes.ts";
+import { hasInstruction } from "../module/reader.ts";
 import { GROWS } from "../module/scan.ts";
 import type { ProgramBreak } from "../proof/break.ts";
 import type { HeaderForm } from "./headers.ts";
-import { errnoFind, hasInstruction, liveFind, reachedBy, sizeReadersFind } from "./live.ts";
+import { errnoFind, liveFind, reachedBy, sizeReadersFind } from "./live.ts";
 
 /** Pages that a heap needs to begin: one for its state, one for blocks. */
 const PAGES_LEAST = 2;

@@ -3,9 +3,9 @@
  * use ends. sbrk moves it, and asks an imported function when the memory is too small; optimisers
  * inline sbrk in malloc's helpers, so that no function is left that could be called for more.
  */
-import { CodeReader } from "../module/code.ts";
-import { functionType, type Module } from "../module/module.ts";
+import { functionType } from "../module/module.ts";
 import { op } from "../module/opcodes.ts";
+import { hasInstruction } from "../module/reader.ts";
 import { I32 } from "../module/value-types.ts";
 import type { Battery } from "./battery.ts";
 import type { FactTable } from "./facts.ts";
@@ -37,7 +37,7 @@ export function breakFind(
   const inside = [...graph.closure(alloc.index, DEPTH)].filter(
     (index) => index >= module.importedFunctions,
   );
-  const askers = inside.filter((index) => readsSize(module, index));
+  const askers = inside.filter((index) => hasInstruction(module, index, op.memorySize));
   const hosts = new Set(askers.flatMap((index) => graph.calls(index)).filter(isHost));
   const [grow, second] = hosts;
   if (grow === undefined || second !== undefined) return undefined;
@@ -55,17 +55,6 @@ export function breakFind(
     const { params, results } = functionType(module, index);
     return `${params}>${results}` === `${I32}>${I32}`;
   }
-}
-
-function readsSize(module: Module, index: number): boolean {
-  const body = module.bodies[index - module.importedFunctions];
-  if (!body) return false;
-  const reader = new CodeReader(module.bytes, body.code, body.end);
-  while (!reader.done) {
-    reader.next();
-    if (reader.op === op.memorySize) return true;
-  }
-  return false;
 }
 
 /** Whether a variable grows by what is allocated, and stays within the memory. */

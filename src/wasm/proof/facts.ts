@@ -32,6 +32,14 @@ export interface Facts {
   readonly firsts: ReadonlyMap<number, ReadonlySet<number>>;
 }
 
+/** Whether a function accesses a byte for which a test holds, at an address that it names. */
+export function accessesByte({ widths }: Facts, test: (at: number) => boolean): boolean {
+  for (const [at, width] of widths) {
+    for (let i = 0; i < width; i++) if (test(at + i)) return true;
+  }
+  return false;
+}
+
 /** Facts of functions, each found once. */
 export class FactTable {
   readonly #module: Module;

@@ -1,7 +1,7 @@
 /** The variables of an allocator: what its functions write, at addresses that their code names. */
 import type { Module } from "../module/module.ts";
 import type { Battery } from "./battery.ts";
-import type { Facts, FactTable } from "./facts.ts";
+import { accessesByte, type Facts, type FactTable } from "./facts.ts";
 import type { CallGraph } from "./graph.ts";
 import { type Trial, TrialBlocks } from "./trial.ts";
 
@@ -76,13 +76,8 @@ export class AllocatorState {
    * caller that asks for them, so that several allocators can use it.
    */
   isOfSources(index: number): boolean {
-    const { widths } = this.#facts.of(index);
-    for (const [at, width] of widths) {
-      for (let i = 0; i < width; i++) {
-        if (this.bytes.has(at + i) && !this.#ofSources.has(at + i)) return false;
-      }
-    }
-    return true;
+    const isShared = (at: number) => this.bytes.has(at) && !this.#ofSources.has(at);
+    return !accessesByte(this.#facts.of(index), isShared);
   }
 
   #hasAny(at: number, width: number): boolean {
@@ -152,13 +147,12 @@ export function stateFind(
 
 /** Whether a function names something that has changed; what it calls to report errors does not. */
 function namesAny(
-  { widths, constants, globals }: Facts,
+  facts: Facts,
   changed: ReadonlySet<number>,
   changedGlobals: readonly number[],
 ): boolean {
-  for (const [at, width] of widths) {
-    for (let i = 0; i < width; i++) if (changed.has(at + i)) return true;
-  }
+  const { constants, globals } = facts;
+  if (accessesByte(facts, (at) => changed.has(at))) return true;
   for (const at of constants) if (isBefore(at, changed)) return true;
   return changedGlobals.some((index) => globals.has(index));
 }

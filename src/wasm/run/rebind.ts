@@ -60,22 +60,21 @@ export interface Bindings {
 
 class Rebinder {
   readonly #editor: ModuleEditor;
-  readonly #options: RebindOptions;
   readonly #heap: HeapTarget | undefined;
   readonly #log: number;
-  readonly #calls: OwnCalls;
+  /** Undefined where nothing is logged. */
+  readonly #calls: OwnCalls | undefined;
 
   readonly #bindings: Bindings;
 
   constructor(module: Module, options: RebindOptions, bindings: Bindings) {
     const editor = new ModuleEditor(module);
     this.#editor = editor;
-    this.#options = options;
     this.#bindings = bindings;
     const names = Object.keys(heapFunctions) as HeapFunction[];
     const heap = options.heap ? heapImport(editor, names) : undefined;
     this.#log = options.log ? editor.importFunction(HOST_MODULE, "log", i32s(6), []) : -1;
-    this.#calls = new OwnCalls(editor);
+    this.#calls = options.log ? new OwnCalls(editor) : undefined;
     const { header } = bindings;
     this.#heap = heap && header ? new HeaderHeap(editor, heap, header) : heap;
     if (!module.memories[0]?.imported) {
@@ -86,12 +85,12 @@ class Rebinder {
   write(): Uint8Array<ArrayBuffer> {
     const { functions, kept } = this.#bindings;
     for (const { index, role, name } of functions) {
-      const heap = this.#heap;
+      const [heap, calls] = [this.#heap, this.#calls];
       if (heap && (role.family === "assemblyscript" || kept.has(index))) continue;
       if (heap) this.#replace(index, role, (code) => bodyWrite(code, role, heap));
-      else if (this.#options.log) {
+      else if (calls) {
         const own = this.#editor.keepOriginal(index, `${name} (original)`);
-        this.#replace(index, role, (code) => this.#calls.call(code, role, own));
+        this.#replace(index, role, (code) => calls.call(code, role, own));
       }
     }
     return this.#editor.write().bytes;
@@ -100,14 +99,15 @@ class Rebinder {
   #replace(index: number, role: Role, call: (code: CodeWriter) => void): void {
     this.#editor.replaceFunction(index, (code) => {
       call(code);
-      if (this.#options.log && LOGGED.includes(role.action)) this.#logCall(code, role);
+      const calls = this.#calls;
+      if (calls && LOGGED.includes(role.action)) this.#logCall(code, role, calls);
     });
   }
 
-  #logCall(code: CodeWriter, role: Role): void {
+  #logCall(code: CodeWriter, role: Role, calls: OwnCalls): void {
     const result = code.local("result of a call", I32);
     if (role.returns) code.set(result);
-    this.#calls.isOutermost(code);
+    calls.isOutermost(code);
     code.if();
     code.const(LOGGED.indexOf(role.action));
     argument(code, role, role.action === "posix" ? "out" : "ptr", 0);

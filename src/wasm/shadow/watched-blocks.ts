@@ -30,7 +30,8 @@ export class WatchedBlocks implements BlockTable {
   readonly #shadow: Uint8Array;
   readonly #limit: number;
   readonly #blocks = new Map<number, Watched>();
-  readonly #ids: (Watched | undefined)[] = [undefined];
+  readonly #byId = new Map<number, Watched>();
+  #made = 0;
   /** Blocks in quarantine, the oldest first. */
   readonly #waiting = new Set<Watched>();
   #waitingBytes = 0;
@@ -55,9 +56,9 @@ export class WatchedBlocks implements BlockTable {
     this.#high = Math.max(this.#high, ptr + size);
     const stale = this.#blocks.get(ptr);
     if (stale) this.#forget(stale);
-    const id = this.#ids.length;
+    const id = ++this.#made;
     const fresh = { id, ptr, size, allocator, allocated, live: true, freer: 0, freed: 0, args: [] };
-    this.#ids.push(fresh);
+    this.#byId.set(id, fresh);
     this.#blocks.set(ptr, fresh);
   }
 
@@ -72,12 +73,12 @@ export class WatchedBlocks implements BlockTable {
   #forget(block: Watched): void {
     if (this.#waiting.delete(block)) this.#reopen(block);
     this.#blocks.delete(block.ptr);
-    this.#ids[block.id] = undefined;
+    this.#byId.delete(block.id);
   }
 
   /** Puts a live block into the quarantine, and closes its bytes. */
   wait(id: number, freer: number, freed: number, args: readonly number[]): void {
-    const block = this.#ids[id] as Watched;
+    const block = this.#byId.get(id) as Watched;
     Object.assign(block, { live: false, freer, freed, args });
     this.#waiting.add(block);
     this.#waitingBytes += block.size;
@@ -112,19 +113,19 @@ export class WatchedBlocks implements BlockTable {
   }
 
   isLive(id: number): boolean {
-    return this.#ids[id]?.live === true;
+    return this.#byId.get(id)?.live === true;
   }
 
   size(id: number): number {
-    return this.#ids[id]?.size ?? 0;
+    return this.#byId.get(id)?.size ?? 0;
   }
 
   allocator(id: number): number {
-    return this.#ids[id]?.allocator ?? 0;
+    return this.#byId.get(id)?.allocator ?? 0;
   }
 
   block(id: number): Block {
-    return this.#ids[id] as Block;
+    return this.#byId.get(id) as Block;
   }
 
   /** Only bytes of freed blocks are closed, so an address is related to one that it lies in. */
